@@ -1,0 +1,3 @@
+module github.com/redtick/redtick
+
+go 1.26
