@@ -1,0 +1,18 @@
+// Package redisserver runs real redis-server processes for tests.
+//
+// It needs a redis-server in the PATH and a Unix system. Without redis-server
+// a test is skipped, with a message that says so; with REDTICK_REQUIRE_REDIS=1
+// in the environment it fails instead, which is what CI sets.
+//
+// Every server listens on a free port of 127.0.0.1, keeps nothing on disk
+// unless told to, and ends with its test:
+//
+//	server := redisserver.Start(t)                       // empty, nothing saved
+//	server := redisserver.Start(t, "--appendonly", "yes") // survives Restart
+//	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+//
+//	server.Pause()  // hangs: connections stand, nothing is answered
+//	server.Resume()
+//	server.Kill()   // refuses connections
+//	server.Restart()
+package redisserver

@@ -1,0 +1,204 @@
+//go:build unix
+
+package redisserver
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	startLimit    = 10 * time.Second
+	startAttempts = 5
+)
+
+// Server is one redis-server process. Addr, Port and Do may be called from any
+// goroutine; the other methods end the test when they fail and so belong to
+// the test's own goroutine.
+type Server struct {
+	t        testing.TB
+	binary   string
+	dir      string
+	port     int
+	args     []string
+	password string
+	secure   *secure // nil without TLS
+
+	process *os.Process
+	exited  chan struct{}
+}
+
+// Start runs a redis-server with these further arguments, written as on its
+// command line ("--requirepass", "secret"), and returns when it answers. It
+// ends with the test.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s := &Server{t: t, binary: find(t), dir: t.TempDir(), args: args}
+	if i := slices.Index(args, "--requirepass"); i >= 0 && i+1 < len(args) {
+		s.password = args[i+1]
+	}
+	t.Cleanup(s.Kill)
+	s.startAnywhere()
+	return s
+}
+
+// StartN runs n servers that know nothing of each other.
+func StartN(t testing.TB, n int) []*Server {
+	t.Helper()
+	servers := make([]*Server, n)
+	for i := range servers {
+		servers[i] = Start(t)
+	}
+	return servers
+}
+
+// Addr is where the server listens: 127.0.0.1 and its port.
+func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// Port is the port the server listens on. It stays the same over a Restart.
+func (s *Server) Port() int { return s.port }
+
+// Pause makes the server hang: its connections stand, new ones are accepted by
+// the kernel, and nothing is answered until Resume.
+func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Resume ends a Pause. What was sent meanwhile is executed now.
+func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+
+// Kill ends the process at once, paused or not, and returns when it is gone.
+// Killing a dead server does nothing.
+func (s *Server) Kill() {
+	if s.process == nil {
+		return
+	}
+	// A stopped process dies of SIGKILL too, but some kernels report its end
+	// only after it was continued.
+	_ = s.process.Signal(syscall.SIGCONT)
+	_ = s.process.Kill()
+	<-s.exited
+	s.process = nil
+}
+
+// Restart kills the server if it runs and starts it again on the same port and
+// directory. Its data is gone, unless it was started with --appendonly yes.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Kill()
+	if err := s.launch(); err != nil {
+		s.t.Fatalf("redisserver: restart on port %d: %v", s.port, err)
+	}
+}
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if s.process == nil {
+		s.t.Fatalf("redisserver: %v for a server that does not run", sig)
+	}
+	if err := s.process.Signal(sig); err != nil {
+		s.t.Fatalf("redisserver: %v: %v", sig, err)
+	}
+}
+
+// startAnywhere tries other ports, since between the choice of a free port and
+// its use somebody else may take it.
+func (s *Server) startAnywhere() {
+	s.t.Helper()
+	var err error
+	for range startAttempts {
+		s.port = freePort(s.t)
+		if s.secure != nil {
+			s.secure.port = freePort(s.t)
+		}
+		if err = s.launch(); err == nil {
+			return
+		}
+		s.Kill()
+	}
+	s.t.Fatalf("redisserver: %v", err)
+}
+
+func (s *Server) launch() error {
+	log, err := os.Create(filepath.Join(s.dir, "redis.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(s.binary, s.arguments()...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = endWithParent()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	exited := make(chan struct{})
+	s.process, s.exited = cmd.Process, exited
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	return s.awaitAnswer()
+}
+
+func (s *Server) arguments() []string {
+	args := []string{
+		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1",
+		"--save", "", "--appendonly", "no", "--dir", s.dir,
+	}
+	return append(append(args, s.secure.arguments()...), s.args...)
+}
+
+// awaitAnswer asks for the process id, and not only for a PONG: on a port that
+// was lost to another server, that one would answer.
+func (s *Server) awaitAnswer() error {
+	mine := fmt.Sprintf("process_id:%d\r\n", s.process.Pid)
+	for end := time.Now().Add(startLimit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		select {
+		case <-s.exited:
+			return fmt.Errorf("redis-server ended: %s", s.log())
+		default:
+		}
+		info, err := s.Do("INFO", "server")
+		if text, ok := info.(string); err == nil && ok && strings.Contains(text, mine) {
+			return nil
+		}
+	}
+	return fmt.Errorf("redis-server does not answer: %s", s.log())
+}
+
+func (s *Server) log() []byte {
+	text, _ := os.ReadFile(filepath.Join(s.dir, "redis.log"))
+	return text
+}
+
+func find(t testing.TB) string {
+	t.Helper()
+	binary, err := exec.LookPath("redis-server")
+	if err == nil {
+		return binary
+	}
+	const missing = "redis-server is not installed, so what needs a real server is left out " +
+		"(apt-get install redis-server, or brew install redis)"
+	if os.Getenv("REDTICK_REQUIRE_REDIS") == "1" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+	return ""
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("redisserver: %v", err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
