@@ -1,0 +1,195 @@
+package redlocktest
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/parse"
+)
+
+// chunkName is what Redis calls a script in error messages.
+const chunkName = "user_script"
+
+// compiled remembers scripts by their text, for all servers: a prototype is
+// never changed once it is made.
+var compiled sync.Map
+
+func compile(text string) (*lua.FunctionProto, error) {
+	if script, known := compiled.Load(text); known {
+		return script.(*lua.FunctionProto), nil
+	}
+	chunk, err := parse.Parse(strings.NewReader(text), chunkName)
+	if err != nil {
+		return nil, err
+	}
+	script, err := lua.Compile(chunk, chunkName)
+	if err != nil {
+		return nil, err
+	}
+	compiled.Store(text, script)
+	return script, nil
+}
+
+// interpreter is the Lua of one server. Not safe for concurrent use.
+type interpreter struct {
+	state    *lua.LState
+	globals  *lua.LTable
+	dispatch func(args []string) any
+}
+
+func newInterpreter(dispatch func(args []string) any) *interpreter {
+	state := lua.NewState(lua.Options{SkipOpenLibs: true, RegistrySize: 1024, RegistryMaxSize: 1 << 20})
+	in := &interpreter{state: state, globals: state.G.Global, dispatch: dispatch}
+	for _, open := range []lua.LGFunction{lua.OpenBase, lua.OpenString, lua.OpenTable, lua.OpenMath} {
+		state.Push(state.NewFunction(open))
+		state.Call(0, 0)
+	}
+	in.globals.RawSetString("redis", state.SetFuncs(state.NewTable(), map[string]lua.LGFunction{
+		"call":         in.call,
+		"pcall":        in.pcall,
+		"sha1hex":      sha1Hex,
+		"error_reply":  errorReply,
+		"status_reply": statusReply,
+	}))
+	in.globals.RawSetString("KEYS", lua.LNil)
+	in.protect()
+	return in
+}
+
+// protect takes away what Redis does not have, and what differs from one run to
+// the next, and makes a global variable an error, as it is in Redis.
+func (in *interpreter) protect() {
+	for _, name := range []string{
+		"collectgarbage", "dofile", "loadfile", "print", "_printregs", "module", "require", "newproxy", "_GOPHER_LUA_VERSION",
+	} {
+		in.globals.RawSetString(name, lua.LNil)
+	}
+	library := in.globals.RawGetString("math").(*lua.LTable)
+	library.RawSetString("random", lua.LNil)
+	library.RawSetString("randomseed", lua.LNil)
+	in.globals.RawSetString("tostring", in.state.NewFunction(toString))
+	in.globals.Metatable = in.state.SetFuncs(in.state.NewTable(), map[string]lua.LGFunction{
+		"__index": func(l *lua.LState) int {
+			l.RaiseError("Script attempted to access nonexistent global variable '%s'", l.ToString(2))
+			return 0
+		},
+		"__newindex": func(l *lua.LState) int {
+			l.RaiseError("Attempt to modify a readonly table")
+			return 0
+		},
+	})
+}
+
+func (in *interpreter) run(script *lua.FunctionProto, sha string, keys, args []string) any {
+	in.globals.RawSetString("KEYS", stringTable(in.state, keys))
+	in.globals.RawSetString("ARGV", stringTable(in.state, args))
+	in.state.Push(in.state.NewFunctionFromProto(script))
+	if err := in.state.PCall(0, 1, nil); err != nil {
+		return scriptFailure(err, sha)
+	}
+	reply := fromLua(in.state.Get(-1))
+	in.state.SetTop(0)
+	return reply
+}
+
+// scriptFailure is the error of a script that raised one. Redis adds where.
+func scriptFailure(err error, sha string) failure {
+	raised, ok := err.(*lua.ApiError)
+	if !ok {
+		return failure("ERR " + err.Error())
+	}
+	if table, ok := raised.Object.(*lua.LTable); ok {
+		text := lua.LVAsString(table.RawGetString("err"))
+		if line := table.RawGetString("line"); line != lua.LNil {
+			text += fmt.Sprintf(" script: %s, on @%s:%s.", sha, chunkName, line)
+		}
+		return failure(text)
+	}
+	text := lua.LVAsString(raised.Object)
+	if rest, here := strings.CutPrefix(text, chunkName+":"); here {
+		line, _, _ := strings.Cut(rest, ":")
+		return failure(fmt.Sprintf("ERR %s script: %s, on @%s:%s.", text, sha, chunkName, line))
+	}
+	return failure("ERR " + text)
+}
+
+func (in *interpreter) call(l *lua.LState) int {
+	reply := in.invoke(l)
+	if err, failed := reply.(failure); failed {
+		raised := errorTable(l, err)
+		if line := lineOf(l); line != "" {
+			raised.RawSetString("line", lua.LString(line))
+		}
+		l.Error(raised, 0)
+	}
+	l.Push(toLua(l, reply))
+	return 1
+}
+
+func (in *interpreter) pcall(l *lua.LState) int {
+	l.Push(toLua(l, in.invoke(l)))
+	return 1
+}
+
+func (in *interpreter) invoke(l *lua.LState) any {
+	if l.GetTop() == 0 {
+		return failure("ERR Please specify at least one argument for this redis.call()")
+	}
+	args := make([]string, 0, l.GetTop())
+	for i := 1; i <= l.GetTop(); i++ {
+		switch arg := l.Get(i).(type) {
+		case lua.LString:
+			args = append(args, string(arg))
+		case lua.LNumber:
+			args = append(args, formatFloat(float64(arg)))
+		default:
+			return failure("ERR Lua redis lib command arguments must be strings or integers")
+		}
+	}
+	return in.dispatch(args)
+}
+
+// lineOf is the line of the script that called into Go.
+func lineOf(l *lua.LState) string {
+	parts := strings.Split(l.Where(1), ":")
+	if len(parts) < 2 || parts[0] != chunkName {
+		return ""
+	}
+	return parts[1]
+}
+
+func sha1Hex(l *lua.LState) int {
+	sum := sha1.Sum([]byte(l.CheckString(1)))
+	l.Push(lua.LString(hex.EncodeToString(sum[:])))
+	return 1
+}
+
+func errorReply(l *lua.LState) int {
+	text := strings.TrimPrefix(l.CheckString(1), "-")
+	if !strings.Contains(text, " ") {
+		text = "ERR " + text
+	}
+	l.Push(errorTable(l, failure(text)))
+	return 1
+}
+
+func statusReply(l *lua.LState) int {
+	l.Push(toLua(l, status(l.CheckString(1))))
+	return 1
+}
+
+// toString prints numbers as Lua 5.1 does: a script that needs more than 14
+// digits has to format them itself, and must not pass here when it forgets.
+func toString(l *lua.LState) int {
+	if n, ok := l.CheckAny(1).(lua.LNumber); ok {
+		l.Push(lua.LString(strconv.FormatFloat(float64(n), 'g', 14, 64)))
+		return 1
+	}
+	l.Push(l.ToStringMeta(l.Get(1)))
+	return 1
+}

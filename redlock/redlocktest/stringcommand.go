@@ -1,0 +1,126 @@
+package redlocktest
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+var stringCommands = map[string]command{
+	"GET":  {arity: 2, run: runGet},
+	"SET":  {arity: -3, run: runSet},
+	"INCR": {arity: 2, run: runIncr},
+}
+
+func runGet(s *Server, args []string) any {
+	value, found, err := lookup[string](s.data, args[1])
+	if err != nil {
+		return err
+	}
+	if !found {
+		return nil
+	}
+	return value
+}
+
+func runIncr(s *Server, args []string) any {
+	text, found, err := lookup[string](s.data, args[1])
+	if err != nil {
+		return err
+	}
+	if !found {
+		text = "0"
+	}
+	n, err := integer(text)
+	if err != nil {
+		return err
+	}
+	if n == math.MaxInt64 {
+		return failure("ERR increment or decrement would overflow")
+	}
+	s.data.put(args[1], strconv.FormatInt(n+1, 10))
+	return n + 1
+}
+
+// setOptions are what may follow the value of a SET.
+type setOptions struct {
+	ifMissing, ifPresent, get, keepTTL bool
+	expires                            int64
+}
+
+func runSet(s *Server, args []string) any {
+	options, err := parseSet(args[3:], s.data.now)
+	if err != nil {
+		return err
+	}
+	var before any
+	if options.get {
+		before = runGet(s, args)
+		if err, failed := before.(error); failed {
+			return err
+		}
+	}
+	done := any(status("OK"))
+	present := s.data.find(args[1]) != nil
+	if options.ifMissing && present || options.ifPresent && !present {
+		done = nil
+	} else {
+		e := s.data.put(args[1], args[2])
+		if !options.keepTTL {
+			e.expires = options.expires
+		}
+	}
+	if options.get {
+		return before
+	}
+	return done
+}
+
+func parseSet(args []string, now int64) (setOptions, error) {
+	var o setOptions
+	for i := 0; i < len(args); i++ {
+		switch name := strings.ToUpper(args[i]); {
+		case name == "NX" && !o.ifPresent:
+			o.ifMissing = true
+		case name == "XX" && !o.ifMissing:
+			o.ifPresent = true
+		case name == "GET":
+			o.get = true
+		case name == "KEEPTTL" && o.expires == 0:
+			o.keepTTL = true
+		case expiryUnits[name] != 0 && i+1 < len(args) && o.expires == 0 && !o.keepTTL:
+			i++
+			expires, err := expiry(name, args[i], now)
+			if err != nil {
+				return o, err
+			}
+			o.expires = expires
+		default:
+			return o, errSyntax
+		}
+	}
+	return o, nil
+}
+
+// expiryUnits has the ways to say when a key ends, in milliseconds.
+var expiryUnits = map[string]int64{"EX": 1000, "PX": 1, "EXAT": 1000, "PXAT": 1}
+
+func expiry(option, text string, now int64) (int64, error) {
+	const invalid = failure("ERR invalid expire time in 'set' command")
+	n, err := integer(text)
+	if err != nil {
+		return 0, err
+	}
+	unit := expiryUnits[option]
+	if n <= 0 || n > math.MaxInt64/unit {
+		return 0, invalid
+	}
+	n *= unit
+	if strings.HasSuffix(option, "AT") {
+		return n, nil
+	}
+	if n > math.MaxInt64-now {
+		return 0, invalid
+	}
+	return now + n, nil
+}

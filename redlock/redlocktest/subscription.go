@@ -1,0 +1,124 @@
+package redlocktest
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// subscription is one Subscribe. Its fields are guarded by Server.mu.
+type subscription struct {
+	node    *Node
+	channel string
+	trip    *trip // its connection
+	closed  bool
+	notices []notice
+	arrived chan struct{} // holds one
+}
+
+type notice struct {
+	due     time.Time
+	message string
+}
+
+// Subscribe implements [redlock.Subscriber]. Notices that meet a hung link are
+// lost without a word.
+func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deliver func(string)) error {
+	t := n.depart(1, n.standingFault())
+	defer n.forget(t)
+	// Other than a batch, a subscription ends with its context in every client.
+	t.ignoreContext = false
+	sub := &subscription{node: n, channel: channel, trip: t, arrived: make(chan struct{}, 1)}
+	defer n.server.unsubscribe(sub)
+	t.run = func() []redlock.Reply {
+		n.server.subscribe(sub)
+		return make([]redlock.Reply, 1)
+	}
+	if err := n.travel(ctx, t)[0].Err; err != nil {
+		return err
+	}
+	ready()
+	return sub.listen(ctx, deliver)
+}
+
+func (s *Server) subscribe(sub *subscription) {
+	if !sub.closed {
+		s.subscriptions = append(s.subscriptions, sub)
+	}
+}
+
+func (s *Server) unsubscribe(sub *subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub.closed = true
+	s.subscriptions = slices.DeleteFunc(s.subscriptions, func(other *subscription) bool { return other == sub })
+}
+
+// publish answers how many subscribers there are. The caller holds s.mu.
+func (s *Server) publish(channel, message string) int64 {
+	receivers := int64(0)
+	for _, sub := range s.subscriptions {
+		if sub.channel == channel {
+			receivers++
+			sub.push(message)
+		}
+	}
+	return receivers
+}
+
+// push puts a message on its way. One never overtakes another.
+func (sub *subscription) push(message string) {
+	if !sub.node.passes(sub.trip) {
+		return
+	}
+	sub.node.mu.Lock()
+	due := time.Now().Add(sub.node.wayTime())
+	sub.node.mu.Unlock()
+	if last := len(sub.notices) - 1; last >= 0 && due.Before(sub.notices[last].due) {
+		due = sub.notices[last].due
+	}
+	sub.notices = append(sub.notices, notice{due, message})
+	select {
+	case sub.arrived <- struct{}{}:
+	default:
+	}
+}
+
+func (sub *subscription) listen(ctx context.Context, deliver func(string)) error {
+	for {
+		var timer <-chan time.Time
+		if next, ok := sub.next(); ok {
+			timer = time.After(time.Until(next.due))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case broken := <-sub.trip.answered:
+			return broken[0].Err
+		case <-sub.arrived:
+		case <-timer:
+			if message := sub.pop(); sub.node.passes(sub.trip) {
+				deliver(message)
+			}
+		}
+	}
+}
+
+func (sub *subscription) next() (notice, bool) {
+	sub.node.server.mu.Lock()
+	defer sub.node.server.mu.Unlock()
+	if len(sub.notices) == 0 {
+		return notice{}, false
+	}
+	return sub.notices[0], true
+}
+
+func (sub *subscription) pop() string {
+	sub.node.server.mu.Lock()
+	defer sub.node.server.mu.Unlock()
+	message := sub.notices[0].message
+	sub.notices = sub.notices[1:]
+	return message
+}
