@@ -1,0 +1,130 @@
+package redlocktest
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+func checkEmptyBatch(_ *testing.T, node subject) {
+	node.batch()
+	node.want("OK", "SET", "after", "it")
+}
+
+func checkOrder(t *testing.T, node subject) {
+	replies := node.batch(slices.Repeat([]redlock.Command{line("INCR", "n")}, 100)...)
+	for i, reply := range replies {
+		if reply.Err != nil || reply.Value != int64(i+1) {
+			t.Fatalf("INCR number %d of a batch: value %s, error %v; send a batch as one pipeline on one connection, "+
+				"and keep the replies in the order of the commands", i+1, typed(reply.Value), reply.Err)
+		}
+	}
+}
+
+// bigBatch is twice what the core sends at most.
+const bigBatch = 2000
+
+func checkBigBatch(t *testing.T, node subject) {
+	var commands []redlock.Command
+	for i := range bigBatch / 2 {
+		name := "key" + strconv.Itoa(i)
+		commands = append(commands, line("SET", name, name, "PX", "60000"), line("GET", name))
+	}
+	for i, reply := range node.batch(commands...) {
+		want := "OK"
+		if i%2 == 1 {
+			want = commands[i][1].(string)
+		}
+		if reply.Err != nil || reply.Value != want {
+			t.Fatalf("command %d of a batch of %d: value %s, error %v, want %q; the core sends batches of more than 1,000",
+				i, bigBatch, typed(reply.Value), reply.Err, want)
+		}
+	}
+}
+
+func checkBigValue(t *testing.T, node subject) {
+	big := strings.Repeat("0123456789abcdef", 1<<16)
+	node.want("OK", "SET", "big", big)
+	if reply := node.one("GET", "big"); reply.Err != nil || reply.Value != big {
+		t.Errorf("a value of 1 MiB did not come back as it was sent: error %v", reply.Err)
+	}
+}
+
+func checkExpiry(t *testing.T, node subject) {
+	node.want("OK", "SET", "short", "x", "PX", "50")
+	left := node.one("PTTL", "short")
+	if ms, ok := left.Value.(int64); !ok || ms < 0 || ms > 50 {
+		t.Errorf("PTTL right after SET PX 50: value %s, error %v, want 0 to 50", typed(left.Value), left.Err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	if reply := node.one("GET", "short"); reply.Value != nil || reply.Err != nil {
+		t.Errorf("GET 100 ms after SET PX 50: value %s, error %v, want a null; "+
+			"test with a server whose keys expire by real time", typed(reply.Value), reply.Err)
+	}
+}
+
+func checkDeadline(_ *testing.T, node subject) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	node.check(node.send(ctx, []redlock.Command{line("SET", "key", "a")})[0], "OK", []string{"SET", "key", "a"})
+	node.check(node.send(context.Background(), []redlock.Command{line("GET", "key")})[0], "a", []string{"GET", "key"})
+}
+
+// checkContextOver allows both, an error and an answer, but nothing else.
+func checkContextOver(t *testing.T, node subject) {
+	past, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
+	defer cancel()
+	for range 3 {
+		for i, reply := range node.send(past, []redlock.Command{line("SET", "key", "a"), line("GET", "key")}) {
+			if want := []string{"OK", "a"}[i]; reply.Err == nil && reply.Value != want {
+				t.Errorf("command %d, sent with a context that is over: value %s and no error; "+
+					"return the error for each command that was not answered", i, typed(reply.Value))
+			}
+		}
+		// A connection left with half a batch unread would hand its replies to this one.
+		node.want("OK", "SET", "other", "b")
+		node.want("b", "GET", "other")
+	}
+}
+
+func checkManyGoroutines(t *testing.T, node subject) {
+	const goroutines, rounds = 8, 25
+	var turn sync.Mutex
+	var all sync.WaitGroup
+	for g := range goroutines {
+		all.Go(func() {
+			for i := range rounds {
+				text := strconv.Itoa(g*rounds + i)
+				turn.Lock()
+				replies := node.node.Do(t.Context(), []redlock.Command{line("SET", "key", text), line("GET", "key")})
+				turn.Unlock()
+				if len(replies) != 2 || replies[1].Value != text {
+					t.Errorf("Do from one goroutine after the other: replies %v, want OK and %q", replies, text)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// checkSharedCommands runs one batch on two nodes at once, as a round does. The
+// race detector sees a driver that writes into it.
+func checkSharedCommands(t *testing.T, a, b subject) {
+	batch := []redlock.Command{line("SET", "key", "value"), line("GET", "key"), line("EVAL", "return ARGV[1]", "0", "x")}
+	before := []redlock.Command{slices.Clone(batch[0]), slices.Clone(batch[1]), slices.Clone(batch[2])}
+	var both sync.WaitGroup
+	for _, node := range []subject{a, b} {
+		both.Go(func() { node.node.Do(t.Context(), batch) })
+	}
+	both.Wait()
+	if !reflect.DeepEqual(batch, before) {
+		t.Errorf("Do changed the commands to %q; they are shared by all nodes: copy before you change", batch)
+	}
+}

@@ -1,0 +1,137 @@
+package redlocktest
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// patience bounds every wait of the suite, so that a driver that hangs fails.
+const patience = 10 * time.Second
+
+// TestNode checks that a driver keeps the contract of [redlock.Node], and that
+// of [redlock.Subscriber] if it implements it. A failure says what to change.
+//
+// newNode is called at least once for each check. It returns a node on a server
+// that is empty and used by nobody else; flushing one that is shared by the
+// checks is fine, for they run one after the other. The server has to let keys
+// expire by real time: Redis 7 or Valkey does, miniredis does not.
+func TestNode(t *testing.T, newNode func(t testing.TB) redlock.Node) {
+	for _, c := range checks {
+		t.Run(c.name, func(t *testing.T) { c.run(t, subject{t, newNode(t)}) })
+	}
+	t.Run("SharedCommands", func(t *testing.T) {
+		checkSharedCommands(t, subject{t, newNode(t)}, subject{t, newNode(t)})
+	})
+	t.Run("Subscriber", func(t *testing.T) { testSubscriber(t, newNode) })
+}
+
+var checks = []struct {
+	name string
+	run  func(t *testing.T, node subject)
+}{
+	{"String", checkString},
+	{"Replies", checkReplies},
+	{"Nulls", checkNulls},
+	{"NoOtherTypes", checkTypes},
+	{"ErrorTexts", checkErrorTexts},
+	{"ErrorsBetweenReplies", checkMixed},
+	{"ScriptByHash", checkScriptByHash},
+	{"BinaryStrings", checkBinary},
+	{"EmptyBatch", checkEmptyBatch},
+	{"Order", checkOrder},
+	{"BigBatch", checkBigBatch},
+	{"BigValue", checkBigValue},
+	{"Expiry", checkExpiry},
+	{"Deadline", checkDeadline},
+	{"ContextOver", checkContextOver},
+	{"ManyGoroutines", checkManyGoroutines},
+}
+
+// subject is the node under test.
+type subject struct {
+	t    testing.TB
+	node redlock.Node
+}
+
+// batch sends commands and insists on one reply for each.
+func (s subject) batch(commands ...redlock.Command) []redlock.Reply {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return s.send(ctx, commands)
+}
+
+func (s subject) send(ctx context.Context, commands []redlock.Command) []redlock.Reply {
+	s.t.Helper()
+	answered := make(chan []redlock.Reply, 1)
+	go func() { answered <- s.node.Do(ctx, commands) }()
+	select {
+	case replies := <-answered:
+		if len(replies) != len(commands) {
+			s.t.Fatalf("Do returned %d replies to %d commands; return one for each, in order, "+
+				"also when it is an error or when the connection broke", len(replies), len(commands))
+		}
+		return replies
+	case <-time.After(2 * patience):
+		s.t.Fatalf("Do has not returned after %v, its context ended long ago; "+
+			"give the client a read timeout or hand it the context", 2*patience)
+		return nil
+	}
+}
+
+// one sends a single command.
+func (s subject) one(elements ...string) redlock.Reply {
+	s.t.Helper()
+	return s.batch(line(elements...))[0]
+}
+
+// want sends a command whose value is known.
+func (s subject) want(value any, elements ...string) {
+	s.t.Helper()
+	s.check(s.one(elements...), value, elements)
+}
+
+func (s subject) check(reply redlock.Reply, value any, elements []string) {
+	s.t.Helper()
+	if reply.Err != nil {
+		s.t.Errorf("%s: error %v, want value %s", short(elements), reply.Err, typed(value))
+		return
+	}
+	if !reflect.DeepEqual(reply.Value, value) {
+		s.t.Errorf("%s: value %s, want %s; translate the client's reply types to those of redlock.Reply",
+			short(elements), typed(reply.Value), typed(value))
+	}
+}
+
+func line(elements ...string) redlock.Command {
+	command := make(redlock.Command, len(elements))
+	for i, element := range elements {
+		command[i] = element
+	}
+	return command
+}
+
+func short(elements []string) string { return fmt.Sprintf("%.100q", elements) }
+
+func typed(value any) string { return fmt.Sprintf("%.200s (%T)", fmt.Sprintf("%q", value), value) }
+
+func checkString(t *testing.T, node subject) {
+	named, ok := node.node.(fmt.Stringer)
+	if !ok {
+		t.Skip("the node has no String method: errors and events will name it by its position")
+	}
+	name := named.String()
+	if name == "" || name != named.String() {
+		t.Errorf("String returned %q, then %q; return the server's address, the same each time", name, named.String())
+	}
+	for _, c := range name {
+		if c == '@' {
+			t.Errorf("String returned %q; leave out user and password: it is printed in errors and logs", name)
+		}
+	}
+}
