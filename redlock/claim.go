@@ -1,0 +1,84 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Claim asks for the right to run one tick of the job that the mutex names.
+// For each tick it is granted to at most one owner, however the replicas'
+// clocks differ, however long the job takes, and however late a replica asks.
+//
+// tick is the scheduled instant, not the moment the code started. It counts in
+// whole milliseconds of Unix time, so two ticks of one job must be at least a
+// millisecond apart.
+//
+// When it is not granted, the error matches
+//   - [ErrTickDone]: the tick, or a later one, was granted to another owner;
+//   - [ErrTaken]: another owner is ahead on this tick, or an earlier run still holds the job;
+//   - [ErrTickStale], [ErrClockSkew]: the tick is too old, or too far ahead of the nodes' clocks;
+//   - [ErrNoQuorum], or ctx's error.
+//
+// Claim does not wait for a run to end, except under [WithTakeover]: then it
+// waits until the tick is done, or takes it over when its holder dies.
+//
+// Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
+// once it was granted spends the tick, unless [WithTakeover] is set.
+func (m *Mutex) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
+	ms := tick.UnixMilli()
+	if tick.IsZero() || ms <= 0 || tick.Year() > 9999 {
+		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
+	}
+	b := bid{op: "claim", tick: ms}
+	if m.cfg.takeover {
+		return m.waitFor(ctx, b, func(err error) bool { return errors.Is(err, ErrTaken) })
+	}
+	return m.decide(ctx, b)
+}
+
+func (m *Mutex) claim(tick int64, token, peek string) ask {
+	owner := m.cfg.owner
+	if owner == "" {
+		owner = token
+	}
+	keys := []string{m.keys.lock, m.keys.tick(tick), m.keys.last, m.keys.tombstone(token)}
+	if m.cfg.guardWindow > 0 {
+		keys = append(keys, guardKey)
+	}
+	return ask{script: claimScript, read: readVote, cmd: claimScript.command(keys,
+		token, m.ttl, decimal(tick), owner,
+		milliseconds(m.cfg.retention), milliseconds(m.cfg.maxSkew), milliseconds(max(m.cfg.spacing, time.Millisecond)),
+		m.cfg.order(), peek, milliseconds(m.cfg.guardWindow))}
+}
+
+// confirm tells every node that the claim was granted, without waiting: it is
+// what makes the losers' answer a proof, and keeps ticks in order when the
+// claimer dies. In take-over mode the tick ends at unlock only.
+func (l *Lease) confirm() {
+	m := l.m
+	if l.tick.IsZero() || m.cfg.takeover {
+		return
+	}
+	tick := l.tick.UnixMilli()
+	a := ask{script: confirmScript, read: readAck, cmd: confirmScript.command(
+		[]string{m.keys.tick(tick), m.keys.last}, l.token, decimal(tick), m.lastLifetime())}
+	for _, box := range m.locker.boxes {
+		box.send(a, l.since.Add(m.cfg.ttl), false)
+	}
+}
+
+// finish gives back the lock of a claim and ends its tick.
+func (l *Lease) finish() ask {
+	m := l.m
+	return ask{script: finishScript, read: readCount, cmd: finishScript.command(
+		[]string{m.keys.lock, m.keys.waiters, m.keys.last}, l.token, m.keys.lock, decimal(l.tick.UnixMilli()), m.lastLifetime())}
+}
+
+// lastLifetime is empty when ticks come in any order: there is no newest one then.
+func (m *Mutex) lastLifetime() string {
+	if m.cfg.anyOrder {
+		return ""
+	}
+	return milliseconds(lastLifetime)
+}

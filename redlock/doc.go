@@ -1,0 +1,52 @@
+// Package redlock is a lock and a once-per-tick claim, voted on by N
+// independent Redis nodes.
+//
+// # What it does not promise
+//
+// A lease is a promise about time, so it rests on clocks: those of the nodes
+// must advance at rates that differ by no more than the drift fraction. What
+// they show does not matter for locks; for claims it matters only against the
+// retention.
+//
+// Nodes must keep their data. A node that restarts empty, or a replica that is
+// promoted without the last writes, may vote twice: with a majority of such
+// votes two leases of one name exist until the first is due for renewal. Use
+// appendonly with appendfsync always, or [WithRestartGuard].
+//
+// A process that is paused (garbage collection, SIGSTOP, a suspended virtual
+// machine) past the end of its lease does not notice before it goes on. Check
+// [Lease.ValidUntil] right before a side effect, or let the protected resource
+// refuse old fences: [Lease.Fence], which for a claim is the tick.
+//
+// A single Redis, Sentinel group or Cluster is one node with one vote: when it
+// is down there is no quorum, and a failover inside it may lose votes.
+//
+// A claim runs at most once. When its claimer dies, the tick is spent, unless
+// [WithTakeover] makes it at least once.
+//
+// # What it does
+//
+//  1. A [Mutex] is a name. To acquire it, a command that sets the name's key to
+//     a fresh random token, if it is not there, with a TTL, goes to all nodes
+//     at once (SET NX PX, the canonical Redlock form).
+//  2. The lease is granted once n/2+1 nodes said yes and its validity, the TTL
+//     less the time that took and less the drift, has not ended.
+//  3. Otherwise every node that said yes, or still may, is released in the
+//     background, and the error says why: another owner has a majority
+//     ([ErrTaken]), or no majority answered ([ErrNoQuorum]). When nobody has a
+//     majority the vote is repeated, on one node first.
+//  4. A lease is renewed every third of its TTL until [Lease.Unlock], which
+//     compares and deletes. Its context ends when it is lost, by a local timer.
+//
+// A [Mutex.Claim] adds two keys: one per tick, which is kept after the run and
+// holds the owner, so that the tick is not run a second time however short the
+// job was; and one with the newest tick granted, which only grows.
+//
+// All commands for a node go through one line in order, one pipeline at a
+// time. So a release never overtakes its acquire, a hung node costs neither
+// latency nor connections, and concurrent callers share round trips.
+//
+// The lock is described at https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/,
+// its limits by Martin Kleppmann, "How to do distributed locking" (2016), and
+// Salvatore Sanfilippo, "Is Redlock safe?" (2016).
+package redlock

@@ -1,0 +1,125 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Elector makes one of the processes that share a mutex's name the leader. It
+// is safe for concurrent use.
+type Elector struct {
+	m *Mutex
+
+	mu   sync.Mutex
+	term *term
+}
+
+// term is one leadership.
+type term struct {
+	lease *Lease
+	end   context.CancelCauseFunc
+}
+
+var errSteppedDown = errors.New("redlock: stepped down")
+
+// NewElector returns an elector over m. The lease must be renewed, so m cannot
+// have [WithoutRenewal].
+func NewElector(m *Mutex) (*Elector, error) {
+	if m == nil {
+		return nil, invalid("mutex is nil; make one with Locker.NewMutex")
+	}
+	if m.cfg.noRenewal {
+		return nil, invalid("the elector's mutex %q has WithoutRenewal; a leadership must be renewed, leave it out", m.Name())
+	}
+	return &Elector{m: m}, nil
+}
+
+// Run campaigns until ctx ends, and returns its error. Each time this process
+// is elected, lead is called with a context that ends with the term. A term
+// ends when the lease is lost, ctx ends, Resign is called, or lead returns.
+// Then, in this order: IsLeader is false, the context has ended, lead has
+// returned, and only then the lease is given back. So work that heeds its
+// context never overlaps with the next leader's.
+//
+// With a nil lead the process leads until the term ends. Run must not be
+// called twice at a time. A panic in lead gives the lease back and goes on.
+func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error) error {
+	if lead == nil {
+		lead = func(term context.Context) error {
+			<-term.Done()
+			return nil
+		}
+	}
+	for {
+		lease, err := e.m.Lock(ctx)
+		switch {
+		case err == nil:
+			e.serve(ctx, lease, lead)
+			pause(ctx, e.m.cfg.backoff(0)) // whoever just led lets the others go first
+		case ctx.Err() != nil:
+			return err
+		case errors.Is(err, ErrClosed), errors.Is(err, ErrInvalid):
+			return err
+		}
+	}
+}
+
+// serve is one term.
+func (e *Elector) serve(ctx context.Context, lease *Lease, lead func(context.Context) error) {
+	begin := time.Now()
+	var err error
+	defer func() {
+		unlocked := lease.Unlock(ctx)
+		e.m.report(Event{Kind: SteppedDown, Name: e.m.Name(), Token: lease.token, Duration: time.Since(begin), Err: errors.Join(err, unlocked)})
+	}()
+	held, stop := lease.Bind(context.WithoutCancel(ctx))
+	defer stop()
+	current, end := context.WithCancelCause(held)
+	e.mu.Lock()
+	e.term = &term{lease: lease, end: end}
+	e.mu.Unlock()
+	defer e.stepDown(errSteppedDown)
+	// Not derived from ctx: IsLeader must be false before the term's context ends.
+	defer context.AfterFunc(ctx, func() { e.stepDown(ctx.Err()) })()
+	e.m.report(Event{Kind: Elected, Name: e.m.Name(), Token: lease.token})
+	err = lead(current)
+}
+
+// stepDown ends the current term, if there is one.
+func (e *Elector) stepDown(why error) {
+	e.mu.Lock()
+	t := e.term
+	e.term = nil
+	e.mu.Unlock()
+	if t != nil {
+		t.end(why)
+	}
+}
+
+// IsLeader returns nil on the leader and [ErrNotLeader] elsewhere. It compares
+// the lease's validity with the local clock and asks no node: a leader that
+// was cut off stops being one before anybody else becomes it.
+func (e *Elector) IsLeader(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.term == nil || !time.Now().Before(e.term.lease.ValidUntil()) {
+		return ErrNotLeader
+	}
+	return nil
+}
+
+// Resign ends the current term of this process, if any; another one is elected
+// at once. Run goes on campaigning.
+func (e *Elector) Resign() { e.stepDown(errSteppedDown) }
+
+// Leader returns who leads, as in [HolderOf], or "" when nobody does. It asks
+// the nodes.
+func (e *Elector) Leader(ctx context.Context) (string, error) {
+	token, err := e.m.Holder(ctx)
+	return HolderOf(token), err
+}

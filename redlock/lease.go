@@ -1,0 +1,324 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Lease is what an acquisition hands back. It is held until [Lease.Unlock],
+// loss or expiry, and renewed every third of its TTL unless [WithoutRenewal]
+// is set. All its methods are safe for concurrent use.
+type Lease struct {
+	m      *Mutex
+	token  string
+	tick   time.Time
+	fence  int64
+	since  time.Time
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	mu       sync.Mutex
+	until    time.Time
+	ended    error // why it is no longer held; nil while it is
+	deadline *time.Timer
+	asking   sync.WaitGroup // extensions that are being posted
+
+	unlock   sync.Once
+	unlocked error
+
+	due   time.Time // the renewer's
+	index int       // the renewer's
+}
+
+var errReleased = errors.New("redlock: released")
+
+func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Lease {
+	l := &Lease{m: r.m, token: r.token, fence: fence, since: r.start, until: until, index: unscheduled}
+	if r.bid.tick != 0 {
+		l.tick = time.UnixMilli(r.bid.tick).UTC()
+	}
+	l.hold(ctx)
+	l.confirm()
+	return l
+}
+
+// hold starts the clock: the context ends by a local timer, so it needs no node to be told of the loss.
+func (l *Lease) hold(ctx context.Context) {
+	// The caller's context bounded the waiting; ending it must not end the lease.
+	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	l.mu.Lock()
+	l.deadline = time.AfterFunc(time.Until(l.until), l.expire)
+	l.mu.Unlock()
+	if !l.m.cfg.noRenewal {
+		l.m.locker.renewer.schedule(l, l.since.Add(l.m.cfg.ttl/3))
+	}
+}
+
+// Context carries the values of the context that was passed to the
+// acquisition, not its end. It ends when the lease does: with a cause that
+// matches [ErrLost] no later than ValidUntil, by a local timer, even when
+// every node hangs; with cause context.Canceled at Unlock.
+func (l *Lease) Context() context.Context { return l.ctx }
+
+// ValidUntil is the instant up to which nobody else can hold the name. It
+// moves with each renewal. It is meant for time.Until and comparisons with
+// time.Now, which use its monotonic reading.
+func (l *Lease) ValidUntil() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until
+}
+
+// Token is the value of the lock's key, unique to this lease.
+func (l *Lease) Token() string { return l.token }
+
+// Fence is a number that grows with every new lease of the name, for a
+// protected resource that refuses smaller ones. It is the tick in Unix
+// milliseconds for a claim, the counter under [WithFencing], and else 0.
+func (l *Lease) Fence() int64 { return l.fence }
+
+// Tick is the tick that was claimed, in UTC, or the zero time for a lock.
+func (l *Lease) Tick() time.Time { return l.tick }
+
+// Bind returns a context that ends when ctx or the lease does, whichever comes
+// first; [context.Cause] tells which. Call stop when it is no longer needed.
+func (l *Lease) Bind(ctx context.Context) (bound context.Context, stop func()) {
+	bound, cancel := context.WithCancelCause(ctx)
+	detach := context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })
+	return bound, func() {
+		detach()
+		cancel(nil)
+	}
+}
+
+// Extend renews the lease now, for a full TTL. It returns nil when a majority
+// has answered so within the validity. An error that matches [ErrLost] is
+// final; with any other the lease stands until ValidUntil.
+func (l *Lease) Extend(ctx context.Context) error {
+	v, err := l.ask(nil)
+	if err != nil {
+		return err
+	}
+	_, err = v.wait(ctx, l.m.cfg.nodeTimeout)
+	return l.settle(v, err)
+}
+
+// renew is Extend without anybody waiting. It keeps no goroutine.
+func (l *Lease) renew() {
+	if l.m.cfg.maxHold > 0 && time.Since(l.since) > l.m.cfg.maxHold {
+		return
+	}
+	_, _ = l.ask(func(v *ballot) { _ = l.settle(v, nil) })
+}
+
+// ask puts an extension to all nodes. Unlock posts its release after that, so
+// that it comes last on every node.
+func (l *Lease) ask(settled func(*ballot)) (*ballot, error) {
+	m := l.m
+	l.mu.Lock()
+	if l.ended != nil {
+		l.mu.Unlock()
+		return nil, l.gone("extend")
+	}
+	l.asking.Add(1)
+	defer l.asking.Done()
+	until := l.until
+	l.mu.Unlock()
+	v := m.locker.putAll(m.extension(l.token, l.fence, true), until, false)
+	if settled != nil {
+		v.settled = func() { settled(v) }
+	}
+	return m.locker.post(v), nil
+}
+
+// extension also puts the key back on a node that lost it.
+func (m *Mutex) extension(token string, fence int64, restore bool) ask {
+	keys, carried := []string{m.keys.lock, m.keys.tombstone(token)}, ""
+	if m.cfg.fencing && fence != 0 {
+		keys, carried = append(keys, m.keys.fence), decimal(fence)
+	}
+	return ask{script: extendScript, read: readCount,
+		cmd: extendScript.command(keys, token, m.ttl, carried, flag(restore))}
+}
+
+// settle draws the conclusion from an extension.
+func (l *Lease) settle(v *ballot, err error) error {
+	t := v.count()
+	m := l.m
+	switch {
+	case t.won():
+		if !l.prolong(v.start.Add(m.cfg.validity())) {
+			return l.gone("extend")
+		}
+		m.locker.renewer.schedule(l, v.start.Add(m.cfg.ttl/3))
+		m.report(Event{Kind: Renewed, Name: m.keys.lock, Tick: l.tick, Token: l.token, Duration: time.Since(v.start)})
+		return nil
+	case t.majority(t.refused):
+		l.lose("a majority of the nodes holds another token")
+		return l.gone("extend")
+	case err == nil:
+		err = ErrNoQuorum
+	}
+	failure := m.fail("extend", l.tickMillis(), t, err)
+	m.report(Event{Kind: RenewFailed, Name: m.keys.lock, Tick: l.tick, Token: l.token, Err: failure})
+	return failure
+}
+
+// prolong moves the end of validity. An extension that succeeds after the end
+// came too late: somebody else may have had the name in between.
+func (l *Lease) prolong(until time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.ended != nil || !now.Before(l.until) {
+		return false
+	}
+	if until.After(l.until) {
+		l.until = until
+		l.deadline.Reset(until.Sub(now))
+	}
+	return true
+}
+
+// expire is the local timer.
+func (l *Lease) expire() {
+	l.mu.Lock()
+	early := l.ended == nil && time.Now().Before(l.until)
+	if early {
+		l.deadline.Reset(time.Until(l.until))
+	}
+	l.mu.Unlock()
+	if !early {
+		l.lose("its validity ended before a majority renewed it")
+	}
+}
+
+func (l *Lease) lose(why string) {
+	err := &Error{Op: "lease", Name: l.m.keys.lock, Tick: l.tick, Reason: ErrLost, Detail: why}
+	if l.end(err) {
+		l.m.report(Event{Kind: Lost, Name: l.m.keys.lock, Tick: l.tick, Token: l.token, Duration: time.Since(l.since), Err: err})
+	}
+}
+
+// end stops renewal and the deadline, and ends the context with cause. It tells whether it was the first to do so.
+func (l *Lease) end(cause error) bool {
+	l.mu.Lock()
+	if l.ended != nil {
+		l.mu.Unlock()
+		return false
+	}
+	l.ended = cause
+	l.deadline.Stop()
+	l.mu.Unlock()
+	l.m.locker.renewer.remove(l)
+	if cause == errReleased {
+		cause = context.Canceled
+	}
+	l.cancel(cause)
+	return true
+}
+
+// gone is the error for an operation on a lease that is no longer held.
+func (l *Lease) gone(op string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := &Error{Op: op, Name: l.m.keys.lock, Tick: l.tick, Reason: ErrLost, Detail: "its validity has ended"}
+	if lost := (*Error)(nil); errors.As(l.ended, &lost) {
+		e.Detail = lost.Detail
+	} else if l.ended == errReleased {
+		e.Detail = "it was unlocked"
+	}
+	return e
+}
+
+// Unlock gives the lease back on all nodes and returns once a majority has
+// confirmed it. It works with a ctx that has already ended, and returns after
+// the node timeout at the latest: nodes that do not answer are released in the
+// background, as soon as they do. A second Unlock returns what the first did.
+//
+// It returns an error that matches [ErrLost] when the lease was no longer ours
+// at the end, and one that matches [ErrNoQuorum] when that is not known.
+func (l *Lease) Unlock(ctx context.Context) error {
+	l.unlock.Do(func() { l.unlocked = l.release(ctx) })
+	return l.unlocked
+}
+
+func (l *Lease) release(ctx context.Context) error {
+	m := l.m
+	l.mu.Lock()
+	valid := time.Now().Before(l.until)
+	l.mu.Unlock()
+	if !valid {
+		l.lose("its validity ended before a majority renewed it")
+	}
+	held := l.end(errReleased)
+	l.asking.Wait()
+	begin := time.Now()
+	back := m.release(l.token, l.fence, true)
+	if held && !l.tick.IsZero() {
+		back = l.finish()
+	} else if !m.cfg.fencing {
+		back = m.release(l.token, 0, true)
+	}
+	v := m.locker.post(m.locker.putAll(back, begin.Add(m.cfg.ttl+time.Second), true))
+	if !held {
+		return l.gone("unlock")
+	}
+	// gocron and cron cancel a job's context before they unlock.
+	t, _ := v.wait(context.WithoutCancel(ctx), m.cfg.nodeTimeout)
+	var err error
+	switch {
+	case t.majority(t.refused):
+		err = m.fail("unlock", l.tickMillis(), t, ErrLost)
+	case !t.won():
+		err = m.fail("unlock", l.tickMillis(), t, ErrNoQuorum)
+	}
+	m.report(Event{Kind: Released, Name: m.keys.lock, Tick: l.tick, Token: l.token, Duration: begin.Sub(l.since), Err: err})
+	return err
+}
+
+func (l *Lease) tickMillis() int64 {
+	if l.tick.IsZero() {
+		return 0
+	}
+	return l.tick.UnixMilli()
+}
+
+// Detach ends this handle without giving the lock back and returns the token,
+// for [Mutex.Adopt] in another process. The lock then lives for what remains
+// of its TTL. The context ends as with Unlock.
+func (l *Lease) Detach() (token string, err error) {
+	if !l.end(errReleased) {
+		return "", l.gone("detach")
+	}
+	l.unlock.Do(func() { l.unlocked = l.gone("unlock") })
+	return l.token, nil
+}
+
+// Adopt takes over a lock by its token, from [Lease.Detach] or from another
+// library that set the key: if a majority of the nodes still holds the token,
+// it is extended and a lease is returned, else the error matches [ErrLost].
+// The fence of an adopted lease is 0.
+func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
+	if token == "" {
+		return nil, invalid("token is empty; pass what Lease.Detach returned")
+	}
+	r := &round{m: m, bid: bid{op: "adopt"}, token: token, first: -1, start: time.Now()}
+	if tick := TickOf(token); !tick.IsZero() {
+		r.bid.tick = tick.UnixMilli()
+	}
+	r.ballot = m.locker.putAll(m.extension(token, 0, false), r.start.Add(m.cfg.nodeTimeout), false)
+	t, err := m.locker.post(r.ballot).wait(ctx, m.cfg.nodeTimeout)
+	until := r.start.Add(m.cfg.validity())
+	switch {
+	case err != nil:
+		return nil, m.fail("adopt", 0, t, err)
+	case t.won() && time.Now().Before(until):
+		return newLease(ctx, r, r.bid.tick, until), nil
+	case t.majority(t.refused):
+		return nil, m.fail("adopt", 0, t, ErrLost)
+	}
+	return nil, m.fail("adopt", 0, t, ErrNoQuorum)
+}

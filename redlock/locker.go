@@ -1,0 +1,168 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// Locker is a set of nodes plus defaults; it makes mutexes. One Locker serves
+// a whole process and is safe for concurrent use: it keeps one line per node,
+// so lockers should be shared, not made per lock.
+type Locker struct {
+	cfg      config
+	boxes    []*mailbox
+	quorum   int
+	renewer  *renewer
+	reporter *reporter
+	lines    *lines
+}
+
+// New returns a Locker over independent nodes. A majority of them, n/2 + 1,
+// decides; an even number tolerates no more failures than the odd one below
+// it. New does not contact the nodes.
+func New(nodes []Node, opts ...Option) (*Locker, error) {
+	if len(nodes) == 0 {
+		return nil, invalid("no nodes; pass at least one, or an odd number of independent ones to survive failures")
+	}
+	cfg, err := defaults().with(opts)
+	if err != nil {
+		return nil, err
+	}
+	names, err := nameAll(nodes)
+	if err != nil {
+		return nil, err
+	}
+	timeouts := cfg
+	timeouts.derive()
+	l := &Locker{cfg: cfg, quorum: len(nodes)/2 + 1, renewer: &renewer{}, reporter: &reporter{observer: cfg.observer}}
+	l.cfg.ofMutex = true
+	for i, n := range nodes {
+		l.boxes = append(l.boxes, newMailbox(n, names[i], timeouts.nodeTimeout, l.reporter.observe))
+	}
+	l.lines = newLines(l)
+	return l, nil
+}
+
+// nameAll refuses nodes that are missing or counted twice: a server with two votes is no majority of anything.
+func nameAll(nodes []Node) ([]string, error) {
+	names := make([]string, len(nodes))
+	for i, n := range nodes {
+		if isNil(n) {
+			return nil, invalid("node %d of %d is nil; was its client made?", i+1, len(nodes))
+		}
+		names[i] = fmt.Sprintf("node %d", i+1)
+		if s, ok := n.(fmt.Stringer); ok {
+			names[i] = s.String()
+		}
+		for j := range i {
+			if names[j] == names[i] {
+				return nil, invalid("nodes %d and %d are the same (%s); every node needs a Redis of its own", j+1, i+1, names[i])
+			}
+		}
+	}
+	return names, nil
+}
+
+func isNil(n Node) bool {
+	v := reflect.ValueOf(n)
+	return n == nil || v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+// NewMutex describes a lock by its name, 1 to 1024 bytes of any kind, which is
+// its key in Redis. Options override the Locker's. It does not contact the
+// nodes.
+func (l *Locker) NewMutex(name string, opts ...Option) (*Mutex, error) {
+	cfg, err := l.cfg.with(opts)
+	if err != nil {
+		return nil, err
+	}
+	if name == "" || len(cfg.prefix)+len(name) > maxName {
+		return nil, invalid("name has %d bytes with its prefix, must have 1 to %d", len(cfg.prefix)+len(name), maxName)
+	}
+	return &Mutex{locker: l, cfg: cfg, keys: newKeys(cfg.prefix + name), ttl: milliseconds(cfg.ttl)}, nil
+}
+
+// Nodes returns the nodes' names, in order.
+func (l *Locker) Nodes() []string {
+	names := make([]string, len(l.boxes))
+	for i, b := range l.boxes {
+		names[i] = b.name
+	}
+	return names
+}
+
+// Close waits until everything that is owed to the nodes was sent: releases of
+// lost votes, of cancelled calls and of nodes that were slow. It ends waiting
+// Locks with [ErrClosed], refuses new acquisitions, and stops renewing: leases
+// that are still held end at ValidUntil; Unlock them first. When ctx ends
+// before, its error names the nodes that still owe an answer; what is left
+// there expires with its TTL.
+func (l *Locker) Close(ctx context.Context) error {
+	l.lines.close()
+	l.renewer.stop()
+	var errs []error
+	for _, b := range l.boxes {
+		select {
+		case <-b.flushed():
+		case <-ctx.Done():
+			errs = append(errs, &NodeError{Node: b.name, Err: fmt.Errorf("closed before it acknowledged its releases: %w", ctx.Err())})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Bootstrap declares a fresh fleet under [WithRestartGuard]: nodes that
+// remember nothing may vote at once instead of after the longest TTL. Call it
+// once, when the fleet's servers are first used, never at every start: it
+// would take away what the guard is for. It refuses servers that may evict
+// keys.
+func (l *Locker) Bootstrap(ctx context.Context) error {
+	v := l.putAll(ask{script: bootstrapScript, read: readBootstrap, cmd: bootstrapScript.command([]string{guardKey})}, time.Now().Add(maxTTL), false)
+	v.quorum = len(l.boxes)
+	t, err := l.post(v).wait(ctx, 5*time.Second)
+	errs := []error{err}
+	for i, a := range t.answers {
+		switch {
+		case a.verdict == pending:
+			a.err = errTimeout
+			fallthrough
+		case a.err != nil:
+			errs = append(errs, &NodeError{Node: l.boxes[i].name, Err: a.err})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func readBootstrap(r Reply) answer {
+	if a, ok := readFailure(r); ok {
+		return a
+	}
+	fields, _ := r.Value.([]any)
+	if policy := text(fields, 0); policy != "noeviction" {
+		return answer{verdict: failed, err: fmt.Errorf("maxmemory-policy is %q, must be noeviction: an evicted key is a forgotten vote", policy)}
+	}
+	if age := number(fields, 1); age >= 0 {
+		return answer{verdict: failed, err: fmt.Errorf("%w; it is not fresh, its memory is %v old", ErrNodeYoung, time.Duration(age)*time.Millisecond)}
+	}
+	return answer{verdict: granted}
+}
+
+// putAll prepares a question to every node.
+func (l *Locker) putAll(a ask, until time.Time, owed bool) *ballot {
+	v := newBallot(len(l.boxes), l.quorum)
+	for i := range l.boxes {
+		v.put(i, a, until, owed)
+	}
+	return v
+}
+
+// post asks every node, in order, before anybody waits.
+func (l *Locker) post(v *ballot) *ballot {
+	for i, b := range l.boxes {
+		b.post(&v.calls[i])
+	}
+	return v
+}

@@ -1,0 +1,18 @@
+-- Takes back a vote of a round that failed. It names that round's token, so however late it arrives it can
+-- hurt nothing else; the tombstone keeps a copy of the vote that arrives later still from being counted.
+-- KEYS: lock, tombstone, tick (only for a claim)
+-- ARGV: token, the tombstone's lifetime in ms
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+end
+if KEYS[3] and redis.call('HDEL', KEYS[3], 'token:' .. ARGV[1]) == 1 then
+  local owned = false
+  for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
+    owned = owned or string.sub(field, 1, 6) == 'token:'
+  end
+  if not owned then
+    redis.call('DEL', KEYS[3])
+  end
+end
+redis.call('SET', KEYS[2], '', 'PX', ARGV[2])
+return 1

@@ -1,0 +1,74 @@
+-- One node's vote on a claim of one tick.
+-- KEYS: lock, tick, last, tombstone, guard
+-- ARGV: 1 token, 2 ttl, 3 tick, 4 owner, 5 retention, 6 how far a tick may lie ahead, 7 spacing (at least 1),
+--       8 order: 'tick', 'any' or 'takeover', 9 peek (1: answer, but change nothing), 10 guard window (0: no guard)
+--       Times are in ms; ticks are Unix ms, because numbers here are doubles.
+-- Answers {'GRANTED'}, {'DONE'}, {'SEEN', token, remaining, last}, {'TAKEN', token, remaining, last},
+--       {'STALE', now}, {'AHEAD', now}, {'LOST'}, {'DEAD'} or {'YOUNG', ms until it votes}.
+local lock, tick = KEYS[1], KEYS[2]
+local token, at, order = ARGV[1], tonumber(ARGV[3]), ARGV[8]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- 1. Only granted claims write `last`: this is proof.
+local last = order ~= 'any' and redis.call('GET', KEYS[3]) or false
+if last and at < tonumber(last) + tonumber(ARGV[7]) then
+  return { 'DONE' }
+end
+if at < now - tonumber(ARGV[5]) then
+  return { 'STALE', now }
+end
+if at > now + tonumber(ARGV[6]) then
+  return { 'AHEAD', now }
+end
+
+-- 2. The tick belongs to the owner whose tokens are in its key.
+local holder = redis.call('GET', lock)
+local owner = order ~= 'takeover' and redis.call('HGET', tick, 'owner') or false
+if owner and owner ~= ARGV[4] then
+  if redis.call('HEXISTS', tick, 'granted') == 1 then
+    return { 'DONE' }
+  end
+  local other = ''
+  for _, field in ipairs(redis.call('HKEYS', tick)) do
+    if string.sub(field, 1, 6) == 'token:' then
+      other = string.sub(field, 7)
+    end
+  end
+  return { 'SEEN', other, redis.call('PTTL', lock), last or '' }
+end
+if owner and holder ~= token and redis.call('HEXISTS', tick, 'token:' .. token) == 1 then
+  return { 'LOST' }
+end
+if redis.call('EXISTS', KEYS[4]) == 1 then
+  return { 'DEAD' }
+end
+
+-- 3. An earlier run still holds the job.
+if holder and holder ~= token then
+  return { 'TAKEN', holder, redis.call('PTTL', lock), last or '' }
+end
+
+-- A node that may have forgotten who claimed this tick does not vote on it.
+if ARGV[10] ~= '0' then
+  local old, birth = age(KEYS[5], now)
+  if old < tonumber(ARGV[10]) then
+    return { 'YOUNG', tonumber(ARGV[10]) - old }
+  end
+  if not last and at <= birth + tonumber(ARGV[6]) then
+    return { 'YOUNG', birth + tonumber(ARGV[6]) - at + 1 }
+  end
+end
+
+-- 4. Grant.
+if ARGV[9] ~= '1' then
+  redis.call('SET', lock, token, 'PX', ARGV[2])
+  if order ~= 'takeover' then
+    redis.call('HSET', tick, 'owner', ARGV[4], 'token:' .. token, '')
+    if not owner then
+      -- From here on the tick is refused as stale before its key is gone, also when it lies ahead.
+      redis.call('PEXPIRE', tick, string.format('%.0f', tonumber(ARGV[5]) + math.max(0, at - now) + 1000))
+    end
+  end
+end
+return { 'GRANTED' }

@@ -1,0 +1,305 @@
+package redlock
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxBatch bounds a pipeline, so that a burst does not make everyone wait for the last of ten thousand replies.
+const maxBatch = 1024
+
+// call is one command on its way through one node's mailbox.
+type call struct {
+	to   receiver
+	node int
+	ask
+	// until: not sent later than this.
+	until time.Time
+	// owed calls, which are releases, are kept for a node that does not answer.
+	owed bool
+	// again marks the repetition of a release; it is not repeated itself.
+	again bool
+
+	stage stage // guarded by the mailbox
+}
+
+type stage uint8
+
+const (
+	queued stage = iota
+	sent
+	dropped
+)
+
+// receiver gets the reply to a call, on the goroutine that read it.
+type receiver interface {
+	receive(node int, r Reply)
+}
+
+type nobody struct{}
+
+func (nobody) receive(int, Reply) {}
+
+// mailbox is the only way to a node. It sends what it is given in order, one
+// batch at a time; whatever arrives while a batch is under way forms the next
+// one. So a release never overtakes its own acquire, a hung node holds up one
+// batch and one connection whatever the load, and many callers share a round
+// trip. Its goroutine runs only while there is something to send.
+type mailbox struct {
+	node    Node
+	name    string
+	observe func(Event)
+
+	mu      sync.Mutex
+	queue   []*call
+	busy    bool        // the flusher runs
+	later   int         // repetitions that will be posted
+	timer   *time.Timer // sends what is owed to a node that is out
+	idle    chan struct{}
+	breaker breaker
+
+	// The flusher's own.
+	batch    []*call
+	commands []Command
+}
+
+func newMailbox(node Node, name string, limit time.Duration, observe func(Event)) *mailbox {
+	return &mailbox{node: node, name: name, observe: observe, breaker: breaker{limit: limit}}
+}
+
+// post queues a call. A node that is out refuses it at once, unless the call
+// is owed.
+func (b *mailbox) post(c *call) {
+	now := time.Now()
+	b.mu.Lock()
+	out := b.breaker.out(now)
+	if out && !c.owed {
+		c.stage = dropped
+		news := b.breaker.news(true)
+		b.mu.Unlock()
+		b.report(news, true)
+		c.to.receive(c.node, Reply{Err: ErrNodeOut})
+		return
+	}
+	b.queue = append(b.queue, c)
+	b.start(now)
+	b.mu.Unlock()
+}
+
+// send posts a command whose reply nobody needs.
+func (b *mailbox) send(a ask, until time.Time, owed bool) {
+	b.post(&call{to: nobody{}, ask: a, until: until, owed: owed})
+}
+
+// start runs the flusher: now, or when the next probe is due.
+func (b *mailbox) start(now time.Time) {
+	switch {
+	case b.busy:
+	case !b.breaker.failing(now):
+		b.busy = true
+		go b.flush()
+	case b.timer == nil:
+		b.timer = time.AfterFunc(b.breaker.probeAt.Sub(now), func() {
+			b.mu.Lock()
+			b.timer = nil
+			b.start(time.Now())
+			b.mu.Unlock()
+		})
+	}
+}
+
+// flush sends batch after batch until there is nothing left that may be sent.
+func (b *mailbox) flush() {
+	for {
+		// Whoever is runnable may add to the batch first: deeper batches cost less per call.
+		runtime.Gosched()
+		refused, more := b.take()
+		for _, c := range refused {
+			c.to.receive(c.node, Reply{Err: ErrNodeOut})
+		}
+		if !more {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 4*b.breaker.limit)
+		replies := b.node.Do(ctx, b.commands)
+		cancel()
+		b.deliver(replies)
+	}
+}
+
+// take forms the next batch. Without one the flusher ends; if that is because
+// the node is out, calls that want an answer now are refused.
+func (b *mailbox) take() (refused []*call, more bool) {
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.batch)
+	clear(b.commands)
+	b.batch, b.commands = b.batch[:0], b.commands[:0]
+	if b.breaker.failing(now) {
+		refused = b.refuse()
+	} else {
+		b.fill(now)
+	}
+	if len(b.batch) > 0 {
+		b.breaker.since = now
+		return nil, true
+	}
+	b.busy = false
+	if len(b.queue) > 0 {
+		b.start(now)
+	}
+	b.settle()
+	return refused, false
+}
+
+func (b *mailbox) fill(now time.Time) {
+	n := 0
+	for _, c := range b.queue {
+		if len(b.batch) == maxBatch {
+			break
+		}
+		n++
+		if c.stage == dropped || now.After(c.until) {
+			c.stage = dropped
+			continue
+		}
+		c.stage = sent
+		b.batch = append(b.batch, c)
+		b.commands = append(b.commands, c.cmd)
+	}
+	kept := append(b.queue[:0], b.queue[n:]...)
+	clear(b.queue[len(kept):])
+	b.queue = kept
+}
+
+func (b *mailbox) refuse() (refused []*call) {
+	var kept []*call
+	for _, c := range b.queue {
+		switch {
+		case c.stage == dropped:
+		case c.owed:
+			kept = append(kept, c)
+		default:
+			c.stage = dropped
+			refused = append(refused, c)
+		}
+	}
+	b.queue = kept
+	return refused
+}
+
+// deliver hands out the replies to the batch under way.
+func (b *mailbox) deliver(replies []Reply) {
+	now := time.Now()
+	for len(replies) < len(b.batch) {
+		replies = append(replies, Reply{Err: fmt.Errorf("driver left out a reply to command %d of %d", len(replies), len(b.batch))})
+	}
+	alive := false
+	for _, r := range replies {
+		alive = alive || r.answered()
+	}
+	b.mu.Lock()
+	b.breaker.returned(alive, now)
+	b.resend(replies, now)
+	out := !alive && (b.breaker.told || b.breaker.failing(now))
+	news := b.breaker.news(out)
+	b.mu.Unlock()
+	b.report(news, out)
+	for i, c := range b.batch {
+		if c != nil {
+			c.to.receive(c.node, replies[i])
+		}
+	}
+}
+
+// resend puts back, ahead of the queue, what must be sent again: scripts the
+// node does not know, now in full, with the releases that came after them; and
+// releases that got no answer. A release that a shaky node answered is
+// repeated a little later: order holds per connection only, and a copy of the
+// acquire, resent by the driver or stuck in a socket, may be executed after
+// the release; SET NX knows no tombstones.
+func (b *mailbox) resend(replies []Reply, now time.Time) {
+	var again []*call
+	for i, c := range b.batch {
+		switch {
+		case c.script != nil && noScript(replies[i].Err):
+			c.cmd, c.script, c.stage = c.script.inFull(c.cmd), nil, queued
+			again = append(again, c)
+			b.batch[i] = nil
+		case !c.owed:
+		case again != nil || !replies[i].answered():
+			again = append(again, c.copy())
+		case now.Before(b.breaker.shaky) && !c.again:
+			b.repeat(c.copy())
+		}
+	}
+	if again != nil {
+		b.queue = append(again, b.queue...)
+	}
+}
+
+// copy is the same call for nobody: its first outcome was told.
+func (c *call) copy() *call {
+	return &call{to: nobody{}, node: c.node, ask: c.ask, until: c.until, owed: true, again: c.again}
+}
+
+func (b *mailbox) repeat(c *call) {
+	c.again = true
+	b.later++
+	time.AfterFunc(repeatAfter, func() {
+		b.post(c)
+		b.mu.Lock()
+		b.later--
+		b.settle()
+		b.mu.Unlock()
+	})
+}
+
+// withdraw takes a call out of line. It tells whether it was sent: then the
+// node may have executed it, or still will.
+func (b *mailbox) withdraw(c *call) (wasSent bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c.stage == queued {
+		c.stage = dropped
+	}
+	return c.stage == sent
+}
+
+// flushed returns a channel that is closed once nothing is queued, under way or owed.
+func (b *mailbox) flushed() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.idle == nil {
+		b.idle = make(chan struct{})
+	}
+	idle := b.idle
+	b.settle()
+	return idle
+}
+
+func (b *mailbox) settle() {
+	if b.idle != nil && !b.busy && len(b.queue) == 0 && b.later == 0 {
+		close(b.idle)
+		b.idle = nil
+	}
+}
+
+func (b *mailbox) report(news, out bool) {
+	switch {
+	case !news:
+	case out:
+		b.observe(Event{Kind: NodeOut, Node: b.name, Err: ErrNodeOut})
+	default:
+		b.observe(Event{Kind: NodeBack, Node: b.name})
+	}
+}
+
+func noScript(err error) bool {
+	return err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT")
+}

@@ -1,0 +1,213 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// Mutex is a named, immutable description of a lock: a name and options. It
+// holds no state of an acquisition, so one Mutex may be shared by any number
+// of goroutines, and two Mutexes of one name exclude each other.
+type Mutex struct {
+	locker *Locker
+	cfg    config
+	keys   keys
+	ttl    string
+}
+
+// Name returns the mutex's name, with the prefix: the lock's key in Redis.
+func (m *Mutex) Name() string { return m.keys.lock }
+
+// TryLock decides now: it returns a lease, or an error that matches [ErrTaken]
+// as soon as a majority of the nodes is known to be another owner's. When a
+// split vote leaves the name to nobody, it votes again for a short time (twice
+// the node timeout) instead of calling that taken. On an error nothing is
+// held; votes already won are given back in the background.
+func (m *Mutex) TryLock(ctx context.Context) (*Lease, error) {
+	return m.decide(ctx, bid{op: "trylock"})
+}
+
+// Lock waits until it is granted or ctx ends. In the latter case the error
+// matches ctx.Err() and the reason it was still waiting. Waiters of one name
+// are served first come, first served within a process, and nearly so between
+// processes.
+func (m *Mutex) Lock(ctx context.Context) (*Lease, error) {
+	return m.waitFor(ctx, bid{op: "lock"}, func(err error) bool {
+		return errors.Is(err, ErrTaken) || errors.Is(err, ErrNoQuorum)
+	})
+}
+
+// Do locks, waiting for it, runs f with a context that ends when ctx ends or
+// the lease is lost, and unlocks, also when f panics. It returns f's error
+// joined with the unlock's, so errors.Is(err, ErrLost) tells that f may have
+// run without protection towards its end.
+func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context) error) (err error) {
+	lease, err := m.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lease.Unlock(ctx)) }()
+	held, stop := lease.Bind(ctx)
+	defer stop()
+	return f(held)
+}
+
+// Holder returns the token of whoever holds the name on a majority of the
+// nodes, or "" when nobody does. [HolderOf] makes it readable.
+func (m *Mutex) Holder(ctx context.Context) (token string, err error) {
+	t, err := m.poll(ctx, m.peek(bid{}, ""))
+	a, held := t.leader()
+	switch {
+	case err != nil:
+		return "", m.fail("holder", 0, t, err)
+	case held:
+		return a.token, nil
+	case t.majority(t.failed + t.pending):
+		return "", m.fail("holder", 0, t, ErrNoQuorum)
+	}
+	return "", nil
+}
+
+// poll puts one question to all nodes and waits for the outcome.
+func (m *Mutex) poll(ctx context.Context, a ask) (tally, error) {
+	v := m.locker.putAll(a, time.Now().Add(m.cfg.nodeTimeout), false)
+	return m.locker.post(v).wait(ctx, m.cfg.nodeTimeout)
+}
+
+// bid is what one call asks the nodes for.
+type bid struct {
+	op   string
+	tick int64 // Unix ms; 0 for a lock
+}
+
+// decide holds rounds until the outcome is certain: granted, or who is ahead,
+// or that no majority can be had.
+func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
+	begin := time.Now()
+	ordered := false
+	for try := 0; ; try++ {
+		if err := ctx.Err(); err != nil {
+			return nil, m.refuse(b, begin, tally{}, err)
+		}
+		r, err := m.newRound(b)
+		if err != nil {
+			return nil, err
+		}
+		t, err := r.vote(ctx, ordered)
+		if err == nil && t.won() {
+			var lease *Lease
+			if lease, err = r.lease(ctx, t); lease != nil {
+				m.report(Event{Kind: Acquired, Name: m.keys.lock, Tick: lease.tick, Token: r.token, Duration: time.Since(begin)})
+				return lease, nil
+			}
+		}
+		r.abort(ctx)
+		reason, next := m.judge(b, t, err, try)
+		if next == stop || time.Since(begin) > 2*m.cfg.nodeTimeout {
+			return nil, m.refuse(b, begin, t, reason)
+		}
+		ordered = ordered || next == split
+		pause(ctx, spread(time.Since(r.start), try))
+	}
+}
+
+type next uint8
+
+const (
+	stop  next = iota // the outcome is certain
+	again             // somebody is ahead, but perhaps not for good; or the majority failed for a moment
+	split             // nobody has a majority
+)
+
+// judge says what a round that was not won means.
+func (m *Mutex) judge(b bid, t tally, err error, try int) (reason error, what next) {
+	leader, led := t.leader()
+	switch {
+	case err != nil:
+		return err, stop
+	case t.done > 0:
+		return ErrTickDone, stop
+	case t.won():
+		return ErrNoQuorum, again // but its validity had ended, or its fence did not stand
+	case led && m.undecided(b, leader):
+		return ErrTaken, again
+	case led:
+		return ErrTaken, stop
+	case t.majority(t.stale):
+		return ErrTickStale, stop
+	case t.majority(t.far):
+		return ErrClockSkew, stop
+	case !t.majority(t.failed + t.pending):
+		return ErrNoQuorum, split
+	case t.pending == 0 && try == 0:
+		return ErrNoQuorum, again // connections that went stale fail at once and are fresh the next time
+	}
+	return ErrNoQuorum, stop
+}
+
+// undecided: a claim that got a majority but is not known to be granted may
+// still be given up by its claimer. Calling the tick taken now could leave it
+// to nobody.
+func (m *Mutex) undecided(b bid, leader answer) bool {
+	theirs := TickOf(leader.token)
+	switch {
+	case b.tick == 0 || theirs.IsZero() || m.cfg.takeover:
+		return false
+	case m.cfg.anyOrder:
+		return theirs.UnixMilli() == b.tick
+	}
+	return leader.last < theirs.UnixMilli()
+}
+
+// refuse reports a refusal and makes its error.
+func (m *Mutex) refuse(b bid, begin time.Time, t tally, reason error) error {
+	err := m.fail(b.op, b.tick, t, reason)
+	m.report(Event{Kind: Refused, Name: m.keys.lock, Tick: err.Tick, Holder: err.Holder, Duration: time.Since(begin), Err: err})
+	return err
+}
+
+func (m *Mutex) fail(op string, tick int64, t tally, reason error) *Error {
+	e := &Error{Op: op, Name: m.keys.lock, Reason: reason}
+	if tick != 0 {
+		e.Tick = time.UnixMilli(tick).UTC()
+	}
+	if leader, ok := t.leader(); ok {
+		e.Holder, e.Remaining = leader.token, leader.remaining
+	}
+	if reason == ErrNoQuorum {
+		e.Detail = t.String()
+	}
+	if reason == ErrTaken || reason == ErrTickDone {
+		return e
+	}
+	for i, a := range t.answers {
+		switch {
+		case a.verdict == failed:
+			e.Nodes = append(e.Nodes, &NodeError{Node: m.locker.boxes[i].name, Err: a.err})
+		case a.verdict == pending:
+			e.Nodes = append(e.Nodes, &NodeError{Node: m.locker.boxes[i].name, Err: errTimeout})
+		}
+	}
+	return e
+}
+
+func (m *Mutex) report(e Event) { m.locker.reporter.observe(e) }
+
+// spread is a random pause that grows with the tries and with what a round
+// takes, so that contenders of a split vote come apart.
+func spread(round time.Duration, try int) time.Duration {
+	base := min(max(round, 500*time.Microsecond), 20*time.Millisecond)
+	return base/2 + rand.N(base<<min(try, 3))
+}
+
+// pause returns early when ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,106 @@
+package redlock
+
+import (
+	"sync"
+	"time"
+)
+
+// EventKind says what an [Event] is about.
+type EventKind string
+
+// The kinds of events. A refusal's reason is in Event.Err.
+const (
+	Acquired     EventKind = "acquired"
+	Refused      EventKind = "refused"
+	Renewed      EventKind = "renewed"
+	RenewFailed  EventKind = "renew_failed"
+	Lost         EventKind = "lost"
+	Released     EventKind = "released"
+	NodeOut      EventKind = "node_out"
+	NodeBack     EventKind = "node_back"
+	Elected      EventKind = "elected"
+	SteppedDown  EventKind = "stepped_down"
+	EventsMissed EventKind = "events_missed"
+)
+
+// Event is one thing that happened. Fields that do not apply are zero.
+type Event struct {
+	Kind EventKind
+	At   time.Time
+	Name string
+	// Tick is the tick of a claim.
+	Tick time.Time
+	// Token is our own; [HolderOf] makes it readable.
+	Token string
+	// Holder is the token of whoever was ahead.
+	Holder string
+	// Node is the node's name for NodeOut and NodeBack.
+	Node string
+	// Duration is how long the operation took; for Released and Lost, how long the lease was held.
+	Duration time.Duration
+	// Err is the reason of a refusal, loss or failure, with each node's cause.
+	Err error
+	// Missed counts events that were thrown away because the observer was too slow.
+	Missed int
+}
+
+// Observer is told about events, one at a time and in order, on a goroutine of
+// its own: a slow or panicking observer cannot hurt a lease. When it falls
+// more than 1024 events behind, the newest are thrown away, and one
+// [EventsMissed] says how many.
+type Observer func(Event)
+
+const maxBacklog = 1024
+
+// reporter hands events to the observer. Its goroutine runs only while there
+// are some.
+type reporter struct {
+	observer Observer
+
+	mu      sync.Mutex
+	backlog []Event
+	missed  int
+	busy    bool
+}
+
+func (r *reporter) observe(e Event) {
+	if r.observer == nil {
+		return
+	}
+	e.At = time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.backlog) >= maxBacklog {
+		r.missed++
+		return
+	}
+	r.backlog = append(r.backlog, e)
+	if !r.busy {
+		r.busy = true
+		go r.drain()
+	}
+}
+
+func (r *reporter) drain() {
+	for {
+		r.mu.Lock()
+		events, missed := r.backlog, r.missed
+		r.backlog, r.missed = nil, 0
+		r.busy = len(events) > 0
+		r.mu.Unlock()
+		if len(events) == 0 {
+			return
+		}
+		for _, e := range events {
+			r.tell(e)
+		}
+		if missed > 0 {
+			r.tell(Event{Kind: EventsMissed, At: time.Now(), Missed: missed})
+		}
+	}
+}
+
+func (r *reporter) tell(e Event) {
+	defer func() { _ = recover() }() // an observer's panic must not end the process or the lease
+	r.observer(e)
+}

@@ -1,0 +1,257 @@
+package redlock
+
+import (
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// Defaults of the options of the same name.
+const (
+	DefaultTTL       = 30 * time.Second
+	DefaultDrift     = 0.01
+	DefaultRetention = 15 * time.Minute
+	DefaultMaxSkew   = 5 * time.Minute
+
+	// DefaultAnyOrderRetention is the retention under WithAnyOrder: ticks of a queue may be a day late.
+	DefaultAnyOrderRetention = 24 * time.Hour
+)
+
+const (
+	minTTL       = 20 * time.Millisecond
+	maxTTL       = 24 * time.Hour
+	maxName      = 1024
+	lastLifetime = 7 * 24 * time.Hour
+	driftFloor   = 2 * time.Millisecond
+)
+
+// Option changes a default of a [Locker], for all its mutexes, or of one
+// [Mutex]. [New] and [Locker.NewMutex] check every value.
+type Option func(*config)
+
+type config struct {
+	ttl         time.Duration
+	drift       float64
+	nodeTimeout time.Duration
+	retention   time.Duration
+	maxSkew     time.Duration
+	spacing     time.Duration
+	maxHold     time.Duration
+	guardWindow time.Duration
+	prefix      string
+	holder      string
+	owner       string
+	random      func() (string, error)
+	backoff     func(try int) time.Duration
+	observer    Observer
+	fencing     bool
+	takeover    bool
+	anyOrder    bool
+	noRenewal   bool
+
+	// ofMutex is set while a mutex's options are applied; lockerOnly then collects those that came too late.
+	ofMutex    bool
+	lockerOnly []string
+}
+
+// WithTTL sets how long a lease lives on the nodes without renewal: what a
+// crashed holder costs. 20 ms to 24 h, default 30 s. Renewal makes long jobs
+// safe at short TTLs.
+func WithTTL(d time.Duration) Option { return func(c *config) { c.ttl = d } }
+
+// WithDrift sets how far the rates of two nodes' clocks may differ, as a
+// fraction of the TTL: 0 to 0.5, default 0.01. Validity is shortened by
+// TTL × drift + 2 ms.
+func WithDrift(fraction float64) Option { return func(c *config) { c.drift = fraction } }
+
+// WithNodeTimeout sets how long a round waits for nodes that do not answer,
+// when the others have not decided it. At least 1 ms and less than half the
+// TTL; default a tenth of the TTL, but no less than 10 ms and no more than
+// 500 ms.
+func WithNodeTimeout(d time.Duration) Option { return func(c *config) { c.nodeTimeout = d } }
+
+// WithRetention sets how long a claimed tick is remembered, and so how late a
+// replica may still ask for it: a tick that is older is refused with
+// [ErrTickStale]. 1 s to 30 days and at least the TTL; default 15 minutes, a
+// day under [WithAnyOrder].
+func WithRetention(d time.Duration) Option { return func(c *config) { c.retention = d } }
+
+// WithMaxSkew sets how far ahead of a node's clock a tick may lie before it is
+// refused with [ErrClockSkew], so that a clock in 2099 cannot stop a job.
+// 1 s to 24 h, default 5 minutes.
+func WithMaxSkew(d time.Duration) Option { return func(c *config) { c.maxSkew = d } }
+
+// WithSpacing refuses a tick that is less than d after the newest one that was
+// granted. It serves schedules whose ticks differ from replica to replica,
+// such as "every 10 s since start". 0 (off, the default) to 7 days.
+func WithSpacing(d time.Duration) Option { return func(c *config) { c.spacing = d } }
+
+// WithMaxHold ends renewal when a lease has been held for d: a stuck job then
+// loses its lease instead of keeping it for ever. 0 (no limit) is the default.
+func WithMaxHold(d time.Duration) Option { return func(c *config) { c.maxHold = d } }
+
+// WithPrefix is put before every name, such as "prod:". Default empty. A fleet
+// that shares names with other libraries must spell them alike.
+func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
+
+// WithHolder sets the readable first part of every token, which is what others
+// are told about the holder. Default "hostname:pid".
+func WithHolder(holder string) Option { return func(c *config) { c.holder = holder } }
+
+// WithOwner lets claims of one tick by the same owner pass: a queue's retry of
+// a task, with the task's id as the owner. By default each claim is an owner
+// of its own. It does not make locks re-entrant.
+func WithOwner(owner string) Option { return func(c *config) { c.owner = owner } }
+
+// WithTokenFunc replaces the source of the random part of tokens. Every call
+// must return another, unguessable string; default 128 bits of crypto/rand.
+func WithTokenFunc(f func() (string, error)) Option { return func(c *config) { c.random = f } }
+
+// WithBackoff sets how long a waiting Lock pauses before it asks again, when
+// neither a release notice nor the holder's expiry comes first. try counts
+// from 0. Default: random between 100 and 300 ms.
+func WithBackoff(f func(try int) time.Duration) Option { return func(c *config) { c.backoff = f } }
+
+// WithFencing gives each new lease of the name a larger number than all
+// earlier ones; see [Lease.Fence]. Default off. A claim needs none: its tick
+// is its fence.
+func WithFencing() Option { return func(c *config) { c.fencing = true } }
+
+// WithTakeover makes claims run at least once instead of at most once: losers
+// wait, and when the holder dies one of them runs the same tick as soon as the
+// lock has expired. Default off. It does not go with [WithAnyOrder].
+func WithTakeover() Option { return func(c *config) { c.takeover = true } }
+
+// WithAnyOrder accepts ticks in any order, hours late, as queues with a
+// backlog produce them. Default off: a tick is refused once a later one was
+// granted.
+func WithAnyOrder() Option { return func(c *config) { c.anyOrder = true } }
+
+// WithoutRenewal leaves renewal to [Lease.Extend]. By default a lease is
+// renewed every third of its TTL until Unlock.
+func WithoutRenewal() Option { return func(c *config) { c.noRenewal = true } }
+
+// WithRestartGuard keeps a node that restarted, was flushed or promoted from
+// voting on what it may have forgotten. longest is the longest TTL that any
+// mutex of the fleet uses; a node abstains until it has passed. Default off.
+// It is an option of the Locker. Not for Redis Cluster.
+func WithRestartGuard(longest time.Duration) Option {
+	return func(c *config) { c.ofLocker("WithRestartGuard"); c.guardWindow = longest }
+}
+
+// WithObserver reports events; see [Observer]. It is an option of the Locker.
+func WithObserver(o Observer) Option {
+	return func(c *config) { c.ofLocker("WithObserver"); c.observer = o }
+}
+
+func (c *config) ofLocker(option string) {
+	if c.ofMutex {
+		c.lockerOnly = append(c.lockerOnly, option)
+	}
+}
+
+func defaults() config {
+	return config{
+		ttl: DefaultTTL, drift: DefaultDrift, maxSkew: DefaultMaxSkew,
+		holder: defaultHolder(), random: randomToken,
+		backoff: func(int) time.Duration { return 100*time.Millisecond + rand.N(200*time.Millisecond) },
+	}
+}
+
+// with returns a copy changed by opts, with derived defaults filled in and
+// every value checked.
+func (c config) with(opts []Option) (config, error) {
+	for i, o := range opts {
+		if o == nil {
+			return c, invalid("option %d is nil; leave it out", i)
+		}
+		o(&c)
+	}
+	base := c
+	c.derive()
+	if err := c.check(); err != nil {
+		return c, err
+	}
+	// A Locker keeps its defaults underived, so that a mutex's TTL decides over its own timeouts.
+	if !c.ofMutex {
+		return base, nil
+	}
+	return c, nil
+}
+
+func (c *config) derive() {
+	if c.nodeTimeout == 0 {
+		c.nodeTimeout = min(max(c.ttl/10, 10*time.Millisecond), 500*time.Millisecond)
+		c.nodeTimeout = min(c.nodeTimeout, c.ttl/3)
+	}
+	if c.retention == 0 {
+		c.retention = DefaultRetention
+		if c.anyOrder {
+			c.retention = DefaultAnyOrderRetention
+		}
+		c.retention = max(c.retention, c.ttl)
+	}
+}
+
+func (c *config) check() error {
+	switch {
+	case len(c.lockerOnly) > 0:
+		return invalid("%s is an option of the whole Locker; pass it to New", strings.Join(c.lockerOnly, ", "))
+	case c.ttl < minTTL || c.ttl > maxTTL:
+		return invalid("TTL is %v, must be %v to %v; long jobs need no long TTL, leases are renewed", c.ttl, minTTL, maxTTL)
+	case !(c.drift >= 0 && c.drift <= 0.5):
+		return invalid("drift is %v, must be 0 to 0.5 of the TTL (default %v)", c.drift, DefaultDrift)
+	case c.validity() <= c.nodeTimeout:
+		return invalid("TTL %v less its drift leaves %v, which must be more than the node timeout %v; raise WithTTL or lower WithDrift or WithNodeTimeout", c.ttl, c.validity(), c.nodeTimeout)
+	case c.nodeTimeout < time.Millisecond || c.nodeTimeout >= c.ttl/2:
+		return invalid("node timeout is %v, must be at least 1ms and less than half the TTL (%v)", c.nodeTimeout, c.ttl/2)
+	case c.retention < time.Second || c.retention > 30*24*time.Hour || c.retention < c.ttl:
+		return invalid("retention is %v, must be 1s to 720h and at least the TTL (%v)", c.retention, c.ttl)
+	case c.maxSkew < time.Second || c.maxSkew > 24*time.Hour:
+		return invalid("max skew is %v, must be 1s to 24h (default %v)", c.maxSkew, DefaultMaxSkew)
+	case c.spacing < 0 || c.spacing > lastLifetime:
+		return invalid("spacing is %v, must be 0 (off) to %v", c.spacing, lastLifetime)
+	case c.maxHold < 0:
+		return invalid("max hold is %v, must be 0 (no limit) or more", c.maxHold)
+	}
+	return c.checkModes()
+}
+
+func (c *config) checkModes() error {
+	switch {
+	case c.takeover && c.anyOrder:
+		return invalid("WithTakeover and WithAnyOrder exclude each other: a take-over needs `last`, which only ticks in order have; choose one")
+	case c.spacing > 0 && c.anyOrder:
+		return invalid("WithSpacing and WithAnyOrder exclude each other: spacing counts from the newest tick, which only ticks in order have; choose one")
+	case c.takeover && c.owner != "":
+		return invalid("WithTakeover and WithOwner exclude each other: a take-over lets every owner try again; choose one")
+	case c.guardWindow != 0 && (c.guardWindow < c.ttl || c.guardWindow > maxTTL):
+		return invalid("restart guard's longest TTL is %v, must be at least the TTL (%v) and at most %v; raise it on every Locker of the fleet", c.guardWindow, c.ttl, maxTTL)
+	case c.random == nil:
+		return invalid("token function is nil; leave WithTokenFunc out for crypto/rand")
+	case c.backoff == nil:
+		return invalid("back-off function is nil; leave WithBackoff out for 100 to 300 ms")
+	case c.holder == "" || len(c.holder) > 256:
+		return invalid("holder has %d bytes, must have 1 to 256", len(c.holder))
+	case len(c.owner) > 256:
+		return invalid("owner has %d bytes, must have at most 256", len(c.owner))
+	}
+	return nil
+}
+
+// validity is how long a lease counts, from before its first command was sent:
+// the TTL less what the nodes' clocks may be ahead of ours by then.
+func (c *config) validity() time.Duration {
+	return c.ttl - time.Duration(float64(c.ttl)*c.drift) - driftFloor
+}
+
+// order names the claim script's mode.
+func (c *config) order() string {
+	switch {
+	case c.takeover:
+		return "takeover"
+	case c.anyOrder:
+		return "any"
+	}
+	return "tick"
+}

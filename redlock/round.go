@@ -1,0 +1,192 @@
+package redlock
+
+import (
+	"context"
+	"time"
+)
+
+// round is one attempt at a vote. Each has a fresh token, so nothing that is
+// late from one round can touch another.
+type round struct {
+	m      *Mutex
+	bid    bid
+	token  string
+	start  time.Time
+	ask    ask
+	ballot *ballot
+	first  int  // the node that was asked before the others, or -1
+	peeked bool // the others were only asked who is there
+}
+
+func (m *Mutex) newRound(b bid) (*round, error) {
+	token, err := m.cfg.newToken(b.tick)
+	if err != nil {
+		return nil, err
+	}
+	r := &round{m: m, bid: b, token: token, first: -1}
+	r.ask = m.ask(b, token)
+	return r, nil
+}
+
+// ask is the vote. The plain one is SET NX PX: it costs a server half of what
+// a script does. GET makes it say who was there.
+func (m *Mutex) ask(b bid, token string) ask {
+	switch {
+	case b.tick != 0:
+		return m.claim(b.tick, token, "0")
+	case m.cfg.fencing || m.cfg.guardWindow > 0:
+		return ask{script: acquireScript, read: readVote, cmd: acquireScript.command(
+			[]string{m.keys.lock, m.keys.tombstone(token), m.keys.fence, guardKey},
+			token, m.ttl, flag(m.cfg.fencing), milliseconds(m.cfg.guardWindow))}
+	}
+	return ask{cmd: Command{"SET", m.keys.lock, token, "NX", "GET", "PX", m.ttl}, read: readSet(token)}
+}
+
+// peek asks who is there and changes nothing.
+func (m *Mutex) peek(b bid, token string) ask {
+	a := ask{cmd: Command{"GET", m.keys.lock}, read: readSet(token)}
+	if b.tick != 0 {
+		a = m.claim(b.tick, token, "1")
+	}
+	read := a.read
+	a.read = func(r Reply) answer {
+		reply := read(r)
+		if reply.verdict == granted {
+			reply.verdict = free
+		}
+		return reply
+	}
+	return a
+}
+
+// vote asks all nodes at once; after a split, one node first.
+func (r *round) vote(ctx context.Context, ordered bool) (tally, error) {
+	l := r.m.locker
+	if ordered {
+		return r.voteInOrder(ctx)
+	}
+	r.start = time.Now()
+	r.ballot = l.putAll(r.ask, r.start.Add(r.m.cfg.validity()), false)
+	return l.post(r.ballot).wait(ctx, r.m.cfg.nodeTimeout)
+}
+
+// voteInOrder asks the same node first as everybody else does, and the others
+// only when it granted: whoever gets that one gets the rest, so contenders
+// cannot split the vote again. A refusal by the first node alone is not a
+// verdict; then the others are asked who is there.
+func (r *round) voteInOrder(ctx context.Context) (tally, error) {
+	l := r.m.locker
+	r.ballot = newBallot(len(l.boxes), l.quorum)
+	r.start = r.ballot.start
+	until := r.start.Add(r.m.cfg.validity())
+	rest := r.ask
+	for r.first = 0; r.first < len(l.boxes); r.first++ {
+		r.ballot.first = r.first
+		l.boxes[r.first].post(r.ballot.put(r.first, r.ask, until, false))
+		t, err := r.ballot.wait(ctx, r.m.cfg.nodeTimeout)
+		if err != nil || t.certain() {
+			return t, err
+		}
+		if v := t.answers[r.first].verdict; v != failed && v != pending {
+			r.peeked = v != granted
+			break
+		}
+	}
+	if r.peeked {
+		rest = r.m.peek(r.bid, r.token)
+	}
+	for i := r.first + 1; i < len(l.boxes); i++ {
+		l.boxes[i].post(r.ballot.put(i, rest, until, false))
+	}
+	return r.ballot.wait(ctx, r.m.cfg.nodeTimeout)
+}
+
+// abort gives back what this round won or may still win. The node that was
+// asked first goes last, after the others have acknowledged: whoever gets it
+// next then finds them free.
+func (r *round) abort(ctx context.Context) {
+	l := r.m.locker
+	until := time.Now().Add(r.m.cfg.ttl + time.Second)
+	back := r.giveBack()
+	var others []int
+	for i := range l.boxes {
+		if i != r.first && r.owes(i) {
+			others = append(others, i)
+		}
+	}
+	acks := newBallot(len(others), len(others))
+	for k, i := range others {
+		l.boxes[i].post(acks.put(k, back, until, true))
+	}
+	if r.first < 0 || !r.owes(r.first) {
+		return
+	}
+	if len(others) > 0 {
+		_, _ = acks.wait(ctx, r.m.cfg.nodeTimeout)
+	}
+	l.boxes[r.first].send(back, until, true)
+}
+
+// owes tells whether node i granted this round's token or still may.
+func (r *round) owes(i int) bool {
+	c := &r.ballot.calls[i]
+	if c.to == nil || (r.peeked && i > r.first) {
+		return false
+	}
+	wasSent := r.m.locker.boxes[i].withdraw(c)
+	switch r.ballot.answer(i) {
+	case granted:
+		return true
+	case pending, failed:
+		return wasSent
+	}
+	return false
+}
+
+// giveBack undoes the vote. Votes by script leave a tombstone; it outlives any
+// copy of the vote that is still under way.
+func (r *round) giveBack() ask {
+	m := r.m
+	if r.ask.script == nil {
+		return m.release(r.token, 0, false)
+	}
+	keys := []string{m.keys.lock, m.keys.tombstone(r.token)}
+	if r.bid.tick != 0 {
+		keys = append(keys, m.keys.tick(r.bid.tick))
+	}
+	return ask{script: abortScript, read: readAck, cmd: abortScript.command(keys, r.token, milliseconds(2*m.cfg.ttl))}
+}
+
+// release is the plain compare-and-delete, which also wakes the next waiter.
+func (m *Mutex) release(token string, fence int64, wake bool) ask {
+	keys, carried := []string{m.keys.lock, m.keys.waiters}, ""
+	if fence != 0 {
+		keys, carried = append(keys, m.keys.fence), decimal(fence)
+	}
+	return ask{script: releaseScript, read: readCount, cmd: releaseScript.command(keys, token, m.keys.lock, flag(wake), carried)}
+}
+
+// lease makes the round a lease, if its validity has not ended by now. That is
+// checked after counting: the votes may have come slowly.
+func (r *round) lease(ctx context.Context, t tally) (*Lease, error) {
+	m := r.m
+	fence := r.bid.tick
+	if m.cfg.fencing && fence == 0 {
+		var err error
+		if fence, err = r.fence(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	until := r.start.Add(m.cfg.validity())
+	if !time.Now().Before(until) {
+		return nil, nil
+	}
+	return newLease(ctx, r, fence, until), nil
+}
+
+func flag(on bool) string {
+	if on {
+		return "1"
+	}
+	return "0"
+}

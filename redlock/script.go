@@ -1,0 +1,85 @@
+package redlock
+
+import (
+	"crypto/sha1"
+	_ "embed"
+	"encoding/hex"
+)
+
+// script is one Lua script and the digest EVALSHA names it by.
+type script struct {
+	text   string
+	digest string
+}
+
+func newScript(text string) *script {
+	sum := sha1.Sum([]byte(text))
+	return &script{text: text, digest: hex.EncodeToString(sum[:])}
+}
+
+// command names the script by its digest. A node that does not know it answers
+// NOSCRIPT, and the node's mailbox sends the text.
+func (s *script) command(keys []string, args ...string) Command {
+	c := make(Command, 0, 3+len(keys)+len(args))
+	c = append(c, "EVALSHA", s.digest, decimal(int64(len(keys))))
+	for _, k := range keys {
+		c = append(c, k)
+	}
+	for _, a := range args {
+		c = append(c, a)
+	}
+	return c
+}
+
+// inFull is the same command with the script's text in place of its digest.
+func (s *script) inFull(c Command) Command {
+	full := append(Command{"EVAL", s.text}, c[2:]...)
+	return full
+}
+
+//go:embed lua/guard.lua
+var guardText string
+
+//go:embed lua/acquire.lua
+var acquireText string
+
+//go:embed lua/claim.lua
+var claimText string
+
+//go:embed lua/confirm.lua
+var confirmText string
+
+//go:embed lua/finish.lua
+var finishText string
+
+//go:embed lua/abort.lua
+var abortText string
+
+//go:embed lua/release.lua
+var releaseText string
+
+//go:embed lua/extend.lua
+var extendText string
+
+//go:embed lua/raise.lua
+var raiseText string
+
+//go:embed lua/enlist.lua
+var enlistText string
+
+//go:embed lua/bootstrap.lua
+var bootstrapText string
+
+var (
+	acquireScript = newScript(guardText + acquireText)
+	claimScript   = newScript(guardText + claimText)
+	confirmScript = newScript(confirmText)
+	finishScript  = newScript(finishText)
+	abortScript   = newScript(abortText)
+	releaseScript = newScript(releaseText)
+	extendScript  = newScript(extendText)
+	raiseScript   = newScript(raiseText)
+	enlistScript  = newScript(enlistText)
+
+	bootstrapScript = newScript(guardText + bootstrapText)
+)

@@ -1,0 +1,300 @@
+package redlock
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// verdict is what one node's reply means for the vote.
+type verdict uint8
+
+const (
+	pending verdict = iota // no answer yet
+	granted                // for us
+	refused                // another token is there
+	done                   // proof that the tick was granted to another owner
+	stale                  // the tick is older than the retention
+	ahead                  // the tick is too far ahead of the node's clock
+	failed                 // no vote: no answer, an error, or the node abstains
+	free                   // nobody is there; the node was only asked
+)
+
+type answer struct {
+	verdict   verdict
+	token     string        // of a refusal: who is there
+	remaining time.Duration // of a refusal: how long its lock lives
+	last      int64         // of a refusal: the newest tick granted, as far as the node knows
+	fence     int64
+	err       error
+}
+
+// ask is a command and what its reply means.
+type ask struct {
+	cmd    Command
+	script *script
+	read   func(Reply) answer
+}
+
+// ballot is one question put to the nodes, and the count of the answers. Votes
+// are counted where replies are read; whoever waits is woken once, when the
+// outcome is certain.
+type ballot struct {
+	quorum int
+	start  time.Time
+	// settled, if set, is called once instead of waking somebody. It must not block.
+	settled func()
+	// first is a node whose answer alone wakes whoever waits, or -1.
+	first int
+
+	mu      sync.Mutex
+	answers []answer
+	calls   []call
+	wake    chan struct{}
+	certain bool
+}
+
+func newBallot(n, quorum int) *ballot {
+	return &ballot{
+		quorum: quorum, start: time.Now(), first: -1,
+		answers: make([]answer, n), calls: make([]call, n), wake: make(chan struct{}, 2),
+	}
+}
+
+// put prepares the question to one node, not to be sent later than until.
+func (v *ballot) put(node int, a ask, until time.Time, owed bool) *call {
+	v.calls[node] = call{to: v, node: node, ask: a, until: until, owed: owed}
+	return &v.calls[node]
+}
+
+// receive counts one node's answer.
+func (v *ballot) receive(node int, r Reply) {
+	a := v.calls[node].read(r)
+	v.mu.Lock()
+	if v.answers[node].verdict == pending {
+		v.answers[node] = a
+	}
+	news := !v.certain && v.tally().certain()
+	v.certain = v.certain || news
+	awaited := node == v.first
+	v.mu.Unlock()
+	switch {
+	case news && v.settled != nil:
+		v.settled()
+	case news || awaited:
+		v.wake <- struct{}{}
+	}
+}
+
+func (v *ballot) answer(node int) verdict {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.answers[node].verdict
+}
+
+// wait returns the tally as soon as the outcome is certain, the limit has
+// passed, or ctx ends; in the latter case with ctx's error.
+func (v *ballot) wait(ctx context.Context, limit time.Duration) (tally, error) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	var err error
+	select {
+	case <-v.wake:
+	case <-timer.C:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return v.count(), err
+}
+
+func (v *ballot) count() tally {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	t := v.tally()
+	t.answers = append([]answer(nil), v.answers...)
+	return t
+}
+
+// tally is the state of a vote.
+type tally struct {
+	quorum                             int
+	granted, refused, done, stale, far int
+	failed, pending                    int
+	answers                            []answer
+}
+
+func (v *ballot) tally() tally {
+	t := tally{quorum: v.quorum}
+	for i := range v.answers {
+		switch v.answers[i].verdict {
+		case pending:
+			t.pending++
+		case granted:
+			t.granted++
+		case refused:
+			t.refused++
+		case done:
+			t.done++
+		case stale:
+			t.stale++
+		case ahead:
+			t.far++
+		case failed:
+			t.failed++
+		}
+	}
+	return t
+}
+
+// certain: a majority granted, or none can any more, or the tick is proven done.
+func (t tally) certain() bool {
+	return t.granted >= t.quorum || t.granted+t.pending < t.quorum || t.done > 0
+}
+
+func (t tally) won() bool { return t.granted >= t.quorum }
+
+// majority tells whether so many nodes are the way they are that no majority is left for anything else.
+func (t tally) majority(n int) bool { return n > len(t.answers)-t.quorum }
+
+// leader is the one token that a majority of the nodes holds, if there is one.
+func (t tally) leader() (a answer, ok bool) {
+	for i := range t.answers {
+		count := 0
+		for j := range t.answers {
+			if t.answers[i].verdict == refused && t.answers[j].verdict == refused && t.answers[i].token == t.answers[j].token {
+				count++
+			}
+		}
+		if count >= t.quorum {
+			return t.confirmed(t.answers[i].token), true
+		}
+	}
+	return answer{}, false
+}
+
+// confirmed merges what the nodes say about token: the longest remaining time and the newest tick.
+func (t tally) confirmed(token string) (merged answer) {
+	for _, a := range t.answers {
+		if a.verdict == refused {
+			merged.last = max(merged.last, a.last)
+			if a.token == token {
+				merged.token = token
+				merged.remaining = max(merged.remaining, a.remaining)
+			}
+		}
+	}
+	return merged
+}
+
+func (t tally) String() string {
+	return fmt.Sprintf("of %d votes %d are ours, %d another's, %d missing, and %d are needed",
+		len(t.answers), t.granted, t.refused, t.failed+t.pending, t.quorum)
+}
+
+// readSet reads the reply to SET NX GET: nothing was there, or who is. Our own
+// token means that the driver resent a command that had been executed.
+func readSet(token string) func(Reply) answer {
+	return func(r Reply) answer {
+		if a, ok := readFailure(r); ok {
+			return a
+		}
+		holder, isString := r.Value.(string)
+		switch {
+		case r.Value == nil || holder == token:
+			return answer{verdict: granted}
+		case !isString:
+			return unexpected(r)
+		}
+		return answer{verdict: refused, token: holder}
+	}
+}
+
+// readCount reads the reply of the scripts that answer 1 for ours and 0 for not ours.
+func readCount(r Reply) answer {
+	if a, ok := readFailure(r); ok {
+		return a
+	}
+	switch r.Value {
+	case int64(1):
+		return answer{verdict: granted}
+	case int64(0):
+		return answer{verdict: refused}
+	}
+	return unexpected(r)
+}
+
+// readAck takes any answer for an acknowledgement.
+func readAck(r Reply) answer {
+	if a, ok := readFailure(r); ok {
+		return a
+	}
+	return answer{verdict: granted}
+}
+
+// readVote reads the reply of the acquire and claim scripts.
+func readVote(r Reply) answer {
+	if a, ok := readFailure(r); ok {
+		return a
+	}
+	fields, _ := r.Value.([]any)
+	switch text(fields, 0) {
+	case "GRANTED":
+		return answer{verdict: granted, fence: number(fields, 1)}
+	case "SEEN", "TAKEN":
+		return answer{verdict: refused, token: text(fields, 1), last: number(fields, 3),
+			remaining: max(0, time.Duration(number(fields, 2))*time.Millisecond)}
+	case "DONE":
+		return answer{verdict: done}
+	case "STALE":
+		return answer{verdict: stale}
+	case "AHEAD":
+		return answer{verdict: ahead}
+	case "LOST":
+		return answer{verdict: failed, err: errLostVote}
+	case "DEAD":
+		return answer{verdict: failed, err: errDeadToken}
+	case "YOUNG":
+		return answer{verdict: failed, err: fmt.Errorf("%w; it votes again in %v (a fresh fleet is started with Locker.Bootstrap)",
+			ErrNodeYoung, time.Duration(number(fields, 1))*time.Millisecond)}
+	}
+	return unexpected(r)
+}
+
+// readFailure sorts out replies that are no vote. A key of another type is
+// somebody's data: it takes the name as surely as a lock does.
+func readFailure(r Reply) (answer, bool) {
+	switch {
+	case r.Err == nil:
+		return answer{}, false
+	case strings.HasPrefix(r.Err.Error(), "WRONGTYPE"):
+		return answer{verdict: refused, token: "data that is not a lock; choose another name or WithPrefix"}, true
+	}
+	return answer{verdict: failed, err: r.Err}, true
+}
+
+func unexpected(r Reply) answer {
+	reply := fmt.Sprintf("%.100v", r.Value)
+	return answer{verdict: failed, err: fmt.Errorf("unexpected reply %s (%T); is this address a Redis server?", reply, r.Value)}
+}
+
+func text(fields []any, i int) string {
+	if i < len(fields) {
+		s, _ := fields[i].(string)
+		return s
+	}
+	return ""
+}
+
+// number reads an integer that a script answered as such or as text, or 0.
+func number(fields []any, i int) int64 {
+	if i < len(fields) {
+		if n, ok := fields[i].(int64); ok {
+			return n
+		}
+	}
+	n, _ := strconv.ParseInt(text(fields, i), 10, 64)
+	return n
+}
