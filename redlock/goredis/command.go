@@ -1,0 +1,73 @@
+package goredis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+var errUnanswered = errors.New("goredis: the client returned without an answer")
+
+// command is a go-redis command that is sent at most once. With one pointer as
+// its only field it fits an interface without an allocation.
+type command struct{ *redis.Cmd }
+
+// newCommand hands the shared slice on as it is: go-redis only reads it.
+func newCommand(ctx context.Context, c redlock.Command) command {
+	return command{redis.NewCmd(ctx, c...)}
+}
+
+// NoRetry overrides go-redis' own answer. A repeated batch may come after
+// later commands, on another connection, while the first is still under way.
+func (command) NoRetry() bool { return true }
+
+// reply translates the outcome. failure is what the client said of the whole
+// batch.
+func (c command) reply(failure error) redlock.Reply {
+	value, err := c.Result()
+	switch {
+	case err != nil && errors.Is(err, redis.Nil):
+		return redlock.Reply{}
+	case err != nil:
+		return redlock.Reply{Err: err}
+	case value == nil && failure != nil:
+		return redlock.Reply{Err: failure}
+	case value == nil:
+		// A null is redis.Nil. Without that a hook of the client's kept the
+		// command back, and to take it for a null would count it as a vote.
+		return redlock.Reply{Err: errUnanswered}
+	}
+	return redlock.Reply{Value: plain(value)}
+}
+
+// plain makes of a RESP3 value what the same server says in RESP2.
+func plain(value any) any {
+	switch v := value.(type) {
+	case nil, int64, string:
+		return v
+	case []any:
+		for i := range v {
+			v[i] = plain(v[i])
+		}
+		return v
+	case map[any]any:
+		flat := make([]any, 0, 2*len(v))
+		for key, element := range v {
+			flat = append(flat, plain(key), plain(element))
+		}
+		return flat
+	case bool:
+		if v {
+			return int64(1)
+		}
+		return int64(0)
+	case float64:
+		return strconv.FormatFloat(v, 'g', 17, 64)
+	}
+	return fmt.Sprint(value)
+}

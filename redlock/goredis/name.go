@@ -1,0 +1,38 @@
+package goredis
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// sentinelAddr is what go-redis calls the address of every Sentinel client.
+const sentinelAddr = "FailoverClient"
+
+// name tells clients apart: redlock refuses two nodes of one name.
+func name(client redis.UniversalClient) string {
+	switch c := client.(type) {
+	case *redis.Client:
+		o := c.Options()
+		if o.Addr == sentinelAddr {
+			return database(fmt.Sprintf("sentinel(%p)", c), o.DB)
+		}
+		return database(o.Addr, o.DB)
+	case *redis.ClusterClient:
+		return strings.Join(c.Options().Addrs, ",")
+	case *redis.Ring:
+		o := c.Options()
+		return database(strings.Join(slices.Sorted(maps.Values(o.Addrs)), ","), o.DB)
+	}
+	return fmt.Sprintf("%T(%p)", client, client)
+}
+
+func database(addr string, db int) string {
+	if db == 0 {
+		return addr
+	}
+	return fmt.Sprintf("%s/%d", addr, db)
+}

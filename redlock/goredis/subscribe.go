@@ -1,0 +1,78 @@
+package goredis
+
+import (
+	"context"
+	"errors"
+
+	"github.com/redis/go-redis/v9"
+)
+
+var errReconnected = errors.New("goredis: the subscription was interrupted")
+
+// Subscribe listens to channel until ctx ends or the connection is lost, on a
+// connection of its own. It calls ready when the server has confirmed, then
+// deliver for each message, and returns ctx.Err() or what the connection died
+// of. While it connects it may outlast ctx by the client's timeouts.
+func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error {
+	pubsub, err := n.subscribe(ctx, channel)
+	if err != nil {
+		return err
+	}
+	defer pubsub.Close()
+	// Not ctx itself: go-redis would take its deadline for a broken connection
+	// and make another. Cancelled before Close, which waits for a dial.
+	reads, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		cancel()
+		_ = pubsub.Close()
+	})()
+	err = listen(reads, pubsub, ready, deliver)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// subscribe names the channel only once there is a client for it: given to
+// PubSub.Subscribe it fails with the reason, given to Ring.Subscribe it panics
+// when no server is up, and given to Client.Subscribe the reason is dropped.
+func (n *Node) subscribe(ctx context.Context, channel string) (*redis.PubSub, error) {
+	client := n.client
+	if ring, ok := client.(*redis.Ring); ok {
+		shard, err := ring.GetShardClientForKey(channel)
+		if err != nil {
+			return nil, err
+		}
+		client = shard
+	}
+	pubsub := client.Subscribe(ctx)
+	if err := pubsub.Subscribe(ctx, channel); err != nil {
+		_ = pubsub.Close()
+		return nil, err
+	}
+	return pubsub, nil
+}
+
+// listen receives until the first error. It does not use PubSub.Channel, which
+// reconnects for ever and says nothing of the messages that it missed.
+func listen(ctx context.Context, pubsub *redis.PubSub, ready func(), deliver func(message string)) error {
+	confirmed := false
+	for {
+		received, err := pubsub.Receive(ctx)
+		if err != nil {
+			return err
+		}
+		switch m := received.(type) {
+		case *redis.Subscription:
+			// A second one means that go-redis moved to another connection.
+			if confirmed {
+				return errReconnected
+			}
+			confirmed = true
+			ready()
+		case *redis.Message:
+			deliver(m.Payload)
+		}
+	}
+}
