@@ -39,12 +39,13 @@ func compile(text string) (*lua.FunctionProto, error) {
 type interpreter struct {
 	state    *lua.LState
 	globals  *lua.LTable
+	locate   *lua.LFunction
 	dispatch func(args []string) any
 }
 
 func newInterpreter(dispatch func(args []string) any) *interpreter {
 	state := lua.NewState(lua.Options{SkipOpenLibs: true, RegistrySize: 1024, RegistryMaxSize: 1 << 20})
-	in := &interpreter{state: state, globals: state.G.Global, dispatch: dispatch}
+	in := &interpreter{state: state, globals: state.G.Global, locate: state.NewFunction(locate), dispatch: dispatch}
 	for _, open := range []lua.LGFunction{lua.OpenBase, lua.OpenString, lua.OpenTable, lua.OpenMath} {
 		state.Push(state.NewFunction(open))
 		state.Call(0, 0)
@@ -73,6 +74,7 @@ func (in *interpreter) protect() {
 	library.RawSetString("random", lua.LNil)
 	library.RawSetString("randomseed", lua.LNil)
 	in.globals.RawSetString("tostring", in.state.NewFunction(toString))
+	in.globals.RawSetString("pcall", in.state.NewFunction(textualPCall(in.globals.RawGetString("pcall").(*lua.LFunction))))
 	in.globals.Metatable = in.state.SetFuncs(in.state.NewTable(), map[string]lua.LGFunction{
 		"__index": func(l *lua.LState) int {
 			l.RaiseError("Script attempted to access nonexistent global variable '%s'", l.ToString(2))
@@ -89,7 +91,7 @@ func (in *interpreter) run(script *lua.FunctionProto, sha string, keys, args []s
 	in.globals.RawSetString("KEYS", stringTable(in.state, keys))
 	in.globals.RawSetString("ARGV", stringTable(in.state, args))
 	in.state.Push(in.state.NewFunctionFromProto(script))
-	if err := in.state.PCall(0, 1, nil); err != nil {
+	if err := in.state.PCall(0, 1, in.locate); err != nil {
 		return scriptFailure(err, sha)
 	}
 	reply := fromLua(in.state.Get(-1))
@@ -103,29 +105,34 @@ func scriptFailure(err error, sha string) failure {
 	if !ok {
 		return failure("ERR " + err.Error())
 	}
-	if table, ok := raised.Object.(*lua.LTable); ok {
-		text := lua.LVAsString(table.RawGetString("err"))
-		if line := table.RawGetString("line"); line != lua.LNil {
-			text += fmt.Sprintf(" script: %s, on @%s:%s.", sha, chunkName, line)
-		}
-		return failure(text)
+	located, ok := raised.Object.(*lua.LTable)
+	if !ok {
+		return failure("ERR " + raised.Object.String())
 	}
-	text := lua.LVAsString(raised.Object)
-	if rest, here := strings.CutPrefix(text, chunkName+":"); here {
-		line, _, _ := strings.Cut(rest, ":")
-		return failure(fmt.Sprintf("ERR %s script: %s, on @%s:%s.", text, sha, chunkName, line))
+	text := lua.LVAsString(located.RawGetString("err"))
+	if line := located.RawGetString("line"); line != lua.LNil {
+		text += fmt.Sprintf(" script: %s, on @%s:%s.", sha, chunkName, line)
 	}
-	return failure("ERR " + text)
+	return failure(text)
+}
+
+// locate handles an error while the stack still tells where it was raised.
+func locate(l *lua.LState) int {
+	raised, ok := l.Get(1).(*lua.LTable)
+	if !ok {
+		raised = errorTable(l, failure("ERR "+l.Get(1).String()))
+	}
+	if line := lineOf(l); line != "" {
+		raised.RawSetString("line", lua.LString(line))
+	}
+	l.Push(raised)
+	return 1
 }
 
 func (in *interpreter) call(l *lua.LState) int {
 	reply := in.invoke(l)
 	if err, failed := reply.(failure); failed {
-		raised := errorTable(l, err)
-		if line := lineOf(l); line != "" {
-			raised.RawSetString("line", lua.LString(line))
-		}
-		l.Error(raised, 0)
+		l.Error(errorTable(l, err), 0)
 	}
 	l.Push(toLua(l, reply))
 	return 1
@@ -138,7 +145,7 @@ func (in *interpreter) pcall(l *lua.LState) int {
 
 func (in *interpreter) invoke(l *lua.LState) any {
 	if l.GetTop() == 0 {
-		return failure("ERR Please specify at least one argument for this redis.call()")
+		return failure("ERR Please specify at least one argument for this redis lib call")
 	}
 	args := make([]string, 0, l.GetTop())
 	for i := 1; i <= l.GetTop(); i++ {
@@ -154,13 +161,16 @@ func (in *interpreter) invoke(l *lua.LState) any {
 	return in.dispatch(args)
 }
 
-// lineOf is the line of the script that called into Go.
+// lineOf is the line of the script that is running, "" outside of one.
 func lineOf(l *lua.LState) string {
-	parts := strings.Split(l.Where(1), ":")
-	if len(parts) < 2 || parts[0] != chunkName {
-		return ""
+	for level := 1; ; level++ {
+		if _, ok := l.GetStack(level); !ok {
+			return ""
+		}
+		if where, found := strings.CutPrefix(l.Where(level), chunkName+":"); found {
+			return strings.TrimSuffix(where, ":")
+		}
 	}
-	return parts[1]
 }
 
 func sha1Hex(l *lua.LState) int {
@@ -192,4 +202,19 @@ func toString(l *lua.LState) int {
 	}
 	l.Push(l.ToStringMeta(l.Get(1)))
 	return 1
+}
+
+// textualPCall makes Lua's pcall return the text of what redis.call raised, as
+// it does in Redis, not the table.
+func textualPCall(pcall *lua.LFunction) lua.LGFunction {
+	return func(l *lua.LState) int {
+		results := pcall.GFunction(l)
+		if raised, ok := l.Get(-1).(*lua.LTable); ok && results == 2 && l.Get(-2) == lua.LFalse {
+			if text := raised.RawGetString("err"); lua.LVCanConvToString(text) {
+				l.Pop(1)
+				l.Push(text)
+			}
+		}
+		return results
+	}
 }

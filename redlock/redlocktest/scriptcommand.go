@@ -13,38 +13,53 @@ var scriptCommands = map[string]command{
 	"SCRIPT":  {arity: -2, topLevel: true, run: runScript},
 }
 
+const errNoScript = failure("NOSCRIPT No matching script. Please use EVAL.")
+
 func runEval(s *Server, args []string) any {
+	keys, err := numberOfKeys(args)
+	if err != nil {
+		return err
+	}
 	sha, err := s.load(args[1])
 	if err != nil {
 		return err
 	}
-	return runLoaded(s, sha, args[2:])
+	return s.runScript(sha, args[3:3+keys], args[3+keys:])
 }
 
 func runEvalSHA(s *Server, args []string) any {
-	return runLoaded(s, strings.ToLower(args[1]), args[2:])
+	sha := strings.ToLower(args[1])
+	if len(sha) != 2*sha1.Size {
+		return errNoScript
+	}
+	keys, err := numberOfKeys(args)
+	if err != nil {
+		return err
+	}
+	if _, known := s.scripts[sha]; !known {
+		return errNoScript
+	}
+	return s.runScript(sha, args[3:3+keys], args[3+keys:])
 }
 
-// runLoaded runs a script of the cache. args are the number of keys, the keys
-// and the arguments.
-func runLoaded(s *Server, sha string, args []string) any {
-	n, err := integer(args[0])
+func numberOfKeys(args []string) (int64, error) {
+	n, err := integer(args[2])
 	switch {
 	case err != nil:
-		return err
-	case n > int64(len(args)-1):
-		return failure("ERR Number of keys can't be greater than number of args")
+		return 0, err
+	case n > int64(len(args)-3):
+		return 0, failure("ERR Number of keys can't be greater than number of args")
 	case n < 0:
-		return failure("ERR Number of keys can't be negative")
+		return 0, failure("ERR Number of keys can't be negative")
 	}
-	script, known := s.scripts[sha]
-	if !known {
-		return failure("NOSCRIPT No matching script. Please use EVAL.")
-	}
+	return n, nil
+}
+
+func (s *Server) runScript(sha string, keys, args []string) any {
 	if s.lua == nil {
 		s.lua = newInterpreter(s.dispatchInScript)
 	}
-	return s.lua.run(script, sha, args[1:1+n], args[1+n:])
+	return s.lua.run(s.scripts[sha], sha, keys, args)
 }
 
 func (s *Server) load(text string) (sha string, err error) {

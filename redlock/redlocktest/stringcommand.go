@@ -45,20 +45,21 @@ func runIncr(s *Server, args []string) any {
 // setOptions are what may follow the value of a SET.
 type setOptions struct {
 	ifMissing, ifPresent, get, keepTTL bool
-	expires                            int64
+	unit, end                          string // as in PX 100
 }
 
 func runSet(s *Server, args []string) any {
-	options, err := parseSet(args[3:], s.data.now)
+	options, err := parseSet(args[3:])
 	if err != nil {
 		return err
 	}
-	var before any
-	if options.get {
-		before = runGet(s, args)
-		if err, failed := before.(error); failed {
-			return err
-		}
+	expires, err := options.expires(s.data.now)
+	if err != nil {
+		return err
+	}
+	before := runGet(s, args)
+	if err, failed := before.(error); failed && options.get {
+		return err
 	}
 	done := any(status("OK"))
 	present := s.data.find(args[1]) != nil
@@ -67,7 +68,7 @@ func runSet(s *Server, args []string) any {
 	} else {
 		e := s.data.put(args[1], args[2])
 		if !options.keepTTL {
-			e.expires = options.expires
+			e.expires = expires
 		}
 	}
 	if options.get {
@@ -76,7 +77,7 @@ func runSet(s *Server, args []string) any {
 	return done
 }
 
-func parseSet(args []string, now int64) (setOptions, error) {
+func parseSet(args []string) (setOptions, error) {
 	var o setOptions
 	for i := 0; i < len(args); i++ {
 		switch name := strings.ToUpper(args[i]); {
@@ -86,15 +87,11 @@ func parseSet(args []string, now int64) (setOptions, error) {
 			o.ifPresent = true
 		case name == "GET":
 			o.get = true
-		case name == "KEEPTTL" && o.expires == 0:
+		case name == "KEEPTTL" && o.unit == "":
 			o.keepTTL = true
-		case expiryUnits[name] != 0 && i+1 < len(args) && o.expires == 0 && !o.keepTTL:
+		case expiryUnits[name] != 0 && i+1 < len(args) && o.unit == "" && !o.keepTTL:
 			i++
-			expires, err := expiry(name, args[i], now)
-			if err != nil {
-				return o, err
-			}
-			o.expires = expires
+			o.unit, o.end = name, args[i]
 		default:
 			return o, errSyntax
 		}
@@ -105,18 +102,21 @@ func parseSet(args []string, now int64) (setOptions, error) {
 // expiryUnits has the ways to say when a key ends, in milliseconds.
 var expiryUnits = map[string]int64{"EX": 1000, "PX": 1, "EXAT": 1000, "PXAT": 1}
 
-func expiry(option, text string, now int64) (int64, error) {
+func (o setOptions) expires(now int64) (int64, error) {
 	const invalid = failure("ERR invalid expire time in 'set' command")
-	n, err := integer(text)
+	if o.unit == "" {
+		return 0, nil
+	}
+	n, err := integer(o.end)
 	if err != nil {
 		return 0, err
 	}
-	unit := expiryUnits[option]
+	unit := expiryUnits[o.unit]
 	if n <= 0 || n > math.MaxInt64/unit {
 		return 0, invalid
 	}
 	n *= unit
-	if strings.HasSuffix(option, "AT") {
+	if strings.HasSuffix(o.unit, "AT") {
 		return n, nil
 	}
 	if n > math.MaxInt64-now {
