@@ -1,0 +1,33 @@
+// Package rueidis lets redlock vote on nodes reached through rueidis.
+//
+//	locker, err := redlock.New(rueidis.Nodes(client1, client2, client3))
+//
+// Each [rueidis.Client] is one node with one vote: one server, a Sentinel
+// group or a Cluster. rueidis speaks to Valkey servers as well. Who uses
+// valkey-go, the same client under another name, makes rueidis clients with the
+// same options for redlock: the servers cannot tell them apart.
+//
+// # Limits
+//
+//   - rueidis.NewClient fails when its server is down. A service that must
+//     start while one node of several is out sets ForceSingleClient; rueidis
+//     then returns a client beside the error, and it connects when it can.
+//   - In a Cluster a batch is split by server: commands keep their order per
+//     hash slot, not across slots. Commands without a key go where their first
+//     argument would as a key.
+//   - A context that ends gives the batch up, not the commands: what was already
+//     handed to the connection is still executed, in order.
+//   - A subscription takes a connection of its own from the client's pool for
+//     blocking commands (BlockingPoolSize). While it waits for one, or connects,
+//     it may outlast its context by the Dialer's timeout.
+//   - rueidis cuts "ERR " off the errors of a server. It is put back before a
+//     text that does not start with another error code, all capitals; a text
+//     such as "ERR DISCARD without MULTI" stays without.
+//
+// # What is not retried
+//
+// rueidis repeats only what is marked as read-only, and the commands of this
+// package are not. What a server certainly did not execute (MOVED, ASK) is
+// still sent on. A client with SendToReplicas must not send them to a replica,
+// which has no vote: cmd.IsReadOnly() is a good condition.
+package rueidis
