@@ -1,6 +1,7 @@
 package redlock
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -22,6 +23,7 @@ type breaker struct {
 	fails   int           // batches in a row without an answer
 	probeAt time.Time     // once out: nobody is let through before
 	shaky   time.Time     // until then copies of commands may still be under way to the node
+	cause   error         // why the last batch went unanswered
 	told    bool          // the observer was told that the node is out
 }
 
@@ -38,18 +40,27 @@ func (k *breaker) failing(now time.Time) bool {
 	return k.fails >= outAfter && now.Before(k.probeAt)
 }
 
+// outError tells a refused caller why.
+func (k *breaker) outError() error {
+	if k.cause == nil {
+		return ErrNodeOut
+	}
+	return fmt.Errorf("%w: %w", ErrNodeOut, k.cause)
+}
+
 // returned judges the batch under way: was any reply in it the server's?
-func (k *breaker) returned(alive bool, now time.Time) {
+func (k *breaker) returned(alive bool, cause error, now time.Time) {
 	took := now.Sub(k.since)
 	k.since = time.Time{}
 	if !alive || took > k.limit {
 		k.shaky = now.Add(took + repeatAfter)
 	}
 	if alive {
-		k.fails = 0
+		k.fails, k.cause = 0, nil
 		return
 	}
 	k.fails++
+	k.cause = cause
 	k.probeAt = now.Add(min(firstProbe<<min(max(k.fails-outAfter, 0), 8), lastProbe))
 }
 

@@ -35,7 +35,7 @@ var (
 )
 
 var (
-	errTimeout   = errors.New("no answer within the node timeout")
+	errNoAnswer  = errors.New("no answer by the time the outcome was certain or the node timeout had passed")
 	errLostVote  = errors.New("the vote of this round was lost again; the next round has a fresh token")
 	errDeadToken = errors.New("this round's token was given back before the vote arrived")
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +19,7 @@ type Locker struct {
 	renewer  *renewer
 	reporter *reporter
 	lines    *lines
+	closed   atomic.Bool
 }
 
 // New returns a Locker over independent nodes. A majority of them, n/2 + 1,
@@ -101,6 +103,7 @@ func (l *Locker) Nodes() []string {
 // before, its error names the nodes that still owe an answer; what is left
 // there expires with its TTL.
 func (l *Locker) Close(ctx context.Context) error {
+	l.closed.Store(true)
 	l.lines.close()
 	l.renewer.stop()
 	var errs []error
@@ -127,7 +130,7 @@ func (l *Locker) Bootstrap(ctx context.Context) error {
 	for i, a := range t.answers {
 		switch {
 		case a.verdict == pending:
-			a.err = errTimeout
+			a.err = errNoAnswer
 			fallthrough
 		case a.err != nil:
 			errs = append(errs, &NodeError{Node: l.boxes[i].name, Err: a.err})
@@ -148,6 +151,17 @@ func readBootstrap(r Reply) answer {
 		return answer{verdict: failed, err: fmt.Errorf("%w; it is not fresh, its memory is %v old", ErrNodeYoung, time.Duration(age)*time.Millisecond)}
 	}
 	return answer{verdict: granted}
+}
+
+// usable tells whether an acquisition may begin.
+func (l *Locker) usable(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if l.closed.Load() {
+		return ErrClosed
+	}
+	return nil
 }
 
 // putAll prepares a question to every node.

@@ -79,10 +79,10 @@ func (b *mailbox) post(c *call) {
 	out := b.breaker.out(now)
 	if out && !c.owed {
 		c.stage = dropped
-		news := b.breaker.news(true)
+		news, err := b.breaker.news(true), b.breaker.outError()
 		b.mu.Unlock()
-		b.report(news, true)
-		c.to.receive(c.node, Reply{Err: ErrNodeOut})
+		b.report(news, err)
+		c.to.receive(c.node, Reply{Err: err})
 		return
 	}
 	b.queue = append(b.queue, c)
@@ -117,9 +117,9 @@ func (b *mailbox) flush() {
 	for {
 		// Whoever is runnable may add to the batch first: deeper batches cost less per call.
 		runtime.Gosched()
-		refused, more := b.take()
+		refused, out, more := b.take()
 		for _, c := range refused {
-			c.to.receive(c.node, Reply{Err: ErrNodeOut})
+			c.to.receive(c.node, Reply{Err: out})
 		}
 		if !more {
 			return
@@ -133,7 +133,7 @@ func (b *mailbox) flush() {
 
 // take forms the next batch. Without one the flusher ends; if that is because
 // the node is out, calls that want an answer now are refused.
-func (b *mailbox) take() (refused []*call, more bool) {
+func (b *mailbox) take() (refused []*call, out error, more bool) {
 	now := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -141,20 +141,20 @@ func (b *mailbox) take() (refused []*call, more bool) {
 	clear(b.commands)
 	b.batch, b.commands = b.batch[:0], b.commands[:0]
 	if b.breaker.failing(now) {
-		refused = b.refuse()
+		refused, out = b.refuse(), b.breaker.outError()
 	} else {
 		b.fill(now)
 	}
 	if len(b.batch) > 0 {
 		b.breaker.since = now
-		return nil, true
+		return nil, nil, true
 	}
 	b.busy = false
 	if len(b.queue) > 0 {
 		b.start(now)
 	}
 	b.settle()
-	return refused, false
+	return refused, out, false
 }
 
 func (b *mailbox) fill(now time.Time) {
@@ -199,15 +199,19 @@ func (b *mailbox) deliver(replies []Reply) {
 	for len(replies) < len(b.batch) {
 		replies = append(replies, Reply{Err: fmt.Errorf("driver left out a reply to command %d of %d", len(replies), len(b.batch))})
 	}
-	alive := false
+	alive, cause := false, error(nil)
 	for _, r := range replies {
 		alive = alive || r.answered()
+		cause = r.Err
 	}
 	b.mu.Lock()
-	b.breaker.returned(alive, now)
+	b.breaker.returned(alive, cause, now)
 	b.resend(replies, now)
-	out := !alive && (b.breaker.told || b.breaker.failing(now))
-	news := b.breaker.news(out)
+	out := error(nil)
+	if !alive && (b.breaker.told || b.breaker.failing(now)) {
+		out = b.breaker.outError()
+	}
+	news := b.breaker.news(out != nil)
 	b.mu.Unlock()
 	b.report(news, out)
 	for i, c := range b.batch {
@@ -290,11 +294,11 @@ func (b *mailbox) settle() {
 	}
 }
 
-func (b *mailbox) report(news, out bool) {
+func (b *mailbox) report(news bool, out error) {
 	switch {
 	case !news:
-	case out:
-		b.observe(Event{Kind: NodeOut, Node: b.name, Err: ErrNodeOut})
+	case out != nil:
+		b.observe(Event{Kind: NodeOut, Node: b.name, Err: out})
 	default:
 		b.observe(Event{Kind: NodeBack, Node: b.name})
 	}

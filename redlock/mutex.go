@@ -88,7 +88,7 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 	begin := time.Now()
 	ordered := false
 	for try := 0; ; try++ {
-		if err := ctx.Err(); err != nil {
+		if err := m.locker.usable(ctx); err != nil {
 			return nil, m.refuse(b, begin, tally{}, err)
 		}
 		r, err := m.newRound(b)
@@ -187,7 +187,7 @@ func (m *Mutex) fail(op string, tick int64, t tally, reason error) *Error {
 		case a.verdict == failed:
 			e.Nodes = append(e.Nodes, &NodeError{Node: m.locker.boxes[i].name, Err: a.err})
 		case a.verdict == pending:
-			e.Nodes = append(e.Nodes, &NodeError{Node: m.locker.boxes[i].name, Err: errTimeout})
+			e.Nodes = append(e.Nodes, &NodeError{Node: m.locker.boxes[i].name, Err: errNoAnswer})
 		}
 	}
 	return e

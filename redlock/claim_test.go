@@ -1,0 +1,348 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+func TestClaim_oncePerTickWhateverTheOffset(t *testing.T) {
+	offsets := []time.Duration{0, 40 * time.Millisecond, 120 * time.Millisecond, 300 * time.Millisecond, 10 * time.Minute, time.Hour - 50*time.Minute}
+	for _, nodes := range []int{1, 3, 5} {
+		for _, job := range []time.Duration{time.Millisecond, 60 * time.Millisecond, 200 * time.Millisecond} {
+			t.Run(fmt.Sprintf("%d nodes %v", nodes, job), func(t *testing.T) {
+				inBubble(t, nodes, func(t *testing.T, fl *fleet) {
+					runs := newLedger()
+					var all sync.WaitGroup
+					start := time.Now().Truncate(time.Second).Add(time.Second)
+					for i, late := range offsets {
+						m := fl.process(fmt.Sprintf("p%d", i)).mutex(t, "job", redlock.WithRetention(time.Hour))
+						all.Go(func() {
+							for n := range 200 {
+								tick := start.Add(time.Duration(n) * time.Second)
+								time.Sleep(time.Until(tick.Add(late)))
+								if lease, err := m.Claim(t.Context(), tick); err == nil {
+									runs.add(tick)
+									time.Sleep(job)
+									ok(t, lease.Unlock(t.Context()))
+								}
+							}
+						})
+					}
+					all.Wait()
+					runs.wantOnce(t, start, time.Second, 200)
+				})
+			})
+		}
+	}
+}
+
+// ledger counts runs per tick.
+type ledger struct {
+	mu   sync.Mutex
+	runs map[int64]int
+}
+
+func newLedger() *ledger { return &ledger{runs: map[int64]int{}} }
+
+func (l *ledger) add(tick time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.runs[tick.UnixMilli()]++
+}
+
+func (l *ledger) wantOnce(t *testing.T, start time.Time, every time.Duration, n int) {
+	t.Helper()
+	for i := range n {
+		tick := start.Add(time.Duration(i) * every)
+		if got := l.runs[tick.UnixMilli()]; got != 1 {
+			t.Errorf("tick %v ran %d times, want once", tick, got)
+		}
+	}
+	if len(l.runs) != n {
+		t.Errorf("%d ticks ran, want %d", len(l.runs), n)
+	}
+}
+
+// A replica that was frozen for an hour still may not repeat a tick.
+func TestClaim_lateReplica(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a").mutex(t, "job"), fl.process("b").mutex(t, "job")
+		tick := time.Now()
+		ok(t, must[*redlock.Lease](t)(a.Claim(t.Context(), tick)).Unlock(t.Context()))
+		for _, late := range []time.Duration{0, time.Second, time.Minute, 14 * time.Minute, time.Hour, 6 * 24 * time.Hour, 8 * 24 * time.Hour} {
+			time.Sleep(time.Until(tick.Add(late)))
+			lease, err := b.Claim(t.Context(), tick)
+			if lease != nil || !(errors.Is(err, redlock.ErrTickDone) || errors.Is(err, redlock.ErrTickStale)) {
+				t.Errorf("%v late: got %v, %v; want ErrTickDone or ErrTickStale", late, lease, err)
+			}
+		}
+	})
+}
+
+// With `last` gone, the tick key alone must refuse the tick until it is stale.
+func TestClaim_neverTwiceWithoutLast(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a").mutex(t, "job"), fl.process("b").mutex(t, "job")
+		tick := time.Now().Add(4 * time.Minute) // ahead, so that the key must outlive the retention counted from now
+		ok(t, must[*redlock.Lease](t)(a.Claim(t.Context(), tick)).Unlock(t.Context()))
+		for range 25 {
+			fl.servers[0].Do("DEL", "{job}:redtick:last")
+			if _, err := b.Claim(t.Context(), tick); err == nil {
+				t.Fatalf("granted twice, %v after the tick", time.Since(tick))
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+func TestClaim_order(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		now := time.Now()
+		inOrder, anyOrder := p.mutex(t, "ordered"), p.mutex(t, "any", redlock.WithAnyOrder())
+		for _, step := range []struct {
+			m    *redlock.Mutex
+			tick time.Time
+			want error
+		}{
+			{inOrder, now, nil},
+			{inOrder, now, redlock.ErrTickDone},
+			{inOrder, now.Add(-time.Second), redlock.ErrTickDone},
+			{inOrder, now.Add(time.Millisecond), nil},
+			{inOrder, now.Add(-16 * time.Minute), redlock.ErrTickDone},
+			{inOrder, now.Add(6 * time.Minute), redlock.ErrClockSkew},
+			{inOrder, time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC), redlock.ErrClockSkew},
+			{anyOrder, now, nil},
+			{anyOrder, now.Add(-time.Hour), nil},
+			{anyOrder, now.Add(-23 * time.Hour), nil},
+			{anyOrder, now.Add(-time.Hour), redlock.ErrTickDone},
+			{anyOrder, now, redlock.ErrTickDone},
+			{anyOrder, now.Add(-25 * time.Hour), redlock.ErrTickStale},
+		} {
+			lease, err := step.m.Claim(t.Context(), step.tick)
+			if !errors.Is(err, step.want) {
+				t.Errorf("%s, %v from now: got %v, want %v", step.m.Name(), step.tick.Sub(now), err, step.want)
+			}
+			if lease != nil {
+				time.Sleep(10 * time.Millisecond)
+				ok(t, lease.Unlock(t.Context()))
+			}
+		}
+	})
+}
+
+func TestClaim_staleWithoutLast(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		m := fl.process("a").mutex(t, "job")
+		if _, err := m.Claim(t.Context(), time.Now().Add(-16*time.Minute)); !errors.Is(err, redlock.ErrTickStale) {
+			t.Errorf("got %v, want ErrTickStale", err)
+		}
+	})
+}
+
+// An earlier run still holds the job: the next tick is refused as taken, and not spent.
+func TestClaim_earlierRunHolds(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a").mutex(t, "job"), fl.process("b").mutex(t, "job")
+		first := time.Now()
+		running := must[*redlock.Lease](t)(a.Claim(t.Context(), first))
+		time.Sleep(time.Second)
+		begin := time.Now()
+		_, err := b.Claim(t.Context(), first.Add(time.Second))
+		if !errors.Is(err, redlock.ErrTaken) {
+			t.Fatalf("got %v, want ErrTaken", err)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("a confirmed run was waited for: %v", took)
+		}
+		ok(t, running.Unlock(t.Context()))
+		must[*redlock.Lease](t)(b.Claim(t.Context(), first.Add(time.Second)))
+	})
+}
+
+// A claimer that got a majority but gives up must not burn the tick: whoever met it asks again.
+// Mutation: `undecided` always false.
+func TestClaim_provisionalIsNoProof(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a"), fl.process("b")
+		tick := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, l := range a.links {
+			l.Delay(0, 0)
+			l.OnBatch(nil)
+		}
+		// a's votes arrive, its answers take 100 ms, and it gives up after 50.
+		for _, l := range a.links {
+			l.Delay(50*time.Millisecond, 50*time.Millisecond)
+		}
+		var all sync.WaitGroup
+		all.Go(func() {
+			if _, err := a.mutex(t, "job").Claim(ctx, tick); !errors.Is(err, context.Canceled) {
+				t.Errorf("a got %v, want Canceled", err)
+			}
+		})
+		time.Sleep(60 * time.Millisecond)
+		time.AfterFunc(10*time.Millisecond, cancel)
+		lease, err := b.mutex(t, "job").Claim(t.Context(), tick)
+		if err != nil {
+			t.Errorf("b got %v, want the tick", err)
+		} else {
+			ok(t, lease.Unlock(t.Context()))
+		}
+		all.Wait()
+	})
+}
+
+func TestClaim_owner(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		tick := time.Now()
+		task1 := p.mutex(t, "job", redlock.WithAnyOrder(), redlock.WithOwner("task 1"))
+		task2 := p.mutex(t, "job", redlock.WithAnyOrder(), redlock.WithOwner("task 2"))
+		ok(t, must[*redlock.Lease](t)(task1.Claim(t.Context(), tick)).Unlock(t.Context()))
+		if _, err := task2.Claim(t.Context(), tick); !errors.Is(err, redlock.ErrTickDone) {
+			t.Errorf("another owner: got %v, want ErrTickDone", err)
+		}
+		retry := must[*redlock.Lease](t)(task1.Claim(t.Context(), tick))
+		if _, err := task1.Claim(t.Context(), tick); !errors.Is(err, redlock.ErrTaken) {
+			t.Errorf("same owner while it runs: got %v, want ErrTaken", err)
+		}
+		ok(t, retry.Unlock(t.Context()))
+	})
+}
+
+func TestClaim_spacing(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		m := fl.process("a").mutex(t, "job", redlock.WithSpacing(9*time.Second))
+		begin := time.Now()
+		granted := []time.Duration{}
+		for time.Since(begin) < time.Minute {
+			if lease, err := m.Claim(t.Context(), time.Now()); err == nil {
+				granted = append(granted, time.Since(begin))
+				time.Sleep(time.Millisecond)
+				ok(t, lease.Unlock(t.Context()))
+			} else if !errors.Is(err, redlock.ErrTickDone) {
+				t.Fatal(err)
+			}
+			time.Sleep(3*time.Second - time.Since(begin)%time.Second)
+		}
+		for i := 1; i < len(granted); i++ {
+			if gap := granted[i] - granted[i-1]; gap < 9*time.Second || gap > 12*time.Second {
+				t.Errorf("runs at %v", granted)
+			}
+		}
+	})
+}
+
+// The holder of a tick dies: with take-over another one runs the same tick once the lock has expired; if it lives,
+// nobody else does.
+func TestClaim_takeover(t *testing.T) {
+	for _, dies := range []bool{true, false} {
+		t.Run(fmt.Sprintf("dies=%v", dies), func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				const ttl = 3 * time.Second
+				tick := time.Now()
+				a := fl.process("a").mutex(t, "job", redlock.WithTTL(ttl), redlock.WithTakeover(), redlock.WithoutRenewal())
+				held := must[*redlock.Lease](t)(a.Claim(t.Context(), tick))
+				if !dies {
+					time.AfterFunc(time.Second, func() { ok(t, held.Unlock(t.Context())) })
+				}
+				runs := newLedger()
+				var all sync.WaitGroup
+				for i := range 3 {
+					m := fl.process(fmt.Sprintf("b%d", i)).mutex(t, "job", redlock.WithTTL(ttl), redlock.WithTakeover())
+					all.Go(func() {
+						lease, err := m.Claim(t.Context(), tick)
+						if err == nil {
+							runs.add(tick)
+							if late := time.Since(tick); late > ttl+time.Second {
+								t.Errorf("taken over %v after the crash", late)
+							}
+							time.Sleep(time.Second)
+							ok(t, lease.Unlock(t.Context()))
+						} else if !errors.Is(err, redlock.ErrTickDone) {
+							t.Error(err)
+						}
+					})
+				}
+				all.Wait()
+				want := 0
+				if dies {
+					want = 1
+				}
+				if got := runs.runs[tick.UnixMilli()]; got != want {
+					t.Errorf("%d other replicas ran the tick, want %d", got, want)
+				}
+			})
+		})
+	}
+}
+
+// A claimer that dies before its confirm spends the tick, and only that one.
+func TestClaim_crashSpendsOneTick(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a"), fl.process("b").mutex(t, "job", redlock.WithTTL(2*time.Second))
+		tick := time.Now()
+		must[*redlock.Lease](t)(a.mutex(t, "job", redlock.WithTTL(2*time.Second), redlock.WithoutRenewal()).Claim(t.Context(), tick))
+		for _, l := range a.links {
+			l.Hang()
+		}
+		time.Sleep(3 * time.Second)
+		if _, err := b.Claim(t.Context(), tick); err == nil {
+			t.Error("the tick of a dead claimer ran twice")
+		}
+		ok(t, must[*redlock.Lease](t)(b.Claim(t.Context(), tick.Add(time.Second))).Unlock(t.Context()))
+		for _, l := range a.links {
+			l.Heal()
+		}
+	})
+}
+
+// Commands that are executed again later, as a driver's resend may be, must not bring a dead claim back.
+// Mutations: no tombstone in abort.lua, no LOST rule in claim.lua.
+func TestClaim_deadTokensStayDead(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a"), fl.process("b").mutex(t, "job", redlock.WithAnyOrder())
+		rng := rand.New(rand.NewPCG(1, 2))
+		for i := range 50 {
+			tick := time.Now()
+			for _, l := range a.links {
+				l.Inject(1, again(time.Duration(rng.IntN(1500))*time.Millisecond))
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			if i%2 == 0 {
+				for _, l := range a.links {
+					l.Delay(5*time.Millisecond, 5*time.Millisecond)
+				}
+				time.AfterFunc(2*time.Millisecond, cancel)
+			}
+			lease, err := a.mutex(t, "job", redlock.WithAnyOrder()).Claim(ctx, tick)
+			if err == nil {
+				ok(t, lease.Unlock(t.Context()))
+			}
+			cancel()
+			time.Sleep(2 * time.Second)
+			if left := fl.locks("job"); len(left) > 0 {
+				t.Fatalf("tick %d: a dead token locked again: %v", i, left)
+			}
+			taken, bErr := b.Claim(t.Context(), tick)
+			if (err == nil) == (bErr == nil) {
+				t.Fatalf("tick %d: first claimer %v, second %v; want exactly one granted", i, err, bErr)
+			}
+			if taken != nil {
+				ok(t, taken.Unlock(t.Context()))
+			}
+			for _, l := range a.links {
+				l.Delay(0, 0)
+				l.Heal()
+			}
+		}
+	})
+}

@@ -1,0 +1,186 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// Rounds that were decided early leave a vote on its way to the slow node. After Close nothing is left of it anywhere.
+// Mutations: abort skips nodes that have not answered; a release that does not wait for its acquire.
+func TestCleanup_earlyDecisions(t *testing.T) {
+	for _, script := range []bool{false, true} {
+		t.Run(fmt.Sprintf("script=%v", script), func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				var opts []redlock.Option
+				if script {
+					opts = append(opts, redlock.WithFencing())
+				}
+				holder, loser := fl.process("holder", opts...), fl.process("loser", opts...)
+				loser.links[2].Delay(0, 10*time.Millisecond)
+				for i := range 1000 {
+					name := fmt.Sprintf("job%d", i)
+					held := must[*redlock.Lease](t)(holder.mutex(t, name).TryLock(t.Context()))
+					synctest.Wait()
+					fl.servers[2].Do("DEL", name) // the slow node would grant
+					if _, err := loser.mutex(t, name).TryLock(t.Context()); !errors.Is(err, redlock.ErrTaken) {
+						t.Fatal(err)
+					}
+					ok(t, held.Unlock(t.Context()))
+				}
+				ok(t, loser.Close(t.Context()))
+				for i := range 1000 {
+					if left := fl.locks(fmt.Sprintf("job%d", i)); len(left) > 0 {
+						t.Fatalf("left behind: %v", left)
+					}
+				}
+			})
+		})
+	}
+}
+
+// However the caller ends, no lock stays.
+func TestCleanup_callersThatEnd(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		p.delay(0, 5*time.Millisecond)
+		for i := range 500 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%20)*500*time.Microsecond)
+			if i%2 == 0 {
+				ctx, cancel = context.WithCancel(t.Context())
+				time.AfterFunc(time.Duration(i%20)*500*time.Microsecond, cancel)
+			}
+			m := p.mutex(t, "job", redlock.WithTTL(time.Hour))
+			for _, acquire := range []func() (*redlock.Lease, error){
+				func() (*redlock.Lease, error) { return m.TryLock(ctx) },
+				func() (*redlock.Lease, error) { return m.Lock(ctx) },
+				func() (*redlock.Lease, error) { return m.Claim(ctx, time.Now()) },
+			} {
+				lease, err := acquire()
+				if err == nil {
+					ok(t, lease.Unlock(ctx))
+				} else if !errors.Is(err, ctx.Err()) {
+					t.Fatalf("got %v, want %v", err, ctx.Err())
+				}
+			}
+			cancel()
+		}
+		ok(t, p.Close(t.Context()))
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+}
+
+// A node hangs during the vote and comes back an hour later: what it granted then is given back.
+func TestCleanup_hungNodeComesBack(t *testing.T) {
+	for _, ignores := range []bool{false, true} {
+		t.Run(fmt.Sprintf("ignores deadlines=%v", ignores), func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				p := fl.process("a", redlock.WithTTL(2*time.Hour))
+				p.links[2].IgnoreDeadline(ignores)
+				m := p.mutex(t, "job")
+				fl.servers[2].Freeze()
+				for range 20 {
+					ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+					ok(t, must[*redlock.Lease](t)(m.Claim(t.Context(), time.Now())).Unlock(t.Context()))
+					time.Sleep(time.Minute)
+				}
+				fl.servers[2].Thaw()
+				time.Sleep(5 * time.Second)
+				if left := fl.locks("job"); len(left) > 0 {
+					t.Errorf("left behind: %v", left)
+				}
+				ok(t, must[*redlock.Lease](t)(p.mutex(t, "job").TryLock(t.Context())).Unlock(t.Context()))
+			})
+		})
+	}
+}
+
+// The driver resends an acquire and the copy is executed after the release. Mutation: no repetition of releases to a shaky node.
+func TestCleanup_resentAcquire(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithTTL(time.Hour))
+		m := p.mutex(t, "job")
+		p.links[0].Inject(1, redlocktest.Fault{Err: errors.New("connection reset"), DropReply: true, Again: 300 * time.Millisecond})
+		if lease, err := m.TryLock(t.Context()); err == nil {
+			ok(t, lease.Unlock(t.Context()))
+		}
+		time.Sleep(5 * time.Second)
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+}
+
+// A script is unknown on a node that restarted: the acquire that is sent again in full must not come after its release.
+func TestCleanup_unknownScripts(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithTTL(time.Hour), redlock.WithFencing())
+		p.links[1].Delay(0, 4*time.Millisecond)
+		m := p.mutex(t, "job")
+		for i := range 200 {
+			for j, s := range fl.servers {
+				if (i+j)%3 == 0 {
+					s.Do("SCRIPT", "FLUSH")
+				}
+			}
+			lease := must[*redlock.Lease](t)(m.TryLock(t.Context()))
+			_ = lease.Extend(t.Context())
+			ok(t, lease.Unlock(t.Context()))
+			time.Sleep(50 * time.Millisecond)
+			if left := fl.locks("job"); len(left) > 0 {
+				t.Fatalf("round %d left behind: %v", i, left)
+			}
+		}
+	})
+}
+
+func TestLocker_closed(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		held := must[*redlock.Lease](t)(p.mutex(t, "job").Lock(t.Context()))
+		waiting := make(chan error, 1)
+		go func() {
+			_, err := p.mutex(t, "job").Lock(t.Context())
+			waiting <- err
+		}()
+		time.Sleep(time.Second)
+		ok(t, p.Close(t.Context()))
+		if err := <-waiting; !errors.Is(err, redlock.ErrClosed) {
+			t.Errorf("a waiting Lock got %v, want ErrClosed", err)
+		}
+		for _, f := range []func() (*redlock.Lease, error){
+			func() (*redlock.Lease, error) { return p.mutex(t, "other").Lock(t.Context()) },
+			func() (*redlock.Lease, error) { return p.mutex(t, "other").TryLock(t.Context()) },
+			func() (*redlock.Lease, error) { return p.mutex(t, "other").Claim(t.Context(), time.Now()) },
+		} {
+			if _, err := f(); !errors.Is(err, redlock.ErrClosed) {
+				t.Errorf("after Close: %v, want ErrClosed", err)
+			}
+		}
+		ok(t, held.Unlock(t.Context()))
+	})
+}
+
+func TestLocker_closeIsBounded(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithTTL(time.Minute))
+		fl.servers[1].Freeze()
+		ok(t, must[*redlock.Lease](t)(p.mutex(t, "job").Lock(t.Context())).Unlock(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		err := p.Close(ctx)
+		var node *redlock.NodeError
+		if !errors.As(err, &node) || node.Node != "a/2" || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want an error that names a/2", err)
+		}
+		fl.servers[1].Thaw()
+	})
+}

@@ -1,0 +1,152 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+var errRefused = errors.New("dial tcp 10.0.0.1:6379: connect: connection refused")
+
+// Every outcome can be told from every other with errors.Is.
+func TestErrors_outcomes(t *testing.T) {
+	held := func(t *testing.T, fl *fleet) {
+		must[*redlock.Lease](t)(fl.process("holder").mutex(t, "job").Lock(t.Context()))
+		time.Sleep(time.Second)
+	}
+	claimed := func(t *testing.T, fl *fleet) {
+		ok(t, must[*redlock.Lease](t)(fl.process("holder").mutex(t, "job").Claim(t.Context(), time.Now())).Unlock(t.Context()))
+	}
+	down := func(t *testing.T, fl *fleet) {}
+	for _, c := range []struct {
+		name  string
+		setup func(*testing.T, *fleet)
+		down  bool
+		limit time.Duration
+		op    func(context.Context, *redlock.Mutex) (*redlock.Lease, error)
+		want  []error
+	}{
+		{"trylock taken", held, false, 0, tryLock, []error{redlock.ErrTaken}},
+		{"lock taken until the deadline", held, false, time.Second, lock, []error{context.DeadlineExceeded, redlock.ErrTaken}},
+		{"claim taken", held, false, 0, claimNow, []error{redlock.ErrTaken}},
+		{"claim done", claimed, false, 0, claimNow, []error{redlock.ErrTickDone}},
+		{"trylock no quorum", down, true, 0, tryLock, []error{redlock.ErrNoQuorum, errRefused}},
+		{"claim no quorum", down, true, 0, claimNow, []error{redlock.ErrNoQuorum, errRefused}},
+		{"lock no quorum until the deadline", down, true, time.Second, lock, []error{context.DeadlineExceeded, redlock.ErrNoQuorum}},
+		{"trylock with an ended context", down, false, -1, tryLock, []error{context.DeadlineExceeded}},
+		{"claim with an ended context", down, false, -1, claimNow, []error{context.DeadlineExceeded}},
+		{"claim stale", down, false, 0, claimAt(-time.Hour), []error{redlock.ErrTickStale}},
+		{"claim ahead", down, false, 0, claimAt(time.Hour), []error{redlock.ErrClockSkew}},
+		{"claim of the zero time", down, false, 0, func(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) {
+			return m.Claim(ctx, time.Time{})
+		}, []error{redlock.ErrInvalid}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				c.setup(t, fl)
+				p := fl.process("asker")
+				for _, l := range p.links {
+					if c.down {
+						l.Inject(-1, redlocktest.Fault{Err: errRefused})
+					}
+				}
+				ctx, cancel := t.Context(), func() {}
+				if c.limit != 0 {
+					ctx, cancel = context.WithTimeout(ctx, c.limit)
+				}
+				defer cancel()
+				_, err := c.op(ctx, p.mutex(t, "job"))
+				wantOnly(t, err, c.want...)
+			})
+		})
+	}
+}
+
+func tryLock(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) { return m.TryLock(ctx) }
+func lock(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error)    { return m.Lock(ctx) }
+func claimNow(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) {
+	return m.Claim(ctx, time.Now())
+}
+func claimAt(d time.Duration) func(context.Context, *redlock.Mutex) (*redlock.Lease, error) {
+	return func(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) {
+		return m.Claim(ctx, time.Now().Add(d))
+	}
+}
+
+// wantOnly checks that err matches these outcomes and no other.
+func wantOnly(t *testing.T, err error, want ...error) {
+	t.Helper()
+	for _, outcome := range []error{
+		redlock.ErrTaken, redlock.ErrTickDone, redlock.ErrTickStale, redlock.ErrClockSkew, redlock.ErrNoQuorum, redlock.ErrLost,
+		redlock.ErrClosed, redlock.ErrInvalid, context.Canceled, context.DeadlineExceeded, errRefused,
+	} {
+		expected := false
+		for _, w := range want {
+			expected = expected || w == outcome
+		}
+		if got := errors.Is(err, outcome); got != expected {
+			t.Errorf("errors.Is(%q, %q) is %v", err, outcome, got)
+		}
+	}
+}
+
+func TestErrors_extendAndUnlock(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		m := p.mutex(t, "job", redlock.WithoutRenewal())
+		lease := must[*redlock.Lease](t)(m.Lock(t.Context()))
+		for _, l := range p.links[:2] {
+			l.Inject(-1, redlocktest.Fault{Err: errRefused})
+		}
+		wantOnly(t, lease.Extend(t.Context()), redlock.ErrNoQuorum, errRefused)
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		p.links[2].Hang()
+		wantOnly(t, lease.Extend(cancelled), context.Canceled)
+		ok(t, lease.Context().Err())
+		err := lease.Unlock(t.Context())
+		if !errors.Is(err, redlock.ErrNoQuorum) || errors.Is(err, redlock.ErrLost) {
+			t.Errorf("Unlock: %v, want ErrNoQuorum", err)
+		}
+		wantOnly(t, lease.Extend(t.Context()), redlock.ErrLost)
+		for _, l := range p.links {
+			l.Heal()
+		}
+	})
+}
+
+func TestErrors_tell(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("api-7"), fl.process("b")
+		must[*redlock.Lease](t)(a.mutex(t, "report").Lock(t.Context()))
+		_, err := b.mutex(t, "report").TryLock(t.Context())
+		var refusal *redlock.Error
+		if !errors.As(err, &refusal) || redlock.HolderOf(refusal.Holder) != "api-7" || refusal.Name != "report" {
+			t.Errorf("got %#v, want the holder api-7", err)
+		}
+		b.links[0].Inject(-1, redlocktest.Fault{Err: errRefused})
+		b.links[1].Inject(-1, redlocktest.Fault{Err: errRefused})
+		_, err = b.mutex(t, "other").TryLock(t.Context())
+		for _, part := range []string{`"other"`, "no quorum", "b/1", "b/2", "connection refused", "2 are needed"} {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%v does not say %q", err, part)
+			}
+		}
+		for _, l := range b.links {
+			l.Heal()
+		}
+		time.Sleep(time.Minute)
+		for _, s := range fl.servers {
+			s.Do("HSET", "data", "field", "value")
+		}
+		_, err = b.mutex(t, "data").TryLock(t.Context())
+		if !errors.Is(err, redlock.ErrTaken) || !strings.Contains(err.Error(), "not a lock") {
+			t.Errorf("a name that holds data: %v", err)
+		}
+	})
+}

@@ -1,0 +1,121 @@
+package redlock_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// fleet is a set of in-memory servers and the processes that use them.
+type fleet struct {
+	t       testing.TB
+	servers []*redlocktest.Server
+	lockers []*redlock.Locker
+}
+
+// inBubble runs f with n fresh servers in fake time. Whatever goroutine is left after the lockers were closed fails the test.
+func inBubble(t *testing.T, n int, f func(t *testing.T, fl *fleet)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		fl := &fleet{t: t, servers: redlocktest.Servers(n)}
+		f(t, fl)
+		fl.close()
+	})
+}
+
+func (fl *fleet) close() {
+	fl.t.Helper()
+	for _, l := range fl.lockers {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		if err := l.Close(ctx); err != nil {
+			fl.t.Errorf("Close: %v", err)
+		}
+		cancel()
+	}
+}
+
+// process is one replica: its locker and its links.
+type process struct {
+	*redlock.Locker
+	links []*redlocktest.Node
+}
+
+func (fl *fleet) process(name string, opts ...redlock.Option) *process {
+	fl.t.Helper()
+	p := &process{}
+	nodes := redlocktest.Nodes(fl.servers, name)
+	for _, n := range nodes {
+		p.links = append(p.links, n.(*redlocktest.Node))
+	}
+	var err error
+	opts = append([]redlock.Option{redlock.WithHolder(name)}, opts...)
+	if p.Locker, err = redlock.New(nodes, opts...); err != nil {
+		fl.t.Fatal(err)
+	}
+	fl.lockers = append(fl.lockers, p.Locker)
+	return p
+}
+
+func (p *process) mutex(t testing.TB, name string, opts ...redlock.Option) *redlock.Mutex {
+	t.Helper()
+	m, err := p.NewMutex(name, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// delay gives every link a random time each way.
+func (p *process) delay(low, high time.Duration) {
+	for _, l := range p.links {
+		l.Delay(low, high)
+	}
+}
+
+// locks lists where the name is locked, by server.
+func (fl *fleet) locks(name string) (found []string) {
+	for i, s := range fl.servers {
+		if v, ok := s.Get(name); ok {
+			found = append(found, fmt.Sprintf("server %d: %s", i+1, v))
+		}
+	}
+	return found
+}
+
+// keys counts the live keys whose name contains part, on all servers.
+func (fl *fleet) keys(part string) (found []string) {
+	for i, s := range fl.servers {
+		for _, k := range s.Keys() {
+			if strings.Contains(k, part) {
+				found = append(found, fmt.Sprintf("server %d: %s", i+1, k))
+			}
+		}
+	}
+	return found
+}
+
+func must[T any](t testing.TB) func(v T, err error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// again is a link that executes a batch a second time, later.
+func again(later time.Duration) redlocktest.Fault { return redlocktest.Fault{Again: later} }

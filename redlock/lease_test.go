@@ -1,0 +1,349 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+const shortTTL = 2 * time.Second
+
+// A lease is renewed for as long as it is held, and the key goes at once when it is not.
+func TestLease_renewal(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a", redlock.WithTTL(shortTTL)), fl.process("b").mutex(t, "job")
+		lease := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
+		for range 100 {
+			time.Sleep(700 * time.Millisecond)
+			if _, err := b.TryLock(t.Context()); !errors.Is(err, redlock.ErrTaken) {
+				t.Fatalf("somebody else got %v", err)
+			}
+			if left := time.Until(lease.ValidUntil()); left < shortTTL/2 {
+				t.Fatalf("only %v of validity left", left)
+			}
+		}
+		ok(t, lease.Unlock(t.Context()))
+		synctest.Wait()
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("left after Unlock: %v", left)
+		}
+		time.Sleep(time.Minute)
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("renewed after Unlock: %v", left)
+		}
+	})
+}
+
+func TestLease_validity(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a")
+		a.delay(100*time.Millisecond, 100*time.Millisecond)
+		begin := time.Now()
+		lease := must[*redlock.Lease](t)(a.mutex(t, "job", redlock.WithTTL(10*time.Second)).TryLock(t.Context()))
+		// ttl less 1 % drift less 2 ms, from before the first command was sent.
+		if got, want := lease.ValidUntil().Sub(begin), 10*time.Second-100*time.Millisecond-2*time.Millisecond; got != want {
+			t.Errorf("valid for %v from the start, want %v", got, want)
+		}
+		ok(t, lease.Unlock(t.Context()))
+	})
+}
+
+// Votes that arrive after the validity has ended are worth nothing. Mutation: no check in round.lease.
+func TestLock_validityIsCheckedAfterCounting(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a", redlock.WithTTL(100*time.Millisecond), redlock.WithDrift(0.5), redlock.WithNodeTimeout(45*time.Millisecond))
+		for _, l := range a.links {
+			l.Delay(15*time.Millisecond, 15*time.Millisecond)
+		}
+		m := a.mutex(t, "slow", redlock.WithFencing())
+		// The counters disagree, so the fence needs a second round trip: 60 ms in all, and 48 ms are valid.
+		for i, s := range fl.servers {
+			s.Do("SET", "{slow}:redtick:fence", []string{"10", "20", "30"}[i])
+		}
+		lease, err := m.TryLock(t.Context())
+		if lease != nil || !errors.Is(err, redlock.ErrNoQuorum) {
+			t.Errorf("got %v, %v; want ErrNoQuorum", lease, err)
+		}
+	})
+}
+
+// One error that passes ends nothing; an outage ends the context before anybody else can have the name.
+func TestLease_blipAndOutage(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		outage time.Duration
+		lost   bool
+	}{{"blip", 500 * time.Millisecond, false}, {"outage", 5 * time.Second, true}} {
+		for _, driver := range []string{"obeys deadlines", "ignores deadlines"} {
+			t.Run(c.name+" "+driver, func(t *testing.T) {
+				inBubble(t, 1, func(t *testing.T, fl *fleet) {
+					a, b := fl.process("a", redlock.WithTTL(shortTTL)), fl.process("b", redlock.WithTTL(shortTTL))
+					a.links[0].IgnoreDeadline(driver == "ignores deadlines")
+					lease := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
+					time.Sleep(500 * time.Millisecond)
+					fl.servers[0].Freeze()
+					frozen := time.Now()
+					time.AfterFunc(c.outage, fl.servers[0].Thaw)
+					ended := make(chan time.Time, 1)
+					context.AfterFunc(lease.Context(), func() { ended <- time.Now() })
+					got := must[*redlock.Lease](t)(waitUnlessKept(t, b.mutex(t, "job"), c.lost))
+					if !c.lost {
+						ok(t, lease.Context().Err())
+						ok(t, lease.Unlock(t.Context()))
+						return
+					}
+					if !errors.Is(context.Cause(lease.Context()), redlock.ErrLost) {
+						t.Errorf("cause is %v, want ErrLost", context.Cause(lease.Context()))
+					}
+					if at := <-ended; at.Sub(frozen) > shortTTL || !at.Before(time.Now()) {
+						t.Errorf("the loss was told %v after the outage began; the second holder came after %v", at.Sub(frozen), time.Since(frozen))
+					}
+					if err := lease.Unlock(t.Context()); !errors.Is(err, redlock.ErrLost) {
+						t.Errorf("Unlock of a lost lease: %v, want ErrLost", err)
+					}
+					ok(t, got.Unlock(t.Context()))
+				})
+			})
+		}
+	}
+}
+
+// waitUnlessKept locks if the holder is expected to lose the name, and otherwise checks for 20 s that nobody gets it.
+func waitUnlessKept(t *testing.T, m *redlock.Mutex, lost bool) (*redlock.Lease, error) {
+	if lost {
+		return m.Lock(t.Context())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := m.Lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a second holder: %v", err)
+	}
+	return nil, nil
+}
+
+// Every node hangs: the holder is told by its own timer.
+func TestLease_lossIsToldLocally(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a", redlock.WithTTL(shortTTL))
+		lease := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
+		for _, l := range a.links {
+			l.IgnoreDeadline(true)
+			l.Hang()
+		}
+		until := lease.ValidUntil()
+		<-lease.Context().Done()
+		if late := time.Since(until); late > 0 {
+			t.Errorf("told %v after the end of validity", late)
+		}
+		begin := time.Now()
+		if err := lease.Extend(t.Context()); !errors.Is(err, redlock.ErrLost) {
+			t.Errorf("Extend: %v, want ErrLost", err)
+		}
+		if err := lease.Unlock(t.Context()); !errors.Is(err, redlock.ErrLost) {
+			t.Errorf("Unlock: %v, want ErrLost", err)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("a lost lease asked the nodes, for %v", took)
+		}
+		for _, l := range a.links {
+			l.Heal()
+		}
+	})
+}
+
+// A paused holder must not bring its lock back to life. Mutation: prolong without the check of l.until.
+func TestLease_lateExtend(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a"), fl.process("b")
+		lease := must[*redlock.Lease](t)(a.mutex(t, "job", redlock.WithTTL(300*time.Millisecond), redlock.WithoutRenewal()).TryLock(t.Context()))
+		time.Sleep(500 * time.Millisecond)
+		ok(t, must[*redlock.Lease](t)(b.mutex(t, "job").TryLock(t.Context())).Unlock(t.Context()))
+		if err := lease.Extend(t.Context()); !errors.Is(err, redlock.ErrLost) {
+			t.Errorf("got %v, want ErrLost", err)
+		}
+		time.Sleep(time.Second)
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("written by the late extend: %v", left)
+		}
+	})
+}
+
+// Nodes lose their data one after the other, between renewals: the lease puts its key back.
+func TestLease_rollingRestart(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a", redlock.WithTTL(shortTTL))
+		lease := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
+		for range 3 {
+			for _, s := range fl.servers {
+				s.Restart()
+				time.Sleep(shortTTL)
+			}
+		}
+		ok(t, lease.Context().Err())
+		if held := fl.locks("job"); len(held) != 3 {
+			t.Errorf("key is on %v, want all servers", held)
+		}
+		ok(t, lease.Unlock(t.Context()))
+	})
+}
+
+// A majority of foreign tokens ends the lease at the next renewal, not at the end of validity.
+func TestLease_majorityForeign(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a", redlock.WithTTL(30*time.Second))
+		lease := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
+		begin := time.Now()
+		for _, s := range fl.servers[:2] {
+			s.Do("SET", "job", "somebody else", "PX", "100000")
+		}
+		<-lease.Context().Done()
+		if took := time.Since(begin); took > 11*time.Second {
+			t.Errorf("told after %v, want at the next renewal (10s)", took)
+		}
+		if err := lease.Unlock(t.Context()); !errors.Is(err, redlock.ErrLost) {
+			t.Errorf("Unlock: %v, want ErrLost", err)
+		}
+		for _, s := range fl.servers[:2] {
+			if v, _ := s.Get("job"); v != "somebody else" {
+				t.Errorf("Unlock deleted another's lock; there is %q now", v)
+			}
+		}
+	})
+}
+
+// Mutation: the compare in release.lua.
+func TestLease_unlockIsOursOnly(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a"), fl.process("b")
+		lost := must[*redlock.Lease](t)(a.mutex(t, "job", redlock.WithTTL(time.Second), redlock.WithoutRenewal()).TryLock(t.Context()))
+		time.Sleep(2 * time.Second)
+		kept := must[*redlock.Lease](t)(b.mutex(t, "job").TryLock(t.Context()))
+		for range 2 {
+			if err := lost.Unlock(t.Context()); !errors.Is(err, redlock.ErrLost) {
+				t.Errorf("got %v, want ErrLost", err)
+			}
+		}
+		time.Sleep(time.Second)
+		if v, _ := fl.servers[0].Get("job"); v != kept.Token() {
+			t.Errorf("the lock of another was deleted; there is %q", v)
+		}
+		ok(t, kept.Unlock(t.Context()))
+		ok(t, kept.Unlock(t.Context()))
+	})
+}
+
+// gocron and cron cancel the job's context before they unlock.
+func TestLease_unlockWithCancelledContext(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		ctx, cancel := context.WithCancel(t.Context())
+		lease := must[*redlock.Lease](t)(fl.process("a").mutex(t, "job").Lock(ctx))
+		cancel()
+		ok(t, lease.Context().Err())
+		ok(t, lease.Unlock(ctx))
+		synctest.Wait()
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+		if cause := context.Cause(lease.Context()); cause != context.Canceled {
+			t.Errorf("cause after Unlock is %v, want context.Canceled", cause)
+		}
+	})
+}
+
+func TestLease_concurrentUse(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a", redlock.WithTTL(shortTTL))
+		a.delay(0, 3*time.Millisecond)
+		m := a.mutex(t, "job")
+		for range 50 {
+			lease := must[*redlock.Lease](t)(m.Lock(t.Context()))
+			var all sync.WaitGroup
+			for i := range 8 {
+				all.Go(func() {
+					time.Sleep(time.Duration(i) * time.Millisecond)
+					_ = lease.Extend(t.Context())
+				})
+			}
+			all.Go(func() {
+				time.Sleep(4 * time.Millisecond)
+				ok(t, lease.Unlock(t.Context()))
+			})
+			all.Wait()
+			time.Sleep(100 * time.Millisecond)
+			if left := fl.locks("job"); len(left) > 0 {
+				t.Fatalf("an extension came after the release: %v", left)
+			}
+		}
+	})
+}
+
+func TestLease_maxHold(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		begin := time.Now()
+		lease := must[*redlock.Lease](t)(fl.process("a", redlock.WithTTL(shortTTL), redlock.WithMaxHold(time.Minute)).mutex(t, "job").Lock(t.Context()))
+		<-lease.Context().Done()
+		if held := time.Since(begin); held < time.Minute-shortTTL || held > time.Minute+shortTTL {
+			t.Errorf("held for %v, want about a minute", held)
+		}
+		_ = lease.Unlock(t.Context())
+	})
+}
+
+func TestLease_detachAndAdopt(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a").mutex(t, "job"), fl.process("b").mutex(t, "job")
+		first := must[*redlock.Lease](t)(a.Lock(t.Context()))
+		token, err := first.Detach()
+		ok(t, err)
+		second := must[*redlock.Lease](t)(b.Adopt(t.Context(), token))
+		time.Sleep(2 * time.Minute)
+		if _, err := a.TryLock(t.Context()); !errors.Is(err, redlock.ErrTaken) {
+			t.Errorf("the adopted lease is not kept: %v", err)
+		}
+		ok(t, second.Unlock(t.Context()))
+		synctest.Wait()
+		if _, err := b.Adopt(t.Context(), token); !errors.Is(err, redlock.ErrLost) {
+			t.Errorf("adopting a token that is gone: %v, want ErrLost", err)
+		}
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("adopting wrote %v", left)
+		}
+	})
+}
+
+func TestMutex_Do(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithTTL(shortTTL))
+		m := p.mutex(t, "job")
+		boom := errors.New("boom")
+		if err := m.Do(t.Context(), func(context.Context) error { return boom }); !errors.Is(err, boom) {
+			t.Errorf("got %v, want boom", err)
+		}
+		func() {
+			defer func() { _ = recover() }()
+			_ = m.Do(t.Context(), func(context.Context) error { panic("boom") })
+		}()
+		synctest.Wait()
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("left after a panic: %v", left)
+		}
+		err := m.Do(t.Context(), func(ctx context.Context) error {
+			for _, l := range p.links {
+				l.Hang()
+			}
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		if !errors.Is(err, redlock.ErrLost) {
+			t.Errorf("got %v, want ErrLost", err)
+		}
+		for _, l := range p.links {
+			l.Heal()
+		}
+	})
+}

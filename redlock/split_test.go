@@ -1,0 +1,107 @@
+package redlock_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// Contenders that start at the same instant split the vote. One of them must win in every round, and no tick may be
+// lost. Mutations these fail under: no second round after a split; the second round asks all nodes at once (10
+// contenders); no abort; quorum one less or one more.
+
+func contests() (all []contest) {
+	for _, nodes := range []int{3, 5} {
+		for _, contenders := range []int{3, 5, 10} {
+			all = append(all, contest{nodes, contenders})
+		}
+	}
+	return all
+}
+
+type contest struct{ nodes, contenders int }
+
+const contestRounds = 300
+
+func TestTryLock_splitVote(t *testing.T) {
+	for _, c := range contests() {
+		t.Run(fmt.Sprintf("%d nodes %d contenders", c.nodes, c.contenders), func(t *testing.T) {
+			inBubble(t, c.nodes, func(t *testing.T, fl *fleet) {
+				mutexes := contenders(t, fl, c.contenders)
+				for round := range contestRounds {
+					winners, errs := compete(mutexes, func(m *redlock.Mutex) (*redlock.Lease, error) { return m.TryLock(t.Context()) })
+					if len(winners) != 1 {
+						t.Fatalf("round %d: %d winners, want 1; losers: %v", round, len(winners), errs)
+					}
+					for _, err := range errs {
+						if !errors.Is(err, redlock.ErrTaken) {
+							t.Fatalf("round %d: a loser got %v, want ErrTaken", round, err)
+						}
+					}
+					ok(t, winners[0].Unlock(t.Context()))
+					time.Sleep(time.Second)
+					if left := fl.locks("job"); len(left) > 0 {
+						t.Fatalf("round %d left keys behind: %v", round, left)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestClaim_splitVote(t *testing.T) {
+	for _, c := range contests() {
+		t.Run(fmt.Sprintf("%d nodes %d contenders", c.nodes, c.contenders), func(t *testing.T) {
+			inBubble(t, c.nodes, func(t *testing.T, fl *fleet) {
+				mutexes := contenders(t, fl, c.contenders)
+				for range contestRounds {
+					tick := time.Now().Truncate(time.Second)
+					winners, errs := compete(mutexes, func(m *redlock.Mutex) (*redlock.Lease, error) { return m.Claim(t.Context(), tick) })
+					if len(winners) != 1 {
+						t.Fatalf("tick %v: %d winners, want 1; losers: %v", tick, len(winners), errs)
+					}
+					for _, err := range errs {
+						if !errors.Is(err, redlock.ErrTaken) && !errors.Is(err, redlock.ErrTickDone) {
+							t.Fatalf("tick %v: a loser got %v, want ErrTaken or ErrTickDone", tick, err)
+						}
+					}
+					ok(t, winners[0].Unlock(t.Context()))
+					time.Sleep(2 * time.Second)
+				}
+			})
+		})
+	}
+}
+
+func contenders(t *testing.T, fl *fleet, n int) (mutexes []*redlock.Mutex) {
+	for i := range n {
+		p := fl.process(fmt.Sprintf("p%d", i))
+		p.delay(0, 2*time.Millisecond)
+		mutexes = append(mutexes, p.mutex(t, "job"))
+	}
+	return mutexes
+}
+
+// compete lets all mutexes try at the same instant.
+func compete(mutexes []*redlock.Mutex, try func(*redlock.Mutex) (*redlock.Lease, error)) (winners []*redlock.Lease, errs []error) {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, m := range mutexes {
+		all.Go(func() {
+			lease, err := try(m)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, err)
+			} else {
+				winners = append(winners, lease)
+			}
+		})
+	}
+	all.Wait()
+	return winners, errs
+}

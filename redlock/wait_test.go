@@ -1,0 +1,172 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// A release wakes the next waiter at once, not after a back-off.
+func TestLock_isWoken(t *testing.T) {
+	for _, nodes := range []int{1, 3, 5} {
+		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
+			inBubble(t, nodes, func(t *testing.T, fl *fleet) {
+				slow := redlock.WithBackoff(func(int) time.Duration { return time.Minute })
+				a, b := fl.process("a").mutex(t, "job"), fl.process("b", slow).mutex(t, "job")
+				held := must[*redlock.Lease](t)(a.Lock(t.Context()))
+				var released time.Time
+				time.AfterFunc(100*time.Second, func() {
+					released = time.Now()
+					ok(t, held.Unlock(t.Context()))
+				})
+				lease := must[*redlock.Lease](t)(b.Lock(t.Context()))
+				if late := time.Since(released); released.IsZero() || late > 50*time.Millisecond {
+					t.Errorf("woken %v after the release", late)
+				}
+				ok(t, lease.Unlock(t.Context()))
+			})
+		})
+	}
+}
+
+// Many processes with many waiters each: everyone gets the lock, one at a time, and about as often as the others.
+func TestLock_fairness(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		const processes, perProcess, turns = 4, 2, 400
+		served := make([]int, processes*perProcess)
+		var mu sync.Mutex
+		holders, total := 0, 0
+		var all sync.WaitGroup
+		for p := range processes {
+			proc := fl.process(fmt.Sprintf("p%d", p))
+			proc.delay(100*time.Microsecond, 300*time.Microsecond)
+			m := proc.mutex(t, "job")
+			for w := range perProcess {
+				all.Go(func() {
+					for {
+						lease, err := m.Lock(t.Context())
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						mu.Lock()
+						holders++
+						if holders > 1 {
+							t.Error("two holders at once")
+						}
+						served[p*perProcess+w]++
+						total++
+						enough := total >= turns
+						mu.Unlock()
+						time.Sleep(time.Millisecond)
+						mu.Lock()
+						holders--
+						mu.Unlock()
+						ok(t, lease.Unlock(t.Context()))
+						if enough {
+							return
+						}
+					}
+				})
+			}
+		}
+		all.Wait()
+		for i, n := range served {
+			if n < turns/len(served)*8/10 {
+				t.Errorf("waiter %d was served %d times of %d: %v", i, n, total, served)
+			}
+		}
+	})
+}
+
+// A notice that gets lost costs a back-off, not the holder's whole ttl.
+func TestLock_lostNotice(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a").mutex(t, "job"), fl.process("b")
+		held := must[*redlock.Lease](t)(a.Lock(t.Context()))
+		var released time.Time
+		time.AfterFunc(10*time.Second, func() {
+			b.links[0].Disconnect() // the subscription is gone
+			fl.servers[0].Do("DEL", "{job}:redtick:wait")
+			released = time.Now()
+			ok(t, held.Unlock(t.Context()))
+		})
+		lease := must[*redlock.Lease](t)(b.mutex(t, "job").Lock(t.Context()))
+		if late := time.Since(released); late > 3*time.Second {
+			t.Errorf("served %v after the release", late)
+		}
+		ok(t, lease.Unlock(t.Context()))
+	})
+}
+
+// A waiter that dies in line does not hold up those behind it for longer than a back-off.
+func TestLock_deadWaiter(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, dead, b := fl.process("a").mutex(t, "job"), fl.process("dead"), fl.process("b").mutex(t, "job")
+		held := must[*redlock.Lease](t)(a.Lock(t.Context()))
+		ctx, die := context.WithCancel(t.Context())
+		go func() { _, _ = dead.mutex(t, "job").Lock(ctx) }()
+		time.Sleep(time.Second)
+		for _, l := range dead.links {
+			l.Hang()
+		}
+		die()
+		time.AfterFunc(5*time.Second, func() { ok(t, held.Unlock(t.Context())) })
+		begin := time.Now()
+		ok(t, must[*redlock.Lease](t)(b.Lock(t.Context())).Unlock(t.Context()))
+		if took := time.Since(begin); took > 8*time.Second {
+			t.Errorf("served after %v", took)
+		}
+		for _, l := range dead.links {
+			l.Heal()
+		}
+	})
+}
+
+// The first node hangs: waiters get in line on the next.
+func TestLock_firstNodeHangs(t *testing.T) {
+	inBubble(t, 5, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a"), fl.process("b")
+		fl.servers[0].Freeze()
+		held := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
+		var released time.Time
+		time.AfterFunc(20*time.Second, func() {
+			released = time.Now()
+			ok(t, held.Unlock(t.Context()))
+		})
+		lease := must[*redlock.Lease](t)(b.mutex(t, "job").Lock(t.Context()))
+		if late := time.Since(released); late > 50*time.Millisecond {
+			t.Errorf("woken %v after the release", late)
+		}
+		ok(t, lease.Unlock(t.Context()))
+		fl.servers[0].Thaw()
+	})
+}
+
+func TestLock_cancelled(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		held := must[*redlock.Lease](t)(p.mutex(t, "job").Lock(t.Context()))
+		for range 2 { // the first in line, and one behind it
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { _, _ = p.mutex(t, "job").Lock(ctx) }()
+			defer cancel()
+			time.Sleep(time.Second)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		begin := time.Now()
+		if _, err := p.mutex(t, "job").Lock(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want context.Canceled", err)
+		}
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("took %v to end, want 1s", took)
+		}
+		ok(t, held.Unlock(t.Context()))
+	})
+}
