@@ -37,7 +37,7 @@ func TestErrors_outcomes(t *testing.T) {
 		{"claim done", claimed, false, 0, claimNow, []error{redlock.ErrTickDone}},
 		{"trylock no quorum", down, true, 0, tryLock, []error{redlock.ErrNoQuorum, errRefused}},
 		{"claim no quorum", down, true, 0, claimNow, []error{redlock.ErrNoQuorum, errRefused}},
-		{"lock no quorum until the deadline", down, true, time.Second, lock, []error{context.DeadlineExceeded, redlock.ErrNoQuorum}},
+		{"lock no quorum until the deadline", down, true, time.Second, lock, []error{context.DeadlineExceeded, redlock.ErrNoQuorum, errRefused}},
 		{"trylock with an ended context", down, false, -1, tryLock, []error{context.DeadlineExceeded}},
 		{"claim with an ended context", down, false, -1, claimNow, []error{context.DeadlineExceeded}},
 		{"claim stale", down, false, 0, claimAt(-time.Hour), []error{redlock.ErrTickStale}},
