@@ -11,7 +11,7 @@ import (
 )
 
 // patience bounds every wait of the suite, so that a driver that hangs fails.
-const patience = 10 * time.Second
+const patience = 5 * time.Second
 
 // TestNode checks that a driver keeps the contract of [redlock.Node], and that
 // of [redlock.Subscriber] if it implements it. A failure says what to change.

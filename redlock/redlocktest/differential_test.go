@@ -295,6 +295,7 @@ func (g *generator) simple() []string {
 	templates := []func() []string{
 		func() []string { return []string{"SET", g.key(), g.value()} },
 		func() []string { return []string{"SET", g.key(), g.token(), "NX", "PX", g.pick("60000", "90000")} },
+		func() []string { return []string{"SET", g.key(), g.value(), "KEEPTTL"} },
 		func() []string { return []string{"GET", g.key()} },
 		func() []string { return []string{"DEL", g.key(), g.key()} },
 		func() []string { return []string{"EXISTS", g.key(), g.key()} },

@@ -174,6 +174,8 @@ func TestServer_Restart_forgets_what_reached_the_frozen_process(t *testing.T) {
 		time.AfterFunc(time.Millisecond, server.Restart)
 		wantFailure(t, node, redlocktest.ErrRestarted, time.Millisecond, "SET", "k", "v")
 		wantReply(t, node, nil, 0, "GET", "k")
+		server.Thaw()
+		wantReply(t, node, nil, 0, "GET", "k")
 	})
 }
 
@@ -203,12 +205,13 @@ func TestServer_Do_without_a_command(t *testing.T) {
 
 func TestServer_sweeps_dead_keys(t *testing.T) {
 	bubble(t, func(t *testing.T, server *redlocktest.Server, _ *redlocktest.Node) {
+		server.Do("SET", "stays", "v")
 		for i := range 10_000 {
 			server.Do("SET", strconv.Itoa(i), "v", "PX", "10")
 			time.Sleep(time.Millisecond)
 		}
-		if keys := server.Keys(); len(keys) != 10 {
-			t.Errorf("%d keys are alive, want 10", len(keys))
+		if keys := server.Keys(); len(keys) != 11 || keys[10] != "stays" {
+			t.Errorf("keys %q are alive, want the last ten and the one that stays", keys)
 		}
 	})
 }

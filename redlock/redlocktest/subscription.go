@@ -68,7 +68,7 @@ func (s *Server) publish(channel, message string) int64 {
 	return receivers
 }
 
-// push puts a message on its way. One never overtakes another.
+// push puts a message on its way. One never overtakes another: it waits in line.
 func (sub *subscription) push(message string) {
 	if !sub.node.passes(sub.trip) {
 		return
@@ -76,9 +76,6 @@ func (sub *subscription) push(message string) {
 	sub.node.mu.Lock()
 	due := time.Now().Add(sub.node.wayTime())
 	sub.node.mu.Unlock()
-	if last := len(sub.notices) - 1; last >= 0 && due.Before(sub.notices[last].due) {
-		due = sub.notices[last].due
-	}
 	sub.notices = append(sub.notices, notice{due, message})
 	select {
 	case sub.arrived <- struct{}{}:

@@ -48,6 +48,13 @@ func (l *listener) want(t *testing.T, messages ...string) {
 	}
 }
 
+func wantReceivers(t *testing.T, server *redlocktest.Server, want int64) {
+	t.Helper()
+	if n := server.Do("PUBLISH", "c", "m").Value; n != want {
+		t.Errorf("%v receivers, want %d", n, want)
+	}
+}
+
 func TestNode_Subscribe_with_delay_keeps_the_order(t *testing.T) {
 	bubble(t, func(t *testing.T, server *redlocktest.Server, node *redlocktest.Node) {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -87,12 +94,13 @@ func TestNode_Subscribe_ends_with_its_connection(t *testing.T) {
 			bubble(t, func(t *testing.T, server *redlocktest.Server, node *redlocktest.Node) {
 				l := listen(t.Context(), node)
 				test.end(server, node)
+				if test.err == redlocktest.ErrRestarted {
+					wantReceivers(t, server, 0)
+				}
 				if err := <-l.ended; !errors.Is(err, test.err) {
 					t.Errorf("Subscribe returned %v, want %v", err, test.err)
 				}
-				if n := server.Do("PUBLISH", "c", "m").Value; n != int64(0) {
-					t.Errorf("%v receivers, want none", n)
-				}
+				wantReceivers(t, server, 0)
 			})
 		})
 	}
@@ -109,6 +117,7 @@ func TestNode_Subscribe_loses_notices_while_hung(t *testing.T) {
 		node.Hang()
 		server.Do("PUBLISH", "c", "hung")
 		time.Sleep(20 * time.Millisecond)
+		server.Do("PUBLISH", "c", "hung when it was sent")
 		node.Heal()
 		server.Do("PUBLISH", "c", "healed")
 		time.Sleep(20 * time.Millisecond)
@@ -144,9 +153,7 @@ func TestNode_Subscribe_that_does_not_come_about(t *testing.T) {
 						err, time.Since(start), l.ready.Load(), test.err, test.took)
 				}
 				server.Thaw()
-				if n := server.Do("PUBLISH", "c", "m").Value; n != int64(0) {
-					t.Errorf("%v receivers, want none", n)
-				}
+				wantReceivers(t, server, 0)
 			})
 		})
 	}
