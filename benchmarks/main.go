@@ -1,0 +1,108 @@
+// Command benchmarks measures redtick beside its peers and beside floors that
+// do the least that a lock needs, on redis-server processes of its own:
+//
+//	go run .                  everything, a few minutes
+//	go run . -quick           everything in under a minute, less precisely
+//	go run . -run 'pair|try'  only the scenarios whose name matches
+//	go run . -list            the scenarios
+//
+// Figures of one run compare; figures of two machines, or of two runs on a busy
+// machine, do not. So every contender is measured for a short while in every
+// round, in turn, ratios are made within a round, and medians over rounds are
+// shown.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"time"
+)
+
+// bench is one run of the command.
+type bench struct {
+	rounds int
+	slice  time.Duration
+	quick  bool
+	only   *regexp.Regexp
+	nodes  servers
+}
+
+func main() {
+	if err := command(); err != nil {
+		fmt.Fprintln(os.Stderr, "benchmarks:", err)
+		os.Exit(1)
+	}
+}
+
+func command() error {
+	b := &bench{}
+	filter := flag.String("run", "", "run only scenarios whose name matches this `regexp`")
+	lib := flag.String("lib", "", "measure only contenders whose name matches this `regexp`, and the floors")
+	list := flag.Bool("list", false, "list the scenarios and end")
+	flag.BoolVar(&b.quick, "quick", false, "under a minute, less precise")
+	flag.IntVar(&b.rounds, "rounds", 0, "rounds (default 15, with -quick 3)")
+	flag.DurationVar(&b.slice, "slice", 0, "how long a contender is measured in a round (default 200ms, with -quick 30ms)")
+	flag.Parse()
+	var err error
+	if b.only, err = regexp.Compile(*lib); err != nil {
+		return fmt.Errorf("-lib: %w", err)
+	}
+	chosen, err := choose(*filter)
+	if err != nil || *list {
+		return err
+	}
+	b.defaults()
+	return b.play(chosen)
+}
+
+func (b *bench) defaults() {
+	if b.rounds == 0 {
+		b.rounds = 15
+		if b.quick {
+			b.rounds = 3
+		}
+	}
+	if b.slice == 0 {
+		b.slice = 200 * time.Millisecond
+		if b.quick {
+			b.slice = 30 * time.Millisecond
+		}
+	}
+}
+
+func choose(filter string) (chosen []scenario, err error) {
+	matches, err := regexp.Compile(filter)
+	if err != nil {
+		return nil, fmt.Errorf("-run: %w", err)
+	}
+	for _, s := range scenarios() {
+		if matches.MatchString(s.name) {
+			fmt.Fprintf(os.Stderr, "%-12s %s\n", s.name, s.title)
+			chosen = append(chosen, s)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("no scenario matches %q; see -list", filter)
+	}
+	return chosen, nil
+}
+
+func (b *bench) play(chosen []scenario) error {
+	most := 0
+	for _, s := range chosen {
+		most = max(most, s.nodes)
+	}
+	all, err := startServers(most)
+	if err != nil {
+		return err
+	}
+	defer all.kill()
+	for _, s := range chosen {
+		b.nodes = all[:s.nodes]
+		b.nodes.flush()
+		printTable(os.Stdout, s, play(b, s))
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// pairScenario is one caller that locks and unlocks names nobody else wants.
+func pairScenario(nodes int) scenario {
+	return scenario{
+		name: fmt.Sprintf("pair-%d", nodes), nodes: nodes,
+		title: fmt.Sprintf("lock and unlock, uncontended, %s", nodesText(nodes)),
+		columns: append([]column{
+			{head: "us", figure: opTime},
+			{head: "p99", figure: opWorst, format: "%.0f"},
+			{head: "x go-redis", figure: opTime, against: goredisFloor},
+			{head: "x TCP", figure: opTime, against: tcpFloor},
+		}, costs...),
+		entries: func(b *bench) []entry { return b.each(func(p process) run { return b.pairs(p, 1, 16) }) },
+	}
+}
+
+// parallelScenario is 64 callers on names of their own.
+func parallelScenario(nodes int) scenario {
+	return scenario{
+		name: fmt.Sprintf("parallel-%d", nodes), nodes: nodes,
+		title: fmt.Sprintf("lock and unlock, 64 goroutines on distinct names, %s", nodesText(nodes)),
+		columns: append([]column{
+			{head: "pairs/s", figure: opRate, format: "%.0f"},
+			{head: "x go-redis", figure: opRate, against: goredisFloor},
+			{head: "x TCP", figure: opRate, against: tcpFloor},
+		}, costs...),
+		entries: func(b *bench) []entry { return b.each(func(p process) run { return b.pairs(p, 64, 1) }) },
+	}
+}
+
+var costs = []column{
+	{head: "client CPU us", figure: clientCPU},
+	{head: "x go-redis", figure: clientCPU, against: goredisFloor},
+	{head: "x TCP", figure: clientCPU, against: tcpFloor},
+	{head: "allocs", figure: opAllocs},
+	{head: "bytes", figure: opBytes, format: "%.0f"},
+	{head: "server CPU us", figure: serverCPU},
+}
+
+func nodesText(n int) string {
+	if n == 1 {
+		return "1 node"
+	}
+	return fmt.Sprintf("%d nodes", n)
+}
+
+// pairs lets workers lock and unlock, each its own names in turn.
+func (b *bench) pairs(p process, workers, names int) run {
+	ctx := context.Background()
+	mutexes := make([][]mutex, workers)
+	for w := range mutexes {
+		for i := range names {
+			mutexes[w] = append(mutexes[w], p.mutex(fmt.Sprintf("job:%d:%d", w, i)))
+		}
+	}
+	do := func(worker, i int) error { return pair(ctx, mutexes[worker][i%names]) }
+	return run{measure: func() (figures, error) {
+		return drive(b.nodes, load{workers: workers, lasts: b.slice}, do)
+	}}
+}

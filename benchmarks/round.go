@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+)
+
+// run is one contender that is ready to be measured, again and again.
+type run struct {
+	measure func() (figures, error)
+	stop    func()
+}
+
+// scenario is one piece of work that contenders are compared at.
+type scenario struct {
+	name  string
+	title string
+	// nodes is how many servers it needs.
+	nodes int
+	// note says how to read the figures.
+	note    string
+	columns []column
+	entries func(*bench) []entry
+}
+
+// entry is one line of a scenario's table.
+type entry struct {
+	name  string
+	start func() (run, error)
+}
+
+// column is one figure, or its ratio to another line's in the same round.
+type column struct {
+	head    string
+	figure  string
+	against string
+	format  string
+}
+
+// line is what a contender showed over all rounds.
+type line struct {
+	Name   string               `json:"name"`
+	Rounds []figures            `json:"rounds"`
+	Median figures              `json:"median"`
+	Ratios map[string][]quarter `json:"-"`
+	Failed string               `json:"failed,omitempty"`
+}
+
+type quarter struct{ low, middle, high float64 }
+
+// play lets the entries take turns: every round measures each of them once, in
+// an order that moves on by one. What disturbs the machine for a while then
+// disturbs all alike, and ratios are made within a round.
+func play(b *bench, s scenario) []line {
+	entries := s.entries(b)
+	lines := make([]line, len(entries))
+	runs := make([]run, len(entries))
+	for i, e := range entries {
+		lines[i].Name = e.name
+		var err error
+		if runs[i], err = e.start(); err != nil {
+			lines[i].Failed = err.Error()
+			continue
+		}
+		defer runs[i].stop()
+	}
+	for round := range b.rounds {
+		for k := range entries {
+			i := (k + round) % len(entries)
+			if lines[i].Failed == "" {
+				lines[i].add(runs[i].measure())
+			}
+		}
+	}
+	for i := range lines {
+		lines[i].Median = medians(lines[i].Rounds)
+	}
+	return lines
+}
+
+func (l *line) add(f figures, err error) {
+	if err != nil {
+		l.Failed = err.Error()
+		fmt.Fprintf(os.Stderr, "%s: %v\n", l.Name, err)
+		return
+	}
+	l.Rounds = append(l.Rounds, f)
+}
+
+func medians(rounds []figures) figures {
+	result := figures{}
+	for _, r := range rounds {
+		for name := range r {
+			if _, ok := result[name]; !ok {
+				result[name] = median(collect(rounds, name))
+			}
+		}
+	}
+	return result
+}
+
+func collect(rounds []figures, name string) (values []float64) {
+	for _, r := range rounds {
+		if v, ok := r[name]; ok {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	if n := len(sorted); n%2 == 0 {
+		return (sorted[n/2-1] + sorted[n/2]) / 2
+	}
+	return sorted[len(sorted)/2]
+}
+
+// ratio is the median of one line's figure divided by another's of the same round.
+func ratio(l, against line, figure string) (float64, bool) {
+	var ratios []float64
+	for i := range min(len(l.Rounds), len(against.Rounds)) {
+		a, ok := l.Rounds[i][figure]
+		b, known := against.Rounds[i][figure]
+		if ok && known && b != 0 {
+			ratios = append(ratios, a/b)
+		}
+	}
+	return median(ratios), len(ratios) > 0
+}

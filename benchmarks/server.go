@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// server is one redis-server process of this run.
+type server struct {
+	addr  string
+	dir   string
+	cmd   *exec.Cmd
+	admin *redis.Client
+}
+
+const startLimit = 10 * time.Second
+
+// startServers runs n servers that know nothing of each other.
+func startServers(n int) (servers, error) {
+	var all servers
+	for range n {
+		s, err := startServer()
+		if err != nil {
+			all.kill()
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func startServer() (*server, error) {
+	binary, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, fmt.Errorf("redis-server is not in the PATH; the benchmark starts its own servers (apt-get install redis-server, or brew install redis)")
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{addr: net.JoinHostPort("127.0.0.1", port)}
+	if s.dir, err = os.MkdirTemp("", "redtick-benchmark"); err != nil {
+		return nil, err
+	}
+	s.cmd = exec.Command(binary, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir)
+	s.cmd.SysProcAttr = endWithParent()
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	s.admin = redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
+	return s, s.await()
+}
+
+func (s *server) await() error {
+	var err error
+	for end := time.Now().Add(startLimit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if err = s.admin.Ping(context.Background()).Err(); err == nil {
+			return nil
+		}
+	}
+	s.kill()
+	return fmt.Errorf("redis-server on %s does not answer after %v: %w", s.addr, startLimit, err)
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
+}
+
+// hang makes the server keep its connections and answer nothing until resume.
+func (s *server) hang()   { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
+func (s *server) resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
+
+func (s *server) kill() {
+	s.resume()
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+	_ = s.admin.Close()
+	_ = os.RemoveAll(s.dir)
+}
+
+// info is one field of INFO.
+func (s *server) info(section, field string) float64 {
+	text, _ := s.admin.Info(context.Background(), section).Result()
+	_, rest, _ := strings.Cut(text, "\n"+field+":")
+	value, _, _ := strings.Cut(rest, "\r")
+	n, _ := strconv.ParseFloat(value, 64)
+	return n
+}
+
+func (s *server) cpu() time.Duration {
+	seconds := s.info("cpu", "used_cpu_sys") + s.info("cpu", "used_cpu_user")
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// servers are the nodes of a scenario.
+type servers []*server
+
+func (all servers) addrs() []string {
+	addrs := make([]string, len(all))
+	for i, s := range all {
+		addrs[i] = s.addr
+	}
+	return addrs
+}
+
+func (all servers) cpu() (sum time.Duration) {
+	for _, s := range all {
+		sum += s.cpu()
+	}
+	return sum
+}
+
+func (all servers) flush() {
+	for _, s := range all {
+		_ = s.admin.FlushAll(context.Background()).Err()
+	}
+}
+
+func (all servers) kill() {
+	for _, s := range all {
+		s.kill()
+	}
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// tryScenario is a caller that asks for what another process holds.
+func tryScenario(nodes int) scenario {
+	return scenario{
+		name: fmt.Sprintf("try-%d", nodes), nodes: nodes,
+		title: fmt.Sprintf("a try that loses, %s", nodesText(nodes)),
+		note:  "redtick and redsync say taken once a majority is known to be another's; rueidislock asks for one key after the other.",
+		columns: append([]column{
+			{head: "us", figure: opTime},
+			{head: "p99", figure: opWorst, format: "%.0f"},
+			{head: "x go-redis", figure: opTime, against: goredisFloor},
+			{head: "x TCP", figure: opTime, against: tcpFloor},
+		}, costs...),
+		entries: (*bench).losers,
+	}
+}
+
+func (b *bench) losers() (entries []entry) {
+	s := setup{addrs: b.nodes.addrs(), ttl: defaultTTL}
+	for i, c := range b.contenders() {
+		// Each its own: what one leaves behind on a node must not be the next one's trouble.
+		name := fmt.Sprintf("busy:%d", i)
+		entries = append(entries, entry{c.name, func() (run, error) {
+			holder, err := c.open(s)
+			if err != nil {
+				return run{}, err
+			}
+			loser, err := c.open(s)
+			if err != nil {
+				return run{}, err
+			}
+			return run{
+				measure: func() (figures, error) { return b.lose(holder.mutex(name), loser.mutex(name)) },
+				stop:    func() { loser.close(); holder.close() },
+			}, nil
+		}})
+	}
+	return entries
+}
+
+func (b *bench) lose(holder, loser mutex) (figures, error) {
+	ctx := context.Background()
+	h, err := holder.try(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the holder: %w", err)
+	}
+	f, err := drive(b.nodes, load{workers: 1, lasts: b.slice}, func(int, int) error {
+		if _, err := loser.try(ctx); !errors.Is(err, errTaken) {
+			return fmt.Errorf("got %v, want taken", err)
+		}
+		return nil
+	})
+	return f, errors.Join(err, h.unlock(ctx))
+}
