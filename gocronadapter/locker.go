@@ -1,0 +1,97 @@
+package gocronadapter
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+	"github.com/google/uuid"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// Locker is a gocron.Locker that runs each tick of a job on one replica. One
+// Locker serves one scheduler. It is safe for concurrent use.
+type Locker struct {
+	locker *redlock.Locker
+	config
+
+	mu        sync.Mutex
+	scheduler gocron.Scheduler
+	books     map[context.Context]*book
+	asked     map[uuid.UUID]int // runs that RunNow asked for and that have not come yet
+}
+
+var _ gocron.Locker = (*Locker)(nil)
+
+// NewLocker returns a Locker for gocron.WithDistributedLocker or
+// gocron.WithDistributedJobLocker. [Locker.Attach] it to the scheduler. It
+// does not contact the nodes.
+func NewLocker(locker *redlock.Locker, opts ...Option) (*Locker, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.scheduler) > 0 {
+		return nil, invalid("NewLocker makes no scheduler; pass gocron's options to gocron.NewScheduler, or use NewScheduler of this package")
+	}
+	return newLocker(locker, c)
+}
+
+func newLocker(locker *redlock.Locker, c config) (*Locker, error) {
+	if locker == nil {
+		return nil, invalid("locker is nil; make one with redlock.New")
+	}
+	if err := c.check(locker); err != nil {
+		return nil, err
+	}
+	return &Locker{locker: locker, config: c, books: make(map[context.Context]*book), asked: make(map[uuid.UUID]int)}, nil
+}
+
+// Lock is called by gocron when a run is due. It never waits for another
+// owner's run. Its error reaches AfterLockError unchanged: one of redlock's
+// (ErrTickDone, ErrTaken, ErrNoQuorum, …), one of this package's, or ctx's.
+func (l *Locker) Lock(ctx context.Context, key string) (gocron.Lock, error) {
+	p, err := l.plan(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	m, err := l.locker.NewMutex(key, l.of(key, p.spacing)...)
+	if err != nil {
+		return nil, err
+	}
+	lease, err := p.acquire(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{job: ctx, lease: lease}
+	handOver.put(r)
+	return r, nil
+}
+
+// plan is what one run asks the nodes for.
+type plan struct {
+	tick    time.Time // zero: the lock only
+	spacing time.Duration
+}
+
+func (p plan) acquire(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) {
+	if p.tick.IsZero() {
+		return m.TryLock(ctx)
+	}
+	return m.Claim(ctx, p.tick)
+}
+
+// run is one run of a job: what gocron unlocks when it is over.
+type run struct {
+	job   context.Context // names the job that holds the lease; nothing is derived from it here
+	lease *redlock.Lease
+}
+
+// Unlock is called by gocron when the run is over, with a context that
+// Shutdown and RemoveJob have already cancelled.
+func (r *run) Unlock(ctx context.Context) error {
+	handOver.drop(r)
+	return r.lease.Unlock(ctx)
+}

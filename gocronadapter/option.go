@@ -1,0 +1,128 @@
+package gocronadapter
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// DefaultWindow is the default of [WithWindow].
+const DefaultWindow = time.Second
+
+const (
+	minWindow = 10 * time.Millisecond
+	maxWindow = 24 * time.Hour
+)
+
+// Option changes a default of [NewLocker] or [NewScheduler], which check every
+// value.
+type Option func(*config)
+
+type config struct {
+	mutex     []redlock.Option
+	jobs      map[string][]redlock.Option
+	scheduler []gocron.SchedulerOption
+	clock     clockwork.Clock
+	window    time.Duration
+	twice     string // a job name that was given to WithJob twice
+}
+
+// WithMutexOptions applies to the mutexes of all jobs, such as
+// redlock.WithTTL. Default none: the redlock.Locker's own. Not every option
+// suits a schedule: WithTakeover, WithOwner and WithAnyOrder are refused with
+// the reason.
+func WithMutexOptions(opts ...redlock.Option) Option {
+	return func(c *config) { c.mutex = append(c.mutex, opts...) }
+}
+
+// WithJob applies to the mutex of the job with this name only, after those of
+// [WithMutexOptions]. Default none. A name is given once.
+func WithJob(name string, opts ...redlock.Option) Option {
+	return func(c *config) {
+		if _, given := c.jobs[name]; given {
+			c.twice = name
+		}
+		c.jobs[name] = opts
+	}
+}
+
+// WithSchedulerOptions passes gocron's own options to the scheduler that
+// [NewScheduler] makes. Default none. [NewLocker] makes no scheduler and
+// refuses it. An elector is refused, because gocron then ignores its locker.
+func WithSchedulerOptions(opts ...gocron.SchedulerOption) Option {
+	return func(c *config) { c.scheduler = append(c.scheduler, opts...) }
+}
+
+// WithClock tells which clock gocron's schedule follows. [NewScheduler] passes
+// it on to gocron; with [NewLocker] it must be the one of gocron.WithClock,
+// else no tick is recognized. Default: the real one.
+func WithClock(clock clockwork.Clock) Option { return func(c *config) { c.clock = clock } }
+
+// WithWindow matters only for a Locker that is not attached: which runs count
+// as one tick; see [Locker.Attach]. 10 ms to 24 h, default 1 s.
+func WithWindow(d time.Duration) Option { return func(c *config) { c.window = d } }
+
+func newConfig(opts []Option) (config, error) {
+	c := config{jobs: make(map[string][]redlock.Option), clock: clockwork.NewRealClock(), window: DefaultWindow}
+	for i, o := range opts {
+		if o == nil {
+			return c, invalid("option %d is nil; leave it out", i)
+		}
+		o(&c)
+	}
+	switch {
+	case c.clock == nil:
+		return c, invalid("clock is nil; leave WithClock out for the real one")
+	case c.window < minWindow || c.window > maxWindow:
+		return c, invalid("window is %v, must be %v to %v; it is the shortest time between two ticks of a job", c.window, minWindow, maxWindow)
+	case c.twice != "":
+		return c, invalid("WithJob has the job %q twice; give all its options in one", c.twice)
+	}
+	return c, nil
+}
+
+// of lists the options of one job's mutex. What the schedule asks for comes first, so that the user's word is the last.
+func (c *config) of(name string, spacing time.Duration) []redlock.Option {
+	var opts []redlock.Option
+	if spacing > 0 {
+		opts = append(opts, redlock.WithSpacing(spacing))
+	}
+	return append(append(opts, c.mutex...), c.jobs[name]...)
+}
+
+// check refuses what does not go with a schedule. Options cannot be looked at, but redlock says which exclude each other.
+func (c *config) check(locker *redlock.Locker) error {
+	if err := c.checkJob(locker, "any", nil); err != nil {
+		return err
+	}
+	for name, opts := range c.jobs {
+		if err := c.checkJob(locker, name, opts); err != nil {
+			return fmt.Errorf("WithJob(%q): %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (c *config) checkJob(locker *redlock.Locker, name string, of []redlock.Option) error {
+	try := func(more ...redlock.Option) error {
+		_, err := locker.NewMutex(name, append(append(append([]redlock.Option{}, c.mutex...), of...), more...)...)
+		return err
+	}
+	if err := try(); err != nil {
+		return err
+	}
+	if try(redlock.WithSpacing(0), redlock.WithOwner(""), redlock.WithTakeover()) != nil {
+		return invalid("WithAnyOrder does not suit a schedule: its ticks come in order; leave it out")
+	}
+	if try(redlock.WithTakeover()) != nil {
+		return invalid("WithOwner does not suit a schedule: replicas with one owner would each run every tick; leave it out")
+	}
+	if try(redlock.WithSpacing(0), redlock.WithAnyOrder()) != nil {
+		return invalid("WithTakeover does not suit gocron: losers wait for the holder inside Lock, and gocron schedules the job's next run only after Lock has returned, so every tick meanwhile would be lost; leave it out")
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package gocronadapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// Task makes a gocron task of f and hands it the context of its own run: it
+// ends when the lease is lost, with a cause that matches redlock.ErrLost, or
+// when gocron ends the job. [TickFrom] and [LeaseFrom] work on it.
+//
+// The job needs a gocron.WithName, since gocron would name it after Task.
+// When the lease was lost before f returned, the run's error matches
+// redlock.ErrLost. Without a lease f is not run and the error matches
+// [ErrNoLease].
+func Task(f func(ctx context.Context) error) gocron.Task {
+	return gocron.NewTask(func(ctx context.Context) error {
+		r := handOver.take(ctx)
+		if r == nil {
+			return fmt.Errorf("%w: the scheduler did not lock this run; it needs a Locker of this package, and no elector beside it", ErrNoLease)
+		}
+		held, stop := r.lease.Bind(context.WithValue(ctx, leaseKey{}, r.lease))
+		defer stop()
+		err := f(held)
+		if lost := context.Cause(held); errors.Is(lost, redlock.ErrLost) && !errors.Is(err, redlock.ErrLost) {
+			err = errors.Join(err, lost)
+		}
+		return err
+	})
+}
+
+type leaseKey struct{}
+
+// LeaseFrom returns the lease of the run that ctx belongs to. ctx is the one
+// that [Task] handed to its function, or derived from it; with any other, ok is
+// false.
+func LeaseFrom(ctx context.Context) (lease *redlock.Lease, ok bool) {
+	lease, ok = ctx.Value(leaseKey{}).(*redlock.Lease)
+	return lease, ok
+}
+
+// TickFrom returns the scheduled instant of the run that ctx belongs to, in UTC
+// and whole milliseconds. ok is false for a run without a tick (RunNow), and
+// for a ctx that [LeaseFrom] does not know.
+func TickFrom(ctx context.Context) (tick time.Time, ok bool) {
+	lease, ok := LeaseFrom(ctx)
+	if !ok || lease.Tick().IsZero() {
+		return time.Time{}, false
+	}
+	return lease.Tick(), true
+}
+
+// handOver carries a run from Lock to its task, which gocron gives nothing in common but the job's context.
+var handOver = runs{waiting: make(map[context.Context][]*run)}
+
+type runs struct {
+	mu      sync.Mutex
+	waiting map[context.Context][]*run
+}
+
+func (q *runs) put(r *run) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting[r.job] = append(q.waiting[r.job], r)
+}
+
+// take returns the oldest run of the job that has not begun. There is a second one only when the first has lost its lease.
+func (q *runs) take(job context.Context) *run {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting[job]) == 0 {
+		return nil
+	}
+	r := q.waiting[job][0]
+	q.remove(r)
+	return r
+}
+
+func (q *runs) drop(r *run) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.remove(r)
+}
+
+func (q *runs) remove(r *run) {
+	rest := slices.DeleteFunc(q.waiting[r.job], func(other *run) bool { return other == r })
+	if len(rest) == 0 {
+		delete(q.waiting, r.job)
+		return
+	}
+	q.waiting[r.job] = rest
+}
