@@ -13,10 +13,13 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"regexp"
+	"runtime"
+	"runtime/pprof"
 	"time"
 )
 
@@ -39,11 +42,13 @@ func main() {
 func command() error {
 	b := &bench{}
 	filter := flag.String("run", "", "run only scenarios whose name matches this `regexp`")
-	lib := flag.String("lib", "", "measure only contenders whose name matches this `regexp`, and the floors")
+	lib := flag.String("lib", "", "measure only contenders whose name matches this `regexp`")
 	list := flag.Bool("list", false, "list the scenarios and end")
 	flag.BoolVar(&b.quick, "quick", false, "under a minute, less precise")
 	flag.IntVar(&b.rounds, "rounds", 0, "rounds (default 15, with -quick 3)")
 	flag.DurationVar(&b.slice, "slice", 0, "how long a contender is measured in a round (default 200ms, with -quick 30ms)")
+	cpu := flag.String("cpuprofile", "", "write a CPU profile to this `file`")
+	memory := flag.String("memprofile", "", "write a profile of all allocations to this `file`; do not measure CPU in the same run")
 	flag.Parse()
 	var err error
 	if b.only, err = regexp.Compile(*lib); err != nil {
@@ -54,7 +59,38 @@ func command() error {
 		return err
 	}
 	b.defaults()
-	return b.play(chosen)
+	if *memory != "" {
+		runtime.MemProfileRate = 512
+	}
+	return errors.Join(profiled(*cpu, func() error { return b.play(chosen) }), writeAllocs(*memory))
+}
+
+// profiled runs f and keeps what it spent its time on.
+func profiled(file string, f func() error) error {
+	if file == "" {
+		return f()
+	}
+	w, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := pprof.StartCPUProfile(w); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return f()
+}
+
+func writeAllocs(file string) error {
+	if file == "" {
+		return nil
+	}
+	w, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("allocs").WriteTo(w, 0), w.Close())
 }
 
 func (b *bench) defaults() {
