@@ -38,47 +38,52 @@ func (m *Mutex) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 }
 
 func (m *Mutex) claim(tick int64, token, peek string) ask {
-	owner := m.cfg.owner
-	if owner == "" {
-		owner = token
-	}
 	keys := []string{m.keys.lock, m.keys.tick(tick), m.keys.last, m.keys.tombstone(token)}
 	if m.cfg.guardWindow > 0 {
 		keys = append(keys, guardKey)
 	}
 	return ask{script: claimScript, read: readVote, cmd: claimScript.command(keys,
-		token, m.ttl, decimal(tick), owner,
+		token, m.ttl, decimal(tick), m.owner(token),
 		milliseconds(m.cfg.retention), milliseconds(m.cfg.maxSkew), milliseconds(max(m.cfg.spacing, time.Millisecond)),
 		m.cfg.order(), peek, milliseconds(m.cfg.guardWindow))}
+}
+
+// owner is whose the claim is: every round's own, unless the user said.
+func (m *Mutex) owner(token string) string {
+	if m.cfg.owner != "" {
+		return m.cfg.owner
+	}
+	return token
 }
 
 // confirm tells every node that the claim was granted, without waiting: it is
 // what makes the losers' answer a proof, and keeps ticks in order when the
 // claimer dies. In take-over mode the tick ends at unlock only.
 func (l *Lease) confirm() {
-	m := l.m
-	if l.tick.IsZero() || m.cfg.takeover {
+	if l.tick.IsZero() || l.m.cfg.takeover {
 		return
 	}
-	tick := l.tick.UnixMilli()
-	a := ask{script: confirmScript, read: readAck, cmd: confirmScript.command(
-		[]string{m.keys.tick(tick), m.keys.last}, l.token, decimal(tick), m.lastLifetime())}
-	for _, box := range m.locker.boxes {
-		box.send(a, l.since.Add(m.cfg.ttl), false)
+	key, args := l.mark()
+	a := ask{script: confirmScript, read: readAck, cmd: confirmScript.command([]string{key}, args...)}
+	for _, box := range l.m.locker.boxes {
+		box.send(a, l.since.Add(l.m.cfg.ttl), false)
 	}
 }
 
 // finish gives back the lock of a claim and ends its tick.
 func (l *Lease) finish() ask {
 	m := l.m
+	key, args := l.mark()
 	return ask{script: finishScript, read: readCount, cmd: finishScript.command(
-		[]string{m.keys.lock, m.keys.waiters, m.keys.last}, l.token, m.keys.lock, decimal(l.tick.UnixMilli()), m.lastLifetime())}
+		[]string{m.keys.lock, m.keys.waiters, key}, append(args, m.keys.lock)...)}
 }
 
-// lastLifetime is empty when ticks come in any order: there is no newest one then.
-func (m *Mutex) lastLifetime() string {
+// mark is the key that proves the tick was granted, and what goes into it.
+func (l *Lease) mark() (key string, args []string) {
+	m, tick := l.m, l.tick.UnixMilli()
 	if m.cfg.anyOrder {
-		return ""
+		lifetime := m.cfg.retention + m.cfg.maxSkew + time.Second
+		return m.keys.tick(tick), []string{l.token, decimal(tick), m.owner(l.token), milliseconds(lifetime)}
 	}
-	return milliseconds(lastLifetime)
+	return m.keys.last, []string{l.token, decimal(tick), "", milliseconds(lastLifetime)}
 }

@@ -28,7 +28,8 @@ type spot struct {
 	lines   *lines
 	name    string
 	signal  chan struct{} // its turn has come, the name was released, or the Locker was closed
-	hurried bool
+	hurried bool          // it asked at once, because the lock was free when it got in line
+	eager   int           // how often it still asks in short succession
 }
 
 func newLines(l *Locker) *lines {
@@ -125,26 +126,34 @@ func (s *spot) wake() {
 }
 
 // turn waits to be the first in line.
-func (s *spot) turn(ctx context.Context) error { return s.listenTo(ctx, nil) }
+func (s *spot) turn(ctx context.Context) error {
+	_, err := s.listenTo(ctx, nil)
+	return err
+}
 
 // rest waits for a signal, at most d.
 func (s *spot) rest(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	return s.listenTo(ctx, timer.C)
+	notified, err := s.listenTo(ctx, timer.C)
+	if notified {
+		s.eager = eagerness
+	}
+	return err
 }
 
-func (s *spot) listenTo(ctx context.Context, timeout <-chan time.Time) error {
+func (s *spot) listenTo(ctx context.Context, timeout <-chan time.Time) (signalled bool, err error) {
 	select {
 	case <-s.signal:
+		signalled = true
 	case <-timeout:
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	s.lines.mu.Lock()
 	defer s.lines.mu.Unlock()
 	if s.lines.closed {
-		return ErrClosed
+		return false, ErrClosed
 	}
-	return nil
+	return signalled, nil
 }

@@ -17,6 +17,7 @@ type listener struct {
 	cancel context.CancelFunc // nil while there is none
 	ready  chan struct{}      // closed once it stands, or has failed
 	up     bool
+	slow   bool // it was waited for in vain
 	idle   *time.Timer
 }
 
@@ -34,9 +35,9 @@ func (q *lines) listen(ctx context.Context, node int, limit time.Duration) bool 
 	if at.idle != nil {
 		at.idle.Stop()
 	}
-	ready, up := at.ready, at.up
+	ready, up, slow := at.ready, at.up, at.slow
 	q.mu.Unlock()
-	if up || ready == nil {
+	if up || slow || ready == nil {
 		return up
 	}
 	timer := time.NewTimer(limit)
@@ -48,13 +49,14 @@ func (q *lines) listen(ctx context.Context, node int, limit time.Duration) bool 
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	at.slow = !at.up
 	return at.up
 }
 
 func (at *listener) begin(q *lines, node int, sub Subscriber) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready := make(chan struct{})
-	at.cancel, at.ready, at.up = cancel, ready, false
+	at.cancel, at.ready, at.up, at.slow = cancel, ready, false, false
 	go func() {
 		defer cancel()
 		_ = sub.Subscribe(ctx, wakeChannel+q.id,
@@ -77,7 +79,7 @@ func (q *lines) standing(at *listener, ready chan struct{}, up bool) {
 	default:
 		close(ready)
 	}
-	at.up = up
+	at.up, at.slow = up, false
 	if !up {
 		at.cancel, at.ready = nil, nil
 	}

@@ -86,7 +86,7 @@ type bid struct {
 // or that no majority can be had.
 func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 	begin := time.Now()
-	ordered := false
+	var order order
 	for try := 0; ; try++ {
 		if err := m.locker.usable(ctx); err != nil {
 			return nil, m.refuse(b, begin, tally{}, err)
@@ -95,7 +95,7 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 		if err != nil {
 			return nil, err
 		}
-		t, err := r.vote(ctx, ordered)
+		t, err := order.vote(ctx, r)
 		if err == nil && t.won() {
 			var lease *Lease
 			if lease, err = r.lease(ctx, t); lease != nil {
@@ -105,12 +105,53 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 		}
 		r.abort(ctx)
 		reason, next := m.judge(b, t, err, try)
+		order.learn(r, t, next)
 		if next == stop || time.Since(begin) > 2*m.cfg.nodeTimeout {
-			return nil, m.refuse(b, begin, t, reason)
+			return nil, m.refuse(b, begin, order.worst(t), reason)
 		}
-		ordered = ordered || next == split
 		pause(ctx, spread(time.Since(r.start), try))
 	}
+}
+
+// order remembers, from round to round, whether the nodes are asked in order
+// and from which one on.
+type order struct {
+	on      bool
+	first   int
+	blocker string // who refused us the first node last time
+	failed  tally  // the last votes that lacked answers
+}
+
+func (o *order) vote(ctx context.Context, r *round) (tally, error) {
+	if o.on {
+		return r.voteInOrder(ctx, o.first)
+	}
+	return r.vote(ctx)
+}
+
+// learn turns to another first node when the same token still blocks it and
+// leads nowhere: a dead claimer's, most likely.
+func (o *order) learn(r *round, t tally, what next) {
+	if t.failed > 0 {
+		o.failed = t
+	}
+	if o.on && what == split && r.peeked {
+		blocker := t.answers[r.first].token
+		if blocker == o.blocker {
+			o.first = (r.first + 1) % len(t.answers)
+		}
+		o.blocker = blocker
+	}
+	o.on = o.on || what == split
+}
+
+// worst is the tally that tells most about why there was no majority: those
+// who were only asked who is there did not say why they would not vote.
+func (o *order) worst(t tally) tally {
+	if t.failed == 0 && o.failed.failed > 0 {
+		return o.failed
+	}
+	return t
 }
 
 type next uint8

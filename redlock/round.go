@@ -49,6 +49,7 @@ func (m *Mutex) peek(b bid, token string) ask {
 		a = m.claim(b.tick, token, "1")
 	}
 	read := a.read
+	a.peek = true
 	a.read = func(r Reply) answer {
 		reply := read(r)
 		if reply.verdict == granted {
@@ -59,12 +60,9 @@ func (m *Mutex) peek(b bid, token string) ask {
 	return a
 }
 
-// vote asks all nodes at once; after a split, one node first.
-func (r *round) vote(ctx context.Context, ordered bool) (tally, error) {
+// vote asks all nodes at once.
+func (r *round) vote(ctx context.Context) (tally, error) {
 	l := r.m.locker
-	if ordered {
-		return r.voteInOrder(ctx)
-	}
 	r.start = time.Now()
 	r.ballot = l.putAll(r.ask, r.start.Add(r.m.cfg.validity()), false)
 	return l.post(r.ballot).wait(ctx, r.m.cfg.nodeTimeout)
@@ -74,29 +72,32 @@ func (r *round) vote(ctx context.Context, ordered bool) (tally, error) {
 // only when it granted: whoever gets that one gets the rest, so contenders
 // cannot split the vote again. A refusal by the first node alone is not a
 // verdict; then the others are asked who is there.
-func (r *round) voteInOrder(ctx context.Context) (tally, error) {
+func (r *round) voteInOrder(ctx context.Context, first int) (tally, error) {
 	l := r.m.locker
 	r.ballot = newBallot(len(l.boxes), l.quorum)
 	r.start = r.ballot.start
 	until := r.start.Add(r.m.cfg.validity())
-	rest := r.ask
-	for r.first = 0; r.first < len(l.boxes); r.first++ {
-		r.ballot.first = r.first
-		l.boxes[r.first].post(r.ballot.put(r.first, r.ask, until, false))
+	for range l.boxes {
+		r.first, r.ballot.first = first, first
+		l.boxes[first].post(r.ballot.put(first, r.ask, until, false))
 		t, err := r.ballot.wait(ctx, r.m.cfg.nodeTimeout)
 		if err != nil || t.certain() {
 			return t, err
 		}
-		if v := t.answers[r.first].verdict; v != failed && v != pending {
+		if v := t.answers[first].verdict; v != failed && v != pending {
 			r.peeked = v != granted
 			break
 		}
+		first = (first + 1) % len(l.boxes)
 	}
+	rest := r.ask
 	if r.peeked {
 		rest = r.m.peek(r.bid, r.token)
 	}
-	for i := r.first + 1; i < len(l.boxes); i++ {
-		l.boxes[i].post(r.ballot.put(i, rest, until, false))
+	for i, box := range l.boxes {
+		if r.ballot.calls[i].to == nil {
+			box.post(r.ballot.put(i, rest, until, false))
+		}
 	}
 	return r.ballot.wait(ctx, r.m.cfg.nodeTimeout)
 }
@@ -130,7 +131,7 @@ func (r *round) abort(ctx context.Context) {
 // owes tells whether node i granted this round's token or still may.
 func (r *round) owes(i int) bool {
 	c := &r.ballot.calls[i]
-	if c.to == nil || (r.peeked && i > r.first) {
+	if c.to == nil || c.peek {
 		return false
 	}
 	wasSent := r.m.locker.boxes[i].withdraw(c)

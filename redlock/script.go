@@ -46,6 +46,9 @@ var acquireText string
 //go:embed lua/claim.lua
 var claimText string
 
+//go:embed lua/mark.lua
+var markText string
+
 //go:embed lua/confirm.lua
 var confirmText string
 
@@ -73,8 +76,8 @@ var bootstrapText string
 var (
 	acquireScript = newScript(guardText + acquireText)
 	claimScript   = newScript(guardText + claimText)
-	confirmScript = newScript(confirmText)
-	finishScript  = newScript(finishText)
+	confirmScript = newScript(markText + confirmText)
+	finishScript  = newScript(markText + finishText)
 	abortScript   = newScript(abortText)
 	releaseScript = newScript(releaseText)
 	extendScript  = newScript(extendText)

@@ -37,6 +37,7 @@ type ask struct {
 	cmd    Command
 	script *script
 	read   func(Reply) answer
+	peek   bool // it changes nothing
 }
 
 // ballot is one question put to the nodes, and the count of the answers. Votes
@@ -122,6 +123,7 @@ func (v *ballot) count() tally {
 type tally struct {
 	quorum                             int
 	granted, refused, done, stale, far int
+	most                               int // refusals that name the same token
 	failed, pending                    int
 	answers                            []answer
 }
@@ -146,12 +148,17 @@ func (v *ballot) tally() tally {
 			t.failed++
 		}
 	}
+	t.most = most(v.answers)
 	return t
 }
 
-// certain: a majority granted, or none can any more, or the tick is proven done.
+// certain: the tick is proven done, a majority granted, or none can any more
+// and no other owner's is still in the making.
 func (t tally) certain() bool {
-	return t.granted >= t.quorum || t.granted+t.pending < t.quorum || t.done > 0
+	if t.done > 0 || t.granted >= t.quorum {
+		return true
+	}
+	return t.granted+t.pending < t.quorum && (t.most >= t.quorum || t.most+t.pending < t.quorum)
 }
 
 func (t tally) won() bool { return t.granted >= t.quorum }
@@ -159,17 +166,28 @@ func (t tally) won() bool { return t.granted >= t.quorum }
 // majority tells whether so many nodes are the way they are that no majority is left for anything else.
 func (t tally) majority(n int) bool { return n > len(t.answers)-t.quorum }
 
+// most counts the refusals that name the most frequent token.
+func most(answers []answer) (n int) {
+	for i := range answers {
+		n = max(n, same(answers, answers[i]))
+	}
+	return n
+}
+
+func same(answers []answer, as answer) (n int) {
+	for i := range answers {
+		if as.verdict == refused && answers[i].verdict == refused && answers[i].token == as.token {
+			n++
+		}
+	}
+	return n
+}
+
 // leader is the one token that a majority of the nodes holds, if there is one.
 func (t tally) leader() (a answer, ok bool) {
-	for i := range t.answers {
-		count := 0
-		for j := range t.answers {
-			if t.answers[i].verdict == refused && t.answers[j].verdict == refused && t.answers[i].token == t.answers[j].token {
-				count++
-			}
-		}
-		if count >= t.quorum {
-			return t.confirmed(t.answers[i].token), true
+	for _, a := range t.answers {
+		if same(t.answers, a) >= t.quorum {
+			return t.confirmed(a.token), true
 		}
 	}
 	return answer{}, false

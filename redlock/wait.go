@@ -30,11 +30,19 @@ func (m *Mutex) waitFor(ctx context.Context, b bid, mayChange func(error) bool) 
 	}
 }
 
+// eagerness is how often a waiter that got a notice asks again in short
+// succession: the release may have reached the notifying node before the others.
+const eagerness = 4
+
 // patience is how long to wait for a notice before asking again.
 func (m *Mutex) patience(ctx context.Context, s *spot, refusal error, try int) time.Duration {
 	back := max(m.cfg.backoff(try), time.Millisecond)
-	if !errors.Is(refusal, ErrTaken) {
+	switch {
+	case !errors.Is(refusal, ErrTaken):
 		return back
+	case s.eager > 0:
+		s.eager--
+		return spread(0, eagerness-s.eager)
 	}
 	remaining, listening := m.enlist(ctx)
 	switch {

@@ -1,20 +1,15 @@
--- Ends a granted claim: the lock goes if it is ours, `last` moves up to the tick, a waiter is woken.
+-- Ends a granted claim: the lock goes if it is ours, the tick is marked, a waiter is woken.
 -- The tick key stays: it is what makes the tick run once.
--- KEYS: lock, waiters, last
--- ARGV: token, name, tick, last's lifetime in ms ('' when ticks come in any order: `last` is not kept)
+-- KEYS: lock, waiters, what to mark
+-- ARGV: token, tick, owner, lifetime in ms, name (what a notice says)
 -- Answers 1 when the lock was ours, else 0.
 local mine = redis.call('GET', KEYS[1]) == ARGV[1]
 if mine then
   redis.call('DEL', KEYS[1])
 end
-if ARGV[4] ~= '' then
-  local last = redis.call('GET', KEYS[3])
-  if not last or tonumber(last) < tonumber(ARGV[3]) then
-    redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
-  end
-end
+mark(KEYS[3], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 local first = redis.call('ZPOPMIN', KEYS[2])
 if first[1] then
-  redis.call('PUBLISH', 'redtick:wake:' .. first[1], ARGV[2])
+  redis.call('PUBLISH', 'redtick:wake:' .. first[1], ARGV[5])
 end
 return mine and 1 or 0

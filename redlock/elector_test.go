@@ -1,0 +1,192 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+func newElector(t testing.TB, m *redlock.Mutex) *redlock.Elector {
+	t.Helper()
+	return must[*redlock.Elector](t)(redlock.NewElector(m))
+}
+
+// leaders counts who leads, by asking everybody.
+func leaders(ctx context.Context, electors []*redlock.Elector) (leading []int) {
+	for i, e := range electors {
+		if e.IsLeader(ctx) == nil {
+			leading = append(leading, i)
+		}
+	}
+	return leading
+}
+
+// The leader is cut off: it stops being one before another becomes it, and that within ttl + one retry.
+// Mutation: IsLeader answers from a stored flag.
+func TestElector_failover(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		const ttl = 3 * time.Second
+		ctx, cancel := context.WithCancel(t.Context())
+		var electors []*redlock.Elector
+		var processes []*process
+		var all sync.WaitGroup
+		for i := range 4 {
+			p := fl.process(fmt.Sprintf("p%d", i), redlock.WithTTL(ttl))
+			processes = append(processes, p)
+			e := newElector(t, p.mutex(t, "leader"))
+			electors = append(electors, e)
+			all.Go(func() {
+				if err := e.Run(ctx, nil); !errors.Is(err, context.Canceled) {
+					t.Errorf("Run: %v, want Canceled", err)
+				}
+			})
+		}
+		time.Sleep(10 * time.Second)
+		for range 5 {
+			lead := leaders(ctx, electors)
+			if len(lead) != 1 {
+				t.Fatalf("leaders: %v, want one", lead)
+			}
+			if name := must[string](t)(electors[(lead[0]+1)%4].Leader(ctx)); name != fmt.Sprintf("p%d", lead[0]) {
+				t.Errorf("Leader is %q, want p%d", name, lead[0])
+			}
+			for _, l := range processes[lead[0]].links {
+				l.Hang()
+			}
+			cut := time.Now()
+			for time.Since(cut) < ttl+time.Second {
+				if now := leaders(ctx, electors); len(now) > 1 {
+					t.Fatalf("two leaders: %v", now)
+				} else if len(now) == 1 && now[0] != lead[0] {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if now := leaders(ctx, electors); len(now) != 1 || now[0] == lead[0] {
+				t.Fatalf("%v after the cut the leaders are %v", time.Since(cut), now)
+			}
+			for _, l := range processes[lead[0]].links {
+				l.Heal()
+			}
+			time.Sleep(10 * time.Second)
+		}
+		cancel()
+		all.Wait()
+	})
+}
+
+// IsLeader is false first, then the term's context ends, then lead returns, and only then the lease is released.
+func TestElector_orderOfStepDown(t *testing.T) {
+	for _, how := range []string{"resign", "stop", "lost"} {
+		t.Run(how, func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				p, other := fl.process("a", redlock.WithTTL(3*time.Second)), fl.process("b").mutex(t, "leader")
+				e := newElector(t, p.mutex(t, "leader"))
+				ctx, cancel := context.WithCancel(t.Context())
+				terms := 0
+				var all sync.WaitGroup
+				all.Go(func() {
+					_ = e.Run(ctx, func(term context.Context) error {
+						if terms++; terms > 1 {
+							<-term.Done()
+							return nil
+						}
+						<-term.Done()
+						if err := e.IsLeader(t.Context()); !errors.Is(err, redlock.ErrNotLeader) {
+							t.Errorf("the term has ended and IsLeader says %v", err)
+						}
+						if how == "lost" && !errors.Is(context.Cause(term), redlock.ErrLost) {
+							t.Errorf("cause is %v, want ErrLost", context.Cause(term))
+						}
+						time.Sleep(500 * time.Millisecond) // clearing up
+						if how == "lost" {
+							return nil
+						}
+						if _, err := other.TryLock(t.Context()); !errors.Is(err, redlock.ErrTaken) {
+							t.Errorf("the lease was released before lead returned: %v", err)
+						}
+						return nil
+					})
+				})
+				time.Sleep(time.Second)
+				switch how {
+				case "resign":
+					e.Resign()
+				case "stop":
+					cancel()
+				case "lost":
+					for _, l := range p.links {
+						l.Hang()
+					}
+				}
+				time.Sleep(10 * time.Second)
+				for _, l := range p.links {
+					l.Heal()
+				}
+				cancel()
+				all.Wait()
+				time.Sleep(3 * time.Second)
+				if left := fl.locks("leader"); len(left) > 0 {
+					t.Errorf("left behind: %v", left)
+				}
+			})
+		})
+	}
+}
+
+// A leader that resigns is replaced at once, not after its ttl.
+func TestElector_resignHandsOver(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var electors []*redlock.Elector
+		var all sync.WaitGroup
+		for i := range 3 {
+			e := newElector(t, fl.process(fmt.Sprintf("p%d", i), redlock.WithTTL(time.Hour)).mutex(t, "leader"))
+			electors = append(electors, e)
+			all.Go(func() { _ = e.Run(ctx, nil) })
+		}
+		time.Sleep(time.Minute)
+		for range 10 {
+			before := leaders(ctx, electors)
+			electors[before[0]].Resign()
+			time.Sleep(50 * time.Millisecond)
+			if after := leaders(ctx, electors); len(after) != 1 || after[0] == before[0] {
+				t.Errorf("before %v, 50ms after resigning %v", before, after)
+			}
+			time.Sleep(time.Minute)
+		}
+		cancel()
+		all.Wait()
+	})
+}
+
+func TestElector_panicGoesOn(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		e := newElector(t, fl.process("a").mutex(t, "leader"))
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+			time.Sleep(time.Second)
+			if left := fl.locks("leader"); len(left) > 0 || e.IsLeader(t.Context()) == nil {
+				t.Errorf("left behind: %v", left)
+			}
+		}()
+		_ = e.Run(t.Context(), func(context.Context) error { panic("boom") })
+	})
+}
+
+func TestNewElector_refused(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		for name, m := range map[string]*redlock.Mutex{"nil": nil, "no renewal": fl.process("a").mutex(t, "x", redlock.WithoutRenewal())} {
+			if _, err := redlock.NewElector(m); !errors.Is(err, redlock.ErrInvalid) {
+				t.Errorf("%s: %v, want ErrInvalid", name, err)
+			}
+		}
+	})
+}

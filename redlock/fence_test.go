@@ -1,0 +1,93 @@
+package redlock_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// Each lease's fence is larger than all before, whichever nodes make up the majority, also when counters are lost.
+// Mutations: no write-back; raise.lua without the check of the lock; a counter that starts at milliseconds.
+func TestFence_grows(t *testing.T) {
+	for _, nodes := range []int{1, 3, 5} {
+		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
+			inBubble(t, nodes, func(t *testing.T, fl *fleet) {
+				rng := rand.New(rand.NewPCG(uint64(nodes), 7))
+				p := fl.process("a", redlock.WithFencing(), redlock.WithTTL(5*time.Second))
+				m, last, leases := p.mutex(t, "job"), int64(0), 0
+				for range 2000 {
+					cut := rng.IntN(nodes/2 + 1)
+					for i, at := range rng.Perm(nodes) {
+						p.links[at].Heal()
+						if i < cut {
+							p.links[at].Hang()
+						}
+					}
+					if rng.IntN(20) == 0 {
+						time.Sleep(time.Millisecond) // longer than the nodes' clocks differ
+						fl.servers[rng.IntN(nodes)].Do("FLUSHALL")
+					}
+					lease, err := m.TryLock(t.Context())
+					if err != nil {
+						time.Sleep(time.Second)
+						continue
+					}
+					leases++
+					if lease.Fence() <= last {
+						t.Fatalf("fence %d after %d", lease.Fence(), last)
+					}
+					last = lease.Fence()
+					_ = lease.Unlock(t.Context())
+					if rng.IntN(10) == 0 {
+						time.Sleep(10 * time.Second)
+					}
+				}
+				if leases < 500 {
+					t.Errorf("only %d leases: the test shows too little", leases)
+				}
+			})
+		})
+	}
+}
+
+// The largest counter is known to one node only and that node is in one majority but not in the next.
+func TestFence_isWrittenBack(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithFencing())
+		for i, s := range fl.servers {
+			s.Do("SET", "{job}:redtick:fence", []string{"10", "10", "500"}[i])
+		}
+		m := p.mutex(t, "job")
+		p.links[0].Hang()
+		first := must[*redlock.Lease](t)(m.TryLock(t.Context()))
+		p.links[0].Heal()
+		ok(t, first.Unlock(t.Context()))
+		time.Sleep(time.Minute)
+		p.links[2].Hang()
+		second := must[*redlock.Lease](t)(m.TryLock(t.Context()))
+		if first.Fence() < 500 || second.Fence() <= first.Fence() {
+			t.Errorf("fences %d, then %d", first.Fence(), second.Fence())
+		}
+		ok(t, second.Unlock(t.Context()))
+		p.links[2].Heal()
+	})
+}
+
+// A claim's fence is its tick.
+func TestFence_ofClaims(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		m, last := fl.process("a").mutex(t, "job"), int64(0)
+		for range 20 {
+			lease := must[*redlock.Lease](t)(m.Claim(t.Context(), time.Now()))
+			if lease.Fence() <= last || lease.Fence() != lease.Tick().UnixMilli() {
+				t.Errorf("fence %d of tick %v after %d", lease.Fence(), lease.Tick(), last)
+			}
+			last = lease.Fence()
+			ok(t, lease.Unlock(t.Context()))
+			time.Sleep(time.Second)
+		}
+	})
+}
