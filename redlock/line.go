@@ -2,6 +2,9 @@ package redlock
 
 import (
 	"context"
+	"errors"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -29,7 +32,10 @@ type spot struct {
 	name    string
 	signal  chan struct{} // its turn has come, the name was released, or the Locker was closed
 	hurried bool          // it asked at once, because the lock was free when it got in line
-	eager   int           // how often it still asks in short succession
+	place   string        // its place in the line in Redis, kept when it has to get in line again
+
+	released string // the token that the last notice was about; its lines guard it
+	tries    int    // how often it was still met since
 }
 
 func newLines(l *Locker) *lines {
@@ -90,12 +96,20 @@ func (q *lines) enlisted(name string, node int) {
 	}
 }
 
-// notified passes a notice to the first in line. If nobody is left there, the
-// next process gets it: a notice is for one waiter only, and must not be lost.
-func (q *lines) notified(node int, name string) {
+// notified passes a notice, "length:token" and the name, to the first in line.
+// If nobody is left there, the next process gets it: a notice is for one
+// waiter only, and must not be lost.
+func (q *lines) notified(node int, notice string) {
+	length, rest, _ := strings.Cut(notice, ":")
+	n, err := strconv.Atoi(length)
+	if err != nil || n < 0 || n > len(rest) {
+		return // not ours
+	}
+	token, name := rest[:n], rest[n:]
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if at := q.byName[name]; at != nil {
+		at.spots[0].released, at.spots[0].tries = token, 0
 		at.spots[0].wake()
 		return
 	}
@@ -125,35 +139,40 @@ func (s *spot) wake() {
 	}
 }
 
-// turn waits to be the first in line.
-func (s *spot) turn(ctx context.Context) error {
-	_, err := s.listenTo(ctx, nil)
-	return err
+// releasing tells whether the holder that was met is the one that the last
+// notice said is gone. It stops believing the notice after a while.
+func (s *spot) releasing(refusal error) bool {
+	var met *Error
+	s.lines.mu.Lock()
+	defer s.lines.mu.Unlock()
+	if !errors.As(refusal, &met) || met.Holder != s.released {
+		return false
+	}
+	s.tries++
+	return s.tries < 10
 }
+
+// turn waits to be the first in line.
+func (s *spot) turn(ctx context.Context) error { return s.listenTo(ctx, nil) }
 
 // rest waits for a signal, at most d.
 func (s *spot) rest(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	notified, err := s.listenTo(ctx, timer.C)
-	if notified {
-		s.eager = eagerness
-	}
-	return err
+	return s.listenTo(ctx, timer.C)
 }
 
-func (s *spot) listenTo(ctx context.Context, timeout <-chan time.Time) (signalled bool, err error) {
+func (s *spot) listenTo(ctx context.Context, timeout <-chan time.Time) error {
 	select {
 	case <-s.signal:
-		signalled = true
 	case <-timeout:
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return ctx.Err()
 	}
 	s.lines.mu.Lock()
 	defer s.lines.mu.Unlock()
 	if s.lines.closed {
-		return false, ErrClosed
+		return ErrClosed
 	}
-	return signalled, nil
+	return nil
 }

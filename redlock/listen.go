@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// wakeChannel is followed by the waiting process's id; a notice says the name that was released.
+	// wakeChannel is followed by the waiting process's id; a notice says which token of which name was released.
 	wakeChannel = "redtick:wake:"
 	// linger is how long a subscription outlives the last waiter.
 	linger = 2 * time.Second
@@ -61,7 +61,7 @@ func (at *listener) begin(q *lines, node int, sub Subscriber) {
 		defer cancel()
 		_ = sub.Subscribe(ctx, wakeChannel+q.id,
 			func() { q.standing(at, ready, true) },
-			func(name string) { q.notified(node, name) })
+			func(notice string) { q.notified(node, notice) })
 		// Lost or stopped: the next waiter begins anew, and until then waiters ask after a back-off.
 		q.standing(at, ready, false)
 	}()

@@ -30,21 +30,16 @@ func (m *Mutex) waitFor(ctx context.Context, b bid, mayChange func(error) bool) 
 	}
 }
 
-// eagerness is how often a waiter that got a notice asks again in short
-// succession: the release may have reached the notifying node before the others.
-const eagerness = 4
-
 // patience is how long to wait for a notice before asking again.
 func (m *Mutex) patience(ctx context.Context, s *spot, refusal error, try int) time.Duration {
 	back := max(m.cfg.backoff(try), time.Millisecond)
 	switch {
 	case !errors.Is(refusal, ErrTaken):
 		return back
-	case s.eager > 0:
-		s.eager--
-		return spread(0, eagerness-s.eager)
+	case s.releasing(refusal):
+		return spread(0, 0) // the release reached the node that told us before it reached the others
 	}
-	remaining, listening := m.enlist(ctx)
+	remaining, listening := m.enlist(ctx, s)
 	switch {
 	case listening && remaining == 0 && !s.hurried:
 		s.hurried = true // it was released while we were getting in line: ask at once, but only once
@@ -61,16 +56,17 @@ func (m *Mutex) patience(ctx context.Context, s *spot, refusal error, try int) t
 
 // enlist gets in line on the first node that is there and can notify, the same
 // for everybody. It answers what remains of the holder's lock there.
-func (m *Mutex) enlist(ctx context.Context) (remaining time.Duration, listening bool) {
+func (m *Mutex) enlist(ctx context.Context, s *spot) (remaining time.Duration, listening bool) {
 	for i, box := range m.locker.boxes {
 		if !m.locker.lines.listen(ctx, i, m.cfg.nodeTimeout) {
 			continue
 		}
 		v := newBallot(1, 1)
 		box.post(v.put(0, ask{script: enlistScript, read: readRemaining, cmd: enlistScript.command(
-			[]string{m.keys.lock, m.keys.waiters}, m.locker.lines.id, milliseconds(2*m.cfg.ttl))}, v.start.Add(m.cfg.nodeTimeout), false))
+			[]string{m.keys.lock, m.keys.waiters}, m.locker.lines.id, milliseconds(2*m.cfg.ttl), s.place)}, v.start.Add(m.cfg.nodeTimeout), false))
 		if t, err := v.wait(ctx, m.cfg.nodeTimeout); err == nil && t.won() {
 			m.locker.lines.enlisted(m.keys.lock, i)
+			s.place = t.answers[0].token
 			return t.answers[0].remaining, true
 		}
 	}
@@ -81,9 +77,9 @@ func readRemaining(r Reply) answer {
 	if a, ok := readFailure(r); ok {
 		return a
 	}
-	ms, ok := r.Value.(int64)
-	if !ok {
+	fields, _ := r.Value.([]any)
+	if len(fields) != 2 {
 		return unexpected(r)
 	}
-	return answer{verdict: granted, remaining: time.Duration(ms) * time.Millisecond}
+	return answer{verdict: granted, remaining: time.Duration(number(fields, 0)) * time.Millisecond, token: text(fields, 1)}
 }
