@@ -10,7 +10,8 @@
 //   - Scripts run in an interpreter written in Go. What Redis says about a
 //     failed command is repeated word for word, what Lua says about a
 //     mistake in the script is not. Numbers joined to a string with ".."
-//     are printed as Lua 5.1 does only when they have at most 14 digits.
+//     are printed as Lua 5.1 does only when they have at most 14 digits, and
+//     text with leading zeros is no decimal number.
 //   - Order between links is the scheduler's. One link repeats its delays when
 //     it sees the same batches again; two batches that reach one server at the
 //     same instant may arrive in either order.

@@ -1,0 +1,35 @@
+package redlocktest_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// scriptText is a script as the core sends it.
+func scriptText(name string) string {
+	text := readScript(name)
+	for prefix, call := range prefixes {
+		if strings.Contains(text, call) {
+			return readScript(prefix) + text
+		}
+	}
+	return text
+}
+
+// prefixes are the files that stand before others, and how those call them.
+var prefixes = map[string]string{"guard": "age(", "mark": "mark("}
+
+func readScript(name string) string {
+	if text, known := scriptTexts[name]; known {
+		return text
+	}
+	text, err := os.ReadFile(filepath.Join("..", "lua", name+".lua"))
+	if err != nil {
+		panic(err)
+	}
+	scriptTexts[name] = string(text)
+	return scriptTexts[name]
+}
+
+var scriptTexts = make(map[string]string)
