@@ -2,10 +2,8 @@ package gocronadapter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
@@ -18,11 +16,12 @@ const patience = 5 * time.Second
 // once, with the scheduler that was made with this Locker, before Start.
 //
 // A Locker that is not attached knows only the time. It takes a run for that of
-// the whole second (or [WithWindow]) it starts in. Each tick then runs
-// once for schedules on whole seconds, such as cron's, as long as no replica
-// starts it 900 ms late: one that does takes the tick for another and runs it a
-// second time. RunNow counts as a tick, interval jobs are not told apart by
-// their spacing, and jobs that share a name are not noticed.
+// the whole second (or [WithWindow]) in which it starts. Then each tick runs
+// once for schedules on whole seconds, such as cron's, whatever the clocks
+// show, as long as no replica starts it 900 ms late: one that does takes it for
+// another tick and runs it a second time. RunNow takes the second's tick,
+// duration jobs must be [Aligned] and no shorter than the window, and jobs that
+// share a name are not noticed.
 func (l *Locker) Attach(s gocron.Scheduler) error {
 	if s == nil {
 		return invalid("scheduler is nil; make one with gocron.NewScheduler")
@@ -32,25 +31,31 @@ func (l *Locker) Attach(s gocron.Scheduler) error {
 	if l.scheduler != nil {
 		return invalid("this Locker is attached already; make one for each scheduler")
 	}
-	if hasElector(s) {
-		return invalid("the scheduler has an elector too, and gocron then ignores its locker; leave one of them out")
+	if hidden(s, "elector").IsValid() {
+		return invalid("the scheduler has an elector too, and gocron then never asks its locker; leave one of them out")
 	}
-	l.scheduler = s
+	if theirs := hidden(s, "clock"); theirs.IsValid() && theirs.Type() != reflect.TypeOf(l.clock) {
+		return invalid("gocron's clock is a %v, the Locker's is a %T; give both the same one, with WithClock of this package", theirs.Type(), l.clock)
+	}
+	l.scheduler, l.since = s, l.clock.Now()
 	return nil
 }
 
-// hasElector looks where gocron has no method to ask. A gocron that keeps it elsewhere is not found out.
-func hasElector(s gocron.Scheduler) bool {
-	v := reflect.ValueOf(s)
-	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
-		return false
+// hidden returns what gocron keeps in this field of its executor, if there is
+// anything. gocron has no method to ask; one that keeps it elsewhere merely
+// loses a warning.
+func hidden(s gocron.Scheduler, field string) reflect.Value {
+	v := reflect.Indirect(reflect.ValueOf(s))
+	for _, name := range []string{"exec", field} {
+		if v.Kind() != reflect.Struct {
+			return reflect.Value{}
+		}
+		v = v.FieldByName(name)
 	}
-	exec := v.Elem().FieldByName("exec")
-	if exec.Kind() != reflect.Struct {
-		return false
+	if v.Kind() != reflect.Interface {
+		return reflect.Value{}
 	}
-	elector := exec.FieldByName("elector")
-	return elector.Kind() == reflect.Interface && !elector.IsNil()
+	return v.Elem()
 }
 
 // attached returns the scheduler, or nil.
@@ -60,9 +65,9 @@ func (l *Locker) attached() gocron.Scheduler {
 	return l.scheduler
 }
 
-// book looks the job up once and keeps the handle: gocron cannot be asked for
-// its jobs while it stops. gocron gives each job a context of its own, and a
-// new one when the job is updated or started again.
+// book looks the job up once and keeps the handle: gocron does not tell its
+// jobs while it stops. gocron gives each job a context of its own, and a new
+// one when the job is updated or started again.
 func (l *Locker) book(ctx context.Context, s gocron.Scheduler, name string) (*book, error) {
 	l.mu.Lock()
 	b := l.books[ctx]
@@ -70,29 +75,28 @@ func (l *Locker) book(ctx context.Context, s gocron.Scheduler, name string) (*bo
 	if b != nil {
 		return b, nil
 	}
-	jobs, err := ask(ctx, func() ([]gocron.Job, error) { return s.Jobs(), nil })
+	job, err := ask(ctx, func() (gocron.Job, error) { return find(s.Jobs(), name) })
 	if err != nil {
 		return nil, err
-	}
-	job, err := only(jobs, name)
-	if err != nil {
-		return nil, errors.Join(err, ctx.Err())
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if b = l.books[ctx]; b == nil {
-		b = &book{job: job, armed: l.clock.Now()}
+		b = &book{job: job, armed: l.since}
 		l.books[ctx] = b
-		context.AfterFunc(ctx, func() {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			delete(l.books, ctx)
-		})
+		context.AfterFunc(ctx, func() { l.forget(ctx) })
 	}
 	return b, nil
 }
 
-// ask calls f, which may block while gocron stops, no longer than ctx lasts.
+func (l *Locker) forget(job context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.books, job)
+}
+
+// ask calls f, which blocks while gocron stops, for no longer than ctx lasts:
+// gocron ends the jobs' contexts first, and then waits for Lock to return.
 func ask[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type reply struct {
 		value T
@@ -105,46 +109,15 @@ func ask[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}()
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
-	var none T
+	var r reply
 	select {
-	case r := <-replies:
-		return r.value, errors.Join(r.err, ctx.Err())
+	case r = <-replies:
 	case <-ctx.Done():
-		return none, ctx.Err()
 	case <-limit.C:
-		return none, fmt.Errorf("%w: gocron did not tell about its jobs within %v; is a monitor blocking the scheduler?", ErrNoTick, patience)
+		r.err = fmt.Errorf("%w: gocron did not tell about its jobs within %v; is a monitor blocking the scheduler?", ErrNoTick, patience)
 	}
-}
-
-// only finds the job of that name, and refuses a name that does not identify it.
-func only(jobs []gocron.Job, name string) (gocron.Job, error) {
-	var found gocron.Job
-	for _, j := range jobs {
-		switch {
-		case j.Name() != name:
-		case found != nil:
-			return nil, fmt.Errorf("%w: %s and %s are both named %q and would take each other's ticks; give each one a name with gocron.WithName",
-				ErrJobName, describe(found), describe(j), name)
-		default:
-			found = j
-		}
+	if ctx.Err() != nil {
+		return r.value, ctx.Err()
 	}
-	if found == nil {
-		return nil, fmt.Errorf("%w: the attached scheduler has no job %q; attach the Locker to the scheduler that uses it", ErrNoTick, name)
-	}
-	return found, checkName(name)
-}
-
-var closure = regexp.MustCompile(`\.func\d+(\.\d+)*$`)
-
-// checkName refuses the name of a closure: it is a number that changes with the code around it.
-func checkName(name string) error {
-	if closure.MatchString(name) {
-		return fmt.Errorf("%w: %q is what the compiler called a function without a name, which may be another one in the next build; name the job with gocron.WithName", ErrJobName, name)
-	}
-	return nil
-}
-
-func describe(j gocron.Job) string {
-	return fmt.Sprintf("job %s (%s)", j.ID(), scheduleText(j.Schedule()))
+	return r.value, r.err
 }

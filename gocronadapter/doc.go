@@ -1,3 +1,59 @@
 // Package gocronadapter lets many replicas run one gocron schedule, each tick
 // of each job on exactly one of them.
+//
+// # What it does not promise
+//
+// A tick is run at most once. It is not run when the replica that claimed it
+// dies, when no majority of the nodes answers, when an earlier run of the job
+// still holds the lock, or when gocron skips it: a gocron that is late by more
+// than an interval goes on with the next tick and does not catch up.
+//
+// The schedule must name the same instants on all replicas. Cron, daily, weekly
+// and monthly jobs with an interval of 1, and one-time jobs with a fixed date
+// do. These do not:
+//
+//   - DurationJob counts from the start of its replica. [Aligned] puts it on a
+//     common grid. Without, a run is refused when it comes less than 9/10 of the
+//     duration after the newest one anywhere: about one run per duration, whose
+//     phase moves, and up to two durations between runs, when replicas go away.
+//   - DurationRandomJob has no common ticks. Runs are at least 9/10 of the
+//     minimum apart.
+//   - WithStartImmediately, and one-time jobs that start at once, begin with a
+//     run that is each replica's own: it takes the lock but no tick, so each
+//     replica has one, never two at a time. (For DurationJob the spacing holds.)
+//   - Daily, weekly and monthly jobs with an interval above 1 count from the
+//     start of their replica and run once per replica, unless all have the same
+//     WithStartAt.
+//
+// WithLimitedRuns counts the runs of one replica. WithTakeover is refused: it
+// waits inside Lock, and gocron plans the next run only after Lock.
+//
+// Refusals are gocron's AfterLockError to tell, and redlock's observer; gocron
+// itself logs nothing and counts them as skipped. gocron throws away what Unlock
+// returns; a loss is told by the run's context and by the observer.
+//
+// # What it does
+//
+// [NewScheduler] makes a gocron scheduler with a [Locker]; or make both, and
+// [Locker.Attach] them. gocron passes a Locker the name of a job but not the
+// tick, so the Locker asks the job: the newest pending tick that is due. It
+// claims that tick on the nodes, under the name of the job, and waits for
+// nobody. So a tick that was run is not run again, whatever the clocks of the
+// replicas show and however short the job was. A run that no tick is due for was
+// started by RunNow: it takes the lock and no tick.
+//
+// The job's name is its identity on all replicas. Two jobs of one name, and
+// closures, which have only a number for a name, are refused: see [ErrJobName].
+//
+// gocron can queue runs (LimitModeWait, in singleton mode and as a limit). A run
+// that has waited runs the newest tick that is due; those behind it find no
+// tick left and are refused with [ErrNoTick].
+//
+// [Task] hands the job the context of its own run, which ends when the lease is
+// lost, and with [TickFrom] the tick: the natural fence for writes of the kind
+// "… WHERE last_tick < :tick".
+//
+// [Elector] is the other way gocron offers: only the leader runs jobs. A term
+// may begin between the clocks of two replicas, so a tick may run twice or not
+// at all when the leader changes. gocron asks either an elector or a locker.
 package gocronadapter

@@ -20,7 +20,8 @@ type Locker struct {
 	mu        sync.Mutex
 	scheduler gocron.Scheduler
 	books     map[context.Context]*book
-	asked     map[uuid.UUID]int // runs that RunNow asked for and that have not come yet
+	since     time.Time         // when it was attached
+	announced map[uuid.UUID]int // runs that RunNow has started and that have not come yet
 }
 
 var _ gocron.Locker = (*Locker)(nil)
@@ -46,13 +47,16 @@ func newLocker(locker *redlock.Locker, c config) (*Locker, error) {
 	if err := c.check(locker); err != nil {
 		return nil, err
 	}
-	return &Locker{locker: locker, config: c, books: make(map[context.Context]*book), asked: make(map[uuid.UUID]int)}, nil
+	return &Locker{locker: locker, config: c, books: make(map[context.Context]*book), announced: make(map[uuid.UUID]int)}, nil
 }
 
 // Lock is called by gocron when a run is due. It never waits for another
 // owner's run. Its error reaches AfterLockError unchanged: one of redlock's
 // (ErrTickDone, ErrTaken, ErrNoQuorum, …), one of this package's, or ctx's.
 func (l *Locker) Lock(ctx context.Context, key string) (gocron.Lock, error) {
+	if err := checkName(key); err != nil {
+		return nil, err
+	}
 	p, err := l.plan(ctx, key)
 	if err != nil {
 		return nil, err
@@ -68,12 +72,6 @@ func (l *Locker) Lock(ctx context.Context, key string) (gocron.Lock, error) {
 	r := &run{job: ctx, lease: lease}
 	handOver.put(r)
 	return r, nil
-}
-
-// plan is what one run asks the nodes for.
-type plan struct {
-	tick    time.Time // zero: the lock only
-	spacing time.Duration
 }
 
 func (p plan) acquire(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) {

@@ -2,6 +2,7 @@ package gocronadapter
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/go-co-op/gocron/v2"
@@ -22,8 +23,9 @@ func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, err
 	if err != nil {
 		return nil, err
 	}
-	options := append([]gocron.SchedulerOption{gocron.WithClock(c.clock)}, c.scheduler...)
-	s, err := gocron.NewScheduler(append(options, gocron.WithDistributedLocker(l))...)
+	options := slices.Concat([]gocron.SchedulerOption{gocron.WithClock(c.clock)}, c.scheduler,
+		[]gocron.SchedulerOption{gocron.WithDistributedLocker(l)})
+	s, err := gocron.NewScheduler(options...)
 	if err != nil {
 		return nil, err
 	}
@@ -31,27 +33,6 @@ func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, err
 		return nil, errors.Join(err, s.Shutdown())
 	}
 	return &scheduler{Scheduler: s, locker: l}, nil
-}
-
-// RunNow is job.RunNow for a scheduler that the Locker was attached to, and
-// needed only for jobs in singleton or limit mode: there a run that RunNow
-// started is not told apart from one that waited too long. The run takes the
-// lock but no tick.
-func (l *Locker) RunNow(j gocron.Job) error {
-	l.expect(j.ID(), 1)
-	err := j.RunNow()
-	if err != nil {
-		l.expect(j.ID(), -1)
-	}
-	return err
-}
-
-func (l *Locker) expect(id uuid.UUID, runs int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.asked[id] += runs; l.asked[id] <= 0 {
-		delete(l.asked, id)
-	}
 }
 
 // scheduler is gocron's, with names checked where the mistake is made.
@@ -80,12 +61,14 @@ func (s *scheduler) admit(j gocron.Job, err error) (gocron.Job, error) {
 	if err != nil || j == nil {
 		return j, err
 	}
-	if jobs := s.Scheduler.Jobs(); len(jobs) > 0 {
-		if _, err := only(jobs, j.Name()); errors.Is(err, ErrJobName) {
-			return nil, errors.Join(err, s.RemoveJob(j.ID()))
-		}
+	err = checkName(j.Name())
+	if err == nil {
+		_, err = find(s.Scheduler.Jobs(), j.Name())
 	}
-	return &job{Job: j, locker: s.locker}, nil
+	if errors.Is(err, ErrJobName) {
+		return nil, errors.Join(err, s.RemoveJob(j.ID()))
+	}
+	return &job{Job: j, locker: s.locker}, nil // one that is gone already is gocron's to report
 }
 
 func (s *scheduler) Jobs() []gocron.Job {

@@ -2,10 +2,7 @@ package gocronadapter
 
 import (
 	"context"
-	"fmt"
-	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,32 +18,40 @@ const (
 	maxSpacing = 7 * 24 * time.Hour
 )
 
-// book is what one replica knows about the ticks of one job.
+// book is what one replica knows about the ticks of one job. gocron passes Lock
+// no tick, so it is read from the job's list of pending ones: the run's own is
+// still in there. The list cannot be trusted alone, since gocron also keeps
+// ticks it has skipped and drops those that came due while Lock was busy.
 type book struct {
 	job gocron.Job
 
 	mu    sync.Mutex
-	armed time.Time   // when the timer of the tick that is due next was set, about
+	armed time.Time   // about when the timer of the next tick was set
 	asked time.Time   // the newest tick that was asked for
-	known []time.Time // the ticks that were foreseen then
+	known []time.Time // the ticks that were pending, or foreseen, at the last look
+}
+
+// plan is what one run asks the nodes for.
+type plan struct {
+	tick    time.Time // zero: the lock only
+	spacing time.Duration
 }
 
 func (l *Locker) plan(ctx context.Context, key string) (plan, error) {
 	s := l.attached()
 	if s == nil {
-		// A timer is late more easily than early: a wall clock has to be set back for that.
+		// A timer is late more easily than early: for that a wall clock has to be set back.
 		return plan{tick: l.clock.Now().Add(l.window / 10).Truncate(l.window)}, nil
 	}
 	b, err := l.book(ctx, s, key)
 	if err != nil {
 		return plan{}, err
 	}
-	p := plan{spacing: spacingOf(b.job.Schedule())}
-	p.tick, err = ask(ctx, func() (time.Time, error) { return b.tick(l.clock.Now()) })
-	if err == nil && p.tick.IsZero() {
-		err = l.runNow(b.job)
+	tick, err := ask(ctx, func() (time.Time, error) { return b.tick(l.clock.Now()) })
+	if err == nil && tick.IsZero() {
+		err = l.admitRunNow(b.job)
 	}
-	return p, err
+	return plan{tick: tick, spacing: spacingOf(b.job.Schedule())}, err
 }
 
 // spacingOf serves the schedules whose ticks may differ from replica to
@@ -62,128 +67,105 @@ func spacingOf(s gocron.JobSchedule) time.Duration {
 	return min(d-d/10, maxSpacing)
 }
 
-// tick is the newest one that is due, or zero: then the schedule did not start this run.
+// tick is that of the run which starts now, or zero when it has none.
 func (b *book) tick(now time.Time) (time.Time, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	due := b.due(now)
 	if _, random := b.job.Schedule().(gocron.DurationRandomJobSchedule); random {
-		return b.randomTick(now, due)
+		return b.randomTick(now)
 	}
-	ticks, err := foresee(b.job, due)
+	pending, err := foresee(b.job, now)
 	if err != nil {
 		return time.Time{}, err
 	}
-	// gocron forgets a tick that came due while Lock was busy with the one before.
-	for _, t := range b.known {
-		if t.After(b.asked) {
-			ticks = append(ticks, t)
-		}
+	tick := b.choose(pending, now)
+	if len(pending) > 0 {
+		b.known = pending
 	}
-	newest := newestDue(ticks, due)
-	if newest.IsZero() {
-		return newest, nil
+	if tick.IsZero() {
+		return tick, nil
 	}
-	b.armed, b.asked, b.known = now, newest, ticks
-	if startedAtOnce(b.job.Schedule(), newest) {
+	b.armed, b.asked = now, tick
+	if startedAtOnce(b.job.Schedule(), tick) {
 		return time.Time{}, nil
 	}
-	return newest.Round(0), nil
+	return tick, nil
 }
 
-// randomTick: replicas have no tick in common, so it is the moment that counts.
-// NextRuns would race with gocron for the job's random numbers.
-func (b *book) randomTick(now, due time.Time) (time.Time, error) {
+// choose takes the newest tick that is due. What is older was skipped by
+// gocron, or waits in a queue behind this run.
+func (b *book) choose(pending []time.Time, now time.Time) (tick time.Time) {
+	newest := func(t time.Time) {
+		if !wall(t).After(wall(now)) && t.After(tick) {
+			tick = t
+		}
+	}
+	for _, t := range pending {
+		newest(t)
+	}
+	for _, t := range b.known {
+		if t.After(b.asked) {
+			newest(t)
+		}
+	}
+	if tick.IsZero() && len(pending) > 0 && !wall(pending[0]).After(b.timer(now)) {
+		return pending[0]
+	}
+	return tick
+}
+
+// timer is what gocron's timers go by: where the wall clock would be had nobody
+// set it back since they were set.
+func (b *book) timer(now time.Time) time.Time {
+	steady := wall(b.armed).Add(now.Sub(b.armed))
+	if steady.Before(wall(now)) {
+		steady = wall(now)
+	}
+	return steady.Add(early)
+}
+
+// wall is what the clock on the wall shows: without the monotonic reading,
+// which some of gocron's ticks have and others have not.
+func wall(t time.Time) time.Time { return t.Round(0) }
+
+// randomTick takes the moment itself: replicas have no tick in common, so only
+// the spacing counts. Asking for more than the next run would race with gocron
+// for the job's random numbers.
+func (b *book) randomTick(now time.Time) (time.Time, error) {
 	next, err := b.job.NextRun()
-	if err != nil || next.IsZero() || next.Round(0).After(due) {
+	if err != nil || wall(next).After(b.timer(now)) {
 		return time.Time{}, err
 	}
 	b.armed = now
-	return now.Round(0), nil
-}
-
-// due is the later of two readings: the wall clock, and where it would be had
-// nobody set it back since the timer was set.
-func (b *book) due(now time.Time) time.Time {
-	wall := now.Round(0)
-	steady := b.armed.Round(0).Add(now.Sub(b.armed))
-	if steady.After(wall) {
-		wall = steady
-	}
-	return wall.Add(early)
+	return now, nil
 }
 
 // foresee lists the job's ticks until one lies in the future.
-func foresee(job gocron.Job, due time.Time) ([]time.Time, error) {
+func foresee(job gocron.Job, now time.Time) ([]time.Time, error) {
 	for n := lookAhead; ; n *= 2 {
 		ticks, err := job.NextRuns(n)
 		if err != nil {
 			return nil, err
 		}
-		ticks = slices.Clone(ticks)
 		if end := slices.IndexFunc(ticks, time.Time.IsZero); end >= 0 {
-			return ticks[:end], nil // a one-time job starts from the beginning again after that
+			return slices.Clone(ticks[:end]), nil // a one-time job starts all over after that
 		}
-		if len(ticks) < n || n >= maxLookAhead || ticks[n-1].Round(0).After(due) {
-			return ticks, nil
+		if len(ticks) < n || n >= maxLookAhead || wall(ticks[n-1]).After(wall(now)) {
+			return slices.Clone(ticks), nil
 		}
 	}
 }
 
-func newestDue(ticks []time.Time, due time.Time) (newest time.Time) {
-	for _, t := range ticks {
-		if t = t.Round(0); !t.After(due) && t.After(newest) {
-			newest = t
-		}
-	}
-	return newest
-}
-
-// startedAtOnce: WithStartImmediately makes the instant of the start the first tick.
+// startedAtOnce: WithStartImmediately makes the instant of the start the first
+// tick. It is no other replica's, and claiming it would refuse the last regular
+// tick to a replica that is a little late.
 func startedAtOnce(s gocron.JobSchedule, tick time.Time) bool {
-	switch s.(type) {
+	switch s := s.(type) {
 	case gocron.CronJobSchedule, gocron.DailyJobSchedule, gocron.WeeklyJobSchedule, gocron.MonthlyJobSchedule:
-		return tick.Nanosecond() != 0
+		// Not by the fraction alone: a custom Cron may have one.
+		return tick.Nanosecond() != 0 && tick != wall(tick)
+	case gocron.OneTimeJobSchedule:
+		return !slices.ContainsFunc(s.StartAt, tick.Equal)
 	}
 	return false
-}
-
-// runNow lets a run without a tick pass if it is known to be nobody's: RunNow
-// was called. A run that waited in one of gocron's queues has lost its tick too.
-func (l *Locker) runNow(job gocron.Job) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.asked[job.ID()] > 0 {
-		l.asked[job.ID()]--
-		return nil
-	}
-	if direct() {
-		return nil
-	}
-	return fmt.Errorf("%w: job %q waited in a queue until its tick was over or taken; use Locker.RunNow if it was a RunNow", ErrNoTick, job.Name())
-}
-
-// direct tells whether gocron runs the job without a queue.
-func direct() bool {
-	pc := make([]uintptr, 64)
-	frames := runtime.CallersFrames(pc[:runtime.Callers(2, pc)])
-	for {
-		f, more := frames.Next()
-		if strings.Contains(f.Function, "/gocron/v2.(*executor).start.") {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
-}
-
-func scheduleText(s gocron.JobSchedule) string {
-	switch s := s.(type) {
-	case gocron.CronJobSchedule:
-		return fmt.Sprintf("cron %q", s.Crontab)
-	case gocron.DurationJobSchedule:
-		return fmt.Sprintf("every %v", s.Duration)
-	}
-	return fmt.Sprintf("%T", s)
 }
