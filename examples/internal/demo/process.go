@@ -1,0 +1,106 @@
+package demo
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// exitedWell is the end of a process that was asked to stop.
+const exitedWell = "exit status 0"
+
+// process is one replica, seen from the parent.
+type process struct {
+	identity
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	stderr tail
+
+	// The show's, on its own goroutine:
+	alive   bool
+	running int // runs that have begun and not ended
+	ran     int
+	refused int
+	fate    string // why it is not alive
+}
+
+// startProcess runs this program once more as a replica. Its events, and
+// finally its end, go to events.
+func startProcess(id identity, events chan<- event) (*process, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(id)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{identity: id, alive: true}
+	p.cmd = exec.Command(program, os.Args[1:]...)
+	p.cmd.Env = append(os.Environ(), replicaEnv+"="+string(text))
+	p.cmd.Stderr = &p.stderr
+	p.cmd.WaitDelay = time.Second
+	stdin, err := p.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.stdin = stdin
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start replica %s: %w", id.Name, err)
+	}
+	go p.follow(stdout, events)
+	return p, nil
+}
+
+// follow hands on events until the process has ended.
+func (p *process) follow(stdout io.Reader, events chan<- event) {
+	decoder := json.NewDecoder(stdout)
+	var err error
+	for err == nil {
+		var e event
+		if err = decoder.Decode(&e); err == nil {
+			events <- e
+		}
+	}
+	_, _ = io.Copy(io.Discard, stdout)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil // the last line of a killed process may be half written
+	}
+	err = errors.Join(err, p.cmd.Wait())
+	e := event{Kind: gone, Replica: p.Name, At: time.Now(), Text: exitedWell}
+	if err != nil {
+		e.Text = strings.TrimSpace(err.Error() + "\n" + p.stderr.String())
+	}
+	events <- e
+}
+
+// kill ends the process as a crash would: it cannot release anything.
+func (p *process) kill() { _ = p.cmd.Process.Kill() }
+
+// stop asks the process to stop. It ends by itself, and takes no longer than stopLimit.
+func (p *process) stop() { _ = p.stdin.Close() }
+
+const maxTail = 4096
+
+// tail keeps the last of what is written to it. It is read when the writer is done.
+type tail struct{ kept bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.kept.Write(p)
+	if over := t.kept.Len() - maxTail; over > 0 {
+		t.kept.Next(over)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return t.kept.String() }
