@@ -1,0 +1,37 @@
+// Package asynqadapter lets asynq's tasks exclude each other, and periodic
+// tasks run once per tick, on any number of servers and schedulers.
+//
+// # What it does not promise
+//
+// asynq delivers at least once. A task whose worker dies, whose Timeout ends
+// or whose server is shut down comes again, and so do its effects. What this
+// package adds is that deliveries do not overlap, and that a tick has one task.
+//
+// The lock is only as good as redlock's: see the limits there. A handler that
+// is paused past the end of its lease may overlap with the next one; it learns
+// of the loss through its context.
+//
+// A task without retries left cannot be sent back to the queue: asynq archives
+// it whatever error it gets. It waits in its worker instead; when its own
+// Timeout or Deadline ends first, asynq archives it all the same. Give tasks
+// that may find their key busy at least one retry.
+//
+// Servers that use [Middleware] or [OncePerTick] must be made with
+// [Configure]'s result, or each sending back costs a retry.
+//
+// Shut the asynq.Server down before redlock's Locker is closed. When the
+// Shutdown times out, handlers run on; their leases then end with the process.
+//
+// # What it has
+//
+//   - [Middleware]: one handler per key at a time.
+//   - [Scheduler]: a scheduler for every replica, with asynq's verbs. Each
+//     tick is enqueued once, without a leader and without a gap. It needs no
+//     Locker: asynq's own Redis decides.
+//   - [Lead]: a stock asynq.Scheduler on the leader.
+//   - [Stamp] and [OncePerTick]: a stock asynq.Scheduler on every replica, and
+//     workers that drop the duplicates.
+//
+// The default for new code is Scheduler. redlock.WithTakeover has no place in
+// this package: what it does for a dead job, asynq does for a dead worker.
+package asynqadapter

@@ -1,0 +1,408 @@
+package asynqadapter_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/redtick/redtick/asynqadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// work is a handler that takes a while, and heeds no context: the worst case for exclusion.
+func work(c *crowd, lasts time.Duration) asynq.HandlerFunc {
+	return func(_ context.Context, task *asynq.Task) error {
+		defer c.enter(task.Type())()
+		time.Sleep(lasts)
+		return nil
+	}
+}
+
+// Mutations that fail it: next.ProcessTask called before the lock; a key
+// without the payload (slow) or without the type.
+func TestMiddleware_oneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, nodes := newQueue(t), redlocktest.Servers(3)
+		byKey := newCrowd()
+		retried := atomic.Int64{}
+		handler := func(ctx context.Context, task *asynq.Task) error {
+			n, _ := asynq.GetRetryCount(ctx)
+			retried.Add(int64(n))
+			defer byKey.enter(task.Type() + string(task.Payload()))()
+			time.Sleep(time.Second)
+			return nil
+		}
+		for range 2 {
+			q.serve(asynqadapter.Configure(asynq.Config{Concurrency: 8}), handler,
+				middleware(t, newLocker(t, nodes), asynqadapter.WithRequeueDelay(time.Second)))
+		}
+		for range 5 {
+			for _, task := range []*asynq.Task{
+				asynq.NewTask("a", nil), asynq.NewTask("b", nil), asynq.NewTask("a", []byte("1")), asynq.NewTask("a", []byte("2")),
+			} {
+				q.enqueue(task, asynq.MaxRetry(1))
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		if byKey.total() != 20 || byKey.most() != 1 || len(byKey.entered) != 4 {
+			t.Errorf("%d runs of %d keys, at most %d at a time; want 20 of 4, 1: %v", byKey.total(), len(byKey.entered), byKey.most(), byKey.max)
+		}
+		if retried.Load() != 0 || q.states("default") != "" {
+			t.Errorf("sending tasks back cost %d retries and left %q; want none", retried.Load(), q.states("default"))
+		}
+	})
+}
+
+// Keys of their own run side by side. Mutation: a constant key.
+func TestMiddleware_keysApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, all := newQueue(t), newCrowd()
+		q.serve(asynq.Config{Concurrency: 8}, func(context.Context, *asynq.Task) error {
+			defer all.enter("all")()
+			time.Sleep(time.Second)
+			return nil
+		}, middleware(t, newLocker(t, redlocktest.Servers(3))))
+		for _, payload := range []string{"", "1", "2"} {
+			q.enqueue(asynq.NewTask("a", []byte(payload)))
+		}
+		time.Sleep(10 * time.Second)
+		if all.most() != 3 {
+			t.Errorf("%d at a time, want 3", all.most())
+		}
+	})
+}
+
+// Two tasks of a key, of which the first takes ten seconds. Mutations: each
+// policy answering as another; TryLock for Wait.
+func TestMiddleware_busy(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		busy   asynqadapter.Busy
+		runs   int
+		second time.Duration // when it started, at the latest
+		kind   asynqadapter.EventKind
+	}{
+		{"skip", asynqadapter.Skip, 1, 0, asynqadapter.Skipped},
+		{"requeue", asynqadapter.Requeue, 2, 14 * time.Second, asynqadapter.Requeued},
+		{"wait", asynqadapter.Wait, 2, 10500 * time.Millisecond, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, seen, inside := newQueue(t), &events{}, newCrowd()
+				var second atomic.Int64
+				begin := time.Now()
+				q.serve(asynqadapter.Configure(asynq.Config{Concurrency: 4}), func(_ context.Context, task *asynq.Task) error {
+					defer inside.enter("a")()
+					second.Store(int64(time.Since(begin)))
+					time.Sleep(10 * time.Second)
+					return nil
+				}, middleware(t, newLocker(t, redlocktest.Servers(3)), asynqadapter.WithBusy(c.busy),
+					asynqadapter.WithObserver(seen.observe), asynqadapter.WithRequeueDelay(2*time.Second)))
+				q.enqueue(asynq.NewTask("a", nil))
+				q.enqueue(asynq.NewTask("a", nil))
+				time.Sleep(time.Minute)
+				if inside.total() != c.runs || inside.most() != 1 || q.states("default") != "" {
+					t.Fatalf("%d runs, %d at a time, left %q; want %d, 1, nothing", inside.total(), inside.most(), q.states("default"), c.runs)
+				}
+				if at := time.Duration(second.Load()); c.runs == 2 && (at < 10*time.Second || at > c.second) {
+					t.Errorf("the second started after %v, want 10s to %v", at, c.second)
+				}
+				if c.kind != "" && seen.count(c.kind) == 0 || c.kind == "" && len(seen.all) != 0 {
+					t.Errorf("reported %v, want %q", seen.all, c.kind)
+				}
+			})
+		})
+	}
+}
+
+// A task without retries: asynq archives it for any error, before it asks
+// IsFailure. Mutation: sendBack without regard to attempt.last.
+func TestMiddleware_maxRetryZero(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		timeout time.Duration
+		bare    bool
+		runs    int
+		left    string
+	}{
+		{"asynq archives what is not even a failure", time.Minute, true, 1, "archived:1"},
+		{"requeue waits instead", time.Minute, false, 2, ""},
+		{"but not beyond the task's own timeout", 4 * time.Second, false, 1, "archived:1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, inside, seen := newQueue(t), newCrowd(), &events{}
+				mw := middleware(t, newLocker(t, redlocktest.Servers(3)), asynqadapter.WithObserver(seen.observe))
+				if c.bare {
+					mw = busyIsNoFailure()
+				}
+				q.serve(asynqadapter.Configure(asynq.Config{Concurrency: 4, IsFailure: func(error) bool { return false }}),
+					work(inside, 10*time.Second), mw)
+				q.enqueue(asynq.NewTask("a", nil), asynq.Timeout(time.Minute))
+				time.Sleep(time.Second)
+				q.enqueue(asynq.NewTask("a", nil), asynq.MaxRetry(0), asynq.Timeout(c.timeout))
+				time.Sleep(time.Minute)
+				if inside.total() != c.runs || inside.most() != 1 || q.states("default") != c.left {
+					t.Errorf("%d runs, %d at a time, left %q; want %d, 1, %q", inside.total(), inside.most(), q.states("default"), c.runs, c.left)
+				}
+				if !c.bare && seen.count(asynqadapter.Waiting) != 1 {
+					t.Errorf("reported %v, want one %q", seen.all, asynqadapter.Waiting)
+				}
+			})
+		})
+	}
+}
+
+// busyIsNoFailure is what asynq's documentation leads to: an error that IsFailure excuses.
+func busyIsNoFailure() asynq.MiddlewareFunc {
+	busy := atomic.Bool{}
+	return func(next asynq.Handler) asynq.Handler {
+		return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
+			if !busy.CompareAndSwap(false, true) {
+				return errors.New("busy")
+			}
+			defer busy.Store(false)
+			return next.ProcessTask(ctx, task)
+		})
+	}
+}
+
+// Mutation: Unlock after ProcessTask instead of deferred.
+func TestMiddleware_panic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, locker := newQueue(t), newLocker(t, redlocktest.Servers(3))
+		var runs atomic.Int64
+		q.serve(asynq.Config{Concurrency: 1}, func(context.Context, *asynq.Task) error {
+			if runs.Add(1) == 1 {
+				panic("on purpose")
+			}
+			return nil
+		}, middleware(t, locker))
+		task := asynq.NewTask("a", nil)
+		q.enqueue(task, asynq.MaxRetry(0))
+		time.Sleep(time.Second)
+		if m, _ := locker.NewMutex(asynqadapter.Key(task)); holder(t, m) != "" {
+			t.Errorf("%s still holds the key of a handler that panicked", holder(t, m))
+		}
+		q.enqueue(task)
+		time.Sleep(time.Second)
+		if runs.Load() != 2 || q.states("default") != "archived:1" {
+			t.Errorf("%d runs, left %q; want 2, and the first archived", runs.Load(), q.states("default"))
+		}
+	})
+}
+
+func holder(t *testing.T, m *redlock.Mutex) string {
+	t.Helper()
+	who, err := m.Holder(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return who
+}
+
+// asynq hands a task to the next server when a Shutdown times out, while the
+// handler runs on. Mutations: the lease given back when ctx ends; Skip without
+// heldBy (the task's work, given up by the first server, would be lost).
+func TestMiddleware_shutdown(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		bare bool
+		busy asynqadapter.Busy
+		most int
+		zero bool // MaxRetry(0)
+	}{
+		{"bare asynq runs two", true, 0, 2, false},
+		{"requeue", false, asynqadapter.Requeue, 1, false},
+		{"requeue without retries", false, asynqadapter.Requeue, 1, true},
+		{"skip", false, asynqadapter.Skip, 1, false},
+		{"skip without retries", false, asynqadapter.Skip, 1, true},
+		{"wait", false, asynqadapter.Wait, 1, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, nodes, inside := newQueue(t), redlocktest.Servers(3), newCrowd()
+				serve := func() *asynq.Server {
+					var use []asynq.MiddlewareFunc
+					if !c.bare {
+						use = append(use, middleware(t, newLocker(t, nodes), asynqadapter.WithBusy(c.busy), asynqadapter.WithRequeueDelay(time.Second)))
+					}
+					cfg := asynqadapter.Configure(asynq.Config{Concurrency: 2, ShutdownTimeout: 500 * time.Millisecond})
+					return q.serve(cfg, work(inside, 4*time.Second), use...)
+				}
+				first := serve()
+				opts := []asynq.Option{asynq.MaxRetry(3)}
+				if c.zero {
+					opts = []asynq.Option{asynq.MaxRetry(0)}
+				}
+				q.enqueue(asynq.NewTask("a", nil), opts...)
+				time.Sleep(time.Second)
+				serve()
+				first.Shutdown()
+				time.Sleep(30 * time.Second)
+				if inside.most() != c.most || inside.total() != 2 || q.states("default") != "" {
+					t.Errorf("%d at a time, %d runs, left %q; want %d, 2, nothing", inside.most(), inside.total(), q.states("default"), c.most)
+				}
+			})
+		})
+	}
+}
+
+// No node answers while the task comes. Mutation: Skip for every error.
+func TestMiddleware_noQuorum(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		busy  asynqadapter.Busy
+		retry int
+	}{
+		{"requeue", asynqadapter.Requeue, 1}, {"requeue without retries", asynqadapter.Requeue, 0},
+		{"skip", asynqadapter.Skip, 1}, {"skip without retries", asynqadapter.Skip, 0}, {"wait", asynqadapter.Wait, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, nodes, inside := newQueue(t), redlocktest.Servers(3), newCrowd()
+				q.serve(asynqadapter.Configure(asynq.Config{Concurrency: 2}), work(inside, time.Second),
+					middleware(t, newLocker(t, nodes), asynqadapter.WithBusy(c.busy)))
+				nodes[0].Freeze()
+				nodes[1].Freeze()
+				q.enqueue(asynq.NewTask("a", nil), asynq.MaxRetry(c.retry))
+				time.Sleep(20 * time.Second)
+				if inside.total() != 0 {
+					t.Fatal("ran without a quorum")
+				}
+				nodes[0].Thaw()
+				nodes[1].Thaw()
+				time.Sleep(time.Minute)
+				if inside.total() != 1 || q.states("default") != "" {
+					t.Errorf("%d runs, left %q; want 1, nothing", inside.total(), q.states("default"))
+				}
+			})
+		})
+	}
+}
+
+// Mutations: the handler called with the task's context instead of the bound
+// one; the cause left out of its error.
+func TestMiddleware_lost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes, seen := redlocktest.Servers(3), &events{}
+		mw := middleware(t, newLocker(t, nodes), asynqadapter.WithMutex(redlock.WithTTL(3*time.Second)), asynqadapter.WithObserver(seen.observe))
+		begin := time.Now()
+		err := mw(asynq.HandlerFunc(func(ctx context.Context, _ *asynq.Task) error {
+			if lease, ok := asynqadapter.LeaseFrom(ctx); !ok || lease.Context().Err() != nil {
+				t.Error("no lease in the handler's context")
+			}
+			for _, n := range nodes {
+				n.Freeze()
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		})).ProcessTask(t.Context(), asynq.NewTask("a", nil))
+		if !errors.Is(err, redlock.ErrLost) || !errors.Is(err, context.Canceled) || time.Since(begin) > 3*time.Second+redlockNodeTimeout {
+			t.Errorf("after %v: %v; want both causes within the TTL", time.Since(begin), err)
+		}
+		if seen.count(asynqadapter.Lost) != 1 {
+			t.Errorf("reported %v, want one %q", seen.all, asynqadapter.Lost)
+		}
+		for _, n := range nodes {
+			n.Thaw()
+		}
+	})
+}
+
+const redlockNodeTimeout = 300 * time.Millisecond // of a TTL of 3 s
+
+// Mutation: count never returning true.
+func TestMiddleware_unconfigured(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		configure func(asynq.Config) asynq.Config
+		warnings  int
+	}{
+		{"forgotten", func(c asynq.Config) asynq.Config { return c }, 1},
+		{"configured", asynqadapter.Configure, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, seen := newQueue(t), &events{}
+				cfg := asynq.Config{Concurrency: 3, RetryDelayFunc: func(int, error, *asynq.Task) time.Duration { return 3 * time.Second }}
+				q.serve(c.configure(cfg), work(newCrowd(), 40*time.Second), middleware(t, newLocker(t, redlocktest.Servers(1)), asynqadapter.WithObserver(seen.observe)))
+				q.enqueue(asynq.NewTask("a", nil))
+				q.enqueue(asynq.NewTask("a", nil))
+				time.Sleep(2 * time.Minute)
+				if seen.count(asynqadapter.Unconfigured) != c.warnings || seen.count(asynqadapter.Requeued) < 3 {
+					t.Errorf("%d warnings in %d requeues, want %d", seen.count(asynqadapter.Unconfigured), seen.count(asynqadapter.Requeued), c.warnings)
+				}
+			})
+		})
+	}
+}
+
+// The user's own functions keep deciding. Mutations: any of the three dropped.
+func TestConfigure(t *testing.T) {
+	harmless, broken := errors.New("harmless"), errors.New("broken")
+	var handled []error
+	cfg := asynqadapter.Configure(asynq.Config{
+		IsFailure:      func(err error) bool { return err != harmless },
+		RetryDelayFunc: func(n int, _ error, _ *asynq.Task) time.Duration { return time.Duration(n) * time.Hour },
+		ErrorHandler:   asynq.ErrorHandlerFunc(func(_ context.Context, _ *asynq.Task, err error) { handled = append(handled, err) }),
+	})
+	if cfg.IsFailure(harmless) || !cfg.IsFailure(broken) {
+		t.Error("IsFailure does not ask the one it was given")
+	}
+	if d := cfg.RetryDelayFunc(3, broken, nil); d != 3*time.Hour {
+		t.Errorf("delay %v, want the given function's 3h", d)
+	}
+	cfg.ErrorHandler.HandleError(t.Context(), nil, broken)
+	if len(handled) != 1 {
+		t.Errorf("%d errors handled, want 1", len(handled))
+	}
+	plain := asynqadapter.Configure(asynq.Config{})
+	if !plain.IsFailure(broken) || plain.IsFailure(nil) || plain.ErrorHandler != nil || plain.RetryDelayFunc(0, broken, nil) < 15*time.Second {
+		t.Error("without functions of its own, a config does not behave as asynq's defaults")
+	}
+}
+
+// Mutation for each row: the check left out.
+func TestMiddleware_invalid(t *testing.T) {
+	locker, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(1), "invalid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		locker *redlock.Locker
+		opts   []asynqadapter.Option
+		says   string
+	}{
+		{"no locker", nil, nil, "redlock.New"},
+		{"nil option", locker, []asynqadapter.Option{nil}, "option 0"},
+		{"nil key", locker, []asynqadapter.Option{asynqadapter.WithKey(nil)}, "WithKey"},
+		{"policy", locker, []asynqadapter.Option{asynqadapter.WithBusy(7)}, "7"},
+		{"delay", locker, []asynqadapter.Option{asynqadapter.WithRequeueDelay(time.Millisecond)}, "1ms"},
+		{"nil observer", locker, []asynqadapter.Option{asynqadapter.WithObserver(nil)}, "observer is nil"},
+		{"mutex option", locker, []asynqadapter.Option{asynqadapter.WithMutex(redlock.WithTTL(time.Nanosecond))}, "TTL is 1ns"},
+		{"foreign option", locker, []asynqadapter.Option{asynqadapter.WithLateness(time.Minute)}, "no use for WithLateness"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := asynqadapter.Middleware(c.locker, c.opts...)
+			if !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v, want ErrInvalid that mentions %q", err, c.says)
+			}
+		})
+	}
+	for _, key := range []string{"", strings.Repeat("k", 2000)} {
+		mw := middleware(t, locker, asynqadapter.WithKey(func(context.Context, *asynq.Task) string { return key }))
+		err = mw(asynq.NotFoundHandler()).ProcessTask(t.Context(), asynq.NewTask("a", nil))
+		if !errors.Is(err, redlock.ErrInvalid) {
+			t.Errorf("a key of %d bytes: got %v, want ErrInvalid", len(key), err)
+		}
+	}
+}
