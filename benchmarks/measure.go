@@ -23,6 +23,7 @@ const (
 	serverCPU = "server_cpu" // per operation, all servers together
 	opAllocs  = "allocs"     // per operation
 	opBytes   = "bytes"      // allocated per operation
+	depth     = "depth"      // commands per read of a server: how many callers share a packet
 )
 
 // task is one operation of one worker. The number of the operation counts per worker.
@@ -40,14 +41,14 @@ type load struct {
 type usage struct {
 	at      time.Time
 	client  time.Duration
-	server  time.Duration
+	server  serverUsage
 	mallocs uint64
 	bytes   uint64
 }
 
 func now(nodes servers) usage {
 	var m runtime.MemStats
-	server := nodes.cpu()
+	server := nodes.usage()
 	runtime.ReadMemStats(&m)
 	return usage{time.Now(), processCPU(), server, m.Mallocs, m.TotalAlloc}
 }
@@ -107,7 +108,8 @@ func summary(times []time.Duration, workers int, elapsed time.Duration, before, 
 		opWorst:   micros(times[min(n*99/100, n-1)]),
 		opRate:    float64(n) / elapsed.Seconds(),
 		clientCPU: per(micros(after.client - before.client)),
-		serverCPU: per(micros(after.server - before.server)),
+		serverCPU: per(micros(after.server.cpu - before.server.cpu)),
+		depth:     (after.server.commands - before.server.commands) / (after.server.reads - before.server.reads),
 		opAllocs:  per(float64(after.mallocs - before.mallocs)),
 		opBytes:   per(float64(after.bytes - before.bytes)),
 	}

@@ -41,6 +41,7 @@ var costs = []column{
 	{head: "allocs", figure: opAllocs},
 	{head: "bytes", figure: opBytes, format: "%.0f"},
 	{head: "server CPU us", figure: serverCPU},
+	{head: "commands/read", figure: depth},
 }
 
 func nodesText(n int) string {

@@ -92,18 +92,28 @@ func (s *server) kill() {
 	_ = os.RemoveAll(s.dir)
 }
 
-// info is one field of INFO.
-func (s *server) info(section, field string) float64 {
-	text, _ := s.admin.Info(context.Background(), section).Result()
-	_, rest, _ := strings.Cut(text, "\n"+field+":")
+// serverUsage is what servers have used up since they were started.
+type serverUsage struct {
+	cpu             time.Duration
+	commands, reads float64
+}
+
+func (s *server) usage() serverUsage {
+	text, _ := s.admin.Info(context.Background(), "cpu", "stats").Result()
+	seconds := field(text, "used_cpu_sys") + field(text, "used_cpu_user")
+	return serverUsage{
+		cpu:      time.Duration(seconds * float64(time.Second)),
+		commands: field(text, "total_commands_processed"),
+		reads:    field(text, "total_reads_processed"),
+	}
+}
+
+// field is one number in what INFO says.
+func field(info, name string) float64 {
+	_, rest, _ := strings.Cut(info, "\n"+name+":")
 	value, _, _ := strings.Cut(rest, "\r")
 	n, _ := strconv.ParseFloat(value, 64)
 	return n
-}
-
-func (s *server) cpu() time.Duration {
-	seconds := s.info("cpu", "used_cpu_sys") + s.info("cpu", "used_cpu_user")
-	return time.Duration(seconds * float64(time.Second))
 }
 
 // servers are the nodes of a scenario.
@@ -117,9 +127,12 @@ func (all servers) addrs() []string {
 	return addrs
 }
 
-func (all servers) cpu() (sum time.Duration) {
+func (all servers) usage() (sum serverUsage) {
 	for _, s := range all {
-		sum += s.cpu()
+		u := s.usage()
+		sum.cpu += u.cpu
+		sum.commands += u.commands
+		sum.reads += u.reads
 	}
 	return sum
 }
