@@ -38,11 +38,8 @@ func (m *Mutex) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 }
 
 func (m *Mutex) claim(tick int64, token, peek string) ask {
-	keys := []string{m.keys.lock, m.keys.tick(tick), m.keys.last, m.keys.tombstone(token)}
-	if m.cfg.guardWindow > 0 {
-		keys = append(keys, guardKey)
-	}
-	return ask{script: claimScript, read: readVote, cmd: claimScript.command(keys,
+	return ask{script: claimScript, read: readVote, cmd: claimScript.command(
+		m.guarded(m.keys.lock, m.keys.tick(tick), m.keys.last, m.keys.tombstone(token)),
 		token, m.ttl, decimal(tick), m.owner(token),
 		milliseconds(m.cfg.retention), milliseconds(m.cfg.maxSkew), milliseconds(max(m.cfg.spacing, time.Millisecond)),
 		m.cfg.order(), peek, milliseconds(m.cfg.guardWindow))}

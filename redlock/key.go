@@ -3,6 +3,7 @@ package redlock
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,7 +22,7 @@ type keys struct {
 const guardKey = "redtick:guard"
 
 func newKeys(name string) keys {
-	base := companion(name) + ":redtick:"
+	base := companion(name)
 	return keys{lock: name, last: base + "last", fence: base + "fence", waiters: base + "wait", base: base}
 }
 
@@ -30,25 +31,34 @@ func (k *keys) tombstone(token string) string { return k.base + "dead:" + token 
 func decimal(n int64) string                  { return strconv.FormatInt(n, 10) }
 func milliseconds(d time.Duration) string     { return decimal(d.Milliseconds()) }
 
-// companion spells name so that anything may follow it without leaving its
-// hash slot. Redis hashes what stands between the first '{' and the first '}'
+// companion is what the other keys of a name begin with. They stay in the
+// name's hash slot, and no two names share one: each of the three spellings has
+// an ending of its own. Redis hashes what stands between the first '{' and the first '}'
 // after it, unless that is empty or missing; then the whole key counts
 // (Redis Cluster specification, "Hash tags").
 func companion(name string) string {
 	if hashTag(name) != name {
-		return name
+		return name + ":redtick+:"
 	}
 	if !strings.Contains(name, "}") {
-		return "{" + name + "}"
+		return "{" + name + "}:redtick:"
 	}
 	// The name cannot stand in braces of its own: a short tag of the same slot does instead.
-	want := slot(name)
-	for i := int64(0); ; i++ {
-		if tag := strconv.FormatInt(i, 36); slot(tag) == want {
-			return "{" + tag + "}" + name
+	return "{" + tags()[slot(name)] + "}" + name + ":redtick-:"
+}
+
+// tags has one short hash tag for every slot. It is made for the first name that needs one.
+var tags = sync.OnceValue(func() *[slots]string {
+	var all [slots]string
+	for i, missing := int64(0), slots; missing > 0; i++ {
+		tag := strconv.FormatInt(i, 36)
+		if at := &all[slot(tag)]; *at == "" {
+			*at = tag
+			missing--
 		}
 	}
-}
+	return &all
+})
 
 func hashTag(key string) string {
 	open := strings.IndexByte(key, '{')
@@ -61,7 +71,9 @@ func hashTag(key string) string {
 	return key
 }
 
-// slot is the CRC16 (XMODEM) of the key's hash tag, modulo 16384.
+const slots = 16384
+
+// slot is the CRC16 (XMODEM) of the key's hash tag, modulo the number of slots.
 func slot(key string) uint16 {
 	crc := uint16(0)
 	for _, b := range []byte(hashTag(key)) {
@@ -74,5 +86,5 @@ func slot(key string) uint16 {
 			}
 		}
 	}
-	return crc % 16384
+	return crc % slots
 }

@@ -36,10 +36,18 @@ func (m *Mutex) ask(b bid, token string) ask {
 		return m.claim(b.tick, token, "0")
 	case m.cfg.fencing || m.cfg.guardWindow > 0:
 		return ask{script: acquireScript, read: readVote, cmd: acquireScript.command(
-			[]string{m.keys.lock, m.keys.tombstone(token), m.keys.fence, guardKey},
+			m.guarded(m.keys.lock, m.keys.tombstone(token), m.keys.fence),
 			token, m.ttl, flag(m.cfg.fencing), milliseconds(m.cfg.guardWindow))}
 	}
 	return ask{cmd: Command{"SET", m.keys.lock, token, "NX", "GET", "PX", m.ttl}, read: readSet(token)}
+}
+
+// guarded adds the restart guard's key, which is in no name's slot, only where it is used.
+func (m *Mutex) guarded(keys ...string) []string {
+	if m.cfg.guardWindow > 0 {
+		return append(keys, guardKey)
+	}
+	return keys
 }
 
 // peek asks who is there and changes nothing.

@@ -1,0 +1,25 @@
+# The targets that people and CI use. `make test` leaves nothing out.
+
+GO ?= go
+
+.PHONY: test lint bench demo race soak chaos model cover
+
+test: ## everything, with the race detector, on real redis-server processes
+	@scripts/need-redis
+	REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
+
+lint: ## what CI checks besides the tests
+	scripts/lint
+
+bench: ## redtick beside its peers, on servers that it starts itself
+	@scripts/need-redis
+	cd benchmarks && $(GO) run .
+
+demo: ## three replicas, one schedule
+	$(GO) run ./examples/gocron
+
+model: ## the protocol, checked exhaustively with spin
+	docs/model/check.sh
+
+cover:
+	REDTICK_REQUIRE_REDIS=1 $(GO) test -coverprofile=coverage.out ./redlock/... && $(GO) tool cover -func=coverage.out | tail -1

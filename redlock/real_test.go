@@ -1,0 +1,184 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+// realFleet is a locker with go-redis' default options on n real servers.
+func realFleet(t *testing.T, n int, opts ...redlock.Option) (*redlock.Locker, []*redisserver.Server) {
+	t.Helper()
+	servers := redisserver.StartN(t, n)
+	var clients []redis.UniversalClient
+	for _, s := range servers {
+		c := redis.NewClient(&redis.Options{Addr: s.Addr()})
+		t.Cleanup(func() { _ = c.Close() })
+		clients = append(clients, c)
+	}
+	l := must[*redlock.Locker](t)(redlock.New(goredis.Nodes(clients...), opts...))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		ok(t, l.Close(ctx))
+	})
+	return l, servers
+}
+
+func realMutex(t *testing.T, l *redlock.Locker, name string, opts ...redlock.Option) *redlock.Mutex {
+	t.Helper()
+	return must[*redlock.Mutex](t)(l.NewMutex(name, opts...))
+}
+
+// The companion keys of every name are in the name's slot, as the server counts it.
+func TestKeys_slot(t *testing.T) {
+	server := redisserver.StartCluster(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	t.Cleanup(func() { _ = client.Close() })
+	rng := rand.New(rand.NewPCG(3, 4))
+	names := []string{"{", "}", "{}", "}{", "{}{a}", "a{b}c", "a{}b", "{{a}}", "}a{b}", "{a", "a}", "{\x00}"}
+	for len(names) < 10_000 {
+		var b strings.Builder
+		for range 1 + rng.IntN(12) {
+			b.WriteByte("{}{}abc:0\x00\n\xff"[rng.IntN(11)])
+		}
+		names = append(names, b.String())
+	}
+	slots := func(key func(string) string) []int64 {
+		pipe := client.Pipeline()
+		for _, n := range names {
+			pipe.ClusterKeySlot(t.Context(), key(n))
+		}
+		cmds := must[[]redis.Cmder](t)(pipe.Exec(t.Context()))
+		var all []int64
+		for _, c := range cmds {
+			all = append(all, c.(*redis.IntCmd).Val())
+		}
+		return all
+	}
+	of, companions := slots(func(n string) string { return n }), slots(redlock.CompanionOf)
+	seen := map[string]string{}
+	for i, n := range names {
+		if of[i] != companions[i] {
+			t.Errorf("%q is in slot %d, its companion %q in %d", n, of[i], redlock.CompanionOf(n), companions[i])
+		}
+		if other, taken := seen[redlock.CompanionOf(n)]; taken && other != n {
+			t.Errorf("%q and %q share a companion", n, other)
+		}
+		seen[redlock.CompanionOf(n)] = n
+	}
+}
+
+// Locks and claims with all their keys work on Redis Cluster, whatever the name.
+func TestCluster(t *testing.T) {
+	server := redisserver.StartCluster(t)
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{server.Addr()}})
+	t.Cleanup(func() { _ = client.Close() })
+	l := must[*redlock.Locker](t)(redlock.New(goredis.Nodes(client)))
+	for _, name := range []string{"plain", "{tag}name", "a}b", "{}", "x{y"} {
+		ok(t, realMutex(t, l, name).Do(t.Context(), func(context.Context) error { return nil }))
+		ok(t, realMutex(t, l, name, redlock.WithFencing()).Do(t.Context(), func(context.Context) error { return nil }))
+		ok(t, must[*redlock.Lease](t)(realMutex(t, l, name).Claim(t.Context(), time.Now())).Unlock(t.Context()))
+	}
+	ok(t, l.Close(t.Context()))
+}
+
+// A key that another library set with SET NX PX is respected, and ours is what such a library expects.
+func TestMixedFleet(t *testing.T) {
+	l, servers := realFleet(t, 3)
+	m := realMutex(t, l, "job")
+	for _, s := range servers {
+		must[any](t)(s.Do("SET", "job", "0123456789abcdef", "NX", "PX", "60000"))
+	}
+	if _, err := m.TryLock(t.Context()); !errors.Is(err, redlock.ErrTaken) {
+		t.Errorf("another library's lock: %v, want ErrTaken", err)
+	}
+	for _, s := range servers {
+		must[any](t)(s.Do("DEL", "job"))
+	}
+	lease := must[*redlock.Lease](t)(m.TryLock(t.Context()))
+	theirs := 0
+	for _, s := range servers {
+		if v := must[any](t)(s.Do("SET", "job", "0123456789abcdef", "NX", "PX", "60000")); v != nil {
+			theirs++
+		}
+	}
+	if theirs > 1 {
+		t.Errorf("another library locked %d of 3 nodes while we hold the name", theirs)
+	}
+	_ = lease.Unlock(t.Context())
+}
+
+// One node is stopped: every operation still works, nothing piles up over 10,000 operations, and when the node goes on
+// nothing stale is left on it.
+func TestHungMinority(t *testing.T) {
+	l, servers := realFleet(t, 3)
+	m := realMutex(t, l, "job")
+	ok(t, m.Do(t.Context(), func(context.Context) error { return nil }))
+	servers[2].Pause()
+	operate := func() {
+		lease := must[*redlock.Lease](t)(m.TryLock(t.Context()))
+		ok(t, lease.Extend(t.Context()))
+		ok(t, lease.Unlock(t.Context()))
+		ok(t, m.Do(t.Context(), func(context.Context) error { return nil }))
+	}
+	for range 100 {
+		operate()
+	}
+	time.Sleep(time.Second)
+	before := runtime.NumGoroutine()
+	for range 1666 {
+		operate()
+	}
+	if after := runtime.NumGoroutine(); after > before+3 {
+		t.Errorf("goroutines grew from %d to %d", before, after)
+	}
+	servers[2].Resume()
+	deadline := time.Now().Add(20 * time.Second)
+	for time.Now().Before(deadline) && (fmt.Sprint(must[any](t)(servers[2].Do("EXISTS", "job"))) != "0") {
+		time.Sleep(50 * time.Millisecond)
+	}
+	time.Sleep(2 * time.Second)
+	for i, s := range servers {
+		if n := must[any](t)(s.Do("EXISTS", "job")); fmt.Sprint(n) != "0" {
+			t.Errorf("left on server %d", i+1)
+		}
+	}
+	if clients := fmt.Sprint(must[any](t)(servers[2].Do("CLIENT", "LIST"))); strings.Count(clients, "addr=") > 6 {
+		t.Errorf("connections piled up:\n%s", clients)
+	}
+}
+
+// The three ticks of a claim's life on real servers: granted once, done for the others, and kept for the retention.
+func TestClaim_real(t *testing.T) {
+	l, servers := realFleet(t, 5)
+	a, b := realMutex(t, l, "job"), realMutex(t, l, "job")
+	for i := range 100 {
+		tick := time.Now()
+		lease := must[*redlock.Lease](t)(a.Claim(t.Context(), tick))
+		if _, err := b.Claim(t.Context(), tick); !errors.Is(err, redlock.ErrTickDone) {
+			t.Fatalf("claim %d: %v, want ErrTickDone", i, err)
+		}
+		ok(t, lease.Unlock(t.Context()))
+		time.Sleep(2 * time.Millisecond)
+	}
+	for i, s := range servers {
+		if v, _ := s.Do("EXISTS", "job"); fmt.Sprint(v) != "0" {
+			t.Errorf("the lock is left on server %d", i+1)
+		}
+	}
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
