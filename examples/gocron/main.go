@@ -27,7 +27,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-const closeLimit = 3 * time.Second
+const closeLimit = time.Second
 
 func main() {
 	lock := tickLocker
@@ -58,7 +58,10 @@ func serve(ctx context.Context, r *demo.Replica, lock lockerFlag) error {
 	err = scheduler.Shutdown()
 	limit, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()
-	return errors.Join(err, locker.Close(limit))
+	if err := locker.Close(limit); err != nil {
+		r.Trouble(err) // a node is down: what it is owed expires there
+	}
+	return err
 }
 
 func start(locker *redlock.Locker, r *demo.Replica, lock lockerFlag) (gocron.Scheduler, error) {

@@ -24,9 +24,9 @@ type Demo struct {
 	Replica func(ctx context.Context, r *Replica) error
 }
 
-// Main plays the show and ends the process: with status 0 when every tick was
-// run exactly once, 1 when not or when something went wrong, 2 for wrong flags.
-// Flags that the example has of its own must be defined before.
+// Main plays the show. It returns when every tick was run exactly once; else,
+// or when something went wrong, it ends the process with status 1, and with 2
+// for wrong flags. Flags that the example has of its own must be defined before.
 func Main(d Demo) {
 	o, err := parseFlags(d, flag.CommandLine, os.Args[1:])
 	if err != nil {
@@ -38,7 +38,7 @@ func Main(d Demo) {
 	} else {
 		err = playUntilSignal(d, o)
 	}
-	if err != nil && !errors.Is(err, errNotOnce) {
+	if err != nil && !errors.Is(err, errTold) {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	if err != nil {

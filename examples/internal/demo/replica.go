@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -62,6 +64,7 @@ func runReplica(d Demo, text string) error {
 		return err
 	}
 	defer r.counts.Close()
+	logging.Disable() // the Locker tells of dead nodes, once instead of at each attempt
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -125,8 +128,13 @@ func (r *Replica) Refused(job string, tick time.Time, err error) {
 	why := reason(err)
 	r.tell(event{Kind: refused, Job: job, Tick: r.tick(job, tick), Reason: why})
 	if why != reasonDone && why != reasonTaken && why != reasonStopped {
-		r.tell(event{Kind: trouble, Text: err.Error()})
+		r.Trouble(err)
 	}
+}
+
+// Trouble shows an error that ends nothing.
+func (r *Replica) Trouble(err error) {
+	r.tell(event{Kind: trouble, Text: strings.TrimPrefix(err.Error(), "redlock: ")})
 }
 
 func (r *Replica) job(name string) Job {
@@ -151,13 +159,13 @@ func (r *Replica) observe(e redlock.Event) {
 	case redlock.Refused:
 		r.Refused(job, e.Tick, e.Err)
 	case redlock.Lost, redlock.RenewFailed:
-		r.tell(event{Kind: trouble, Text: e.Err.Error()})
+		r.Trouble(e.Err)
 	case redlock.NodeOut:
-		r.tell(event{Kind: trouble, Text: fmt.Sprintf("node %s is out: %v", e.Node, e.Err)})
+		r.Trouble(&redlock.NodeError{Node: e.Node, Err: e.Err})
 	case redlock.NodeBack:
-		r.tell(event{Kind: trouble, Text: fmt.Sprintf("node %s is back", e.Node)})
+		r.Trouble(fmt.Errorf("node %s is back", e.Node))
 	case redlock.EventsMissed:
-		r.tell(event{Kind: trouble, Text: fmt.Sprintf("%d events were not seen", e.Missed)})
+		r.Trouble(fmt.Errorf("%d events were not seen", e.Missed))
 	}
 }
 

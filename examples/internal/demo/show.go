@@ -20,8 +20,8 @@ const (
 	memory = time.Minute
 )
 
-// errNotOnce: the last line has told already.
-var errNotOnce = errors.New("some ticks were not run exactly once")
+// errTold: the view has told already.
+var errTold = errors.New("not every tick was run exactly once, or the show went wrong")
 
 // show is the parent's side of a demo.
 type show struct {
@@ -155,9 +155,7 @@ func (s *show) take(e event) {
 	case gone:
 		s.bury(p, e.Text)
 	case trouble:
-		if !s.stopping {
-			s.say(yellow, "%s says: %s", p.Name, e.Text)
-		}
+		s.say(yellow, "%s says: %s", p.Name, e.Text)
 	case ended:
 		p.running--
 	case began:

@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -12,7 +11,7 @@ import (
 func (s *show) introduce() {
 	v := s.view
 	v.print(
-		v.paint(bold, fmt.Sprintf("%d replicas, one %s, %s", len(s.fleet), s.demo.Schedule, s.redis)),
+		v.paint(bold, fmt.Sprintf("%s, one %s, %s", replicas(len(s.fleet)), s.demo.Schedule, s.redis)),
 		s.demo.Explain(), "")
 	for _, job := range s.demo.Jobs {
 		v.print(fmt.Sprintf("  job %-*s every %v, takes %v", jobWidth, job.Name, job.Every, job.Lasts))
@@ -59,6 +58,10 @@ func (s *show) conclude(end time.Time) error {
 	v.draw()
 	v.print("")
 	s.audit(end)
+	for _, failure := range s.failures {
+		what, _, _ := strings.Cut(failure, "\n")
+		v.print(v.paint(red, "went wrong: "+what))
+	}
 	good := true
 	for i := len(s.demo.Jobs) - 1; i >= 0; i-- {
 		job := s.demo.Jobs[i]
@@ -70,11 +73,8 @@ func (s *show) conclude(end time.Time) error {
 		}
 		v.print(v.paint(mark(verdict), line))
 	}
-	if len(s.failures) > 0 {
-		return errors.New("the show went wrong: " + strings.Join(s.failures, "; "))
-	}
-	if !good {
-		return errNotOnce
+	if !good || len(s.failures) > 0 {
+		return errTold
 	}
 	return nil
 }
@@ -103,6 +103,13 @@ func mark(v verdict) colour {
 		return green
 	}
 	return red
+}
+
+func replicas(n int) string {
+	if n == 1 {
+		return "1 replica"
+	}
+	return fmt.Sprintf("%d replicas", n)
 }
 
 func offset(d time.Duration) string {

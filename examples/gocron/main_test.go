@@ -1,0 +1,233 @@
+//go:build unix
+
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+// Mutations that were made and seen to fail here:
+//   - releasedAfterRun in place of gocronadapter (tick and Task too): runs_each_tick_once
+//   - newLocker without LockerOptions' prefix: real_Redis (keys are left)
+//   - runReplica without the goroutine on os.Stdin: an_interrupt, a_killed_parent
+//   - show.stopFleet not called: an_interrupt
+
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(build(m))
+}
+
+func build(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "gocron-example-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "gocron")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+const clean = `ticks=%d once=%[1]d more=0 missed=0`
+
+func TestExample_runs_each_tick_once(t *testing.T) {
+	t.Parallel()
+	d := start(t, "", "-ticks", "4")
+	d.end(t, fmt.Sprintf(clean, 4), 0)
+	for _, want := range []string{
+		`^3 replicas, one gocron schedule, 3 embedded Redis nodes$`,
+		`clock -300ms$`,
+		`pulse .*RAN .*done .*done|pulse .*done .*RAN .*done|pulse .*done .*done .*RAN`,
+		`kill -9 \d+: replica [ABC], which ran the last tick, is dead\.$`,
+		`pulse .*killed`,
+		`^\d+ runs, .* both agree\.$`,
+	} {
+		if !d.contains(want) {
+			t.Errorf("no line matches %q", want)
+		}
+	}
+	if d.contains("\x1b") {
+		t.Error("control sequences on what is no terminal")
+	}
+}
+
+func TestExample_real_Redis(t *testing.T) {
+	t.Parallel()
+	servers := redisserver.StartN(t, 3)
+	d := start(t, addrs(servers), "-ticks", "3", "-no-kill", "-replicas", "4")
+	d.end(t, fmt.Sprintf(clean, 3), 0)
+	if d.contains("kill -9|killed") || !d.contains("^4 replicas") {
+		t.Error("want 4 replicas and none killed")
+	}
+	for _, s := range servers {
+		if left, err := s.Do("KEYS", "*"); err != nil || fmt.Sprint(left) != "[]" {
+			t.Errorf("keys left on %s: %v %v", s.Addr(), left, err)
+		}
+	}
+	if t.Failed() {
+		t.Log(strings.Join(d.lines, "\n"))
+	}
+}
+
+func TestExample_a_node_is_down(t *testing.T) {
+	t.Parallel()
+	servers := redisserver.StartN(t, 3)
+	servers[1].Kill()
+	start(t, addrs(servers), "-ticks", "2", "-skew", "0s,1ms").end(t, fmt.Sprintf(clean, 2), 0)
+}
+
+func TestExample_redsync_style_runs_ticks_again(t *testing.T) {
+	t.Parallel()
+	d := start(t, "", "-ticks", "3", "-no-kill", "-locker", "redsync-style")
+	d.end(t, `ticks=3 once=[0-2] more=[1-3] missed=0`, 1)
+	if !d.contains(`pulse .*RAN.*RAN.* <- ran [23] times$`) {
+		t.Error("no line shows a tick that ran again")
+	}
+}
+
+func TestExample_an_interrupt_stops_all(t *testing.T) {
+	t.Parallel()
+	d := start(t, "", "-ticks", "0", "-skew", "0s")
+	d.next(" pulse .*RAN")
+	d.next(" pulse .*RAN")
+	if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Error(err)
+	}
+	d.end(t, `ticks=([2-9]) once=[2-9] more=0 missed=0`, 0)
+}
+
+func TestExample_a_killed_parent_leaves_no_replica(t *testing.T) {
+	t.Parallel()
+	d := start(t, "", "-ticks", "0")
+	d.next(" pulse .*RAN")
+	_ = d.cmd.Process.Kill()
+	d.end(t, `.*`, -1)
+}
+
+func TestExample_refuses_an_unknown_locker(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command(binary, "-locker", "zookeeper").CombinedOutput()
+	if err == nil || !matches(string(out), `invalid value "zookeeper" for flag -locker: must be "redtick" or "redsync-style"`) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func addrs(servers []*redisserver.Server) string {
+	var list []string
+	for _, s := range servers {
+		list = append(list, s.Addr())
+	}
+	return strings.Join(list, ",")
+}
+
+// demo is a run of the example under way.
+type demo struct {
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+	lines  []string
+	line   *bufio.Scanner
+}
+
+// start begins a run on the embedded Redis or, if given, on these nodes.
+func start(t *testing.T, addrs string, args ...string) *demo {
+	t.Helper()
+	d := &demo{cmd: exec.Command(binary, args...)}
+	d.cmd.Env = append(os.Environ(), "REDIS_ADDRS="+addrs)
+	d.cmd.Stderr = &d.stderr
+	d.cmd.WaitDelay = 10 * time.Second
+	out, err := d.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stuck := time.AfterFunc(40*time.Second, func() { _ = d.cmd.Process.Kill() })
+	t.Cleanup(func() { stuck.Stop(); _ = d.cmd.Process.Kill() })
+	d.line = bufio.NewScanner(out)
+	return d
+}
+
+// next reads on to a line that matches, or to the end.
+func (d *demo) next(pattern string) bool {
+	for d.line.Scan() {
+		d.lines = append(d.lines, d.line.Text())
+		if matches(d.line.Text(), pattern) {
+			return true
+		}
+	}
+	return false
+}
+
+// end reads the rest and checks the last line, the exit status, and that no
+// process is left.
+func (d *demo) end(t *testing.T, last string, status int) {
+	t.Helper()
+	d.next("^$never")
+	_ = d.cmd.Wait()
+	if got := d.cmd.ProcessState.ExitCode(); got != status {
+		t.Errorf("exit status %d, want %d", got, status)
+	}
+	if len(d.lines) == 0 || !matches(d.lines[len(d.lines)-1], "^"+last+"$") {
+		t.Errorf("the last line does not match %q", last)
+	}
+	d.mustBeGone(t)
+	if t.Failed() {
+		t.Logf("%s\n%s", strings.Join(d.lines, "\n"), &d.stderr)
+	}
+}
+
+func (d *demo) contains(pattern string) bool {
+	return matches(strings.Join(d.lines, "\n"), pattern)
+}
+
+// mustBeGone gives the replicas the time they have when their parent is dead.
+func (d *demo) mustBeGone(t *testing.T) {
+	t.Helper()
+	processes := regexp.MustCompile(`replica .   process (\d+)`).FindAllStringSubmatch(strings.Join(d.lines, "\n"), -1)
+	if len(processes) == 0 {
+		t.Error("no replica told its process")
+	}
+	for _, p := range processes {
+		pid, _ := strconv.Atoi(p[1])
+		for deadline := time.Now().Add(8 * time.Second); lives(pid); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Errorf("process %d is left", pid)
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+				break
+			}
+		}
+	}
+}
+
+// lives tells a process from one that has ended and is not yet buried.
+func lives(pid int) bool {
+	if runtime.GOOS == "linux" {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err == nil && !bytes.Contains(stat, []byte(") Z ")) && !bytes.Contains(stat, []byte(") X "))
+	}
+	return syscall.Kill(pid, 0) == nil
+}
+
+func matches(text, pattern string) bool {
+	return regexp.MustCompile("(?m)" + pattern).MatchString(text)
+}
