@@ -7,7 +7,8 @@ import (
 	"github.com/go-co-op/gocron/v2"
 )
 
-var closure = regexp.MustCompile(`\.func\d+(\.\d+)*$`)
+// closure matches main.f.func1, and what is made of it by inlining: main.f.func1.g.2.
+var closure = regexp.MustCompile(`\.func\d+(\.|$)`)
 
 // checkName refuses the name of a closure.
 func checkName(name string) error {

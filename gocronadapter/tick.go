@@ -2,6 +2,7 @@ package gocronadapter
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -83,13 +84,25 @@ func (b *book) tick(now time.Time) (time.Time, error) {
 		b.known = pending
 	}
 	if tick.IsZero() {
-		return tick, nil
+		return tick, b.dropped(pending)
 	}
+	first := b.asked.IsZero()
 	b.armed, b.asked = now, tick
-	if startedAtOnce(b.job.Schedule(), tick) {
+	if first && startedAtOnce(b.job.Schedule(), tick) {
 		return time.Time{}, nil
 	}
 	return tick, nil
+}
+
+// dropped tells a run whose tick gocron has dropped from one that never had
+// any: gocron has the next tick of a job pending, unless the job is at its end.
+func (b *book) dropped(pending []time.Time) error {
+	_, once := b.job.Schedule().(gocron.OneTimeJobSchedule)
+	if once || len(pending) > 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: gocron has dropped the tick of job %q while the votes on those before took longer than its interval; is a node slow?",
+		ErrNoTick, b.job.Name())
 }
 
 // choose takes the newest tick that is due. What is older was skipped by
@@ -108,20 +121,19 @@ func (b *book) choose(pending []time.Time, now time.Time) (tick time.Time) {
 			newest(t)
 		}
 	}
-	if tick.IsZero() && len(pending) > 0 && !wall(pending[0]).After(b.timer(now)) {
+	if tick.IsZero() && len(pending) > 0 && b.fired(pending[0], now) {
 		return pending[0]
 	}
 	return tick
 }
 
-// timer is what gocron's timers go by: where the wall clock would be had nobody
-// set it back since they were set.
-func (b *book) timer(now time.Time) time.Time {
+// fired tells whether gocron's timer for a tick has ended, though the tick is
+// not due by the wall clock: somebody set that back, and timers do not follow.
+// A tick with a monotonic reading says so itself; for the others, the clock is
+// carried on from when the timer was set.
+func (b *book) fired(tick, now time.Time) bool {
 	steady := wall(b.armed).Add(now.Sub(b.armed))
-	if steady.Before(wall(now)) {
-		steady = wall(now)
-	}
-	return steady.Add(early)
+	return !tick.After(now.Add(early)) || !wall(tick).After(steady.Add(early))
 }
 
 // wall is what the clock on the wall shows: without the monotonic reading,
@@ -133,7 +145,7 @@ func wall(t time.Time) time.Time { return t.Round(0) }
 // for the job's random numbers.
 func (b *book) randomTick(now time.Time) (time.Time, error) {
 	next, err := b.job.NextRun()
-	if err != nil || wall(next).After(b.timer(now)) {
+	if err != nil || !b.fired(next, now) {
 		return time.Time{}, err
 	}
 	b.armed = now
@@ -162,8 +174,7 @@ func foresee(job gocron.Job, now time.Time) ([]time.Time, error) {
 func startedAtOnce(s gocron.JobSchedule, tick time.Time) bool {
 	switch s := s.(type) {
 	case gocron.CronJobSchedule, gocron.DailyJobSchedule, gocron.WeeklyJobSchedule, gocron.MonthlyJobSchedule:
-		// Not by the fraction alone: a custom Cron may have one.
-		return tick.Nanosecond() != 0 && tick != wall(tick)
+		return tick.Nanosecond() != 0
 	case gocron.OneTimeJobSchedule:
 		return !slices.ContainsFunc(s.StartAt, tick.Equal)
 	}

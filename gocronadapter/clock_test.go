@@ -1,0 +1,65 @@
+package gocronadapter_test
+
+import (
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/jonboulle/clockwork"
+)
+
+// clock is a replica's wall clock. It is ahead of the true time, and its timers
+// may fire late, as those of a frozen process do.
+type clock struct {
+	clockwork.Clock
+	ahead time.Duration
+	late  func() time.Duration // nil: never
+
+	// The clock of a synctest bubble has no monotonic reading. With base, an
+	// instant from outside of it, this one has.
+	base, begin time.Time
+	steps       atomic.Int64 // how far the wall clock alone was set forward
+}
+
+func newClock(ahead time.Duration) *clock {
+	return &clock{Clock: clockwork.NewRealClock(), ahead: ahead}
+}
+
+func (c *clock) Now() time.Time {
+	if c.base.IsZero() {
+		return time.Now().Add(c.ahead)
+	}
+	return setWall(c.base.Add(time.Since(c.begin)), time.Duration(c.steps.Load()))
+}
+
+func (c *clock) Since(t time.Time) time.Duration        { return c.Now().Sub(t) }
+func (c *clock) Until(t time.Time) time.Duration        { return t.Sub(c.Now()) }
+func (c *clock) After(d time.Duration) <-chan time.Time { return c.Clock.After(d) }
+
+func (c *clock) AfterFunc(d time.Duration, f func()) clockwork.Timer {
+	if c.late != nil {
+		d += c.late()
+	}
+	return c.Clock.AfterFunc(d, f)
+}
+
+// setWall moves the wall clock reading of t and leaves the monotonic one alone,
+// as it is after the clock was set.
+func setWall(t time.Time, by time.Duration) time.Time {
+	if by == 0 {
+		return t
+	}
+	want := t.Round(0).Add(by)
+	const nanoseconds, second = 1<<30 - 1, 1 << 30 // the layout of time.Time's first word
+	w := (*uint64)(unsafe.Pointer(&t))
+	ns := int64(*w&nanoseconds) + int64(by)
+	seconds := ns / 1e9
+	if ns %= 1e9; ns < 0 {
+		ns, seconds = ns+1e9, seconds-1
+	}
+	*w = *w&^nanoseconds + uint64(seconds*second) | uint64(ns)
+	if !t.Round(0).Equal(want) {
+		panic("time.Time has another layout than this test knows")
+	}
+	return t
+}

@@ -1,0 +1,118 @@
+package gocronadapter_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+	"github.com/google/uuid"
+
+	"github.com/redtick/redtick/gocronadapter"
+)
+
+// ledger is what all replicas of a fleet write down. It is safe for concurrent
+// use.
+type ledger struct {
+	mu      sync.Mutex
+	runs    map[string]map[time.Time]int // by job and tick; the zero tick is that of runs without one
+	refused map[string][]error
+	running map[string]int
+	overlap bool          // two runs of one job at one time
+	lag     time.Duration // the longest from a tick to the start of its run
+}
+
+func newLedger() *ledger {
+	return &ledger{runs: make(map[string]map[time.Time]int), refused: make(map[string][]error), running: make(map[string]int)}
+}
+
+// task works for so long and writes down its tick.
+func (l *ledger) task(job string, work time.Duration) gocron.Task {
+	return gocronadapter.Task(func(ctx context.Context) error {
+		tick, _ := gocronadapter.TickFrom(ctx)
+		l.begin(job, tick)
+		defer l.end(job)
+		time.Sleep(work)
+		return nil
+	})
+}
+
+func (l *ledger) begin(job string, tick time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.runs[job] == nil {
+		l.runs[job] = make(map[time.Time]int)
+	}
+	l.runs[job][tick]++
+	if !tick.IsZero() {
+		l.lag = max(l.lag, time.Since(tick))
+	}
+	if l.running[job]++; l.running[job] > 1 {
+		l.overlap = true
+	}
+}
+
+func (l *ledger) end(job string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running[job]--
+}
+
+// refusals is the job option that writes down what Lock refused.
+func (l *ledger) refusals() gocron.JobOption {
+	return gocron.WithEventListeners(gocron.AfterLockError(func(_ uuid.UUID, job string, err error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.refused[job] = append(l.refused[job], err)
+	}))
+}
+
+// of returns the ticks of the job's runs, in order; a tick that ran twice is in it twice.
+func (l *ledger) of(job string) (ticks []time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for tick, n := range l.runs[job] {
+		for range n {
+			ticks = append(ticks, tick)
+		}
+	}
+	slices.SortFunc(ticks, time.Time.Compare)
+	return ticks
+}
+
+// refusedFor counts the refusals that match each of the reasons; what matches none is an error.
+func (l *ledger) refusedFor(t *testing.T, job string, reasons ...error) []int {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	counts := make([]int, len(reasons))
+	for _, err := range l.refused[job] {
+		i := slices.IndexFunc(reasons, func(reason error) bool { return errors.Is(err, reason) })
+		if i < 0 {
+			t.Errorf("job %s was refused: %v", job, err)
+			continue
+		}
+		counts[i]++
+	}
+	return counts
+}
+
+// tally counts the ticks of a grid by how often they ran. Runs beside the grid are an error.
+func (l *ledger) tally(t *testing.T, job string, first, last time.Time, interval time.Duration) (byRuns map[int]int) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	byRuns = make(map[int]int)
+	for tick := first; !tick.After(last); tick = tick.Add(interval) {
+		byRuns[l.runs[job][tick.UTC()]]++
+	}
+	for tick := range l.runs[job] {
+		if !tick.Equal(tick.Truncate(interval)) {
+			t.Errorf("job %s ran for %v, which is no tick", job, tick)
+		}
+	}
+	return byRuns
+}

@@ -1,0 +1,303 @@
+package gocronadapter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+var everySecond = gocron.CronJob("* * * * * *", true)
+
+// atSecond returns ticks by their seconds since the bubble's beginning.
+func atSecond(start time.Time, seconds ...int) []time.Time {
+	ticks := make([]time.Time, len(seconds))
+	for i, s := range seconds {
+		ticks[i] = start.Add(time.Duration(s) * time.Second).UTC()
+	}
+	return ticks
+}
+
+func wantTicks(t *testing.T, what string, got, want []time.Time) {
+	t.Helper()
+	if !slices.EqualFunc(got, want, time.Time.Equal) {
+		t.Errorf("%s ran for\n%v, want\n%v", what, got, want)
+	}
+}
+
+// gocron keeps the ticks it skipped while the job was running, so the first of
+// its list is 2, 3 or 4 when the run for 5 begins.
+//
+// Seen to fail when choose takes the first tick that is due.
+func TestLocker_stale_list_in_singleton_reschedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, start := newLedger(), time.Now()
+		fleet := newFleet(t, 1, 0)
+		fleet[0].job(t, everySecond, log.task("job", 3500*time.Millisecond), log.refusals(),
+			gocron.WithName("job"), gocron.WithSingletonMode(gocron.LimitModeReschedule))
+		fleet[0].Start()
+		time.Sleep(14*time.Second + 700*time.Millisecond)
+		fleet[0].leave(t)
+		wantTicks(t, "job", log.of("job"), atSecond(start, 1, 5, 9, 13))
+		log.refusedFor(t, "job")
+		if log.lag > 0 {
+			t.Errorf("a run began %v after its tick", log.lag)
+		}
+	})
+}
+
+// With more than 16 skipped ticks the list has to be asked for further.
+//
+// Seen to fail when foresee stops at the first look.
+func TestLocker_stale_list_longer_than_the_look_ahead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, start := newLedger(), time.Now()
+		fleet := newFleet(t, 1, 0)
+		fleet[0].job(t, everySecond, log.task("job", 40*time.Second+500*time.Millisecond), log.refusals(),
+			gocron.WithName("job"), gocron.WithSingletonMode(gocron.LimitModeReschedule))
+		fleet[0].Start()
+		time.Sleep(100 * time.Second)
+		fleet[0].leave(t)
+		wantTicks(t, "job", log.of("job"), atSecond(start, 1, 42, 83))
+	})
+}
+
+// Another job takes the only slot, and what was due meanwhile stays in the list.
+//
+// Seen to fail when choose takes the first tick that is due.
+func TestLocker_stale_list_in_limit_reschedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, start := newLedger(), time.Now()
+		servers := redlocktest.Servers(1)
+		r := newReplica(t, redlocktest.Nodes(servers, "a"), newClock(0), gocron.WithLimitConcurrentJobs(1, gocron.LimitModeReschedule))
+		at := start.Add(2*time.Second + 300*time.Millisecond)
+		r.job(t, gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at)), log.task("hog", 4*time.Second), gocron.WithName("hog"))
+		r.job(t, everySecond, log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"))
+		r.Start()
+		time.Sleep(9*time.Second + 500*time.Millisecond)
+		r.leave(t)
+		wantTicks(t, "hog", log.of("hog"), []time.Time{at})
+		wantTicks(t, "job", log.of("job"), atSecond(start, 1, 2, 7, 8, 9))
+		log.refusedFor(t, "job")
+	})
+}
+
+// In the wait modes runs queue up, and a queued run does not know its tick any
+// more: the first takes the newest that is due, those behind it are refused by
+// name. None runs without a tick, and none is dropped in silence.
+//
+// Seen to fail when admitRunNow lets every run pass: the queued ones run without a tick.
+func TestLocker_queued_runs_in_wait_modes(t *testing.T) {
+	modes := map[string]struct {
+		scheduler []gocron.SchedulerOption
+		job       []gocron.JobOption
+	}{
+		"singleton": {nil, []gocron.JobOption{gocron.WithSingletonMode(gocron.LimitModeWait)}},
+		"limit":     {[]gocron.SchedulerOption{gocron.WithLimitConcurrentJobs(1, gocron.LimitModeWait)}, nil},
+	}
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, start := newLedger(), time.Now()
+				r := newReplica(t, redlocktest.Nodes(redlocktest.Servers(1), "a"), newClock(0), mode.scheduler...)
+				work := []time.Duration{3500 * time.Millisecond}
+				task := gocronadapter.Task(func(ctx context.Context) error {
+					tick, _ := gocronadapter.TickFrom(ctx)
+					log.begin("job", tick)
+					defer log.end("job")
+					if len(work) > 0 {
+						time.Sleep(work[0])
+						work = work[1:]
+					}
+					return nil
+				})
+				r.job(t, everySecond, task, append(mode.job, log.refusals(), gocron.WithName("job"))...)
+				r.Start()
+				time.Sleep(7*time.Second + 500*time.Millisecond)
+				r.leave(t)
+				// 2, 3 and 4 wait behind the run for 1. Then one of the three runs are for 4.
+				wantTicks(t, "job", log.of("job"), atSecond(start, 1, 4, 5, 6, 7))
+				if got := log.refusedFor(t, "job", gocronadapter.ErrNoTick); got[0] != 2 {
+					t.Errorf("%d queued runs were refused with ErrNoTick, want 2", got[0])
+				}
+			})
+		})
+	}
+}
+
+// An overloaded queue on each of three replicas: still each tick at most once,
+// in order, and one run at a time.
+func TestLocker_queued_runs_on_three_replicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newLedger()
+		fleet := newFleet(t, 3, 0, 40*time.Millisecond, -300*time.Millisecond)
+		for _, r := range fleet {
+			r.job(t, everySecond, log.task("job", 1700*time.Millisecond), log.refusals(), gocron.WithTags("queue"),
+				gocron.WithName("job"), gocron.WithSingletonMode(gocron.LimitModeWait))
+			r.Start()
+		}
+		time.Sleep(60 * time.Second)
+		for _, r := range fleet {
+			r.RemoveByTags("queue") // the queue never gets empty by itself
+			r.leave(t)
+		}
+		ticks := log.of("job")
+		for i := range ticks {
+			if i > 0 && !ticks[i].After(ticks[i-1]) || ticks[i].IsZero() {
+				t.Errorf("run %d is for %v after %v", i, ticks[i], ticks[max(0, i-1)])
+			}
+		}
+		if log.overlap || len(ticks) < 20 {
+			t.Errorf("%d runs in a minute, two at a time: %v", len(ticks), log.overlap)
+		}
+		log.refusedFor(t, "job", gocronadapter.ErrNoTick, redlock.ErrTaken, redlock.ErrTickDone)
+	})
+}
+
+// Skewed clocks and a job in reschedule mode that is longer than its interval.
+func TestLocker_singleton_on_three_replicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newLedger()
+		fleet := newFleet(t, 3, 0, 40*time.Millisecond, -300*time.Millisecond)
+		for _, r := range fleet {
+			r.job(t, everySecond, log.task("job", 2300*time.Millisecond), log.refusals(),
+				gocron.WithName("job"), gocron.WithSingletonMode(gocron.LimitModeReschedule))
+			r.Start()
+		}
+		time.Sleep(60 * time.Second)
+		for _, r := range fleet {
+			r.leave(t)
+		}
+		if n := len(log.of("job")); log.overlap || n < 20 || log.lag > 300*time.Millisecond {
+			t.Errorf("%d runs, two at a time: %v, %v after their tick; want at least 20, as late as the latest clock", n, log.overlap, log.lag)
+		}
+	})
+}
+
+// RunNow takes the lock and no tick: the next tick still runs, and RunNow is
+// refused only while a run holds the lock.
+//
+// Seen to fail when choose takes the first pending tick, due or not.
+func TestLocker_RunNow_claims_no_tick(t *testing.T) {
+	modes := map[string][]gocron.JobOption{
+		"direct":               nil,
+		"singleton wait":       {gocron.WithSingletonMode(gocron.LimitModeWait)},
+		"singleton reschedule": {gocron.WithSingletonMode(gocron.LimitModeReschedule)},
+	}
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, start := newLedger(), time.Now()
+				r := newFleet(t, 3, 0)[0]
+				j := r.job(t, gocron.CronJob("*/5 * * * * *", true), log.task("job", 100*time.Millisecond), append(mode, log.refusals(), gocron.WithName("job"))...)
+				r.Start()
+				time.Sleep(4800 * time.Millisecond)
+				if err := r.adapter.RunNow(j); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(250 * time.Millisecond)
+				if name == "direct" { // gocron itself would queue or drop it in the other modes
+					if err := j.RunNow(); err != nil {
+						t.Error(err)
+					}
+				}
+				time.Sleep(6 * time.Second)
+				r.leave(t)
+				want := append([]time.Time{{}}, atSecond(start, 5, 10)...)
+				wantTicks(t, "job", log.of("job"), want)
+				got := log.refusedFor(t, "job", redlock.ErrTaken)
+				if wanted := map[bool]int{true: 1, false: 0}[name == "direct"]; got[0] != wanted {
+					t.Errorf("%d refused because the job was running, want %d", got[0], wanted)
+				}
+			})
+		})
+	}
+}
+
+// gocron's own RunNow is told from a queued run where there is no queue, and
+// refused where there is one: never taken for a tick, never run in doubt.
+func TestLocker_RunNow_unannounced(t *testing.T) {
+	for name, queued := range map[string]bool{"direct": false, "singleton": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := newLedger()
+				r := newFleet(t, 1, 0)[0]
+				var mode []gocron.JobOption
+				if queued {
+					mode = append(mode, gocron.WithSingletonMode(gocron.LimitModeReschedule))
+				}
+				j := r.job(t, gocron.CronJob("0 * * * *", false), log.task("job", 0), append(mode, log.refusals(), gocron.WithName("job"))...)
+				r.Start()
+				if err := j.RunNow(); err != nil {
+					t.Error(err)
+				}
+				synctest.Wait()
+				runs, refused := len(log.of("job")), log.refusedFor(t, "job", gocronadapter.ErrNoTick)[0]
+				if want := map[bool]int{true: 1, false: 0}[queued]; refused != want || runs != 1-want {
+					t.Errorf("ran %d times and was refused %d times", runs, refused)
+				}
+				r.leave(t)
+			})
+		})
+	}
+}
+
+// A scheduler of NewScheduler announces RunNow by itself.
+func TestNewScheduler_RunNow_in_all_modes(t *testing.T) {
+	for _, mode := range []gocron.LimitMode{0, gocron.LimitModeReschedule, gocron.LimitModeWait} {
+		t.Run(fmt.Sprint(mode), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := newLedger()
+				locker, s := newScheduler(t)
+				opts := []gocron.JobOption{log.refusals(), gocron.WithName("job")}
+				if mode != 0 {
+					opts = append(opts, gocron.WithSingletonMode(mode))
+				}
+				j, err := s.NewJob(gocron.CronJob("0 * * * *", false), log.task("job", 0), opts...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Start()
+				for _, j := range append(s.Jobs(), j) {
+					if err := j.RunNow(); err != nil {
+						t.Error(err)
+					}
+					synctest.Wait()
+				}
+				wantTicks(t, "job", log.of("job"), make([]time.Time, 2))
+				log.refusedFor(t, "job")
+				closeAll(t, locker, s)
+			})
+		})
+	}
+}
+
+func newScheduler(t *testing.T, opts ...gocronadapter.Option) (*redlock.Locker, gocron.Scheduler) {
+	t.Helper()
+	locker, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(1), "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := gocronadapter.NewScheduler(locker, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return locker, s
+}
+
+func closeAll(t *testing.T, locker *redlock.Locker, s gocron.Scheduler) {
+	t.Helper()
+	synctest.Wait()
+	if err := errors.Join(s.Shutdown(), locker.Close(context.Background())); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package gocronadapter_test
+
+const raceDetector = true

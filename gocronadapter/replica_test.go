@@ -1,0 +1,105 @@
+package gocronadapter_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// replica is one process of a service: its own links, locker and scheduler.
+type replica struct {
+	gocron.Scheduler
+	locker  *redlock.Locker
+	adapter *busy
+}
+
+// busy counts the runs between Lock and Unlock, as a decorator may.
+type busy struct {
+	*gocronadapter.Locker
+	runs atomic.Int32
+}
+
+type busyLock struct {
+	gocron.Lock
+	runs *atomic.Int32
+}
+
+func (b *busy) Lock(ctx context.Context, key string) (gocron.Lock, error) {
+	b.runs.Add(1)
+	lock, err := b.Locker.Lock(ctx, key)
+	if err != nil {
+		b.runs.Add(-1)
+		return nil, err
+	}
+	return &busyLock{lock, &b.runs}, nil
+}
+
+func (l *busyLock) Unlock(ctx context.Context) error {
+	defer l.runs.Add(-1)
+	return l.Lock.Unlock(ctx)
+}
+
+// newReplica attaches a Locker to a plain gocron scheduler.
+func newReplica(t *testing.T, nodes []redlock.Node, c *clock, opts ...gocron.SchedulerOption) *replica {
+	t.Helper()
+	locker, err := redlock.New(nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	adapter, err := gocronadapter.NewLocker(locker, gocronadapter.WithClock(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &replica{locker: locker, adapter: &busy{Locker: adapter}}
+	opts = append(opts, gocron.WithClock(c), gocron.WithDistributedLocker(r.adapter))
+	if r.Scheduler, err = gocron.NewScheduler(opts...); err != nil {
+		t.Fatal(err)
+	}
+	if err := adapter.Attach(r.Scheduler); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// newFleet makes n replicas over the same in-memory nodes, with these clocks.
+func newFleet(t *testing.T, nodes int, ahead ...time.Duration) []*replica {
+	t.Helper()
+	servers := redlocktest.Servers(nodes)
+	fleet := make([]*replica, len(ahead))
+	for i, d := range ahead {
+		fleet[i] = newReplica(t, redlocktest.Nodes(servers, string(rune('a'+i))), newClock(d))
+	}
+	return fleet
+}
+
+func (r *replica) job(t *testing.T, d gocron.JobDefinition, task gocron.Task, opts ...gocron.JobOption) gocron.Job {
+	t.Helper()
+	j, err := r.NewJob(d, task, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// leave shuts the replica down in a bubble. gocron's Shutdown spins until the
+// last run is over, which in a bubble would be for ever.
+func (r *replica) leave(t *testing.T) {
+	t.Helper()
+	for synctest.Wait(); r.adapter.runs.Load() > 0; synctest.Wait() {
+		time.Sleep(time.Millisecond)
+	}
+	if err := r.Shutdown(); err != nil {
+		t.Error(err)
+	}
+	if err := r.locker.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
