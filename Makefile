@@ -2,7 +2,7 @@
 
 GO ?= go
 
-.PHONY: test lint bench demo race soak chaos model cover
+.PHONY: test lint bench demo soak chaos model mutants cover
 
 test: ## everything, with the race detector, on real redis-server processes
 	@scripts/need-redis
@@ -23,3 +23,7 @@ model: ## the protocol, checked exhaustively with spin
 
 cover:
 	REDTICK_REQUIRE_REDIS=1 $(GO) test -coverprofile=coverage.out ./redlock/... && $(GO) tool cover -func=coverage.out | tail -1
+
+mutants: ## breaks the core in one place at a time; each must be caught
+	@scripts/need-redis
+	$(GO) run ./scripts/mutants
