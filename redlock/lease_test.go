@@ -58,15 +58,19 @@ func TestLock_validityIsCheckedAfterCounting(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		a := fl.process("a", redlock.WithTTL(100*time.Millisecond), redlock.WithDrift(0.5), redlock.WithNodeTimeout(45*time.Millisecond))
 		m := a.mutex(t, "slow", redlock.WithFencing())
+		disagree := func() {
+			for i, s := range fl.servers {
+				s.Do("SET", "{slow}:redtick:fence", []string{"10", "20", "30"}[i])
+			}
+		}
+		disagree()
 		ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context())) // the scripts are known from now on
 		synctest.Wait()
 		for _, l := range a.links {
 			l.Delay(15*time.Millisecond, 15*time.Millisecond)
 		}
-		// The counters disagree, so the fence needs a second round trip: 60 ms in all, and 48 ms are valid.
-		for i, s := range fl.servers {
-			s.Do("SET", "{slow}:redtick:fence", []string{"10", "20", "30"}[i])
-		}
+		// The fence needs a second round trip: 60 ms in all, and 48 ms are valid.
+		disagree()
 		lease, err := m.TryLock(t.Context())
 		if lease != nil || !errors.Is(err, redlock.ErrNoQuorum) {
 			t.Errorf("got %v, %v; want ErrNoQuorum", lease, err)
