@@ -189,7 +189,7 @@ func TestLocker_colliding_names(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newLedger()
 		r := newFleet(t, 1, 0)[0]
-		first := r.job(t, everySecond, log.task("x", 0), log.refusals(), gocron.WithName("x"))
+		first := r.job(t, everySecond(), log.task("x", 0), log.refusals(), gocron.WithName("x"))
 		second := r.job(t, gocron.CronJob("*/2 * * * * *", true), log.task("x", 0), log.refusals(), gocron.WithName("x"))
 		r.Start()
 		time.Sleep(2500 * time.Millisecond)
@@ -217,18 +217,18 @@ func TestNewScheduler_closures_in_loops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		locker, s := newScheduler(t)
 		for i := range 2 {
-			_, err := s.NewJob(everySecond, gocron.NewTask(func() { _ = i }))
+			_, err := s.NewJob(everySecond(), gocron.NewTask(func() { _ = i }))
 			if !errors.Is(err, gocronadapter.ErrJobName) || !strings.Contains(err.Error(), ".func") || !strings.Contains(err.Error(), "WithName") {
 				t.Errorf("closure without a name: %v", err)
 			}
-			if _, err := s.NewJob(everySecond, gocron.NewTask(func() { _ = i }), gocron.WithName(fmt.Sprint(i))); err != nil {
+			if _, err := s.NewJob(everySecond(), gocron.NewTask(func() { _ = i }), gocron.WithName(fmt.Sprint(i))); err != nil {
 				t.Errorf("closure with a name: %v", err)
 			}
 		}
-		if _, err := s.NewJob(everySecond, gocron.NewTask(work)); err != nil {
+		if _, err := s.NewJob(everySecond(), gocron.NewTask(work)); err != nil {
 			t.Errorf("function without WithName: %v", err)
 		}
-		_, err := s.NewJob(everySecond, gocronadapter.Task(work))
+		_, err := s.NewJob(everySecond(), gocronadapter.Task(work))
 		if !errors.Is(err, gocronadapter.ErrJobName) {
 			t.Errorf("Task without WithName: %v", err)
 		}
@@ -241,11 +241,11 @@ func TestNewScheduler_Update(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := newLedger(), time.Now()
 		locker, s := newScheduler(t)
-		j, err := s.NewJob(everySecond, log.task("job", 0), log.refusals(), gocron.WithName("job"))
+		j, err := s.NewJob(everySecond(), log.task("job", 0), log.refusals(), gocron.WithName("job"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.NewJob(everySecond, log.task("other", 0), gocron.WithName("other")); err != nil {
+		if _, err := s.NewJob(everySecond(), log.task("other", 0), gocron.WithName("other")); err != nil {
 			t.Fatal(err)
 		}
 		s.Start()
@@ -256,7 +256,7 @@ func TestNewScheduler_Update(t *testing.T) {
 		time.Sleep(8 * time.Second)
 		wantTicks(t, "job", log.of("job"), atSecond(start, 1, 2, 5, 10))
 		log.refusedFor(t, "job")
-		if _, err = s.Update(j.ID(), everySecond, log.task("job", 0), gocron.WithName("other")); !errors.Is(err, gocronadapter.ErrJobName) {
+		if _, err = s.Update(j.ID(), everySecond(), log.task("job", 0), gocron.WithName("other")); !errors.Is(err, gocronadapter.ErrJobName) {
 			t.Errorf("Update to a name that is taken: %v", err)
 		}
 		closeAll(t, locker, s)
@@ -268,7 +268,7 @@ func TestLocker_stopped_and_started_again(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := newLedger(), time.Now()
 		r := newFleet(t, 3, 0)[0]
-		r.job(t, everySecond, log.task("job", 0), log.refusals(), gocron.WithName("job"))
+		r.job(t, everySecond(), log.task("job", 0), log.refusals(), gocron.WithName("job"))
 		r.Start()
 		time.Sleep(2500 * time.Millisecond)
 		if err := r.StopJobs(); err != nil {
@@ -309,7 +309,7 @@ func TestTask_elector_set_as_well(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newGocron(t, gocron.WithDistributedElector(anyone{}), gocron.WithDistributedLocker(newLocker(t)))
 		failed := make(chan error, 1)
-		_, err := s.NewJob(everySecond, gocronadapter.Task(func(context.Context) error {
+		_, err := s.NewJob(everySecond(), gocronadapter.Task(func(context.Context) error {
 			t.Error("ran without a lease")
 			return nil
 		}), gocron.WithName("job"), gocron.WithEventListeners(gocron.AfterJobRunsWithError(func(_ uuid.UUID, _ string, err error) { failed <- err })))
@@ -356,7 +356,7 @@ func TestLocker_attached_to_another_scheduler(t *testing.T) {
 			t.Fatal(err)
 		}
 		log, s := newLedger(), newGocron(t, gocron.WithDistributedLocker(l))
-		if _, err := s.NewJob(everySecond, log.task("job", 0), log.refusals(), gocron.WithName("job")); err != nil {
+		if _, err := s.NewJob(everySecond(), log.task("job", 0), log.refusals(), gocron.WithName("job")); err != nil {
 			t.Fatal(err)
 		}
 		s.Start()
@@ -379,7 +379,7 @@ func TestLocker_not_attached(t *testing.T) {
 			c := newClock(ahead)
 			c.late = func() time.Duration { return time.Duration(i) * 400 * time.Millisecond }
 			s := newGocron(t, gocron.WithClock(c), gocron.WithDistributedLocker(unattached(t, servers, c)))
-			if _, err := s.NewJob(everySecond, log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job")); err != nil {
+			if _, err := s.NewJob(everySecond(), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job")); err != nil {
 				t.Fatal(err)
 			}
 			s.Start()

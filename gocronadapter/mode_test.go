@@ -16,7 +16,8 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-var everySecond = gocron.CronJob("* * * * * *", true)
+// everySecond is made anew each time: gocron keeps state in a job definition.
+func everySecond() gocron.JobDefinition { return gocron.CronJob("* * * * * *", true) }
 
 // atSecond returns ticks by their seconds since the bubble's beginning.
 func atSecond(start time.Time, seconds ...int) []time.Time {
@@ -42,7 +43,7 @@ func TestLocker_stale_list_in_singleton_reschedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := newLedger(), time.Now()
 		fleet := newFleet(t, 1, 0)
-		fleet[0].job(t, everySecond, log.task("job", 3500*time.Millisecond), log.refusals(),
+		fleet[0].job(t, everySecond(), log.task("job", 3500*time.Millisecond), log.refusals(),
 			gocron.WithName("job"), gocron.WithSingletonMode(gocron.LimitModeReschedule))
 		fleet[0].Start()
 		time.Sleep(14*time.Second + 700*time.Millisecond)
@@ -62,7 +63,7 @@ func TestLocker_stale_list_longer_than_the_look_ahead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := newLedger(), time.Now()
 		fleet := newFleet(t, 1, 0)
-		fleet[0].job(t, everySecond, log.task("job", 40*time.Second+500*time.Millisecond), log.refusals(),
+		fleet[0].job(t, everySecond(), log.task("job", 40*time.Second+500*time.Millisecond), log.refusals(),
 			gocron.WithName("job"), gocron.WithSingletonMode(gocron.LimitModeReschedule))
 		fleet[0].Start()
 		time.Sleep(100 * time.Second)
@@ -81,7 +82,7 @@ func TestLocker_stale_list_in_limit_reschedule(t *testing.T) {
 		r := newReplica(t, redlocktest.Nodes(servers, "a"), newClock(0), gocron.WithLimitConcurrentJobs(1, gocron.LimitModeReschedule))
 		at := start.Add(2*time.Second + 300*time.Millisecond)
 		r.job(t, gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at)), log.task("hog", 4*time.Second), gocron.WithName("hog"))
-		r.job(t, everySecond, log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"))
+		r.job(t, everySecond(), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"))
 		r.Start()
 		time.Sleep(9*time.Second + 500*time.Millisecond)
 		r.leave(t)
@@ -120,7 +121,7 @@ func TestLocker_queued_runs_in_wait_modes(t *testing.T) {
 					}
 					return nil
 				})
-				r.job(t, everySecond, task, append(mode.job, log.refusals(), gocron.WithName("job"))...)
+				r.job(t, everySecond(), task, append(mode.job, log.refusals(), gocron.WithName("job"))...)
 				r.Start()
 				time.Sleep(7*time.Second + 500*time.Millisecond)
 				r.leave(t)
@@ -141,7 +142,7 @@ func TestLocker_queued_runs_on_three_replicas(t *testing.T) {
 		log := newLedger()
 		fleet := newFleet(t, 3, 0, 40*time.Millisecond, -300*time.Millisecond)
 		for _, r := range fleet {
-			r.job(t, everySecond, log.task("job", 1700*time.Millisecond), log.refusals(), gocron.WithTags("queue"),
+			r.job(t, everySecond(), log.task("job", 1700*time.Millisecond), log.refusals(), gocron.WithTags("queue"),
 				gocron.WithName("job"), gocron.WithSingletonMode(gocron.LimitModeWait))
 			r.Start()
 		}
@@ -169,7 +170,7 @@ func TestLocker_singleton_on_three_replicas(t *testing.T) {
 		log := newLedger()
 		fleet := newFleet(t, 3, 0, 40*time.Millisecond, -300*time.Millisecond)
 		for _, r := range fleet {
-			r.job(t, everySecond, log.task("job", 2300*time.Millisecond), log.refusals(),
+			r.job(t, everySecond(), log.task("job", 2300*time.Millisecond), log.refusals(),
 				gocron.WithName("job"), gocron.WithSingletonMode(gocron.LimitModeReschedule))
 			r.Start()
 		}

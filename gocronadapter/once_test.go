@@ -31,11 +31,11 @@ func TestLocker_once_per_tick(t *testing.T) {
 	}
 	schedules := map[string]struct {
 		interval time.Duration
-		job      gocron.JobDefinition
+		job      func() gocron.JobDefinition
 		opts     []gocron.JobOption
 	}{
-		"cron":    {time.Second, gocron.CronJob("* * * * * *", true), nil},
-		"aligned": {500 * time.Millisecond, gocron.DurationJob(500 * time.Millisecond), []gocron.JobOption{gocronadapter.Aligned(500 * time.Millisecond)}},
+		"cron":    {time.Second, everySecond, nil},
+		"aligned": {500 * time.Millisecond, func() gocron.JobDefinition { return gocron.DurationJob(500 * time.Millisecond) }, []gocron.JobOption{gocronadapter.Aligned(500 * time.Millisecond)}},
 	}
 	for kind, s := range schedules {
 		for _, work := range []time.Duration{time.Millisecond, 60 * time.Millisecond, 200 * time.Millisecond} {
@@ -57,7 +57,7 @@ type unrest struct {
 	servers  []*redlocktest.Server
 	interval time.Duration
 	work     time.Duration
-	job      gocron.JobDefinition
+	job      func() gocron.JobDefinition
 	opts     []gocron.JobOption
 	slots    [3]*replica
 	starts   int
@@ -103,7 +103,7 @@ func (f *unrest) start(slot int, onTime bool) {
 		c.late = f.lateness
 	}
 	r := newReplica(f.t, redlocktest.Nodes(f.servers, fmt.Sprint(slot, "#", f.starts)), c)
-	r.job(f.t, f.job, f.log.task("job", f.work), append(f.opts, gocron.WithName("job"))...)
+	r.job(f.t, f.job(), f.log.task("job", f.work), append(f.opts, gocron.WithName("job"))...)
 	r.Start()
 	f.slots[slot] = r
 }

@@ -122,11 +122,11 @@ func TestLocker_start_immediately(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := newLedger(), time.Now()
 		fleet := newFleet(t, 3, -300*time.Millisecond, 0)
-		job := gocron.CronJob("*/10 * * * * *", true)
-		fleet[0].job(t, job, log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"))
+		job := func() gocron.JobDefinition { return gocron.CronJob("*/10 * * * * *", true) }
+		fleet[0].job(t, job(), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"))
 		fleet[0].Start()
 		time.Sleep(10*time.Second + 100*time.Millisecond)
-		fleet[1].job(t, job, log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"), gocron.WithStartAt(gocron.WithStartImmediately()))
+		fleet[1].job(t, job(), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"), gocron.WithStartAt(gocron.WithStartImmediately()))
 		fleet[1].Start()
 		time.Sleep(20 * time.Second)
 		for _, r := range fleet {
@@ -182,7 +182,7 @@ func TestLocker_one_time_job(t *testing.T) {
 // Daily, weekly and monthly jobs name the same instants everywhere.
 func TestLocker_calendar_jobs(t *testing.T) {
 	at := gocron.NewAtTimes(gocron.NewAtTime(1, 30, 0))
-	jobs := map[string]gocron.JobDefinition{
+	jobs := map[string]gocron.JobDefinition{ // none of these keeps state in its definition
 		"daily":   gocron.DailyJob(1, at),
 		"weekly":  gocron.WeeklyJob(1, gocron.NewWeekdays(time.Monday, time.Thursday), at),
 		"monthly": gocron.MonthlyJob(1, gocron.NewDaysOfTheMonth(1, 15, -1), at),
@@ -238,12 +238,12 @@ func testStepBack(t *testing.T, base time.Time, opts []gocron.JobOption) {
 	fleet := make([]*replica, len(clocks))
 	job := everySecond
 	if len(opts) > 0 {
-		job = gocron.DurationJob(time.Second)
+		job = func() gocron.JobDefinition { return gocron.DurationJob(time.Second) }
 	}
 	for i, c := range clocks {
 		c.base, c.begin = base, time.Now()
 		fleet[i] = newReplica(t, redlocktest.Nodes(servers, fmt.Sprint(i)), c)
-		fleet[i].job(t, job, log.task("job", time.Millisecond), append(opts, log.refusals(), gocron.WithName("job"))...)
+		fleet[i].job(t, job(), log.task("job", time.Millisecond), append(opts, log.refusals(), gocron.WithName("job"))...)
 		fleet[i].Start()
 	}
 	time.Sleep(10 * time.Second)
@@ -281,7 +281,7 @@ func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.NewJob(everySecond, log.task("job", 0), gocron.WithName("job"), log.refusals()); err != nil {
+		if _, err := s.NewJob(everySecond(), log.task("job", 0), gocron.WithName("job"), log.refusals()); err != nil {
 			t.Fatal(err)
 		}
 		s.Start()
