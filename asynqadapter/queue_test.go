@@ -1,6 +1,7 @@
 package asynqadapter_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -73,8 +74,8 @@ func (q *queue) enqueue(task *asynq.Task, opts ...asynq.Option) *asynq.TaskInfo 
 func (q *queue) serve(cfg asynq.Config, handler asynq.HandlerFunc, use ...asynq.MiddlewareFunc) *asynq.Server {
 	q.t.Helper()
 	cfg.LogLevel = asynq.FatalLevel
-	cfg.TaskCheckInterval = 100 * time.Millisecond
-	cfg.DelayedTaskCheckInterval = 500 * time.Millisecond
+	cfg.TaskCheckInterval = cmp.Or(cfg.TaskCheckInterval, 200*time.Millisecond)
+	cfg.DelayedTaskCheckInterval = cmp.Or(cfg.DelayedTaskCheckInterval, time.Second)
 	server := asynq.NewServer(q, cfg)
 	var served asynq.Handler = handler
 	for _, mw := range slices.Backward(use) {
