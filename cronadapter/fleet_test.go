@@ -1,0 +1,261 @@
+package cronadapter_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+	_ "time/tzdata"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/redtick/redtick/cronadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// fleet is some replicas of one service and what they did, in a bubble.
+type fleet struct {
+	t       *testing.T
+	servers []*redlocktest.Server
+	latency time.Duration // of one way, at most
+
+	mu   sync.Mutex
+	runs []begun
+}
+
+// begun is the begin of one run.
+type begun struct {
+	job     string
+	tick    time.Time
+	at      time.Time
+	replica string
+}
+
+func newFleet(t *testing.T, nodes int) *fleet {
+	return &fleet{t: t, servers: redlocktest.Servers(nodes)}
+}
+
+// replica is one process: its links, locker, adapter and cron.
+type replica struct {
+	*cron.Cron
+	f      *fleet
+	name   string
+	behind time.Duration
+	nodes  []redlock.Node
+	locker *redlock.Locker
+	a      *cronadapter.Adapter
+	log    *logbook
+}
+
+// replica starts no cron yet. Its clock is behind that of the fastest replica.
+func (f *fleet) replica(name string, behind time.Duration, opts ...cronadapter.Option) *replica {
+	f.t.Helper()
+	r := &replica{f: f, name: name, behind: behind, log: &logbook{}, nodes: redlocktest.Nodes(f.servers, name)}
+	for _, n := range r.nodes {
+		n.(*redlocktest.Node).Delay(f.latency/10, f.latency)
+	}
+	var err error
+	r.locker, err = redlock.New(r.nodes, redlock.WithHolder(name), redlock.WithTokenFunc(tokens(name)))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r.a, err = cronadapter.New(r.locker, append([]cronadapter.Option{cronadapter.WithLogger(r.log)}, opts...)...)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r.Cron = cron.New(cron.WithLogger(cron.DiscardLogger), cron.WithLocation(time.UTC))
+	return r
+}
+
+// tokens are random, but the same each time: their order decides nothing, yet
+// whatever depends on them repeats.
+func tokens(seed string) func() (string, error) {
+	var mu sync.Mutex
+	random := rand.NewChaCha8([32]byte([]byte(fmt.Sprintf("%-32.32s", seed))))
+	return func() (string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return fmt.Sprintf("%016x", random.Uint64()), nil
+	}
+}
+
+// add schedules a job that works for a time, on the replica's own clock.
+func (r *replica) add(job, spec string, work time.Duration, opts ...redlock.Option) {
+	r.f.t.Helper()
+	r.schedule(job, parse(r.f.t, spec), func(context.Context) error { time.Sleep(work); return nil }, opts...)
+}
+
+func (r *replica) schedule(job string, schedule cron.Schedule, f func(context.Context) error, opts ...redlock.Option) {
+	r.f.t.Helper()
+	j, err := r.a.NewJob(job, schedule, r.f.noting(r.name, job, f), opts...)
+	if err != nil {
+		r.f.t.Fatal(err)
+	}
+	r.Schedule(late{j, r.behind}, j)
+}
+
+// noting writes down that f began.
+func (f *fleet) noting(replica, job string, work func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick, ok := cronadapter.TickFrom(ctx)
+		if !ok {
+			f.t.Error("the job's context has no tick")
+		}
+		f.note(replica, job, tick)
+		return work(ctx)
+	}
+}
+
+func (f *fleet) note(replica, job string, tick time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.runs = append(f.runs, begun{job, tick, time.Now(), replica})
+}
+
+// claimed is the tick for which a job's lock is held on the first node.
+func (f *fleet) claimed(job string) time.Time {
+	token, _ := f.servers[0].Get(job)
+	return redlock.TickOf(token)
+}
+
+// leave ends the replica's process in good order.
+func (r *replica) leave() {
+	r.f.t.Helper()
+	<-r.a.Stop(r.Cron).Done()
+	if err := r.locker.Close(context.Background()); err != nil {
+		r.f.t.Error(err)
+	}
+}
+
+// late shows a schedule to cron as a replica sees it whose clock is behind: in
+// real time everything comes later, but under its own name.
+type late struct {
+	cron.Schedule
+	by time.Duration
+}
+
+func (l late) Next(t time.Time) time.Time {
+	next := l.Schedule.Next(t.Add(-l.by))
+	if next.IsZero() {
+		return next
+	}
+	return next.Add(l.by)
+}
+
+// of returns the ticks of a job's runs, in order; a tick that ran twice is in it twice.
+func (f *fleet) of(job string) (ticks []time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.runs {
+		if r.job == job {
+			ticks = append(ticks, r.tick)
+		}
+	}
+	slices.SortFunc(ticks, time.Time.Compare)
+	return ticks
+}
+
+func parse(t *testing.T, spec string) cron.Schedule {
+	t.Helper()
+	schedule, err := cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor).Parse(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schedule
+}
+
+// chain is what robfig's own schedule answers from one instant to another.
+func chain(t *testing.T, spec string, zone *time.Location, from, to time.Time) (ticks []time.Time) {
+	t.Helper()
+	schedule := parse(t, spec)
+	for next := schedule.Next(from.In(zone)); !next.IsZero() && !next.After(to); next = schedule.Next(next) {
+		ticks = append(ticks, next.UTC())
+	}
+	return ticks
+}
+
+// same fails unless the runs are of these ticks, each once.
+func same(t *testing.T, what string, got, want []time.Time) {
+	t.Helper()
+	if slices.EqualFunc(got, want, time.Time.Equal) {
+		return
+	}
+	runs, gone := map[time.Time]int{}, 0
+	for _, tick := range got {
+		runs[tick.UTC()]++
+	}
+	for _, tick := range want {
+		if n := runs[tick.UTC()]; n != 1 {
+			gone++
+			if gone <= 5 {
+				t.Errorf("%s: tick %s ran %d times, want once", what, tick.UTC().Format(time.RFC3339), n)
+			}
+		}
+	}
+	t.Errorf("%s: %d runs of %d ticks; %d ticks did not run once", what, len(got), len(want), gone)
+}
+
+// travel lets the bubble's clock come to an instant.
+func travel(to time.Time) { time.Sleep(time.Until(to)) }
+
+func zone(t *testing.T, name string) *time.Location {
+	t.Helper()
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loc
+}
+
+// line is one call of a logger.
+type line struct {
+	at  time.Time
+	err error // nil for Info
+	msg string
+	kv  map[string]any
+}
+
+// logbook is a cron.Logger that keeps what it is told.
+type logbook struct {
+	mu    sync.Mutex
+	lines []line
+}
+
+func (b *logbook) Info(msg string, keysAndValues ...any) { b.note(nil, msg, keysAndValues) }
+
+func (b *logbook) Error(err error, msg string, keysAndValues ...any) { b.note(err, msg, keysAndValues) }
+
+func (b *logbook) note(err error, msg string, keysAndValues []any) {
+	l := line{at: time.Now(), err: err, msg: msg, kv: map[string]any{}}
+	for i := 0; i+1 < len(keysAndValues); i += 2 {
+		l.kv[fmt.Sprint(keysAndValues[i])] = keysAndValues[i+1]
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lines = append(b.lines, l)
+}
+
+// take returns what was told so far, and forgets it.
+func (b *logbook) take() []line {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lines := b.lines
+	b.lines = nil
+	return lines
+}
+
+// failures are the Error lines.
+func (b *logbook) failures() (lines []line) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.lines {
+		if l.err != nil {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}

@@ -1,0 +1,233 @@
+package cronadapter_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// clocks are how far behind the fastest one the replicas' clocks are.
+var clocks = []time.Duration{0, 40 * time.Millisecond, 300 * time.Millisecond}
+
+// nights are those on which clocks change.
+var nights = []struct {
+	zone       string
+	noon       time.Time      // of the day before
+	activates  map[string]int // what robfig makes of the hour that is missing or comes twice
+	fullHours  int
+	shortHours int
+}{
+	{"America/New_York", time.Date(2026, 3, 7, 17, 0, 30, 0, time.UTC), map[string]int{"at 1": 1, "at 2": 0}, 26, 16},
+	{"Europe/Berlin", time.Date(2026, 3, 28, 11, 0, 30, 0, time.UTC), map[string]int{"at 1": 1, "at 2": 0}, 26, 16},
+	{"Europe/Berlin", time.Date(2026, 10, 24, 10, 0, 30, 0, time.UTC), map[string]int{"at 1": 1, "at 2": 2}, 26, 16},
+	{"America/New_York", time.Date(2026, 10, 31, 16, 0, 30, 0, time.UTC), map[string]int{"at 1": 2, "at 2": 1}, 26, 16},
+}
+
+// Three replicas whose clocks are 40 and 300 ms apart run every minute, and in
+// the hour that is missing or comes twice, through the nights on which clocks
+// change: 104 hours, in which each firing of robfig's runs once.
+func TestAdapter_once_per_tick(t *testing.T) {
+	for _, night := range nights {
+		t.Run(fmt.Sprint(night.zone, " ", night.noon.Format("January")), func(t *testing.T) {
+			hours := night.fullHours
+			if raceDetector || testing.Short() {
+				hours = night.shortHours
+			}
+			specs := map[string]string{
+				"minute": "* * * * *",
+				"at 1":   "CRON_TZ=" + night.zone + " 30 1 * * *",
+				"at 2":   "TZ=" + night.zone + " 30 2 * * *",
+			}
+			synctest.Test(t, func(t *testing.T) {
+				travel(night.noon)
+				end := night.noon.Add(time.Duration(hours) * time.Hour)
+				f := newFleet(t, 3)
+				f.latency = 3 * time.Millisecond
+				fleet := f.startAll(specs)
+				travel(end)
+				leaveAll(fleet)
+				for job, spec := range specs {
+					same(t, job, f.of(job), chain(t, spec, time.UTC, night.noon, end))
+					if want, ok := night.activates[job]; ok && len(f.of(job)) != want {
+						t.Errorf("%s: %d runs, want %d", job, len(f.of(job)), want)
+					}
+				}
+				if got, want := len(f.of("minute")), hours*60; got != want {
+					t.Errorf("minute: %d runs, want %d", got, want)
+				}
+			})
+		})
+	}
+}
+
+// startAll starts a replica per clock, all with the same jobs.
+func (f *fleet) startAll(specs map[string]string) (fleet []*replica) {
+	for i, behind := range clocks {
+		r := f.replica(string(rune('a'+i)), behind)
+		for job, spec := range specs {
+			r.add(job, spec, time.Millisecond)
+		}
+		r.Start()
+		fleet = append(fleet, r)
+	}
+	return fleet
+}
+
+// leaveAll also fails when there was anything but skips.
+func leaveAll(fleet []*replica) {
+	for _, r := range fleet {
+		r.leave()
+		for _, l := range r.log.failures() {
+			r.f.t.Errorf("%s: %s: %v", r.name, l.msg, l.err)
+		}
+	}
+}
+
+// With one seed, whatever happens happens again: the same replica runs the same
+// tick at the same instant, and the others are told the same. Two things would
+// be the Go scheduler's choice, so they are kept out: which of two jobs that
+// fire in the same nanosecond asks first, and votes that split, after which
+// replicas pause for a random time.
+func TestAdapter_same_history(t *testing.T) {
+	history := func() (text string) {
+		synctest.Test(t, func(t *testing.T) {
+			travel(nights[0].noon)
+			f := newFleet(t, 5)
+			f.latency = 3 * time.Millisecond
+			fleet := f.startAll(map[string]string{"minute": "* * * * *", "half": "30 * * * * *"})
+			travel(time.Now().Add(2 * time.Hour))
+			leaveAll(fleet)
+			text = f.history(fleet)
+		})
+		return text
+	}
+	first := history()
+	if got, want := strings.Count(first, "\n"), len(clocks)*(120+120); got != want {
+		t.Errorf("%d lines of history, want one for each replica and tick: %d", got, want)
+	}
+	for range 4 {
+		if again := history(); again != first {
+			t.Fatalf("another history:\n%s", firstDifference(first, again))
+		}
+	}
+}
+
+// history is all runs and skips, in order.
+func (f *fleet) history(fleet []*replica) string {
+	var events []string
+	for _, r := range f.runs {
+		events = append(events, fmt.Sprintf("%s %s %s runs %s\n", r.at.Format(time.RFC3339Nano), r.replica, r.job, r.tick.Format(time.RFC3339)))
+	}
+	for _, r := range fleet {
+		for _, l := range r.log.take() {
+			events = append(events, fmt.Sprintf("%s %s %v %s %v %v %v\n", l.at.Format(time.RFC3339Nano), r.name, l.kv["job"], l.msg, l.kv["tick"], l.kv["reason"], l.kv["holder"]))
+		}
+	}
+	slices.Sort(events)
+	return strings.Join(events, "")
+}
+
+func firstDifference(a, b string) string {
+	as, bs := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(as), len(bs)) {
+		if as[i] != bs[i] {
+			return fmt.Sprintf("line %d: %q\nthen:    %q", i, as[i], bs[i])
+		}
+	}
+	return fmt.Sprintf("%d lines, then %d", len(as), len(bs))
+}
+
+// Replicas crash and come back, one at a time and for up to half an hour. A
+// crash is a cut cable: the process goes on, but reaches nobody. Away from the
+// ticks each tick still runs once. At the very instant of a tick the crash may
+// take that tick with it, but never lets it run twice.
+func TestAdapter_replicas_die_and_return(t *testing.T) {
+	for name, atTick := range map[string]bool{"between ticks": false, "at the tick": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				travel(nights[0].noon)
+				d := &deaths{fleet: newFleet(t, 3), atTick: atTick, random: rand.New(rand.NewPCG(1, 2)), hit: map[time.Time]bool{}}
+				d.latency = 3 * time.Millisecond
+				d.play(24 * time.Hour)
+			})
+		})
+	}
+}
+
+type deaths struct {
+	*fleet
+	atTick bool
+	random *rand.Rand
+	up     []*replica
+	all    []*replica
+	hit    map[time.Time]bool // ticks at which somebody died
+}
+
+func (d *deaths) play(length time.Duration) {
+	begin, end := time.Now(), time.Now().Add(length)
+	for i := range clocks {
+		d.start(i)
+	}
+	for time.Now().Before(end) {
+		d.crash(d.random.IntN(len(clocks)))
+	}
+	for _, r := range d.up {
+		r.leave()
+	}
+	for _, r := range d.all {
+		<-r.Stop().Done()
+		r.locker.Close(d.t.Context())
+	}
+	d.judge(chain(d.t, "* * * * *", time.UTC, begin, end))
+}
+
+func (d *deaths) start(i int) {
+	r := d.replica(fmt.Sprintf("%c%d", 'a'+i, len(d.all)), clocks[i])
+	r.add("job", "* * * * *", 10*time.Millisecond)
+	r.Start()
+	if i == len(d.up) {
+		d.up = append(d.up, r)
+	}
+	d.up[i] = r
+	d.all = append(d.all, r)
+}
+
+// crash cuts a replica off, and brings another up in its place after a while.
+func (d *deaths) crash(i int) {
+	tick := time.Now().Add(time.Duration(d.random.IntN(30)) * time.Minute).Truncate(time.Minute).Add(time.Minute).UTC()
+	travel(tick.Add(30 * time.Second))
+	if d.atTick {
+		tick = tick.Add(time.Minute)
+		d.hit[tick] = true
+		travel(tick.Add(clocks[i] + time.Duration(d.random.IntN(int(15*time.Millisecond)))))
+	}
+	for _, n := range d.up[i].nodes {
+		n.(*redlocktest.Node).Hang()
+	}
+	travel(tick.Add(45 * time.Second).Add(time.Duration(d.random.IntN(30)) * time.Minute))
+	d.up[i].Stop()
+	d.start(i)
+}
+
+func (d *deaths) judge(ticks []time.Time) {
+	runs := map[time.Time]int{}
+	for _, tick := range d.of("job") {
+		runs[tick]++
+	}
+	lost := 0
+	for _, tick := range ticks {
+		switch n := runs[tick]; {
+		case n == 0 && d.hit[tick]:
+			lost++
+		case n != 1:
+			d.t.Errorf("tick %s ran %d times", tick.Format(time.RFC3339), n)
+		}
+	}
+	d.t.Logf("%d ticks, %d lost of the %d at which somebody died, %d replicas came and went", len(ticks), lost, len(d.hit), len(d.all))
+}

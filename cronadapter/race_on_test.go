@@ -1,0 +1,5 @@
+//go:build race
+
+package cronadapter_test
+
+const raceDetector = true
