@@ -50,7 +50,7 @@ type Error struct {
 	Tick time.Time
 	// Reason is the sentinel, or the context's error.
 	Reason error
-	// Holder says who is ahead, as far as a node told; see [HolderOf].
+	// Holder is the token of whoever is ahead or has claimed the tick, as far as a node told; see [HolderOf].
 	Holder string
 	// Remaining is how long the holder's lock lives without renewal, or 0 when unknown.
 	Remaining time.Duration

@@ -162,6 +162,9 @@ func (l *Lease) settle(v *ballot, err error) error {
 		err = ErrNoQuorum
 	}
 	failure := m.fail("extend", l.tickMillis(), t, err)
+	if l.Context().Err() != nil {
+		return failure
+	}
 	m.report(Event{Kind: RenewFailed, Name: m.keys.lock, Tick: l.tick, Token: l.token, Err: failure})
 	return failure
 }

@@ -217,6 +217,11 @@ func (m *Mutex) fail(op string, tick int64, t tally, reason error) *Error {
 	if leader, ok := t.leader(); ok {
 		e.Holder, e.Remaining = leader.token, leader.remaining
 	}
+	for _, a := range t.answers {
+		if a.verdict == done && a.token != "" {
+			e.Holder, e.Remaining = a.token, 0
+		}
+	}
 	if reason == ErrNoQuorum {
 		e.Detail = t.String()
 	}

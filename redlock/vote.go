@@ -265,7 +265,7 @@ func readVote(r Reply) answer {
 		return answer{verdict: refused, token: text(fields, 1), last: number(fields, 3),
 			remaining: max(0, time.Duration(number(fields, 2))*time.Millisecond)}
 	case "DONE":
-		return answer{verdict: done}
+		return answer{verdict: done, token: text(fields, 1)}
 	case "STALE":
 		return answer{verdict: stale}
 	case "AHEAD":

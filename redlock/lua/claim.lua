@@ -3,17 +3,26 @@
 -- ARGV: 1 token, 2 ttl, 3 tick, 4 owner, 5 retention, 6 how far a tick may lie ahead, 7 spacing (at least 1),
 --       8 order: 'tick', 'any' or 'takeover', 9 peek (1: answer, but change nothing), 10 guard window (0: no guard)
 --       Times are in ms; ticks are Unix ms, because numbers here are doubles.
--- Answers {'GRANTED'}, {'DONE'}, {'SEEN', token, remaining, last}, {'TAKEN', token, remaining, last},
+-- Answers {'GRANTED'}, {'DONE', token if known}, {'SEEN', token, remaining, last}, {'TAKEN', token, remaining, last},
 --       {'STALE', now}, {'AHEAD', now}, {'LOST'}, {'DEAD'} or {'YOUNG', ms until it votes}.
 local lock, tick = KEYS[1], KEYS[2]
 local token, at, order = ARGV[1], tonumber(ARGV[3]), ARGV[8]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+local function claimant()
+  for _, field in ipairs(redis.call('HKEYS', tick)) do
+    if string.sub(field, 1, 6) == 'token:' then
+      return string.sub(field, 7)
+    end
+  end
+  return ''
+end
+
 -- 1. Only granted claims write `last`: this is proof.
 local last = order ~= 'any' and redis.call('GET', KEYS[3]) or false
 if last and at < tonumber(last) + tonumber(ARGV[7]) then
-  return { 'DONE' }
+  return { 'DONE', claimant() }
 end
 if at < now - tonumber(ARGV[5]) then
   return { 'STALE', now }
@@ -27,15 +36,9 @@ local holder = redis.call('GET', lock)
 local owner = order ~= 'takeover' and redis.call('HGET', tick, 'owner') or false
 if owner and owner ~= ARGV[4] then
   if redis.call('HEXISTS', tick, 'granted') == 1 then
-    return { 'DONE' }
+    return { 'DONE', claimant() }
   end
-  local other = ''
-  for _, field in ipairs(redis.call('HKEYS', tick)) do
-    if string.sub(field, 1, 6) == 'token:' then
-      other = string.sub(field, 7)
-    end
-  end
-  return { 'SEEN', other, redis.call('PTTL', lock), last or '' }
+  return { 'SEEN', claimant(), redis.call('PTTL', lock), last or '' }
 end
 if owner and holder ~= token and redis.call('HEXISTS', tick, 'token:' .. token) == 1 then
   return { 'LOST' }

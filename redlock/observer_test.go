@@ -1,0 +1,145 @@
+package redlock_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// diary collects events.
+type diary struct {
+	mu     sync.Mutex
+	events []redlock.Event
+}
+
+func (d *diary) observe(e redlock.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.events = append(d.events, e)
+}
+
+// kinds lists what was observed of a name, or of the nodes.
+func (d *diary) kinds(name string) (kinds []redlock.EventKind) {
+	synctest.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.events {
+		if e.Name == name {
+			kinds = append(kinds, e.Kind)
+		}
+	}
+	return kinds
+}
+
+func wantKinds(t *testing.T, got []redlock.EventKind, want ...redlock.EventKind) {
+	t.Helper()
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) || got[i] != want[i] {
+			t.Fatalf("observed %v, want %v", got, want)
+		}
+	}
+}
+
+func TestObserver_lifeOfALease(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		var d diary
+		p := fl.process("a", redlock.WithObserver(d.observe), redlock.WithTTL(3*time.Second))
+		m := p.mutex(t, "job")
+		lease := must[*redlock.Lease](t)(m.Lock(t.Context()))
+		time.Sleep(1500 * time.Millisecond)
+		_, err := m.TryLock(t.Context())
+		ok(t, lease.Unlock(t.Context()))
+		wantKinds(t, d.kinds("job"), redlock.Acquired, redlock.Renewed, redlock.Refused, redlock.Released)
+		refusal := d.events[2]
+		if !errors.Is(refusal.Err, redlock.ErrTaken) || refusal.Holder != lease.Token() || refusal.Err.Error() != err.Error() {
+			t.Errorf("refusal: %+v", refusal)
+		}
+		if d.events[3].Duration < 1500*time.Millisecond || d.events[0].At.IsZero() {
+			t.Errorf("release: %+v", d.events[3])
+		}
+
+		lease = must[*redlock.Lease](t)(p.mutex(t, "lost").Lock(t.Context()))
+		for _, l := range p.links {
+			l.Hang()
+		}
+		<-lease.Context().Done()
+		time.Sleep(10 * time.Second)
+		for _, l := range p.links {
+			l.Heal()
+		}
+		_ = lease.Unlock(t.Context())
+		time.Sleep(10 * time.Second)
+		kinds := d.kinds("lost")
+		if kinds[0] != redlock.Acquired || kinds[len(kinds)-1] != redlock.Lost || kinds[1] != redlock.RenewFailed {
+			t.Errorf("observed %v, want acquired, renew_failed…, lost", kinds)
+		}
+		out, back := 0, 0
+		for _, k := range d.kinds("") {
+			out += map[redlock.EventKind]int{redlock.NodeOut: 1}[k]
+			back += map[redlock.EventKind]int{redlock.NodeBack: 1}[k]
+		}
+		if out != 3 || back != 3 {
+			t.Errorf("nodes went out %d times and came back %d times, want 3 and 3: %v", out, back, d.kinds(""))
+		}
+	})
+}
+
+// A panicking or slow observer hurts no lease, and what it missed is counted.
+func TestObserver_misbehaves(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		calls, missed := 0, 0
+		p := fl.process("a", redlock.WithObserver(func(e redlock.Event) {
+			calls++
+			missed += e.Missed
+			if calls%2 == 0 {
+				panic("boom")
+			}
+			time.Sleep(time.Minute)
+		}))
+		m := p.mutex(t, "job")
+		begin := time.Now()
+		for range 2000 {
+			ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("a slow observer cost %v", took)
+		}
+		time.Sleep(48 * time.Hour)
+		if calls+missed < 4000 || missed == 0 {
+			t.Errorf("%d events told, %d missed, want 4000 in all", calls, missed)
+		}
+	})
+}
+
+// One line of the log explains a tick that did not run here.
+func TestLog(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		var out bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		a, b := fl.process("api-1").mutex(t, "report"), fl.process("api-2", redlock.WithObserver(redlock.Log(logger)))
+		tick := time.Now()
+		must[*redlock.Lease](t)(a.Claim(t.Context(), tick))
+		time.Sleep(time.Second)
+		_, _ = b.mutex(t, "report").Claim(t.Context(), tick)
+		_, _ = b.mutex(t, "report").Claim(t.Context(), tick.Add(time.Second))
+		synctest.Wait()
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		for i, parts := range [][]string{
+			{"level=DEBUG", "name=report", "tick=2000-01-01T00:00:00Z", "holder=api-1", "tick already claimed"},
+			{"level=DEBUG", "name=report", "tick=2000-01-01T00:00:01Z", "holder=api-1", "taken by another owner"},
+		} {
+			for _, part := range parts {
+				if i >= len(lines) || !strings.Contains(lines[i], part) {
+					t.Fatalf("line %d does not say %q:\n%s", i+1, part, out.String())
+				}
+			}
+		}
+	})
+}
