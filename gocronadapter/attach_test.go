@@ -19,34 +19,6 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-func newLocker(t *testing.T, opts ...gocronadapter.Option) *gocronadapter.Locker {
-	t.Helper()
-	l, err := gocronadapter.NewLocker(newRedlock(t), opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-func newRedlock(t *testing.T, opts ...redlock.Option) *redlock.Locker {
-	t.Helper()
-	l, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(1), "a"), opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-func newGocron(t *testing.T, opts ...gocron.SchedulerOption) gocron.Scheduler {
-	t.Helper()
-	s, err := gocron.NewScheduler(opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Shutdown() })
-	return s
-}
-
 // holdUp is a Locker that waits before it asks the next.
 type holdUp struct {
 	gocron.Locker
@@ -431,11 +403,7 @@ func TestLocker_not_attached_limit(t *testing.T) {
 
 func unattached(t *testing.T, servers []*redlocktest.Server, c *clock, opts ...gocronadapter.Option) *gocronadapter.Locker {
 	t.Helper()
-	locker, err := redlock.New(redlocktest.Nodes(servers, fmt.Sprintf("%p", c)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := gocronadapter.NewLocker(locker, append(opts, gocronadapter.WithClock(c))...)
+	l, err := gocronadapter.NewLocker(lockerOn(t, servers, fmt.Sprintf("%p", c)).Locker, append(opts, gocronadapter.WithClock(c))...)
 	if err != nil {
 		t.Fatal(err)
 	}

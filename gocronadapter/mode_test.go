@@ -2,7 +2,6 @@ package gocronadapter_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -78,8 +77,7 @@ func TestLocker_stale_list_longer_than_the_look_ahead(t *testing.T) {
 func TestLocker_stale_list_in_limit_reschedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := newLedger(), time.Now()
-		servers := redlocktest.Servers(1)
-		r := newReplica(t, redlocktest.Nodes(servers, "a"), newClock(0), gocron.WithLimitConcurrentJobs(1, gocron.LimitModeReschedule))
+		r := newReplica(t, lockerOn(t, redlocktest.Servers(1), "a"), newClock(0), gocron.WithLimitConcurrentJobs(1, gocron.LimitModeReschedule))
 		at := start.Add(2*time.Second + 300*time.Millisecond)
 		r.job(t, gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at)), log.task("hog", 4*time.Second), gocron.WithName("hog"))
 		r.job(t, everySecond(), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"))
@@ -109,7 +107,7 @@ func TestLocker_queued_runs_in_wait_modes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log, start := newLedger(), time.Now()
-				r := newReplica(t, redlocktest.Nodes(redlocktest.Servers(1), "a"), newClock(0), mode.scheduler...)
+				r := newReplica(t, lockerOn(t, redlocktest.Servers(1), "a"), newClock(0), mode.scheduler...)
 				work := []time.Duration{3500 * time.Millisecond}
 				task := gocronadapter.Task(func(ctx context.Context) error {
 					tick, _ := gocronadapter.TickFrom(ctx)
@@ -279,26 +277,5 @@ func TestNewScheduler_RunNow_in_all_modes(t *testing.T) {
 				closeAll(t, locker, s)
 			})
 		})
-	}
-}
-
-func newScheduler(t *testing.T, opts ...gocronadapter.Option) (*redlock.Locker, gocron.Scheduler) {
-	t.Helper()
-	locker, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(1), "a"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := gocronadapter.NewScheduler(locker, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return locker, s
-}
-
-func closeAll(t *testing.T, locker *redlock.Locker, s gocron.Scheduler) {
-	t.Helper()
-	synctest.Wait()
-	if err := errors.Join(s.Shutdown(), locker.Close(context.Background())); err != nil {
-		t.Error(err)
 	}
 }

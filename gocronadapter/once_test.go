@@ -102,7 +102,7 @@ func (f *unrest) start(slot int, onTime bool) {
 	if !onTime {
 		c.late = f.lateness
 	}
-	r := newReplica(f.t, redlocktest.Nodes(f.servers, fmt.Sprint(slot, "#", f.starts)), c)
+	r := newReplica(f.t, lockerOn(f.t, f.servers, fmt.Sprint(slot, "#", f.starts)), c)
 	r.job(f.t, f.job(), f.log.task("job", f.work), append(f.opts, gocron.WithName("job"))...)
 	r.Start()
 	f.slots[slot] = r

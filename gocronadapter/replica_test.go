@@ -2,6 +2,8 @@ package gocronadapter_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -17,8 +19,14 @@ import (
 // replica is one process of a service: its own links, locker and scheduler.
 type replica struct {
 	gocron.Scheduler
-	locker  *redlock.Locker
+	locker  linked
 	adapter *busy
+}
+
+// linked is a Locker and its links to in-memory servers.
+type linked struct {
+	*redlock.Locker
+	links []redlock.Node
 }
 
 // busy counts the runs between Lock and Unlock, as a decorator may.
@@ -48,13 +56,9 @@ func (l *busyLock) Unlock(ctx context.Context) error {
 }
 
 // newReplica attaches a Locker to a plain gocron scheduler.
-func newReplica(t *testing.T, nodes []redlock.Node, c *clock, opts ...gocron.SchedulerOption) *replica {
+func newReplica(t *testing.T, locker linked, c *clock, opts ...gocron.SchedulerOption) *replica {
 	t.Helper()
-	locker, err := redlock.New(nodes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	adapter, err := gocronadapter.NewLocker(locker, gocronadapter.WithClock(c))
+	adapter, err := gocronadapter.NewLocker(locker.Locker, gocronadapter.WithClock(c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,13 +73,36 @@ func newReplica(t *testing.T, nodes []redlock.Node, c *clock, opts ...gocron.Sch
 	return r
 }
 
+// cut hangs the replica's links to all nodes, or heals them.
+func (r *replica) cut(off bool) {
+	for _, n := range r.locker.links {
+		if link := n.(*redlocktest.Node); off {
+			link.Hang()
+		} else {
+			link.Heal()
+		}
+	}
+}
+
+// lockerOn makes a Locker over links to these servers. Links of one client need
+// a name of their own.
+func lockerOn(t *testing.T, servers []*redlocktest.Server, client string, opts ...redlock.Option) linked {
+	t.Helper()
+	links := redlocktest.Nodes(servers, client)
+	l, err := redlock.New(links, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return linked{l, links}
+}
+
 // newFleet makes n replicas over the same in-memory nodes, with these clocks.
 func newFleet(t *testing.T, nodes int, ahead ...time.Duration) []*replica {
 	t.Helper()
 	servers := redlocktest.Servers(nodes)
 	fleet := make([]*replica, len(ahead))
 	for i, d := range ahead {
-		fleet[i] = newReplica(t, redlocktest.Nodes(servers, string(rune('a'+i))), newClock(d))
+		fleet[i] = newReplica(t, lockerOn(t, servers, fmt.Sprint(i)), newClock(d))
 	}
 	return fleet
 }
@@ -100,6 +127,48 @@ func (r *replica) leave(t *testing.T) {
 		t.Error(err)
 	}
 	if err := r.locker.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func newLocker(t *testing.T, opts ...gocronadapter.Option) *gocronadapter.Locker {
+	t.Helper()
+	l, err := gocronadapter.NewLocker(newRedlock(t), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func newRedlock(t *testing.T, opts ...redlock.Option) *redlock.Locker {
+	t.Helper()
+	return lockerOn(t, redlocktest.Servers(1), "a", opts...).Locker
+}
+
+func newGocron(t *testing.T, opts ...gocron.SchedulerOption) gocron.Scheduler {
+	t.Helper()
+	s, err := gocron.NewScheduler(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Shutdown() })
+	return s
+}
+
+func newScheduler(t *testing.T, opts ...gocronadapter.Option) (*redlock.Locker, gocron.Scheduler) {
+	t.Helper()
+	locker := newRedlock(t)
+	s, err := gocronadapter.NewScheduler(locker, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return locker, s
+}
+
+func closeAll(t *testing.T, locker *redlock.Locker, s gocron.Scheduler) {
+	t.Helper()
+	synctest.Wait()
+	if err := errors.Join(s.Shutdown(), locker.Close(context.Background())); err != nil {
 		t.Error(err)
 	}
 }

@@ -242,7 +242,7 @@ func testStepBack(t *testing.T, base time.Time, opts []gocron.JobOption) {
 	}
 	for i, c := range clocks {
 		c.base, c.begin = base, time.Now()
-		fleet[i] = newReplica(t, redlocktest.Nodes(servers, fmt.Sprint(i)), c)
+		fleet[i] = newReplica(t, lockerOn(t, servers, fmt.Sprint(i)), c)
 		fleet[i].job(t, job(), log.task("job", time.Millisecond), append(opts, log.refusals(), gocron.WithName("job"))...)
 		fleet[i].Start()
 	}
