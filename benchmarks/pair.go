@@ -16,21 +16,21 @@ func pairScenario(nodes int) scenario {
 			{head: "x go-redis", figure: opTime, against: goredisFloor},
 			{head: "x TCP", figure: opTime, against: tcpFloor},
 		}, costs...),
-		entries: func(b *bench) []entry { return b.each(func(p process) run { return b.pairs(p, 1, 16) }) },
+		entries: func(b *bench) []entry { return b.each(b.usual(), func(c contender, p process) run { return b.pairs(c.name, p, 1, 16) }) },
 	}
 }
 
 // parallelScenario is 64 callers on names of their own.
 func parallelScenario(nodes int) scenario {
 	return scenario{
-		name: fmt.Sprintf("parallel-%d", nodes), nodes: nodes,
+		name: fmt.Sprintf("parallel-%d", nodes), nodes: nodes, rises: true,
 		title: fmt.Sprintf("lock and unlock, 64 goroutines on distinct names, %s", nodesText(nodes)),
 		columns: append([]column{
 			{head: "pairs/s", figure: opRate, format: "%.0f"},
 			{head: "x go-redis", figure: opRate, against: goredisFloor},
 			{head: "x TCP", figure: opRate, against: tcpFloor},
 		}, costs...),
-		entries: func(b *bench) []entry { return b.each(func(p process) run { return b.pairs(p, 64, 1) }) },
+		entries: func(b *bench) []entry { return b.each(b.usual(), func(c contender, p process) run { return b.pairs(c.name, p, atOnce, 1) }) },
 	}
 }
 
@@ -52,12 +52,12 @@ func nodesText(n int) string {
 }
 
 // pairs lets workers lock and unlock, each its own names in turn.
-func (b *bench) pairs(p process, workers, names int) run {
+func (b *bench) pairs(owner string, p process, workers, names int) run {
 	ctx := context.Background()
 	mutexes := make([][]mutex, workers)
 	for w := range mutexes {
 		for i := range names {
-			mutexes[w] = append(mutexes[w], p.mutex(fmt.Sprintf("job:%d:%d", w, i)))
+			mutexes[w] = append(mutexes[w], p.mutex(fmt.Sprintf("%s: job:%d:%d", owner, w, i)))
 		}
 	}
 	do := func(worker, i int) error { return pair(ctx, mutexes[worker][i%names]) }

@@ -22,11 +22,18 @@ type scenario struct {
 	note    string
 	columns []column
 	entries func(*bench) []entry
+	// rounds bounds how often slow work is repeated; 0 means no bound.
+	rounds int
+	// rises: the first column is better when it is larger.
+	rises bool
+	// axis names what the entries of a growth scenario grow along.
+	axis string
 }
 
 // entry is one line of a scenario's table.
 type entry struct {
 	name  string
+	x     float64 // on the axis of a growth scenario
 	start func() (run, error)
 }
 
@@ -40,14 +47,12 @@ type column struct {
 
 // line is what a contender showed over all rounds.
 type line struct {
-	Name   string               `json:"name"`
-	Rounds []figures            `json:"rounds"`
-	Median figures              `json:"median"`
-	Ratios map[string][]quarter `json:"-"`
-	Failed string               `json:"failed,omitempty"`
+	Name   string    `json:"name"`
+	X      float64   `json:"x,omitempty"`
+	Median figures   `json:"median"`
+	Rounds []figures `json:"rounds"`
+	Failed string    `json:"failed,omitempty"`
 }
-
-type quarter struct{ low, middle, high float64 }
 
 // play lets the entries take turns: every round measures each of them once, in
 // an order that moves on by one. What disturbs the machine for a while then
@@ -57,7 +62,7 @@ func play(b *bench, s scenario) []line {
 	lines := make([]line, len(entries))
 	runs := make([]run, len(entries))
 	for i, e := range entries {
-		lines[i].Name = e.name
+		lines[i].Name, lines[i].X = e.name, e.x
 		var err error
 		if runs[i], err = e.start(); err != nil {
 			lines[i].Failed = err.Error()
@@ -65,7 +70,7 @@ func play(b *bench, s scenario) []line {
 		}
 		defer runs[i].stop()
 	}
-	for round := range b.rounds {
+	for round := range b.repeats(s) {
 		for k := range entries {
 			i := (k + round) % len(entries)
 			if lines[i].Failed == "" {
@@ -77,6 +82,17 @@ func play(b *bench, s scenario) []line {
 		lines[i].Median = medians(lines[i].Rounds)
 	}
 	return lines
+}
+
+// repeats is how many rounds a scenario is worth.
+func (b *bench) repeats(s scenario) int {
+	if s.rounds > 0 && b.quick {
+		return 1
+	}
+	if s.rounds > 0 {
+		return min(s.rounds, b.rounds)
+	}
+	return b.rounds
 }
 
 func (l *line) add(f figures, err error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -17,6 +18,7 @@ import (
 // server is one redis-server process of this run.
 type server struct {
 	addr  string
+	port  string
 	dir   string
 	cmd   *exec.Cmd
 	admin *redis.Client
@@ -39,25 +41,30 @@ func startServers(n int) (servers, error) {
 }
 
 func startServer() (*server, error) {
-	binary, err := exec.LookPath("redis-server")
-	if err != nil {
-		return nil, fmt.Errorf("redis-server is not in the PATH; the benchmark starts its own servers (apt-get install redis-server, or brew install redis)")
-	}
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	s := &server{addr: net.JoinHostPort("127.0.0.1", port)}
+	s := &server{addr: net.JoinHostPort("127.0.0.1", port), port: port}
 	if s.dir, err = os.MkdirTemp("", "redtick-benchmark"); err != nil {
 		return nil, err
 	}
-	s.cmd = exec.Command(binary, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir)
+	s.admin = redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
+	return s, s.launch()
+}
+
+// launch runs the process, for the first time or again.
+func (s *server) launch() error {
+	binary, err := exec.LookPath("redis-server")
+	if err != nil {
+		return errors.New("redis-server is not in the PATH; the benchmark starts its own servers (apt-get install redis-server, or brew install redis)")
+	}
+	s.cmd = exec.Command(binary, "--port", s.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir)
 	s.cmd.SysProcAttr = endWithParent()
 	if err := s.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	s.admin = redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
-	return s, s.await()
+	return s.await()
 }
 
 func (s *server) await() error {
@@ -67,7 +74,7 @@ func (s *server) await() error {
 			return nil
 		}
 	}
-	s.kill()
+	s.end()
 	return fmt.Errorf("redis-server on %s does not answer after %v: %w", s.addr, startLimit, err)
 }
 
@@ -84,10 +91,15 @@ func freePort() (string, error) {
 func (s *server) hang()   { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
 func (s *server) resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
 
-func (s *server) kill() {
+// end makes the server's port refuse connections until launch.
+func (s *server) end() {
 	s.resume()
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()
+}
+
+func (s *server) kill() {
+	s.end()
 	_ = s.admin.Close()
 	_ = os.RemoveAll(s.dir)
 }
@@ -116,6 +128,12 @@ func field(info, name string) float64 {
 	return n
 }
 
+// memory is what the server's data takes, in bytes.
+func (s *server) memory() float64 {
+	text, _ := s.admin.Info(context.Background(), "memory").Result()
+	return field(text, "used_memory")
+}
+
 // servers are the nodes of a scenario.
 type servers []*server
 
@@ -133,6 +151,27 @@ func (all servers) usage() (sum serverUsage) {
 		sum.cpu += u.cpu
 		sum.commands += u.commands
 		sum.reads += u.reads
+	}
+	return sum
+}
+
+// keys counts what is stored on all of them.
+func (all servers) keys() (sum float64) {
+	for _, s := range all {
+		n, _ := s.admin.DBSize(context.Background()).Result()
+		sum += float64(n)
+	}
+	return sum
+}
+
+// scripts counts the scripts that were run.
+func (all servers) scripts() (sum float64) {
+	for _, s := range all {
+		text, _ := s.admin.Info(context.Background(), "commandstats").Result()
+		_, rest, _ := strings.Cut(text, "\ncmdstat_evalsha:calls=")
+		calls, _, _ := strings.Cut(rest, ",")
+		n, _ := strconv.ParseFloat(calls, 64)
+		sum += n
 	}
 	return sum
 }

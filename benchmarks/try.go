@@ -22,27 +22,10 @@ func tryScenario(nodes int) scenario {
 	}
 }
 
-func (b *bench) losers() (entries []entry) {
-	s := setup{addrs: b.nodes.addrs(), ttl: defaultTTL}
-	for i, c := range b.contenders() {
-		// Each its own: what one leaves behind on a node must not be the next one's trouble.
-		name := fmt.Sprintf("busy:%d", i)
-		entries = append(entries, entry{c.name, func() (run, error) {
-			holder, err := c.open(s)
-			if err != nil {
-				return run{}, err
-			}
-			loser, err := c.open(s)
-			if err != nil {
-				return run{}, err
-			}
-			return run{
-				measure: func() (figures, error) { return b.lose(holder.mutex(name), loser.mutex(name)) },
-				stop:    func() { loser.close(); holder.close() },
-			}, nil
-		}})
-	}
-	return entries
+func (b *bench) losers() []entry {
+	return b.eachFleet(b.contenders(), 2, func(c contender, fleet []process) (figures, error) {
+		return b.lose(fleet[0].mutex("busy: "+c.name), fleet[1].mutex("busy: "+c.name))
+	})
 }
 
 func (b *bench) lose(holder, loser mutex) (figures, error) {

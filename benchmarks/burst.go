@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	burstTime = "burst"  // milliseconds until every replica knows about every job
+	claimRate = "claims" // per second
+)
+
+// burstScenario is a full minute: a thousand jobs tick in the same second on
+// three replicas, and each of them claims every job at once.
+func burstScenario() scenario {
+	return scenario{
+		name: "burst", nodes: 5, rounds: 5, title: "1,000 jobs tick in the same second on 3 replicas, 5 nodes",
+		note: "3,000 claims from 3,000 goroutines. wrong: ticks that nobody or several were granted.",
+		columns: []column{
+			{head: "ms", figure: burstTime},
+			{head: "x go-redis", figure: burstTime, against: goredisFloor},
+			{head: "claims/s", figure: claimRate, format: "%.0f"},
+			{head: "wrong %", figure: wrong, format: "%.2f"},
+			{head: "client CPU us/tick", figure: clientCPU, format: "%.0f"},
+			{head: "server CPU us/tick", figure: serverCPU, format: "%.0f"},
+		},
+		entries: func(b *bench) []entry {
+			return b.eachFleet(claimants(b), 3, func(c contender, fleet []process) (figures, error) {
+				return b.burst("burst: "+c.name, fleet)
+			})
+		},
+	}
+}
+
+func (b *bench) burst(job string, fleet []process) (figures, error) {
+	const jobs = 1000
+	t := &tally{}
+	at := nextTick()
+	errs := make([]error, jobs)
+	before := now(b.nodes)
+	var all sync.WaitGroup
+	for i := range jobs {
+		all.Go(func() { errs[i] = t.tick(fleet, fmt.Sprintf("%s:%d", job, i), at) })
+	}
+	all.Wait()
+	elapsed := time.Since(before.at)
+	after := now(b.nodes)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("%d calls failed, such as: %w", len(errs), firstOf(errs))
+	}
+	f, err := t.figures(before, after)
+	if err == nil {
+		f[burstTime] = elapsed.Seconds() * 1000
+		f[claimRate] = float64(jobs*len(fleet)) / elapsed.Seconds()
+	}
+	return f, err
+}
+
+func firstOf(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

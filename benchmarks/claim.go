@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	winTime  = "win"  // of the replica that is granted the tick
+	loseTime = "lose" // of one that is not
+	wrong    = "wrong"
+)
+
+// claimScenario is three replicas that claim each tick at the same moment.
+func claimScenario(nodes int) scenario {
+	return scenario{
+		name: fmt.Sprintf("claim-%d", nodes), nodes: nodes, rounds: 9,
+		title: fmt.Sprintf("three replicas claim each tick at the same moment, %s", nodesText(nodes)),
+		note:  "Others than redtick lock a name made of job and tick, and let it expire: as much as they can do. wrong: ticks that nobody or several were granted.",
+		columns: []column{
+			{head: "win us", figure: winTime},
+			{head: "x go-redis", figure: winTime, against: goredisFloor},
+			{head: "lose us", figure: loseTime},
+			{head: "x go-redis", figure: loseTime, against: goredisFloor},
+			{head: "wrong %", figure: wrong, format: "%.1f"},
+			{head: "client CPU us/tick", figure: clientCPU, format: "%.0f"},
+			{head: "server CPU us/tick", figure: serverCPU, format: "%.0f"},
+		},
+		entries: func(b *bench) []entry {
+			return b.eachFleet(claimants(b), 3, func(c contender, fleet []process) (figures, error) {
+				return b.claims("cron: "+c.name, fleet)
+			})
+		},
+	}
+}
+
+// claimants leave out rueidislock, whose keys live only as long as goroutines renew them.
+func claimants(b *bench) []contender { return without(b.contenders(), "rueidislock") }
+
+// instants are ticks that were never used before: one millisecond apart, and
+// near enough to the clock for any of them to be granted.
+var instants atomic.Int64
+
+func nextTick() time.Time {
+	instants.CompareAndSwap(0, time.Now().Add(-10*time.Minute).UnixMilli())
+	return time.UnixMilli(instants.Add(1))
+}
+
+// claim asks for a tick the way the contender can.
+func claim(ctx context.Context, p process, job string, tick time.Time) (release func() error, err error) {
+	if c, ok := p.mutex(job).(claimer); ok {
+		h, err := c.claim(ctx, tick)
+		if err != nil {
+			return nil, err
+		}
+		return func() error { return h.unlock(ctx) }, nil
+	}
+	_, err = p.mutex(fmt.Sprintf("%s@%d", job, tick.UnixMilli())).try(ctx)
+	return func() error { return nil }, err
+}
+
+// tally counts what became of ticks.
+type tally struct {
+	mu        sync.Mutex
+	win, lose []time.Duration
+	wrong     int
+	ticks     int
+}
+
+func (b *bench) claims(job string, fleet []process) (figures, error) {
+	t := &tally{}
+	before := now(b.nodes)
+	for time.Since(before.at) < b.slice {
+		if err := t.tick(fleet, job, nextTick()); err != nil {
+			return nil, err
+		}
+	}
+	after := now(b.nodes)
+	return t.figures(before, after)
+}
+
+func (t *tally) figures(before, after usage) (figures, error) {
+	if len(t.win) == 0 || len(t.lose) == 0 {
+		return nil, fmt.Errorf("of %d ticks %d were won and %d lost", t.ticks, len(t.win), len(t.lose))
+	}
+	middle := func(d []time.Duration) float64 { return micros(slices.Sorted(slices.Values(d))[len(d)/2]) }
+	per := func(d time.Duration) float64 { return micros(d) / float64(t.ticks) }
+	return figures{
+		winTime: middle(t.win), loseTime: middle(t.lose), wrong: 100 * float64(t.wrong) / float64(t.ticks),
+		clientCPU: per(after.client - before.client), serverCPU: per(after.server.cpu - before.server.cpu),
+	}, nil
+}
+
+// tick lets all processes claim one tick at once.
+func (t *tally) tick(fleet []process, job string, at time.Time) error {
+	start := make(chan struct{})
+	releases := make([]func() error, len(fleet))
+	errs := make([]error, len(fleet))
+	var all sync.WaitGroup
+	for i, p := range fleet {
+		all.Go(func() {
+			<-start
+			begin := time.Now()
+			release, err := claim(context.Background(), p, job, at)
+			t.note(time.Since(begin), err)
+			switch {
+			case err == nil:
+				releases[i] = release
+			case !errors.Is(err, errTaken):
+				errs[i] = err
+			}
+		})
+	}
+	close(start)
+	all.Wait()
+	return errors.Join(append(errs, t.finish(releases))...)
+}
+
+func (t *tally) note(took time.Duration, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		t.win = append(t.win, took)
+	} else {
+		t.lose = append(t.lose, took)
+	}
+}
+
+func (t *tally) finish(releases []func() error) (err error) {
+	granted := 0
+	for _, release := range releases {
+		if release != nil {
+			granted++
+			err = errors.Join(err, release())
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ticks++
+	if granted != 1 {
+		t.wrong++
+	}
+	return err
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+// A growth scenario measures redtick at one point after the other of an axis.
+
+// point is one entry of a growth scenario.
+func point(x int, start func() (run, error)) entry {
+	return entry{name: grouped(x), x: float64(x), start: start}
+}
+
+// grouped writes 1000000 as 1,000,000.
+func grouped(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// upTo is 1, 10, 100 and so on.
+func upTo(most int) (points []int) {
+	for n := 1; n <= most; n *= 10 {
+		points = append(points, n)
+	}
+	return points
+}
+
+const heapPerName = "heap" // bytes on the servers
+
+// namesScenario claims ticks of ever more jobs. Each point has a server of its
+// own that has already granted a tick to each of its jobs.
+func namesScenario() scenario {
+	return scenario{
+		name: "names", rounds: 9, axis: "names", title: "claim and unlock, 64 goroutines, by how many names were ever claimed, 1 node",
+		columns: []column{
+			{head: "us", figure: opTime, format: "%.2f"},
+			{head: "client CPU us", figure: clientCPU, format: "%.2f"},
+			{head: "server CPU us", figure: serverCPU, format: "%.2f"},
+			{head: "allocs", figure: opAllocs},
+			{head: "server bytes/name", figure: heapPerName, format: "%.0f"},
+		},
+		entries: func(b *bench) (entries []entry) {
+			most := 1000000
+			if b.quick {
+				most = 10000
+			}
+			for _, n := range upTo(most) {
+				entries = append(entries, point(n, func() (run, error) { return b.claimNames(n) }))
+			}
+			return entries
+		},
+	}
+}
+
+func (b *bench) claimNames(n int) (run, error) {
+	nodes, err := startServers(1)
+	if err != nil {
+		return run{}, err
+	}
+	p, err := openRedtickGoredis(setup{addrs: nodes.addrs(), ttl: defaultTTL})
+	if err != nil {
+		nodes.kill()
+		return run{}, err
+	}
+	empty := nodes[0].memory()
+	err = spread(n, func(i int) error { return claimOnce(p, i) })
+	used := (nodes[0].memory() - empty) / float64(n)
+	return run{
+		measure: func() (figures, error) {
+			f, err := drive(nodes, load{workers: atOnce, lasts: b.slice}, func(int, int) error { return claimAnew(p, rand.IntN(n)) })
+			if err == nil {
+				f[heapPerName] = used
+			}
+			return f, err
+		},
+		stop: func() { p.close(); nodes.kill() },
+	}, err
+}
+
+func claimOnce(p process, i int) error {
+	release, err := claim(context.Background(), p, fmt.Sprintf("job:%d", i), nextTick())
+	if err != nil {
+		return err
+	}
+	return release()
+}
+
+// claimAnew does not mind that another goroutine has the job, or a later tick of it.
+func claimAnew(p process, i int) error {
+	if err := claimOnce(p, i); !errors.Is(err, errTaken) {
+		return err
+	}
+	return nil
+}
+
+func nodesScenario() scenario {
+	return scenario{
+		name: "nodes", nodes: 9, rounds: 9, axis: "nodes", title: "lock and unlock, uncontended, by the number of nodes",
+		columns: []column{
+			{head: "us", figure: opTime},
+			{head: "client CPU us", figure: clientCPU},
+			{head: "server CPU us", figure: serverCPU},
+			{head: "allocs", figure: opAllocs},
+		},
+		entries: func(b *bench) (entries []entry) {
+			for n := 1; n <= len(b.nodes); n += 2 {
+				entries = append(entries, point(n, func() (run, error) {
+					few := &bench{slice: b.slice, nodes: b.nodes[:n]}
+					p, err := openRedtickGoredis(few.usual())
+					if err != nil {
+						return run{}, err
+					}
+					r := few.pairs(grouped(n), p, 1, 16)
+					r.stop = p.close
+					return r, nil
+				}))
+			}
+			return entries
+		},
+	}
+}
+
+func waitersScenario() scenario {
+	return scenario{
+		name: "waiters", nodes: 1, rounds: 5, axis: "waiters", title: "hand-over by the number of waiting processes, 1 node",
+		columns: []column{
+			{head: "us", figure: handoverTime, format: "%.0f"},
+			{head: "least served", figure: fairness, format: "%.2f"},
+			{head: "client CPU us", figure: clientCPU, format: "%.0f"},
+			{head: "server CPU us", figure: serverCPU, format: "%.0f"},
+		},
+		entries: func(b *bench) (entries []entry) {
+			for _, n := range []int{1, 3, 10, 30, 100} {
+				entries = append(entries, point(n, func() (run, error) {
+					processes, stop, err := fleet(contender{open: openRedtickGoredis}, b.usual(), n+1)
+					return run{measure: func() (figures, error) {
+						return b.handOver(fmt.Sprintf("turn:%d", n), processes)
+					}, stop: stop}, err
+				}))
+			}
+			return entries
+		},
+	}
+}
+
+func leasesScenario() scenario {
+	return scenario{
+		name: "leases", nodes: 1, rounds: 3, axis: "leases", title: "leases held and renewed, 1 node",
+		columns: []column{
+			{head: "goroutines", figure: grown, format: "%.0f"},
+			{head: "client CPU us/renewal", figure: renewalCPU, format: "%.2f"},
+			{head: "server CPU us", figure: serverCPU, format: "%.2f"},
+		},
+		entries: func(b *bench) (entries []entry) {
+			most := 10000
+			if b.quick {
+				most = 1000
+			}
+			for _, n := range upTo(most) {
+				entries = append(entries, point(n, func() (run, error) {
+					return run{measure: func() (figures, error) {
+						return b.hold(b.nodes, contender{open: openRedtickGoredis}, n)
+					}, stop: runtime.GC}, nil
+				}))
+			}
+			return entries
+		},
+	}
+}
+
+// Each in round trips: the time divided by the latency.
+const (
+	trips       = "trips_"
+	tripsTry    = trips + "trylock"
+	tripsUnlock = trips + "unlock"
+	tripsClaim  = trips + "claim"
+	tripsFinish = trips + "finish"
+	tripsLosing = trips + "losing"
+)
+
+// latencyScenario shows how many round trips calls wait for.
+func latencyScenario() scenario {
+	return scenario{
+		name: "latency", nodes: 5, rounds: 3, axis: "round trip in ms", title: "how many round trips a call waits for, 5 nodes behind a delay",
+		columns: []column{
+			{head: "TryLock", figure: tripsTry, format: "%.2f"},
+			{head: "Unlock", figure: tripsUnlock, format: "%.2f"},
+			{head: "Claim", figure: tripsClaim, format: "%.2f"},
+			{head: "Unlock of a claim", figure: tripsFinish, format: "%.2f"},
+			{head: "losing TryLock", figure: tripsLosing, format: "%.2f"},
+		},
+		entries: func(b *bench) (entries []entry) {
+			for _, ms := range []int{1, 5, 20} {
+				entries = append(entries, point(ms, func() (run, error) { return b.delayed(time.Duration(ms) * time.Millisecond) }))
+			}
+			return entries
+		},
+	}
+}
+
+func (b *bench) delayed(trip time.Duration) (run, error) {
+	addrs, stop, err := delayAll(b.nodes.addrs(), trip/2)
+	if err != nil {
+		return run{}, err
+	}
+	processes, close, err := fleet(contender{open: openRedtickGoredis}, setup{addrs: addrs, ttl: defaultTTL}, 2)
+	return run{
+		measure: func() (figures, error) { return b.countTrips(processes[0], processes[1], trip) },
+		stop:    func() { close(); stop() },
+	}, err
+}
+
+// countTrips takes each call a few times and counts the median in round trips.
+func (b *bench) countTrips(winner, loser process, trip time.Duration) (figures, error) {
+	ctx := context.Background()
+	name := fmt.Sprintf("far:%v", trip)
+	m := winner.mutex(name)
+	times := map[string][]float64{}
+	for range 10 {
+		var err error
+		timed := func(what string, call func() error) {
+			begin := time.Now()
+			if failed := call(); failed != nil && err == nil {
+				err = fmt.Errorf("%s: %w", what, failed)
+			}
+			times[what] = append(times[what], float64(time.Since(begin))/float64(trip))
+		}
+		var h held
+		timed(tripsTry, func() (err error) { h, err = m.try(ctx); return err })
+		timed(tripsLosing, func() error {
+			if _, err := loser.mutex(name).try(ctx); !errors.Is(err, errTaken) {
+				return fmt.Errorf("got %v, want taken", err)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		timed(tripsUnlock, func() error { return h.unlock(ctx) })
+		var release func() error
+		timed(tripsClaim, func() (err error) { release, err = claim(ctx, winner, name, nextTick()); return err })
+		if err != nil {
+			return nil, err
+		}
+		timed(tripsFinish, release)
+		if err != nil {
+			return nil, err
+		}
+	}
+	f := figures{}
+	for what, all := range times {
+		f[what] = median(all)
+	}
+	return f, nil
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const keysLeft = "keys_left" // per 1000 rounds
+
+// leftScenario is two processes that want the same thousand names at the same
+// time, once each; whoever gets a name gives it back. Then nothing should be left.
+func leftScenario() scenario {
+	return scenario{
+		name: "left", nodes: 5, rounds: 5,
+		title:   "keys left behind per 1,000 rounds that were decided early, 5 nodes",
+		note:    "Counted on all nodes half a second after the last call has returned; they block their names until the TTL ends.",
+		columns: []column{{head: "keys", figure: keysLeft, format: "%.0f"}},
+		entries: func(b *bench) []entry {
+			return b.eachFleet(without(b.contenders(), tcpFloor), 2, func(_ contender, fleet []process) (figures, error) {
+				return b.leave(fleet)
+			})
+		},
+	}
+}
+
+func (b *bench) leave(fleet []process) (figures, error) {
+	const names = 1000
+	b.nodes.flush()
+	errs := make([]error, len(fleet))
+	var all sync.WaitGroup
+	for i, p := range fleet {
+		all.Go(func() {
+			errs[i] = spread(names, func(k int) error {
+				err := pair(context.Background(), p.mutex(fmt.Sprintf("once:%d", k)))
+				if errors.Is(err, errTaken) {
+					return nil
+				}
+				return err
+			})
+		})
+	}
+	all.Wait()
+	time.Sleep(500 * time.Millisecond)
+	left := b.nodes.keys()
+	b.nodes.flush()
+	return figures{keysLeft: left * 1000 / float64(names*len(fleet))}, nil
+}

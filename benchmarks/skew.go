@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	runsPerTick = "runs_per_tick"
+	lostTicks   = "lost"  // percent
+	doubleTicks = "twice" // percent
+)
+
+// skewScenario is what made redtick: replicas whose clocks differ by more than
+// a job takes. Everybody but redtick locks the job's name and unlocks it after.
+func skewScenario() scenario {
+	return scenario{
+		name: "skew", nodes: 5, rounds: 3, title: "runs per tick: 3 replicas, clocks 0, 20 and 40 ms off, jobs of 1 ms, 5 nodes",
+		columns: []column{
+			{head: "runs per tick", figure: runsPerTick, format: "%.2f"},
+			{head: "lost %", figure: lostTicks, format: "%.0f"},
+			{head: "run twice or more %", figure: doubleTicks, format: "%.0f"},
+		},
+		entries: func(b *bench) []entry {
+			return b.eachFleet(without(b.contenders(), tcpFloor), 3, func(c contender, fleet []process) (figures, error) {
+				return b.ticks("skew: "+c.name, fleet, 20, 20*time.Millisecond, time.Millisecond)
+			})
+		},
+	}
+}
+
+// splitScenario is the opposite: clocks that agree so well that all replicas
+// ask at the same instant, and the votes are split between them.
+func splitScenario() scenario {
+	return scenario{
+		name: "split", nodes: 5, rounds: 3, title: "lost ticks: 5 replicas at the same instant, one try each, 5 nodes",
+		columns: []column{
+			{head: "lost %", figure: lostTicks, format: "%.1f"},
+			{head: "run twice or more %", figure: doubleTicks, format: "%.1f"},
+		},
+		entries: func(b *bench) []entry {
+			return b.eachFleet(without(b.contenders(), tcpFloor), 5, func(c contender, fleet []process) (figures, error) {
+				return b.split("split: "+c.name, fleet)
+			})
+		},
+	}
+}
+
+// ticks runs one tick of several jobs, on one process after the other.
+func (b *bench) ticks(name string, fleet []process, jobs int, apart, takes time.Duration) (figures, error) {
+	runs := make([]atomic.Int32, jobs)
+	errs := make([]error, jobs*len(fleet))
+	at := nextTick()
+	start := time.Now()
+	var all sync.WaitGroup
+	for job := range jobs {
+		for i, p := range fleet {
+			all.Go(func() {
+				time.Sleep(time.Until(start.Add(time.Duration(i) * apart)))
+				errs[job*len(fleet)+i] = runTick(p, fmt.Sprintf("%s:%d", name, job), at, takes, &runs[job])
+			})
+		}
+	}
+	all.Wait()
+	if err := firstOf(errs); err != nil {
+		return nil, err
+	}
+	return outcome(runs), nil
+}
+
+// split runs tick after tick, since it takes all replicas at one instant.
+func (b *bench) split(name string, fleet []process) (figures, error) {
+	ticks := 50
+	if b.quick {
+		ticks = 20
+	}
+	runs := make([]atomic.Int32, ticks)
+	for k := range runs {
+		errs := make([]error, len(fleet))
+		at := nextTick()
+		// A little ahead, so that all are there when it begins.
+		begin := time.Now().Add(500 * time.Microsecond)
+		var all sync.WaitGroup
+		for i, p := range fleet {
+			all.Go(func() {
+				for time.Now().Before(begin) {
+				}
+				errs[i] = runTick(p, fmt.Sprintf("%s:%d", name, k), at, 10*time.Millisecond, &runs[k])
+			})
+		}
+		all.Wait()
+		if err := firstOf(errs); err != nil {
+			return nil, err
+		}
+	}
+	return outcome(runs), nil
+}
+
+// runTick is what a scheduler does: lock the job or, where that exists, claim
+// the tick, run, unlock.
+func runTick(p process, job string, at time.Time, takes time.Duration, runs *atomic.Int32) error {
+	ctx := context.Background()
+	m := p.mutex(job)
+	var h held
+	var err error
+	if c, ok := m.(claimer); ok {
+		h, err = c.claim(ctx, at)
+	} else {
+		h, err = m.try(ctx)
+	}
+	if errors.Is(err, errTaken) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	runs.Add(1)
+	time.Sleep(takes)
+	return h.unlock(ctx)
+}
+
+func outcome(runs []atomic.Int32) figures {
+	all, lost, twice := 0, 0, 0
+	for i := range runs {
+		n := int(runs[i].Load())
+		all += n
+		if n == 0 {
+			lost++
+		}
+		if n > 1 {
+			twice++
+		}
+	}
+	n := float64(len(runs))
+	return figures{runsPerTick: float64(all) / n, lostTicks: 100 * float64(lost) / n, doubleTicks: 100 * float64(twice) / n}
+}
