@@ -131,6 +131,13 @@ func (r *replica) leave() {
 	}
 }
 
+// cut is a crash as the others see it: nothing of the replica gets through any more.
+func (r *replica) cut() {
+	for _, n := range r.nodes {
+		n.(*redlocktest.Node).Hang()
+	}
+}
+
 // late shows a schedule to cron as a replica sees it whose clock is behind: in
 // real time everything comes later, but under its own name.
 type late struct {

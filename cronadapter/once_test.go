@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 // clocks are how far behind the fastest one the replicas' clocks are.
@@ -207,9 +205,7 @@ func (d *deaths) crash(i int) {
 		d.hit[tick] = true
 		travel(tick.Add(clocks[i] + time.Duration(d.random.IntN(int(15*time.Millisecond)))))
 	}
-	for _, n := range d.up[i].nodes {
-		n.(*redlocktest.Node).Hang()
-	}
+	d.up[i].cut()
 	travel(tick.Add(45 * time.Second).Add(time.Duration(d.random.IntN(30)) * time.Minute))
 	d.up[i].Stop()
 	d.start(i)

@@ -84,24 +84,15 @@ func nothing(context.Context) error { return nil }
 // addSpec adds through the call that parses the spec itself.
 func (r *replica) addSpec(job, spec string) {
 	r.f.t.Helper()
-	if _, err := r.a.Add(r.Cron, job, spec, r.f.noting(r.name, job, nothing)); err != nil {
-		r.f.t.Fatal(err)
-	}
+	must(r.f.t)(r.a.Add(r.Cron, job, spec, r.f.noting(r.name, job, nothing)))
 }
 
 // wrapSpec adds a plain job under a wrapper. It has no context, so the tick is
 // read from the lock's token.
 func (r *replica) wrapSpec(job, spec string) {
 	r.f.t.Helper()
-	wrap, err := r.a.Wrap(job)
-	if err != nil {
-		r.f.t.Fatal(err)
-	}
-	r.a.Attach(r.Cron)
 	plain := cron.FuncJob(func() { r.f.note(r.name, job, r.f.claimed(job)) })
-	if _, err := r.AddJob(spec, cron.NewChain(wrap, cron.Recover(r.log)).Then(plain)); err != nil {
-		r.f.t.Fatal(err)
-	}
+	must(r.f.t)(r.AddJob(spec, cron.NewChain(r.wrap(job), cron.Recover(r.log)).Then(plain)))
 }
 
 // Late wake-ups: a stalled scheduler fires once, for the instant it was waiting
@@ -248,9 +239,7 @@ func TestJob_behind_DelayIfStillRunning(t *testing.T) {
 			}
 			return nil
 		}
-		if _, err := r.a.Add(r.Cron, "job", "* * * * *", f.noting("a", "job", long)); err != nil {
-			t.Fatal(err)
-		}
+		must(t)(r.a.Add(r.Cron, "job", "* * * * *", f.noting("a", "job", long)))
 		r.Start()
 		travel(begin.Add(4*time.Minute + time.Second))
 		leaveAll([]*replica{r})

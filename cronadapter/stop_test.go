@@ -1,0 +1,148 @@
+package cronadapter_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/cronadapter"
+	"github.com/redtick/redtick/redlock"
+)
+
+// Stop tells the running job, waits for it as cron.Stop does, and its lease is
+// held until the job has returned, and gone when the wait is over.
+//
+// Seen to fail when the jobs' context did not end, and when the lease was given
+// back as soon as it did.
+func TestAdapter_Stop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 3)
+		r := f.replica("a", 0)
+		const slow = 100 * time.Second // longer than the TTL
+		var told time.Time
+		r.schedule("job", parse(t, "* * * * *"), func(ctx context.Context) error {
+			<-ctx.Done()
+			told = time.Now()
+			if !errors.Is(context.Cause(ctx), cronadapter.ErrStopped) || ctx.Err() != context.Canceled {
+				t.Errorf("cause %v, error %v", context.Cause(ctx), ctx.Err())
+			}
+			time.Sleep(slow)
+			return nil
+		})
+		r.Start()
+		time.Sleep(90 * time.Second)
+		stopped, begin := r.a.Stop(r.Cron), time.Now()
+		time.Sleep(slow - time.Second)
+		if !told.Equal(begin) {
+			t.Errorf("told %v after Stop", told.Sub(begin))
+		}
+		if _, held := f.servers[0].Get("job"); !held {
+			t.Error("the lease is gone while the job runs")
+		}
+		<-stopped.Done()
+		if took := time.Since(begin); took != slow {
+			t.Errorf("Stop's context ended after %v, want %v", took, slow)
+		}
+		synctest.Wait() // a majority has it, the others are being told
+		for i, s := range f.servers {
+			if _, held := s.Get("job"); held {
+				t.Errorf("node %d still has the lock", i+1)
+			}
+		}
+		leaveAll([]*replica{r})
+	})
+}
+
+// cron.Stop alone is what it always was: jobs go on, and are waited for.
+func TestAdapter_cron_Stop_alone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 1)
+		r := f.replica("a", 0)
+		r.schedule("job", parse(t, "* * * * *"), func(ctx context.Context) error {
+			time.Sleep(50 * time.Second)
+			return ctx.Err()
+		})
+		r.Start()
+		time.Sleep(61 * time.Second)
+		begin := time.Now()
+		<-r.Cron.Stop().Done()
+		if took := time.Since(begin); took != 49*time.Second {
+			t.Errorf("waited %v", took)
+		}
+		if _, held := f.servers[0].Get("job"); held {
+			t.Error("the lease outlived its job")
+		}
+		leaveAll([]*replica{r})
+	})
+}
+
+// After Stop nothing runs, by hand or on another cron, and that is told.
+func TestAdapter_Stop_is_final(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 1)
+		r := f.replica("a", 0)
+		r.addSpec("job", "* * * * *")
+		r.Start()
+		time.Sleep(61 * time.Second)
+		r.a.Stop(r.Cron)
+		r.Start()
+		time.Sleep(time.Minute)
+		skips := r.log.take()
+		if len(f.of("job")) != 1 || len(skips) != 1 || skips[0].kv["reason"] != cronadapter.ErrStopped {
+			t.Errorf("%d runs, told %v", len(f.of("job")), skips)
+		}
+		leaveAll([]*replica{r})
+	})
+}
+
+// With WithTakeover a loser waits for the run to end. When the run's replica
+// dies, it runs the same tick; when not, it does not. Stop ends the waiting.
+func TestAdapter_WithTakeover(t *testing.T) {
+	cases := map[string]struct {
+		dies, stops bool
+		runs        int
+	}{
+		"holder lives":  {false, false, 1},
+		"holder dies":   {true, false, 2},
+		"waiter stops":  {false, true, 1},
+		"both, in turn": {true, true, 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				travel(nights[0].noon)
+				f := newFleet(t, 3)
+				fleet := []*replica{f.replica("a", 0), f.replica("b", 40*time.Millisecond)}
+				for _, r := range fleet {
+					r.add("job", "@hourly", 3*time.Minute, redlock.WithTakeover())
+					r.Start()
+				}
+				travel(time.Now().Add(time.Hour + 10*time.Second))
+				if c.stops {
+					begin := time.Now()
+					<-fleet[1].a.Stop(fleet[1].Cron).Done()
+					if took := time.Since(begin); took > time.Second {
+						t.Errorf("Stop took %v", took)
+					}
+				}
+				if c.dies {
+					fleet[0].cut()
+				}
+				time.Sleep(10 * time.Minute)
+				ticks := f.of("job")
+				if len(ticks) != c.runs || !ticks[0].Equal(ticks[len(ticks)-1]) {
+					t.Errorf("runs of the ticks %v, want %d of one tick", ticks, c.runs)
+				}
+				for i, r := range fleet {
+					<-r.a.Stop(r.Cron).Done()
+					if skipped := len(r.log.take()) - len(r.log.failures()); i == 1 && c.runs == 1 && skipped != 1 {
+						t.Errorf("the waiter said %d things, want one skip", skipped)
+					}
+					r.locker.Close(t.Context())
+				}
+			})
+		})
+	}
+}

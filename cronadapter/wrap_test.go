@@ -1,0 +1,129 @@
+package cronadapter_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/redtick/redtick/cronadapter"
+	"github.com/redtick/redtick/redlock"
+)
+
+// A wrapper that cannot know its tick does not let the job run, and says what
+// to do at each tick.
+func TestAdapter_Wrap_misplaced(t *testing.T) {
+	cases := map[string]func(r *replica, job cron.Job){
+		"not first in its chain": func(r *replica, job cron.Job) {
+			r.AddJob("* * * * *", cron.NewChain(cron.Recover(r.log), r.wrap("job")).Then(job))
+		},
+		"cron not attached": func(r *replica, job cron.Job) {
+			wrap := r.wrap("job")
+			r.Cron = cron.New(cron.WithLocation(time.UTC))
+			r.AddJob("* * * * *", cron.NewChain(wrap).Then(job))
+		},
+	}
+	for name, add := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, runs := newFleet(t, 1).replica("a", 0), 0
+				add(r, cron.FuncJob(func() { runs++ }))
+				r.Start()
+				time.Sleep(3*time.Minute + time.Second)
+				lines := r.log.failures()
+				r.leave()
+				if runs != 0 || len(lines) != 3 {
+					t.Fatalf("%d runs, %d errors in 3 ticks", runs, len(lines))
+				}
+				for _, l := range lines {
+					if !errors.Is(l.err, cronadapter.ErrNoTick) || l.kv["job"] != "job" {
+						t.Errorf("told %v about %v", l.err, l.kv)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A chain of a cron with two jobs would give both one name.
+func TestAdapter_Wrap_two_jobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newFleet(t, 1).replica("a", 0)
+		wrap := r.wrap("job")
+		r.Cron = cron.New(cron.WithChain(wrap))
+		r.a.Attach(r.Cron)
+		var first, second int
+		must(t)(r.AddFunc("* * * * *", func() { first++ }))
+		must(t)(r.AddFunc("* * * * *", func() { second++ }))
+		if lines := r.log.failures(); len(lines) != 1 || !errors.Is(lines[0].err, redlock.ErrInvalid) {
+			t.Errorf("told at once: %v", lines)
+		}
+		r.Start()
+		time.Sleep(3*time.Minute + time.Second)
+		if first != 3 || second != 0 {
+			t.Errorf("the first ran %d times in 3 ticks, the second %d times", first, second)
+		}
+		if got := len(r.log.failures()); got != 1+3 {
+			t.Errorf("%d errors, want one at once and one a tick", got)
+		}
+		r.leave()
+	})
+}
+
+// A run that is started by hand has no tick of its own: before the first one it
+// is refused, later it finds its tick done.
+func TestAdapter_started_by_hand(t *testing.T) {
+	forms := map[string]func(*replica){
+		"Add":  func(r *replica) { r.addSpec("job", "* * * * *") },
+		"Wrap": func(r *replica) { r.wrapSpec("job", "* * * * *") },
+	}
+	for name, add := range forms {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, 1)
+				r := f.replica("a", 0)
+				add(r)
+				r.Start()
+				r.Entries()[0].WrappedJob.Run()
+				if lines := r.log.take(); len(lines) != 1 || !errors.Is(lines[0].err, cronadapter.ErrNoTick) {
+					t.Errorf("before the first tick: %v", lines)
+				}
+				time.Sleep(61 * time.Second)
+				r.Entries()[0].WrappedJob.Run()
+				if lines := r.log.take(); len(lines) != 1 || lines[0].kv["reason"] != redlock.ErrTickDone {
+					t.Errorf("after it: %v", lines)
+				}
+				time.Sleep(time.Minute)
+				if got := len(f.of("job")); got != 2 {
+					t.Errorf("%d runs in 2 ticks", got)
+				}
+				r.leave()
+			})
+		})
+	}
+}
+
+// Attach may be called again, and with several crons.
+func TestAdapter_Attach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 1)
+		r := f.replica("a", 0)
+		first := r.Cron
+		r.wrapSpec("one", "* * * * *")
+		r.Cron = cron.New()
+		r.wrapSpec("two", "* * * * *")
+		r.wrapSpec("three", "* * * * *")
+		first.Start()
+		r.Start()
+		time.Sleep(61 * time.Second)
+		<-first.Stop().Done()
+		r.leave()
+		for _, job := range []string{"one", "two", "three"} {
+			if got := len(f.of(job)); got != 1 {
+				t.Errorf("%s ran %d times", job, got)
+			}
+		}
+	})
+}
