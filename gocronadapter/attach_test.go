@@ -170,7 +170,8 @@ func TestLocker_colliding_names(t *testing.T) {
 			t.Errorf("%d runs", n)
 		}
 		log.refusedFor(t, "x", gocronadapter.ErrJobName)
-		refused := log.refused["x"]
+		synctest.Wait()
+		refused := log.refusalsOf("x")
 		if len(refused) != 3 {
 			t.Fatalf("%d refusals, want 3: %v", len(refused), refused)
 		}

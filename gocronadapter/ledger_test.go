@@ -86,10 +86,8 @@ func (l *ledger) of(job string) (ticks []time.Time) {
 // refusedFor counts the refusals that match each of the reasons; what matches none is an error.
 func (l *ledger) refusedFor(t *testing.T, job string, reasons ...error) []int {
 	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	counts := make([]int, len(reasons))
-	for _, err := range l.refused[job] {
+	for _, err := range l.refusalsOf(job) {
 		i := slices.IndexFunc(reasons, func(reason error) bool { return errors.Is(err, reason) })
 		if i < 0 {
 			t.Errorf("job %s was refused: %v", job, err)
@@ -98,6 +96,19 @@ func (l *ledger) refusedFor(t *testing.T, job string, reasons ...error) []int {
 		counts[i]++
 	}
 	return counts
+}
+
+func (l *ledger) refusalsOf(job string) []error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.refused[job])
+}
+
+// withoutTick counts the job's runs that had none.
+func (l *ledger) withoutTick(job string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.runs[job][time.Time{}]
 }
 
 // tally counts the ticks of a grid by how often they ran. Runs beside the grid are an error.

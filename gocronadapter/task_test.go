@@ -31,7 +31,7 @@ func TestTask_longer_than_interval_and_TTL(t *testing.T) {
 			r.Start()
 			fleet = append(fleet, r)
 		}
-		time.Sleep(5 * time.Minute)
+		time.Sleep(5*time.Minute + 2*time.Second)
 		for _, r := range fleet {
 			r.RemoveByTags("long")
 			r.leave(t)
@@ -140,6 +140,7 @@ func TestTask_overlapping_runs_after_a_loss(t *testing.T) {
 			t.Error(err)
 		}
 		r.leave(t)
+		synctest.Wait()
 		if len(outcomes) < 2 || outcomes[0].tick != 10 || outcomes[1].tick != 20 || outcomes[0].lease == outcomes[1].lease {
 			t.Fatalf("outcomes: %v", outcomes)
 		}
@@ -232,7 +233,8 @@ func TestLocker_errors_reach_AfterLockError(t *testing.T) {
 			r.Start()
 		}
 		time.Sleep(1500 * time.Millisecond)
-		done, taken := log.refused["short"], log.refused["long"]
+		synctest.Wait()
+		done, taken := log.refusalsOf("short"), log.refusalsOf("long")
 		if len(done) != 1 || !errors.Is(done[0], redlock.ErrTickDone) {
 			t.Errorf("short job: %v, want ErrTickDone", done)
 		}
@@ -246,8 +248,9 @@ func TestLocker_errors_reach_AfterLockError(t *testing.T) {
 		}
 		fleet[1].cut(true)
 		time.Sleep(3 * time.Second)
-		last := log.refused["short"][len(log.refused["short"])-1]
-		if !errors.Is(last, redlock.ErrNoQuorum) {
+		synctest.Wait()
+		cut := log.refusalsOf("short")
+		if last := cut[len(cut)-1]; !errors.Is(last, redlock.ErrNoQuorum) {
 			t.Errorf("cut off: %v, want ErrNoQuorum", last)
 		}
 		fleet[1].cut(false)
