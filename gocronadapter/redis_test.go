@@ -1,0 +1,193 @@
+package gocronadapter_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+var seconds = flag.Int("seconds", 8, "how many ticks of the 1 s schedules TestLocker_on_real_nodes lets pass")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// redisLocker makes a Locker with connections of its own, and go-redis's defaults.
+func redisLocker(t *testing.T, servers []*redisserver.Server, opts ...redlock.Option) linked {
+	t.Helper()
+	clients := make([]redis.UniversalClient, len(servers))
+	for i, s := range servers {
+		c := redis.NewClient(&redis.Options{Addr: s.Addr()})
+		t.Cleanup(func() { _ = c.Close() })
+		clients[i] = c
+	}
+	l, err := redlock.New(goredis.Nodes(clients...), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return linked{Locker: l}
+}
+
+// arm is one job on three replicas whose clocks are this far apart.
+type arm struct {
+	nodes    int
+	skew     time.Duration
+	work     time.Duration
+	kind     string
+	interval time.Duration
+}
+
+func (a arm) name() string {
+	return fmt.Sprintf("%d/%v/%s/%v", a.nodes, a.skew, a.kind, a.work)
+}
+
+func (a arm) define() (gocron.JobDefinition, []gocron.JobOption) {
+	opts := []gocron.JobOption{gocron.WithName(a.name())}
+	if a.kind == "cron" {
+		return everySecond(), opts
+	}
+	return gocron.DurationJob(a.interval), append(opts, gocronadapter.Aligned(a.interval))
+}
+
+func arms(nodes int, skew time.Duration) (all []arm) {
+	for _, work := range []time.Duration{time.Millisecond, 60 * time.Millisecond, 200 * time.Millisecond} {
+		all = append(all, arm{nodes, skew, work, "cron", time.Second}, arm{nodes, skew, work, "aligned", 500 * time.Millisecond})
+	}
+	return all
+}
+
+// Three replicas, 72 arms at once, on real servers: each tick of each arm runs once.
+//
+//	go test ./gocronadapter -run on_real_nodes -seconds 60 -v
+//
+// Seen to fail when the plan has no tick (1 ms jobs on skewed clocks: 3 runs),
+// and with gocron.WithStartAt left out of Aligned (runs beside the grid).
+func TestLocker_on_real_nodes(t *testing.T) {
+	servers := redisserver.StartN(t, 5)
+	log, fleet, all := newLedger(), []*replica{}, []arm{}
+	for _, nodes := range []int{1, 3, 5} {
+		for _, skew := range []time.Duration{0, 40 * time.Millisecond, 120 * time.Millisecond, 300 * time.Millisecond} {
+			group := arms(nodes, skew)
+			all = append(all, group...)
+			for _, ahead := range []time.Duration{0, skew, -skew} {
+				r := newReplica(t, redisLocker(t, servers[:nodes]), newClock(ahead))
+				for _, a := range group {
+					def, opts := a.define()
+					r.job(t, def, log.task(a.name(), a.work), opts...)
+				}
+				fleet = append(fleet, r)
+			}
+		}
+	}
+	for _, r := range fleet {
+		r.Start()
+	}
+	first := time.Now().Truncate(time.Second).Add(2 * time.Second)
+	last := first.Add(time.Duration(*seconds-1) * time.Second)
+	time.Sleep(time.Until(last) + 800*time.Millisecond)
+	for _, r := range fleet {
+		r.close(t)
+	}
+	report(t, log, all, first, last)
+}
+
+func report(t *testing.T, log *ledger, all []arm, first, last time.Time) {
+	var table strings.Builder
+	total := make(map[int]int)
+	for _, a := range all {
+		got := log.tally(t, a.name(), first, last, a.interval)
+		ticks := int(last.Sub(first)/a.interval) + 1
+		if want := map[int]int{1: ticks}; !maps.Equal(got, want) {
+			t.Errorf("%s: ticks by runs: %v, want %v", a.name(), got, want)
+		}
+		fmt.Fprintf(&table, "\n%-28s %4d ticks", a.name(), ticks)
+		for _, runs := range slices.Sorted(maps.Keys(got)) {
+			fmt.Fprintf(&table, "  %dx:%d", runs, got[runs])
+			total[runs] += got[runs]
+		}
+	}
+	if log.overlap {
+		t.Error("two runs of one job at one time")
+	}
+	t.Logf("nodes/skew/schedule/work%s\nall arms, ticks by runs: %v; latest run %v after its tick", table.String(), total, log.lag)
+}
+
+func (r *replica) close(t *testing.T) {
+	t.Helper()
+	if err := r.Shutdown(); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := r.locker.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// A run that is under way when gocron stops gives its lock back: gocron cancels
+// the job's context first and calls Unlock with it.
+//
+// Seen to fail when Unlock returns ctx's error, and when Task hands on a context
+// that does not end with gocron's.
+func TestLocker_lock_is_gone_within_100ms(t *testing.T) {
+	servers := redisserver.StartN(t, 3)
+	ends := map[string]func(r *replica) error{
+		"Shutdown":  func(r *replica) error { return r.Shutdown() },
+		"RemoveJob": func(r *replica) error { return r.RemoveJob(r.Jobs()[0].ID()) },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			r := newReplica(t, redisLocker(t, servers), newClock(0))
+			running := make(chan struct{})
+			r.job(t, gocron.OneTimeJob(gocron.OneTimeJobStartImmediately()), gocronadapter.Task(func(ctx context.Context) error {
+				close(running)
+				<-ctx.Done()
+				return nil
+			}), gocron.WithName(name))
+			r.Start()
+			<-running
+			if n := held(t, servers, name); n < 2 {
+				t.Fatalf("the lock is on %d nodes", n)
+			}
+			begin := time.Now()
+			go func() {
+				if err := end(r); err != nil {
+					t.Error(err)
+				}
+			}()
+			for held(t, servers, name) > 0 && time.Since(begin) < 5*time.Second {
+				time.Sleep(time.Millisecond)
+			}
+			if took := time.Since(begin); took > 100*time.Millisecond {
+				t.Errorf("the lock was there for another %v", took)
+			}
+			r.close(t)
+		})
+	}
+}
+
+func held(t *testing.T, servers []*redisserver.Server, key string) (n int) {
+	t.Helper()
+	for _, s := range servers {
+		reply, err := s.Do("EXISTS", key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reply == int64(1) {
+			n++
+		}
+	}
+	return n
+}
