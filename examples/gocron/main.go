@@ -27,7 +27,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-const closeLimit = time.Second
+const closeLimit = 2 * time.Second
 
 func main() {
 	lock := tickLocker

@@ -21,10 +21,11 @@ import (
 )
 
 // Mutations that were made and seen to fail here:
-//   - releasedAfterRun in place of gocronadapter (tick and Task too): runs_each_tick_once
-//   - newLocker without LockerOptions' prefix: real_Redis (keys are left)
-//   - runReplica without the goroutine on os.Stdin: an_interrupt, a_killed_parent
-//   - show.stopFleet not called: an_interrupt
+//   - the two lockers swapped in start: runs_each_tick_once, redsync_style
+//   - LockerOptions without the prefix, play without sweep: real_Redis (keys are left)
+//   - dial wants every node, serve returns Close's error: a_node_is_down
+//   - runReplica does not read os.Stdin: an_interrupt, runs_each_tick_once
+//   - runReplica does not ignore os.Interrupt: an_interrupt
 
 var binary string
 
@@ -109,7 +110,8 @@ func TestExample_an_interrupt_stops_all(t *testing.T) {
 	d := start(t, "", "-ticks", "0", "-skew", "0s")
 	d.next(" pulse .*RAN")
 	d.next(" pulse .*RAN")
-	if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
+	// As a terminal does for Ctrl-C: to all of them.
+	if err := syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT); err != nil {
 		t.Error(err)
 	}
 	d.end(t, `ticks=([2-9]) once=[2-9] more=0 missed=0`, 0)
@@ -154,6 +156,7 @@ func start(t *testing.T, addrs string, args ...string) *demo {
 	d.cmd.Env = append(os.Environ(), "REDIS_ADDRS="+addrs)
 	d.cmd.Stderr = &d.stderr
 	d.cmd.WaitDelay = 10 * time.Second
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

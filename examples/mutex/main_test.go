@@ -11,8 +11,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// Seen to fail when Unlock or Close is left out of work.go (a key is left), and
-// when the second TryLock is on another name.
+// Seen to fail when work.go does not unlock (the key is left).
 func TestExample_locks_works_and_unlocks(t *testing.T) {
 	server := redisserver.Start(t)
 	binary := filepath.Join(t.TempDir(), "mutex")

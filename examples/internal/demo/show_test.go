@@ -23,12 +23,13 @@ import (
 // Mutations that were made and seen to fail here:
 //   - ledger.judge without `v.more += len(runs)`: off the schedule
 //   - ledger.judge with n >= 1 as once: twice
-//   - ledger.judge walking the runs instead of the schedule: missed
+//   - ledger.judge without `v.missed++`: missed
 //   - ledger.all without counted: counted only
+//   - ledger.all without reported: reported only
 //   - show.audit without differences: reported only, counted only
 //   - show.bury without fail: falls over, does not stop
-//   - stopFleet without the limit in runReplica and the deadline: does not stop
-//   - strike without p.kill: killed
+//   - runReplica without its own limit: does not stop
+//   - strike without p.kill: A runs all -ticks 4
 const showEnv = "DEMO_TEST_SHOW"
 
 func TestMain(m *testing.M) {
@@ -187,7 +188,7 @@ func TestMain_verdict(t *testing.T) {
 		{"reported only", "-ticks 3 -no-kill", `ticks=3 once=3 more=0 missed=0`, 1, `pulse on A: reported 1 times, counted 0 times`},
 		{"counted only", "-ticks 3 -no-kill", `ticks=3 once=3 more=0 missed=0`, 1, `pulse on A: reported 0 times, counted 1 times`},
 		{"falls over", "-ticks 3 -no-kill", `ticks=3 once=3 more=0 missed=0`, 1, `replica B ended: exit status 1\s+fell over`},
-		{"does not stop", "-ticks 1", `ticks=1 once=1 more=0 missed=0`, 1, `replica B did not stop within 5s`},
+		{"does not stop", "-ticks 1", `ticks=1 once=1 more=0 missed=0`, 1, `replica B ended: exit status 1\s+replica B did not stop within 5s`},
 	}
 	shows := make([]<-chan played, len(cases))
 	for i, c := range cases {

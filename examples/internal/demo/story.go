@@ -20,7 +20,7 @@ func (s *show) introduce() {
 		v.print(fmt.Sprintf("  replica %s   process %d, clock %s", p.Name, p.cmd.Process.Pid, offset(p.Skew)))
 	}
 	if after := s.opts.killAfter(); after > 0 {
-		v.print(fmt.Sprintf("  after %d or so the replica that ran the last tick is killed (-no-kill spares it)", after))
+		v.print(fmt.Sprintf("  after %d ticks or so the replica that ran the last one is killed (-no-kill spares it)", after))
 	}
 	v.print("",
 		"Each line is a tick: what every replica got when it asked for it, and when that was. A",
