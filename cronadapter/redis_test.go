@@ -1,0 +1,234 @@
+package cronadapter_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/robfig/cron/v3"
+
+	"github.com/redtick/redtick/cronadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+// Three crons, each a replica of "* * * * * *", on real redis-servers: how often
+// a tick runs. A bare lock, which is SET NX for a run and a delete at its end,
+// is what people have without an adapter. All arms run at once, for 3 ticks; or
+// for REDTICK_TICKS, a few arms at a time, so that they do not slow each other.
+//
+// Seen to fail when a lock was taken instead of the claim, and with the present
+// time as the tick.
+func TestRedis_runs_per_tick(t *testing.T) {
+	servers := redisserver.StartN(t, 3)
+	all := arms(servers)
+	ticks, atOnce := 3, len(all)
+	if n, err := strconv.Atoi(os.Getenv("REDTICK_TICKS")); err == nil {
+		ticks, atOnce = n, 6
+	}
+	var table report
+	for group := range slices.Chunk(all, atOnce) {
+		var playing sync.WaitGroup
+		for _, a := range group {
+			playing.Go(func() { a.judge(t, a.play(t, ticks), &table) })
+		}
+		playing.Wait()
+	}
+	t.Logf("\n%s", table.String())
+}
+
+func (a arm) judge(t *testing.T, runs []int, table *report) {
+	table.add(a, runs)
+	always := slices.Equal(runs, slices.Repeat([]int{1}, len(runs)))
+	if a.form != bare && !always {
+		t.Errorf("%s: runs per tick: %v", a.name(), runs)
+	} else if a.form == bare && a.skewed() && a.work < 40*time.Millisecond && always {
+		t.Errorf("%s ran each tick once: the clocks cannot have been apart", a.name())
+	}
+}
+
+type form string
+
+const (
+	bare    form = "bare lock"
+	added   form = "Add"
+	wrapped form = "Wrap"
+)
+
+// arm is one row of the table.
+type arm struct {
+	form   form
+	nodes  []*redisserver.Server
+	behind []time.Duration
+	work   time.Duration
+}
+
+func arms(servers []*redisserver.Server) (all []arm) {
+	for _, behind := range [][]time.Duration{clocks, {0, 0, 0}} {
+		for _, work := range []time.Duration{time.Millisecond, 200 * time.Millisecond} {
+			for _, nodes := range []int{1, 3} {
+				for _, f := range []form{bare, added, wrapped} {
+					all = append(all, arm{f, servers[:nodes], behind, work})
+				}
+			}
+		}
+	}
+	return all
+}
+
+func (a arm) skewed() bool { return a.behind[2] > 0 }
+
+func (a arm) name() string {
+	skew := "no skew"
+	if a.skewed() {
+		skew = "0/40/300 ms apart"
+	}
+	return fmt.Sprintf("%s, %v, %d node(s), %s", skew, a.work, len(a.nodes), a.form)
+}
+
+// play returns how often each tick ran.
+func (a arm) play(t *testing.T, ticks int) []int {
+	first := time.Now().Add(200 * time.Millisecond).Truncate(time.Second).Add(time.Second)
+	count := counter{first: first, runs: make([]int, ticks)}
+	var stops []func()
+	for _, behind := range a.behind {
+		stops = append(stops, a.start(t, behind, &count))
+	}
+	time.Sleep(time.Until(first.Add(time.Duration(ticks-1)*time.Second + 800*time.Millisecond)))
+	for _, stop := range stops {
+		stop()
+	}
+	return count.all()
+}
+
+// start starts one replica. A clock that is behind is a run that begins late.
+func (a arm) start(t *testing.T, behind time.Duration, count *counter) (stop func()) {
+	locker, disconnect := a.locker(t)
+	adapter, err := cronadapter.New(locker, cronadapter.WithLogger(t2cron{t}))
+	check(t, err)
+	late := func(j cron.Job) cron.Job { return cron.FuncJob(func() { time.Sleep(behind); j.Run() }) }
+	c := cron.New(cron.WithSeconds(), cron.WithChain(late), cron.WithLogger(cron.DiscardLogger))
+	a.add(t, c, adapter, locker, func(context.Context) error {
+		count.note(time.Now().Add(-behind))
+		time.Sleep(a.work)
+		return nil
+	})
+	c.Start()
+	return func() {
+		<-adapter.Stop(c).Done()
+		check(t, locker.Close(context.Background()))
+		disconnect()
+	}
+}
+
+func (a arm) add(t *testing.T, c *cron.Cron, adapter *cronadapter.Adapter, locker *redlock.Locker, job func(context.Context) error) {
+	const spec = "* * * * * *"
+	plain := cron.FuncJob(func() { _ = job(context.Background()) })
+	switch a.form {
+	case added:
+		_, err := adapter.Add(c, a.name(), spec, job)
+		check(t, err)
+	case wrapped:
+		wrap, err := adapter.Wrap(a.name())
+		check(t, err)
+		adapter.Attach(c)
+		_, err = c.AddJob(spec, cron.NewChain(wrap).Then(plain))
+		check(t, err)
+	case bare:
+		m, err := locker.NewMutex(a.name())
+		check(t, err)
+		_, err = c.AddFunc(spec, func() {
+			if lease, err := m.TryLock(context.Background()); err == nil {
+				plain.Run()
+				_ = lease.Unlock(context.Background())
+			}
+		})
+		check(t, err)
+	}
+}
+
+// locker has connections of its own, as a process has.
+func (a arm) locker(t *testing.T) (locker *redlock.Locker, disconnect func()) {
+	var clients []redis.UniversalClient
+	for _, s := range a.nodes {
+		clients = append(clients, redis.NewClient(&redis.Options{Addr: s.Addr()}))
+	}
+	locker, err := redlock.New(goredis.Nodes(clients...))
+	check(t, err)
+	return locker, func() {
+		for _, c := range clients {
+			check(t, c.Close())
+		}
+	}
+}
+
+// check may be called from any goroutine.
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// counter counts the runs of ticks a second apart.
+type counter struct {
+	mu    sync.Mutex
+	first time.Time
+	runs  []int
+}
+
+func (c *counter) note(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := int(at.Sub(c.first) / time.Second); !at.Before(c.first) && i < len(c.runs) {
+		c.runs[i]++
+	}
+}
+
+func (c *counter) all() []int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.runs)
+}
+
+// t2cron fails a test for what is an error to an adapter.
+type t2cron struct{ t *testing.T }
+
+func (l t2cron) Info(string, ...any) {}
+
+func (l t2cron) Error(err error, msg string, _ ...any) { l.t.Errorf("%s: %v", msg, err) }
+
+// report is the table: arms, ticks, runs per tick.
+type report struct {
+	mu   sync.Mutex
+	rows []string
+}
+
+func (r *report) add(a arm, runs []int) {
+	times := map[int]int{}
+	for _, n := range runs {
+		times[n]++
+	}
+	text := ""
+	for n := range 4 {
+		if times[n] > 0 {
+			text += fmt.Sprintf(" %dx:%d", n, times[n])
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rows = append(r.rows, fmt.Sprintf("| %s | %d |%s |", a.name(), len(runs), text))
+}
+
+func (r *report) String() string {
+	slices.Sort(r.rows)
+	return "| arm | ticks | runs per tick |\n| --- | --- | --- |\n" + strings.Join(r.rows, "\n")
+}
