@@ -23,6 +23,7 @@ func burstScenario() scenario {
 			{head: "x go-redis", figure: burstTime, against: goredisFloor},
 			{head: "claims/s", figure: claimRate, format: "%.0f"},
 			{head: "wrong %", figure: wrong, format: "%.2f"},
+			{head: "errors %", figure: errorShare},
 			{head: "client CPU us/tick", figure: clientCPU, format: "%.0f"},
 			{head: "server CPU us/tick", figure: serverCPU, format: "%.0f"},
 		},
@@ -48,7 +49,7 @@ func (b *bench) burst(job string, fleet []process) (figures, error) {
 	elapsed := time.Since(before.at)
 	after := now(b.nodes)
 	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("%d calls failed, such as: %w", len(errs), firstOf(errs))
+		return nil, err
 	}
 	f, err := t.figures(before, after)
 	if err == nil {
@@ -56,13 +57,4 @@ func (b *bench) burst(job string, fleet []process) (figures, error) {
 		f[claimRate] = float64(jobs*len(fleet)) / elapsed.Seconds()
 	}
 	return f, err
-}
-
-func firstOf(errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

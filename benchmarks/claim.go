@@ -28,6 +28,7 @@ func claimScenario(nodes int) scenario {
 			{head: "lose us", figure: loseTime},
 			{head: "x go-redis", figure: loseTime, against: goredisFloor},
 			{head: "wrong %", figure: wrong, format: "%.1f"},
+			{head: "errors %", figure: errorShare},
 			{head: "client CPU us/tick", figure: clientCPU, format: "%.0f"},
 			{head: "server CPU us/tick", figure: serverCPU, format: "%.0f"},
 		},
@@ -69,6 +70,7 @@ type tally struct {
 	mu        sync.Mutex
 	win, lose []time.Duration
 	wrong     int
+	failed    int // calls that said neither
 	ticks     int
 }
 
@@ -92,7 +94,8 @@ func (t *tally) figures(before, after usage) (figures, error) {
 	per := func(d time.Duration) float64 { return micros(d) / float64(t.ticks) }
 	return figures{
 		winTime: middle(t.win), loseTime: middle(t.lose), wrong: 100 * float64(t.wrong) / float64(t.ticks),
-		clientCPU: per(after.client - before.client), serverCPU: per(after.server.cpu - before.server.cpu),
+		errorShare: 100 * float64(t.failed) / float64(len(t.win)+len(t.lose)+t.failed),
+		clientCPU:  per(after.client - before.client), serverCPU: per(after.server.cpu - before.server.cpu),
 	}, nil
 }
 
@@ -100,7 +103,6 @@ func (t *tally) figures(before, after usage) (figures, error) {
 func (t *tally) tick(fleet []process, job string, at time.Time) error {
 	start := make(chan struct{})
 	releases := make([]func() error, len(fleet))
-	errs := make([]error, len(fleet))
 	var all sync.WaitGroup
 	for i, p := range fleet {
 		all.Go(func() {
@@ -108,26 +110,26 @@ func (t *tally) tick(fleet []process, job string, at time.Time) error {
 			begin := time.Now()
 			release, err := claim(context.Background(), p, job, at)
 			t.note(time.Since(begin), err)
-			switch {
-			case err == nil:
+			if err == nil {
 				releases[i] = release
-			case !errors.Is(err, errTaken):
-				errs[i] = err
 			}
 		})
 	}
 	close(start)
 	all.Wait()
-	return errors.Join(append(errs, t.finish(releases))...)
+	return t.finish(releases)
 }
 
 func (t *tally) note(took time.Duration, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil {
+	switch {
+	case err == nil:
 		t.win = append(t.win, took)
-	} else {
+	case errors.Is(err, errTaken):
 		t.lose = append(t.lose, took)
+	default:
+		t.failed++
 	}
 }
 

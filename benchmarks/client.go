@@ -1,12 +1,20 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	redigo "github.com/gomodule/redigo/redis"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
 )
+
+func init() { redis.SetLogger(silence{}) }
+
+// silence keeps go-redis from reporting every node that is down on purpose.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 func (s setup) goredis() []*redis.Client {
 	clients := make([]*redis.Client, len(s.addrs))

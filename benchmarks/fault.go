@@ -33,7 +33,7 @@ const (
 func faultScenario(name, title string, impatient bool, f fault) scenario {
 	return scenario{
 		name: name, nodes: 5, title: title, rounds: 3,
-		note: "Time of lock and unlock; a library that is not back by the limit (10 s, with -quick 1 s) is shown with the limit.",
+		note: "Time of lock and unlock; a library that is not back by the limit (10 s, with -quick 0.3 s) is shown with the limit.",
 		columns: []column{
 			{head: "us", figure: faultyTime, format: "%.0f"},
 			{head: "worst us", figure: faultyWorst, format: "%.0f"},
@@ -82,7 +82,7 @@ func (b *bench) suffer(m mutex, f fault) (figures, error) {
 func (b *bench) await(outcome <-chan attempts) (attempts, bool) {
 	limit := 10 * time.Second
 	if b.quick {
-		limit = time.Second
+		limit = 300 * time.Millisecond
 	}
 	select {
 	case a := <-outcome:

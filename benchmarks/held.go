@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	leases     = "leases"
-	renewals   = "renewals" // per second
+	cpuShare   = "cpu_share" // percent of one core
+	renewals   = "renewals"  // per second
 	renewalCPU = "renewal_cpu"
 )
 
@@ -49,8 +49,9 @@ func heldScenario() scenario {
 func (b *bench) hold(nodes servers, c contender, n int) (figures, error) {
 	ttl := 6 * time.Second
 	if b.quick {
-		ttl = 1500 * time.Millisecond
+		ttl = 900 * time.Millisecond
 	}
+	time.Sleep(20 * time.Millisecond) // those of the one before end
 	idle := runtime.NumGoroutine()
 	p, err := c.open(setup{addrs: nodes.addrs(), ttl: ttl})
 	if err != nil {
@@ -64,18 +65,26 @@ func (b *bench) hold(nodes servers, c contender, n int) (figures, error) {
 	stop := keep(p, held, ttl/3)
 	runtime.GC()
 	before, sent := now(nodes), nodes.scripts()
-	time.Sleep(ttl * 2 / 3)
+	grew := mostGoroutines(ttl*2/3) - idle
 	after, alive := now(nodes), nodes.keys()
 	extended := nodes.scripts() - sent
-	grew := runtime.NumGoroutine() - idle
 	stop()
 	if alive < float64(n) || extended == 0 {
 		return nil, fmt.Errorf("%.0f of %d locks were alive after %.0f renewals", alive, n, extended)
 	}
 	return figures{
-		leases: float64(n), grown: float64(grew), renewals: extended / after.at.Sub(before.at).Seconds(),
+		grown: float64(grew), renewals: extended / after.at.Sub(before.at).Seconds(),
+		cpuShare:   100 * (after.client - before.client).Seconds() / after.at.Sub(before.at).Seconds(),
 		renewalCPU: micros(after.client-before.client) / extended, serverCPU: micros(after.server.cpu-before.server.cpu) / extended,
 	}, giveAll(held)
+}
+
+// mostGoroutines watches for a while how many there are.
+func mostGoroutines(lasts time.Duration) (most int) {
+	for end := time.Now().Add(lasts); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		most = max(most, runtime.NumGoroutine())
+	}
+	return most
 }
 
 const atOnce = 64

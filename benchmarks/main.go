@@ -5,6 +5,7 @@
 //	go run . -quick           everything in under a minute, less precisely
 //	go run . -run 'pair|try'  only the scenarios whose name matches
 //	go run . -list            the scenarios
+//	go run . -out DIR         where results.json, chart.svg and growth.svg go
 //
 // Figures of one run compare; figures of two machines, or of two runs on a busy
 // machine, do not. So every contender is measured for a short while in every
@@ -20,6 +21,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/pprof"
+	"strings"
 	"time"
 )
 
@@ -28,6 +30,7 @@ type bench struct {
 	rounds int
 	slice  time.Duration
 	quick  bool
+	out    string
 	only   *regexp.Regexp
 	nodes  servers
 }
@@ -47,6 +50,7 @@ func command() error {
 	flag.BoolVar(&b.quick, "quick", false, "under a minute, less precise")
 	flag.IntVar(&b.rounds, "rounds", 0, "rounds (default 15, with -quick 3)")
 	flag.DurationVar(&b.slice, "slice", 0, "how long a contender is measured in a round (default 200ms, with -quick 30ms)")
+	flag.StringVar(&b.out, "out", "results", "write results.json, chart.svg and growth.svg to this `directory`")
 	cpu := flag.String("cpuprofile", "", "write a CPU profile to this `file`")
 	memory := flag.String("memprofile", "", "write a profile of all allocations to this `file`; do not measure CPU in the same run")
 	flag.Parse()
@@ -55,8 +59,14 @@ func command() error {
 		return fmt.Errorf("-lib: %w", err)
 	}
 	chosen, err := choose(*filter)
-	if err != nil || *list {
+	if err != nil {
 		return err
+	}
+	if *list {
+		for _, s := range chosen {
+			fmt.Printf("%-12s %s\n", s.name, s.title)
+		}
+		return nil
 	}
 	b.defaults()
 	if *memory != "" {
@@ -115,7 +125,6 @@ func choose(filter string) (chosen []scenario, err error) {
 	}
 	for _, s := range scenarios() {
 		if matches.MatchString(s.name) {
-			fmt.Fprintf(os.Stderr, "%-12s %s\n", s.name, s.title)
 			chosen = append(chosen, s)
 		}
 	}
@@ -135,10 +144,14 @@ func (b *bench) play(chosen []scenario) error {
 		return err
 	}
 	defer all.kill()
+	r := report{Command: strings.Join(os.Args[1:], " "), Machine: thisMachine(all), Slice: b.slice.String()}
+	fmt.Println(r.Machine)
 	for _, s := range chosen {
 		b.nodes = all[:s.nodes]
 		b.nodes.flush()
-		printTable(os.Stdout, s, play(b, s))
+		lines := play(b, s)
+		printTable(os.Stdout, s, lines)
+		r.Results = append(r.Results, result{Scenario: s.name, Title: s.title, Axis: s.axis, Lines: lines})
 	}
-	return nil
+	return r.write(b.out)
 }

@@ -16,21 +16,25 @@ func pairScenario(nodes int) scenario {
 			{head: "x go-redis", figure: opTime, against: goredisFloor},
 			{head: "x TCP", figure: opTime, against: tcpFloor},
 		}, costs...),
-		entries: func(b *bench) []entry { return b.each(b.usual(), func(c contender, p process) run { return b.pairs(c.name, p, 1, 16) }) },
+		entries: func(b *bench) []entry {
+			return b.each(b.usual(), func(c contender, p process) run { return b.pairs(c.name, p, 1, 16) })
+		},
 	}
 }
 
 // parallelScenario is 64 callers on names of their own.
 func parallelScenario(nodes int) scenario {
 	return scenario{
-		name: fmt.Sprintf("parallel-%d", nodes), nodes: nodes, rises: true,
+		name: fmt.Sprintf("parallel-%d", nodes), nodes: nodes,
 		title: fmt.Sprintf("lock and unlock, 64 goroutines on distinct names, %s", nodesText(nodes)),
 		columns: append([]column{
 			{head: "pairs/s", figure: opRate, format: "%.0f"},
 			{head: "x go-redis", figure: opRate, against: goredisFloor},
 			{head: "x TCP", figure: opRate, against: tcpFloor},
 		}, costs...),
-		entries: func(b *bench) []entry { return b.each(b.usual(), func(c contender, p process) run { return b.pairs(c.name, p, atOnce, 1) }) },
+		entries: func(b *bench) []entry {
+			return b.each(b.usual(), func(c contender, p process) run { return b.pairs(c.name, p, atOnce, 1) })
+		},
 	}
 }
 

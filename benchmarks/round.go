@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"os"
 	"slices"
 )
 
@@ -24,8 +22,6 @@ type scenario struct {
 	entries func(*bench) []entry
 	// rounds bounds how often slow work is repeated; 0 means no bound.
 	rounds int
-	// rises: the first column is better when it is larger.
-	rises bool
 	// axis names what the entries of a growth scenario grow along.
 	axis string
 }
@@ -98,7 +94,6 @@ func (b *bench) repeats(s scenario) int {
 func (l *line) add(f figures, err error) {
 	if err != nil {
 		l.Failed = err.Error()
-		fmt.Fprintf(os.Stderr, "%s: %v\n", l.Name, err)
 		return
 	}
 	l.Rounds = append(l.Rounds, f)

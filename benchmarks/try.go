@@ -35,10 +35,7 @@ func (b *bench) lose(holder, loser mutex) (figures, error) {
 		return nil, fmt.Errorf("the holder: %w", err)
 	}
 	f, err := drive(b.nodes, load{workers: 1, lasts: b.slice}, func(int, int) error {
-		if _, err := loser.try(ctx); !errors.Is(err, errTaken) {
-			return fmt.Errorf("got %v, want taken", err)
-		}
-		return nil
+		return lost(loser.try(ctx))
 	})
 	return f, errors.Join(err, h.unlock(ctx))
 }
