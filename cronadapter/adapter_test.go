@@ -43,6 +43,7 @@ func TestNew_refuses(t *testing.T) {
 		"no locker":  {nil, cronadapter.WithoutAlignment(), "locker is nil"},
 		"nil option": {locker, nil, "option 0 is nil"},
 		"nil logger": {locker, cronadapter.WithLogger(nil), "logger is nil"},
+		"nil clock":  {locker, cronadapter.WithClock(nil), "clock is nil"},
 		"nil parser": {locker, cronadapter.WithParser(nil), "parser is nil"},
 	}
 	for name, c := range cases {

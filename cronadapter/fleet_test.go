@@ -44,17 +44,17 @@ type replica struct {
 	*cron.Cron
 	f      *fleet
 	name   string
-	behind time.Duration
+	skew   time.Duration
 	nodes  []redlock.Node
 	locker *redlock.Locker
 	a      *cronadapter.Adapter
 	log    *logbook
 }
 
-// replica starts no cron yet. Its clock is behind that of the fastest replica.
-func (f *fleet) replica(name string, behind time.Duration, opts ...cronadapter.Option) *replica {
+// replica starts no cron yet. Its clock is ahead of the bubble's by skew.
+func (f *fleet) replica(name string, skew time.Duration, opts ...cronadapter.Option) *replica {
 	f.t.Helper()
-	r := &replica{f: f, name: name, behind: behind, log: &logbook{}, nodes: redlocktest.Nodes(f.servers, name)}
+	r := &replica{f: f, name: name, skew: skew, log: &logbook{}, nodes: redlocktest.Nodes(f.servers, name)}
 	for _, n := range r.nodes {
 		n.(*redlocktest.Node).Delay(f.latency/10, f.latency)
 	}
@@ -63,7 +63,11 @@ func (f *fleet) replica(name string, behind time.Duration, opts ...cronadapter.O
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	r.a, err = cronadapter.New(r.locker, append([]cronadapter.Option{cronadapter.WithLogger(r.log)}, opts...)...)
+	opts = append(opts, cronadapter.WithLogger(r.log))
+	if skew != 0 {
+		opts = append(opts, cronadapter.WithClock(func() time.Time { return time.Now().Add(skew) }))
+	}
+	r.a, err = cronadapter.New(r.locker, opts...)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -95,7 +99,7 @@ func (r *replica) schedule(job string, schedule cron.Schedule, f func(context.Co
 	if err != nil {
 		r.f.t.Fatal(err)
 	}
-	r.Schedule(late{j, r.behind}, j)
+	r.Schedule(shifted{j, r.skew}, j)
 }
 
 // noting writes down that f began.
@@ -138,19 +142,19 @@ func (r *replica) cut() {
 	}
 }
 
-// late shows a schedule to cron as a replica sees it whose clock is behind: in
-// real time everything comes later, but under its own name.
-type late struct {
+// shifted shows a schedule to cron as a replica sees it whose clock is ahead:
+// in real time everything comes earlier, under its own name.
+type shifted struct {
 	cron.Schedule
-	by time.Duration
+	ahead time.Duration
 }
 
-func (l late) Next(t time.Time) time.Time {
-	next := l.Schedule.Next(t.Add(-l.by))
+func (s shifted) Next(t time.Time) time.Time {
+	next := s.Schedule.Next(t.Add(s.ahead))
 	if next.IsZero() {
 		return next
 	}
-	return next.Add(l.by)
+	return next.Add(-s.ahead)
 }
 
 // of returns the ticks of a job's runs, in order; a tick that ran twice is in it twice.

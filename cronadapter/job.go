@@ -55,7 +55,7 @@ func (a *Adapter) NewJob(name string, schedule cron.Schedule, job func(ctx conte
 	if err != nil {
 		return nil, err
 	}
-	return &Job{a: a, name: name, mutex: m, ticks: recorder{schedule: schedule}, f: job}, nil
+	return &Job{a: a, name: name, mutex: m, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job}, nil
 }
 
 // Next is the schedule's answer, for cron. Anybody may ask, also for instants

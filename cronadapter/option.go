@@ -1,6 +1,10 @@
 package cronadapter
 
-import "github.com/robfig/cron/v3"
+import (
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
 
 // Option changes a default of an [Adapter]. [New] checks every value.
 type Option func(*config)
@@ -8,6 +12,7 @@ type Option func(*config)
 type config struct {
 	logger    cron.Logger
 	parser    cron.ScheduleParser
+	now       func() time.Time
 	unaligned bool
 }
 
@@ -35,8 +40,15 @@ func WithParser(p cron.ScheduleParser) Option { return func(c *config) { c.parse
 // not exceed 7 days. Default: aligned.
 func WithoutAlignment() Option { return func(c *config) { c.unaligned = true } }
 
+// WithClock sets what [Job] takes for the time when it looks which tick has
+// come. It is for tests and shows in which a schedule is shifted, as if the
+// machine's clock were wrong: the clock must be wrong by the same amount. cron
+// itself has no such option. Default time.Now.
+func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }
+
 func defaults() config {
 	return config{
+		now:    time.Now,
 		logger: cron.DefaultLogger,
 		parser: cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor),
 	}
@@ -54,6 +66,8 @@ func (c config) with(opts []Option) (config, error) {
 		return c, invalid("logger is nil; leave WithLogger out for cron.DefaultLogger, or pass cron.DiscardLogger")
 	case c.parser == nil:
 		return c, invalid("parser is nil; leave WithParser out for five or six fields and descriptors")
+	case c.now == nil:
+		return c, invalid("clock is nil; leave WithClock out for time.Now")
 	}
 	return c, nil
 }

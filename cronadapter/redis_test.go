@@ -72,7 +72,7 @@ type arm struct {
 }
 
 func arms(servers []*redisserver.Server) (all []arm) {
-	for _, behind := range [][]time.Duration{clocks, {0, 0, 0}} {
+	for _, behind := range [][]time.Duration{{0, 40 * time.Millisecond, 300 * time.Millisecond}, {0, 0, 0}} {
 		for _, work := range []time.Duration{time.Millisecond, 200 * time.Millisecond} {
 			for _, nodes := range []int{1, 3} {
 				for _, f := range []form{bare, added, wrapped} {

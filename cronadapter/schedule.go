@@ -13,6 +13,7 @@ import (
 // has asked for each of them before.
 type recorder struct {
 	schedule cron.Schedule
+	now      func() time.Time
 
 	mu    sync.Mutex
 	due   time.Time   // the newest answer that has come
@@ -23,8 +24,8 @@ type recorder struct {
 // up. cron's own answer is the nearest and is never dropped.
 const maxAhead = 64
 
-func (r *recorder) next(now time.Time) time.Time {
-	next := r.schedule.Next(now)
+func (r *recorder) next(after time.Time) time.Time {
+	next := r.schedule.Next(after)
 	if next.IsZero() {
 		return next
 	}
@@ -49,7 +50,7 @@ func (r *recorder) tick() time.Time {
 // advance never goes back: a run that is delayed while the clock is set back
 // still belongs to the tick that fired it.
 func (r *recorder) advance() {
-	now := time.Now()
+	now := r.now()
 	for len(r.ahead) > 0 && !r.ahead[0].After(now) {
 		r.due = r.ahead[0]
 		r.ahead = r.ahead[1:]

@@ -115,7 +115,7 @@ func TestJob_late_run_claims_its_instant(t *testing.T) {
 				fleet := []*replica{sleepy}
 				if !alone {
 					time.Sleep(10 * time.Millisecond)
-					other := f.replica("other", 10*time.Millisecond)
+					other := f.replica("other", -10*time.Millisecond)
 					other.schedule("job", schedule, nothing)
 					other.Start()
 					fleet = append(fleet, other)
