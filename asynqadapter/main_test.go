@@ -1,12 +1,21 @@
 package asynqadapter_test
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"testing"
 )
 
+// TestMain lets the tests of process_test.go run this binary as a replica.
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	os.Exit(m.Run())
+	role, replica := os.Getenv(roleVariable), roles[os.Getenv(roleVariable)]
+	if replica == nil {
+		os.Exit(m.Run())
+	}
+	if err := replica(os.Getenv(queueVariable)); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", role, err)
+		os.Exit(1)
+	}
 }

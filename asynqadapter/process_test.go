@@ -1,0 +1,324 @@
+//go:build unix
+
+package asynqadapter_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/asynqadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+const (
+	roleVariable  = "REDTICK_ASYNQ_ROLE"
+	queueVariable = "REDTICK_ASYNQ_QUEUE"
+	lateness      = 4 * time.Second
+)
+
+// roles are what a replica's process does, until it is told to end. Each says
+// when it begins to enqueue.
+var roles = map[string]func(addr string) error{"scheduler": schedulerRole, "leader": leaderRole}
+
+func schedulerRole(addr string) error {
+	client := asynq.NewClient(asynq.RedisClientOpt{Addr: addr})
+	defer client.Close()
+	s, err := asynqadapter.NewScheduler(client, nil, asynqadapter.WithLateness(lateness))
+	if err != nil {
+		return err
+	}
+	if _, err = s.Register("@every 1s", asynq.NewTask("job", nil)); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	return s.Run()
+}
+
+func leaderRole(addr string) error {
+	rdb := redis.NewClient(&redis.Options{Addr: addr})
+	locker, err := redlock.New(goredis.Nodes(rdb), redlock.WithTTL(500*time.Millisecond))
+	if err != nil {
+		return err
+	}
+	m, err := locker.NewMutex("scheduler")
+	if err != nil {
+		return err
+	}
+	elector, err := redlock.NewElector(m)
+	if err != nil {
+		return err
+	}
+	lead, err := asynqadapter.Lead(func() (*asynq.Scheduler, error) {
+		s := asynq.NewScheduler(asynq.RedisClientOpt{Addr: addr}, &asynq.SchedulerOpts{LogLevel: asynq.FatalLevel})
+		// Whole seconds, whenever the scheduler is started.
+		_, err := s.Register("@every 1s", asynq.NewTask("job", nil))
+		fmt.Println("ready")
+		return s, err
+	})
+	if err != nil {
+		return err
+	}
+	return elector.Run(context.Background(), lead)
+}
+
+// replica is a process of its own.
+type replica struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	ready chan struct{}
+	ended chan error
+}
+
+func launch(t *testing.T, role, addr string) *replica {
+	t.Helper()
+	r := &replica{t: t, cmd: exec.Command(os.Args[0]), ready: make(chan struct{}), ended: make(chan error, 1)}
+	r.cmd.Env = append(os.Environ(), roleVariable+"="+role, queueVariable+"="+addr)
+	r.cmd.Stderr = os.Stderr
+	out, err := r.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if strings.TrimSpace(lines.Text()) == "ready" {
+				close(r.ready)
+				break
+			}
+		}
+		r.ended <- r.cmd.Wait()
+	}()
+	t.Cleanup(r.kill)
+	return r
+}
+
+func (r *replica) signal(s syscall.Signal) {
+	r.t.Helper()
+	if err := r.cmd.Process.Signal(s); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// kill ends the process at once. It may be called again.
+func (r *replica) kill() {
+	_ = r.cmd.Process.Kill()
+	if r.ended != nil {
+		<-r.ended
+		r.ended = nil
+	}
+}
+
+// afterNextSecond waits until a third of a second has passed since a tick.
+func afterNextSecond() {
+	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second + 300*time.Millisecond)))
+}
+
+func realQueue(t *testing.T) *queue {
+	return &queue{t: t, addr: redisserver.Start(t).Addr()}
+}
+
+// collect counts the tasks of each second, from their task IDs or, where these
+// say nothing, from when they were enqueued.
+func collect(q *queue, into *diary) {
+	q.serve(asynq.Config{Concurrency: 4, TaskCheckInterval: 20 * time.Millisecond}, func(_ context.Context, task *asynq.Task) error {
+		tick, ok := asynqadapter.TickOf(task)
+		if !ok {
+			tick = time.Now().Truncate(time.Second)
+		}
+		into.start(tick)
+		into.end(tick, true)
+		return nil
+	})
+}
+
+// gaps checks that no second has more than one task, and counts those without
+// one between the first and the last.
+func gaps(t *testing.T, book *diary) (missing, ticks int) {
+	t.Helper()
+	book.mu.Lock()
+	defer book.mu.Unlock()
+	var first, last time.Time
+	for tick, n := range book.started {
+		if n != 1 {
+			t.Errorf("%d tasks for %v", n, tick)
+		}
+		if first.IsZero() || tick.Before(first) {
+			first = tick
+		}
+		if tick.After(last) {
+			last = tick
+		}
+	}
+	ticks = len(book.started)
+	return int(last.Sub(first)/time.Second) + 1 - ticks, ticks
+}
+
+// Three processes, on a real Redis. One is killed between ticks. Then both
+// others are stopped for three ticks, and one is stopped for longer than the
+// lateness: no tick is missing and none has two tasks.
+//
+// Mutations: e.next computed from now (the three ticks are missing); TaskID
+// left out; no Retention and no check of the lateness (the one that was
+// stopped for long enqueues again).
+func TestScheduler_processes(t *testing.T) {
+	t.Parallel() // it mostly sleeps
+	q, book := realQueue(t), newDiary()
+	collect(q, book)
+	var all []*replica
+	for range 3 {
+		all = append(all, launch(t, "scheduler", q.addr))
+	}
+	for _, r := range all {
+		<-r.ready
+	}
+	afterNextSecond()
+	all[0].kill()
+	time.Sleep(2 * time.Second)
+	all[1].signal(syscall.SIGSTOP)
+	all[2].signal(syscall.SIGSTOP)
+	time.Sleep(2500 * time.Millisecond)
+	all[2].signal(syscall.SIGCONT)
+	time.Sleep(lateness)
+	all[1].signal(syscall.SIGCONT)
+	time.Sleep(2 * time.Second)
+	all[1].signal(syscall.SIGTERM) // Run
+	all[2].signal(syscall.SIGTERM)
+	for _, r := range all[1:] {
+		if err := <-r.ended; err != nil {
+			t.Errorf("after SIGTERM: %v", err)
+		}
+		r.ended = nil
+	}
+	time.Sleep(300 * time.Millisecond)
+	missing, ticks := gaps(t, book)
+	t.Logf("%d ticks, %d missing, tasks per tick %s", ticks, missing, book.histogram(book.started))
+	if missing != 0 || ticks < 8 {
+		t.Errorf("%d of %d ticks missing", missing, missing+ticks)
+	}
+}
+
+// Three processes that elect a leader. It is killed between ticks: the ticks
+// go on, none of them twice. How many fall into the election is a matter of
+// speed; TestLead has that in fake time.
+//
+// Mutation: a Lead that starts without being elected.
+func TestLead_processes(t *testing.T) {
+	t.Parallel() // it mostly sleeps
+	q, book := realQueue(t), newDiary()
+	collect(q, book)
+	begin := time.Now()
+	var all []*replica
+	for range 3 {
+		all = append(all, launch(t, "leader", q.addr))
+	}
+	for round := range 2 {
+		leader := awaitLeader(t, all)
+		if round == 1 {
+			t.Logf("the next leader started %v after the first was killed", time.Since(begin).Round(time.Millisecond))
+		}
+		time.Sleep(2 * time.Second)
+		afterNextSecond()
+		begin = time.Now()
+		all[leader].kill()
+		all = append(all[:leader:leader], all[leader+1:]...)
+	}
+	missing, ticks := gaps(t, book)
+	t.Logf("%d ticks, %d missing at the hand-over, tasks per tick %s", ticks, missing, book.histogram(book.started))
+	if ticks < 4 {
+		t.Errorf("%d ticks", ticks)
+	}
+}
+
+func awaitLeader(t *testing.T, all []*replica) int {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		for i, r := range all {
+			select {
+			case <-r.ready:
+				return i
+			default:
+			}
+		}
+	}
+	t.Fatal("nobody became the leader")
+	return 0
+}
+
+func realLocker(t *testing.T, servers []*redisserver.Server) *redlock.Locker {
+	t.Helper()
+	var clients []redis.UniversalClient
+	for _, s := range servers {
+		client := redis.NewClient(&redis.Options{Addr: s.Addr()})
+		t.Cleanup(func() { _ = client.Close() })
+		clients = append(clients, client)
+	}
+	locker, err := redlock.New(goredis.Nodes(clients...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = locker.Close(context.Background()) })
+	return locker
+}
+
+// Both middlewares on real nodes: three stock schedulers, two servers, flaky
+// handlers, one lock for all ticks.
+//
+// Mutations: those of TestOncePerTick_backlog and TestMiddleware_oneAtATime.
+func TestMiddlewares_realRedis(t *testing.T) {
+	t.Parallel() // it mostly sleeps
+	q, nodes, book, inside := realQueue(t), redisserver.StartN(t, 3), newDiary(), newCrowd()
+	begin := time.Now().Truncate(time.Second)
+	for range 2 {
+		locker := realLocker(t, nodes)
+		cfg := asynqadapter.Configure(asynq.Config{
+			Concurrency: 5, TaskCheckInterval: 20 * time.Millisecond, DelayedTaskCheckInterval: 100 * time.Millisecond,
+			RetryDelayFunc: func(int, error, *asynq.Task) time.Duration { return time.Second },
+		})
+		q.serve(cfg, func(_ context.Context, task *asynq.Task) error {
+			defer inside.enter("job")()
+			tick, _ := asynqadapter.TickOf(task)
+			fails := book.start(tick) == 1 && tick.Unix()%2 == 0
+			time.Sleep(50 * time.Millisecond)
+			book.end(tick, !fails)
+			if fails {
+				return errors.New("transient")
+			}
+			return nil
+		}, middleware(t, locker, asynqadapter.WithRequeueDelay(time.Second)), oncePerTick(t, locker))
+	}
+	for range 3 {
+		stamp, s := newStamped(t, q, &asynq.SchedulerOpts{LogLevel: asynq.FatalLevel})
+		if _, err := stamp.Register(s, "@every 1s", asynq.NewTaskWithHeaders("job", nil, map[string]string{})); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Until(begin.Add(4500*time.Millisecond)), s.Shutdown)
+		time.Sleep(100 * time.Millisecond)
+	}
+	time.Sleep(time.Until(begin.Add(5 * time.Second)))
+	for end := time.Now().Add(15 * time.Second); q.states("default") != "" && time.Now().Before(end); {
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Logf("%d ticks, work done %s, handlers started %s", len(book.done), book.histogram(book.done), book.histogram(book.started))
+	want := fmt.Sprintf("1x:%d", len(book.done))
+	if book.histogram(book.done) != want || len(book.done) < 3 || inside.most() != 1 || q.states("default") != "" {
+		t.Errorf("work done %s, %d at a time, left %q; want %s, 1, nothing", book.histogram(book.done), inside.most(), q.states("default"), want)
+	}
+}
