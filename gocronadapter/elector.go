@@ -2,6 +2,8 @@ package gocronadapter
 
 import (
 	"context"
+	"fmt"
+	"sync"
 
 	"github.com/go-co-op/gocron/v2"
 
@@ -10,7 +12,17 @@ import (
 
 // Elector is a gocron.Elector: only the leader runs jobs. It is safe for
 // concurrent use.
-type Elector struct{ elector *redlock.Elector }
+//
+// It promises less than a [Locker]: a leader that is replaced between the clocks
+// of two replicas, or in the middle of a run, leaves the tick to both or to
+// none. gocron asks it before each run, not during it; see [Elector.Task].
+type Elector struct {
+	elector *redlock.Elector
+
+	mu    sync.Mutex
+	term  context.Context // of the leadership, nil without one; it outlives no call of lead
+	tasks sync.WaitGroup
+}
 
 var _ gocron.Elector = (*Elector)(nil)
 
@@ -33,13 +45,57 @@ func NewElector(locker *redlock.Locker, name string, opts ...redlock.Option) (*E
 }
 
 // Run campaigns until ctx ends, steps down, and returns ctx's error. Call it
-// once, in a goroutine of its own.
-func (e *Elector) Run(ctx context.Context) error { return e.elector.Run(ctx, nil) }
+// once, in a goroutine of its own. It gives the leadership up, and returns, only
+// after the tasks of [Elector.Task] have.
+func (e *Elector) Run(ctx context.Context) error { return e.elector.Run(ctx, e.lead) }
+
+func (e *Elector) lead(term context.Context) error {
+	e.setTerm(term)
+	<-term.Done()
+	e.setTerm(nil)
+	e.tasks.Wait()
+	return nil
+}
+
+func (e *Elector) setTerm(term context.Context) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.term = term
+}
 
 // IsLeader is called by gocron before each run. It compares the local clock
 // with the end of the lease and asks no node. On everyone but the leader the
 // error matches redlock.ErrNotLeader.
 func (e *Elector) IsLeader(ctx context.Context) error { return e.elector.IsLeader(ctx) }
+
+// Task makes a gocron task of f and hands it a context that ends with the
+// leadership, with a cause that matches redlock.ErrLost if it was lost, or when
+// gocron ends the job. On everyone but the leader f is not run and the error
+// matches [ErrNoLease]. There is no tick and no lease in the context.
+func (e *Elector) Task(f func(ctx context.Context) error) gocron.Task {
+	return gocron.NewTask(func(ctx context.Context) error {
+		term := e.enter()
+		if term == nil {
+			return fmt.Errorf("%w: %w", ErrNoLease, redlock.ErrNotLeader)
+		}
+		defer e.tasks.Done()
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(term, func() { cancel(context.Cause(term)) })()
+		return f(ctx)
+	})
+}
+
+// enter counts a task in and returns the term it belongs to, or nil.
+func (e *Elector) enter() context.Context {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.term == nil || e.term.Err() != nil {
+		return nil
+	}
+	e.tasks.Add(1)
+	return e.term
+}
 
 // Resign hands the leadership to another replica. Run goes on campaigning.
 func (e *Elector) Resign() { e.elector.Resign() }

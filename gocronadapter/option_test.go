@@ -1,0 +1,107 @@
+package gocronadapter_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock"
+)
+
+// Each refusal has the value and the cure.
+//
+// Seen to fail when check returns nil.
+func TestNewScheduler_refusals(t *testing.T) {
+	mutex := gocronadapter.WithMutexOptions
+	job := func(opts ...redlock.Option) gocronadapter.Option { return gocronadapter.WithJob("j", opts...) }
+	for name, c := range map[string]struct {
+		opt  gocronadapter.Option
+		says string
+	}{
+		"nil option":         {nil, "leave it out"},
+		"nil clock":          {gocronadapter.WithClock(nil), "leave WithClock out"},
+		"window too short":   {gocronadapter.WithWindow(time.Millisecond), "1ms, must be 10ms to 24h"},
+		"window too long":    {gocronadapter.WithWindow(25 * time.Hour), "25h0m0s, must be 10ms to 24h"},
+		"take-over":          {mutex(redlock.WithTakeover()), "every tick meanwhile would be lost"},
+		"take-over of a job": {job(redlock.WithTakeover()), `WithJob("j")`},
+		"take-over, spacing": {mutex(redlock.WithTakeover(), redlock.WithSpacing(time.Second)), "every tick meanwhile would be lost"},
+		"owner":              {mutex(redlock.WithOwner("us")), "would each run every tick"},
+		"any order":          {mutex(redlock.WithAnyOrder()), "come in order"},
+		"TTL":                {mutex(redlock.WithTTL(time.Millisecond)), "TTL is 1ms"},
+		"TTL of a job":       {job(redlock.WithTTL(time.Millisecond)), "TTL is 1ms"},
+		"option of a Locker": {mutex(redlock.WithRestartGuard(time.Hour)), "pass it to New"},
+		"job without a name": {gocronadapter.WithJob("", redlock.WithTTL(time.Second)), "name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := gocronadapter.NewScheduler(newRedlock(t), c.opt)
+			if !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v, want redlock.ErrInvalid that says %q", err, c.says)
+			}
+		})
+	}
+}
+
+// What the redlock.Locker was made with counts as well.
+func TestNewLocker_defaults_of_the_locker(t *testing.T) {
+	for name, opt := range map[string]redlock.Option{
+		"take-over": redlock.WithTakeover(), "owner": redlock.WithOwner("us"), "any order": redlock.WithAnyOrder(),
+	} {
+		if _, err := gocronadapter.NewLocker(newRedlock(t, opt)); !errors.Is(err, redlock.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, opts := range map[string][]redlock.Option{
+		"none": nil, "spacing": {redlock.WithSpacing(time.Minute)}, "fencing": {redlock.WithFencing()},
+		"ttl": {redlock.WithTTL(time.Second)}, "guard": {redlock.WithRestartGuard(time.Hour)}, "no renewal": {redlock.WithoutRenewal()},
+	} {
+		if _, err := gocronadapter.NewLocker(newRedlock(t, opts...)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestNewLocker_refusals(t *testing.T) {
+	if _, err := gocronadapter.NewLocker(nil); !errors.Is(err, redlock.ErrInvalid) {
+		t.Errorf("no locker: %v", err)
+	}
+	if _, err := gocronadapter.NewScheduler(nil); !errors.Is(err, redlock.ErrInvalid) {
+		t.Errorf("no locker: %v", err)
+	}
+	_, err := gocronadapter.NewLocker(newRedlock(t), gocronadapter.WithSchedulerOptions(gocron.WithLocation(time.UTC)))
+	if !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), "makes no scheduler") {
+		t.Errorf("gocron's options: %v", err)
+	}
+	_, err = gocronadapter.NewLocker(newRedlock(t), gocronadapter.WithJob("j"), gocronadapter.WithJob("j"))
+	if !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), `"j" twice`) {
+		t.Errorf("a job twice: %v", err)
+	}
+	_, err = gocronadapter.NewScheduler(newRedlock(t), gocronadapter.WithSchedulerOptions(gocron.WithLocation(nil)))
+	if !errors.Is(err, gocron.ErrWithLocationNil) {
+		t.Errorf("gocron's own refusal: %v", err)
+	}
+}
+
+func TestAligned_refusals(t *testing.T) {
+	for _, d := range []time.Duration{0, -time.Second} {
+		_, err := newGocron(t).NewJob(gocron.DurationJob(time.Second), gocronadapter.Task(work), gocronadapter.Aligned(d))
+		if !errors.Is(err, redlock.ErrInvalid) {
+			t.Errorf("Aligned(%v): %v", d, err)
+		}
+	}
+}
+
+// The documented default and range.
+func TestWithWindow_default(t *testing.T) {
+	if gocronadapter.DefaultWindow != time.Second {
+		t.Error("the documentation says 1 s")
+	}
+	for _, d := range []time.Duration{10 * time.Millisecond, 24 * time.Hour} {
+		if _, err := gocronadapter.NewLocker(newRedlock(t), gocronadapter.WithWindow(d)); err != nil {
+			t.Error(err)
+		}
+	}
+}
