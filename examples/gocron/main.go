@@ -92,8 +92,8 @@ const (
 )
 
 var explanations = map[lockerFlag]string{
-	tickLocker: "With redtick each tick is claimed by one replica, and stays claimed.",
-	runLocker:  "With a redsync-style lock, free again when the run is over, a late replica runs the tick once more.",
+	tickLocker: "With redtick each tick is claimed by one replica, and stays claimed when the run is over.",
+	runLocker:  "With a redsync-style lock, free when the run is over, late replicas run the tick again.",
 }
 
 func (f *lockerFlag) String() string { return string(*f) }

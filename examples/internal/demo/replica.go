@@ -134,7 +134,7 @@ func (r *Replica) Refused(job string, tick time.Time, err error) {
 
 // Trouble shows an error that ends nothing.
 func (r *Replica) Trouble(err error) {
-	r.tell(event{Kind: trouble, Text: strings.TrimPrefix(err.Error(), "redlock: ")})
+	r.tell(event{Kind: trouble, Text: strings.NewReplacer("redlock: ", "", "\n", "; ").Replace(err.Error())})
 }
 
 func (r *Replica) job(name string) Job {

@@ -39,6 +39,7 @@ type show struct {
 
 	first    time.Time // the first tick that counts
 	next     []time.Time
+	soFar    verdict // of the ticks that are on the screen
 	ready    int
 	killed   bool
 	stopping bool
@@ -211,6 +212,7 @@ func (s *show) settle(now time.Time) {
 		}
 		r.shown = true
 		s.view.print(s.board.line(s.view, r, true))
+		s.soFar = s.ledger.judge(s.demo.Jobs[0], s.first, s.seen())
 	}
 }
 

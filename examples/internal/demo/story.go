@@ -48,8 +48,7 @@ func (s *show) redraw() {
 		block = append(block, fmt.Sprintf("  %s  clock %9s  %s  ran %-4d refused %d",
 			p.Name, offset(p.Skew), s.view.paint(c, fmt.Sprintf("%-7s", state)), p.ran, p.refused))
 	}
-	soFar := s.ledger.judge(s.demo.Jobs[0], s.first, s.seen())
-	s.view.draw(append(block, "", fmt.Sprintf("  %s so far; Ctrl-C stops", soFar))...)
+	s.view.draw(append(block, "", fmt.Sprintf("  %s so far; Ctrl-C stops", s.soFar))...)
 }
 
 // conclude compares the two counts, judges each job, and says so.
