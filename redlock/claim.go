@@ -72,7 +72,7 @@ func (l *Lease) finish() ask {
 	m := l.m
 	key, args := l.mark()
 	return ask{script: finishScript, read: readCount, cmd: finishScript.command(
-		[]string{m.keys.lock, m.keys.waiters, key}, append(args, m.keys.lock)...)}
+		[]string{m.keys.lock, m.keys.waiters, key}, args...)}
 }
 
 // mark is the key that proves the tick was granted, and what goes into it.

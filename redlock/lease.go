@@ -16,10 +16,11 @@ type Lease struct {
 	tick   time.Time
 	fence  int64
 	since  time.Time
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	values context.Context // of the acquisition's caller
 
 	mu       sync.Mutex
+	ctx      context.Context // made when it is first asked for: many never do
+	cancel   context.CancelCauseFunc
 	until    time.Time
 	ended    error // why it is no longer held; nil while it is
 	deadline *time.Timer
@@ -46,9 +47,8 @@ func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Leas
 
 // hold starts the clock: the context ends by a local timer, so it needs no node to be told of the loss.
 func (l *Lease) hold(ctx context.Context) {
-	// The caller's context bounded the waiting; ending it must not end the lease.
-	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	l.mu.Lock()
+	l.values = ctx
 	l.deadline = time.AfterFunc(time.Until(l.until), l.expire)
 	l.mu.Unlock()
 	if !l.m.cfg.noRenewal {
@@ -60,7 +60,26 @@ func (l *Lease) hold(ctx context.Context) {
 // acquisition, not its end. It ends when the lease does: with a cause that
 // matches [ErrLost] no later than ValidUntil, by a local timer, even when
 // every node hangs; with cause context.Canceled at Unlock.
-func (l *Lease) Context() context.Context { return l.ctx }
+func (l *Lease) Context() context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ctx == nil {
+		// The caller's context bounded the waiting; ending it must not end the lease.
+		l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(l.values))
+		if l.ended != nil {
+			l.cancel(causeOf(l.ended))
+		}
+	}
+	return l.ctx
+}
+
+// causeOf is what the lease's context tells of its end.
+func causeOf(ended error) error {
+	if ended == errReleased {
+		return context.Canceled
+	}
+	return ended
+}
 
 // ValidUntil is the instant up to which nobody else can hold the name. It
 // moves with each renewal. It is meant for time.Until and comparisons with
@@ -86,7 +105,8 @@ func (l *Lease) Tick() time.Time { return l.tick }
 // first; [context.Cause] tells which. Call stop when it is no longer needed.
 func (l *Lease) Bind(ctx context.Context) (bound context.Context, stop func()) {
 	bound, cancel := context.WithCancelCause(ctx)
-	detach := context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })
+	lease := l.Context()
+	detach := context.AfterFunc(lease, func() { cancel(context.Cause(lease)) })
 	return bound, func() {
 		detach()
 		cancel(nil)
@@ -162,7 +182,10 @@ func (l *Lease) settle(v *ballot, err error) error {
 		err = ErrNoQuorum
 	}
 	failure := m.fail("extend", l.tickMillis(), t, err)
-	if l.Context().Err() != nil {
+	l.mu.Lock()
+	over := l.ended != nil
+	l.mu.Unlock()
+	if over {
 		return failure
 	}
 	m.report(Event{Kind: RenewFailed, Name: m.keys.lock, Tick: l.tick, Token: l.token, Err: failure})
@@ -214,12 +237,12 @@ func (l *Lease) end(cause error) bool {
 	}
 	l.ended = cause
 	l.deadline.Stop()
+	cancel := l.cancel
 	l.mu.Unlock()
 	l.m.locker.renewer.remove(l)
-	if cause == errReleased {
-		cause = context.Canceled
+	if cancel != nil {
+		cancel(causeOf(cause))
 	}
-	l.cancel(cause)
 	return true
 }
 
@@ -259,18 +282,20 @@ func (l *Lease) release(ctx context.Context) error {
 	held := l.end(errReleased)
 	l.asking.Wait()
 	begin := time.Now()
-	back := m.release(l.token, l.fence, true)
+	fence := l.fence
+	if !m.cfg.fencing {
+		fence = 0
+	}
+	back := m.release(l.token, fence, true)
 	if held && !l.tick.IsZero() {
 		back = l.finish()
-	} else if !m.cfg.fencing {
-		back = m.release(l.token, 0, true)
 	}
 	v := m.locker.post(m.locker.putAll(back, begin.Add(m.cfg.ttl+time.Second), true))
 	if !held {
 		return l.gone("unlock")
 	}
 	// gocron and cron cancel a job's context before they unlock.
-	t, _ := v.wait(context.WithoutCancel(ctx), m.cfg.nodeTimeout)
+	t, _ := v.wait(context.Background(), m.cfg.nodeTimeout)
 	var err error
 	switch {
 	case t.majority(t.refused):

@@ -114,7 +114,7 @@ func (q *lines) notified(node int, notice string) {
 		return
 	}
 	k := newKeys(name)
-	pass := ask{script: releaseScript, read: readAck, cmd: releaseScript.command([]string{k.lock, k.waiters}, "-", name, "1", "")}
+	pass := ask{script: releaseScript, read: readAck, cmd: releaseScript.command([]string{k.lock, k.waiters}, "-")}
 	q.locker.boxes[node].send(pass, time.Now().Add(time.Second), false)
 }
 

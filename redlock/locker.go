@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -19,6 +20,7 @@ type Locker struct {
 	renewer  *renewer
 	reporter *reporter
 	lines    *lines
+	timers   sync.Pool // stopped ones: each wait would make one, and nothing is left in a stopped timer's channel
 	closed   atomic.Bool
 }
 
@@ -166,7 +168,7 @@ func (l *Locker) usable(ctx context.Context) error {
 
 // putAll prepares a question to every node.
 func (l *Locker) putAll(a ask, until time.Time, owed bool) *ballot {
-	v := newBallot(len(l.boxes), l.quorum)
+	v := l.newBallot(len(l.boxes), l.quorum)
 	for i := range l.boxes {
 		v.put(i, a, until, owed)
 	}
@@ -176,7 +178,7 @@ func (l *Locker) putAll(a ask, until time.Time, owed bool) *ballot {
 // post asks every node, in order, before anybody waits.
 func (l *Locker) post(v *ballot) *ballot {
 	for i, b := range l.boxes {
-		b.post(&v.calls[i])
+		b.postAt(&v.calls[i], v.start)
 	}
 	return v
 }

@@ -58,6 +58,7 @@ type mailbox struct {
 	queue   []*call
 	busy    bool        // the flusher runs
 	later   int         // repetitions that will be posted
+	known   scriptSet   // scripts that were sent in full
 	timer   *time.Timer // sends what is owed to a node that is out
 	idle    chan struct{}
 	breaker breaker
@@ -73,8 +74,10 @@ func newMailbox(node Node, name string, limit time.Duration, observe func(Event)
 
 // post queues a call. A node that is out refuses it at once, unless the call
 // is owed.
-func (b *mailbox) post(c *call) {
-	now := time.Now()
+func (b *mailbox) post(c *call) { b.postAt(c, time.Now()) }
+
+// postAt is post for those who know what time it is.
+func (b *mailbox) postAt(c *call, now time.Time) {
 	b.mu.Lock()
 	out := b.breaker.out(now)
 	if out && !c.owed {
@@ -169,6 +172,10 @@ func (b *mailbox) fill(now time.Time) {
 			continue
 		}
 		c.stage = sent
+		if c.script != nil && !b.known.has(c.script) {
+			b.known.add(c.script)
+			c.cmd, c.script = c.script.inFull(c.cmd), nil
+		}
 		b.batch = append(b.batch, c)
 		b.commands = append(b.commands, c.cmd)
 	}
@@ -232,6 +239,7 @@ func (b *mailbox) resend(replies []Reply, now time.Time) {
 	for i, c := range b.batch {
 		switch {
 		case c.script != nil && noScript(replies[i].Err):
+			b.known = 0 // it restarted
 			c.cmd, c.script, c.stage = c.script.inFull(c.cmd), nil, queued
 			again = append(again, c)
 			b.batch[i] = nil

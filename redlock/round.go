@@ -82,7 +82,7 @@ func (r *round) vote(ctx context.Context) (tally, error) {
 // verdict; then the others are asked who is there.
 func (r *round) voteInOrder(ctx context.Context, first int) (tally, error) {
 	l := r.m.locker
-	r.ballot = newBallot(len(l.boxes), l.quorum)
+	r.ballot = l.newBallot(len(l.boxes), l.quorum)
 	r.start = r.ballot.start
 	until := r.start.Add(r.m.cfg.validity())
 	for range l.boxes {
@@ -123,7 +123,7 @@ func (r *round) abort(ctx context.Context) {
 			others = append(others, i)
 		}
 	}
-	acks := newBallot(len(others), len(others))
+	acks := l.newBallot(len(others), len(others))
 	for k, i := range others {
 		l.boxes[i].post(acks.put(k, back, until, true))
 	}
@@ -166,13 +166,19 @@ func (r *round) giveBack() ask {
 	return ask{script: abortScript, read: readAck, cmd: abortScript.command(keys, r.token, milliseconds(2*m.cfg.ttl))}
 }
 
-// release is the plain compare-and-delete, which also wakes the next waiter.
+// release is the plain compare-and-delete, which also wakes the next waiter if
+// somebody may be waiting.
 func (m *Mutex) release(token string, fence int64, wake bool) ask {
-	keys, carried := []string{m.keys.lock, m.keys.waiters}, ""
-	if fence != 0 {
-		keys, carried = append(keys, m.keys.fence), decimal(fence)
+	a := ask{script: releaseScript, read: readCount}
+	switch {
+	case fence != 0:
+		a.cmd = releaseScript.command([]string{m.keys.lock, m.keys.waiters, m.keys.fence}, token, decimal(fence))
+	case wake:
+		a.cmd = releaseScript.command([]string{m.keys.lock, m.keys.waiters}, token)
+	default:
+		a.cmd = releaseScript.command([]string{m.keys.lock}, token)
 	}
-	return ask{script: releaseScript, read: readCount, cmd: releaseScript.command(keys, token, m.keys.lock, flag(wake), carried)}
+	return a
 }
 
 // lease makes the round a lease, if its validity has not ended by now. That is

@@ -10,15 +10,26 @@ import (
 type script struct {
 	text   string
 	digest string
+	bit    scriptSet
 }
+
+// scriptSet is a set of scripts.
+type scriptSet uint16
+
+func (s scriptSet) has(one *script) bool { return s&one.bit != 0 }
+func (s *scriptSet) add(one *script)     { *s |= one.bit }
+
+var nextBit scriptSet = 1
 
 func newScript(text string) *script {
 	sum := sha1.Sum([]byte(text))
-	return &script{text: text, digest: hex.EncodeToString(sum[:])}
+	s := &script{text: text, digest: hex.EncodeToString(sum[:]), bit: nextBit}
+	nextBit <<= 1
+	return s
 }
 
-// command names the script by its digest. A node that does not know it answers
-// NOSCRIPT, and the node's mailbox sends the text.
+// command names the script by its digest. A node's mailbox sends the text in
+// its place the first time, and when the node answers that it does not know it.
 func (s *script) command(keys []string, args ...string) Command {
 	c := make(Command, 0, 3+len(keys)+len(args))
 	c = append(c, "EVALSHA", s.digest, decimal(int64(len(keys))))

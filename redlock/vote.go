@@ -44,6 +44,7 @@ type ask struct {
 // are counted where replies are read; whoever waits is woken once, when the
 // outcome is certain.
 type ballot struct {
+	timers *sync.Pool
 	quorum int
 	start  time.Time
 	// settled, if set, is called once instead of waking somebody. It must not block.
@@ -58,11 +59,27 @@ type ballot struct {
 	certain bool
 }
 
-func newBallot(n, quorum int) *ballot {
-	return &ballot{
-		quorum: quorum, start: time.Now(), first: -1,
-		answers: make([]answer, n), calls: make([]call, n), wake: make(chan struct{}, 2),
+// newBallot takes one piece of memory for what belongs to the nodes when there
+// are few of them, as there usually are.
+func (l *Locker) newBallot(n, quorum int) *ballot {
+	v := &ballot{timers: &l.timers, quorum: quorum, start: time.Now(), first: -1, wake: make(chan struct{}, 2)}
+	switch {
+	case n == 1:
+		few := new(struct {
+			answers [1]answer
+			calls   [1]call
+		})
+		v.answers, v.calls = few.answers[:], few.calls[:]
+	case n <= 5:
+		few := new(struct {
+			answers [5]answer
+			calls   [5]call
+		})
+		v.answers, v.calls = few.answers[:n], few.calls[:n]
+	default:
+		v.answers, v.calls = make([]answer, n), make([]call, n)
 	}
+	return v
 }
 
 // put prepares the question to one node, not to be sent later than until.
@@ -99,8 +116,12 @@ func (v *ballot) answer(node int) verdict {
 // wait returns the tally as soon as the outcome is certain, the limit has
 // passed, or ctx ends; in the latter case with ctx's error.
 func (v *ballot) wait(ctx context.Context, limit time.Duration) (tally, error) {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
+	timer, used := v.timers.Get().(*time.Timer)
+	if used {
+		timer.Reset(limit)
+	} else {
+		timer = time.NewTimer(limit)
+	}
 	var err error
 	select {
 	case <-v.wake:
@@ -108,6 +129,8 @@ func (v *ballot) wait(ctx context.Context, limit time.Duration) (tally, error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
+	timer.Stop()
+	v.timers.Put(timer)
 	return v.count(), err
 }
 

@@ -61,7 +61,7 @@ func (m *Mutex) enlist(ctx context.Context, s *spot) (remaining time.Duration, l
 		if !m.locker.lines.listen(ctx, i, m.cfg.nodeTimeout) {
 			continue
 		}
-		v := newBallot(1, 1)
+		v := m.locker.newBallot(1, 1)
 		box.post(v.put(0, ask{script: enlistScript, read: readRemaining, cmd: enlistScript.command(
 			[]string{m.keys.lock, m.keys.waiters}, m.locker.lines.id, milliseconds(2*m.cfg.ttl), s.place)}, v.start.Add(m.cfg.nodeTimeout), false))
 		if t, err := v.wait(ctx, m.cfg.nodeTimeout); err == nil && t.won() {

@@ -1,7 +1,7 @@
 -- Ends a granted claim: the lock goes if it is ours, the tick is marked, a waiter is woken.
 -- The tick key stays: it is what makes the tick run once.
 -- KEYS: lock, waiters, what to mark
--- ARGV: token, tick, owner, lifetime in ms, name (a notice says it and the token)
+-- ARGV: token, tick, owner, lifetime in ms
 -- Answers 1 when the lock was ours, else 0.
 local mine = redis.call('GET', KEYS[1]) == ARGV[1]
 if mine then
@@ -10,6 +10,6 @@ end
 mark(KEYS[3], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 local first = redis.call('ZPOPMIN', KEYS[2])
 if first[1] then
-  redis.call('PUBLISH', 'redtick:wake:' .. first[1], #ARGV[1] .. ':' .. ARGV[1] .. ARGV[5])
+  redis.call('PUBLISH', 'redtick:wake:' .. first[1], #ARGV[1] .. ':' .. ARGV[1] .. KEYS[1])
 end
 return mine and 1 or 0

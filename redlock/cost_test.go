@@ -1,0 +1,221 @@
+package redlock_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// What an operation costs is pinned by counts, which are exact: round trips, commands, goroutines, allocations.
+
+// trips is how many batches each server has received since the last call.
+type trips struct {
+	fl     *fleet
+	before []int
+}
+
+func (c *trips) since() (n []int) {
+	synctest.Wait()
+	for i, s := range c.fl.servers {
+		if len(c.before) <= i {
+			c.before = append(c.before, 0)
+		}
+		n = append(n, s.Batches()-c.before[i])
+		c.before[i] = s.Batches()
+	}
+	return n
+}
+
+func TestCost_roundTrips(t *testing.T) {
+	for _, nodes := range []int{1, 3, 5} {
+		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
+			inBubble(t, nodes, func(t *testing.T, fl *fleet) {
+				const rtt = 10 * time.Millisecond
+				p, other := fl.process("a"), fl.process("b")
+				m, fenced := p.mutex(t, "job"), p.mutex(t, "fenced", redlock.WithFencing())
+				p.delay(rtt/2, rtt/2)
+				other.delay(rtt/2, rtt/2)
+				warmUp(t, m, fenced, other.mutex(t, "job"))
+				var lease *redlock.Lease
+				count := &trips{fl: fl}
+				count.since()
+				tick := time.Now()
+				for _, step := range []struct {
+					name   string
+					trips  int           // per node
+					within time.Duration // how long the caller waits
+					do     func() error
+				}{
+					{"trylock", 1, rtt, func() (err error) { lease, err = m.TryLock(t.Context()); return err }},
+					{"losing trylock", 1, rtt, func() error { _, err := other.mutex(t, "job").TryLock(t.Context()); return wantErr(err) }},
+					{"extend", 1, rtt, func() error { return lease.Extend(t.Context()) }},
+					{"unlock", 1, rtt, func() error { return lease.Unlock(t.Context()) }},
+					{"claim, and its confirm", 2, rtt, func() (err error) { lease, err = m.Claim(t.Context(), tick); time.Sleep(rtt); return err }},
+					{"losing claim", 1, rtt, func() error { _, err := other.mutex(t, "job").Claim(t.Context(), tick); return wantErr(err) }},
+					{"unlock of a claim", 1, rtt, func() error { return lease.Unlock(t.Context()) }},
+					{"fenced trylock", 1, rtt, func() (err error) { lease, err = fenced.TryLock(t.Context()); return err }},
+					{"fenced unlock", 1, rtt, func() error { return lease.Unlock(t.Context()) }},
+				} {
+					begin := time.Now()
+					ok(t, step.do())
+					took := time.Since(begin)
+					time.Sleep(3 * rtt)
+					for i, n := range count.since() {
+						// A loser also gives back, in the background, a vote whose answer it did not wait for.
+						if n != step.trips && !(strings.HasPrefix(step.name, "losing") && n == 2) {
+							t.Errorf("%s: %d round trips to server %d, want %d", step.name, n, i+1, step.trips)
+						}
+					}
+					if step.name != "claim, and its confirm" && took != step.within {
+						t.Errorf("%s took %v, want %v", step.name, took, step.within)
+					}
+				}
+			})
+		})
+	}
+}
+
+func warmUp(t *testing.T, mutexes ...*redlock.Mutex) {
+	for _, m := range mutexes {
+		lease := must[*redlock.Lease](t)(m.TryLock(t.Context()))
+		ok(t, lease.Extend(t.Context()))
+		ok(t, lease.Unlock(t.Context()))
+		synctest.Wait()
+		ok(t, must[*redlock.Lease](t)(m.Claim(t.Context(), time.Now())).Unlock(t.Context()))
+		time.Sleep(time.Second)
+	}
+}
+
+func wantErr(err error) error {
+	if err == nil {
+		return fmt.Errorf("it was granted")
+	}
+	return nil
+}
+
+// Callers at the same moment share batches.
+func TestCost_groupCommit(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		warmUp(t, p.mutex(t, "job"))
+		p.delay(time.Millisecond, time.Millisecond)
+		count := &trips{fl: fl}
+		count.since()
+		var all sync.WaitGroup
+		for i := range 500 {
+			m := p.mutex(t, fmt.Sprintf("job%d", i))
+			all.Go(func() { ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context())) })
+		}
+		all.Wait()
+		for i, n := range count.since() {
+			if n > 20 {
+				t.Errorf("500 locks and unlocks took %d round trips to server %d, want a few", n, i+1)
+			}
+		}
+	})
+}
+
+// Ten thousand held leases are renewed with a handful of goroutines and a few batches per period.
+func TestCost_manyLeases(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		const n = 10_000
+		p := fl.process("a")
+		before := runtime.NumGoroutine()
+		leases := make([]*redlock.Lease, n)
+		for i := range leases {
+			leases[i] = must[*redlock.Lease](t)(p.mutex(t, fmt.Sprintf("job%d", i)).TryLock(t.Context()))
+			if i%100 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		count := &trips{fl: fl}
+		count.since()
+		if now := runtime.NumGoroutine(); now > before+3 {
+			t.Errorf("%d goroutines more with %d leases held", now-before, n)
+		}
+		time.Sleep(time.Minute)
+		for i, trips := range count.since() {
+			if trips > 6*40 {
+				t.Errorf("six renewals of %d leases took %d round trips to server %d", n, trips, i+1)
+			}
+		}
+		for _, l := range leases {
+			ok(t, l.Context().Err())
+			ok(t, l.Unlock(t.Context()))
+		}
+	})
+}
+
+// A hung minority holds up one batch, whatever the load.
+func TestCost_hungMinority(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		p.links[1].IgnoreDeadline(true)
+		m := p.mutex(t, "job")
+		warmUp(t, m)
+		fl.servers[1].Freeze()
+		before := runtime.NumGoroutine()
+		begin := time.Now()
+		for range 10_000 {
+			ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("a hung node cost %v", took)
+		}
+		if now := runtime.NumGoroutine(); now > before+3 {
+			t.Errorf("%d goroutines more", now-before)
+		}
+		fl.servers[1].Thaw()
+		time.Sleep(time.Minute)
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+}
+
+// silent answers every command at once and allocates nothing.
+type silent struct{ replies []redlock.Reply }
+
+func (s *silent) Do(_ context.Context, commands []redlock.Command) []redlock.Reply {
+	s.replies = s.replies[:0]
+	for _, c := range commands {
+		r := redlock.Reply{}
+		if c[0] != "SET" {
+			r.Value = int64(1)
+		}
+		s.replies = append(s.replies, r)
+	}
+	return s.replies
+}
+
+// The core's own allocations for an uncontended lock and unlock, without a driver's. Raise them knowingly.
+func TestCost_allocations(t *testing.T) {
+	for nodes, want := range map[int]float64{1: 34, 5: 50} {
+		var all []redlock.Node
+		for range nodes {
+			all = append(all, &silent{})
+		}
+		l := must[*redlock.Locker](t)(redlock.New(all))
+		m := must[*redlock.Mutex](t)(l.NewMutex("job"))
+		got := testing.AllocsPerRun(2000, func() {
+			lease, err := m.TryLock(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ok(t, lease.Unlock(context.Background()))
+		})
+		if got > want {
+			t.Errorf("%d nodes: %v allocations per lock and unlock, want at most %v", nodes, got, want)
+		}
+		t.Logf("%d nodes: %v allocations per lock and unlock", nodes, got)
+		ok(t, l.Close(t.Context()))
+	}
+}
