@@ -153,7 +153,7 @@ type demo struct {
 func start(t *testing.T, addrs string, args ...string) *demo {
 	t.Helper()
 	d := &demo{cmd: exec.Command(binary, args...)}
-	d.cmd.Env = append(os.Environ(), "REDIS_ADDRS="+addrs)
+	d.cmd.Env = append(os.Environ(), "REDIS_ADDRS="+addrs, "TMPDIR="+t.TempDir())
 	d.cmd.Stderr = &d.stderr
 	d.cmd.WaitDelay = 10 * time.Second
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -152,7 +152,7 @@ func show(t *testing.T, name string, args ...string) <-chan played {
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), showEnv+"="+name, "REDIS_ADDRS=")
+	cmd.Env = append(os.Environ(), showEnv+"="+name, "REDIS_ADDRS=", "TMPDIR="+t.TempDir())
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	end := make(chan played, 1)
