@@ -1,0 +1,126 @@
+// Cron shows three replicas of one service, as processes of their own with
+// clocks apart, that run one robfig/cron schedule: each tick runs on one of
+// them, also after one was killed.
+//
+//	go run ./examples/cron
+//	go run ./examples/cron -locker=redsync-style
+//	REDIS_ADDRS=host1:6379,host2:6379,host3:6379 go run ./examples/cron -ticks 60
+//
+// It starts an embedded Redis unless REDIS_ADDRS names independent nodes. The
+// last line counts the ticks; the exit status is 0 only when none was run more
+// than once and none was missed.
+//
+// What to copy from it is in schedule.go.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/redtick/redtick/cronadapter"
+	"github.com/redtick/redtick/examples/internal/demo"
+	"github.com/redtick/redtick/redlock"
+)
+
+const closeLimit = 2 * time.Second
+
+func main() {
+	lock := tickLocker
+	flag.Var(&lock, "locker", fmt.Sprintf("%q, or %q to see the problem: a lock that is released when the run is over", tickLocker, runLocker))
+	demo.Main(demo.Demo{
+		Schedule: "cron schedule",
+		Explain:  func() string { return explanations[lock] },
+		Jobs: []demo.Job{
+			{Name: "pulse", Every: time.Second, Lasts: time.Millisecond},
+			{Name: "report", Every: 5 * time.Second, Lasts: 1500 * time.Millisecond},
+		},
+		Replica: func(ctx context.Context, r *demo.Replica) error { return serve(ctx, r, lock) },
+	})
+}
+
+// serve is a replica's life.
+func serve(ctx context.Context, r *demo.Replica, lock lockerFlag) error {
+	locker, err := newLocker(r.Addrs, r.LockerOptions()...)
+	if err != nil {
+		return err
+	}
+	adapter, err := cronadapter.New(locker, cronadapter.WithClock(r.Now), cronadapter.WithLogger(logger{r}))
+	if err != nil {
+		return err
+	}
+	c := cron.New(cron.WithSeconds())
+	if err := add(c, adapter, locker, r, lock); err != nil {
+		return err
+	}
+	shift(c, r.Skew)
+	c.Start()
+	r.Ready()
+	<-ctx.Done()
+	stop(c, adapter)
+	limit, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	if err := locker.Close(limit); err != nil {
+		r.Trouble(err) // a node is down: what it is owed expires there
+	}
+	return nil
+}
+
+func add(c *cron.Cron, a *cronadapter.Adapter, locker *redlock.Locker, r *demo.Replica, lock lockerFlag) error {
+	if lock == runLocker {
+		return addRedsyncStyle(c, locker, r)
+	}
+	return addJobs(c, a, work(r, "pulse"), work(r, "report"))
+}
+
+// work is what the jobs do: the show's counting, for the tick they are told.
+func work(r *demo.Replica, job string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick, ok := cronadapter.TickFrom(ctx)
+		if !ok {
+			return errors.New("the run has no tick")
+		}
+		return r.Work(ctx, job, tick)
+	}
+}
+
+// logger shows what jobs failed of. Refusals and losses reach the view already,
+// through the Locker.
+type logger struct{ r *demo.Replica }
+
+func (logger) Info(string, ...any) {}
+
+func (l logger) Error(err error, msg string, _ ...any) {
+	var told *redlock.Error
+	if !errors.As(err, &told) && !errors.Is(err, cronadapter.ErrStopped) {
+		l.r.Trouble(fmt.Errorf("%s: %w", msg, err))
+	}
+}
+
+// lockerFlag is the value of -locker.
+type lockerFlag string
+
+const (
+	tickLocker lockerFlag = "redtick"
+	runLocker  lockerFlag = "redsync-style"
+)
+
+var explanations = map[lockerFlag]string{
+	tickLocker: "With redtick each tick is claimed by one replica, and stays claimed.",
+	runLocker:  "With a redsync-style lock, free again when the run is over, a late replica runs the tick once more.",
+}
+
+func (f *lockerFlag) String() string { return string(*f) }
+
+func (f *lockerFlag) Set(text string) error {
+	switch lockerFlag(text) {
+	case tickLocker, runLocker:
+		*f = lockerFlag(text)
+		return nil
+	}
+	return fmt.Errorf("must be %q or %q", tickLocker, runLocker)
+}
