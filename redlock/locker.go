@@ -113,6 +113,9 @@ func (l *Locker) Close(ctx context.Context) error {
 		select {
 		case <-b.flushed():
 		case <-ctx.Done():
+			if b.idleNow() {
+				continue
+			}
 			errs = append(errs, &NodeError{Node: b.name, Err: fmt.Errorf("closed before it acknowledged its releases: %w", ctx.Err())})
 		}
 	}

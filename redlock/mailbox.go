@@ -296,10 +296,18 @@ func (b *mailbox) flushed() <-chan struct{} {
 }
 
 func (b *mailbox) settle() {
-	if b.idle != nil && !b.busy && len(b.queue) == 0 && b.later == 0 {
+	if b.idle != nil && b.quiet() {
 		close(b.idle)
 		b.idle = nil
 	}
+}
+
+func (b *mailbox) quiet() bool { return !b.busy && len(b.queue) == 0 && b.later == 0 }
+
+func (b *mailbox) idleNow() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.quiet()
 }
 
 func (b *mailbox) report(news bool, out error) {

@@ -81,6 +81,9 @@ var raiseText string
 //go:embed lua/enlist.lua
 var enlistText string
 
+//go:embed lua/inspect.lua
+var inspectText string
+
 //go:embed lua/bootstrap.lua
 var bootstrapText string
 
@@ -94,6 +97,7 @@ var (
 	extendScript  = newScript(extendText)
 	raiseScript   = newScript(raiseText)
 	enlistScript  = newScript(enlistText)
+	inspectScript = newScript(inspectText)
 
 	bootstrapScript = newScript(guardText + bootstrapText)
 )

@@ -1,0 +1,103 @@
+package redlock_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+func TestInspector_Show(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, ops := fl.process("api-1"), redlock.NewInspector(fl.process("ops").Locker, 0)
+		tick := time.Now()
+		lease := must[*redlock.Lease](t)(a.mutex(t, "report").Claim(t.Context(), tick))
+		synctest.Wait()
+		info := must[*redlock.NameInfo](t)(ops.Show(t.Context(), "report"))
+		if info.Holder != "api-1" || info.Token != lease.Token() || !info.Tick.Equal(tick) || info.Remaining != 30*time.Second ||
+			!info.LastTick.Equal(tick) || info.LastHolder != "api-1" || len(info.Votes) != 3 {
+			t.Errorf("held: %+v", info)
+		}
+		ok(t, lease.Unlock(t.Context()))
+		synctest.Wait()
+		if info = must[*redlock.NameInfo](t)(ops.Show(t.Context(), "report")); info.Token != "" || info.LastHolder != "api-1" {
+			t.Errorf("free: %+v", info)
+		}
+		fl.servers[0].Freeze()
+		if info = must[*redlock.NameInfo](t)(ops.Show(t.Context(), "report")); info.Votes[0].Err == nil || info.LastHolder != "api-1" {
+			t.Errorf("one node down: %+v", info)
+		}
+		fl.servers[1].Freeze()
+		if _, err := ops.Show(t.Context(), "report"); !errors.Is(err, redlock.ErrNoQuorum) {
+			t.Errorf("two of three nodes down: %v, want ErrNoQuorum", err)
+		}
+		fl.servers[0].Thaw()
+		fl.servers[1].Thaw()
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestInspector_Names(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a", redlock.WithPrefix("app:"))
+		ops := redlock.NewInspector(fl.process("ops", redlock.WithPrefix("app:")).Locker, 0)
+		for _, name := range []string{"x", "{x}", "a}b", "report", "re*port", "{}"} {
+			ok(t, must[*redlock.Lease](t)(a.mutex(t, name).Claim(t.Context(), time.Now())).Unlock(t.Context()))
+			synctest.Wait()
+		}
+		must[*redlock.Lease](t)(a.mutex(t, "locked").TryLock(t.Context()))
+		must[*redlock.Lease](t)(fl.process("other").mutex(t, "elsewhere").TryLock(t.Context()))
+		for _, s := range fl.servers {
+			s.Do("SET", "app:data", "something else")
+		}
+		for prefix, want := range map[string]string{
+			"": "[a}b locked re*port report x {x} {}]", "re": "[re*port report]", "re*": "[re*port]", "nothing": "[]",
+		} {
+			names, more, err := ops.Names(t.Context(), prefix, 100)
+			if fmt.Sprint(names) != want || more || err != nil {
+				t.Errorf("names with %q: %v %v %v, want %s", prefix, names, more, err, want)
+			}
+		}
+		if names, more, _ := ops.Names(t.Context(), "", 2); len(names) != 2 || !more {
+			t.Errorf("limit 2: %v, more=%v", names, more)
+		}
+	})
+}
+
+func TestInspector_Release(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, ops := fl.process("a").mutex(t, "job"), redlock.NewInspector(fl.process("ops").Locker, 0)
+		lease := must[*redlock.Lease](t)(a.TryLock(t.Context()))
+		if err := ops.Release(t.Context(), "job", "an older token"); !errors.Is(err, redlock.ErrLost) {
+			t.Errorf("a wrong token: %v, want ErrLost", err)
+		}
+		ok(t, lease.Context().Err())
+		ok(t, ops.Release(t.Context(), "job", lease.Token()))
+		other := must[*redlock.Lease](t)(fl.process("b").mutex(t, "job").TryLock(t.Context()))
+		<-lease.Context().Done()
+		ok(t, other.Context().Err())
+		ok(t, other.Unlock(t.Context()))
+	})
+}
+
+func TestInspector_Nodes(t *testing.T) {
+	l, servers := realFleet(t, 3)
+	servers[1].Pause()
+	begin := time.Now()
+	infos := redlock.NewInspector(l, 500*time.Millisecond).Nodes(t.Context())
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("took %v with a node stopped", took)
+	}
+	for i, n := range infos {
+		switch {
+		case i == 1 && n.Err == nil:
+			t.Errorf("the stopped node is said to be well: %+v", n)
+		case i != 1 && (n.Err != nil || n.RunID == "" || n.Persistence != "none" || n.MaxMemoryPolicy != "noeviction" || n.ClockOffset.Abs() > time.Second):
+			t.Errorf("node %d: %+v", i, n)
+		}
+	}
+	servers[1].Resume()
+}
