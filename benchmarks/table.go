@@ -29,7 +29,8 @@ func printTable(w io.Writer, s scenario, lines []line) {
 	t.Flush()
 	for _, l := range lines {
 		if l.Failed != "" {
-			fmt.Fprintf(w, "  %s failed: %s\n", l.Name, l.Failed)
+			first, _, _ := strings.Cut(l.Failed, "\n")
+			fmt.Fprintf(w, "  %s failed: %.300s\n", l.Name, first)
 		}
 	}
 }
