@@ -1,0 +1,29 @@
+package redigo_test
+
+import (
+	"testing"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+// The conformance suite on a plain server, behind a password, and over TLS.
+func TestNode_conformance(t *testing.T) {
+	for name, start := range map[string]func(t testing.TB) *redis.Pool{
+		"plain": func(t testing.TB) *redis.Pool { return pool(redisserver.Start(t).Addr()) },
+		"password": func(t testing.TB) *redis.Pool {
+			return pool(redisserver.Start(t, "--requirepass", "secret").Addr(), redis.DialPassword("secret"))
+		},
+		"tls": func(t testing.TB) *redis.Pool {
+			s := redisserver.StartTLS(t)
+			return pool(s.TLSAddr(), redis.DialUseTLS(true), redis.DialTLSConfig(s.TLSConfig()))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redlocktest.TestNode(t, func(t testing.TB) redlock.Node { return newNode(t, start(t)) })
+		})
+	}
+}
