@@ -1,0 +1,112 @@
+package redlock_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+// aclRules is what SECURITY.md tells users to allow, taken from there.
+func aclRules(t *testing.T) (rules []string) {
+	text := string(must[[]byte](t)(os.ReadFile("../SECURITY.md")))
+	_, block, found := strings.Cut(text, "ACL SETUSER redtick on >secret")
+	if !found {
+		t.Fatal("SECURITY.md has no ACL rule")
+	}
+	block, _, _ = strings.Cut(block, "```")
+	return strings.Fields(strings.ReplaceAll(block, "\\\n", " "))
+}
+
+// exercise uses everything a service uses, under names that begin with "app:".
+func exercise(t *testing.T, addr string) error {
+	client := redis.NewClient(&redis.Options{Addr: addr, Username: "redtick", Password: "secret"})
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	waited := make(chan error, 1)
+	for _, opts := range [][]redlock.Option{nil, {redlock.WithFencing()}, {redlock.WithRestartGuard(time.Second), redlock.WithTTL(time.Second)}} {
+		l, err := redlock.New(goredis.Nodes(client), append(opts, redlock.WithPrefix("app:"))...)
+		if err != nil {
+			return err
+		}
+		_ = l.Bootstrap(ctx)
+		time.Sleep(1100 * time.Millisecond)
+		m := must[*redlock.Mutex](t)(l.NewMutex("job", redlock.WithBackoff(func(int) time.Duration { return 10 * time.Second })))
+		lease, err := m.TryLock(ctx)
+		if err != nil {
+			return err
+		}
+		go func() {
+			next, err := m.Lock(ctx)
+			if err == nil {
+				err = next.Unlock(ctx)
+			}
+			waited <- err
+		}()
+		time.Sleep(50 * time.Millisecond)
+		for _, step := range []func() error{
+			func() error { return lease.Extend(ctx) },
+			func() error { return lease.Unlock(ctx) },
+			func() error { return <-waited },
+			func() error { return claimTwice(ctx, m) },
+			func() error { return l.Close(ctx) },
+		} {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func claimTwice(ctx context.Context, m *redlock.Mutex) error {
+	for range 2 {
+		lease, err := m.Claim(ctx, time.Now())
+		if err != nil {
+			return err
+		}
+		time.Sleep(2 * time.Millisecond)
+		if err := lease.Unlock(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The rules in SECURITY.md are enough.
+func TestACL_isEnough(t *testing.T) {
+	server := redisserver.Start(t)
+	must[any](t)(server.Do(append([]string{"ACL", "SETUSER", "redtick", "on", ">secret"}, aclRules(t)...)...))
+	if err := exercise(t, server.Addr()); err != nil {
+		log, _ := server.Do("ACL", "LOG")
+		t.Errorf("%v\n%v", err, log)
+	}
+	log, _ := server.Do("ACL", "LOG")
+	for _, entry := range log.([]any) {
+		if !strings.Contains(fmt.Sprint(entry), "object client|") { // the client's greeting
+			t.Errorf("denied: %v", entry)
+		}
+	}
+}
+
+// And they are tight: a stranger's key is out of reach.
+func TestACL_isTight(t *testing.T) {
+	server := redisserver.Start(t)
+	must[any](t)(server.Do(append([]string{"ACL", "SETUSER", "redtick", "on", ">secret"}, aclRules(t)...)...))
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "redtick", Password: "secret"})
+	defer client.Close()
+	for _, args := range [][]any{{"GET", "session:1"}, {"SET", "other", "x"}, {"FLUSHALL"}, {"KEYS", "*"}, {"CONFIG", "GET", "*"}, {"PUBLISH", "news", "x"}} {
+		if err := client.Do(t.Context(), args...).Err(); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+			t.Errorf("%v: %v, want NOPERM", args, err)
+		}
+	}
+}
