@@ -1,0 +1,48 @@
+#!/bin/sh
+# Breaks the core in one place at a time, in a copy, and shows that chaos notices. It takes minutes; arguments choose
+# among the mutants by name. A mutant that survives its time is told, and makes the status 1.
+set -eu
+cd "$(dirname "$0")"
+limit=${LIMIT:-5m}
+seed=${SEED:-1}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+status=0
+
+# mutant NAME FILE PERL-SUBSTITUTION
+mutant() {
+  name=$1 file=$2 change=$3
+  case " $chosen " in *" $name "* | "  ") ;; *) return 0 ;; esac
+  rm -rf "$work/copy"
+  mkdir -p "$work/copy"
+  cp -r ../go.mod ../go.sum ../redlock ../chaos "$work/copy"
+  cp "$work/copy/redlock/$file" "$work/before"
+  perl -0pi -e "$change" "$work/copy/redlock/$file"
+  if cmp -s "$work/before" "$work/copy/redlock/$file"; then
+    echo "$name: the change no longer applies to $file" >&2
+    status=1
+    return 0
+  fi
+  code=0
+  (cd "$work/copy/chaos" && go build -o "$work/bin" . && "$work/bin" -failfast -seed "$seed" -for "$limit") >"$work/out" 2>&1 || code=$?
+  if [ "$code" = 1 ]; then
+    echo "$name: caught after $(grep -c '^seed' "$work/out") round(s): $(sed -n '/^violations/,/^$/p' "$work/out" | grep -v ' 0$' | sed -n 's/^  \(.*[^ ]\)  *\([0-9][0-9]*\)$/\1 (\2)/p' | paste -sd';')"
+  else
+    echo "$name: SURVIVED $limit (status $code)"
+    tail -5 "$work/out"
+    status=1
+  fi
+}
+
+chosen="$*"
+mutant quorum        locker.go        's{quorum: len\(nodes\)/2 \+ 1}{quorum: len(nodes) / 2}'
+mutant validity      round.go         's{if !time\.Now\(\)\.Before\(until\)}{if false}'
+mutant write-back    fence.go         's{standing >= t\.quorum}{standing >= 0}'
+mutant tick-memory   lua/claim.lua    's{local last = [^\n]*}{local last = false}; s{local owner = [^\n]*}{local owner = false}'
+mutant abort         round.go         's{return wasSent\b}{return false}; s{case granted:\n\t\treturn true}{case granted:\n\t\treturn false}'
+mutant owed-release  lease.go         's{begin\.Add\(m\.cfg\.ttl\+time\.Second\), true\)}{begin.Add(m.cfg.ttl+time.Second), false)}'
+mutant deadline      lease.go         's{if !early}{if false}'
+mutant late-renewal  lease.go         's{l\.ended != nil \|\| !now\.Before\(l\.until\)}{l.ended != nil}'
+mutant guard         lua/guard.lua    's{return now - tonumber\(known\[2\]\), tonumber\(known\[2\]\)}{return 1e12, 0}'
+mutant compare       lua/release.lua  's{local mine = [^\n]*}{local mine = true}'
+exit $status

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// history is all that is known of a round when it is over.
+type history struct {
+	ttl    time.Duration
+	events []event
+	faults []happened
+	rests  []happened      // when the replicas were told to leave
+	killed map[string]bool // processes
+	keys   []foundKey      // found while everybody had left
+	unpaid []string        // who could not give everything back
+	calm   instant         // when the calm stretch began
+	start  instant
+	clock  time.Time // the wall clock at start
+}
+
+// period is a lease as the protocol promises it: nobody else may have one that
+// overlaps.
+type period struct {
+	event         // how it was granted
+	to    instant // given back, or the end of its validity, whichever came first
+	ended instant // the work was over; 0 when nobody lived to tell
+}
+
+func (p period) String() string {
+	return fmt.Sprintf("%s of %q, granted at %d, until %d, fence %d", p.Token, p.Name, p.At, p.to, p.Fence)
+}
+
+// periods are the leases of each name, in the order in which they were granted.
+func (h *history) periods() map[string][]period {
+	leases := map[string]*period{}
+	for _, e := range h.events {
+		if e.Kind == granted {
+			leases[e.Token] = &period{event: e, to: e.Until}
+		}
+	}
+	for _, e := range h.events {
+		l := leases[e.Token]
+		switch {
+		case l == nil:
+		case e.Kind == extended:
+			l.to = max(l.to, e.Until)
+		case e.Kind == ended:
+			l.to, l.ended = min(e.At, e.Until), e.At
+		}
+	}
+	named := map[string][]period{}
+	for _, l := range leases {
+		named[l.Name] = append(named[l.Name], *l)
+	}
+	for _, all := range named {
+		slices.SortFunc(all, func(a, b period) int { return cmp.Compare(a.At, b.At) })
+	}
+	return named
+}
+
+// instantOf is when a tick was due by the true clock.
+func (h *history) instantOf(tick int64) instant {
+	return h.start.add(time.UnixMilli(tick).Sub(h.clock))
+}
+
+// stalledIn tells whether the process did not run for some time in between;
+// without a process, whether any did not.
+func (h *history) stalledIn(process string, from, to instant) bool {
+	return slices.ContainsFunc(h.events, func(e event) bool {
+		return e.Kind == stalled && (process == "" || e.process == process) && overlap(e.At, e.Done, from, to)
+	})
+}
+
+// wounded counts the nodes that some fault touched, in themselves or in a link
+// to them.
+func (h *history) wounded(from, to instant) int {
+	hurt := map[int]bool{}
+	for _, f := range h.faults {
+		if overlap(f.from, f.to, from, to) && f.target() != "replica" {
+			for _, n := range f.Nodes {
+				hurt[n] = true
+			}
+		}
+	}
+	return len(hurt)
+}
+
+// disturbed tells whether some replica was paused, killed or not there.
+func (h *history) disturbed(from, to instant) bool {
+	return slices.ContainsFunc(slices.Concat(h.faults, h.rests), func(f happened) bool {
+		return f.target() == "replica" && overlap(f.from, f.to, from, to)
+	})
+}
+
+// owner is the process that made the token.
+func owner(token string) string {
+	process, _, _ := strings.Cut(token, "/")
+	return process
+}

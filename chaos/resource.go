@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// resource is what a lock protects: a file with a plain number. Whoever holds
+// the lock reads it, works, and writes one more. The file also keeps the newest
+// fence and the last writer.
+//
+// Each read and each write is atomic by itself, as a database's would be. What
+// is between them only the lock protects.
+type resource struct{ path string }
+
+type content struct {
+	Value, Fence int64
+	Writer       string
+}
+
+// width of the file, which is written in one piece: a kill cannot tear it.
+const format = "%020d %020d %-200s\n"
+
+func newResource(dir, name string) resource {
+	return resource{filepath.Join(dir, name+".resource")}
+}
+
+// read returns the number, and refuses from now on everybody with an older
+// fence. It tells whether the caller itself is refused.
+func (r resource) read(fence int64) (seen content, ok bool, err error) {
+	err = r.locked(func(f *os.File) error {
+		if seen, err = load(f); err != nil {
+			return err
+		}
+		if ok = fence >= seen.Fence; !ok || fence == seen.Fence {
+			return nil
+		}
+		return store(f, content{seen.Value, fence, seen.Writer})
+	})
+	return seen, ok, err
+}
+
+// write stores c unless a newer fence was seen, and returns what was there.
+func (r resource) write(c content) (found content, ok bool, err error) {
+	err = r.locked(func(f *os.File) error {
+		if found, err = load(f); err != nil {
+			return err
+		}
+		if ok = c.Fence >= found.Fence; !ok {
+			return nil
+		}
+		return store(f, c)
+	})
+	return found, ok, err
+}
+
+func (r resource) locked(f func(*os.File) error) error {
+	file, err := os.OpenFile(r.path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
+	return f(file)
+}
+
+func load(f *os.File) (c content, err error) {
+	text := make([]byte, 512)
+	n, _ := f.ReadAt(text, 0)
+	if n == 0 {
+		return content{Writer: "nobody"}, nil
+	}
+	_, err = fmt.Sscanf(string(text[:n]), "%d %d %s", &c.Value, &c.Fence, &c.Writer)
+	return c, err
+}
+
+func store(f *os.File, c content) error {
+	_, err := f.WriteAt(fmt.Appendf(nil, format, c.Value, c.Fence, c.Writer), 0)
+	return err
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+const (
+	calmTime = 5 * time.Second
+	// roundTime is what a round takes, more or less.
+	roundTime = warmUp + mildTime + wildTime + calmTime + 4*time.Second
+)
+
+// round is one run of the plan that a seed makes, on nodes of its own.
+type round struct {
+	seed   uint64
+	locker string
+	ttl    time.Duration
+	dir    string
+	fleet  *fleet
+	log    *recorder
+	past   history
+}
+
+// play runs the round: faults, then everybody leaves and nothing may be left on
+// the nodes; then a calm stretch, in which everything must work, and the same
+// again.
+func (r *round) play() (err error) {
+	if r.dir, err = os.MkdirTemp("", "redtick-chaos-"); err != nil {
+		return err
+	}
+	if r.log, err = newRecorder(r.dir, "conductor"); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go watchStalls(ctx, r.log)
+	p := newPlan(r.seed, r.ttl)
+	r.fleet, err = newFleet(r.dir, r.locker, p, r.seed)
+	defer r.fleet.close()
+	if err != nil {
+		return err
+	}
+	r.past = history{ttl: r.ttl, killed: r.fleet.killed, clock: time.Now(), start: now()}
+	if err := r.faults(); err != nil {
+		return err
+	}
+	if err := r.calm(); err != nil {
+		return err
+	}
+	r.past.events, err = readHistories(r.dir)
+	return err
+}
+
+func (r *round) faults() (err error) {
+	if err := r.fleet.startAll(); err != nil {
+		return err
+	}
+	n := nemesis{fleet: r.fleet}
+	if r.past.faults, err = n.play(); err != nil {
+		return fmt.Errorf("the nemesis failed: %w", err)
+	}
+	return r.rest()
+}
+
+func (r *round) calm() error {
+	if err := r.fleet.startAll(); err != nil {
+		return err
+	}
+	r.past.calm = now()
+	time.Sleep(calmTime)
+	return r.rest()
+}
+
+// rest lets everybody leave and looks at what stays behind. For the ticks this
+// counts as a fault of the replicas.
+func (r *round) rest() error {
+	gone := happened{fault: fault{Kind: "replica leaves", Replicas: upTo(replicas)}, from: now()}
+	unpaid, err := r.fleet.leaveAll()
+	if err != nil {
+		return err
+	}
+	r.past.unpaid = append(r.past.unpaid, unpaid...)
+	for _, s := range r.fleet.servers {
+		keys, err := s.keys(context.Background())
+		if err != nil {
+			return err
+		}
+		r.past.keys = append(r.past.keys, keys...)
+	}
+	gone.to = now().add(warmUp)
+	r.past.rests = append(r.past.rests, gone)
+	return nil
+}
+
+// replay is the command that runs this round again.
+func (r *round) replay() string {
+	return fmt.Sprintf("go run . -locker=%s -ttl=%v -seed=%d -for=1s", r.locker, r.ttl, r.seed)
+}
