@@ -18,6 +18,10 @@ bench: ## redtick beside its peers, on servers that it starts itself
 demo: ## three replicas, one schedule
 	$(GO) run ./examples/gocron
 
+chaos: ## replicas on real servers that are killed, frozen and cut off; FOR=60s for less, LOCKER=redsync to compare
+	@scripts/need-redis
+	cd chaos && $(GO) run . -for $(or $(FOR),10m) -locker $(or $(LOCKER),redtick)
+
 model: ## the protocol, checked exhaustively with spin
 	docs/model/check.sh
 

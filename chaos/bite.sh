@@ -23,8 +23,9 @@ mutant() {
     status=1
     return 0
   fi
+  (cd "$work/copy/chaos" && go build -o "$work/bin" .)
   code=0
-  (cd "$work/copy/chaos" && go build -o "$work/bin" . && "$work/bin" -failfast -seed "$seed" -for "$limit") >"$work/out" 2>&1 || code=$?
+  "$work/bin" -failfast -seed "$seed" -for "$limit" >"$work/out" 2>&1 || code=$?
   if [ "$code" = 1 ]; then
     echo "$name: caught after $(grep -c '^seed' "$work/out") round(s): $(sed -n '/^violations/,/^$/p' "$work/out" | grep -v ' 0$' | sed -n 's/^  \(.*[^ ]\)  *\([0-9][0-9]*\)$/\1 (\2)/p' | paste -sd';')"
   else
@@ -39,7 +40,7 @@ mutant quorum        locker.go        's{quorum: len\(nodes\)/2 \+ 1}{quorum: le
 mutant validity      round.go         's{if !time\.Now\(\)\.Before\(until\)}{if false}'
 mutant write-back    fence.go         's{standing >= t\.quorum}{standing >= 0}'
 mutant tick-memory   lua/claim.lua    's{local last = [^\n]*}{local last = false}; s{local owner = [^\n]*}{local owner = false}'
-mutant abort         round.go         's{return wasSent\b}{return false}; s{case granted:\n\t\treturn true}{case granted:\n\t\treturn false}'
+mutant abort         round.go         's{return wasSent\b}{return wasSent && false}; s{case granted:\n\t\treturn true}{case granted:\n\t\treturn false}'
 mutant owed-release  lease.go         's{begin\.Add\(m\.cfg\.ttl\+time\.Second\), true\)}{begin.Add(m.cfg.ttl+time.Second), false)}'
 mutant deadline      lease.go         's{if !early}{if false}'
 mutant late-renewal  lease.go         's{l\.ended != nil \|\| !now\.Before\(l\.until\)}{l.ended != nil}'
