@@ -26,7 +26,7 @@ func (s *Scheduler) enqueue(e *entry, tick time.Time) {
 		return
 	}
 	for try := 0; ; try++ {
-		if late := time.Since(tick); late > s.cfg.lateness {
+		if late := s.cfg.now().Sub(tick); late > s.cfg.lateness {
 			s.giveUp(e, tick, opts, fmt.Errorf("%w: %w", ErrLate, err))
 			return
 		}

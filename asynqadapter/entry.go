@@ -37,7 +37,7 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 	if e.schedule, err = parseSpec(spec, s.location); err != nil {
 		return nil, err
 	}
-	if err := e.check(known, s.cfg.lateness); err != nil {
+	if err := e.check(known, s.cfg); err != nil {
 		return nil, err
 	}
 	if !known.retained {
@@ -47,8 +47,8 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 }
 
 // check refuses what would let a tick be enqueued twice, or never.
-func (e *entry) check(known taskOptions, lateness time.Duration) error {
-	least := leastRetention * lateness
+func (e *entry) check(known taskOptions, cfg config) error {
+	least := leastRetention * cfg.lateness
 	switch {
 	case len(e.name) > maxEntryName || strings.TrimSpace(e.name) == "":
 		return invalid("name %.40q has %d bytes, must have 1 to %d and not be blank", e.name, len(e.name), maxEntryName)
@@ -60,8 +60,8 @@ func (e *entry) check(known taskOptions, lateness time.Duration) error {
 			"pass slices.Clip(opts)... to asynq.NewTask, or the options to Register", e.name)
 	case known.retained && known.retention < least:
 		return invalid("entry %q has Retention(%v), must be at least %v, %d times the lateness (%v): until then a late replica would enqueue the tick again; raise it or lower WithLateness",
-			e.name, known.retention, least, leastRetention, lateness)
-	case e.schedule.after(time.Now()).IsZero():
+			e.name, known.retention, least, leastRetention, cfg.lateness)
+	case e.schedule.after(cfg.now()).IsZero():
 		return invalid("spec %q of entry %q has no activation in the next five years", e.spec, e.name)
 	}
 	for _, o := range e.opts {

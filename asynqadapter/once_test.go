@@ -184,7 +184,7 @@ func TestOncePerTick_waits(t *testing.T) {
 				tick, _ := asynqadapter.TickOf(task)
 				book.start(tick)
 				defer book.end(tick, true)
-				time.Sleep(30 * time.Second)
+				time.Sleep(15 * time.Second)
 				return nil
 			}, oncePerTick(t, newLocker(t, nodes), asynqadapter.WithObserver(seen.observe)))
 		}
@@ -192,13 +192,13 @@ func TestOncePerTick_waits(t *testing.T) {
 		nodes[0].Freeze()
 		nodes[1].Freeze()
 		q.enqueue(stamped("job", time.Now()), asynq.MaxRetry(0))
-		time.Sleep(10 * time.Second)
+		time.Sleep(5 * time.Second)
 		nodes[0].Thaw()
 		nodes[1].Thaw()
-		time.Sleep(10 * time.Second)
+		time.Sleep(5 * time.Second)
 		serve()
 		first.Shutdown() // its handler goes on, and the task comes again
-		time.Sleep(2 * time.Minute)
+		time.Sleep(time.Minute)
 		if book.histogram(book.started) != "2x:1" || book.histogram(book.most) != "1x:1" || q.states("default") != "" {
 			t.Errorf("started %s, at a time %s, left %q", book.histogram(book.started), book.histogram(book.most), q.states("default"))
 		}

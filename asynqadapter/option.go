@@ -33,6 +33,7 @@ type config struct {
 	lateness     time.Duration
 	mutex        []redlock.Option
 	observe      Observer
+	now          func() time.Time
 	used         []string
 }
 
@@ -72,6 +73,13 @@ func WithLateness(d time.Duration) Option {
 	return func(c *config) { c.use("WithLateness"); c.lateness = d }
 }
 
+// WithClock sets where [Scheduler] reads the wall clock, for tests and demos
+// that make replicas disagree. Its timers keep the time of the process. Default
+// time.Now.
+func WithClock(now func() time.Time) Option {
+	return func(c *config) { c.use("WithClock"); c.now = now }
+}
+
 // WithObserver reports events. Every constructor knows it. By default each is
 // one line of slog.Default, or of asynq.SchedulerOpts.Logger where it is set.
 func WithObserver(o Observer) Option {
@@ -85,6 +93,7 @@ func newConfig(constructor string, known []string, opts []Option) (config, error
 		requeueDelay: DefaultRequeueDelay,
 		lateness:     DefaultLateness,
 		observe:      logDefault,
+		now:          time.Now,
 	}
 	for i, o := range opts {
 		if o == nil {
@@ -112,6 +121,8 @@ func (c *config) check() error {
 		return invalid("lateness is %v, must be 1s to 24h (default %v)", c.lateness, DefaultLateness)
 	case c.observe == nil:
 		return invalid("observer is nil; leave WithObserver out to log through slog")
+	case c.now == nil:
+		return invalid("clock is nil; leave WithClock out for time.Now")
 	}
 	return nil
 }

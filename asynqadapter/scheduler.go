@@ -81,9 +81,9 @@ const (
 // HeartbeatInterval is refused, since the heartbeats that list a scheduler's
 // entries in asynqmon are internal to asynq: use [Scheduler.Entries].
 //
-// It knows [WithLateness] and [WithObserver].
+// It knows [WithLateness], [WithClock] and [WithObserver].
 func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...Option) (*Scheduler, error) {
-	cfg, err := newConfig("NewScheduler", []string{"WithLateness", "WithObserver"}, more)
+	cfg, err := newConfig("NewScheduler", []string{"WithLateness", "WithClock", "WithObserver"}, more)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (s *Scheduler) Register(cronspec string, task *asynq.Task, opts ...asynq.Op
 		return "", invalid("the name %q is taken by an entry with spec %q; give one of them asynqadapter.Name(…)", e.name, other.spec)
 	}
 	s.entries[e.name] = e
-	e.next = e.schedule.after(time.Now())
+	e.next = e.schedule.after(s.cfg.now())
 	s.wake()
 	return e.name, nil
 }
@@ -176,7 +176,7 @@ func (s *Scheduler) Start() error {
 		return errors.New("asynqadapter: the scheduler has been shut down; make a new one")
 	}
 	s.state = running
-	now := time.Now()
+	now := s.cfg.now()
 	for _, e := range s.entries {
 		e.next = e.schedule.after(now)
 	}
@@ -242,7 +242,7 @@ func (s *Scheduler) fire() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// Without the monotonic reading: ticks are instants of the wall clock.
-	now := time.Now().Round(0)
+	now := s.cfg.now().Round(0)
 	pause := maxSleep
 	for _, e := range s.entries {
 		ticks, late := e.due(now, now.Add(-s.cfg.lateness))

@@ -98,13 +98,12 @@ func start(t testing.TB, s *asynqadapter.Scheduler) {
 	}
 }
 
-// Three replicas, started at different times and with ways of different
-// length, of which one goes away between ticks: the IDs taken are exactly the
+// Three replicas, started at different times, with clocks apart and ways of
+// different length, of which the first one goes away between ticks: the IDs taken are exactly the
 // instants whose wall clock matches the spec, each minute of the time looked at.
 //
 // Mutations: ticks from time.Now(); after without In(location); the wall time
-// in the ID instead of the UTC instant; @every without the grid; e.next
-// computed from now instead of e.next.
+// in the ID instead of the UTC instant; @every without the grid; WithClock ignored.
 func TestScheduler_exactTicks(t *testing.T) {
 	newYork := location(t, "America/New_York")
 	for _, c := range []struct {
@@ -138,8 +137,9 @@ func TestScheduler_exactTicks(t *testing.T) {
 				time.Sleep(time.Until(c.begin))
 				ids := newLedger()
 				var replicas []*asynqadapter.Scheduler
-				for i := range 3 {
-					s := newScheduler(t, link{ids, time.Duration(i) * 40 * time.Millisecond}, &asynq.SchedulerOpts{Location: c.where})
+				for i, ahead := range []time.Duration{600 * time.Millisecond, 0, -300 * time.Millisecond} {
+					s := newScheduler(t, link{ids, time.Duration(i) * 40 * time.Millisecond}, &asynq.SchedulerOpts{Location: c.where},
+						asynqadapter.WithClock(func() time.Time { return time.Now().Add(ahead) }))
 					register(t, s, c.spec, asynq.NewTask("job", nil))
 					start(t, s)
 					replicas = append(replicas, s)
@@ -169,7 +169,7 @@ func checkTicks(t *testing.T, ids *ledger, begin, end time.Time, where *time.Loc
 		at, taken := ids.at[id]
 		if !taken {
 			t.Errorf("no task %s", id)
-		} else if at.Before(tick) || at.Sub(tick) > 100*time.Millisecond {
+		} else if late := at.Sub(tick); late != -600*time.Millisecond && late != 40*time.Millisecond {
 			t.Errorf("task %s enqueued at %v", id, at.UTC())
 		}
 	}
@@ -314,6 +314,7 @@ func TestNewScheduler_invalid(t *testing.T) {
 		{"nil client", none, nil, asynqadapter.WithLateness(time.Minute), "asynq.NewClient"},
 		{"heartbeat", link{}, &asynq.SchedulerOpts{HeartbeatInterval: time.Second}, asynqadapter.WithLateness(time.Minute), "Entries"},
 		{"lateness", link{}, nil, asynqadapter.WithLateness(time.Millisecond), "1ms"},
+		{"clock", link{}, nil, asynqadapter.WithClock(nil), "time.Now"},
 		{"foreign option", link{}, nil, asynqadapter.WithBusy(asynqadapter.Skip), "no use for WithBusy"},
 	} {
 		_, err := asynqadapter.NewScheduler(c.client, c.opts, c.more)
