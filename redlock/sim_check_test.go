@@ -1,0 +1,211 @@
+package redlock_test
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// check holds the history against the guarantees.
+func (w *world) check() {
+	w.mu.Lock()
+	slices.SortStableFunc(w.grants, func(a, b *grant) int { return cmp.Compare(a.at, b.at) })
+	w.mu.Unlock()
+	w.checkExclusion()
+	w.checkDeadlines()
+	w.checkTicks()
+	w.checkFences()
+	w.checkOutcomes()
+	w.checkKeys()
+	if w.plan.weather != storm {
+		w.checkFairWeather()
+	}
+}
+
+// G1: no two leases, and no two terms of an elector, are inside their validity at one instant.
+func (w *world) checkExclusion() {
+	for i, a := range w.grants {
+		for _, b := range w.grants[i+1:] {
+			if b.at < a.end {
+				w.violate("G1: two at a time:\n\t%v\n\t%v", a, b)
+			}
+		}
+	}
+}
+
+// G3: every lease's context has ended, and no later than its validity.
+func (w *world) checkDeadlines() {
+	for _, g := range w.grants {
+		switch {
+		case !g.over:
+			w.violate("G3: the context never ended: %v", g)
+		case g.lease != nil && g.end > g.until:
+			w.violate("G3: the context ended at %v, but the validity at %v: %v", g.end, g.until, g)
+		}
+	}
+}
+
+// G2: each tick has at most one owner; unless owners may try again, it is granted once. A take-over follows only a run
+// that was not given back.
+func (w *world) checkTicks() {
+	byTick := w.byTick()
+	for _, runs := range byTick {
+		for earlier, later := range pairs(runs) {
+			switch {
+			case w.plan.mode == "take-over":
+				if earlier.returned && earlier.returnedAt < later.at {
+					w.violate("G2: taken over although it was given back:\n\t%v\n\t%v", earlier, later)
+				}
+			case earlier.owner != later.owner:
+				w.violate("G2: two owners of one tick:\n\t%v\n\t%v", earlier, later)
+			}
+		}
+	}
+}
+
+func (w *world) byTick() map[int64][]*grant {
+	byTick := map[int64][]*grant{}
+	for _, g := range w.grants {
+		if g.tick != 0 {
+			byTick[g.tick] = append(byTick[g.tick], g)
+		}
+	}
+	return byTick
+}
+
+// G7: fences grow with every lease.
+func (w *world) checkFences() {
+	highest := &grant{}
+	for _, g := range w.grants {
+		switch {
+		case g.tick != 0:
+			if g.fence() != g.tick {
+				w.violate("G7: the fence is not the tick: %v", g)
+			}
+		case w.plan.mode == "fence" && g.op != "adopt":
+			if highest.lease != nil && g.fence() <= highest.fence() {
+				w.violate("G7: the fence does not grow:\n\t%v\n\t%v", highest, g)
+			}
+			highest = g
+		}
+	}
+}
+
+// G6: every refusal says which of the known outcomes it is.
+func (w *world) checkOutcomes() {
+	for _, r := range w.refusals {
+		if !slices.Contains(outcomes, reason(r.err)) {
+			w.violate("G6: r%d's %s got %v, which matches no sentinel", r.who, r.op, r.err)
+		}
+	}
+}
+
+func (w *world) checkLocksAreGone(when string) {
+	for i, s := range w.servers {
+		if token, locked := s.Get(simName); locked {
+			w.violate("G4: %s server %d is locked by %s", when, i, token)
+		}
+	}
+}
+
+// G4: nothing stays for ever, and tick keys stay only for ticks that were granted, or whose claimer was cut off.
+func (w *world) checkKeys() {
+	byTick := w.byTick()
+	for _, k := range w.keysWith("") {
+		s := w.servers[k.server]
+		if left, _ := s.Do("PTTL", k.key).Value.(int64); left < 0 && k.key != "redtick:guard" {
+			w.violate("G4: server %d keeps %q for ever", k.server, k.key)
+		}
+		_, ms, isTick := strings.Cut(k.key, ":tick:")
+		if tick, _ := strconv.ParseInt(ms, 10, 64); isTick && len(byTick[tick]) == 0 && !w.excused(k) {
+			w.violate("G4: server %d keeps %q, which was never granted: %v", k.server, k.key, s.Do("HKEYS", k.key).Value)
+		}
+	}
+}
+
+// excused: a claimer could not give its votes back before they were given up.
+func (w *world) excused(k serverKey) bool {
+	fields, _ := w.servers[k.server].Do("HKEYS", k.key).Value.([]any)
+	for _, f := range fields {
+		token, isToken := strings.CutPrefix(f.(string), "token:r")
+		id, _, _ := strings.Cut(token, "/")
+		if who, err := strconv.Atoi(id); isToken && (err != nil || !w.cutOff(who, k.server)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) cutOff(replica, server int) bool {
+	long := time.Duration(0)
+	for _, f := range w.plan.faults {
+		if f.touches(replica, server) {
+			long += f.lasts
+		}
+	}
+	r := w.replicas[replica]
+	return r.killed() || long > 0 && r.links[server].deaf || long > w.plan.ttl/2
+}
+
+// checkFairWeather: as long as a majority is well no tick is lost, and on a calm day nobody hears of a missing quorum.
+func (w *world) checkFairWeather() {
+	for _, r := range w.refusals {
+		if w.plan.weather == calm && reason(r.err) == redlock.ErrNoQuorum {
+			w.violate("all is well, but r%d's %s of tick %d at %v got %v", r.who, r.op, r.tick, r.at, r.err)
+		}
+	}
+	switch w.plan.mode {
+	case "claim", "take-over", "any order":
+		w.checkNoTickIsLost()
+	case "spacing":
+		w.checkSpacing()
+	}
+	if w.plan.mode == "claim" {
+		w.checkOrder()
+	}
+}
+
+func (w *world) checkNoTickIsLost() {
+	byTick := w.byTick()
+	for k := range w.plan.ticks {
+		runs := byTick[w.tick(k).UnixMilli()]
+		if len(runs) == 0 {
+			w.violate("G2: tick %d (%d) is lost", k, w.tick(k).UnixMilli())
+		}
+		if w.plan.mode == "take-over" && w.plan.renewal && len(runs) > 1 {
+			w.violate("G2: nobody died, but tick %d ran %d times: %v", k, len(runs), runs)
+		}
+	}
+}
+
+func (w *world) checkSpacing() {
+	for before, g := range pairs(w.grants) {
+		if gap := g.tick - before.tick; gap < w.plan.spacing().Milliseconds() {
+			w.violate("spacing: only %d ms between\n\t%v\n\t%v", gap, before, g)
+		}
+	}
+}
+
+func (w *world) checkOrder() {
+	for before, g := range pairs(w.grants) {
+		if g.tick <= before.tick {
+			w.violate("order: granted one after the other:\n\t%v\n\t%v", before, g)
+		}
+	}
+}
+
+// pairs yields neighbours.
+func pairs(grants []*grant) iter.Seq2[*grant, *grant] {
+	return func(yield func(a, b *grant) bool) {
+		for i := 1; i < len(grants); i++ {
+			if !yield(grants[i-1], grants[i]) {
+				return
+			}
+		}
+	}
+}
