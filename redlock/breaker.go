@@ -18,13 +18,14 @@ const (
 
 // breaker remembers how a node answers. Its mailbox guards it.
 type breaker struct {
-	limit   time.Duration // a batch that takes longer counts as unanswered, at least for those who wait
-	since   time.Time     // when the batch under way was sent; zero between batches
-	fails   int           // batches in a row without an answer
-	probeAt time.Time     // once out: nobody is let through before
-	shaky   time.Time     // until then copies of commands may still be under way to the node
-	cause   error         // why the last batch went unanswered
-	told    bool          // the observer was told that the node is out
+	limit    time.Duration // a batch that takes longer counts as unanswered, at least for those who wait
+	since    time.Time     // when the batch under way was sent; zero between batches
+	fails    int           // batches in a row without an answer
+	probeAt  time.Time     // once out: nobody is let through before
+	shaky    time.Time     // until then copies of commands may still be under way to the node
+	cause    error         // why the last batch went unanswered
+	answered bool          // the last batch was
+	told     bool          // the observer was told that the node is out
 }
 
 // out: the node owes an answer for longer than the limit, or failed several
@@ -51,6 +52,7 @@ func (k *breaker) outError() error {
 // returned judges the batch under way: was any reply in it the server's?
 func (k *breaker) returned(alive bool, cause error, now time.Time) {
 	took := now.Sub(k.since)
+	k.answered = alive
 	k.since = time.Time{}
 	if !alive || took > k.limit {
 		k.shaky = now.Add(took + repeatAfter)

@@ -71,7 +71,7 @@ func (l *Lease) confirm() {
 func (l *Lease) finish() ask {
 	m := l.m
 	key, args := l.mark()
-	return ask{script: finishScript, read: readCount, cmd: finishScript.command(
+	return ask{script: finishScript, read: m.freed, cmd: finishScript.command(
 		[]string{m.keys.lock, m.keys.waiters, key}, args...)}
 }
 

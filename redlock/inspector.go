@@ -135,30 +135,17 @@ func (i *Inspector) Names(ctx context.Context, prefix string, limit int) (names 
 
 func (i *Inspector) scan(ctx context.Context, node int, prefix string, found map[string]bool) error {
 	// A companion key may begin with a brace before the name.
-	pattern := "*" + escapeGlob(prefix) + "*"
-	for cursor := "0"; ; {
-		r := i.askOne(ctx, node, Command{"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"})
-		page, _ := r.Value.([]any)
-		if r.Err != nil || len(page) != 2 {
-			return cmpErr(r.Err, "unexpected reply to SCAN")
-		}
-		keys, _ := page[1].([]any)
-		for _, k := range keys {
-			key, _ := k.(string)
-			name := nameOf(key)
-			if name == "" && strings.HasPrefix(key, prefix) {
-				if held, _ := i.askOne(ctx, node, Command{"GET", key}).Value.(string); ourToken.MatchString(held) {
-					name = key
-				}
-			}
-			if name != "" && strings.HasPrefix(name, prefix) {
-				found[name] = true
+	return i.scanKeys(ctx, node, "*"+escapeGlob(prefix)+"*", func(key string) {
+		name := nameOf(key)
+		if name == "" && strings.HasPrefix(key, prefix) {
+			if held, _ := i.askOne(ctx, node, Command{"GET", key}).Value.(string); ourToken.MatchString(held) {
+				name = key
 			}
 		}
-		if cursor, _ = page[0].(string); cursor == "0" || cursor == "" {
-			return nil
+		if name != "" && strings.HasPrefix(name, prefix) {
+			found[name] = true
 		}
-	}
+	})
 }
 
 func cmpErr(err error, otherwise string) error {
@@ -332,4 +319,76 @@ func (info *NameInfo) String() string {
 		return strconv.Quote(info.Name) + " is free"
 	}
 	return fmt.Sprintf("%q is held by %s for another %v", info.Name, info.Holder, info.Remaining)
+}
+
+// TickInfo is a tick that was claimed.
+type TickInfo struct {
+	Tick   time.Time
+	Token  string
+	Holder string
+}
+
+// Ticks lists, newest first, up to limit ticks of a name that a majority of
+// the nodes remembers to be one owner's. Like [Inspector.Names] it scans.
+func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]TickInfo, error) {
+	k := newKeys(i.l.cfg.prefix + name)
+	votes := map[int64]map[string]int{}
+	failed := &Error{Op: "ticks", Name: name, Reason: ErrNoQuorum}
+	for n, b := range i.l.boxes {
+		if err := i.scanTicks(ctx, n, k.base+"tick:", votes); err != nil {
+			failed.Nodes = append(failed.Nodes, &NodeError{Node: b.name, Err: err})
+		}
+	}
+	var ticks []TickInfo
+	for ms, tokens := range votes {
+		for token, n := range tokens {
+			if n >= i.l.quorum {
+				ticks = append(ticks, TickInfo{Tick: time.UnixMilli(ms).UTC(), Token: token, Holder: HolderOf(token)})
+			}
+		}
+	}
+	slices.SortFunc(ticks, func(a, b TickInfo) int { return b.Tick.Compare(a.Tick) })
+	ticks = ticks[:min(len(ticks), max(limit, 0))]
+	if len(i.l.boxes)-len(failed.Nodes) < i.l.quorum {
+		return ticks, failed
+	}
+	return ticks, nil
+}
+
+func (i *Inspector) scanTicks(ctx context.Context, node int, base string, votes map[int64]map[string]int) error {
+	return i.scanKeys(ctx, node, escapeGlob(base)+"*", func(key string) {
+		ms, err := strconv.ParseInt(strings.TrimPrefix(key, base), 10, 64)
+		fields, _ := i.askOne(ctx, node, Command{"HKEYS", key}).Value.([]any)
+		if err != nil {
+			return
+		}
+		if votes[ms] == nil {
+			votes[ms] = map[string]int{}
+		}
+		for _, f := range fields {
+			if token, ok := strings.CutPrefix(fmt.Sprint(f), "token:"); ok {
+				votes[ms][token]++
+			}
+		}
+	})
+}
+
+// scanKeys calls visit for every key that matches pattern, some perhaps twice.
+func (i *Inspector) scanKeys(ctx context.Context, node int, pattern string, visit func(key string)) error {
+	for cursor := "0"; ; {
+		r := i.askOne(ctx, node, Command{"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"})
+		page, _ := r.Value.([]any)
+		if r.Err != nil || len(page) != 2 {
+			return cmpErr(r.Err, "unexpected reply to SCAN")
+		}
+		keys, _ := page[1].([]any)
+		for _, k := range keys {
+			if key, ok := k.(string); ok {
+				visit(key)
+			}
+		}
+		if cursor, _ = page[0].(string); cursor == "0" || cursor == "" {
+			return nil
+		}
+	}
 }

@@ -17,6 +17,7 @@ type lines struct {
 
 	mu        sync.Mutex
 	byName    map[string]*line
+	handed    map[string]time.Time // names that went to a waiter elsewhere, and when
 	listeners []listener
 	closed    bool
 }
@@ -40,7 +41,7 @@ type spot struct {
 
 func newLines(l *Locker) *lines {
 	id, _ := randomToken()
-	return &lines{locker: l, id: id, byName: map[string]*line{}, listeners: make([]listener, len(l.boxes))}
+	return &lines{locker: l, id: id, byName: map[string]*line{}, handed: map[string]time.Time{}, listeners: make([]listener, len(l.boxes))}
 }
 
 func (q *lines) enter(name string) (*spot, error) {
@@ -60,6 +61,31 @@ func (q *lines) enter(name string) (*spot, error) {
 		s.wake()
 	}
 	return s, nil
+}
+
+// courtesy is how long a process that has just given a name to a waiter lets
+// others go first: long enough for the waiter to get it.
+const courtesy = 250 * time.Millisecond
+
+// handOver notes that a release of ours woke a waiter.
+func (q *lines) handOver(name string) {
+	now := time.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for other, at := range q.handed {
+		if now.Sub(at) > courtesy {
+			delete(q.handed, other)
+		}
+	}
+	q.handed[name] = now
+}
+
+// yields tells whether others go first.
+func (q *lines) yields(name string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at, ok := q.handed[name]
+	return ok && time.Since(at) <= courtesy
 }
 
 // leave gives the turn to the next. The last one also gets out of line in Redis.

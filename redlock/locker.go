@@ -86,7 +86,9 @@ func (l *Locker) NewMutex(name string, opts ...Option) (*Mutex, error) {
 	if name == "" || len(cfg.prefix)+len(name) > maxName {
 		return nil, invalid("name has %d bytes with its prefix, must have 1 to %d", len(cfg.prefix)+len(name), maxName)
 	}
-	return &Mutex{locker: l, cfg: cfg, keys: newKeys(cfg.prefix + name), ttl: milliseconds(cfg.ttl)}, nil
+	m := &Mutex{locker: l, cfg: cfg, keys: newKeys(cfg.prefix + name), ttl: milliseconds(cfg.ttl)}
+	m.freed = readRelease(func() { l.lines.handOver(m.keys.lock) })
+	return m, nil
 }
 
 // Nodes returns the nodes' names, in order.
@@ -184,4 +186,15 @@ func (l *Locker) post(v *ballot) *ballot {
 		b.postAt(&v.calls[i], v.start)
 	}
 	return v
+}
+
+// busy tells whether a missing answer may still come soon.
+func (l *Locker) busy(v *ballot, t tally) bool {
+	now := time.Now()
+	for i, b := range l.boxes {
+		if t.answers[i].verdict == pending && v.calls[i].to != nil && b.moves(now) {
+			return true
+		}
+	}
+	return false
 }

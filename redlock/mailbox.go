@@ -272,6 +272,14 @@ func (b *mailbox) repeat(c *call) {
 	})
 }
 
+// moves tells whether the node answers, though perhaps slowly: the batch under
+// way is not overdue.
+func (b *mailbox) moves(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.busy && !b.breaker.out(now) && b.breaker.answered
+}
+
 // withdraw takes a call out of line. It tells whether it was sent: then the
 // node may have executed it, or still will.
 func (b *mailbox) withdraw(c *call) (wasSent bool) {

@@ -15,6 +15,7 @@ type Mutex struct {
 	cfg    config
 	keys   keys
 	ttl    string
+	freed  func(Reply) answer // reads the reply to a release
 }
 
 // Name returns the mutex's name, with the prefix: the lock's key in Redis.

@@ -73,7 +73,22 @@ func (r *round) vote(ctx context.Context) (tally, error) {
 	l := r.m.locker
 	r.start = time.Now()
 	r.ballot = l.putAll(r.ask, r.start.Add(r.m.cfg.validity()), false)
-	return l.post(r.ballot).wait(ctx, r.m.cfg.nodeTimeout)
+	l.post(r.ballot)
+	return r.wait(ctx)
+}
+
+// wait gives up on nodes that do not answer, not on nodes that are busy: as
+// long as a missing answer comes from one that keeps answering others, and it
+// would still be in time, it is waited for.
+func (r *round) wait(ctx context.Context) (tally, error) {
+	limit := r.m.cfg.nodeTimeout
+	for {
+		t, err := r.ballot.wait(ctx, limit)
+		if err != nil || t.certain() || !r.m.locker.busy(r.ballot, t) || time.Since(r.start) > r.m.cfg.validity()/2 {
+			return t, err
+		}
+		limit = max(r.m.cfg.nodeTimeout/4, time.Millisecond)
+	}
 }
 
 // voteInOrder asks the same node first as everybody else does, and the others
@@ -107,7 +122,7 @@ func (r *round) voteInOrder(ctx context.Context, first int) (tally, error) {
 			box.post(r.ballot.put(i, rest, until, false))
 		}
 	}
-	return r.ballot.wait(ctx, r.m.cfg.nodeTimeout)
+	return r.wait(ctx)
 }
 
 // abort gives back what this round won or may still win. The node that was
@@ -169,7 +184,7 @@ func (r *round) giveBack() ask {
 // release is the plain compare-and-delete, which also wakes the next waiter if
 // somebody may be waiting.
 func (m *Mutex) release(token string, fence int64, wake bool) ask {
-	a := ask{script: releaseScript, read: readCount}
+	a := ask{script: releaseScript, read: m.freed}
 	switch {
 	case fence != 0:
 		a.cmd = releaseScript.command([]string{m.keys.lock, m.keys.waiters, m.keys.fence}, token, decimal(fence))

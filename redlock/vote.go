@@ -267,6 +267,18 @@ func readCount(r Reply) answer {
 	return unexpected(r)
 }
 
+// readRelease reads the reply of the scripts that give back: as readCount, and
+// 2 when a waiter was woken, which woke is told.
+func readRelease(woke func()) func(Reply) answer {
+	return func(r Reply) answer {
+		if r.Value == int64(2) {
+			woke()
+			return answer{verdict: granted}
+		}
+		return readCount(r)
+	}
+}
+
 // readAck takes any answer for an acknowledgement.
 func readAck(r Reply) answer {
 	if a, ok := readFailure(r); ok {

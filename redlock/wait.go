@@ -19,6 +19,13 @@ func (m *Mutex) waitFor(ctx context.Context, b bid, mayChange func(error) bool) 
 	if err := spot.turn(ctx); err != nil {
 		return nil, m.fail(b.op, b.tick, tally{}, err)
 	}
+	if lines.yields(m.keys.lock) {
+		// Whoever was just woken by our own release would lose against us, who are already here.
+		remaining, _ := m.enlist(ctx, spot)
+		if err := spot.rest(ctx, min(max(remaining, 2*time.Millisecond), courtesy)); err != nil {
+			return nil, m.fail(b.op, b.tick, tally{}, err)
+		}
+	}
 	for try := 0; ; try++ {
 		lease, err := m.decide(ctx, b)
 		if err == nil || ctx.Err() != nil || !mayChange(err) {

@@ -1,17 +1,14 @@
 -- Puts a waiter in line for a release notice, in order of arrival.
 -- KEYS: lock, waiters
 -- ARGV: waiter, the line's lifetime in ms, its place (the arrival it was told before, or '')
--- Answers {what remains of the holder's lock in ms, the place}. 0 remains when it is free: then no notice may come, ask
--- at once.
-local remaining = redis.call('PTTL', KEYS[1])
+-- Answers {what remains of the holder's lock in ms, the place}. 0 remains when it is free: ask at once, a notice may not
+-- come before somebody else has had it.
 local place = ARGV[3]
 if place == '' then
   local time = redis.call('TIME')
   place = string.format('%.0f', time[1] * 1000000 + time[2])
 end
-if remaining == -2 then
-  return { 0, place }
-end
 redis.call('ZADD', KEYS[2], 'NX', place, ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
-return { math.max(remaining, 1), place }
+local remaining = redis.call('PTTL', KEYS[1])
+return { remaining == -2 and 0 or math.max(remaining, 1), place }
