@@ -210,6 +210,8 @@ func TestNewScheduler_closures_in_loops(t *testing.T) {
 }
 
 // Update may give a job another name and schedule, and its old ticks do not count.
+//
+// Seen to fail when books are found by the job's name: RunNow claims the old tick 4.
 func TestNewScheduler_Update(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := newLedger(), time.Now()
@@ -223,11 +225,16 @@ func TestNewScheduler_Update(t *testing.T) {
 		}
 		s.Start()
 		time.Sleep(2500 * time.Millisecond)
-		if _, err = s.Update(j.ID(), gocron.CronJob("*/5 * * * * *", true), log.task("job", 0), log.refusals(), gocron.WithName("job")); err != nil {
+		j, err = s.Update(j.ID(), gocron.CronJob("*/5 * * * * *", true), log.task("job", 0), log.refusals(), gocron.WithName("job"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(1700 * time.Millisecond)
+		if err := j.RunNow(); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(8 * time.Second)
-		wantTicks(t, "job", log.of("job"), atSecond(start, 1, 2, 5, 10))
+		time.Sleep(7 * time.Second)
+		wantTicks(t, "job", log.of("job"), append([]time.Time{{}}, atSecond(start, 1, 2, 5, 10)...))
 		log.refusedFor(t, "job")
 		if _, err = s.Update(j.ID(), everySecond(), log.task("job", 0), gocron.WithName("other")); !errors.Is(err, gocronadapter.ErrJobName) {
 			t.Errorf("Update to a name that is taken: %v", err)
@@ -290,8 +297,13 @@ func TestTask_elector_set_as_well(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Start()
-		if err := <-failed; !errors.Is(err, gocronadapter.ErrNoLease) {
-			t.Error(err)
+		select {
+		case err := <-failed:
+			if !errors.Is(err, gocronadapter.ErrNoLease) {
+				t.Error(err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Error("no error")
 		}
 	})
 }

@@ -29,7 +29,7 @@ func (c *clock) Now() time.Time {
 	if c.base.IsZero() {
 		return time.Now().Add(c.ahead)
 	}
-	return setWall(c.base.Add(time.Since(c.begin)), time.Duration(c.steps.Load()))
+	return setWall(c.base.Add(time.Since(c.begin)+c.ahead), time.Duration(c.steps.Load()))
 }
 
 func (c *clock) Since(t time.Time) time.Duration        { return c.Now().Sub(t) }

@@ -79,7 +79,7 @@ func (f *unrest) run(ticks int) {
 				f.start((steady+other)%3, false)
 			}
 		}
-		time.Sleep(rand.N(400 * f.interval))
+		time.Sleep(rand.N(800 * f.interval))
 	}
 	time.Sleep(2 * f.interval)
 	for i := range f.slots {

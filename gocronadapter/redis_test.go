@@ -162,16 +162,16 @@ func TestLocker_lock_is_gone_within_100ms(t *testing.T) {
 				t.Fatalf("the lock is on %d nodes", n)
 			}
 			begin := time.Now()
-			go func() {
-				if err := end(r); err != nil {
-					t.Error(err)
-				}
-			}()
+			ended := make(chan error, 1)
+			go func() { ended <- end(r) }()
 			for held(t, servers, name) > 0 && time.Since(begin) < 5*time.Second {
 				time.Sleep(time.Millisecond)
 			}
 			if took := time.Since(begin); took > 100*time.Millisecond {
 				t.Errorf("the lock was there for another %v", took)
+			}
+			if err := <-ended; err != nil {
+				t.Error(err)
 			}
 			r.close(t)
 		})

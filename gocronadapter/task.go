@@ -19,13 +19,16 @@ import (
 //
 // The job needs a gocron.WithName, since gocron would name it after Task.
 // When the lease was lost before f returned, the run's error matches
-// redlock.ErrLost. Without a lease f is not run and the error matches
-// [ErrNoLease].
+// redlock.ErrLost; when before f began, f is not run at all. Without a lease it
+// is not run either, and the error matches [ErrNoLease].
 func Task(f func(ctx context.Context) error) gocron.Task {
 	return gocron.NewTask(func(ctx context.Context) error {
 		r := handOver.take(ctx)
 		if r == nil {
 			return fmt.Errorf("%w: the scheduler did not lock this run; it needs a Locker of this package, and no elector beside it", ErrNoLease)
+		}
+		if lost := context.Cause(r.lease.Context()); lost != nil {
+			return lost // while a listener took its time
 		}
 		held, stop := r.lease.Bind(context.WithValue(ctx, leaseKey{}, r.lease))
 		defer stop()
@@ -72,14 +75,15 @@ func (q *runs) put(r *run) {
 	q.waiting[r.job] = append(q.waiting[r.job], r)
 }
 
-// take returns the oldest run of the job that has not begun. There is a second one only when the first has lost its lease.
+// take returns the newest run of the job that has not begun. There is an older
+// one only if it lost its lease while a listener held it up.
 func (q *runs) take(job context.Context) *run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting[job]) == 0 {
 		return nil
 	}
-	r := q.waiting[job][0]
+	r := q.waiting[job][len(q.waiting[job])-1]
 	q.remove(r)
 	return r
 }

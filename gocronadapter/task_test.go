@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,6 +151,46 @@ func TestTask_overlapping_runs_after_a_loss(t *testing.T) {
 		}
 		if len(failures) != 1 || !errors.Is(failures[0], redlock.ErrLost) {
 			t.Errorf("runs failed with %v, want one ErrLost", failures)
+		}
+	})
+}
+
+// A listener holds a run up until its lease is lost, and the next run overtakes
+// it. That one gets its own lease, and the late one is not begun.
+//
+// Seen to fail when take returns the oldest run, and when Task does not look at
+// the lease before it begins.
+func TestTask_overtaken_after_a_loss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// In this mode gocron goes on while a listener takes its time.
+		r := newReplica(t, lockerOn(t, redlocktest.Servers(3), "a", redlock.WithTTL(2*time.Second)), newClock(0),
+			gocron.WithLimitConcurrentJobs(2, gocron.LimitModeWait))
+		var log journal
+		var calls atomic.Int32
+		start := time.Now()
+		r.job(t, gocron.CronJob("*/10 * * * * *", true), gocronadapter.Task(func(ctx context.Context) error {
+			tick, _ := gocronadapter.TickFrom(ctx)
+			log.write(fmt.Sprintf("%v: %v", tick.Sub(start), context.Cause(ctx)))
+			return nil
+		}), gocron.WithName("job"), gocron.WithEventListeners(
+			gocron.BeforeJobRuns(func(uuid.UUID, string) {
+				if calls.Add(1) == 1 {
+					time.Sleep(12 * time.Second)
+				}
+			}),
+			gocron.AfterJobRunsWithError(func(_ uuid.UUID, _ string, err error) {
+				log.write(fmt.Sprintf("lost: %v", errors.Is(err, redlock.ErrLost)))
+			})))
+		r.Start()
+		time.Sleep(11 * time.Second)
+		r.cut(true)
+		time.Sleep(5 * time.Second)
+		r.cut(false)
+		time.Sleep(9 * time.Second)
+		r.leave(t)
+		want := []string{"20s: <nil>", "lost: true"}
+		if !slices.Equal(log.entries, want) {
+			t.Errorf("runs: %q, want %q", log.entries, want)
 		}
 	})
 }

@@ -105,24 +105,29 @@ func (b *book) dropped(pending []time.Time) error {
 		ErrNoTick, b.job.Name())
 }
 
-// choose takes the newest tick that is due. What is older was skipped by
-// gocron, or waits in a queue behind this run.
-func (b *book) choose(pending []time.Time, now time.Time) (tick time.Time) {
-	newest := func(t time.Time) {
-		if !wall(t).After(wall(now)) && t.After(tick) {
+// choose takes the newest tick that is due and was not asked for. What is older
+// was skipped by gocron, or waits in a queue behind this run.
+func (b *book) choose(pending []time.Time, now time.Time) time.Time {
+	fresh := func(t time.Time) bool { return t.After(b.asked) }
+	due := func(t time.Time) bool { return !wall(t).After(wall(now)) }
+	ahead := slices.IndexFunc(pending, func(t time.Time) bool { return fresh(t) && !due(t) })
+	if ahead >= 0 && b.fired(pending[ahead], now) {
+		return pending[ahead]
+	}
+	tick := newest(slices.Concat(pending, b.known), func(t time.Time) bool { return fresh(t) && due(t) })
+	if tick.IsZero() {
+		// Still pending though it was asked for: after odd turns of the clock this may be a
+		// run of the schedule. Asking again refuses it; taking it for RunNow would run it.
+		tick = newest(pending, due)
+	}
+	return tick
+}
+
+func newest(ticks []time.Time, ok func(time.Time) bool) (tick time.Time) {
+	for _, t := range ticks {
+		if ok(t) && t.After(tick) {
 			tick = t
 		}
-	}
-	for _, t := range pending {
-		newest(t)
-	}
-	for _, t := range b.known {
-		if t.After(b.asked) {
-			newest(t)
-		}
-	}
-	if tick.IsZero() && len(pending) > 0 && b.fired(pending[0], now) {
-		return pending[0]
 	}
 	return tick
 }
