@@ -1,0 +1,143 @@
+// Asynq shows three replicas of one service, as processes of their own with
+// clocks apart, that are each worker and scheduler of one asynq queue: each
+// tick is enqueued and run once, also after one of them was killed.
+//
+//	go run ./examples/asynq
+//	go run ./examples/asynq -scheduler=stock
+//	go run ./examples/asynq -scheduler=stock-once
+//	REDIS_ADDRS=host1:6379,host2:6379,host3:6379 go run ./examples/asynq -ticks 60
+//
+// It starts an embedded Redis unless REDIS_ADDRS names independent nodes, of
+// which the first has the queue and all have the locks. The last line counts
+// the ticks; the exit status is 0 only when none was run more than once and
+// none was missed.
+//
+// What to copy from it is in service.go.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/redtick/redtick/asynqadapter"
+	"github.com/redtick/redtick/examples/internal/demo"
+	"github.com/redtick/redtick/redlock"
+)
+
+const closeLimit = time.Second
+
+func main() {
+	kind := ours
+	flag.Var(&kind, "scheduler", fmt.Sprintf("%q, %q to see the problem: asynq's own on every replica, or %q: the same, and workers that drop duplicates", ours, stock, stockOnce))
+	demo.Main(demo.Demo{
+		Schedule: "asynq queue and schedule",
+		Explain:  func() string { return explanations[kind] },
+		Jobs: []demo.Job{
+			{Name: "pulse", Every: time.Second, Lasts: time.Millisecond},
+			{Name: "report", Every: 5 * time.Second, Lasts: 1500 * time.Millisecond},
+		},
+		Replica: func(ctx context.Context, r *demo.Replica) error { return serve(ctx, r, kind) },
+	})
+}
+
+// serve is a replica's life.
+func serve(ctx context.Context, r *demo.Replica, kind schedulerFlag) error {
+	queue, redis := r.Prefix+"asynq", asynq.RedisClientOpt{Addr: r.Addrs[0]}
+	locker, err := newLocker(r.Addrs, redlock.WithPrefix(r.Prefix), redlock.WithHolder(r.Name))
+	if err != nil {
+		return err
+	}
+	client := asynq.NewClient(redis)
+	defer client.Close()
+	stop, err := start(r, kind, redis, client, queue, locker)
+	if err != nil {
+		return err
+	}
+	r.Ready()
+	<-ctx.Done()
+	stop()
+	forget(redis, queue)
+	limit, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	if err := locker.Close(limit); err != nil {
+		r.Trouble(err) // a node is down: what it is owed expires there
+	}
+	return nil
+}
+
+func start(r *demo.Replica, kind schedulerFlag, redis asynq.RedisConnOpt, client *asynq.Client, queue string, locker *redlock.Locker) (stop func(), err error) {
+	pulse, report, observe := work(r, "pulse"), work(r, "report"), asynqadapter.WithObserver(tell(r))
+	if kind != ours {
+		server, err1 := startStockWorkers(redis, queue, locker, kind == stockOnce, pulse, report, observe)
+		// "@every 5s" of asynq's scheduler counts from its start; the show expects the multiples of 5 s.
+		time.Sleep(time.Until(time.Now().Truncate(5 * time.Second).Add(5 * time.Second)))
+		scheduler, err2 := startStock(redis, queue)
+		return func() { scheduler.Shutdown(); server.Shutdown() }, errors.Join(err1, err2)
+	}
+	server, err1 := startWorkers(redis, queue, locker, pulse, report)
+	scheduler, err2 := startSchedule(client, queue, asynqadapter.WithClock(r.Now), observe)
+	return func() { scheduler.Shutdown(); server.Shutdown() }, errors.Join(err1, err2)
+}
+
+// work is what the handlers do: the show's counting, for the tick they are told.
+func work(r *demo.Replica, job string) asynq.HandlerFunc {
+	return func(ctx context.Context, task *asynq.Task) error {
+		tick, ok := asynqadapter.TickOf(task)
+		if !ok {
+			return errors.New("the task has no tick")
+		}
+		return r.Work(ctx, job, tick)
+	}
+}
+
+// tell shows who did not get a tick. Who enqueued it and did not run it too has nothing to show.
+func tell(r *demo.Replica) asynqadapter.Observer {
+	return func(e asynqadapter.Event) {
+		switch e.Kind {
+		case asynqadapter.Enqueued:
+		case asynqadapter.EnqueuedElsewhere:
+			r.Refused(e.TaskType, e.Tick, redlock.ErrTickDone)
+		case asynqadapter.Dropped:
+			r.Refused(e.TaskType, e.Tick, e.Err)
+		default:
+			r.Trouble(fmt.Errorf("%s %s: %w", e.Kind, e.TaskID, e.Err))
+		}
+	}
+}
+
+// forget takes the queue out of asynq's list of queues: the show's name is used once.
+func forget(redis asynq.RedisConnOpt, queue string) {
+	inspector := asynq.NewInspector(redis)
+	defer inspector.Close()
+	_ = inspector.DeleteQueue(queue, true) // refused while others run tasks; the last one succeeds
+}
+
+// schedulerFlag is the value of -scheduler.
+type schedulerFlag string
+
+const (
+	ours      schedulerFlag = "redtick"
+	stock     schedulerFlag = "stock"
+	stockOnce schedulerFlag = "stock-once"
+)
+
+var explanations = map[schedulerFlag]string{
+	ours:      "With redtick's Scheduler each tick has one task ID, which one replica gets to enqueue.",
+	stock:     "With asynq's own scheduler each replica enqueues each tick. (It cannot be given a clock: all are right.)",
+	stockOnce: "Each replica's stock scheduler enqueues each tick, and the workers run one task of each. (All clocks are right.)",
+}
+
+func (f *schedulerFlag) String() string { return string(*f) }
+
+func (f *schedulerFlag) Set(text string) error {
+	if explanations[schedulerFlag(text)] == "" {
+		return fmt.Errorf("must be %q, %q or %q", ours, stock, stockOnce)
+	}
+	*f = schedulerFlag(text)
+	return nil
+}

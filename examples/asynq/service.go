@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/asynqadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/goredis"
+)
+
+// This file is the part to copy: every replica of a service runs it, as worker
+// and as scheduler, and each tick of each job is one task.
+
+// startSchedule needs no lock: asynq's Redis enqueues each tick's task once.
+// The variadic options are there for the show's sake.
+func startSchedule(client *asynq.Client, queue string, opts ...asynqadapter.Option) (*asynqadapter.Scheduler, error) {
+	scheduler, err := asynqadapter.NewScheduler(client, &asynq.SchedulerOpts{Location: time.UTC}, opts...)
+	if err != nil {
+		return nil, err
+	}
+	_, err1 := scheduler.Register("@every 1s", asynq.NewTask("pulse", nil), asynq.Queue(queue))
+	_, err2 := scheduler.Register("@every 5s", asynq.NewTask("report", nil), asynq.Queue(queue))
+	return scheduler, errors.Join(err1, err2, scheduler.Start())
+}
+
+// startWorkers runs the tasks. A report that takes longer than its interval
+// does not meet the next one: that comes back later, which costs no retry.
+func startWorkers(redis asynq.RedisConnOpt, queue string, locker *redlock.Locker, pulse, report asynq.Handler) (*asynq.Server, error) {
+	oneAtATime, err := asynqadapter.Middleware(locker)
+	if err != nil {
+		return nil, err
+	}
+	mux := asynq.NewServeMux()
+	mux.Handle("pulse", pulse)
+	mux.Handle("report", oneAtATime(report))
+	server := newServer(redis, queue)
+	return server, server.Start(mux)
+}
+
+func newServer(redis asynq.RedisConnOpt, queue string) *asynq.Server {
+	return asynq.NewServer(redis, asynqadapter.Configure(asynq.Config{
+		Concurrency:       4,
+		Queues:            map[string]int{queue: 1},
+		TaskCheckInterval: 50 * time.Millisecond, // asynq polls; its default is 1 s
+		ShutdownTimeout:   3 * time.Second,
+		LogLevel:          asynq.WarnLevel,
+	}))
+}
+
+// newLocker lets independent Redis nodes vote. One of them may be asynq's.
+func newLocker(addrs []string, opts ...redlock.Option) (*redlock.Locker, error) {
+	var nodes []redlock.Node
+	for _, addr := range addrs {
+		nodes = append(nodes, goredis.Nodes(redis.NewClient(&redis.Options{Addr: addr}))...)
+	}
+	// What a crashed replica costs; running jobs are renewed, however long they take.
+	return redlock.New(nodes, append(opts, redlock.WithTTL(3*time.Second))...)
+}
