@@ -32,7 +32,7 @@ func (m *Mutex) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 	}
 	b := bid{op: "claim", tick: ms}
 	if m.cfg.takeover {
-		return m.waitFor(ctx, b, func(err error) bool { return errors.Is(err, ErrTaken) })
+		return m.waitFor(ctx, b, func(err error) bool { return errors.Is(err, ErrTaken) || errors.Is(err, ErrNoQuorum) })
 	}
 	return m.decide(ctx, b)
 }

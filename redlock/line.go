@@ -40,7 +40,7 @@ type spot struct {
 }
 
 func newLines(l *Locker) *lines {
-	id, _ := randomToken()
+	id, _ := l.cfg.random()
 	return &lines{locker: l, id: id, byName: map[string]*line{}, handed: map[string]time.Time{}, listeners: make([]listener, len(l.boxes))}
 }
 

@@ -3,7 +3,6 @@ package redlock
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 )
 
@@ -65,7 +64,7 @@ func (m *Mutex) Holder(ctx context.Context) (token string, err error) {
 		return "", m.fail("holder", 0, t, err)
 	case held:
 		return a.token, nil
-	case t.majority(t.failed + t.pending):
+	case t.majority(t.missing()):
 		return "", m.fail("holder", 0, t, ErrNoQuorum)
 	}
 	return "", nil
@@ -112,7 +111,7 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 		}
 		// A claim that is ahead is confirmed right after it was granted: mostly the next answer tells.
 		if next != again || try > 1 {
-			pause(ctx, spread(time.Since(r.start), try))
+			pause(ctx, m.cfg.spread(time.Since(r.start), try))
 		}
 	}
 }
@@ -184,7 +183,7 @@ func (m *Mutex) judge(b bid, t tally, err error, try int) (reason error, what ne
 		return ErrTickStale, stop
 	case t.majority(t.far):
 		return ErrClockSkew, stop
-	case !t.majority(t.failed + t.pending):
+	case !t.majority(t.missing()):
 		return ErrNoQuorum, split
 	case t.pending == 0 && try == 0:
 		return ErrNoQuorum, again // connections that went stale fail at once and are fresh the next time
@@ -247,9 +246,9 @@ func (m *Mutex) report(e Event) { m.locker.reporter.observe(e) }
 
 // spread is a random pause that grows with the tries and with what a round
 // takes, so that contenders of a split vote come apart.
-func spread(round time.Duration, try int) time.Duration {
+func (c *config) spread(round time.Duration, try int) time.Duration {
 	base := min(max(round, 500*time.Microsecond), 20*time.Millisecond)
-	return base/2 + rand.N(base<<min(try, 3))
+	return base/2 + c.jitter(base<<min(try, 3))
 }
 
 // pause returns early when ctx ends.

@@ -43,6 +43,7 @@ type config struct {
 	owner       string
 	random      func() (string, error)
 	backoff     func(try int) time.Duration
+	jitter      func(time.Duration) time.Duration // random, less than its argument; tests seed it
 	observer    Observer
 	fencing     bool
 	takeover    bool
@@ -78,7 +79,9 @@ func WithRetention(d time.Duration) Option { return func(c *config) { c.retentio
 
 // WithMaxSkew sets how far ahead of a node's clock a tick may lie before it is
 // refused with [ErrClockSkew], so that a clock in 2099 cannot stop a job.
-// 1 s to 24 h, default 5 minutes.
+// 1 s to 24 h, default 5 minutes; under [WithRestartGuard] the guard's own
+// time, because a node that restarted does not vote on ticks that it may have
+// forgotten, which reach that far ahead.
 func WithMaxSkew(d time.Duration) Option { return func(c *config) { c.maxSkew = d } }
 
 // WithSpacing refuses a tick that is less than d after the newest one that was
@@ -152,8 +155,9 @@ func (c *config) ofLocker(option string) {
 
 func defaults() config {
 	return config{
-		ttl: DefaultTTL, drift: DefaultDrift, maxSkew: DefaultMaxSkew,
+		ttl: DefaultTTL, drift: DefaultDrift,
 		holder: defaultHolder(), random: randomToken,
+		jitter:  rand.N[time.Duration],
 		backoff: func(int) time.Duration { return 100*time.Millisecond + rand.N(200*time.Millisecond) },
 	}
 }
@@ -183,6 +187,12 @@ func (c *config) derive() {
 	if c.nodeTimeout == 0 {
 		c.nodeTimeout = min(max(c.ttl/10, 10*time.Millisecond), 500*time.Millisecond)
 		c.nodeTimeout = min(c.nodeTimeout, c.ttl/3)
+	}
+	if c.maxSkew == 0 {
+		c.maxSkew = DefaultMaxSkew
+		if c.guardWindow > 0 {
+			c.maxSkew = max(c.guardWindow, time.Second)
+		}
 	}
 	if c.retention == 0 {
 		c.retention = DefaultRetention

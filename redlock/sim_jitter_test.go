@@ -3,10 +3,16 @@ package redlock_test
 import (
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/redtick/redtick/redlock"
 )
 
-// seededJitter is empty as long as the core's own pauses cannot be seeded: then seeds with a split vote do not repeat to
-// the nanosecond.
-func seededJitter(*rand.Rand, *sync.Mutex) []redlock.Option { return nil }
+// seededJitter seeds the core's own pauses between the rounds of a vote.
+func seededJitter(pauses *rand.Rand, mu *sync.Mutex) []redlock.Option {
+	return []redlock.Option{redlock.WithJitter(func(limit time.Duration) time.Duration {
+		mu.Lock()
+		defer mu.Unlock()
+		return time.Duration(pauses.Int64N(int64(limit)))
+	})}
+}

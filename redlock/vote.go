@@ -186,6 +186,14 @@ func (t tally) certain() bool {
 
 func (t tally) won() bool { return t.granted >= t.quorum }
 
+// missing counts the nodes that gave no vote. Those whose answer was not needed any more are not among them.
+func (t tally) missing() int {
+	if t.certain() {
+		return t.failed
+	}
+	return t.failed + t.pending
+}
+
 // majority tells whether so many nodes are the way they are that no majority is left for anything else.
 func (t tally) majority(n int) bool { return n > len(t.answers)-t.quorum }
 

@@ -44,7 +44,7 @@ func (m *Mutex) patience(ctx context.Context, s *spot, refusal error, try int) t
 	case !errors.Is(refusal, ErrTaken):
 		return back
 	case s.releasing(refusal):
-		return spread(0, 0) // the release reached the node that told us before it reached the others
+		return m.cfg.spread(0, 0) // the release reached the node that told us before it reached the others
 	}
 	remaining, listening := m.enlist(ctx, s)
 	switch {

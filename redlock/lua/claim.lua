@@ -58,7 +58,7 @@ if ARGV[10] ~= '0' then
   if old < tonumber(ARGV[10]) then
     return { 'YOUNG', tonumber(ARGV[10]) - old }
   end
-  if not last and at <= birth + tonumber(ARGV[6]) then
+  if at <= birth + tonumber(ARGV[6]) then
     return { 'YOUNG', birth + tonumber(ARGV[6]) - at + 1 }
   end
 end

@@ -16,7 +16,7 @@ else
 end
 if ARGV[3] ~= '' then
   local seen = redis.call('GET', KEYS[3])
-  if not seen or tonumber(seen) < tonumber(ARGV[3]) then
+  if seen and tonumber(seen) < tonumber(ARGV[3]) then
     redis.call('SET', KEYS[3], ARGV[3], 'PX', 604800000)
   end
 end

@@ -7,7 +7,7 @@ if mine then
   redis.call('DEL', KEYS[1])
   if ARGV[2] then
     local seen = redis.call('GET', KEYS[3])
-    if not seen or tonumber(seen) < tonumber(ARGV[2]) then
+    if seen and tonumber(seen) < tonumber(ARGV[2]) then
       redis.call('SET', KEYS[3], ARGV[2], 'PX', 604800000)
     end
   end
