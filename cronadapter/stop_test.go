@@ -23,7 +23,11 @@ func TestAdapter_Stop(t *testing.T) {
 		const slow = 100 * time.Second // longer than the TTL
 		var told time.Time
 		r.schedule("job", parse(t, "* * * * *"), func(ctx context.Context) error {
-			<-ctx.Done()
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Hour):
+				t.Error("it is not told")
+			}
 			told = time.Now()
 			if !errors.Is(context.Cause(ctx), cronadapter.ErrStopped) || ctx.Err() != context.Canceled {
 				t.Errorf("cause %v, error %v", context.Cause(ctx), ctx.Err())

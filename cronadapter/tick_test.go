@@ -156,6 +156,32 @@ func (s *stall) Next(t time.Time) time.Time {
 	return time.Time{}
 }
 
+// cron fires a job before it asks for the activation that follows, so the job
+// may be first.
+//
+// Seen to fail when only Next looked at the time.
+func TestJob_runs_before_its_cron_asks_on(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		travel(nights[0].noon)
+		f := newFleet(t, 1)
+		r := f.replica("a", 0)
+		begin, end := time.Now(), time.Now().Add(time.Hour+5*time.Second)
+		r.schedule("job", slow{parse(t, "* * * * *")}, nothing)
+		r.Start()
+		travel(end)
+		leaveAll([]*replica{r})
+		same(t, "job", f.of("job"), chain(t, "* * * * *", time.UTC, begin, end))
+	})
+}
+
+// slow is a schedule that takes a second to answer.
+type slow struct{ cron.Schedule }
+
+func (s slow) Next(t time.Time) time.Time {
+	time.Sleep(time.Second)
+	return s.Schedule.Next(t)
+}
+
 // Entry.Schedule is there for everybody to ask; a list of coming runs must not
 // move the ticks.
 //
