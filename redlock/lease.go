@@ -322,6 +322,7 @@ func (l *Lease) Detach() (token string, err error) {
 		return "", l.gone("detach")
 	}
 	l.unlock.Do(func() { l.unlocked = l.gone("unlock") })
+	l.m.report(Event{Kind: Released, Name: l.m.keys.lock, Tick: l.tick, Token: l.token, Duration: time.Since(l.since)})
 	return l.token, nil
 }
 
@@ -344,7 +345,9 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	case err != nil:
 		return nil, m.fail("adopt", 0, t, err)
 	case t.won() && time.Now().Before(until):
-		return newLease(ctx, r, r.bid.tick, until), nil
+		l := newLease(ctx, r, r.bid.tick, until)
+		m.report(Event{Kind: Acquired, Name: m.keys.lock, Tick: l.tick, Token: token, Duration: time.Since(r.start)})
+		return l, nil
 	case t.majority(t.refused):
 		return nil, m.fail("adopt", 0, t, ErrLost)
 	}

@@ -1,0 +1,88 @@
+package otelredlock_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/otelredlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// One lease's life, a refusal and a claim that is done, as metrics and spans.
+func TestNewObserver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader, spans := metric.NewManualReader(), tracetest.NewInMemoryExporter()
+		observer, err := otelredlock.NewObserver(metric.NewMeterProvider(metric.WithReader(reader)), trace.NewTracerProvider(trace.WithSyncer(spans)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		locker, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(3), "a"), redlock.WithObserver(observer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, _ := locker.NewMutex("job")
+		lease, _ := m.Lock(t.Context())
+		time.Sleep(15 * time.Second)
+		_, _ = m.TryLock(t.Context())
+		_ = lease.Unlock(t.Context())
+		tick := time.Now()
+		claim, _ := m.Claim(t.Context(), tick)
+		synctest.Wait()
+		_, _ = m.Claim(t.Context(), tick)
+		synctest.Wait()
+
+		got := collect(t, reader)
+		for metric, want := range map[string]int64{
+			"redtick.acquisitions acquired": 2, "redtick.acquisitions taken": 1, "redtick.acquisitions done": 1,
+			"redtick.renewals renewed": 1, "redtick.held job": 1,
+		} {
+			if got[metric] != want {
+				t.Errorf("%s is %d, want %d; all: %v", metric, got[metric], want, got)
+			}
+		}
+		held := time.Duration(0)
+		for _, s := range spans.GetSpans() {
+			if s.Name == "redtick hold job" {
+				held = s.EndTime.Sub(s.StartTime)
+			}
+		}
+		if n := len(spans.GetSpans()); n != 5 || held != 15*time.Second {
+			t.Errorf("%d spans, want 5; held for %v, want 15s", n, held)
+		}
+		_ = claim.Unlock(t.Context())
+		_ = locker.Close(t.Context())
+	})
+}
+
+// collect sums integers by metric and by their outcome, or else their name.
+func collect(t *testing.T, reader *metric.ManualReader) map[string]int64 {
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	sums := map[string]int64{}
+	for _, s := range all.ScopeMetrics {
+		for _, m := range s.Metrics {
+			data, ok := m.Data.(metricdata.Sum[int64])
+			if !ok {
+				continue
+			}
+			for _, p := range data.DataPoints {
+				by, found := p.Attributes.Value("outcome")
+				if !found {
+					by, _ = p.Attributes.Value("name")
+				}
+				sums[fmt.Sprintf("%s %s", m.Name, by.AsString())] += p.Value
+			}
+		}
+	}
+	return sums
+}
