@@ -10,6 +10,13 @@
 // elsewhere.
 //
 // It shows what it finds by asking the nodes about once a second, so a lock
-// that was held for less than that may never show as held; ticks are found
-// all the same, for as long as the nodes remember them.
+// that was held for less than that may never show. Ticks are found all the
+// same, if late, for as long as the nodes remember them. A look asks each node
+// one question per name; what scans a database, which is finding names and the
+// ticks of the past, gets at most a twentieth of the time each, so that on a
+// big database a new name takes a while to appear. At most 200 names and the last
+// 40 ticks of each are shown.
+//
+// [http.Server.Shutdown] waits for open pages, which stay open; end them by
+// [http.Server.Close], or by cancelling what [http.Server] has as BaseContext.
 package dashboard

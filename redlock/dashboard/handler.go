@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"mime"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -26,7 +29,8 @@ func WithRelease() Option { return func(p *Page) { p.release = true } }
 // least 100 ms, default 1 s.
 func WithInterval(d time.Duration) Option { return func(p *Page) { p.interval = d } }
 
-// WithNames shows only names that begin with prefix. Default: all.
+// WithNames shows only names that begin with prefix, and releases no others.
+// Default: all.
 func WithNames(prefix string) Option { return func(p *Page) { p.names = prefix } }
 
 // Page is the [http.Handler]. It is safe for concurrent use.
@@ -37,6 +41,10 @@ type Page struct {
 	names     string
 	mux       *http.ServeMux
 	watch     watch
+
+	turn   sync.Mutex // guards the two below
+	roster roster
+	strips strips
 }
 
 // New returns the page for a Locker's nodes.
@@ -44,7 +52,8 @@ func New(locker *redlock.Locker, opts ...Option) (*Page, error) {
 	if locker == nil {
 		return nil, errors.New("dashboard: locker is nil; make one with redlock.New")
 	}
-	p := &Page{inspector: redlock.NewInspector(locker, 0), interval: time.Second, mux: http.NewServeMux()}
+	p := &Page{inspector: redlock.NewInspector(locker, 0), interval: time.Second,
+		mux: http.NewServeMux(), strips: strips{named: map[string]*strip{}}}
 	for _, o := range opts {
 		o(p)
 	}
@@ -78,41 +87,51 @@ func (p *Page) state(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(p.look(r.Context()))
 }
 
+// writeAtMost is how long a viewer may take to read one look before it is
+// taken for gone.
+const writeAtMost = 10 * time.Second
+
 // events is the stream of looks, as server-sent events.
 func (p *Page) events(w http.ResponseWriter, r *http.Request) {
-	flusher, ok := w.(http.Flusher)
-	if !ok {
-		http.Error(w, "dashboard: this server cannot stream; do not wrap the ResponseWriter without its Flush method", http.StatusInternalServerError)
+	answer := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "text/event-stream")
+	if err := answer.Flush(); err != nil {
+		http.Error(w, "dashboard: this server cannot stream; give a wrapped http.ResponseWriter its Unwrap method", http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "text/event-stream")
 	looks, leave := p.watch.join(p)
 	defer leave()
 	for {
 		select {
 		case look := <-looks:
-			if _, err := fmt.Fprintf(w, "data: %s\n\n", look); err != nil {
+			// A server may not know deadlines; then its own time-outs do.
+			_ = answer.SetWriteDeadline(time.Now().Add(writeAtMost))
+			if _, err := fmt.Fprintf(w, "data: %s\n\n", look); err != nil || answer.Flush() != nil {
 				return
 			}
-			flusher.Flush()
 		case <-r.Context().Done():
 			return
 		}
 	}
 }
 
-// releaseName takes only what the page itself sends: a browser sets the
-// Sec-Fetch-Site header, which no other site can forge, and the JSON type
+// releaseName takes only what the page itself sends: a browser tells by the
+// Sec-Fetch-Site or Origin header that another site asks, and the JSON type
 // keeps plain forms out.
 func (p *Page) releaseName(w http.ResponseWriter, r *http.Request) {
 	var body struct{ Name, Token string }
-	switch site := r.Header.Get("Sec-Fetch-Site"); {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
 	case !p.release:
 		http.Error(w, "this page is read-only; dashboard.WithRelease allows it to release", http.StatusForbidden)
-	case site != "" && site != "same-origin", r.Header.Get("Content-Type") != "application/json":
-		http.Error(w, "only this page may ask for that", http.StatusForbidden)
+	case http.NewCrossOriginProtection().Check(r) != nil:
+		http.Error(w, "another site may not ask for that; open this page and ask from there", http.StatusForbidden)
+	case kind != "application/json":
+		http.Error(w, "Content-Type must be application/json", http.StatusUnsupportedMediaType)
 	case json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<14)).Decode(&body) != nil || body.Name == "" || body.Token == "":
 		http.Error(w, `the body must be {"Name": …, "Token": …}`, http.StatusBadRequest)
+	case !strings.HasPrefix(body.Name, p.names):
+		http.Error(w, fmt.Sprintf("this page shows only names that begin with %q", p.names), http.StatusForbidden)
 	default:
 		if err := p.inspector.Release(r.Context(), body.Name, body.Token); err != nil {
 			http.Error(w, err.Error(), http.StatusConflict)

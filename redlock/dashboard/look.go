@@ -2,7 +2,7 @@ package dashboard
 
 import (
 	"context"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -28,7 +28,7 @@ type name struct {
 	Remaining           int64 // milliseconds
 	Fence               int64
 	Waiters, Votes      int
-	Leader              bool // held, and no tick was ever claimed: a lock or a leadership
+	Leader              bool // held without a tick: a lock or a leadership
 	Ticks               []tick
 }
 
@@ -42,52 +42,65 @@ type node struct {
 	RoundTrip, ClockOffset            int64 // microseconds
 }
 
-// look asks the nodes once.
+// look asks the nodes, one look at a time: viewers share what is remembered.
 func (p *Page) look(ctx context.Context) look {
-	l := look{At: time.Now(), ReadOnly: !p.release}
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	l := look{ReadOnly: !p.release}
 	for _, n := range p.inspector.Nodes(ctx) {
-		shown := node{Name: n.Name, Version: n.Version, Persistence: n.Persistence,
-			RoundTrip: n.RoundTrip.Microseconds(), ClockOffset: n.ClockOffset.Microseconds()}
-		if n.Err != nil {
-			shown.Error = n.Err.Error()
-		}
-		l.Nodes = append(l.Nodes, shown)
+		l.Nodes = append(l.Nodes, describe(n))
 	}
-	names, more, err := p.inspector.Names(ctx, p.names, maxNames)
-	l.More = more
-	for _, each := range names {
-		shown, showErr := p.name(ctx, each)
-		if err == nil {
-			err = showErr
-		}
-		l.Names = append(l.Names, shown)
+	names, more, err := p.roster.list(ctx, p)
+	infos, showErr := p.show(ctx, names)
+	p.strips.update(ctx, p, infos)
+	for _, info := range infos {
+		l.Names = append(l.Names, p.name(info))
+	}
+	if err == nil {
+		err = showErr
 	}
 	if err != nil {
 		l.Error = err.Error()
 	}
+	l.More, l.At = more, time.Now()
 	return l
 }
 
-func (p *Page) name(ctx context.Context, of string) (name, error) {
-	info, err := p.inspector.Show(ctx, of)
-	shown := name{Name: of, Holder: info.Holder, Token: info.Token, Remaining: info.Remaining.Milliseconds(),
-		Fence: info.Fence, Waiters: info.Waiters}
+func describe(n redlock.NodeInfo) node {
+	shown := node{Name: n.Name, Version: n.Version, Persistence: n.Persistence,
+		RoundTrip: n.RoundTrip.Microseconds(), ClockOffset: n.ClockOffset.Microseconds()}
+	if n.Err != nil {
+		shown.Error = n.Err.Error()
+	}
+	return shown
+}
+
+// show asks about all names at once, so that the questions travel together and
+// a silent node costs one wait. The error is one of theirs.
+func (p *Page) show(ctx context.Context, names []string) (infos []*redlock.NameInfo, err error) {
+	infos = make([]*redlock.NameInfo, len(names))
+	errs := make([]error, len(names))
+	var all sync.WaitGroup
+	for i, each := range names {
+		all.Go(func() { infos[i], errs[i] = p.inspector.Show(ctx, each) })
+	}
+	all.Wait()
+	for _, each := range errs {
+		if err == nil {
+			err = each
+		}
+	}
+	return infos, err
+}
+
+func (p *Page) name(info *redlock.NameInfo) name {
+	shown := name{Name: info.Name, Holder: info.Holder, Token: info.Token, Remaining: info.Remaining.Milliseconds(),
+		Fence: info.Fence, Waiters: info.Waiters, Ticks: p.strips.of(info.Name)}
 	for _, v := range info.Votes {
 		if v.Token != "" && v.Token == info.Token {
 			shown.Votes++
 		}
 	}
-	if info.LastTick.IsZero() {
-		shown.Leader = info.Token != ""
-		return shown, err
-	}
-	var ticks []redlock.TickInfo
-	if err == nil {
-		ticks, err = p.inspector.Ticks(ctx, of, maxTicks)
-	}
-	for _, t := range ticks {
-		shown.Ticks = append(shown.Ticks, tick{At: t.Tick, Holder: t.Holder})
-	}
-	slices.Reverse(shown.Ticks)
-	return shown, err
+	shown.Leader = info.Token != "" && len(shown.Ticks) == 0
+	return shown
 }

@@ -11,6 +11,7 @@ import (
 type watch struct {
 	mu      sync.Mutex
 	viewers map[chan []byte]struct{}
+	newest  []byte // nil when nobody looks
 	stop    context.CancelFunc
 }
 
@@ -28,13 +29,19 @@ func (w *watch) join(p *Page) (looks <-chan []byte, leave func()) {
 		w.stop = stop
 		go w.run(ctx, p)
 	}
-	return viewer, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.viewers, viewer)
-		if len(w.viewers) == 0 {
-			w.stop()
-		}
+	if w.newest != nil {
+		viewer <- w.newest
+	}
+	return viewer, func() { w.leave(viewer) }
+}
+
+func (w *watch) leave(viewer chan []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.viewers, viewer)
+	if len(w.viewers) == 0 {
+		w.stop()
+		w.newest = nil
 	}
 }
 
@@ -42,8 +49,8 @@ func (w *watch) run(ctx context.Context, p *Page) {
 	ticker := time.NewTicker(p.interval)
 	defer ticker.Stop()
 	for {
-		if text, err := json.Marshal(p.look(ctx)); err == nil && ctx.Err() == nil {
-			w.tell(text)
+		if text, err := json.Marshal(p.look(ctx)); err == nil {
+			w.tell(ctx, text)
 		}
 		select {
 		case <-ticker.C:
@@ -53,9 +60,13 @@ func (w *watch) run(ctx context.Context, p *Page) {
 	}
 }
 
-func (w *watch) tell(text []byte) {
+func (w *watch) tell(ctx context.Context, text []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if ctx.Err() != nil {
+		return // all have left during the look; who is here now has a look of their own
+	}
+	w.newest = text
 	for viewer := range w.viewers {
 		select {
 		case <-viewer: // it has not read the look before

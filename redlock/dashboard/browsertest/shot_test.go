@@ -1,0 +1,29 @@
+package browsertest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// TestShots photographs a page that runs elsewhere, for the documentation:
+//
+//	REDTICK_PAGE=http://127.0.0.1:8080 REDTICK_SHOTS=/tmp go test -run TestShots .
+func TestShots(t *testing.T) {
+	page, dir := os.Getenv("REDTICK_PAGE"), os.Getenv("REDTICK_SHOTS")
+	if page == "" || dir == "" {
+		t.Skip("REDTICK_PAGE and REDTICK_SHOTS are not set")
+	}
+	ctx := openBrowser(t)
+	for _, v := range views {
+		var png []byte
+		do(t, ctx, v.use(), chromedp.Navigate(page))
+		await(t, ctx, `document.querySelectorAll(".tick").length > 0`)
+		do(t, ctx, chromedp.CaptureScreenshot(&png))
+		if err := os.WriteFile(filepath.Join(dir, v.name+".png"), png, 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+}
