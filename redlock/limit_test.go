@@ -1,0 +1,68 @@
+package redlock_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// What is not guaranteed, shown. These tests fail when a limit goes away, and the documents must then be changed.
+
+// Node clocks that run faster than the drift allows end a lock before its holder's validity does.
+func TestLimit_clockRates(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rate float64
+		two  bool
+	}{{"within the drift", 1.009, false}, {"beyond the drift", 1.5, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				for _, s := range fl.servers {
+					s.SetClock(0, c.rate)
+				}
+				a, b := fl.process("a", redlock.WithoutRenewal()).mutex(t, "job"), fl.process("b").mutex(t, "job")
+				first := must[*redlock.Lease](t)(a.Lock(t.Context()))
+				second := must[*redlock.Lease](t)(b.Lock(t.Context()))
+				if two := time.Now().Before(first.ValidUntil()); two != c.two {
+					t.Errorf("two holders at once: %v, want %v", two, c.two)
+				}
+				ok(t, second.Unlock(t.Context()))
+				_ = first.Unlock(t.Context())
+			})
+		})
+	}
+}
+
+// A holder that does not look at its context, as one that is paused cannot, goes on beside the next holder. The fence
+// tells the resource which is which.
+func TestLimit_pausedHolder(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a", redlock.WithFencing()), fl.process("b", redlock.WithFencing())
+		paused := must[*redlock.Lease](t)(a.mutex(t, "job", redlock.WithTTL(2*time.Second)).Lock(t.Context()))
+		for _, l := range a.links {
+			l.Hang()
+		}
+		time.Sleep(5 * time.Second) // and the job still believes that it holds the name
+		next := must[*redlock.Lease](t)(b.mutex(t, "job").Lock(t.Context()))
+		if paused.Fence() >= next.Fence() {
+			t.Errorf("the paused holder's fence %d would be accepted after %d", paused.Fence(), next.Fence())
+		}
+		ok(t, next.Unlock(t.Context()))
+		for _, l := range a.links {
+			l.Heal()
+		}
+		_ = paused.Unlock(t.Context())
+	})
+}
+
+// Without last on any node and past the retention there is no memory of a tick: it is refused, not risked.
+func TestLimit_retention(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		m := fl.process("a").mutex(t, "job")
+		never := time.Now().Add(-time.Hour) // nobody ran it, and nobody can know that
+		if _, err := m.Claim(t.Context(), never); err == nil {
+			t.Error("a tick older than the retention was granted")
+		}
+	})
+}
