@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
@@ -43,11 +44,20 @@ func findChromium() string {
 	return ""
 }
 
-func do(t *testing.T, ctx context.Context, actions ...chromedp.Action) {
+func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	if err := chromedp.Run(ctx, actions...); err != nil {
+	if err := chromedp.Do(ctx, steps...); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func run[T any](t *testing.T, ctx context.Context, action chromedp.Action[T]) T {
+	t.Helper()
+	value, err := chromedp.Run(ctx, action)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
 }
 
 // view is a way to look at the page.
@@ -64,28 +74,30 @@ var views = []view{
 	{"phone-dark", 390, 844, "dark"},
 }
 
-func (v view) use() chromedp.Action {
-	return chromedp.Tasks{
-		chromedp.EmulateViewport(v.width, v.height, func(m *emulation.SetDeviceMetricsOverrideParams, _ *emulation.SetTouchEmulationEnabledParams) {
-			m.Mobile = v.width < 500
-		}),
-		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v.scheme}}),
+func (v view) use() chromedp.Action[chromedp.Void] {
+	mobile := func(m *emulation.SetDeviceMetricsOverrideParams, _ *emulation.SetTouchEmulationEnabledParams) {
+		m.Mobile = v.width < 500
 	}
+	scheme := func(ctx context.Context, t *chromedp.Target) (none chromedp.Void, err error) {
+		_, err = cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v.scheme}},
+		})
+		return none, err
+	}
+	return chromedp.Steps(chromedp.EmulateViewport(v.width, v.height, mobile), scheme)
 }
 
 // evaluate is the value of a JavaScript expression in the page.
-func evaluate[T any](t *testing.T, ctx context.Context, expression string) (value T) {
+func evaluate[T any](t *testing.T, ctx context.Context, expression string) T {
 	t.Helper()
-	do(t, ctx, chromedp.Evaluate(expression, &value))
-	return value
+	return run(t, ctx, chromedp.Evaluate[T](expression))
 }
 
 // await waits until a JavaScript condition holds in the page.
 func await(t *testing.T, ctx context.Context, condition string) {
 	t.Helper()
-	var held bool
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if do(t, ctx, chromedp.Evaluate(condition, &held)); held {
+		if evaluate[bool](t, ctx, condition) {
 			return
 		}
 	}

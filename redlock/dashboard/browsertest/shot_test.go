@@ -18,10 +18,9 @@ func TestShots(t *testing.T) {
 	}
 	ctx := openBrowser(t)
 	for _, v := range views {
-		var png []byte
 		do(t, ctx, v.use(), chromedp.Navigate(page))
 		await(t, ctx, `document.querySelectorAll(".tick").length > 0`)
-		do(t, ctx, chromedp.CaptureScreenshot(&png))
+		png := run(t, ctx, chromedp.CaptureScreenshot())
 		if err := os.WriteFile(filepath.Join(dir, v.name+".png"), png, 0o644); err != nil {
 			t.Error(err)
 		}
