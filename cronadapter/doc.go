@@ -16,7 +16,8 @@
 // retention (15 minutes by default) is refused.
 //
 // Runs of one job do not overlap, on any replica: a tick that comes while an
-// earlier run still holds the lease is skipped.
+// earlier run still holds the lease is skipped. So cron.SkipIfStillRunning is
+// not needed, and in v3.0.1 a job that panics behind it never runs again.
 //
 // A run that reaches its claim only after the following tick has come claims
 // that one: behind cron.DelayIfStillRunning, delayed runs collapse into one.
@@ -44,7 +45,7 @@
 // 1970-01-01 UTC, the same everywhere; [WithoutAlignment] brings cron's way
 // back.
 //
-// Nothing waits for a taken lease, except under redlock.WithTakeover. cron runs
-// each job in a goroutine of its own, so waiting there costs that goroutine and
-// delays no other job.
+// Nothing waits for a taken lease, except under redlock.WithTakeover, where a
+// tick waits for its turn. cron runs each job in a goroutine of its own, so that
+// costs this goroutine and delays no other job.
 package cronadapter

@@ -166,14 +166,14 @@ func (f *fleet) setClocks(offset time.Duration) {
 // may cost the next tick.
 func TestLogger_not_given_back(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var nodes []redlock.Node
+		nodes := make(chan []redlock.Node, 1)
 		job := func(context.Context) error {
-			for _, n := range nodes[1:] {
+			for _, n := range (<-nodes)[1:] {
 				n.(*redlocktest.Node).Hang()
 			}
 			return nil
 		}
-		lines := solo(t, job, func(f *fleet, r *replica) { nodes = r.nodes; time.Sleep(time.Minute) })
+		lines := solo(t, job, func(f *fleet, r *replica) { nodes <- r.nodes; time.Sleep(time.Minute) })
 		one(t, lines, "lease not given back", redlock.ErrNoQuorum, nights[0].noon.Add(30*time.Second))
 	})
 }

@@ -62,13 +62,13 @@ func TestAdapter_Wrap_two_jobs(t *testing.T) {
 		}
 		r.Start()
 		time.Sleep(3*time.Minute + time.Second)
+		r.leave()
 		if first != 3 || second != 0 {
 			t.Errorf("the first ran %d times in 3 ticks, the second %d times", first, second)
 		}
 		if got := len(r.log.failures()); got != 1+3 {
 			t.Errorf("%d errors, want one at once and one a tick", got)
 		}
-		r.leave()
 	})
 }
 
