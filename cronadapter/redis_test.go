@@ -112,7 +112,7 @@ func (a arm) play(t *testing.T, ticks int) []int {
 // start starts one replica. A clock that is behind is a run that begins late.
 func (a arm) start(t *testing.T, behind time.Duration, count *counter) (stop func()) {
 	locker, disconnect := a.locker(t)
-	adapter, err := cronadapter.New(locker, cronadapter.WithLogger(t2cron{t}))
+	adapter, err := cronadapter.New(locker, cronadapter.WithLogger(strict{t}))
 	check(t, err)
 	late := func(j cron.Job) cron.Job { return cron.FuncJob(func() { time.Sleep(behind); j.Run() }) }
 	c := cron.New(cron.WithSeconds(), cron.WithChain(late), cron.WithLogger(cron.DiscardLogger))
@@ -199,12 +199,12 @@ func (c *counter) all() []int {
 	return slices.Clone(c.runs)
 }
 
-// t2cron fails a test for what is an error to an adapter.
-type t2cron struct{ t *testing.T }
+// strict fails a test for what is an error to an adapter.
+type strict struct{ t *testing.T }
 
-func (l t2cron) Info(string, ...any) {}
+func (l strict) Info(string, ...any) {}
 
-func (l t2cron) Error(err error, msg string, _ ...any) { l.t.Errorf("%s: %v", msg, err) }
+func (l strict) Error(err error, msg string, _ ...any) { l.t.Errorf("%s: %v", msg, err) }
 
 // report is the table: arms, ticks, runs per tick.
 type report struct {
