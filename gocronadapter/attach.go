@@ -65,12 +65,19 @@ func (l *Locker) attached() gocron.Scheduler {
 	return l.scheduler
 }
 
+// identity tells the jobs of a process apart. gocron gives each one a context of
+// its own, and a new one when the job is updated or started again.
+type identity struct {
+	ctx  context.Context
+	name string
+}
+
 // book looks the job up once and keeps the handle: gocron does not tell its
-// jobs while it stops. gocron gives each job a context of its own, and a new
-// one when the job is updated or started again.
+// jobs while it stops.
 func (l *Locker) book(ctx context.Context, s gocron.Scheduler, name string) (*book, error) {
+	id := identity{ctx, name}
 	l.mu.Lock()
-	b := l.books[ctx]
+	b := l.books[id]
 	l.mu.Unlock()
 	if b != nil {
 		return b, nil
@@ -81,18 +88,18 @@ func (l *Locker) book(ctx context.Context, s gocron.Scheduler, name string) (*bo
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if b = l.books[ctx]; b == nil {
+	if b = l.books[id]; b == nil {
 		b = &book{job: job, armed: l.since}
-		l.books[ctx] = b
-		context.AfterFunc(ctx, func() { l.forget(ctx) })
+		l.books[id] = b
+		context.AfterFunc(ctx, func() { l.forget(id) })
 	}
 	return b, nil
 }
 
-func (l *Locker) forget(job context.Context) {
+func (l *Locker) forget(id identity) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.books, job)
+	delete(l.books, id)
 }
 
 // ask calls f, which blocks while gocron stops, for no longer than ctx lasts:

@@ -19,7 +19,7 @@ type Locker struct {
 
 	mu        sync.Mutex
 	scheduler gocron.Scheduler
-	books     map[context.Context]*book
+	books     map[identity]*book
 	since     time.Time         // when it was attached
 	announced map[uuid.UUID]int // runs that RunNow has started and that have not come yet
 }
@@ -47,12 +47,13 @@ func newLocker(locker *redlock.Locker, c config) (*Locker, error) {
 	if err := c.check(locker); err != nil {
 		return nil, err
 	}
-	return &Locker{locker: locker, config: c, books: make(map[context.Context]*book), announced: make(map[uuid.UUID]int)}, nil
+	return &Locker{locker: locker, config: c, books: make(map[identity]*book), announced: make(map[uuid.UUID]int)}, nil
 }
 
 // Lock is called by gocron when a run is due. It never waits for another
 // owner's run. Its error reaches AfterLockError unchanged: one of redlock's
-// (ErrTickDone, ErrTaken, ErrNoQuorum, …), one of this package's, or ctx's.
+// (ErrTickDone, ErrTaken, ErrNoQuorum, …), one of this package's, or ctx's. A
+// Locker around this one must pass ctx on as it is.
 func (l *Locker) Lock(ctx context.Context, key string) (gocron.Lock, error) {
 	if err := checkName(key); err != nil {
 		return nil, err

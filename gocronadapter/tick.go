@@ -87,7 +87,10 @@ func (b *book) tick(now time.Time) (time.Time, error) {
 		return tick, b.dropped(pending)
 	}
 	first := b.asked.IsZero()
-	b.armed, b.asked = now, tick
+	b.armed = now
+	if tick.After(b.asked) {
+		b.asked = tick
+	}
 	if first && startedAtOnce(b.job.Schedule(), tick) {
 		return time.Time{}, nil
 	}
@@ -134,15 +137,13 @@ func newest(ticks []time.Time, ok func(time.Time) bool) (tick time.Time) {
 
 // fired tells whether gocron's timer for a tick has ended, though the tick is
 // not due by the wall clock: somebody set that back, and timers do not follow.
-// A tick with a monotonic reading says so itself; for the others, the clock is
-// carried on from when the timer was set.
 func (b *book) fired(tick, now time.Time) bool {
-	steady := wall(b.armed).Add(now.Sub(b.armed))
-	return !tick.After(now.Add(early)) || !wall(tick).After(steady.Add(early))
+	steady := wall(b.armed).Add(now.Sub(b.armed)) // the wall clock had nobody touched it
+	return !wall(tick).After(steady.Add(early))
 }
 
-// wall is what the clock on the wall shows: without the monotonic reading,
-// which some of gocron's ticks have and others have not.
+// wall is what the clock on the wall shows, without the monotonic reading: gocron
+// has dropped that from its ticks, and plans by the wall clock.
 func wall(t time.Time) time.Time { return t.Round(0) }
 
 // randomTick takes the moment itself: replicas have no tick in common, so only

@@ -1,0 +1,168 @@
+package gocronadapter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+	"github.com/google/uuid"
+
+	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// scripted is a scheduler with one job, whose list of ticks a test writes.
+type scripted struct {
+	gocron.Scheduler
+	gocron.Job
+	pending  []time.Time
+	err      error
+	schedule gocron.JobSchedule
+}
+
+func (s *scripted) Jobs() []gocron.Job           { return []gocron.Job{s} }
+func (s *scripted) Name() string                 { return "job" }
+func (s *scripted) ID() uuid.UUID                { return uuid.UUID{1} }
+func (s *scripted) Schedule() gocron.JobSchedule { return s.schedule }
+func (s *scripted) RunNow() error                { return nil }
+
+func (s *scripted) NextRuns(n int) ([]time.Time, error) {
+	if s.err != nil || len(s.pending) == 0 {
+		return nil, s.err
+	}
+	ticks := append([]time.Time{}, s.pending...)
+	for len(ticks) < n {
+		ticks = append(ticks, ticks[len(ticks)-1].Add(time.Second))
+	}
+	return ticks[:n], nil
+}
+
+// gocron drops from its list what comes due between Lock's look at it and the
+// end of the vote, so the tick of a run may be missing.
+//
+// Seen to fail when the ticks of the last look are forgotten (the second and
+// third look) and when an empty list passes for RunNow (the first and the last).
+func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
+	const none = -1
+	for name, looks := range map[string][]struct {
+		at      time.Duration // when Lock is called
+		pending []int         // gocron's list then
+		want    int           // the tick that is claimed
+	}{
+		"nothing is known":         {{1000, nil, none}},
+		"the list is empty":        {{1000, []int{1}, 1}, {2001, nil, 2}, {3001, nil, 3}},
+		"a later one is in it":     {{1000, []int{1}, 1}, {2001, []int{3}, 2}, {3000, []int{3}, 3}},
+		"foreseen by a RunNow":     {{900, []int{1}, 0}, {1001, nil, 1}},
+		"what was foreseen is old": {{1000, []int{1}, 1}, {16001, nil, 16}, {18001, nil, none}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				servers, s := redlocktest.Servers(1), &scripted{schedule: gocron.CronJobSchedule{}}
+				l, err := gocronadapter.NewLocker(lockerOn(t, servers, "a").Locker)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := l.Attach(s); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				start := time.Now()
+				for _, look := range looks {
+					time.Sleep(time.Until(start.Add(look.at * time.Millisecond)))
+					s.pending = atSecond(start, look.pending...)
+					if look.want == 0 {
+						if err := l.RunNow(s); err != nil {
+							t.Error(err)
+						}
+					}
+					lock, err := l.Lock(ctx, "job")
+					if look.want == none {
+						if !errors.Is(err, gocronadapter.ErrNoTick) {
+							t.Errorf("at %v: %v, want ErrNoTick", look.at, err)
+						}
+						continue
+					}
+					if err != nil {
+						t.Fatalf("at %v: %v", look.at, err)
+					}
+					if err := lock.Unlock(ctx); err != nil {
+						t.Error(err)
+					}
+					wantLast(t, servers[0], start, look.want)
+				}
+			})
+		})
+	}
+}
+
+// wantLast compares the newest tick that was granted.
+func wantLast(t *testing.T, s *redlocktest.Server, start time.Time, second int) {
+	t.Helper()
+	synctest.Wait()
+	last, _ := s.Get("{job}:redtick:last")
+	want := fmt.Sprint(start.Add(time.Duration(second) * time.Second).UnixMilli())
+	if second == 0 {
+		want = ""
+	}
+	if last != want {
+		t.Errorf("the last tick is %q, want %q", last, want)
+	}
+}
+
+// What gocron answers reaches AfterLockError, and nothing is locked.
+func TestLocker_job_is_gone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers, s := redlocktest.Servers(1), &scripted{schedule: gocron.CronJobSchedule{}, err: gocron.ErrJobNotFound}
+		l, err := gocronadapter.NewLocker(lockerOn(t, servers, "a").Locker)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Attach(s); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if _, err := l.Lock(ctx, "job"); !errors.Is(err, gocron.ErrJobNotFound) {
+			t.Errorf("Lock: %v", err)
+		}
+		if _, err := l.Lock(ctx, "another"); !errors.Is(err, gocronadapter.ErrNoTick) {
+			t.Errorf("a job that the scheduler does not have: %v", err)
+		}
+		if keys := servers[0].Keys(); len(keys) > 0 {
+			t.Errorf("keys %v", keys)
+		}
+	})
+}
+
+// A scheduler that does not answer holds Lock up for 5 s, not for ever.
+func TestLocker_scheduler_does_not_answer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, s := newLocker(t), &deaf{answer: make(chan struct{})}
+		if err := l.Attach(s); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if _, err := l.Lock(t.Context(), "job"); !errors.Is(err, gocronadapter.ErrNoTick) || time.Since(begin) != 5*time.Second {
+			t.Errorf("Lock: %v after %v", err, time.Since(begin))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin = time.Now()
+		if _, err := l.Lock(ctx, "job"); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
+			t.Errorf("Lock: %v after %v", err, time.Since(begin))
+		}
+		close(s.answer)
+	})
+}
+
+type deaf struct {
+	gocron.Scheduler
+	answer chan struct{}
+}
+
+func (d *deaf) Jobs() []gocron.Job { <-d.answer; return nil }
