@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// acquire ends early on a signal. One that came when the lease was granted
+// already gives it back: CMD has not begun.
+func acquire(ctx context.Context, m *redlock.Mutex, take taking, signals <-chan os.Signal) (*redlock.Lease, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	caught, done := make(chan os.Signal, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case s := <-signals:
+			caught <- s
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	lease, err := take(ctx, m)
+	cancel()
+	<-done
+	select {
+	case s := <-caught:
+		if lease != nil {
+			_ = lease.Unlock(ctx)
+		}
+		return nil, exit(exitSignal+numberOf(s), nil)
+	default:
+		return lease, err
+	}
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// child is the program that run guards. ended is closed when it has.
+type child struct {
+	*exec.Cmd
+	group bool // it is a process group of its own
+	ended chan struct{}
+}
+
+// newChild looks for the program, so that no lease is taken for one that is not there.
+func newChild(command []string) (*child, error) {
+	c := &child{Cmd: exec.Command(command[0], command[1:]...), group: !ownsTerminal(), ended: make(chan struct{})}
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if _, err := exec.LookPath(command[0]); err != nil {
+		return nil, cannotRun(err)
+	}
+	return c, nil
+}
+
+func (c *child) start(env []string) error {
+	c.Env = env
+	c.SysProcAttr = attributes(c.group)
+	if err := c.Start(); err != nil {
+		return cannotRun(err)
+	}
+	go func() {
+		_ = c.Wait() // its outcome is in ProcessState
+		close(c.ended)
+	}()
+	return nil
+}
+
+func cannotRun(err error) error {
+	code := exitCannotRun
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		code = exitNotFound
+	}
+	return exit(code, fmt.Errorf("the program was not started: %w", err))
+}
+
+// end asks the program to end, and makes it after grace.
+func (c *child) end(grace time.Duration) {
+	c.terminate()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for end := time.Now().Add(grace); c.lives() && time.Now().Before(end); {
+		<-look.C
+	}
+	c.kill()
+	<-c.ended
+}
+
+// hasEnded: from then on its process id may be another's.
+func (c *child) hasEnded() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
+	}
+}

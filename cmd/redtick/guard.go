@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// guard runs child while lease is held, and gives the lease back.
+func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Signal) error {
+	if err := child.start(r.environment(lease)); err != nil {
+		_ = lease.Unlock(context.Background())
+		return err
+	}
+	lost := r.attend(lease, child, signals)
+	if lost {
+		say("the lease of %q is lost; ending the program", r.name)
+		child.end(r.grace)
+	}
+	err := lease.Unlock(context.Background())
+	switch {
+	case lost:
+		return exit(exitLost, nil)
+	case errors.Is(err, redlock.ErrLost):
+		return exit(exitLost, errors.New("the program ended (with code "+strconv.Itoa(child.code())+"), but the lease was lost before: "+plain(err)))
+	case err != nil:
+		say("the lease was not given back everywhere, what is left ends with its TTL of %v: %s", r.ttl, plain(err))
+	}
+	if code := child.code(); code != 0 {
+		return exit(code, nil)
+	}
+	return nil
+}
+
+// attend passes signals on until the child has ended or must end: when the
+// lease is lost, or so close to its end that only the grace is left.
+func (r *running) attend(lease *redlock.Lease, child *child, signals <-chan os.Signal) (lost bool) {
+	for {
+		left := time.Until(lease.ValidUntil()) - r.grace
+		if left <= 0 {
+			return true
+		}
+		last := time.NewTimer(left)
+		select {
+		case <-child.ended:
+			last.Stop()
+			return false
+		case <-lease.Context().Done():
+			return true
+		case s := <-signals:
+			child.forward(s)
+		case <-last.C:
+		}
+		last.Stop()
+	}
+}
+
+func (r *running) environment(lease *redlock.Lease) []string {
+	env := append(os.Environ(), "REDTICK_NAME="+r.name, "REDTICK_TOKEN="+lease.Token())
+	if tick := lease.Tick(); !tick.IsZero() {
+		env = append(env, "REDTICK_TICK="+instant(tick))
+	}
+	if fence := lease.Fence(); fence != 0 {
+		env = append(env, "REDTICK_FENCE="+strconv.FormatInt(fence, 10))
+	}
+	return env
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// inspection is what the commands that look at the nodes share.
+type inspection struct {
+	*target
+	timeout time.Duration
+	json    bool
+	format  string
+}
+
+func (i *inspection) flags(c *cobra.Command) {
+	c.Flags().DurationVar(&i.timeout, "timeout", time.Second, "how long to wait for a node that does not answer (100ms to 1m)")
+}
+
+func (i *inspection) listingFlags(c *cobra.Command) {
+	i.flags(c)
+	c.Flags().StringVarP(&i.format, "output", "o", "text", "text or json")
+}
+
+// open also checks the flags.
+func (i *inspection) open() (*fleet, *redlock.Inspector, error) {
+	if i.timeout < 100*time.Millisecond || i.timeout > time.Minute {
+		return nil, nil, usage("--timeout is %v, must be 100ms to 1m; the default, 1s, suits most networks", i.timeout)
+	}
+	if i.format != "" && i.format != "text" && i.format != "json" {
+		return nil, nil, usage("--output is %q, must be text or json", i.format)
+	}
+	i.json = i.format == "json"
+	// A node that does not answer counts as out by the time the inspector gives
+	// it up, and the client gives up after both: so it is waited for once, and
+	// further questions to it are refused at once.
+	f, err := i.target.open(2*i.timeout, redlock.WithTTL(2*time.Minute), redlock.WithNodeTimeout(i.timeout/2))
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, redlock.NewInspector(f.locker, i.timeout), nil
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+const (
+	maxLimit = 10_000
+	// askedAtOnce bounds how many names are asked for at a time. They share round trips.
+	askedAtOnce = 64
+)
+
+// listing is ls, and what watch repeats.
+type listing struct {
+	inspection
+	limit int
+}
+
+func (l *listing) flags(c *cobra.Command) {
+	l.listingFlags(c)
+	c.Flags().IntVar(&l.limit, "limit", 100, fmt.Sprintf("how many names to show, 1 to %d", maxLimit))
+}
+
+func newList(t *target) *cobra.Command {
+	l := &listing{inspection: inspection{target: t}}
+	c := &cobra.Command{
+		Use:     "ls [PREFIX]",
+		Aliases: []string{"list"},
+		Short:   "Who holds what?",
+		Long: `ls lists the names that begin with PREFIX, in order: those that are held now,
+and those of which the nodes remember a tick or a fence.
+
+It scans the databases (SCAN, which does not block the servers), so its time
+grows with the number of keys in them. Locks of other libraries are not listed:
+their values look like anybody's; "redtick show NAME" shows those too.
+
+REMAINING is how long the lock lives unless it is renewed. VOTES is how many
+nodes hold it. Bytes that a terminal must not see are shown quoted.
+
+Exit codes
+  0   listed
+  2   no majority of the nodes answers; what the others know is listed
+  64  the command line is wrong
+
+JSON: more (there are others beyond --limit), names [name, held, holder, token,
+tick, remaining_ms, last_tick, last_holder, fence, waiters, votes [node, token,
+remaining_ms, error]]. Times are RFC 3339 or null. Bytes that are not UTF-8
+become U+FFFD.`,
+		Example: `  redtick ls
+  redtick ls billing/ --limit 1000
+  redtick ls -o json | jq -r '.names[] | select(.held) | [.name, .holder] | @tsv'`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return l.run(c.Context(), c.OutOrStdout(), strings.Join(args, ""))
+		},
+	}
+	l.flags(c)
+	return c
+}
+
+func (l *listing) open() (*fleet, *redlock.Inspector, error) {
+	if l.limit < 1 || l.limit > maxLimit {
+		return nil, nil, usage("--limit is %d, must be 1 to %d; a longer PREFIX narrows the list", l.limit, maxLimit)
+	}
+	return l.inspection.open()
+}
+
+func (l *listing) run(ctx context.Context, w io.Writer, prefix string) error {
+	f, inspector, err := l.open()
+	if err != nil {
+		return err
+	}
+	defer f.disconnect()
+	found, err := l.find(ctx, inspector, prefix)
+	if l.json {
+		return errors.Join(writeJSON(w, found), err)
+	}
+	return errors.Join(found.write(w), err)
+}
+
+// foundNames is the answer of ls, in JSON as it stands.
+type foundNames struct {
+	More  bool       `json:"more"`
+	Names []nameView `json:"names"`
+}
+
+// find returns what it found also when no majority answers.
+func (l *listing) find(ctx context.Context, inspector *redlock.Inspector, prefix string) (*foundNames, error) {
+	names, more, err := inspector.Names(ctx, prefix, l.limit)
+	found := &foundNames{More: more, Names: make([]nameView, len(names))}
+	errs := make([]error, len(names))
+	var all sync.WaitGroup
+	turn := make(chan struct{}, askedAtOnce)
+	for n, name := range names {
+		all.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			var info *redlock.NameInfo
+			info, errs[n] = inspector.Show(ctx, name)
+			found.Names[n] = newNameView(info)
+		})
+	}
+	all.Wait()
+	for _, failed := range errs {
+		if err == nil {
+			err = failed
+		}
+	}
+	return found, err
+}
+
+func (f *foundNames) write(w io.Writer) error {
+	t := table{nameHeading}
+	for i := range f.Names {
+		t.row(f.Names[i].cells()...)
+	}
+	if len(f.Names) == 0 {
+		_, err := fmt.Fprintln(w, "no names: nothing is held, and no tick or fence is remembered")
+		return err
+	}
+	if err := t.write(w); err != nil {
+		return err
+	}
+	if f.More {
+		fmt.Fprintln(w, "and others; see --limit, or give a longer PREFIX")
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+//go:build unix
+
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "redtick")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "redtick")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// fleet is three servers and a directory for what programs leave.
+type fleet struct {
+	t       *testing.T
+	dir     string
+	servers []*redisserver.Server
+	addrs   string
+}
+
+func newFleet(t *testing.T) *fleet {
+	t.Helper()
+	f := &fleet{t: t, dir: t.TempDir(), servers: redisserver.StartN(t, 3)}
+	f.addrs = addrs(f.servers...)
+	return f
+}
+
+func addrs(servers ...*redisserver.Server) string {
+	var all []string
+	for _, s := range servers {
+		all = append(all, s.Addr())
+	}
+	return strings.Join(all, ",")
+}
+
+// outcome is how a command ended.
+type outcome struct {
+	stdout, stderr string
+	code           int
+}
+
+func (o outcome) all() string { return o.stdout + o.stderr }
+
+// process is a redtick under way.
+type process struct {
+	*exec.Cmd
+	t        *testing.T
+	out, err bytes.Buffer
+}
+
+func start(t *testing.T, addrs, dir string, args ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	p := &process{Cmd: exec.CommandContext(ctx, binary, args...), t: t}
+	p.Env = append(os.Environ(), "REDIS_ADDRS="+addrs)
+	p.Dir, p.Stdout, p.Stderr = dir, &p.out, &p.err
+	p.WaitDelay = 5 * time.Second
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *process) end() outcome {
+	p.t.Helper()
+	err := p.Wait()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		p.t.Fatalf("%v: %v", p.Args, err)
+	}
+	return outcome{p.out.String(), p.err.String(), p.ProcessState.ExitCode()}
+}
+
+func redtick(t *testing.T, addrs string, args ...string) outcome {
+	t.Helper()
+	return start(t, addrs, "", args...).end()
+}
+
+func (f *fleet) start(args ...string) *process {
+	f.t.Helper()
+	return start(f.t, f.addrs, f.dir, args...)
+}
+
+func (f *fleet) redtick(args ...string) outcome {
+	f.t.Helper()
+	return f.start(args...).end()
+}
+
+// hold has a program keep name until the test is over.
+func (f *fleet) hold(name string, args ...string) *process {
+	f.t.Helper()
+	p := f.start(append(append([]string{"run", "-name", name}, args...), "--", "sh", "-c", "touch holding; exec sleep 60")...)
+	f.await("holding")
+	return p
+}
+
+// await waits for a program to leave a file.
+func (f *fleet) await(file string) {
+	f.t.Helper()
+	eventually(f.t, file+" to appear", func() bool {
+		_, err := os.Stat(filepath.Join(f.dir, file))
+		return err == nil
+	})
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited 10 s for %s", what)
+		}
+	}
+}
+
+func (f *fleet) read(file string) string {
+	f.t.Helper()
+	text, err := os.ReadFile(filepath.Join(f.dir, file))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// leave makes a file that a program waits for.
+func (f *fleet) leave(file string) {
+	f.t.Helper()
+	if err := os.WriteFile(filepath.Join(f.dir, file), nil, 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// decode refuses fields that the test does not know: names are an interface.
+func decode[T any](t *testing.T, text string) (v T) {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return v
+}
+
+func has(t *testing.T, text string, wanted ...string) {
+	t.Helper()
+	for _, w := range wanted {
+		if !strings.Contains(text, w) {
+			t.Errorf("no %q in:\n%s", w, text)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// releasing is the release command.
+type releasing struct {
+	inspection
+	token string
+}
+
+func newRelease(t *target) *cobra.Command {
+	r := &releasing{inspection: inspection{target: t}}
+	c := &cobra.Command{
+		Use:   "release NAME",
+		Short: "Take a name from its holder",
+		Long: `release takes NAME from its holder, on all nodes. The holder's token is the
+guard: a lock that has gone to somebody else in the meantime is not touched.
+Without --token, release shows the holder and asks on a terminal, and elsewhere
+releases nothing.
+
+The holder goes on until its next renewal tells it (a third of its TTL): in the
+meantime two may be at work. Stop the holder first if that hurts. When nobody
+else has taken the name by then, that renewal puts the lock back: release is for
+a holder that is gone, or for others that wait. A tick stays claimed.
+
+Exit codes
+  0   released
+  1   nothing was released: it is free, has another holder, or was not confirmed
+  2   no majority of the nodes answers; those that do have released it
+  64  the command line is wrong`,
+		Example: `  redtick release report
+  redtick release report --token "$(redtick show report -o json | jq -r .token)"`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
+	}
+	r.flags(c)
+	c.Flags().StringVar(&r.token, "token", "", "the holder's token, as show prints it")
+	return c
+}
+
+func (r *releasing) run(c *cobra.Command, name string) error {
+	f, inspector, err := r.open()
+	if err != nil {
+		return err
+	}
+	defer f.disconnect()
+	info, err := inspect(c.Context(), f, inspector, name)
+	if err != nil {
+		return err
+	}
+	token := r.token
+	if !c.Flags().Changed("token") {
+		if token, err = r.ask(c, info); err != nil {
+			return err
+		}
+	}
+	err = inspector.Release(c.Context(), name, token)
+	switch {
+	case errors.Is(err, redlock.ErrLost):
+		return exit(exitWarning, fmt.Errorf("nothing was released: the token is not that of the holder; %s", describe(info)))
+	case err != nil:
+		return err
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is released; it was held by %s\n", name, printable(redlock.HolderOf(token)))
+	return err
+}
+
+func describe(info *redlock.NameInfo) string {
+	if info.Token == "" {
+		return fmt.Sprintf("%q is free", info.Name)
+	}
+	return fmt.Sprintf("%q is held by %s, whose token is %s", info.Name, printable(info.Holder), printable(info.Token))
+}
+
+// ask shows the holder and returns its token if the user agrees.
+func (r *releasing) ask(c *cobra.Command, info *redlock.NameInfo) (token string, err error) {
+	if info.Token == "" {
+		return "", exit(exitWarning, fmt.Errorf("nothing to release: %q is free", info.Name))
+	}
+	if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) {
+		return "", exit(exitWarning, fmt.Errorf("nothing was released: %s; repeat the command with --token to release it", describe(info)))
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s\nrelease it? [y/N] ", describe(info))
+	if !agreed() {
+		return "", exit(exitWarning, errors.New("nothing was released"))
+	}
+	return info.Token, nil
+}
+
+func agreed() bool {
+	line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "y" || answer == "yes"
+}

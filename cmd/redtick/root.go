@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+const about = `redtick shows who holds which name on a fleet's Redis nodes, and runs any
+program under a lease, so that one machine of many runs it.
+
+The nodes come from --nodes, or else from the environment variable REDIS_ADDRS:
+addresses (host:port; the port is 6379 if left out) or URLs
+(redis://user:password@host:port/db, rediss:// for TLS), separated by commas.
+Give every node that the services vote on, and the --prefix they use. Put
+passwords into REDIS_ADDRS: a command line can be read by all users of a
+machine. redtick prints no passwords. For a private CA set SSL_CERT_FILE.
+
+Flags may be written with one dash or with two.
+
+Exit codes
+  0   fine
+  1   status: fine with warnings; release: nothing was released
+  2   no majority of the nodes answers
+  64  the command line is wrong
+  run has codes of its own; see "redtick run --help"`
+
+const examples = `  export REDIS_ADDRS=redis-a:6379,redis-b:6379,redis-c:6379
+  redtick status                     are the nodes fit to vote?
+  redtick ls                         who holds what?
+  redtick show report                all about one name
+  redtick watch                      the same as ls, live
+  redtick run -name report -- ./report.sh
+  redtick ls -o json | jq -r '.names[] | select(.held) | .name'`
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "redtick",
+		Short:         "Look at a fleet's locks and ticks, and run programs under a lease",
+		Long:          about,
+		Example:       examples,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	t := &target{}
+	t.flags(root)
+	root.AddCommand(newStatus(t), newList(t), newShow(t), newRelease(t), newWatch(t), newRun(t))
+	return root
+}
+
+// version is what the module proxy knows the binary as.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+// execute runs one command line and returns its exit code.
+func execute(args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetArgs(doubleDashes(root, args))
+	command, err := root.ExecuteC()
+	code := codeOf(err)
+	if err != nil && err.Error() != "" {
+		fmt.Fprintf(stderr, "redtick: %s\n", plain(err))
+	}
+	if code == exitUsage {
+		fmt.Fprintf(stderr, "redtick: see \"%s --help\"\n", command.CommandPath())
+	}
+	return code
+}

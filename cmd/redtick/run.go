@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// running is the run command.
+type running struct {
+	*target
+	name      string
+	ttl       time.Duration
+	try       bool
+	wait      time.Duration
+	tick      string
+	grace     time.Duration
+	fence     bool
+	takenCode int
+	verbose   bool
+}
+
+const runAbout = `run takes the lease of a name, runs CMD, and gives the lease back: flock(1) for a
+fleet. The lease is renewed for as long as CMD runs. By default run waits for its
+turn, without end; --try does not wait, --wait waits for so long at most. It does
+not wait for nodes: with no majority at the start it ends at once.
+
+With --tick run claims a tick instead of a lock: each tick is run once in the
+whole fleet, however short CMD is, and whichever machine comes first. A period
+stands for its current tick: with "--tick 1m", from the crontab of every machine,
+each minute is run once; with 24h each UTC day. The machines' clocks may
+differ, but by less than the period. A machine that dies spends its tick.
+
+CMD has run's stdin, stdout and stderr; run itself writes to stderr only. In CMD's
+environment are REDTICK_NAME, REDTICK_TOKEN, REDTICK_TICK (with --tick) and
+REDTICK_FENCE (with --tick or --fence): a number that grows with each lease,
+for whatever CMD writes to, to refuse older ones.
+
+When the lease is lost, CMD gets SIGTERM, and SIGKILL after --grace. When renewal
+fails, SIGTERM comes --grace before the lease ends, so that CMD is gone when
+somebody else may begin. Where another has the lease already (it was released by
+force, or this machine was paused), run learns so at the next renewal, a third of
+the TTL later, and CMD goes on until then and for the grace: what it did then was
+done without protection. Nor can run take back what CMD has sent out already.
+If run itself is killed (SIGKILL), CMD is killed too on Linux; elsewhere it goes
+on without a lease.
+
+SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to CMD. CMD is
+a process group of its own, all of which gets them; but when stdin is the
+terminal CMD stays in the terminal's group, so that Ctrl-C and Ctrl-Z work as
+usual, and SIGTERM and SIGKILL reach CMD alone, not what it has started.
+
+Exit codes
+  CMD's own, or 128 + the number of the signal that ended it; and
+  64   the command line is wrong, or the tick is too old or too far ahead
+  69   no majority of the nodes answers, so CMD was not run
+  75   somebody else has the lease or had the tick, so CMD was not run
+       (--taken-code 0 suits cron, which mails about failures)
+  79   the lease was lost while CMD ran
+  126  CMD could not be started
+  127  CMD was not found
+  128+ the signal that ended the waiting, such as 130 for Ctrl-C`
+
+func newRun(t *target) *cobra.Command {
+	r := &running{target: t}
+	c := &cobra.Command{
+		Use:   "run --name NAME [flags] -- CMD [ARG]...",
+		Short: "Run a program under a lease, on one machine at a time",
+		Long:  runAbout,
+		Example: `  redtick run -name report -- ./report.sh --all       one at a time, in turn
+  redtick run -name report -try -- ./report.sh        or not at all
+  redtick run -name report -wait 30s -- ./report.sh   or after 30s not at all
+  redtick run -name leader -- ./server                a hot standby
+
+  # in the crontab of every machine: each minute once in the fleet
+  * * * * *  redtick run -name report -tick 1m -taken-code 0 -- ./report.sh`,
+		Args: afterDashes,
+		RunE: func(c *cobra.Command, args []string) error { return r.run(c, args) },
+	}
+	r.flags(c)
+	return c
+}
+
+func (r *running) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&r.name, "name", "", "the name to take (required)")
+	f.DurationVar(&r.ttl, "ttl", redlock.DefaultTTL, "how long the lease lives without renewal: what a crash costs the others (20ms to 24h)")
+	f.BoolVar(&r.try, "try", false, "do not wait")
+	f.DurationVar(&r.wait, "wait", 0, "wait no longer than this; 0 is without end")
+	f.StringVar(&r.tick, "tick", "", "claim a tick: a period (1m, 24h) for its current tick, or an instant (RFC 3339); implies --try")
+	f.DurationVar(&r.grace, "grace", 5*time.Second, "from SIGTERM to SIGKILL when the lease is lost; at most ttl/2, by default 5s but no more than ttl/6")
+	f.BoolVar(&r.fence, "fence", false, "give CMD a growing number in REDTICK_FENCE")
+	f.IntVar(&r.takenCode, "taken-code", exitTaken, "the exit code when somebody else has it, 0 to 255")
+	f.BoolVarP(&r.verbose, "verbose", "v", false, "say on stderr what happens to the lease")
+	c.MarkFlagsMutuallyExclusive("try", "wait")
+	c.MarkFlagsMutuallyExclusive("tick", "wait")
+	c.MarkFlagsMutuallyExclusive("tick", "fence")
+}
+
+// afterDashes: without "--" it could not be told whose flag a flag is.
+func afterDashes(c *cobra.Command, args []string) error {
+	switch at := c.ArgsLenAtDash(); {
+	case at > 0:
+		return usage("%q stands before --; only flags may", args[0])
+	case at < 0 || len(args) == 0:
+		return usage("no program is given; put it behind --, as in: redtick run --name NAME -- CMD ARG")
+	}
+	return nil
+}
+
+func (r *running) check(c *cobra.Command) error {
+	if r.name == "" {
+		return usage("--name is missing; whoever uses the same name excludes each other")
+	}
+	if r.wait < 0 {
+		return usage("--wait is %v, must not be negative; --try does not wait", r.wait)
+	}
+	if r.takenCode < 0 || r.takenCode > 255 {
+		return usage("--taken-code is %d, must be 0 to 255", r.takenCode)
+	}
+	if !c.Flags().Changed("grace") {
+		r.grace = min(r.grace, r.ttl/6)
+	}
+	if r.grace < 0 || r.grace > r.ttl/2 {
+		return usage("--grace is %v, must be 0 to half of --ttl, which is %v: CMD is told so long before the lease ends, and renewal needs its time too", r.grace, r.ttl/2)
+	}
+	return nil
+}
+
+func (r *running) run(c *cobra.Command, command []string) error {
+	if err := r.check(c); err != nil {
+		return err
+	}
+	take, options, err := r.plan()
+	if err != nil {
+		return err
+	}
+	child, err := newChild(command)
+	if err != nil {
+		return err
+	}
+	f, err := r.open(2*time.Second, options...)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	mutex, err := f.locker.NewMutex(r.name)
+	if err != nil {
+		return err
+	}
+	signals, stop := catchSignals()
+	defer stop()
+	lease, err := acquire(c.Context(), mutex, take, signals)
+	if err != nil {
+		return r.refusal(err)
+	}
+	return r.guard(lease, child, signals)
+}
+
+// taking is one way to acquire.
+type taking func(context.Context, *redlock.Mutex) (*redlock.Lease, error)
+
+func (r *running) plan() (taking, []redlock.Option, error) {
+	options := []redlock.Option{redlock.WithTTL(r.ttl)}
+	if r.fence {
+		options = append(options, redlock.WithFencing())
+	}
+	if r.verbose {
+		options = append(options, redlock.WithObserver(redlock.Log(slog.New(slog.NewTextHandler(os.Stderr, nil)))))
+	}
+	if r.tick == "" {
+		return r.lock, options, nil
+	}
+	tick, more, err := parseTick(r.tick, time.Now())
+	claim := func(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) { return m.Claim(ctx, tick) }
+	return claim, append(options, more...), err
+}
+
+// lock tries first: whoever waits is told for whom, and nodes that are not
+// there at all are no reason to wait.
+func (r *running) lock(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) {
+	lease, err := m.TryLock(ctx)
+	if r.try || !errors.Is(err, redlock.ErrTaken) {
+		return lease, err
+	}
+	if taken := (*redlock.Error)(nil); errors.As(err, &taken) {
+		say("waiting for %q, which %s holds", r.name, printable(redlock.HolderOf(taken.Holder)))
+	}
+	if r.wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.wait)
+		defer cancel()
+	}
+	return m.Lock(ctx)
+}
+
+// refusal gives an acquisition that failed its exit code. A wait that ran out
+// matches what it was waiting for as well.
+func (r *running) refusal(err error) error {
+	var coded *exitError
+	switch {
+	case errors.As(err, &coded):
+		return err
+	case errors.Is(err, redlock.ErrNoQuorum):
+		return exit(exitRunNoQuorum, err)
+	case errors.Is(err, redlock.ErrTaken), errors.Is(err, redlock.ErrTickDone), errors.Is(err, context.DeadlineExceeded):
+		return exit(r.takenCode, err)
+	case errors.Is(err, redlock.ErrTickStale):
+		return exit(exitUsage, fmt.Errorf("%w, which is %v; is this machine's clock behind?", err, redlock.DefaultRetention))
+	case errors.Is(err, redlock.ErrClockSkew):
+		return exit(exitUsage, fmt.Errorf("%w (%v); is this machine's clock ahead?", err, redlock.DefaultMaxSkew))
+	}
+	return exit(exitUsage, err)
+}
+
+func say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "redtick: "+format+"\n", args...)
+}

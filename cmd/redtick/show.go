@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+func newShow(t *target) *cobra.Command {
+	i := &inspection{target: t}
+	c := &cobra.Command{
+		Use:   "show NAME",
+		Short: "All about one name",
+		Long: `show tells who holds NAME and for how long, which tick it runs, which tick was
+granted last and to whom, the highest fence, who waits, and what each node has.
+A name that was never used is free.
+
+Exit codes
+  0   shown, be it held or free
+  2   no majority of the nodes answers; what the others know is shown
+  64  the command line is wrong
+
+JSON: as one of the names of "redtick ls -o json".`,
+		Example: `  redtick show report
+  redtick show report -o json | jq -r .token`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return i.show(c.Context(), c.OutOrStdout(), args[0])
+		},
+	}
+	i.listingFlags(c)
+	return c
+}
+
+func (i *inspection) show(ctx context.Context, w io.Writer, name string) error {
+	f, inspector, err := i.open()
+	if err != nil {
+		return err
+	}
+	defer f.disconnect()
+	info, err := inspect(ctx, f, inspector, name)
+	if info == nil {
+		return err
+	}
+	view := newNameView(info)
+	if i.json {
+		return errors.Join(writeJSON(w, view), err)
+	}
+	return errors.Join(view.write(w), err)
+}
+
+// inspect refuses names that cannot be locked.
+func inspect(ctx context.Context, f *fleet, inspector *redlock.Inspector, name string) (*redlock.NameInfo, error) {
+	if _, err := f.locker.NewMutex(name); err != nil {
+		return nil, err
+	}
+	return inspector.Show(ctx, name)
+}
+
+func (v *nameView) write(w io.Writer) error {
+	t := table{{"name", v.Name}}
+	if v.Held {
+		t.row("holder", v.Holder)
+		t.row("token", v.Token)
+		t.row("remaining", rounded(v.info.Remaining)+" unless renewed")
+	} else {
+		t.row("holder", "-")
+	}
+	if v.Tick != nil {
+		t.row("runs tick", instant(v.info.Tick))
+	}
+	if v.LastTick != nil {
+		t.row("last tick", instant(v.info.LastTick))
+		t.row("claimed by", orDash(v.LastHolder))
+	}
+	if v.Fence != 0 {
+		t.row("fence", strconv.FormatInt(v.Fence, 10))
+	}
+	t.row("waiters", strconv.Itoa(v.Waiters))
+	for _, vote := range v.info.Votes {
+		t.row("node "+vote.Node, voteText(vote))
+	}
+	return t.write(w)
+}
+
+func voteText(vote redlock.VoteInfo) string {
+	switch {
+	case vote.Err != nil:
+		return plain(vote.Err)
+	case vote.Token == "":
+		return "free"
+	}
+	return "held by " + redlock.HolderOf(vote.Token) + " for " + rounded(vote.Remaining)
+}

@@ -1,0 +1,19 @@
+//go:build !unix
+
+package main
+
+import (
+	"os"
+	"os/signal"
+)
+
+// endings end a watch.
+var endings = []os.Signal{os.Interrupt}
+
+func catchSignals() (signals <-chan os.Signal, stop func()) {
+	all := make(chan os.Signal, 1)
+	signal.Notify(all, os.Interrupt)
+	return all, func() { signal.Stop(all) }
+}
+
+func numberOf(os.Signal) int { return 2 }

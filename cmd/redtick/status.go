@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+func newStatus(t *target) *cobra.Command {
+	i := &inspection{target: t}
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Are the nodes there, and fit to vote?",
+		Long: `status asks every node how it is: round trip, clock, version, role, persistence,
+eviction policy; and warns of what weakens the vote. A node that does not answer
+is given up after --timeout, so with the default status ends within 2 s.
+
+CLOCK is how far a node's clock is ahead of this machine's, give or take half
+the round trip.
+
+It warns of
+  node-out          a node that does not answer, or answers with an error
+  even-nodes        an even number of nodes
+  same-server       two addresses of one server, which then has two votes
+  replica           a node that is a replica: it cannot vote
+  persistence       a node that forgets votes when it restarts
+  maxmemory-policy  a node that may evict votes
+  clocks            clocks more than a second apart
+  unknown           settings that a node does not tell
+
+Exit codes
+  0   all nodes are well
+  1   there are warnings, and a majority of the nodes answers
+  2   no majority of the nodes answers: no lock can be had
+  64  the command line is wrong
+
+JSON: quorum, reachable, has_quorum, clock_spread_ms (null with fewer than two
+clocks), nodes [name, ok, error, round_trip_ms, clock_offset_ms, version,
+run_id, role, persistence, maxmemory_policy], warnings [code, nodes, text].`,
+		Example: `  redtick status
+  redtick status --nodes redis-a:6379,redis-b:6379,redis-c:6379 --timeout 300ms
+  redtick status -o json | jq -r '.warnings[].code'`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return i.status(c.Context(), c.OutOrStdout()) },
+	}
+	i.listingFlags(c)
+	return c
+}
+
+func (i *inspection) status(ctx context.Context, w io.Writer) error {
+	f, inspector, err := i.open()
+	if err != nil {
+		return err
+	}
+	defer f.disconnect()
+	report := newReport(i.look(ctx, inspector))
+	if i.json {
+		err = writeJSON(w, report)
+	} else {
+		err = report.write(w)
+	}
+	return errors.Join(err, report.verdict())
+}
+
+// look asks twice: the first round trip to a node includes making the connection.
+func (i *inspection) look(ctx context.Context, inspector *redlock.Inspector) []redlock.NodeInfo {
+	inspector.Nodes(ctx)
+	nodes := inspector.Nodes(ctx)
+	for n := range nodes {
+		if errors.Is(nodes[n].Err, redlock.ErrNodeOut) {
+			nodes[n].Err = fmt.Errorf("no answer within %v", i.timeout)
+		}
+	}
+	return nodes
+}
+
+// statusReport is the answer of status, in JSON as it stands.
+type statusReport struct {
+	Quorum      int           `json:"quorum"`
+	Reachable   int           `json:"reachable"`
+	HasQuorum   bool          `json:"has_quorum"`
+	ClockSpread *float64      `json:"clock_spread_ms"`
+	Nodes       []nodeView    `json:"nodes"`
+	Warnings    []warning     `json:"warnings"`
+	spread      time.Duration // of the clocks
+	doubt       time.Duration // about the spread
+}
+
+// nodeView is one node.
+type nodeView struct {
+	Name            string  `json:"name"`
+	OK              bool    `json:"ok"`
+	Error           string  `json:"error"`
+	RoundTrip       float64 `json:"round_trip_ms"`
+	ClockOffset     float64 `json:"clock_offset_ms"`
+	Version         string  `json:"version"`
+	RunID           string  `json:"run_id"`
+	Role            string  `json:"role"`
+	Persistence     string  `json:"persistence"`
+	MaxMemoryPolicy string  `json:"maxmemory_policy"`
+	info            redlock.NodeInfo
+}
+
+func newReport(infos []redlock.NodeInfo) *statusReport {
+	r := &statusReport{Quorum: len(infos)/2 + 1}
+	for _, n := range infos {
+		r.Nodes = append(r.Nodes, nodeView{
+			Name: n.Name, OK: n.Err == nil, Error: plain(n.Err),
+			RoundTrip: milliseconds(n.RoundTrip), ClockOffset: milliseconds(n.ClockOffset),
+			Version: n.Version, RunID: n.RunID, Role: role(n.Role), Persistence: n.Persistence, MaxMemoryPolicy: n.MaxMemoryPolicy,
+			info: n,
+		})
+		if n.Err == nil {
+			r.Reachable++
+		}
+	}
+	r.HasQuorum = r.Reachable >= r.Quorum
+	r.compareClocks()
+	r.Warnings = warnings(r)
+	return r
+}
+
+// role is the server's role in today's words.
+func role(s string) string {
+	switch s {
+	case "master":
+		return "primary"
+	case "slave":
+		return "replica"
+	}
+	return s
+}
+
+func (r *statusReport) compareClocks() {
+	var first, last *redlock.NodeInfo
+	for i := range r.Nodes {
+		n := &r.Nodes[i].info
+		if n.Err != nil {
+			continue
+		}
+		if first == nil || n.ClockOffset < first.ClockOffset {
+			first = n
+		}
+		if last == nil || n.ClockOffset > last.ClockOffset {
+			last = n
+		}
+	}
+	if r.Reachable < 2 {
+		return
+	}
+	r.spread = last.ClockOffset - first.ClockOffset
+	r.doubt = (first.RoundTrip + last.RoundTrip) / 2
+	ms := milliseconds(r.spread)
+	r.ClockSpread = &ms
+}
+
+func (r *statusReport) write(w io.Writer) error {
+	t := table{{"NODE", "ROUND TRIP", "CLOCK", "VERSION", "ROLE", "PERSISTENCE", "MAXMEMORY-POLICY"}}
+	for _, n := range r.Nodes {
+		if !n.OK {
+			t.row(n.Name, "OUT")
+			continue
+		}
+		t.row(n.Name, rounded(n.info.RoundTrip), signed(n.info.ClockOffset),
+			orDash(n.Version), orDash(n.Role), orDash(n.Persistence), orDash(n.MaxMemoryPolicy))
+	}
+	if err := t.write(w); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\n%d of %s answer, %d are needed: %s\n", r.Reachable, count(len(r.Nodes), "node"), r.Quorum, r.outcome())
+	if r.ClockSpread != nil {
+		fmt.Fprintf(w, "their clocks are %s apart, give or take %s\n", rounded(r.spread), rounded(r.doubt))
+	}
+	for _, warn := range r.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", printable(warn.Text))
+	}
+	return nil
+}
+
+func (r *statusReport) outcome() string {
+	if r.HasQuorum {
+		return "locks can be had"
+	}
+	return "no lock can be had"
+}
+
+func (r *statusReport) verdict() error {
+	switch {
+	case !r.HasQuorum:
+		return exit(exitNoQuorum, nil)
+	case len(r.Warnings) > 0:
+		return exit(exitWarning, nil)
+	}
+	return nil
+}

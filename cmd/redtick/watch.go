@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// watching is the watch command.
+type watching struct {
+	listing
+	interval time.Duration
+}
+
+func newWatch(t *target) *cobra.Command {
+	watch := &watching{listing: listing{inspection: inspection{target: t}}}
+	c := &cobra.Command{
+		Use:   "watch [PREFIX]",
+		Short: "Who holds what, live",
+		Long: `watch shows what ls shows, again and again, until Ctrl-C. When stdout is no
+terminal, or with -o json, it writes a line for each name at the start and
+whenever its holder or its last tick changes instead. What comes and goes
+between two looks is not seen. It goes on while nodes are out, and says so.
+
+Exit codes
+  0   ended by Ctrl-C (or SIGTERM)
+  64  the command line is wrong
+
+JSON: one object per line: at, error ("" unless no majority answers), and name
+as in "redtick ls -o json" or null when the line is about the error.`,
+		Example: `  redtick watch
+  redtick watch billing/ --interval 500ms
+  redtick watch | tee -a holders.log`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx, stop := signal.NotifyContext(c.Context(), endings...)
+			defer stop()
+			return watch.run(ctx, c.OutOrStdout(), strings.Join(args, ""))
+		},
+	}
+	watch.flags(c)
+	c.Flags().DurationVar(&watch.interval, "interval", time.Second, "how often to look, 100ms to 1h")
+	return c
+}
+
+func (watch *watching) run(ctx context.Context, w io.Writer, prefix string) error {
+	if watch.interval < 100*time.Millisecond || watch.interval > time.Hour {
+		return usage("--interval is %v, must be 100ms to 1h", watch.interval)
+	}
+	f, inspector, err := watch.open()
+	if err != nil {
+		return err
+	}
+	defer f.disconnect()
+	show := (&changes{w: w, json: watch.json, seen: map[string]string{}}).show
+	if !watch.json && isTerminal(os.Stdout) {
+		show = screen{w, prefix}.show
+	}
+	return watch.repeat(ctx, inspector, prefix, show)
+}
+
+func (watch *watching) repeat(ctx context.Context, inspector *redlock.Inspector, prefix string, show func(*foundNames, error) error) error {
+	next := time.NewTicker(watch.interval)
+	defer next.Stop()
+	for {
+		found, err := watch.find(ctx, inspector, prefix)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := show(found, err); err != nil {
+			return exit(exitWarning, err)
+		}
+		select {
+		case <-next.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// screen redraws a table in place.
+type screen struct {
+	w      io.Writer
+	prefix string
+}
+
+func (s screen) show(found *foundNames, failure error) error {
+	var body bytes.Buffer
+	fmt.Fprintf(&body, "redtick watch %s  %s  (Ctrl-C ends)\n\n", printable(s.prefix), time.Now().Format(time.TimeOnly))
+	if failure != nil {
+		fmt.Fprintf(&body, "%s\n\n", printable(plain(failure)))
+	}
+	if err := found.write(&body); err != nil {
+		return err
+	}
+	columns, rows := terminalSize(os.Stdout)
+	lines := strings.Split(strings.TrimRight(body.String(), "\n"), "\n")
+	if hidden := len(lines) - rows + 1; hidden > 0 {
+		lines = append(lines[:rows-2], fmt.Sprintf("… and %s below the screen", count(hidden+1, "line")))
+	}
+	const home, clearLine, clearBelow = "\x1b[H", "\x1b[K", "\x1b[J"
+	frame := home
+	for _, line := range lines {
+		frame += cut(line, columns) + clearLine + "\r\n"
+	}
+	_, err := io.WriteString(s.w, frame+clearBelow)
+	return err
+}
+
+func cut(line string, columns int) string {
+	if runes := []rune(line); len(runes) > columns {
+		return string(runes[:columns-1]) + "…"
+	}
+	return line
+}
+
+// changes writes a line for what is new.
+type changes struct {
+	w       io.Writer
+	json    bool
+	seen    map[string]string
+	failure string
+}
+
+// change is one line of watch in JSON.
+type change struct {
+	At    time.Time `json:"at"`
+	Error string    `json:"error"`
+	Name  *nameView `json:"name"`
+}
+
+func (c *changes) show(found *foundNames, failure error) error {
+	var errs []error
+	if text := plain(failure); text != c.failure {
+		c.failure = text
+		errs = append(errs, c.line(change{Error: text}, orElse(text, "a majority of the nodes answers again")))
+	}
+	if failure != nil {
+		return errors.Join(errs...) // half an answer would look like a change
+	}
+	now := map[string]string{}
+	for i := range found.Names {
+		v := &found.Names[i]
+		now[v.Name] = v.Token + " " + instant(v.info.LastTick)
+		if c.seen[v.Name] != now[v.Name] {
+			errs = append(errs, c.line(change{Name: v}, v.line()))
+		}
+	}
+	for name := range c.seen {
+		if _, still := now[name]; !still && !found.More {
+			gone := newNameView(&redlock.NameInfo{Name: name})
+			errs = append(errs, c.line(change{Name: &gone}, printable(name)+" is free"))
+		}
+	}
+	c.seen = now
+	return errors.Join(errs...)
+}
+
+func (c *changes) line(what change, text string) error {
+	what.At = time.Now().UTC().Truncate(time.Millisecond)
+	if c.json {
+		return json.NewEncoder(c.w).Encode(what)
+	}
+	_, err := fmt.Fprintln(c.w, what.At.Format("2006-01-02T15:04:05.000Z"), printable(text))
+	return err
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func (v *nameView) line() string {
+	text := printable(v.Name) + " is free"
+	if v.Held {
+		text = printable(v.Name) + " is held by " + printable(v.Holder)
+	}
+	if v.Tick != nil {
+		text += ", runs tick " + instant(*v.Tick)
+	} else if v.LastTick != nil {
+		text += ", last tick " + instant(*v.LastTick) + " by " + printable(orDash(v.LastHolder))
+	}
+	return text
+}
