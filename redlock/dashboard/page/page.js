@@ -10,39 +10,56 @@ function element(tag, className, text) {
   return e;
 }
 
-const colours = new Map();
-function colour(holder) {
-  if (!colours.has(holder)) {
-    colours.set(holder, "r" + (colours.size % 8));
-    const item = element("li");
-    item.append(element("span", "dot " + colours.get(holder)), element("span", "", holder));
-    $("legend").append(item);
+// Each holder has a letter and one of eight colours, for as long as the page is open.
+const holders = new Map();
+function meet(names) {
+  const seen = names.flatMap((n) => [n.Holder, ...(n.Ticks || []).map((t) => t.Holder)]);
+  const strangers = [...new Set(seen)].filter((h) => h && !holders.has(h)).sort();
+  if (strangers.length === 0) return;
+  for (const h of strangers) {
+    const i = holders.size;
+    holders.set(h, { className: "r" + (i % 8), letter: i < 26 ? String.fromCharCode(65 + i) : "" });
   }
-  return colours.get(holder);
+  $("legend").replaceChildren(...[...holders.keys()].map((h) => {
+    const item = element("li");
+    item.append(mark("dot", h), element("span", "name", h));
+    return item;
+  }));
+}
+
+function mark(className, holder) {
+  const known = holders.get(holder) || { className: "", letter: "?" };
+  const square = element("span", className + " " + known.className, known.letter);
+  square.setAttribute("aria-hidden", "true");
+  return square;
 }
 
 const time = (at) => new Date(at).toLocaleTimeString();
 const seconds = (ms) => (ms / 1000).toFixed(ms < 10000 ? 1 : 0) + " s";
 const millis = (us) => (us / 1000).toFixed(Math.abs(us) < 10000 ? 2 : 0) + " ms";
 
-function head(n, readOnly) {
+function head(n, look, verb) {
   const row = element("div", "row");
   row.append(element("strong", "", n.Name));
   if (n.Holder) {
-    const held = element("span", "row");
-    held.append(element("span", "dot " + colour(n.Holder)), element("span", "", n.Holder));
-    row.append(held, element("span", "faint", n.Votes + " votes, " + seconds(n.Remaining) + " without renewal"));
+    const held = element("span", "held");
+    held.append(element("span", "", verb), mark("dot", n.Holder), element("span", "name", n.Holder));
+    row.append(held);
   } else {
-    row.append(element("span", "faint", "free"));
+    row.append(element("span", "pill", "idle"));
   }
-  if (n.Waiters) row.append(element("span", "faint", n.Waiters + " waiting"));
-  if (n.Fence) row.append(element("span", "faint", "fence " + n.Fence));
-  if (n.Holder && !readOnly) row.append(release(n));
+  const facts = [];
+  if (n.Holder) facts.push("held on " + n.Votes + " of " + (look.Nodes || []).length + " nodes", "expires in " + seconds(n.Remaining) + " unless renewed");
+  if (n.Waiters) facts.push(n.Waiters + " waiting");
+  if (n.Fence) facts.push("fence " + n.Fence);
+  row.append(element("span", "faint right", facts.join(" · ")));
+  if (n.Holder && !look.ReadOnly) row.append(release(n));
   return row;
 }
 
 function release(n) {
   const button = element("button", "", "release");
+  button.dataset.name = n.Name;
   button.addEventListener("click", async () => {
     if (!confirm("Take " + n.Name + " from " + n.Holder + "? It is told at its next renewal.")) return;
     const answer = await fetch("release", {
@@ -53,51 +70,68 @@ function release(n) {
   return button;
 }
 
-function job(n, readOnly) {
-  const card = element("article", "card");
-  card.append(head(n, readOnly));
-  const strip = element("div", "strip");
+const slots = 40;
+
+function job(n, look) {
+  const card = element("article", "card"), strip = element("div", "strip"), ends = element("div", "ends faint");
+  for (let i = n.Ticks.length; i < slots; i++) strip.append(element("span", "slot"));
   for (const t of n.Ticks) {
-    const square = element("span", "tick " + colour(t.Holder));
-    square.title = time(t.At) + " ran on " + t.Holder;
+    const square = mark("tick", t.Holder);
+    square.title = time(t.At) + " ran on " + (t.Holder || "a replica that is forgotten");
     strip.append(square);
   }
-  const last = n.Ticks[n.Ticks.length - 1];
+  const first = n.Ticks[0], last = n.Ticks[n.Ticks.length - 1];
   strip.setAttribute("role", "img");
   strip.setAttribute("aria-label", n.Ticks.length + " ticks; the last, " + time(last.At) + ", ran on " + last.Holder);
-  card.append(strip, element("p", "faint", "last tick " + time(last.At) + " on " + last.Holder));
+  ends.append(element("span", "", n.Ticks.length > 1 ? time(first.At) : ""), element("span", "", time(last.At) + " on " + last.Holder));
+  card.append(head(n, look, "running on"), strip, ends);
+  return card;
+}
+
+function lock(n, look) {
+  const card = element("article", "card");
+  card.append(head(n, look, "held by"));
   return card;
 }
 
 function node(n) {
-  const card = element("article", "card");
-  const row = element("div", "row");
+  const card = element("article", "card"), row = element("div", "row");
   row.append(element("strong", "", n.Name));
   if (n.Error) {
-    row.append(element("span", "bad", "out"), element("span", "faint", n.Error));
+    row.append(element("span", "pill bad", "out"), element("span", "faint name", n.Error));
   } else {
-    row.append(element("span", "good", "answers"), element("span", "faint", millis(n.RoundTrip) + " round trip, clock "
-      + (n.ClockOffset < 0 ? "" : "+") + millis(n.ClockOffset)));
-    row.append(element("span", "faint right", ["Redis " + (n.Version || "?"), n.Persistence && "persistence: " + n.Persistence].filter(Boolean).join(", ")));
+    const facts = [millis(n.RoundTrip) + " round trip", "clock " + (n.ClockOffset < 0 ? "" : "+") + millis(n.ClockOffset)];
+    if (n.Version) facts.push("Redis " + n.Version);
+    if (n.Persistence) facts.push("persistence: " + n.Persistence);
+    row.append(element("span", "pill good", "answers"), element("span", "faint right", facts.join(" · ")));
   }
   card.append(row);
   return card;
 }
 
+// fill keeps the keyboard's place: a button that had the focus is replaced by its successor.
+function fill(id, cards) {
+  const focused = document.activeElement && document.activeElement.dataset.name;
+  $(id).replaceChildren(...cards);
+  if (focused === undefined) return;
+  for (const b of $(id).querySelectorAll("button")) if (b.dataset.name === focused) b.focus({ preventScroll: true });
+}
+
 function show(look) {
   const names = look.Names || [], nodes = look.Nodes || [];
+  meet(names);
   const jobs = names.filter((n) => (n.Ticks || []).length > 0);
   const locks = names.filter((n) => n.Leader);
-  $("jobs").replaceChildren(...jobs.map((n) => job(n, look.ReadOnly)));
-  $("locks").replaceChildren(...locks.map((n) => { const c = element("article", "card"); c.append(head(n, look.ReadOnly)); return c; }));
-  $("nodes").replaceChildren(...nodes.map(node));
+  fill("jobs", jobs.map((n) => job(n, look)));
+  fill("locks", locks.map((n) => lock(n, look)));
+  fill("nodes", nodes.map(node));
   $("no-jobs").hidden = jobs.length > 0;
   $("no-locks").hidden = locks.length > 0;
   $("error").hidden = !look.Error;
   $("error").textContent = look.Error;
   const up = nodes.filter((n) => !n.Error).length;
-  $("status").textContent = up + " of " + nodes.length + " nodes answer, " + time(look.At) + (look.More ? "; more names than are shown" : "");
-  $("status").className = up > nodes.length / 2 ? "" : "stale";
+  $("status").textContent = up + " of " + nodes.length + " nodes answer · " + time(look.At) + (look.More ? " · more names than are shown" : "");
+  $("status").className = up === nodes.length ? "well" : up > nodes.length / 2 ? "" : "stale";
 }
 
 const stream = new EventSource("events");

@@ -1,0 +1,170 @@
+package dashboard_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock/dashboard"
+)
+
+// Mutations that were made and seen to fail here:
+//   - leave without stop: TestPage_asks_nothing_unwatched (and never ends)
+//   - join starts run for each viewer: TestPage_viewers_share_looks
+//   - tell without taking the unread look out: TestPage_a_slow_viewer
+//   - events without Flush: TestPage_cannot_stream, TestPage_over_HTTP
+
+// viewer is a page that is open somewhere.
+type viewer struct {
+	*httptest.ResponseRecorder
+	leave context.CancelFunc
+	left  chan struct{}
+	stuck chan struct{} // nil, or blocks writes until it is closed
+}
+
+func (v *viewer) Write(b []byte) (int, error) {
+	if v.stuck != nil {
+		<-v.stuck
+	}
+	return v.ResponseRecorder.Write(b)
+}
+
+func view(page http.Handler, stuck chan struct{}) *viewer {
+	ctx, leave := context.WithCancel(context.Background())
+	v := &viewer{ResponseRecorder: httptest.NewRecorder(), leave: leave, left: make(chan struct{}), stuck: stuck}
+	go func() {
+		defer close(v.left)
+		page.ServeHTTP(v, httptest.NewRequest("GET", "/events", nil).WithContext(ctx))
+	}()
+	synctest.Wait()
+	return v
+}
+
+// looks ends the view and returns what was seen.
+func (v *viewer) looks(t *testing.T) (all []look) {
+	t.Helper()
+	v.leave()
+	<-v.left
+	for _, event := range strings.SplitAfter(v.Body.String(), "\n\n") {
+		text, ok := strings.CutPrefix(event, "data: ")
+		var l look
+		if event == "" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(text), &l); err != nil || !ok || strings.Count(text, "\n") != 2 {
+			t.Fatalf("%v: not one look: %q", err, event)
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
+func TestPage_events(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		a, b, page := fl.locker("a"), fl.locker("b"), fl.page()
+		fl.run(a, "job")
+		v := view(page, nil)
+		time.Sleep(500 * time.Millisecond)
+		fl.run(b, "job")
+		time.Sleep(time.Second)
+		if kind := v.Header().Get("Content-Type"); kind != "text/event-stream" {
+			t.Error(kind)
+		}
+		looks := v.looks(t)
+		if len(looks) != 2 || looks[0].holders() != "job: a" || looks[1].holders() != "job: a b" || len(looks[1].Nodes) != 3 {
+			t.Errorf("%+v", looks)
+		}
+	})
+}
+
+func TestPage_asks_nothing_unwatched(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		page := fl.page()
+		time.Sleep(time.Minute)
+		if n := fl.batches(); n != 0 {
+			t.Errorf("%d batches before anybody looked", n)
+		}
+		v := view(page, nil)
+		time.Sleep(time.Second)
+		v.looks(t)
+		before := fl.batches()
+		time.Sleep(time.Minute)
+		if after := fl.batches(); before == 0 || after != before {
+			t.Errorf("%d batches, and %d a minute after the last viewer left", before, after)
+		}
+	})
+}
+
+func TestPage_viewers_share_looks(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		cost := func(viewers int) int {
+			page, before := fl.page(dashboard.WithInterval(2*time.Second)), fl.batches()
+			var all []*viewer
+			for range viewers {
+				all = append(all, view(page, nil))
+			}
+			time.Sleep(9 * time.Second)
+			cost := fl.batches() - before
+			for _, v := range all {
+				if n := len(v.looks(t)); n != 5 {
+					t.Errorf("one of %d viewers had %d looks in 9 s, want 5", viewers, n)
+				}
+			}
+			return cost
+		}
+		if one, ten := cost(1), cost(10); one == 0 || ten != one {
+			t.Errorf("one viewer costs %d batches, ten cost %d", one, ten)
+		}
+	})
+}
+
+func TestPage_a_slow_viewer(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		page, stuck := fl.page(), make(chan struct{})
+		slow, quick := view(page, stuck), view(page, nil)
+		time.Sleep(9500 * time.Millisecond)
+		if n := len(quick.looks(t)); n != 10 {
+			t.Errorf("beside a slow one, a viewer had %d looks in 9.5 s, want 10", n)
+		}
+		close(stuck)
+		synctest.Wait()
+		if n := len(slow.looks(t)); n != 2 {
+			t.Errorf("the slow one got %d looks, want that which it had begun, and the newest", n)
+		}
+	})
+}
+
+func TestPage_viewers_come_and_go(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		page := fl.page()
+		for range 20 {
+			first := view(page, nil)
+			time.Sleep(300 * time.Millisecond)
+			second := view(page, nil)
+			if first.looks(t); len(second.looks(t)) != 1 {
+				t.Error("who joins others is not shown the newest look at once")
+			}
+		}
+	})
+}
+
+// noFlush is a ResponseWriter as a careless middleware makes it.
+type noFlush struct{ http.ResponseWriter }
+
+func TestPage_cannot_stream(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		w := httptest.NewRecorder()
+		fl.page().ServeHTTP(noFlush{w}, httptest.NewRequest("GET", "/events", nil))
+		if w.Code != 500 || !strings.Contains(w.Body.String(), "Unwrap") {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		if n := fl.batches(); n != 0 {
+			t.Errorf("%d batches", n)
+		}
+	})
+}

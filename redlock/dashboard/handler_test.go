@@ -1,0 +1,135 @@
+package dashboard_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock/dashboard"
+)
+
+// Mutations that were made and seen to fail here:
+//   - without the case !p.release, or without http.NewCrossOriginProtection,
+//     kind, or the prefix: TestPage_release
+//   - without one of the headers: TestPage_headers
+//   - New without one of its checks: TestNew
+
+func TestNew(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		if _, err := dashboard.New(nil); err == nil || !strings.Contains(err.Error(), "locker is nil") {
+			t.Errorf("no locker: %v", err)
+		}
+		l := fl.locker("page")
+		if _, err := dashboard.New(l, dashboard.WithInterval(99*time.Millisecond)); err == nil || !strings.Contains(err.Error(), "99ms, must be at least 100ms") {
+			t.Errorf("a short interval: %v", err)
+		}
+		if _, err := dashboard.New(l, dashboard.WithInterval(100*time.Millisecond)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestPage_release(t *testing.T) {
+	const good, wrong = `{"Name":"app:job","Token":"%s"}`, `{"Name":"app:job","Token":"another"}`
+	type header = map[string]string
+	ours := header{"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"}
+	open := []dashboard.Option{dashboard.WithRelease()}
+	for _, c := range []struct {
+		name   string
+		opts   []dashboard.Option
+		header header
+		body   string
+		want   int
+	}{
+		{"read-only by default", nil, ours, good, 403},
+		{"the page itself", open, ours, good, 204},
+		{"with a charset", open, header{"Content-Type": "application/json; charset=utf-8", "Sec-Fetch-Site": "same-origin"}, good, 204},
+		{"a program", open, header{"Content-Type": "application/json"}, good, 204},
+		{"its names", append(open, dashboard.WithNames("app:")), ours, good, 204},
+		{"not its names", append(open, dashboard.WithNames("other:")), ours, good, 403},
+		{"a wrong token", open, ours, wrong, 409},
+		{"another site", open, header{"Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"}, good, 403},
+		{"a sister site", open, header{"Content-Type": "application/json", "Sec-Fetch-Site": "same-site"}, good, 403},
+		{"another site, old browser", open, header{"Content-Type": "application/json", "Origin": "https://evil.example"}, good, 403},
+		{"a form", open, header{"Content-Type": "text/plain", "Sec-Fetch-Site": "same-origin"}, good, 415},
+		{"no type", open, header{}, good, 415},
+		{"no token", open, ours, `{"Name":"app:job"}`, 400},
+		{"not JSON", open, ours, `Name=job`, 400},
+		{"too long", open, ours, `{"Name":"` + strings.Repeat("x", 1<<14) + `","Token":"%s"}`, 400},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(fl *fleet) {
+				page, lease := fl.page(c.opts...), fl.hold(fl.locker("a"), "app:job")
+				r := httptest.NewRequest("POST", "/release", strings.NewReader(strings.Replace(c.body, "%s", lease.Token(), 1)))
+				for k, v := range c.header {
+					r.Header.Set(k, v)
+				}
+				w := httptest.NewRecorder()
+				page.ServeHTTP(w, r)
+				if w.Code != c.want {
+					t.Errorf("answered %d %s, want %d", w.Code, w.Body, c.want)
+				}
+				if free := fl.state(fl.page()).holders() != "app:job:a"; free != (c.want == 204) {
+					t.Errorf("the name is free: %v", free)
+				}
+				_ = lease.Unlock(t.Context())
+			})
+		})
+	}
+}
+
+func TestPage_headers(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		page := fl.page()
+		for path, want := range map[string]string{
+			"GET /": "200 text/html", "GET /page.js": "200 text/javascript", "GET /style.css": "200 text/css", "GET /icon.svg": "200 image/svg+xml",
+			"GET /state": "200 application/json", "GET /nothing": "404 text/plain", "POST /release": "403 text/plain", "GET /release": "404 text/plain", "DELETE /state": "405 text/plain",
+		} {
+			method, target, _ := strings.Cut(path, " ")
+			w := httptest.NewRecorder()
+			page.ServeHTTP(w, httptest.NewRequest(method, target, nil))
+			if got := fmt.Sprint(w.Code, " ", w.Header().Get("Content-Type")); !strings.HasPrefix(got, want) {
+				t.Errorf("%s: %s, want %s", path, got, want)
+			}
+			checkHeaders(t, path, w.Header())
+			// net/http takes it from answers about files that are not there.
+			if w.Code == 200 && w.Header().Get("Cache-Control") != "no-store" {
+				t.Errorf("%s: may be cached", path)
+			}
+		}
+	})
+}
+
+func checkHeaders(t *testing.T, path string, h http.Header) {
+	t.Helper()
+	csp := h.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'self'"} {
+		if !strings.Contains(csp, want) {
+			t.Errorf("%s: the policy %q has no %q", path, csp, want)
+		}
+	}
+	if strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") {
+		t.Errorf("%s: the policy %q is loose", path, csp)
+	}
+	for k, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Access-Control-Allow-Origin": ""} {
+		if h.Get(k) != want {
+			t.Errorf("%s: %s is %q, want %q", path, k, h.Get(k), want)
+		}
+	}
+}
+
+func TestPage_mounted(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		mux := http.NewServeMux()
+		mux.Handle("/redtick/", http.StripPrefix("/redtick", fl.page()))
+		for path, want := range map[string]int{"/redtick/": 200, "/redtick/page.js": 200, "/redtick/state": 200, "/redtick": 307} {
+			w := httptest.NewRecorder()
+			if mux.ServeHTTP(w, httptest.NewRequest("GET", path, nil)); w.Code != want {
+				t.Errorf("%s: %d, want %d", path, w.Code, want)
+			}
+		}
+	})
+}
