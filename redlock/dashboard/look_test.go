@@ -133,7 +133,7 @@ func TestPage_a_look_is_cheap(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		a := fl.locker("a")
 		fl.way = time.Millisecond
-		page := fl.page()
+		page := fl.page(dashboard.WithNames("job-"))
 		for i := range 50 {
 			fl.run(a, fmt.Sprintf("job-%d", i))
 		}

@@ -8,6 +8,9 @@ require (
 	github.com/redtick/redtick v0.0.0
 )
 
-require github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+require (
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	github.com/yuin/gopher-lua v1.1.2 // indirect
+)
 
 replace github.com/redtick/redtick => ../../..

@@ -52,7 +52,7 @@ function head(n, look, verb) {
   if (n.Holder) facts.push("held on " + n.Votes + " of " + (look.Nodes || []).length + " nodes", "expires in " + seconds(n.Remaining) + " unless renewed");
   if (n.Waiters) facts.push(n.Waiters + " waiting");
   if (n.Fence) facts.push("fence " + n.Fence);
-  row.append(element("span", "faint right", facts.join(" · ")));
+  if (facts.length > 0) row.append(element("span", "faint right", facts.join(" · ")));
   if (n.Holder && !look.ReadOnly) row.append(release(n));
   return row;
 }
