@@ -87,8 +87,7 @@ type farm struct {
 // run, which checks ours only: what asynq alone does with a constant TaskID depends on its janitor.
 //
 // Mutations: the TaskID left out of prepare; Retention left out of newEntry
-// (skewed); OncePerTick passing everything on; no WithOwner (failing once);
-// Lead calling Start on every candidate.
+// (skewed); OncePerTick running what it should drop; no WithOwner (failing once).
 func TestArms(t *testing.T) {
 	ticks := 20
 	if n, err := strconv.Atoi(os.Getenv("REDTICK_TICKS")); err == nil {

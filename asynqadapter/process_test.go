@@ -216,7 +216,7 @@ func TestScheduler_processes(t *testing.T) {
 // go on, none of them twice. How many fall into the election is a matter of
 // speed; TestLead has that in fake time.
 //
-// Mutation: a Lead that starts without being elected.
+// Mutation: serve returning at once.
 func TestLead_processes(t *testing.T) {
 	t.Parallel() // it mostly sleeps
 	q, book := realQueue(t), newDiary()

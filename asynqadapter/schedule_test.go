@@ -25,8 +25,8 @@ func location(t testing.TB, name string) *time.Location {
 // The newest tick up to an instant, against the chain that robfig itself
 // fires, over a year with both nights on which clocks change.
 //
-// Mutations: `back *= 4` without the check of tick.After; the halving ended at
-// 2 s; older replaced by middle; UTC() left out of after.
+// Mutations: no check of tick.After while looking back; the halving ended at
+// 2 h; older replaced by middle; UTC() left out of after.
 func TestSchedule_upTo(t *testing.T) {
 	specs := []string{
 		"* * * * *", "*/7 3-5 * * *", "30 1 * * *", "30 2 * * *", "0 0 31 * *", "0 12 29 2 *", "59 23 * * 0",

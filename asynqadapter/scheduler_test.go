@@ -219,8 +219,7 @@ func TestScheduler_outage(t *testing.T) {
 // A replica comes late to a tick whose task was done long ago; the ID is
 // still taken, and the replica stops trying before it is not.
 //
-// Mutations: the default Retention left out, or equal to the lateness / 2; no
-// check of the lateness (fails for the last).
+// Mutations: the default Retention left out, or 0; no check of the lateness.
 func TestScheduler_lateReplica(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -351,7 +350,7 @@ func TestScheduler_refusedTraps(t *testing.T) {
 	})
 }
 
-// Mutations: others left out of the entry's options; the ID put before them.
+// Mutation: others left out of the entry's options.
 func TestScheduler_options(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t)
@@ -408,6 +407,21 @@ func TestScheduler_Entries(t *testing.T) {
 	})
 }
 
+// An entry that comes while the scheduler sleeps until a later one. Mutation: Register without wake.
+func TestScheduler_Register_whileAsleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ids := newLedger()
+		s := newScheduler(t, link{ids, 0}, nil)
+		start(t, s)
+		time.Sleep(35 * time.Second)
+		register(t, s, "@every 10s", asynq.NewTask("job", nil))
+		time.Sleep(6 * time.Second)
+		if got := ids.ids(); !slices.Equal(got, []string{"job@2000-01-01T00:00:40Z"}) {
+			t.Errorf("enqueued %v, want the tick at 40 s", got)
+		}
+	})
+}
+
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return "-"
@@ -415,7 +429,7 @@ func clock(t time.Time) string {
 	return t.UTC().Format("15:04")
 }
 
-// Mutations: Start without its state; Shutdown without either Wait, or without done.
+// Mutations: Start without its state; Shutdown without ticks.Wait, or without done.
 func TestScheduler_Shutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ids := newLedger()

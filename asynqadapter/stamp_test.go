@@ -25,7 +25,7 @@ func newStamped(t testing.TB, q *queue, opts *asynq.SchedulerOpts) (*asynqadapte
 // what they enqueue. The race detector watches.
 //
 // Mutations: no enqueuing lock; info.Headers not cloned; task registered
-// instead of its copy; upTo of the time after the lock.
+// instead of its copy.
 func TestStamp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t)
