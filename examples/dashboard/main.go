@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -48,26 +49,39 @@ func main() {
 
 // show starts the nodes, the replicas and the page.
 func show(ctx context.Context, addr string) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("the page cannot listen: %w; choose another address with -addr", err)
+	}
+	defer listener.Close()
 	nodes, err := demo.OpenRedis(ctx)
 	if err != nil {
 		return err
 	}
 	defer nodes.Close()
+	// Replicas end before their nodes do, whatever ends the show.
+	ctx, cancel := context.WithCancel(ctx)
 	for _, name := range []string{"replica-a", "replica-b", "replica-c"} {
 		wait, err := startReplica(ctx, name, nodes.Addrs)
 		if err != nil {
+			cancel()
 			return err
 		}
 		defer wait()
 	}
+	defer cancel()
 	page, err := newPage(nodes.Addrs)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Addr: addr, Handler: page, ReadHeaderTimeout: 5 * time.Second}
+	fmt.Printf("%v, three replicas; open http://%s (Ctrl-C stops)\n", nodes, listener.Addr())
+	return serve(ctx, listener, page)
+}
+
+func serve(ctx context.Context, listener net.Listener, page http.Handler) error {
+	server := &http.Server{Handler: page, ReadHeaderTimeout: 5 * time.Second}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
-	fmt.Printf("%v, three replicas; open http://%s (Ctrl-C stops)\n", nodes, addr)
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -60,5 +60,8 @@ func work(ctx context.Context, name string, addrs []string) error {
 	}
 	scheduler.Start()
 	_ = elector.Run(ctx, nil)
-	return errors.Join(scheduler.Shutdown(), locker.Close(context.WithoutCancel(ctx)))
+	// Nodes that are gone as well must not keep a replica from ending.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	return errors.Join(scheduler.Shutdown(), locker.Close(ctx))
 }

@@ -75,7 +75,7 @@ func TestPage_release(t *testing.T) {
 				if free := fl.state(fl.page()).holders() != "app:job:a"; free != (c.want == 204) {
 					t.Errorf("the name is free: %v", free)
 				}
-				_ = lease.Unlock(t.Context())
+				_ = lease.Unlock(fl.Context())
 			})
 		})
 	}

@@ -185,10 +185,18 @@ func TestPage_release(t *testing.T) {
 	ctx, s := openBrowser(t), newStage(t, dashboard.WithRelease())
 	s.run("job", 1, "replica-a")
 	lease := s.lock("replica-b", "leader")
+	next, taken := s.mutex("replica-c", "leader"), make(chan error, 1)
+	go func() {
+		_, err := next.Lock(t.Context())
+		taken <- err
+	}()
 	do(t, ctx, chromedp.Navigate(s.url))
-	await(t, ctx, `document.querySelectorAll("#locks button").length === 1`)
+	await(t, ctx, `document.querySelectorAll("#locks button").length === 1 && /1 waiting/.test(document.querySelector("#locks").innerText)`)
 	evaluate[bool](t, ctx, `window.confirm = (text) => { window.asked = text; return true; }, document.querySelector("#locks button").click(), true`)
-	await(t, ctx, `document.querySelectorAll("#locks button").length === 0 && /leader from replica-b/.test(window.asked)`)
+	await(t, ctx, `/leader from replica-b/.test(window.asked) && /held by.*replica-c/s.test(document.querySelector("#locks").innerText)`)
+	if err := <-taken; err != nil {
+		t.Error(err)
+	}
 	if err := lease.Extend(t.Context()); err == nil {
 		t.Error("the released lease could be extended")
 	}
