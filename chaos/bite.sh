@@ -9,20 +9,22 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 status=0
 
-# mutant NAME FILE PERL-SUBSTITUTION
+# mutant NAME FILES PERL-SUBSTITUTION
 mutant() {
-  name=$1 file=$2 change=$3
+  name=$1 files=$2 change=$3
   case " $chosen " in *" $name "* | "  ") ;; *) return 0 ;; esac
   rm -rf "$work/copy"
   mkdir -p "$work/copy"
   cp -r ../go.mod ../go.sum ../redlock ../chaos "$work/copy"
-  cp "$work/copy/redlock/$file" "$work/before"
-  perl -0pi -e "$change" "$work/copy/redlock/$file"
-  if cmp -s "$work/before" "$work/copy/redlock/$file"; then
-    echo "$name: the change no longer applies to $file" >&2
-    status=1
-    return 0
-  fi
+  for file in $files; do
+    cp "$work/copy/redlock/$file" "$work/before"
+    perl -0pi -e "$change" "$work/copy/redlock/$file"
+    if cmp -s "$work/before" "$work/copy/redlock/$file"; then
+      echo "$name: the change no longer applies to $file" >&2
+      status=1
+      return 0
+    fi
+  done
   (cd "$work/copy/chaos" && go build -o "$work/bin" .)
   code=0
   "$work/bin" -failfast -seed "$seed" -for "$limit" >"$work/out" 2>&1 || code=$?
@@ -37,8 +39,7 @@ mutant() {
 
 chosen="$*"
 mutant quorum        locker.go        's{quorum: len\(nodes\)/2 \+ 1}{quorum: len(nodes) / 2}'
-mutant validity      round.go         's{if !time\.Now\(\)\.Before\(until\)}{if false}'
-mutant write-back    fence.go         's{standing >= t\.quorum}{standing >= 0}'
+mutant write-back    'fence.go round.go lease.go' 's{standing >= t\.quorum}{standing >= 0}; s{fence != 0( \{|:)}{fence == -1$1}g'
 mutant tick-memory   lua/claim.lua    's{local last = [^\n]*}{local last = false}; s{local owner = [^\n]*}{local owner = false}'
 mutant abort         round.go         's{return wasSent\b}{return wasSent && false}; s{case granted:\n\t\treturn true}{case granted:\n\t\treturn false}'
 mutant owed-release  lease.go         's{begin\.Add\(m\.cfg\.ttl\+time\.Second\), true\)}{begin.Add(m.cfg.ttl+time.Second), false)}'

@@ -14,6 +14,7 @@ const (
 	notALock     = "G1, G7: no order of the operations explains the history"
 	twice        = "G2: tick granted twice"
 	lostTick     = "G2: tick lost although a majority was well"
+	notTold      = "G3: holder worked on after its validity, awake"
 	atWork       = "G3: two at work at the same time, both awake"
 	leftBehind   = "G4: key left behind"
 	unpaidDebt   = "G4: close could not give everything back"
@@ -23,7 +24,7 @@ const (
 )
 
 func violations() []string {
-	return []string{overlapping, tooLate, notALock, twice, lostTick, atWork, leftBehind, unpaidDebt, shrinking, lostWrite, notAvailable}
+	return []string{overlapping, tooLate, notALock, twice, lostTick, notTold, atWork, leftBehind, unpaidDebt, shrinking, lostWrite, notAvailable}
 }
 
 // tally is what a check found, and what it counted.
@@ -94,17 +95,20 @@ func checkFences(t tally, all []period) {
 // slow is how late a holder may stop working, on a busy machine.
 const slow = 250 * time.Millisecond
 
-// checkWork looks at what was really done at the same time, by processes that
-// did not sleep: a holder that is told of its loss in time stops in time.
+// checkWork looks at what was really done, by processes that did not sleep: a
+// holder that is told of its loss in time stops in time, before the next one
+// has done much.
 func checkWork(t tally, h history, all []period) {
 	for i, p := range all {
+		if p.worked.since(p.to) > slow && !h.stalledIn(p.process, p.At, p.worked) {
+			t.fail(notTold, "%v went on for %v", p, p.worked.since(p.to))
+		}
 		for _, next := range all[i+1:] {
-			late := p.ended.since(next.At)
-			if p.ended == 0 || late < 0 {
+			late := min(p.worked, next.worked).since(next.At)
+			if p.worked < next.At {
 				break
 			}
-			if late > slow && next.ended.since(next.At) > slow && !h.stalledIn(p.process, p.At, p.ended) &&
-				!h.stalledIn(next.process, next.At, next.ended) {
+			if late > slow && !h.stalledIn(p.process, p.At, p.worked) && !h.stalledIn(next.process, next.At, next.worked) {
 				t.fail(atWork, "%v went on for %v after %v", p, late, next)
 			}
 		}
@@ -191,11 +195,12 @@ func checkKeys(t tally, h history) {
 	}
 }
 
-// checkCalm: once the faults are over, everything works again.
+// checkCalm: once the faults are over, everything works again. A lock that
+// somebody holds for long does, too.
 func checkCalm(t tally, h history, named map[string][]period) {
 	from := h.calm.add(calmTime / 2)
 	for _, name := range []string{fencedLock, plainLock, shortJob} {
-		if !slices.ContainsFunc(named[name], func(p period) bool { return p.At > from }) {
+		if !slices.ContainsFunc(named[name], func(p period) bool { return p.to > from }) {
 			t.fail(notAvailable, "%q", name)
 		}
 	}

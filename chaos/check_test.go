@@ -24,7 +24,7 @@ func grant(name, token string, at, until instant, more func(*event)) event {
 }
 
 func done(name, token string, at, until instant) event {
-	return event{Kind: ended, Name: name, Token: token, At: at, Until: until, process: owner(token)}
+	return event{Kind: ended, Name: name, Token: token, Call: at, At: at, Until: until, process: owner(token)}
 }
 
 func write(name, token string, at, until instant, fence int64, read, found content) event {
@@ -73,7 +73,10 @@ func TestCheck(t *testing.T) {
 			grant(longJob, "a/1", 10*ms, 20*ms, tick(1000)), grant(longJob, "b/1", 30*ms, 40*ms, tick(1000))), []string{twice}},
 		{"work went on while another worked", story(
 			grant(plainLock, "a/1", 10*ms, 2000*ms, nil), done(plainLock, "a/1", 3000*ms, 2000*ms),
-			grant(plainLock, "b/1", 2100*ms, 4000*ms, nil), done(plainLock, "b/1", 3000*ms, 4000*ms)), []string{atWork}},
+			grant(plainLock, "b/1", 2100*ms, 4000*ms, nil), done(plainLock, "b/1", 3000*ms, 4000*ms)), []string{notTold, atWork}},
+		{"work went on for a moment", story(
+			grant(plainLock, "a/1", 10*ms, 2000*ms, nil), done(plainLock, "a/1", 2200*ms, 2000*ms),
+			grant(plainLock, "b/1", 2001*ms, 4000*ms, nil), done(plainLock, "b/1", 3000*ms, 4000*ms)), nil},
 		{"work went on in a process that was stopped", story(
 			grant(plainLock, "a/1", 10*ms, 2000*ms, nil), done(plainLock, "a/1", 3000*ms, 2000*ms),
 			event{Kind: stalled, At: 100 * ms, Done: 2999 * ms, process: "a"},

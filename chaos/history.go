@@ -25,9 +25,9 @@ type history struct {
 // period is a lease as the protocol promises it: nobody else may have one that
 // overlaps.
 type period struct {
-	event         // how it was granted
-	to    instant // given back, or the end of its validity, whichever came first
-	ended instant // the work was over; 0 when nobody lived to tell
+	event          // how it was granted
+	to     instant // given back, or the end of its validity, whichever came first
+	worked instant // the work was over; 0 when there was none, or nobody lived to tell
 }
 
 func (p period) String() string {
@@ -49,7 +49,7 @@ func (h *history) periods() map[string][]period {
 		case e.Kind == extended:
 			l.to = max(l.to, e.Until)
 		case e.Kind == ended:
-			l.to, l.ended = min(e.At, e.Until), e.At
+			l.to, l.worked = min(e.At, e.Until), e.Call
 		}
 	}
 	named := map[string][]period{}

@@ -27,7 +27,7 @@ func main() {
 	ttl := flag.Duration("ttl", 2*time.Second, "of the locks")
 	locker := flag.String("locker", "redtick", "redtick or redsync")
 	failFast := flag.Bool("failfast", false, "end with the first round that finds a violation")
-	verbose := flag.Bool("v", false, "print the faults, and keep the histories")
+	verbose := flag.Bool("v", false, "print the faults and keep the histories, not only where a violation was found")
 	flag.Parse()
 	if *locker != "redtick" && *locker != "redsync" {
 		fmt.Fprintf(os.Stderr, "chaos: -locker is %q, must be redtick or redsync\n", *locker)
@@ -55,10 +55,8 @@ func run(long time.Duration, first round, failFast, verbose bool) (tally, error)
 		t := check(r.past)
 		sum.add(t, fmt.Sprintf("seed %d", r.seed))
 		sum.counts["rounds"]++
-		announce(os.Stdout, r, t)
-		if verbose {
-			showFaults(os.Stdout, r)
-		} else if len(t.found) == 0 {
+		announce(os.Stdout, r, t, verbose)
+		if len(t.found) == 0 && !verbose {
 			os.RemoveAll(r.dir)
 		}
 		if time.Since(begin)+roundTime > long || failFast && len(t.found) > 0 {

@@ -33,7 +33,17 @@ type fault struct {
 }
 
 func (f fault) String() string {
-	return fmt.Sprintf("%v for %v: %s, nodes %v, replicas %v, latency %d ms", f.At, f.For, f.Kind, f.Nodes, f.Replicas, f.Latency)
+	text := f.Kind
+	if f.Kind == latency {
+		text += fmt.Sprintf(" of %d ms", f.Latency)
+	}
+	if f.Nodes != nil {
+		text += fmt.Sprintf(", nodes %v", f.Nodes)
+	}
+	if f.Replicas != nil {
+		text += fmt.Sprintf(", replicas %v", f.Replicas)
+	}
+	return text
 }
 
 const (
@@ -93,7 +103,15 @@ func (p *plan) between(low, high time.Duration) time.Duration { return low + bel
 func (p *plan) mildNode() fault { return p.node(pick(p.rng, p.weak, minority)) }
 func (p *plan) mildLink() fault { return p.link(pick(p.rng, p.weak, minority)) }
 func (p *plan) wildNode() fault { return p.node(pick(p.rng, upTo(nodes), p.breadth())) }
-func (p *plan) wildLink() fault { return p.link(pick(p.rng, upTo(nodes), p.breadth())) }
+
+// wildLink may cut holders off for longer than they can hold.
+func (p *plan) wildLink() fault {
+	f := p.link(pick(p.rng, upTo(nodes), p.breadth()))
+	if p.rng.IntN(3) == 0 {
+		f.For, f.Replicas, f.Nodes = p.between(p.ttl, 2*p.ttl), pick(p.rng, upTo(replicas), 2), pick(p.rng, upTo(nodes), nodes)
+	}
+	return f
+}
 
 // breadth is small most of the time: where nothing is ever granted, nothing
 // can go wrong.

@@ -79,12 +79,12 @@ func startReplica(s setup) (*child, error) {
 func leave(c *child) (unpaid string, err error) {
 	c.signal(syscall.SIGTERM)
 	<-c.done
-	switch code := c.cmd.ProcessState.ExitCode(); code {
-	case 0:
-		return "", nil
-	case exitUnpaid:
+	status := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	switch {
+	case status.Exited() && status.ExitStatus() == exitUnpaid:
 		return c.out.tail(), nil
-	default:
-		return "", fmt.Errorf("a replica ended with status %d: %s", code, c.out.tail())
+	case status.Exited() && status.ExitStatus() == 0, status.Signaled() && status.Signal() == syscall.SIGTERM:
+		return "", nil // the signal ends only a process that has not yet begun to listen, nor to lock
 	}
+	return "", fmt.Errorf("a replica ended by itself: %v: %s", c.cmd.ProcessState, c.out.tail())
 }

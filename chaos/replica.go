@@ -29,6 +29,8 @@ type replica struct {
 
 // replicaMain runs until SIGTERM and then gives everything back.
 func replicaMain(text string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
 	r := &replica{}
 	if err := json.Unmarshal([]byte(text), &r.setup); err != nil {
 		return err
@@ -40,8 +42,6 @@ func replicaMain(text string) error {
 	if r.locker, err = r.open(); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
 	r.work(ctx)
 	closing, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()
@@ -122,28 +122,29 @@ func (r *replica) run(ctx context.Context, op, name string, tick time.Time, leng
 	}
 	e.Kind, e.Token, e.Fence, e.Until = granted, l.token(), l.fence(), instantOf(l.until())
 	r.log.put(e)
-	r.increment(ctx, l, name, length)
+	worked := r.increment(ctx, l, name, length)
 	// Recorded first: a process that is killed while it unlocks may have unlocked.
-	r.log.put(event{Kind: ended, Name: name, Token: e.Token, At: now(), Until: instantOf(l.until())})
+	r.log.put(event{Kind: ended, Name: name, Token: e.Token, Call: worked, At: now(), Until: instantOf(l.until())})
 	if err := l.unlock(ctx); err != nil {
 		r.log.put(event{Kind: kept, Name: name, Token: e.Token, At: now(), Text: r.locker.reason(err)})
 	}
 }
 
-// increment is the work: read, take one's time, write one more.
-func (r *replica) increment(ctx context.Context, l lease, name string, length time.Duration) {
+// increment is the work: read, take one's time, write one more. It returns when
+// that time was over.
+func (r *replica) increment(ctx context.Context, l lease, name string, length time.Duration) (worked instant) {
 	file, fence := newResource(r.Dir, name), l.fence()
 	e := event{Kind: stopped, Name: name, Token: l.token(), Fence: fence}
 	seen, ok, err := file.read(fence)
 	if err == nil && ok {
 		r.hold(ctx, l, name, length)
+		worked = now()
 		// With a fence the resource itself refuses a writer that is too late, so nothing is checked here. Without
 		// one this is all that a holder can do: a pause between here and the write goes unnoticed.
 		if fence == 0 && !time.Now().Before(l.until()) {
-			return
+			return worked
 		}
 		var found content
-		e.Call = now()
 		found, ok, err = file.write(content{seen.Value + 1, fence, l.token()})
 		e.At, e.Until, e.Read, e.Found = now(), instantOf(l.until()), &seen, &found
 	}
@@ -154,6 +155,7 @@ func (r *replica) increment(ctx context.Context, l lease, name string, length ti
 		e.Kind = wrote
 	}
 	r.log.put(e)
+	return worked
 }
 
 // hold passes the time until the work is done or the lease is lost, and

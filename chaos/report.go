@@ -12,7 +12,7 @@ import (
 const shown = 3
 
 // announce says how a round went, and how to run it again when it went wrong.
-func announce(w io.Writer, r round, t tally) {
+func announce(w io.Writer, r round, t tally, verbose bool) {
 	memory := "nodes keep their data"
 	if r.fleet.plan.forgetful {
 		memory = "nodes forget, with the restart guard"
@@ -24,14 +24,13 @@ func announce(w io.Writer, r round, t tally) {
 	grants := t.counts["lock: granted"] + t.counts["try: granted"] + t.counts["claim: granted"]
 	fmt.Fprintf(w, "seed %d (%s): %d faults, %d grants, %d violations\n", r.seed, memory, len(r.past.faults), grants, bad)
 	if bad > 0 {
-		fmt.Fprintf(w, "  again: %s\n  histories: %s\n", r.replay(), r.dir)
+		fmt.Fprintf(w, "  again: %s\n", r.replay())
 	}
-}
-
-func showFaults(w io.Writer, r round) {
-	fmt.Fprintf(w, "  histories: %s; the minority is %v\n", r.dir, r.fleet.plan.weak)
-	for _, f := range r.past.faults {
-		fmt.Fprintf(w, "  from %d to %d: %v\n", f.from, f.to, f.fault)
+	if bad > 0 || verbose {
+		fmt.Fprintf(w, "  histories: %s; the minority is %v\n", r.dir, r.fleet.plan.weak)
+		for _, f := range r.past.faults {
+			fmt.Fprintf(w, "  from %d to %d: %v\n", f.from, f.to, f.fault)
+		}
 	}
 }
 
