@@ -14,10 +14,11 @@ import (
 )
 
 // Mutations that were made and seen to fail here:
-//   - leave without stop: TestPage_asks_nothing_unwatched (and never ends)
+//   - leave without stop, or without delete: TestPage_events
 //   - join starts run for each viewer: TestPage_viewers_share_looks
-//   - tell without taking the unread look out: TestPage_a_slow_viewer
-//   - events without Flush: TestPage_cannot_stream, TestPage_over_HTTP
+//   - join does not show the newest look: TestPage_viewers_come_and_go
+//   - tell does not take the unread look out: TestPage_a_slow_viewer (never ends)
+//   - events does not look at what Flush returns: TestPage_cannot_stream
 
 // viewer is a page that is open somewhere.
 type viewer struct {

@@ -17,6 +17,7 @@ import (
 //   - add does not cut, or keeps the oldest: TestPage_state_has_the_last_ticks
 //   - strips never read, or read only once: TestPage_state_finds_ticks_between_looks
 //   - update without DeleteFunc: TestPage_state_forgets_names
+//   - note leaves out fresh, or show asks one by one: TestPage_a_look_is_cheap
 
 func TestPage_state(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
@@ -138,7 +139,7 @@ func TestPage_a_look_is_cheap(t *testing.T) {
 			fl.run(a, fmt.Sprintf("job-%d", i))
 		}
 		fl.state(page)
-		time.Sleep(time.Second)
+		time.Sleep(time.Minute)
 		before, scans := fl.batches(), fl.scans()
 		fl.state(page)
 		synctest.Wait()
