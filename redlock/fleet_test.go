@@ -3,7 +3,6 @@ package redlock_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,18 +82,6 @@ func (fl *fleet) locks(name string) (found []string) {
 	for i, s := range fl.servers {
 		if v, ok := s.Get(name); ok {
 			found = append(found, fmt.Sprintf("server %d: %s", i+1, v))
-		}
-	}
-	return found
-}
-
-// keys counts the live keys whose name contains part, on all servers.
-func (fl *fleet) keys(part string) (found []string) {
-	for i, s := range fl.servers {
-		for _, k := range s.Keys() {
-			if strings.Contains(k, part) {
-				found = append(found, fmt.Sprintf("server %d: %s", i+1, k))
-			}
 		}
 	}
 	return found

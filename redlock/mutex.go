@@ -104,7 +104,7 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 			}
 		}
 		r.abort(ctx)
-		reason, next := m.judge(b, t, err, try)
+		next, reason := m.judge(b, t, err, try)
 		order.learn(r, t, next)
 		if next == stop || time.Since(begin) > 2*m.cfg.nodeTimeout {
 			return nil, m.refuse(b, begin, order.worst(t), reason)
@@ -166,29 +166,29 @@ const (
 )
 
 // judge says what a round that was not won means.
-func (m *Mutex) judge(b bid, t tally, err error, try int) (reason error, what next) {
+func (m *Mutex) judge(b bid, t tally, err error, try int) (what next, reason error) {
 	leader, led := t.leader()
 	switch {
 	case err != nil:
-		return err, stop
+		return stop, err
 	case t.done > 0:
-		return ErrTickDone, stop
+		return stop, ErrTickDone
 	case t.won():
-		return ErrNoQuorum, again // but its validity had ended, or its fence did not stand
+		return again, ErrNoQuorum // but its validity had ended, or its fence did not stand
 	case led && m.undecided(b, leader):
-		return ErrTaken, again
+		return again, ErrTaken
 	case led:
-		return ErrTaken, stop
+		return stop, ErrTaken
 	case t.majority(t.stale):
-		return ErrTickStale, stop
+		return stop, ErrTickStale
 	case t.majority(t.far):
-		return ErrClockSkew, stop
+		return stop, ErrClockSkew
 	case !t.majority(t.missing()):
-		return ErrNoQuorum, split
+		return split, ErrNoQuorum
 	case t.pending == 0 && try == 0:
-		return ErrNoQuorum, again // connections that went stale fail at once and are fresh the next time
+		return again, ErrNoQuorum // connections that went stale fail at once and are fresh the next time
 	}
-	return ErrNoQuorum, stop
+	return stop, ErrNoQuorum
 }
 
 // undecided: a claim that got a majority but is not known to be granted may
