@@ -138,8 +138,10 @@ func TestPage_a_look_is_cheap(t *testing.T) {
 		for i := range 50 {
 			fl.run(a, fmt.Sprintf("job-%d", i))
 		}
-		fl.state(page)
-		time.Sleep(time.Minute)
+		for range 10 { // what has happened so far is read bit by bit
+			fl.state(page)
+			time.Sleep(time.Minute)
+		}
 		before, scans := fl.batches(), fl.scans()
 		fl.state(page)
 		synctest.Wait()
