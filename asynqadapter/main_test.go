@@ -1,3 +1,5 @@
+//go:build unix
+
 package asynqadapter_test
 
 import (

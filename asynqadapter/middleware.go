@@ -15,7 +15,8 @@ import (
 // happens to the others. Pass [Configure]'s result to their asynq.NewServer.
 //
 // The handler's context also ends when the lease is lost, with a cause that
-// matches redlock.ErrLost; an error it returns then matches that too.
+// matches redlock.ErrLost; an error it returns then matches that too. If it
+// returns nil all the same, the task is done, and a [Lost] event tells.
 //
 // It knows [WithKey], [WithBusy], [WithRequeueDelay], [WithMutex] and
 // [WithObserver]. The middleware is safe for concurrent use.
@@ -54,7 +55,7 @@ func (g *guard) exclude(ctx context.Context, a attempt, next asynq.Handler) erro
 	case g.cfg.busy == Skip && errors.Is(err, redlock.ErrTaken) && !heldBy(a, err):
 		g.cfg.observe.tell(a.event(Skipped, m.Name(), err))
 		return nil
-	case undecided(err):
+	case undecided(err) && !a.last:
 		return g.sendBack(a, m.Name(), err)
 	}
 	return err

@@ -319,6 +319,22 @@ func TestMiddleware_lost(t *testing.T) {
 
 const redlockNodeTimeout = 300 * time.Millisecond // of a TTL of 3 s
 
+// A Locker that was closed too early is no reason to call a task done.
+// Mutation: no ErrClosed in undecided.
+func TestMiddleware_closed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		locker := newLocker(t, redlocktest.Servers(1))
+		_ = locker.Close(t.Context())
+		for _, busy := range []asynqadapter.Busy{asynqadapter.Requeue, asynqadapter.Skip, asynqadapter.Wait} {
+			err := middleware(t, locker, asynqadapter.WithBusy(busy))(asynq.NotFoundHandler()).ProcessTask(t.Context(), asynq.NewTask("a", nil))
+			var requeue *asynqadapter.RequeueError
+			if !errors.Is(err, redlock.ErrClosed) || !errors.As(err, &requeue) {
+				t.Errorf("policy %d: got %v, want the task sent back", busy, err)
+			}
+		}
+	})
+}
+
 // Mutation: count never returning true.
 func TestMiddleware_unconfigured(t *testing.T) {
 	for _, c := range []struct {

@@ -110,7 +110,7 @@ func (o *once) turnAway(ctx context.Context, name string, tick time.Time, a atte
 	case errors.Is(err, redlock.ErrTickStale):
 		o.tell(Stale, name, tick, a, err)
 		return fmt.Errorf("%w: %w", asynq.SkipRetry, err)
-	case undecided(err):
+	case undecided(err) && !a.last:
 		return o.sendBack(a, name, err)
 	}
 	return err

@@ -75,7 +75,8 @@ const (
 //
 // Of opts, which may be nil, it honours Location (default UTC), Logger and
 // LogLevel, and the callbacks. PreEnqueueFunc is called once per tick, with
-// options of that tick alone. PostEnqueueFunc is called once per tick with the
+// options of that tick alone, which it may replace in place; the task is that of
+// all ticks, and not to be changed. PostEnqueueFunc is called once per tick with the
 // outcome: on all replicas but one its error is asynq.ErrTaskIDConflict.
 // EnqueueErrorHandler is called only for a tick that this replica gave up.
 // HeartbeatInterval is refused, since the heartbeats that list a scheduler's

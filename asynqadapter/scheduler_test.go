@@ -369,15 +369,20 @@ func TestScheduler_options(t *testing.T) {
 	})
 }
 
-// Mutations: the payload left out of the default name; Next set before Start.
+// Mutations: the type left out of the default name; a Name inside the task
+// ignored; Next set before Start; Unregister without delete.
 func TestScheduler_Entries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ids := newLedger()
 		s := newScheduler(t, link{ids, 0}, nil)
 		daily := register(t, s, "@daily", asynq.NewTask("job", []byte("payload")))
 		hourly := register(t, s, "@hourly", asynq.NewTask("job", nil))
-		if daily != "job:239f59ed55e737c77147cf55ad0c1b03" || hourly != "job" {
-			t.Errorf("named %q and %q", daily, hourly)
+		inside := register(t, s, "@weekly", asynq.NewTask("job", nil, asynqadapter.Name("inside")))
+		if daily != "job:239f59ed55e737c77147cf55ad0c1b03" || hourly != "job" || inside != "inside" {
+			t.Errorf("named %q, %q and %q", daily, hourly, inside)
+		}
+		if err := s.Unregister(inside); err != nil {
+			t.Error(err)
 		}
 		if next := s.Entries()[0].Next; !next.IsZero() {
 			t.Errorf("next is %v before Start", next)

@@ -48,6 +48,8 @@ func (k *taskOptions) readInside(task *asynq.Task) {
 	for i := range inside.Len() {
 		value := inside.Index(i).Elem()
 		switch value.Type().Name() {
+		case "nameOption":
+			k.name = value.String()
 		case "retentionOption":
 			k.retention, k.retained = time.Duration(value.Int()), true
 		case "uniqueOption", "taskIDOption", "groupOption":
@@ -57,8 +59,8 @@ func (k *taskOptions) readInside(task *asynq.Task) {
 	}
 }
 
-// Name is an option for [Scheduler.Register]: the entry's name, the same on all
-// replicas. Each tick's task ID is the name, "@" and the tick.
+// Name is an option for [Scheduler.Register], or asynq.NewTask: the entry's
+// name, the same on all replicas. Each tick's task ID is the name, "@" and the tick.
 func Name(name string) asynq.Option { return nameOption(name) }
 
 type nameOption string

@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 
 // What the shows have in common is tested with that of gocron.
 //
-// Mutations that were made and seen to fail here: kind ignored in start (stock,
-// stock-once); no WithClock (redtick, which looks at when a replica asks);
+// Mutations that were made and seen to fail here: kind ignored in start (stock);
+// no WithClock (redtick, which looks at when a replica asks);
 // oncePerTick ignored (stock-once).
 func TestExample(t *testing.T) {
 	for name, c := range map[string]struct {
