@@ -4,9 +4,6 @@ package main_test
 
 import (
 	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,20 +48,4 @@ func TestWatch_lines(t *testing.T) {
 	if o.code != 0 || len(held) != 2 || !held[0] || held[1] {
 		t.Errorf("JSON: %+v", o)
 	}
-}
-
-// Seen to fail when a terminal gets lines too.
-func TestWatch_terminal(t *testing.T) {
-	if _, err := exec.LookPath("script"); err != nil {
-		t.Skip("there is no script(1) to make a terminal with")
-	}
-	f := newFleet(t)
-	f.hold("report")
-	file := filepath.Join(f.dir, "typescript")
-	cmd := exec.Command("script", "-qec", "timeout -s INT 1 "+binary+" watch; true", file)
-	cmd.Env = append(os.Environ(), "REDIS_ADDRS="+f.addrs)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	has(t, f.read("typescript"), "\x1b[H", "\x1b[J", "HOLDER", "report")
 }
