@@ -21,11 +21,6 @@ import (
 	"time"
 )
 
-// Mutations that were made and seen to fail here:
-//   - replica does not read os.Stdin: an_interrupt (of the parent alone), a_killed_parent
-//   - startReplica without Cancel: an_interrupt (the replicas are killed, and show fails)
-//   - work never starts the scheduler: an_interrupt, survives_a_killed_replica
-
 var binary string
 
 func TestMain(m *testing.M) {

@@ -17,10 +17,8 @@ import (
 
 // Mutations that were made and seen to fail here:
 //   - element() with innerHTML for textContent: TestPage_names_are_text
-//   - without the dark half of style.css: TestPage_views
-//   - .strip without minmax(0, …), or .name without overflow-wrap: TestPage_views
-//   - show() returns at once, or does so after its first call: TestPage_three_replicas
-//   - release() sends no token: TestPage_release
+//   - without the dark half of style.css, or with ticks of a fixed width: TestPage_views
+//   - show() does nothing after its first call: TestPage_three_replicas
 
 const evil = `<img src=x onerror="window.ran=1">`
 
