@@ -14,8 +14,7 @@ import (
 // FuzzOptions makes lockers of any options. What is refused is refused by the documented rule and says so; what is
 // accepted works: a lease is granted, is valid for some time but less than its TTL, and is given back.
 //
-// Mutations it fails under: any bound of check is left out or moved; validity is the whole TTL; derived node timeouts
-// are left at zero.
+// Mutations it fails under: the largest TTL or skew is one more; validity is the whole TTL.
 func FuzzOptions(f *testing.F) {
 	add := func(ttl, timeout, retention, skew, spacing, hold, guard time.Duration, drift float64, modes uint8) {
 		f.Add(int64(ttl), int64(timeout), int64(retention), int64(skew), int64(spacing), int64(hold), int64(guard), drift, modes)

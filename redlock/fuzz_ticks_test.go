@@ -12,8 +12,8 @@ import (
 // FuzzTicks claims any instant. Only what lies between the retention and the largest skew is granted, as the instant it
 // was, cut to milliseconds, and once.
 //
-// Mutations it fails under: ticks count in seconds; ticks before 1970, of year 10000 or of the zero time are let through;
-// the largest skew or the retention is not looked at; a tick keeps its nanoseconds.
+// Mutations it fails under: ticks before 1970 or of year 10000 are let through; the largest skew or the retention is not
+// looked at.
 func FuzzTicks(f *testing.F) {
 	now := startOfBubble.Unix()
 	for _, sec := range []int64{

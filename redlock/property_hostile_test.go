@@ -16,8 +16,7 @@ import (
 // once, or grant one name to two at a time. Beside such a node these tests ask one thing after the other.
 //
 // Mutations these fail under: an unexpected reply counts as granted; too few replies are not filled up; NOSCRIPT is
-// answered with EVAL again and again; an error counts as a vote; the quorum is one less; releases that get no answer are
-// kept for ever.
+// answered with EVAL again and again; an error counts as a vote; releases that get no answer are kept for ever.
 
 func TestHostile_everyNode(t *testing.T) {
 	for _, odd := range append(oddities(), plausible()...) {
