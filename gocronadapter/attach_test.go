@@ -210,8 +210,6 @@ func TestNewScheduler_closures_in_loops(t *testing.T) {
 }
 
 // Update may give a job another name and schedule, and its old ticks do not count.
-//
-// Seen to fail when books are found by the job's name: RunNow claims the old tick 4.
 func TestNewScheduler_Update(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := newLedger(), time.Now()

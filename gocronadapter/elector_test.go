@@ -176,7 +176,10 @@ func TestElector_Task(t *testing.T) {
 		var returned time.Time
 		var cause error
 		first := newCandidate(t, servers, "0", func(ctx context.Context) error {
-			<-ctx.Done()
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Second):
+			}
 			cause = context.Cause(ctx)
 			time.Sleep(10 * time.Second) // the rest of its work
 			returned = time.Now()

@@ -22,7 +22,8 @@ const ticksPerArm = 17_000
 // while two of them come and go and are up to an hour late. Some replica is
 // always there and on time: a tick that nobody asks for is nobody's.
 //
-// Seen to fail when …
+// Seen to fail when the plan has no tick, when the tick is the time of day, and
+// (aligned) when Aligned sets no start.
 func TestLocker_once_per_tick(t *testing.T) {
 	ticks := ticksPerArm
 	if raceDetector {

@@ -288,8 +288,7 @@ func testStepBack(t *testing.T, base time.Time, s schedule, grid bool) {
 // A clock is set forward, and later back again: whatever gocron makes of it, no
 // run is without a tick and no tick runs twice.
 //
-// Seen to fail when choose returns no tick for one that was asked for and is
-// still pending: runs without a tick.
+// Seen to fail when fired is always false.
 func TestLocker_wall_clock_stepped_forward_and_back(t *testing.T) {
 	base := time.Now()
 	synctest.Test(t, func(t *testing.T) {

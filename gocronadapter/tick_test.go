@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -45,9 +47,10 @@ func (s *scripted) NextRuns(n int) ([]time.Time, error) {
 // end of the vote, so the tick of a run may be missing.
 //
 // Seen to fail when the ticks of the last look are forgotten (the second and
-// third look) and when an empty list passes for RunNow (the first and the last).
+// third look), when an empty list passes for RunNow (the first and the last), and
+// when choose has no tick for one that is still pending.
 func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
-	const none = -1
+	const none, done = -1, -2
 	for name, looks := range map[string][]struct {
 		at      time.Duration // when Lock is called
 		pending []int         // gocron's list then
@@ -57,6 +60,7 @@ func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
 		"the list is empty":        {{1000, []int{1}, 1}, {2001, nil, 2}, {3001, nil, 3}},
 		"a later one is in it":     {{1000, []int{1}, 1}, {2001, []int{3}, 2}, {3000, []int{3}, 3}},
 		"foreseen by a RunNow":     {{900, []int{1}, 0}, {1001, nil, 1}},
+		"asked for and pending":    {{1000, []int{1}, 1}, {1001, []int{1}, done}},
 		"what was foreseen is old": {{1000, []int{1}, 1}, {16001, nil, 16}, {18001, nil, none}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,9 +85,15 @@ func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
 						}
 					}
 					lock, err := l.Lock(ctx, "job")
+					if look.want == done {
+						if !errors.Is(err, redlock.ErrTickDone) {
+							t.Errorf("at %v: %v, want ErrTickDone", look.at, err)
+						}
+						continue
+					}
 					if look.want == none {
-						if !errors.Is(err, gocronadapter.ErrNoTick) {
-							t.Errorf("at %v: %v, want ErrNoTick", look.at, err)
+						if !errors.Is(err, gocronadapter.ErrNoTick) || !strings.Contains(err.Error(), "dropped") {
+							t.Errorf("at %v: %v, want ErrNoTick that says why", look.at, err)
 						}
 						continue
 					}
