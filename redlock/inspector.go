@@ -3,6 +3,7 @@ package redlock
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -105,6 +106,9 @@ func (info *NameInfo) merge(fields []any) {
 // ourToken tells our locks from other strings in the same database.
 var ourToken = regexp.MustCompile(`/[A-Za-z0-9_-]{22}(@[0-9]+)?$`)
 
+// companionKey spares the many keys of ticks a question of their own.
+var companionKey = regexp.MustCompile(`:redtick[+-]?:(tick|dead|wait|last|fence)`)
+
 // Names lists, sorted, up to limit names that begin with prefix and that the
 // nodes know of: those that are locked now, and those of which a tick or a
 // fence is remembered. It scans the databases, so it takes time in proportion
@@ -137,7 +141,7 @@ func (i *Inspector) scan(ctx context.Context, node int, prefix string, found map
 	// A companion key may begin with a brace before the name.
 	return i.scanKeys(ctx, node, "*"+escapeGlob(prefix)+"*", func(key string) {
 		name := nameOf(key)
-		if name == "" && strings.HasPrefix(key, prefix) {
+		if name == "" && strings.HasPrefix(key, prefix) && !companionKey.MatchString(key) {
 			if held, _ := i.askOne(ctx, node, Command{"GET", key}).Value.(string); ourToken.MatchString(held) {
 				name = key
 			}
@@ -190,12 +194,15 @@ func (i *Inspector) Release(ctx context.Context, name, token string) error {
 	if err != nil {
 		return err
 	}
-	v := i.l.post(i.l.putAll(m.release(token, 0, true), time.Now().Add(i.timeout), false))
+	// The tombstone keeps the holder's renewal from putting the key back.
+	a := ask{script: abortScript, read: readCount, cmd: abortScript.command([]string{m.keys.lock, m.keys.tombstone(token)}, token, milliseconds(maxTTL))}
+	v := i.l.post(i.l.putAll(a, time.Now().Add(i.timeout), false))
 	t, err := v.wait(ctx, i.timeout)
 	switch {
 	case err != nil:
 		return m.fail("release", 0, t, err)
 	case t.won():
+		i.l.post(i.l.putAll(m.release(token, 0, true), time.Now().Add(i.timeout), false)) // wakes whoever waits
 		return nil
 	case t.majority(t.refused):
 		return m.fail("release", 0, t, ErrLost)
@@ -332,45 +339,48 @@ type TickInfo struct {
 // the nodes remembers to be one owner's. Like [Inspector.Names] it scans.
 func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]TickInfo, error) {
 	k := newKeys(i.l.cfg.prefix + name)
-	votes := map[int64]map[string]int{}
 	failed := &Error{Op: "ticks", Name: name, Reason: ErrNoQuorum}
+	base := k.base + "tick:"
+	found := map[int64]bool{}
 	for n, b := range i.l.boxes {
-		if err := i.scanTicks(ctx, n, k.base+"tick:", votes); err != nil {
+		err := i.scanKeys(ctx, n, escapeGlob(base)+"*", func(key string) {
+			if ms, err := strconv.ParseInt(strings.TrimPrefix(key, base), 10, 64); err == nil {
+				found[ms] = true
+			}
+		})
+		if err != nil {
 			failed.Nodes = append(failed.Nodes, &NodeError{Node: b.name, Err: err})
 		}
 	}
 	var ticks []TickInfo
-	for ms, tokens := range votes {
-		for token, n := range tokens {
-			if n >= i.l.quorum {
-				ticks = append(ticks, TickInfo{Tick: time.UnixMilli(ms).UTC(), Token: token, Holder: HolderOf(token)})
-			}
+	for _, ms := range slices.Backward(slices.Sorted(maps.Keys(found))) {
+		if len(ticks) >= limit {
+			break
+		}
+		if token := i.claimant(ctx, base+decimal(ms)); token != "" {
+			ticks = append(ticks, TickInfo{Tick: time.UnixMilli(ms).UTC(), Token: token, Holder: HolderOf(token)})
 		}
 	}
-	slices.SortFunc(ticks, func(a, b TickInfo) int { return b.Tick.Compare(a.Tick) })
-	ticks = ticks[:min(len(ticks), max(limit, 0))]
 	if len(i.l.boxes)-len(failed.Nodes) < i.l.quorum {
 		return ticks, failed
 	}
 	return ticks, nil
 }
 
-func (i *Inspector) scanTicks(ctx context.Context, node int, base string, votes map[int64]map[string]int) error {
-	return i.scanKeys(ctx, node, escapeGlob(base)+"*", func(key string) {
-		ms, err := strconv.ParseInt(strings.TrimPrefix(key, base), 10, 64)
-		fields, _ := i.askOne(ctx, node, Command{"HKEYS", key}).Value.([]any)
-		if err != nil {
-			return
-		}
-		if votes[ms] == nil {
-			votes[ms] = map[string]int{}
-		}
-		for _, f := range fields {
-			if token, ok := strings.CutPrefix(fmt.Sprint(f), "token:"); ok {
-				votes[ms][token]++
+// claimant is the token that a majority of the nodes has for a tick, or "".
+func (i *Inspector) claimant(ctx context.Context, key string) string {
+	votes := map[string]int{}
+	for _, r := range i.gather(ctx, ask{cmd: Command{"HKEYS", key}}) {
+		fields, _ := r.Value.([]any)
+		for n := range fields {
+			if token, ok := strings.CutPrefix(text(fields, n), "token:"); ok {
+				if votes[token]++; votes[token] >= i.l.quorum {
+					return token
+				}
 			}
 		}
-	})
+	}
+	return ""
 }
 
 // scanKeys calls visit for every key that matches pattern, some perhaps twice.

@@ -83,6 +83,40 @@ func TestInspector_Release(t *testing.T) {
 	})
 }
 
+// A holder that keeps renewing must not bring back what an operator took from it. Mutation: no tombstone.
+func TestInspector_Release_isFinal(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, ops := fl.process("a").mutex(t, "job"), redlock.NewInspector(fl.process("ops").Locker, 0)
+		lease := must[*redlock.Lease](t)(a.TryLock(t.Context()))
+		ok(t, ops.Release(t.Context(), "job", lease.Token()))
+		time.Sleep(11 * time.Second)
+		if left := fl.locks("job"); len(left) > 0 || lease.Context().Err() == nil {
+			t.Errorf("after its renewal the holder has it again: %v", left)
+		}
+	})
+}
+
+func TestInspector_Ticks(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		m, ops := fl.process("a").mutex(t, "job"), redlock.NewInspector(fl.process("ops").Locker, 0)
+		var want []time.Time
+		for range 20 {
+			want = append(want, time.Now())
+			ok(t, must[*redlock.Lease](t)(m.Claim(t.Context(), time.Now())).Unlock(t.Context()))
+			time.Sleep(time.Second)
+		}
+		ticks := must[[]redlock.TickInfo](t)(ops.Ticks(t.Context(), "job", 5))
+		for i, tick := range ticks {
+			if !tick.Tick.Equal(want[len(want)-1-i]) || tick.Holder != "a" {
+				t.Errorf("tick %d is %+v", i, tick)
+			}
+		}
+		if len(ticks) != 5 {
+			t.Errorf("%d ticks, want the newest 5", len(ticks))
+		}
+	})
+}
+
 func TestInspector_Nodes(t *testing.T) {
 	l, servers := realFleet(t, 3)
 	servers[1].Pause()

@@ -2,7 +2,9 @@
 -- hurt nothing else; the tombstone keeps a copy of the vote that arrives later still from being counted.
 -- KEYS: lock, tombstone, tick (only for a claim)
 -- ARGV: token, the tombstone's lifetime in ms
-if redis.call('GET', KEYS[1]) == ARGV[1] then
+-- Answers 1 when the lock was the token's, else 0.
+local mine = redis.call('GET', KEYS[1]) == ARGV[1]
+if mine then
   redis.call('DEL', KEYS[1])
 end
 if KEYS[3] and redis.call('HDEL', KEYS[3], 'token:' .. ARGV[1]) == 1 then
@@ -15,4 +17,4 @@ if KEYS[3] and redis.call('HDEL', KEYS[3], 'token:' .. ARGV[1]) == 1 then
   end
 end
 redis.call('SET', KEYS[2], '', 'PX', ARGV[2])
-return 1
+return mine and 1 or 0
