@@ -25,6 +25,8 @@
 //     start of their replica and run once per replica, unless all have the same
 //     WithStartAt.
 //
+// A Cron of WithCronImplementation is asked by several goroutines.
+//
 // WithLimitedRuns counts the runs of one replica. WithTakeover is refused: it
 // waits inside Lock, and gocron plans the next run only after Lock.
 //

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	_ "time/tzdata"
 
 	"github.com/go-co-op/gocron/v2"
 
@@ -225,6 +226,36 @@ func TestLocker_calendar_jobs(t *testing.T) {
 			if shortest, _ := gaps(ticks); len(ticks) != want || shortest < 23*time.Hour {
 				t.Errorf("%s job ran %d times, at least %v apart, want %d", name, len(ticks), shortest, want)
 			}
+		}
+	})
+}
+
+// An hour of an autumn night comes twice. Its ticks are instants, so each of them
+// runs.
+func TestLocker_autumn_night(t *testing.T) {
+	newYork, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		midnight := time.Date(2000, 10, 29, 0, 0, 0, 0, newYork)
+		time.Sleep(time.Until(midnight.Add(time.Minute)))
+		log, servers := newLedger(), redlocktest.Servers(1)
+		var fleet []*replica
+		for i, ahead := range []time.Duration{0, 40 * time.Millisecond, -300 * time.Millisecond} {
+			r := newReplica(t, lockerOn(t, servers, fmt.Sprint(i)), newClock(ahead), gocron.WithLocation(newYork))
+			r.job(t, gocron.CronJob("0,30 * * * *", false), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"))
+			r.Start()
+			fleet = append(fleet, r)
+		}
+		time.Sleep(4 * time.Hour)
+		for _, r := range fleet {
+			r.leave(t)
+		}
+		// 0:30, 1:00, 1:30, 1:00 again, 1:30 again, 2:00, 2:30, 3:00
+		first := midnight.Add(30 * time.Minute)
+		if got := log.tally(t, "job", first, first.Add(210*time.Minute), 30*time.Minute); got[1] != 8 || len(log.of("job")) != 8 {
+			t.Errorf("ticks by runs: %v, want 8 once", got)
 		}
 	})
 }
