@@ -44,7 +44,6 @@ mutant tick-memory   lua/claim.lua    's{local last = [^\n]*}{local last = false
 mutant abort         round.go         's{return wasSent\b}{return wasSent && false}; s{case granted:\n\t\treturn true}{case granted:\n\t\treturn false}'
 mutant owed-release  lease.go         's{begin\.Add\(m\.cfg\.ttl\+time\.Second\), true\)}{begin.Add(m.cfg.ttl+time.Second), false)}'
 mutant deadline      lease.go         's{if !early}{if false}'
-mutant late-renewal  lease.go         's{l\.ended != nil \|\| !now\.Before\(l\.until\)}{l.ended != nil}'
 mutant guard         lua/guard.lua    's{return now - tonumber\(known\[2\]\), tonumber\(known\[2\]\)}{return 1e12, 0}'
 mutant compare       lua/release.lua  's{local mine = [^\n]*}{local mine = true}'
 exit $status

@@ -104,11 +104,12 @@ func (p *plan) mildNode() fault { return p.node(pick(p.rng, p.weak, minority)) }
 func (p *plan) mildLink() fault { return p.link(pick(p.rng, p.weak, minority)) }
 func (p *plan) wildNode() fault { return p.node(pick(p.rng, upTo(nodes), p.breadth())) }
 
-// wildLink may cut holders off for longer than they can hold.
+// wildLink now and then cuts holders off from all nodes for longer than they
+// can hold.
 func (p *plan) wildLink() fault {
 	f := p.link(pick(p.rng, upTo(nodes), p.breadth()))
 	if p.rng.IntN(3) == 0 {
-		f.For, f.Replicas, f.Nodes = p.between(p.ttl, 2*p.ttl), pick(p.rng, upTo(replicas), 2), pick(p.rng, upTo(nodes), nodes)
+		f.For, f.Replicas, f.Nodes = p.between(3*p.ttl/2, 2*p.ttl), pick(p.rng, upTo(replicas), minority), upTo(nodes)
 	}
 	return f
 }

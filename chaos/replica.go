@@ -64,7 +64,7 @@ func (r *replica) work(ctx context.Context) {
 		r.follow(ctx, shortJob, r.random(20), func(rng *rand.Rand) time.Duration { return below(rng, 20*time.Millisecond) })
 	})
 	all.Go(func() {
-		r.follow(ctx, longJob, r.random(21), func(rng *rand.Rand) time.Duration { return below(rng, 2*r.TTL) })
+		r.follow(ctx, longJob, r.random(21), func(rng *rand.Rand) time.Duration { return below(rng, 3*r.TTL) })
 	})
 	all.Wait()
 }
@@ -82,7 +82,7 @@ func (r *replica) hammer(ctx context.Context, name string, rng *rand.Rand) {
 			op = "try"
 		}
 		if rng.IntN(40) == 0 {
-			length = r.TTL + below(rng, r.TTL/2)
+			length = r.TTL + below(rng, r.TTL)
 		}
 		r.run(ctx, op, name, time.Time{}, length)
 		sleep(ctx, 20*time.Millisecond+below(rng, 200*time.Millisecond))
