@@ -125,15 +125,11 @@ func ExampleScheduler() {
 	fmt.Printf("enqueued by %d, left to another by %d\n", enqueued, elsewhere)
 	inspector := asynq.NewInspector(redis)
 	defer inspector.Close()
-	tasks, err := inspector.ListPendingTasks("default")
-	for _, task := range tasks {
-		fmt.Println(task.ID)
-	}
-	fmt.Println(err)
+	_, err := inspector.GetTaskInfo("default", "report@2026-03-02T09:00:00Z")
+	fmt.Println("found by name and tick:", err == nil)
 	// Output:
 	// enqueued by 1, left to another by 2
-	// report@2026-03-02T09:00:00Z
-	// <nil>
+	// found by name and tick: true
 }
 
 // Three replicas that keep a stock asynq.Scheduler each, and workers that drop

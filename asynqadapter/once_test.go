@@ -118,28 +118,32 @@ func fillBacklog(q *queue, first time.Time, ticks, copies int) {
 	}
 }
 
+// bubbleStart is when the time of a bubble begins.
+var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+var outcomes = []struct {
+	name   string
+	tick   time.Time
+	before func(nodes []*redlocktest.Server, again func() error)
+	ran    bool
+	want   error // nil: the task ends
+	kind   asynqadapter.EventKind
+}{
+	{"first", bubbleStart, nil, true, nil, ""},
+	{"hours late", bubbleStart.Add(-20 * time.Hour), nil, true, nil, ""},
+	{"second", bubbleStart, func(_ []*redlocktest.Server, again func() error) { _ = again() }, false, nil, asynqadapter.Dropped},
+	{"older than anybody remembers", bubbleStart.Add(-25 * time.Hour), nil, false, asynq.SkipRetry, asynqadapter.Stale},
+	{"a clock far ahead", bubbleStart.Add(time.Hour), nil, false, redlock.ErrClockSkew, ""},
+	{"no quorum", bubbleStart, func(nodes []*redlocktest.Server, _ func() error) { nodes[0].Freeze(); nodes[1].Freeze() },
+		false, redlock.ErrNoQuorum, asynqadapter.Requeued},
+}
+
 // What a single task gets, called as asynq calls it but for the task ID. Each
 // row changes what the nodes know before.
 //
 // Mutations: each case of turnAway answering as another; no ErrNoQuorum in undecided.
 func TestOncePerTick_outcomes(t *testing.T) {
-	now := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	for _, c := range []struct {
-		name   string
-		tick   time.Time
-		before func(nodes []*redlocktest.Server, again func() error)
-		ran    bool
-		want   error // nil: the task ends
-		kind   asynqadapter.EventKind
-	}{
-		{"first", now, nil, true, nil, ""},
-		{"hours late", now.Add(-20 * time.Hour), nil, true, nil, ""},
-		{"second", now, func(_ []*redlocktest.Server, again func() error) { _ = again() }, false, nil, asynqadapter.Dropped},
-		{"older than anybody remembers", now.Add(-25 * time.Hour), nil, false, asynq.SkipRetry, asynqadapter.Stale},
-		{"a clock far ahead", now.Add(time.Hour), nil, false, redlock.ErrClockSkew, ""},
-		{"no quorum", now, func(nodes []*redlocktest.Server, _ func() error) { nodes[0].Freeze(); nodes[1].Freeze() },
-			false, redlock.ErrNoQuorum, asynqadapter.Requeued},
-	} {
+	for _, c := range outcomes {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				nodes, seen, ran := redlocktest.Servers(3), &events{}, false

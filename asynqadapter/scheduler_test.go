@@ -98,22 +98,18 @@ func start(t testing.TB, s *asynqadapter.Scheduler) {
 	}
 }
 
-// Three replicas, started at different times, with clocks apart and ways of
-// different length, of which the first one goes away between ticks: the IDs taken are exactly the
-// instants whose wall clock matches the spec, each minute of the time looked at.
-//
-// Mutations: ticks from time.Now(); after without In(location); the wall time
-// in the ID instead of the UTC instant; @every without the grid; WithClock ignored.
-func TestScheduler_exactTicks(t *testing.T) {
-	newYork := location(t, "America/New_York")
-	for _, c := range []struct {
-		name, spec string
-		where      *time.Location
-		begin      time.Time
-		hours      int
-		want       int
-		match      func(wall time.Time) bool
-	}{
+// season is a spec, a time to look at it, and how many ticks it has then.
+type season struct {
+	name, spec string
+	where      *time.Location
+	begin      time.Time
+	hours      int
+	want       int
+	match      func(wall time.Time) bool
+}
+
+func calendar(newYork *time.Location) []season {
+	return []season{
 		{"each minute of the night clocks go back", "* * * * *", newYork, time.Date(2000, 10, 28, 12, 0, 0, 0, time.UTC), 36, 36 * 60,
 			func(time.Time) bool { return true }},
 		{"an hour that comes twice", "30 1 * * *", newYork, time.Date(2000, 10, 27, 0, 0, 0, 0, time.UTC), 96, 5,
@@ -131,7 +127,17 @@ func TestScheduler_exactTicks(t *testing.T) {
 			}},
 		{"every 2h, on the grid", "@every 2h", newYork, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), 48, 24,
 			func(w time.Time) bool { return w.Unix()%7200 == 0 }},
-	} {
+	}
+}
+
+// Three replicas, started at different times, with clocks apart and ways of
+// different length, of which the first one goes away between ticks: the IDs taken are exactly the
+// instants whose wall clock matches the spec, each minute of the time looked at.
+//
+// Mutations: ticks from time.Now(); after without In(location); the wall time
+// in the ID instead of the UTC instant; @every without the grid; WithClock ignored.
+func TestScheduler_exactTicks(t *testing.T) {
+	for _, c := range calendar(location(t, "America/New_York")) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				time.Sleep(time.Until(c.begin))

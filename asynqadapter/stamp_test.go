@@ -61,17 +61,7 @@ func TestStamp(t *testing.T) {
 			})
 		}
 		time.Sleep(time.Until(time.Date(2000, 1, 1, 1, 0, 30, 0, time.UTC)))
-		counts := map[string]int{}
-		tasks, err := q.inspector().ListPendingTasks("inside", asynq.PageSize(1000))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, task := range tasks {
-			if task.Type == "job" && task.Headers["mine"] != "kept" {
-				t.Fatalf("headers %v", task.Headers)
-			}
-			counts[task.Type+" "+task.Headers["redtick-tick"]]++
-		}
+		counts := stampsOf(t, q)
 		// The minute on which all three spec activate: 19:30 in New York is 00:30 UTC, a multiple of 90 s.
 		for key, want := range map[string]int{"job 2000-01-01T00:30:00Z": 9, "job 2000-01-01T00:31:00Z": 3, "job 2000-01-01T00:31:30Z": 3, "plain ": 3} {
 			if counts[key] != want {
@@ -79,6 +69,23 @@ func TestStamp(t *testing.T) {
 			}
 		}
 	})
+}
+
+// stampsOf counts the tasks of TestStamp by type and tick.
+func stampsOf(t *testing.T, q *queue) map[string]int {
+	t.Helper()
+	counts := map[string]int{}
+	tasks, err := q.inspector().ListPendingTasks("inside", asynq.PageSize(1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		if task.Type == "job" && task.Headers["mine"] != "kept" {
+			t.Fatalf("headers %v", task.Headers)
+		}
+		counts[task.Type+" "+task.Headers["redtick-tick"]]++
+	}
+	return counts
 }
 
 func TestStamp_Register_invalid(t *testing.T) {
