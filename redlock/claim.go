@@ -27,7 +27,7 @@ import (
 // once it was granted spends the tick, unless [WithTakeover] is set.
 func (m *Mutex) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 	ms := tick.UnixMilli()
-	if tick.IsZero() || ms <= 0 || tick.Year() > 9999 {
+	if tick.Year() < 1970 || ms <= 0 || tick.Year() > 9999 {
 		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
 	}
 	b := bid{op: "claim", tick: ms}

@@ -3,8 +3,11 @@ package redlock
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // The outcomes that callers tell apart with [errors.Is]. When the caller's
@@ -68,13 +71,13 @@ func (e *Error) Error() string {
 	}
 	fmt.Fprintf(&b, ": %s", strings.TrimPrefix(e.Reason.Error(), "redlock: "))
 	if e.Holder != "" {
-		fmt.Fprintf(&b, " (%s)", e.Holder)
+		fmt.Fprintf(&b, " (%s)", clip(e.Holder))
 	}
 	if e.Detail != "" {
 		fmt.Fprintf(&b, ": %s", e.Detail)
 	}
 	for _, n := range e.Nodes {
-		fmt.Fprintf(&b, "; %s: %s", n.Node, n.Err)
+		b.WriteString("; " + n.Error())
 	}
 	return b.String()
 }
@@ -96,10 +99,23 @@ type NodeError struct {
 	Err  error
 }
 
-func (e *NodeError) Error() string { return e.Node + ": " + e.Err.Error() }
+func (e *NodeError) Error() string { return e.Node + ": " + clip(e.Err.Error()) }
 
 // Unwrap returns the cause.
 func (e *NodeError) Unwrap() error { return e.Err }
+
+// clip makes what a server said fit for one line of a log: it may be somebody's data, of any size.
+func clip(s string) string {
+	const most = 300
+	short := s[:min(len(s), most)]
+	if strings.ContainsFunc(short, unicode.IsControl) || !utf8.ValidString(short) {
+		short = strconv.Quote(short)
+	}
+	if len(s) > most {
+		short += fmt.Sprintf("… (%d bytes)", len(s))
+	}
+	return short
+}
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)

@@ -71,10 +71,11 @@ func (i *Inspector) Show(ctx context.Context, name string) (*NameInfo, error) {
 		vote := VoteInfo{Node: i.l.boxes[n].name, Err: r.Err}
 		if fields, ok := r.Value.([]any); ok && r.Err == nil {
 			vote.Token = text(fields, 0)
-			vote.Remaining = max(0, time.Duration(number(fields, 1))*time.Millisecond)
+			vote.Remaining = lifetime(number(fields, 1))
 			info.merge(fields)
 		} else {
-			failed.Nodes = append(failed.Nodes, &NodeError{Node: vote.Node, Err: r.Err})
+			vote.Err = cmpErr(r.Err, unexpected(r).err)
+			failed.Nodes = append(failed.Nodes, &NodeError{Node: vote.Node, Err: vote.Err})
 		}
 		if count[vote.Token]++; vote.Token != "" && count[vote.Token] >= i.l.quorum {
 			info.Token, info.Holder, info.Tick = vote.Token, HolderOf(vote.Token), TickOf(vote.Token)
@@ -152,11 +153,11 @@ func (i *Inspector) scan(ctx context.Context, node int, prefix string, found map
 	})
 }
 
-func cmpErr(err error, otherwise string) error {
+func cmpErr(err, otherwise error) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("%s", otherwise)
+	return otherwise
 }
 
 // nameOf is the name whose `last` or fence a key is, or "".
@@ -242,6 +243,10 @@ func (i *Inspector) node(ctx context.Context, n int) (info NodeInfo) {
 		return info
 	}
 	fields, _ := r.Value.([]any)
+	if len(fields) != 2 {
+		info.Err = unexpected(r).err
+		return info
+	}
 	theirs := time.Unix(number(fields, 0), number(fields, 1)*1000)
 	info.ClockOffset = theirs.Sub(begin.Add(info.RoundTrip / 2)).Round(time.Microsecond)
 	reply, _ := i.askOne(ctx, n, Command{"INFO"}).Value.(string)
@@ -389,7 +394,7 @@ func (i *Inspector) scanKeys(ctx context.Context, node int, pattern string, visi
 		r := i.askOne(ctx, node, Command{"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"})
 		page, _ := r.Value.([]any)
 		if r.Err != nil || len(page) != 2 {
-			return cmpErr(r.Err, "unexpected reply to SCAN")
+			return cmpErr(r.Err, unexpected(r).err)
 		}
 		keys, _ := page[1].([]any)
 		for _, k := range keys {
@@ -397,7 +402,10 @@ func (i *Inspector) scanKeys(ctx context.Context, node int, pattern string, visi
 				visit(key)
 			}
 		}
-		if cursor, _ = page[0].(string); cursor == "0" || cursor == "" {
+		if cursor, _ = page[0].(string); cursor == "" {
+			return unexpected(r).err
+		}
+		if cursor == "0" {
 			return nil
 		}
 	}

@@ -139,6 +139,9 @@ func (l *Locker) Bootstrap(ctx context.Context) error {
 		case a.verdict == pending:
 			a.err = errNoAnswer
 			fallthrough
+		case a.verdict == refused:
+			a.err = fmt.Errorf("the key %q holds data of another type, delete it: %s", guardKey, a.token)
+			fallthrough
 		case a.err != nil:
 			errs = append(errs, &NodeError{Node: l.boxes[i].name, Err: a.err})
 		}

@@ -23,6 +23,8 @@ type call struct {
 	owed bool
 	// again marks the repetition of a release; it is not repeated itself.
 	again bool
+	// tries is how often it was sent before without an answer.
+	tries uint8
 
 	stage stage // guarded by the mailbox
 }
@@ -213,7 +215,7 @@ func (b *mailbox) deliver(replies []Reply) {
 	}
 	b.mu.Lock()
 	b.breaker.returned(alive, cause, now)
-	b.resend(replies, now)
+	b.resend(replies, alive, now)
 	out := error(nil)
 	if !alive && (b.breaker.told || b.breaker.failing(now)) {
 		out = b.breaker.outError()
@@ -234,7 +236,7 @@ func (b *mailbox) deliver(replies []Reply) {
 // repeated a little later: order holds per connection only, and a copy of the
 // acquire, resent by the driver or stuck in a socket, may be executed after
 // the release; SET NX knows no tombstones.
-func (b *mailbox) resend(replies []Reply, now time.Time) {
+func (b *mailbox) resend(replies []Reply, alive bool, now time.Time) {
 	var again []*call
 	for i, c := range b.batch {
 		switch {
@@ -244,6 +246,8 @@ func (b *mailbox) resend(replies []Reply, now time.Time) {
 			again = append(again, c)
 			b.batch[i] = nil
 		case !c.owed:
+		case again == nil && alive && c.tries > 0 && !replies[i].answered():
+			b.repeat(c.copy()) // the breaker does not slow it down: others in its batch are answered
 		case again != nil || !replies[i].answered():
 			again = append(again, c.copy())
 		case now.Before(b.breaker.shaky) && !c.again:
@@ -257,7 +261,7 @@ func (b *mailbox) resend(replies []Reply, now time.Time) {
 
 // copy is the same call for nobody: its first outcome was told.
 func (c *call) copy() *call {
-	return &call{to: nobody{}, node: c.node, ask: c.ask, until: c.until, owed: true, again: c.again}
+	return &call{to: nobody{}, node: c.node, ask: c.ask, until: c.until, owed: true, again: c.again, tries: min(c.tries, 254) + 1}
 }
 
 func (b *mailbox) repeat(c *call) {

@@ -35,7 +35,11 @@ func (m *Mutex) ask(b bid, token string) ask {
 	case b.tick != 0:
 		return m.claim(b.tick, token, "0")
 	case m.cfg.fencing || m.cfg.guardWindow > 0:
-		return ask{script: acquireScript, read: readVote, cmd: acquireScript.command(
+		read := readVote
+		if m.cfg.fencing {
+			read = readFenced
+		}
+		return ask{script: acquireScript, read: read, cmd: acquireScript.command(
 			m.guarded(m.keys.lock, m.keys.tombstone(token), m.keys.fence),
 			token, m.ttl, flag(m.cfg.fencing), milliseconds(m.cfg.guardWindow))}
 	}

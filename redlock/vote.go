@@ -3,6 +3,7 @@ package redlock
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -295,6 +296,10 @@ func readAck(r Reply) answer {
 	return answer{verdict: granted}
 }
 
+// maxFence is where the scripts' numbers, which are doubles, stop telling one from the next. Microseconds get there in
+// the year 2255. A larger one, carried to the other nodes, would end their counters.
+const maxFence = 1 << 53
+
 // readVote reads the reply of the acquire and claim scripts.
 func readVote(r Reply) answer {
 	if a, ok := readFailure(r); ok {
@@ -303,10 +308,14 @@ func readVote(r Reply) answer {
 	fields, _ := r.Value.([]any)
 	switch text(fields, 0) {
 	case "GRANTED":
-		return answer{verdict: granted, fence: number(fields, 1)}
+		fence := number(fields, 1)
+		if fence < 0 || fence >= maxFence {
+			return unexpected(r)
+		}
+		return answer{verdict: granted, fence: fence}
 	case "SEEN", "TAKEN":
 		return answer{verdict: refused, token: text(fields, 1), last: number(fields, 3),
-			remaining: max(0, time.Duration(number(fields, 2))*time.Millisecond)}
+			remaining: lifetime(number(fields, 2))}
 	case "DONE":
 		return answer{verdict: done, token: text(fields, 1)}
 	case "STALE":
@@ -324,6 +333,15 @@ func readVote(r Reply) answer {
 	return unexpected(r)
 }
 
+// readFenced is readVote for those who need a fence: a grant without one is none.
+func readFenced(r Reply) answer {
+	a := readVote(r)
+	if a.verdict == granted && a.fence == 0 {
+		return unexpected(r)
+	}
+	return a
+}
+
 // readFailure sorts out replies that are no vote. A key of another type is
 // somebody's data: it takes the name as surely as a lock does.
 func readFailure(r Reply) (answer, bool) {
@@ -336,8 +354,13 @@ func readFailure(r Reply) (answer, bool) {
 	return answer{verdict: failed, err: r.Err}, true
 }
 
+// lifetime is a PTTL as a duration: 0 for a key that is gone or never expires, and never more than a duration holds.
+func lifetime(ms int64) time.Duration {
+	return time.Duration(min(max(ms, 0), int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
+}
+
 func unexpected(r Reply) answer {
-	reply := fmt.Sprintf("%.100v", r.Value)
+	reply := clip(fmt.Sprint(r.Value))
 	return answer{verdict: failed, err: fmt.Errorf("unexpected reply %s (%T); is this address a Redis server?", reply, r.Value)}
 }
 

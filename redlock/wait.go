@@ -3,6 +3,7 @@ package redlock
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 )
 
@@ -52,11 +53,11 @@ func (m *Mutex) patience(ctx context.Context, s *spot, refusal error, try int) t
 		s.hurried = true // it was released while we were getting in line: ask at once, but only once
 		return 0
 	case listening:
-		back *= 4 // a notice will come; this is for the one that gets lost
+		back = min(back, math.MaxInt64/4) * 4 // a notice will come; this is for the one that gets lost
 	}
 	s.hurried = false
 	if remaining > 0 {
-		back = min(back, remaining+time.Millisecond)
+		back = min(back-time.Millisecond, remaining) + time.Millisecond
 	}
 	return back
 }
@@ -88,5 +89,5 @@ func readRemaining(r Reply) answer {
 	if len(fields) != 2 {
 		return unexpected(r)
 	}
-	return answer{verdict: granted, remaining: time.Duration(number(fields, 0)) * time.Millisecond, token: text(fields, 1)}
+	return answer{verdict: granted, remaining: lifetime(number(fields, 0)), token: text(fields, 1)}
 }
