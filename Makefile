@@ -1,8 +1,10 @@
 # The targets that people and CI use. `make test` leaves nothing out.
 
 GO ?= go
+SOAK ?= 1h
+CHAOS ?= 10m
 
-.PHONY: test lint bench demo soak chaos model mutants cover
+.PHONY: test lint bench demo soak chaos browsertest model mutants cover
 
 test: ## everything, with the race detector, on real redis-server processes
 	@scripts/need-redis
@@ -21,6 +23,16 @@ demo: ## three replicas, one schedule
 chaos: ## replicas on real servers that are killed, frozen and cut off; FOR=60s for less, LOCKER=redsync to compare
 	@scripts/need-redis
 	cd chaos && $(GO) run . -for $(or $(FOR),10m) -locker $(or $(LOCKER),redtick)
+
+soak: ## the simulation, for SOAK (1h) on ever new seeds; prints how to replay a failure
+	REDTICK_SOAK=$(SOAK) $(GO) test ./redlock -count=1 -timeout 0 -v -run 'TestSimulation$$'
+
+chaos: ## real servers and replicas behind faulty links, for CHAOS (10m)
+	@scripts/need-redis
+	cd chaos && $(GO) run . -for $(CHAOS)
+
+browsertest: ## the dashboard in a headless Chromium (apt-get install -y chromium)
+	cd redlock/dashboard/browsertest && REDTICK_REQUIRE_CHROMIUM=1 $(GO) test -count=1 ./...
 
 model: ## the protocol, checked exhaustively with spin
 	docs/model/check.sh
