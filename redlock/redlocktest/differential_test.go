@@ -414,7 +414,7 @@ var scriptArgs = map[string]struct {
 		return []string{g.token(), g.ttl(), g.pick("0", "1"), g.window()}
 	}},
 	"bootstrap": {[]string{guard}, func(*generator) []string { return nil }},
-	"inspect": {[]string{lock, last, fence, waiters}, func(*generator) []string { return []string{"{job}:redtick:tick:"} }},
+	"inspect":   {[]string{lock, last, fence, waiters}, func(*generator) []string { return []string{"{job}:redtick:tick:"} }},
 	"claim": {[]string{lock, tick, last, tombstone, guard}, func(g *generator) []string {
 		return []string{g.token(), g.ttl(), g.tick(), g.pick("o1", "o2"), g.pick("900000", "80000"), "600000",
 			g.pick("1", "200000"), g.pick("tick", "any", "takeover"), g.pick("0", "0", "0", "1"), g.window()}
