@@ -73,6 +73,9 @@ func (e *Elector) IsLeader(ctx context.Context) error { return e.elector.IsLeade
 // gocron ends the job. On everyone but the leader f is not run and the error
 // matches [ErrNoLease]. There is no tick and no lease in the context.
 func (e *Elector) Task(f func(ctx context.Context) error) gocron.Task {
+	if f == nil {
+		return gocron.NewTask(nil) // NewJob refuses it
+	}
 	return gocron.NewTask(func(ctx context.Context) error {
 		term := e.enter()
 		if term == nil {

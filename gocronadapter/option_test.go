@@ -94,6 +94,18 @@ func TestAligned_refusals(t *testing.T) {
 	}
 }
 
+func TestTask_nil(t *testing.T) {
+	e, err := gocronadapter.NewElector(newRedlock(t), "schedule")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range []gocron.Task{gocronadapter.Task(nil), e.Task(nil)} {
+		if _, err := newGocron(t).NewJob(everySecond(), task); !errors.Is(err, gocron.ErrNewJobTaskNotFunc) {
+			t.Errorf("NewJob: %v", err)
+		}
+	}
+}
+
 // The documented default and range.
 func TestWithWindow_default(t *testing.T) {
 	if gocronadapter.DefaultWindow != time.Second {

@@ -20,8 +20,11 @@ import (
 // The job needs a gocron.WithName, since gocron would name it after Task.
 // When the lease was lost before f returned, the run's error matches
 // redlock.ErrLost; when before f began, f is not run at all. Without a lease it
-// is not run either, and the error matches [ErrNoLease].
+// is not run either, and the error matches [ErrNoLease]. NewJob refuses a nil f.
 func Task(f func(ctx context.Context) error) gocron.Task {
+	if f == nil {
+		return gocron.NewTask(nil) // NewJob refuses it
+	}
 	return gocron.NewTask(func(ctx context.Context) error {
 		r := handOver.take(ctx)
 		if r == nil {
