@@ -11,10 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	// Without this import go test would call its result cached after a change of the command.
+	_ "github.com/redtick/redtick/cmd/redtick"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
@@ -26,13 +30,26 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "redtick")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", append([]string{"build", "-o", binary}, likeThis()...)...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		os.Exit(1)
 	}
+	// The race detector has every process sleep for a second at its end otherwise.
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// likeThis builds the command with the race detector when the tests have it.
+func likeThis() []string {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-race" && s.Value == "true" {
+			return []string{"-race", "."}
+		}
+	}
+	return []string{"."}
 }
 
 // fleet is three servers and a directory for what programs leave.
@@ -70,7 +87,30 @@ func (o outcome) all() string { return o.stdout + o.stderr }
 type process struct {
 	*exec.Cmd
 	t        *testing.T
-	out, err bytes.Buffer
+	out, err written
+}
+
+// written may be read while a process writes.
+type written struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *written) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(b)
+}
+
+func (w *written) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+func (w *written) await(t *testing.T, text string) {
+	t.Helper()
+	eventually(t, text, func() bool { return strings.Contains(w.String(), text) })
 }
 
 func start(t *testing.T, addrs, dir string, args ...string) *process {

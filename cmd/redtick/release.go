@@ -29,9 +29,8 @@ Without --token, release shows the holder and asks on a terminal, and elsewhere
 releases nothing.
 
 The holder goes on until its next renewal tells it (a third of its TTL): in the
-meantime two may be at work. Stop the holder first if that hurts. When nobody
-else has taken the name by then, that renewal puts the lock back: release is for
-a holder that is gone, or for others that wait. A tick stays claimed.
+meantime two may be at work. Stop the holder first if that hurts. A tick stays
+claimed.
 
 Exit codes
   0   released

@@ -3,11 +3,9 @@
 package main_test
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +16,7 @@ type terminal struct {
 	*exec.Cmd
 	t      *testing.T
 	keys   io.Writer
-	screen bytes.Buffer
+	screen written
 }
 
 func (f *fleet) terminal(command string) *terminal {
@@ -26,7 +24,7 @@ func (f *fleet) terminal(command string) *terminal {
 	if _, err := exec.LookPath("script"); err != nil {
 		f.t.Skip("there is no script(1) to make a terminal with")
 	}
-	p := &terminal{Cmd: exec.CommandContext(f.t.Context(), "script", "-qefc", command, filepath.Join(f.dir, "screen")), t: f.t}
+	p := &terminal{Cmd: exec.CommandContext(f.t.Context(), "script", "-qec", command, "/dev/null"), t: f.t}
 	p.Env = append(os.Environ(), "REDIS_ADDRS="+f.addrs, "SHELL=/bin/sh", "REDTICK="+binary)
 	p.Dir, p.Stdout, p.WaitDelay = f.dir, &p.screen, 5*time.Second
 	keys, err := p.StdinPipe()
@@ -59,10 +57,7 @@ func TestWatch_terminal(t *testing.T) {
 	f := newFleet(t)
 	f.hold("report")
 	p := f.terminal(`exec "$REDTICK" watch`)
-	eventually(t, "the table", func() bool {
-		seen, _ := os.ReadFile(filepath.Join(f.dir, "screen"))
-		return bytes.Contains(seen, []byte("HOLDER"))
-	})
+	p.screen.await(t, "HOLDER")
 	p.press(controlC)
 	screen, code := p.end()
 	has(t, screen, "\x1b[H", "\x1b[J", "HOLDER", "report")

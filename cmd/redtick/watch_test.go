@@ -21,14 +21,16 @@ type changeJSON struct {
 func TestWatch_lines(t *testing.T) {
 	f := newFleet(t)
 	text, lines := f.start("watch", "-interval", "100ms"), f.start("watch", "-interval", "100ms", "-o", "json")
-	time.Sleep(300 * time.Millisecond)
 	holder := f.hold("report")
-	time.Sleep(300 * time.Millisecond)
+	text.out.await(t, "is held by")
+	lines.out.await(t, `"held":true`)
+	time.Sleep(300 * time.Millisecond) // three looks that find nothing new
 	_ = holder.Process.Signal(syscall.SIGTERM)
 	if o := holder.end(); o.code != 143 {
 		t.Errorf("the holder: %+v", o)
 	}
-	time.Sleep(300 * time.Millisecond)
+	text.out.await(t, "is free")
+	lines.out.await(t, `"held":false`)
 	_, _ = text.Process.Signal(syscall.SIGINT), lines.Process.Signal(syscall.SIGINT)
 	o := text.end()
 	if got := strings.Split(o.stdout, "\n"); o.code != 0 || len(got) != 3 ||
