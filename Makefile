@@ -2,7 +2,6 @@
 
 GO ?= go
 SOAK ?= 1h
-CHAOS ?= 10m
 
 .PHONY: test lint bench demo soak chaos browsertest model mutants cover
 
@@ -26,10 +25,6 @@ chaos: ## replicas on real servers that are killed, frozen and cut off; FOR=60s 
 
 soak: ## the simulation, for SOAK (1h) on ever new seeds; prints how to replay a failure
 	REDTICK_SOAK=$(SOAK) $(GO) test ./redlock -count=1 -timeout 0 -v -run 'TestSimulation$$'
-
-chaos: ## real servers and replicas behind faulty links, for CHAOS (10m)
-	@scripts/need-redis
-	cd chaos && $(GO) run . -for $(CHAOS)
 
 browsertest: ## the dashboard in a headless Chromium (apt-get install -y chromium)
 	cd redlock/dashboard/browsertest && REDTICK_REQUIRE_CHROMIUM=1 $(GO) test -count=1 ./...

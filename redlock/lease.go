@@ -106,6 +106,9 @@ func (l *Lease) Tick() time.Time { return l.tick }
 func (l *Lease) Bind(ctx context.Context) (bound context.Context, stop func()) {
 	bound, cancel := context.WithCancelCause(ctx)
 	lease := l.Context()
+	if lease.Err() != nil { // at once, not when its goroutine gets to it
+		cancel(context.Cause(lease))
+	}
 	detach := context.AfterFunc(lease, func() { cancel(context.Cause(lease)) })
 	return bound, func() {
 		detach()
