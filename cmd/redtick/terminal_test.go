@@ -86,13 +86,14 @@ func TestRelease_asks_on_a_terminal(t *testing.T) {
 }
 
 // Seen to fail when the program is a group of its own (Ctrl-C reaches it once
-// too, but its input does not), and when Ctrl-C is passed on as well.
+// too, but its input does not), and when Ctrl-C is passed on as well, which the
+// shell notices apart as long as it waits.
 func TestRun_terminal(t *testing.T) {
 	f := newFleet(t)
 	p := f.terminal(`exec "$REDTICK" run -name x -- sh -c '
 		trap "echo got >> log" INT
 		read line; echo "$line" > line; touch began
-		while [ ! -e go ]; do sleep 0.01; done; exit 4'`)
+		while [ ! -e go ]; do sleep 0.1 & wait; done; exit 4'`)
 	p.press("typed\n")
 	f.await("began")
 	p.press(controlC)
