@@ -104,6 +104,22 @@ func TestCleanup_hungNodeComesBack(t *testing.T) {
 	}
 }
 
+// A node hangs with the acquire in its socket for longer than the TTL: the release is still owed when it goes on.
+func TestCleanup_hangsLongerThanTTL(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithTTL(2*time.Second))
+		m := p.mutex(t, "job")
+		fl.servers[2].Freeze()
+		ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+		time.Sleep(time.Minute)
+		fl.servers[2].Thaw()
+		time.Sleep(500 * time.Millisecond)
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+}
+
 // The driver resends an acquire and the copy is executed after the release. Mutation: no repetition of releases to a shaky node.
 func TestCleanup_resentAcquire(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {

@@ -198,7 +198,7 @@ func (s *silent) Do(_ context.Context, commands []redlock.Command) []redlock.Rep
 
 // The core's own allocations for an uncontended lock and unlock, without a driver's. Raise them knowingly.
 func TestCost_allocations(t *testing.T) {
-	for nodes, want := range map[int]float64{1: 34, 5: 50} {
+	for nodes, want := range map[int]float64{1: 36, 5: 54} {
 		var all []redlock.Node
 		for range nodes {
 			all = append(all, &silent{})
@@ -212,7 +212,7 @@ func TestCost_allocations(t *testing.T) {
 			}
 			ok(t, lease.Unlock(context.Background()))
 		})
-		if got > want {
+		if got > want && !raceDetector { // which makes pools forget at random
 			t.Errorf("%d nodes: %v allocations per lock and unlock, want at most %v", nodes, got, want)
 		}
 		t.Logf("%d nodes: %v allocations per lock and unlock", nodes, got)

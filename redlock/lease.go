@@ -25,6 +25,8 @@ type Lease struct {
 	ended    error // why it is no longer held; nil while it is
 	deadline *time.Timer
 	asking   sync.WaitGroup // extensions that are being posted
+	asked    bool           // there was an extension
+	vote     *ballot
 
 	unlock   sync.Once
 	unlocked error
@@ -36,7 +38,7 @@ type Lease struct {
 var errReleased = errors.New("redlock: released")
 
 func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Lease {
-	l := &Lease{m: r.m, token: r.token, fence: fence, since: r.start, until: until, index: unscheduled}
+	l := &Lease{m: r.m, token: r.token, fence: fence, since: r.start, until: until, vote: r.ballot, index: unscheduled}
 	if r.bid.tick != 0 {
 		l.tick = time.UnixMilli(r.bid.tick).UTC()
 	}
@@ -146,6 +148,7 @@ func (l *Lease) ask(settled func(*ballot)) (*ballot, error) {
 		return nil, l.gone("extend")
 	}
 	l.asking.Add(1)
+	l.asked = true
 	defer l.asking.Done()
 	until := l.until
 	l.mu.Unlock()
@@ -293,7 +296,14 @@ func (l *Lease) release(ctx context.Context) error {
 	if held && !l.tick.IsZero() {
 		back = l.finish()
 	}
-	v := m.locker.post(m.locker.putAll(back, begin.Add(m.cfg.ttl+time.Second), true))
+	v := m.locker.putAll(back, begin.Add(m.cfg.owing()), true)
+	for i, box := range m.locker.boxes {
+		if l.reached(i) {
+			box.post(&v.calls[i])
+		} else {
+			v.receive(i, Reply{Err: ErrNodeOut})
+		}
+	}
 	if !held {
 		return l.gone("unlock")
 	}
@@ -308,6 +318,14 @@ func (l *Lease) release(ctx context.Context) error {
 	}
 	m.report(Event{Kind: Released, Name: m.keys.lock, Tick: l.tick, Token: l.token, Duration: begin.Sub(l.since), Err: err})
 	return err
+}
+
+// reached tells whether a node may hold anything of this lease. A node that was
+// out all the time has never heard of it, and nothing is owed to it.
+func (l *Lease) reached(node int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked || l.m.locker.boxes[node].withdraw(&l.vote.calls[node])
 }
 
 func (l *Lease) tickMillis() int64 {

@@ -112,6 +112,7 @@ func TestObserver_misbehaves(t *testing.T) {
 			t.Errorf("a slow observer cost %v", took)
 		}
 		time.Sleep(48 * time.Hour)
+		synctest.Wait()
 		if calls+missed < 4000 || missed == 0 {
 			t.Errorf("%d events told, %d missed, want 4000 in all", calls, missed)
 		}

@@ -105,7 +105,8 @@ func (r *round) voteInOrder(ctx context.Context, first int) (tally, error) {
 	r.start = r.ballot.start
 	until := r.start.Add(r.m.cfg.validity())
 	for range l.boxes {
-		r.first, r.ballot.first = first, first
+		r.first = first
+		r.ballot.await(first)
 		l.boxes[first].post(r.ballot.put(first, r.ask, until, false))
 		t, err := r.ballot.wait(ctx, r.m.cfg.nodeTimeout)
 		if err != nil || t.certain() {
@@ -134,7 +135,7 @@ func (r *round) voteInOrder(ctx context.Context, first int) (tally, error) {
 // next then finds them free.
 func (r *round) abort(ctx context.Context) {
 	l := r.m.locker
-	until := time.Now().Add(r.m.cfg.ttl + time.Second)
+	until := time.Now().Add(r.m.cfg.owing())
 	back := r.giveBack()
 	var others []int
 	for i := range l.boxes {

@@ -104,8 +104,23 @@ func (v *ballot) receive(node int, r Reply) {
 	case news && v.settled != nil:
 		v.settled()
 	case news || awaited:
-		v.wake <- struct{}{}
+		v.rouse()
 	}
+}
+
+// rouse never blocks: whoever waits looks at everything that has come.
+func (v *ballot) rouse() {
+	select {
+	case v.wake <- struct{}{}:
+	default:
+	}
+}
+
+// await makes one node's answer alone wake whoever waits.
+func (v *ballot) await(node int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.first = node
 }
 
 func (v *ballot) answer(node int) verdict {
