@@ -3,7 +3,7 @@
 GO ?= go
 SOAK ?= 1h
 
-.PHONY: test lint bench demo soak chaos browsertest model mutants cover
+.PHONY: test lint bench demo soak chaos browsertest mutants cover
 
 test: ## everything, with the race detector, on real redis-server processes
 	@scripts/need-redis
@@ -28,9 +28,6 @@ soak: ## the simulation, for SOAK (1h) on ever new seeds; prints how to replay a
 
 browsertest: ## the dashboard in a headless Chromium (apt-get install -y chromium)
 	cd redlock/dashboard/browsertest && REDTICK_REQUIRE_CHROMIUM=1 $(GO) test -count=1 ./...
-
-model: ## the protocol, checked exhaustively with spin
-	docs/model/check.sh
 
 cover:
 	REDTICK_REQUIRE_REDIS=1 $(GO) test -coverprofile=coverage.out ./redlock/... && $(GO) tool cover -func=coverage.out | tail -1
