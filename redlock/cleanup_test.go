@@ -190,7 +190,9 @@ func TestLocker_closeIsBounded(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		p := fl.process("a", redlock.WithTTL(time.Minute))
 		fl.servers[1].Freeze()
-		ok(t, must[*redlock.Lease](t)(p.mutex(t, "job").Lock(t.Context())).Unlock(t.Context()))
+		held := must[*redlock.Lease](t)(p.mutex(t, "job").Lock(t.Context()))
+		synctest.Wait() // by now the acquire is on its way to all
+		ok(t, held.Unlock(t.Context()))
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		err := p.Close(ctx)

@@ -214,8 +214,10 @@ func (b *mailbox) deliver(replies []Reply) {
 		cause = r.Err
 	}
 	b.mu.Lock()
+	hung := now.Sub(b.breaker.since)
 	b.breaker.returned(alive, cause, now)
 	b.resend(replies, alive, now)
+	b.prolong(hung)
 	out := error(nil)
 	if !alive && (b.breaker.told || b.breaker.failing(now)) {
 		out = b.breaker.outError()
@@ -256,6 +258,19 @@ func (b *mailbox) resend(replies []Reply, alive bool, now time.Time) {
 	}
 	if again != nil {
 		b.queue = append(again, b.queue...)
+	}
+}
+
+// prolong keeps what is owed for as long as the batch before it hung: the node
+// may have an acquire in a socket, and executes it whenever it goes on.
+func (b *mailbox) prolong(hung time.Duration) {
+	if hung <= b.breaker.limit {
+		return
+	}
+	for _, c := range b.queue {
+		if c.owed {
+			c.until = c.until.Add(hung)
+		}
 	}
 }
 

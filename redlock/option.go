@@ -266,7 +266,6 @@ func (c *config) order() string {
 	return "tick"
 }
 
-// owing is how long a release is kept for a node that does not answer. It
-// exceeds the TTL: a node that hangs may have the acquire in a socket, and
-// executes it whenever it goes on.
-func (c *config) owing() time.Duration { return c.ttl + 10*time.Minute }
+// owing is how long a release is kept for a node that does not answer: then
+// the lock has expired. A mailbox prolongs it for a node that hangs.
+func (c *config) owing() time.Duration { return c.ttl + time.Second }
