@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Seen to fail when run takes no lease, and when it gives it back before the program has ended.
+// Seen to fail when run gives the lease back before the program has ended.
 func TestRun_never_two_at_once(t *testing.T) {
 	f := newFleet(t)
 	const loop = `for i in 1 2 3 4 5; do "$0" run -name loop -- sh -c '

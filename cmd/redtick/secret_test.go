@@ -17,7 +17,7 @@ const secret = "s3cr3t"
 
 // Seen to fail when
 //   - scrub returns what it is given;
-//   - parseAddresses quotes what it cannot read, or the parser's error;
+//   - parseAddresses quotes what it cannot read;
 //   - REDIS_ADDRS is the default of --nodes.
 func TestPasswords_are_not_printed(t *testing.T) {
 	s := redisserver.Start(t, "--requirepass", secret)

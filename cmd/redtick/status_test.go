@@ -48,8 +48,9 @@ func (s *statusJSON) codes() (codes []string) {
 var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
 
 // Seen to fail when
+//   - the time to call a node out is longer than the inspector's (it is waited for twice);
 //   - the client gives up as soon as the inspector does (status takes more than 2 s);
-//   - look asks once (the first round trip of 9 ms and more stands for the node's);
+//   - look asks once (a silent node is not told as such);
 //   - newReport counts all nodes as reachable;
 //   - verdict ignores the warnings.
 func TestStatus_node_stopped(t *testing.T) {
