@@ -155,8 +155,9 @@ func (s *Server) arguments() []string {
 	return append(append(args, s.secure.arguments()...), s.args...)
 }
 
-// awaitAnswer asks for the process id, and not only for a PONG: on a port that
-// was lost to another server, that one would answer.
+// awaitAnswer asks for more than a PONG: on a port that was lost to another
+// server, that one would answer, and a server that still reads its log answers
+// INFO and refuses everything else.
 func (s *Server) awaitAnswer() error {
 	mine := fmt.Sprintf("process_id:%d\r\n", s.process.Pid)
 	for end := time.Now().Add(startLimit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
@@ -165,8 +166,9 @@ func (s *Server) awaitAnswer() error {
 			return fmt.Errorf("redis-server ended: %s", s.log())
 		default:
 		}
-		info, err := s.Do("INFO", "server")
-		if text, ok := info.(string); err == nil && ok && strings.Contains(text, mine) {
+		info, err := s.Do("INFO")
+		text, ok := info.(string)
+		if err == nil && ok && strings.Contains(text, mine) && strings.Contains(text, "\nloading:0\r\n") {
 			return nil
 		}
 	}

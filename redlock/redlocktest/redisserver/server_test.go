@@ -90,6 +90,21 @@ func TestServer_Restart(t *testing.T) {
 	}
 }
 
+// A log that takes a moment to read: the server answers INFO while it loads, and
+// LOADING to everything else.
+//
+// Seen to fail when Restart returns with the first answer to INFO.
+func TestServer_Restart_loading(t *testing.T) {
+	s := redisserver.Start(t, "--appendonly", "yes")
+	for range 3 {
+		do(t, s, "EVAL", "for i = 1, 100000 do redis.call('INCR', 'k') end", "0")
+	}
+	s.Restart()
+	if got := do(t, s, "GET", "k"); got != "300000" {
+		t.Errorf("got %v, want 300000", got)
+	}
+}
+
 func TestServer_requirepass(t *testing.T) {
 	s := redisserver.Start(t, "--requirepass", "secret")
 	do(t, s, "PING")
