@@ -52,17 +52,27 @@ func run(root string) error {
 	return nil
 }
 
+func (m mutant) path(root string) string { return filepath.Join(root, "redlock", m.file) }
+
+// apply returns the broken file.
+func (m mutant) apply(root string) ([]byte, error) {
+	text, err := os.ReadFile(m.path(root))
+	if err != nil {
+		return nil, err
+	}
+	if n := strings.Count(string(text), m.old); n != 1 {
+		return nil, fmt.Errorf("%q stands %d times in %s, want once: bring the list up to date", m.old, n, m.file)
+	}
+	return []byte(strings.Replace(string(text), m.old, m.new, 1)), nil
+}
+
 var failure = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
 // try runs the core's tests with the file replaced; the checkout stays as it is.
 func (m mutant) try(root string) (killedBy string, took time.Duration, err error) {
-	path := filepath.Join(root, "redlock", m.file)
-	text, err := os.ReadFile(path)
+	text, err := m.apply(root)
 	if err != nil {
 		return "", 0, err
-	}
-	if n := strings.Count(string(text), m.old); n != 1 {
-		return "", 0, fmt.Errorf("%q stands %d times in %s, want once: bring the list up to date", m.old, n, m.file)
 	}
 	dir, err := os.MkdirTemp("", "mutant")
 	if err != nil {
@@ -70,10 +80,10 @@ func (m mutant) try(root string) (killedBy string, took time.Duration, err error
 	}
 	defer os.RemoveAll(dir)
 	broken := filepath.Join(dir, filepath.Base(m.file))
-	if err := os.WriteFile(broken, []byte(strings.Replace(string(text), m.old, m.new, 1)), 0o600); err != nil {
+	if err := os.WriteFile(broken, text, 0o600); err != nil {
 		return "", 0, err
 	}
-	overlay, _ := json.Marshal(map[string]any{"Replace": map[string]string{path: broken}})
+	overlay, _ := json.Marshal(map[string]any{"Replace": map[string]string{m.path(root): broken}})
 	list := filepath.Join(dir, "overlay.json")
 	if err := os.WriteFile(list, overlay, 0o600); err != nil {
 		return "", 0, err
