@@ -26,15 +26,33 @@ import (
 // Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
 // once it was granted spends the tick, unless [WithTakeover] is set.
 func (m *Mutex) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
-	ms := tick.UnixMilli()
-	if tick.Year() < 1970 || ms <= 0 || tick.Year() > 9999 {
-		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
+	b, err := bidFor(tick)
+	if err != nil {
+		return nil, err
 	}
-	b := bid{op: "claim", tick: ms}
 	if m.cfg.takeover {
 		return m.waitFor(ctx, b, func(err error) bool { return errors.Is(err, ErrTaken) || errors.Is(err, ErrNoQuorum) })
 	}
 	return m.decide(ctx, b)
+}
+
+// TryClaim is Claim without waiting, which differs only under [WithTakeover]:
+// [ErrTaken] then says that the tick's run, or an earlier one, is not over, and
+// whoever wants to take it over when its holder dies must Claim.
+func (m *Mutex) TryClaim(ctx context.Context, tick time.Time) (*Lease, error) {
+	b, err := bidFor(tick)
+	if err != nil {
+		return nil, err
+	}
+	return m.decide(ctx, b)
+}
+
+func bidFor(tick time.Time) (bid, error) {
+	ms := tick.UnixMilli()
+	if tick.Year() < 1970 || ms <= 0 || tick.Year() > 9999 {
+		return bid{}, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
+	}
+	return bid{op: "claim", tick: ms}, nil
 }
 
 func (m *Mutex) claim(tick int64, token, peek string) ask {

@@ -285,6 +285,31 @@ func TestClaim_takeover(t *testing.T) {
 	}
 }
 
+// TryClaim answers at once while another runs the tick, and is refused for good once it was run.
+//
+// Seen to fail when it waits as Claim does.
+func TestTryClaim_takeover(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		tick := time.Now()
+		a := fl.process("a").mutex(t, "job", redlock.WithTakeover())
+		b := fl.process("b").mutex(t, "job", redlock.WithTakeover())
+		held := must[*redlock.Lease](t)(a.TryClaim(t.Context(), tick))
+		if _, err := b.TryClaim(t.Context(), tick); !errors.Is(err, redlock.ErrTaken) {
+			t.Errorf("while it runs: got %v, want ErrTaken", err)
+		}
+		if took := time.Since(tick); took > 100*time.Millisecond {
+			t.Errorf("answered after %v", took)
+		}
+		ok(t, held.Unlock(t.Context()))
+		if _, err := b.TryClaim(t.Context(), tick); !errors.Is(err, redlock.ErrTickDone) {
+			t.Errorf("after it ran: got %v, want ErrTickDone", err)
+		}
+		if _, err := b.TryClaim(t.Context(), time.Time{}); !errors.Is(err, redlock.ErrInvalid) {
+			t.Errorf("without a tick: got %v, want ErrInvalid", err)
+		}
+	})
+}
+
 // A claimer that dies before its confirm spends the tick, and only that one.
 func TestClaim_crashSpendsOneTick(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
