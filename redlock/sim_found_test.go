@@ -37,6 +37,23 @@ func TestTryLock_splitVoteWithNodesDown(t *testing.T) {
 	})
 }
 
+// A dead claimer's token stays on the node that contenders ask first. They go on to another first node, and get what the
+// majority of the others can give. Mutation: learn never turns to another first node.
+func TestTryLock_deadTokenOnTheFirstNode(t *testing.T) {
+	inBubble(t, 5, func(t *testing.T, fl *fleet) {
+		fl.servers[0].Do("SET", "job", "dead", "PX", "60000")
+		for _, s := range fl.servers[1:3] {
+			s.Do("SET", "job", "passing", "PX", "20") // so that the first vote is split
+		}
+		lease, err := fl.process("a").mutex(t, "job").TryLock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ok(t, lease.Unlock(t.Context()))
+		fl.servers[0].Do("DEL", "job")
+	})
+}
+
 // An unlock of an earlier tick is resent to a node that restarted empty: `last` there proves nothing about the ticks that
 // were forgotten. Mutation: claim.lua believes `last` on a young node.
 func TestGuard_resentUnlock(t *testing.T) {
