@@ -105,7 +105,7 @@ func (l *Locker) Nodes() []string {
 // Locks with [ErrClosed], refuses new acquisitions, and stops renewing: leases
 // that are still held end at ValidUntil; Unlock them first. When ctx ends
 // before, its error names the nodes that still owe an answer; what is left
-// there expires with its TTL.
+// there expires with its TTL. The observer is told the last events first.
 func (l *Locker) Close(ctx context.Context) error {
 	l.closed.Store(true)
 	l.lines.close()
@@ -120,6 +120,11 @@ func (l *Locker) Close(ctx context.Context) error {
 			}
 			errs = append(errs, &NodeError{Node: b.name, Err: fmt.Errorf("closed before it acknowledged its releases: %w", ctx.Err())})
 		}
+	}
+	select {
+	case <-l.reporter.told():
+	case <-time.After(lastWords):
+		errs = append(errs, errors.New("redlock: closed before the observer, which is slow, was told everything that happened"))
 	}
 	return errors.Join(errs...)
 }

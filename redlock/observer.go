@@ -47,7 +47,7 @@ type Event struct {
 // Observer is told about events, one at a time and in order, on a goroutine of
 // its own: a slow or panicking observer cannot hurt a lease. When it falls
 // more than 1024 events behind, the newest are thrown away, and one
-// [EventsMissed] says how many.
+// [EventsMissed] says how many. [Locker.Close] waits for it for up to a second.
 type Observer func(Event)
 
 const maxBacklog = 1024
@@ -61,7 +61,11 @@ type reporter struct {
 	backlog []Event
 	missed  int
 	busy    bool
+	idle    chan struct{} // closed once nothing is left to tell; nil when nobody waits for that
 }
+
+// lastWords is how long Close waits for the observer.
+const lastWords = time.Second
 
 func (r *reporter) observe(e Event) {
 	if r.observer == nil {
@@ -87,6 +91,7 @@ func (r *reporter) drain() {
 		events, missed := r.backlog, r.missed
 		r.backlog, r.missed = nil, 0
 		r.busy = len(events) > 0
+		r.settle()
 		r.mu.Unlock()
 		if len(events) == 0 {
 			return
@@ -97,6 +102,25 @@ func (r *reporter) drain() {
 		if missed > 0 {
 			r.tell(Event{Kind: EventsMissed, At: time.Now(), Missed: missed})
 		}
+	}
+}
+
+// told returns a channel that is closed once the observer was told everything.
+func (r *reporter) told() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.idle == nil {
+		r.idle = make(chan struct{})
+	}
+	idle := r.idle
+	r.settle()
+	return idle
+}
+
+func (r *reporter) settle() {
+	if r.idle != nil && !r.busy {
+		close(r.idle)
+		r.idle = nil
 	}
 }
 
