@@ -18,7 +18,9 @@ type redtick struct {
 	stop   func()
 }
 
-func openRedtickGoredis(s setup) (process, error) {
+func openRedtickGoredis(s setup) (process, error) { return openRedtickWith(s) }
+
+func openRedtickWith(s setup, opts ...redlock.Option) (process, error) {
 	clients := s.goredis()
 	universal := make([]redis.UniversalClient, len(clients))
 	for i, c := range clients {
@@ -28,7 +30,7 @@ func openRedtickGoredis(s setup) (process, error) {
 		for _, c := range clients {
 			c.Close()
 		}
-	})
+	}, opts...)
 }
 
 func openRedtickRueidis(s setup) (process, error) {
@@ -52,8 +54,8 @@ func openRedtickRedigo(s setup) (process, error) {
 	})
 }
 
-func newRedtick(s setup, nodes []redlock.Node, stop func()) (process, error) {
-	locker, err := redlock.New(nodes, redlock.WithTTL(s.ttl))
+func newRedtick(s setup, nodes []redlock.Node, stop func(), opts ...redlock.Option) (process, error) {
+	locker, err := redlock.New(nodes, append(opts, redlock.WithTTL(s.ttl))...)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ func scenarios() []scenario {
 		faultScenario("refused-1", "1 of 5 nodes refuses connections, default client settings", false, refused(1)),
 		handoverScenario(1), handoverScenario(5),
 		heldScenario(), leftScenario(),
+		observerScenario(),
 		skewScenario(), splitScenario(), burstScenario(),
 		namesScenario(), nodesScenario(), waitersScenario(), leasesScenario(), latencyScenario(),
 	}
