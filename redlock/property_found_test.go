@@ -41,6 +41,46 @@ func TestFound_partlyAnsweredReleasesDoNotSpin(t *testing.T) {
 	})
 }
 
+// The other side of it: a release that gets no answer time and again, beside commands that do, is not forgotten.
+//
+// Seen to fail when its second failure drops it.
+func TestFound_partlyAnsweredReleasesAreKept(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		l, links := fl.turncoats("a")
+		lease := must[*redlock.Lease](t)(must[*redlock.Mutex](t)(l.NewMutex("job", redlock.WithTTL(time.Hour))).TryLock(t.Context()))
+		links[0].turn(func(commands []redlock.Command) []redlock.Reply {
+			replies := make([]redlock.Reply, len(commands))
+			for i, c := range commands {
+				if len(c) > 3 && c[3] == "job" {
+					replies[i].Err = errors.New("read: connection reset by peer")
+				} else {
+					replies[i] = links[0].Node.Do(t.Context(), commands[i:i+1])[0]
+				}
+			}
+			return replies
+		})
+		busy, stop := context.WithCancel(t.Context())
+		for _, name := range []string{"one", "two", "three"} {
+			m := must[*redlock.Mutex](t)(l.NewMutex(name))
+			go func() {
+				for busy.Err() == nil {
+					_ = m.Do(busy, func(context.Context) error { return nil })
+				}
+			}()
+		}
+		if err := lease.Unlock(t.Context()); !errors.Is(err, redlock.ErrNoQuorum) {
+			t.Errorf("Unlock: %v, want ErrNoQuorum", err)
+		}
+		time.Sleep(5 * time.Second)
+		links[0].turn(nil)
+		time.Sleep(2 * time.Second)
+		stop()
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+}
+
 func TestFound_bootstrapOverForeignData(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		for _, s := range fl.servers {
