@@ -120,6 +120,49 @@ func TestCleanup_hangsLongerThanTTL(t *testing.T) {
 	})
 }
 
+// A node refuses connections when the release is due: it gets it as soon as it answers again.
+//
+// Seen to fail when a release that got no answer is dropped.
+func TestCleanup_refusesTheRelease(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithTTL(time.Hour))
+		lease := must[*redlock.Lease](t)(p.mutex(t, "job").TryLock(t.Context()))
+		synctest.Wait() // all three have it
+		p.links[2].Inject(-1, redlocktest.Fault{Err: errors.New("dial tcp: connection refused")})
+		ok(t, lease.Unlock(t.Context()))
+		time.Sleep(10 * time.Minute)
+		p.links[2].Heal()
+		time.Sleep(5 * time.Second)
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+}
+
+// A call to nodes that are known to hang is refused at once, and does not wait for the node timeout as the first did.
+//
+// Seen to fail when a node with an overdue batch is asked all the same.
+func TestBreaker_overdueNodeIsSkipped(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		for _, l := range p.links[1:] {
+			l.Hang()
+		}
+		var took [2]time.Duration
+		for i := range took {
+			begin := time.Now()
+			if _, err := p.mutex(t, "job").TryLock(t.Context()); !errors.Is(err, redlock.ErrNoQuorum) {
+				t.Errorf("got %v, want ErrNoQuorum", err)
+			}
+			took[i] = time.Since(begin)
+			time.Sleep(time.Millisecond)
+		}
+		if took[0] == 0 || took[1] > took[0]/10 {
+			t.Errorf("the first call took %v, the second %v", took[0], took[1])
+		}
+	})
+}
+
 // The driver resends an acquire and the copy is executed after the release. Mutation: no repetition of releases to a shaky node.
 func TestCleanup_resentAcquire(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {

@@ -53,7 +53,8 @@ func TestFence_grows(t *testing.T) {
 	}
 }
 
-// The largest counter is known to one node only and that node is in one majority but not in the next.
+// The largest counter is known to one node only and that node is in one majority but not in the next. The first holder
+// dies: its release, which carries the fence along, never comes. Mutation: no write-back.
 func TestFence_isWrittenBack(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		p := fl.process("a", redlock.WithFencing())
@@ -62,9 +63,8 @@ func TestFence_isWrittenBack(t *testing.T) {
 		}
 		m := p.mutex(t, "job")
 		p.links[0].Hang()
-		first := must[*redlock.Lease](t)(m.TryLock(t.Context()))
+		first := must[*redlock.Lease](t)(p.mutex(t, "job", redlock.WithoutRenewal()).TryLock(t.Context()))
 		p.links[0].Heal()
-		ok(t, first.Unlock(t.Context()))
 		time.Sleep(time.Minute)
 		p.links[2].Hang()
 		second := must[*redlock.Lease](t)(m.TryLock(t.Context()))
@@ -73,6 +73,31 @@ func TestFence_isWrittenBack(t *testing.T) {
 		}
 		ok(t, second.Unlock(t.Context()))
 		p.links[2].Heal()
+	})
+}
+
+// Between the vote and the write-back the lock goes to somebody else (its key was released by force, say). The round has
+// lost it then, and gets no fence.
+//
+// Seen to fail when raise.lua does not look at the lock.
+func TestFence_standsOnlyUnderTheLock(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		for i, s := range fl.servers {
+			s.Do("SET", "{job}:redtick:fence", []string{"10", "20", "500"}[i])
+		}
+		p := fl.process("a", redlock.WithFencing())
+		p.delay(10*time.Millisecond, 10*time.Millisecond)
+		time.AfterFunc(15*time.Millisecond, func() {
+			for _, s := range fl.servers[:2] {
+				s.Do("SET", "job", "another's")
+			}
+		})
+		if lease, err := p.mutex(t, "job").TryLock(t.Context()); err == nil {
+			t.Errorf("granted with fence %d, while a majority is another's", lease.Fence())
+		}
+		for _, s := range fl.servers[:2] {
+			s.Do("DEL", "job")
+		}
 	})
 }
 

@@ -298,10 +298,14 @@ func (l *Lease) release(ctx context.Context) error {
 	}
 	v := m.locker.putAll(back, begin.Add(m.cfg.owing()), true)
 	for i, box := range m.locker.boxes {
-		if l.reached(i) {
+		switch {
+		case l.reached(i):
 			box.post(&v.calls[i])
-		} else {
-			v.receive(i, Reply{Err: ErrNodeOut})
+		case l.tick.IsZero() || !held:
+			v.receive(i, Reply{Value: int64(0)}) // nothing of ours is there
+		default:
+			v.calls[i].owed = m.cfg.takeover // else the tick's own key has spent it
+			box.post(&v.calls[i])
 		}
 	}
 	if !held {
@@ -321,7 +325,8 @@ func (l *Lease) release(ctx context.Context) error {
 }
 
 // reached tells whether a node may hold anything of this lease. A node that was
-// out all the time has never heard of it, and nothing is owed to it.
+// out all the time has never heard of it, nor has one whose vote was still in
+// line: it is taken out.
 func (l *Lease) reached(node int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -34,6 +34,37 @@ func TestLock_isWoken(t *testing.T) {
 	}
 }
 
+// Whoever was woken and then lost the lock to somebody who had not waited keeps the place in line.
+//
+// Seen to fail when a waiter gets in line anew each time.
+func TestLock_keepsItsPlace(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		m := fl.process("holder").mutex(t, "job")
+		held := must[*redlock.Lease](t)(m.TryLock(t.Context()))
+		var served []string
+		var all sync.WaitGroup
+		for _, name := range []string{"first", "second"} {
+			p := fl.process(name, redlock.WithBackoff(func(int) time.Duration { return time.Minute }))
+			p.delay(5*time.Millisecond, 5*time.Millisecond)
+			all.Go(func() {
+				ok(t, p.mutex(t, "job").Do(t.Context(), func(context.Context) error {
+					served = append(served, name)
+					return nil
+				}))
+			})
+			time.Sleep(time.Second)
+		}
+		ok(t, held.Unlock(t.Context()))
+		held = must[*redlock.Lease](t)(m.TryLock(t.Context())) // is faster than the one that was woken
+		time.Sleep(time.Second)
+		ok(t, held.Unlock(t.Context()))
+		all.Wait()
+		if fmt.Sprint(served) != "[first second]" {
+			t.Errorf("served %v", served)
+		}
+	})
+}
+
 // Many processes with many waiters each: everyone gets the lock, one at a time, and about as often as the others.
 func TestLock_fairness(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
