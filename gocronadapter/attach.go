@@ -90,6 +90,9 @@ func (l *Locker) book(ctx context.Context, s gocron.Scheduler, name string) (*bo
 	defer l.mu.Unlock()
 	if b = l.books[id]; b == nil {
 		b = &book{job: job, armed: l.since}
+		if l.takesOver(name) {
+			b.backlog = new(backlog)
+		}
 		l.books[id] = b
 		context.AfterFunc(ctx, func() { l.forget(id) })
 	}

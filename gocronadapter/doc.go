@@ -3,10 +3,11 @@
 //
 // # What it does not promise
 //
-// A tick is run at most once. It is not run when the replica that claimed it
-// dies, when no majority of the nodes answers, when an earlier run of the job
-// still holds the lock, or when gocron skips it: a gocron that is late by more
-// than an interval goes on with the next tick and does not catch up.
+// A tick is run at most once, unless redlock.WithTakeover is set; see below. It
+// is not run when the replica that claimed it dies, when no majority of the
+// nodes answers, when an earlier run of the job still holds the lock, or when
+// gocron skips it: a gocron that is late by more than an interval goes on with
+// the next tick and does not catch up.
 //
 // The schedule must name the same instants on all replicas. Cron, daily, weekly
 // and monthly jobs with an interval of 1, and one-time jobs with a fixed date
@@ -27,12 +28,53 @@
 //
 // A Cron of WithCronImplementation is asked by several goroutines.
 //
-// WithLimitedRuns counts the runs of one replica. WithTakeover is refused: it
-// waits inside Lock, and gocron plans the next run only after Lock.
+// WithLimitedRuns counts the runs of one replica.
 //
 // Refusals are gocron's AfterLockError to tell, and redlock's observer; gocron
 // itself logs nothing and counts them as skipped. gocron throws away what Unlock
 // returns; a loss is told by the run's context and by the observer.
+//
+// # At least once
+//
+// With redlock.WithTakeover, in [WithMutexOptions] or [WithJob], a tick whose
+// run is not known to have ended is run again: by another replica when the
+// holder dies, by the same one when it lost its lease. Lock answers at once as
+// ever; a refused tick stands by until it is over. When the holder's lock has
+// expired, a TTL after its death at the latest, one of those that stand by gets
+// it and starts a run with the job's RunNow. What this does not promise:
+//
+//   - A run may be repeated though it came to its end: when the lease was lost
+//     meanwhile, or its Unlock reached no majority within the TTL.
+//   - Standing by ends with the job: Shutdown, StopJobs, RemoveJob, Update,
+//     WithStopDateTime, the last of WithLimitedRuns, redlock's Locker.Close.
+//     Other replicas must be there. A tick that nobody asked for, since all
+//     were down or their gocron skipped it, is not run.
+//   - A tick waits for no longer than redlock.WithRetention, 15 minutes by
+//     default; after that only redlock's observer is told (ErrTickStale).
+//   - Ticks are run in order and one at a time, also those that were refused
+//     because an earlier run was not over: they run late, not never. If the job
+//     is slower than its schedule they pile up. On each replica 1000 ticks of a
+//     job stand by; further ones are refused with [ErrBacklog].
+//   - A replica that starts, or was frozen for more than 16 ticks, knows nothing
+//     of the ticks that stand by elsewhere. If its own tick comes in the very
+//     moment in which the lock is free, it is run first, and those are not run.
+//   - Without common ticks (DurationJob that is not Aligned, DurationRandomJob)
+//     there is nothing to take over. Another replica's own tick is run instead,
+//     as soon as the dead holder's lock has expired.
+//   - Runs without a tick, such as RunNow, are not taken over.
+//
+// The Locker must be attached, else Lock refuses with [ErrNoTick]. Each job
+// costs a goroutine while a tick is run or stands by, and nothing in Lock. All
+// runs of a job are alike: a run of the schedule that comes first takes the
+// oldest tick, and the run that was started for that one, should it find
+// nothing left, is refused with [ErrNoTick] or redlock's ErrTaken. A RunNow of
+// yours that comes in between may run such a tick too. The extra runs count
+// for WithLimitedRuns and reach the event listeners. A singleton job does not
+// lose the ticks that gocron drops or queues while it runs.
+//
+// When gocron starts no run, being full (WithLimitConcurrentJobs), it is asked
+// again for about a TTL. Then the lock is left to expire, and the other
+// replicas get the first chance: it may take three TTLs until the tick is run.
 //
 // # What it does
 //

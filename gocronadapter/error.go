@@ -15,6 +15,8 @@ var (
 	ErrJobName = errors.New("gocronadapter: job name is no identity")
 	// ErrNoTick: which tick the run belongs to is not known, so it was not run.
 	ErrNoTick = errors.New("gocronadapter: run without a tick")
+	// ErrBacklog: so many ticks of a job stand by to be taken over that this one does not.
+	ErrBacklog = errors.New("gocronadapter: too many ticks stand by")
 	// ErrNoLease: a [Task] was started without a lease, so it was not run. It reaches AfterJobRunsWithError.
 	ErrNoLease = errors.New("gocronadapter: task without a lease")
 )

@@ -58,39 +58,60 @@ func (l *Locker) Lock(ctx context.Context, key string) (gocron.Lock, error) {
 	if err := checkName(key); err != nil {
 		return nil, err
 	}
-	p, err := l.plan(ctx, key)
+	r, err := l.acquire(ctx, key)
 	if err != nil {
+		return nil, err
+	}
+	handOver.put(r)
+	return r, nil
+}
+
+func (l *Locker) acquire(ctx context.Context, key string) (*run, error) {
+	p, err := l.plan(ctx, key)
+	if p.book != nil && p.book.backlog != nil {
+		return l.inTurn(ctx, key, p, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.tick.IsZero() {
+		return l.lockOnly(ctx, key, p)
+	}
+	m, err := l.locker.NewMutex(key, l.of(key, p.spacing)...)
+	if err != nil {
+		return nil, err
+	}
+	lease, err := m.Claim(ctx, p.tick)
+	return &run{job: ctx, lease: lease}, err
+}
+
+// lockOnly is for runs that no tick is due for.
+func (l *Locker) lockOnly(ctx context.Context, key string, p plan) (*run, error) {
+	if err := l.admitRunNow(p.book); err != nil {
 		return nil, err
 	}
 	m, err := l.locker.NewMutex(key, l.of(key, p.spacing)...)
 	if err != nil {
 		return nil, err
 	}
-	lease, err := p.acquire(ctx, m)
-	if err != nil {
-		return nil, err
-	}
-	r := &run{job: ctx, lease: lease}
-	handOver.put(r)
-	return r, nil
-}
-
-func (p plan) acquire(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) {
-	if p.tick.IsZero() {
-		return m.TryLock(ctx)
-	}
-	return m.Claim(ctx, p.tick)
+	lease, err := m.TryLock(ctx)
+	return &run{job: ctx, lease: lease}, err
 }
 
 // run is one run of a job: what gocron unlocks when it is over.
 type run struct {
 	job   context.Context // names the job that holds the lease; nothing is derived from it here
 	lease *redlock.Lease
+	over  func(unlocked error) // nil unless the job's ticks are taken over
 }
 
 // Unlock is called by gocron when the run is over, with a context that
 // Shutdown and RemoveJob have already cancelled.
 func (r *run) Unlock(ctx context.Context) error {
 	handOver.drop(r)
-	return r.lease.Unlock(ctx)
+	err := r.lease.Unlock(ctx)
+	if r.over != nil {
+		r.over(err)
+	}
+	return err
 }

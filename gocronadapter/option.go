@@ -29,12 +29,15 @@ type config struct {
 	clock     clockwork.Clock
 	window    time.Duration
 	twice     string // a job name that was given to WithJob twice
+
+	// takeover tells whether the jobs' ticks are taken over: those with options of their own by name, all others under "".
+	takeover map[string]bool
 }
 
 // WithMutexOptions applies to the mutexes of all jobs, such as
 // redlock.WithTTL. Default none: the redlock.Locker's own. Not every option
-// suits a schedule: WithTakeover, WithOwner and WithAnyOrder are refused with
-// the reason.
+// suits a schedule: WithOwner and WithAnyOrder are refused with the reason.
+// redlock.WithTakeover makes runs at least once; see the package's description.
 func WithMutexOptions(opts ...redlock.Option) Option {
 	return func(c *config) { c.mutex = append(c.mutex, opts...) }
 }
@@ -97,33 +100,41 @@ func (c *config) of(name string, spacing time.Duration) []redlock.Option {
 
 // check refuses what does not go with a schedule. Options cannot be looked at, but redlock says which exclude each other.
 func (c *config) check(locker *redlock.Locker) error {
-	if err := c.checkJob(locker, "any", nil); err != nil {
+	c.takeover = make(map[string]bool)
+	takeover, err := c.checkJob(locker, "any", nil)
+	if err != nil {
 		return err
 	}
+	c.takeover[""] = takeover
 	for name, opts := range c.jobs {
-		if err := c.checkJob(locker, name, opts); err != nil {
+		if c.takeover[name], err = c.checkJob(locker, name, opts); err != nil {
 			return fmt.Errorf("WithJob(%q): %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (c *config) checkJob(locker *redlock.Locker, name string, of []redlock.Option) error {
+// takesOver tells whether the ticks of the job with this name are run at least once.
+func (c *config) takesOver(name string) bool {
+	if takeover, of := c.takeover[name]; of {
+		return takeover
+	}
+	return c.takeover[""]
+}
+
+func (c *config) checkJob(locker *redlock.Locker, name string, of []redlock.Option) (takeover bool, err error) {
 	try := func(more ...redlock.Option) error {
 		_, err := locker.NewMutex(name, append(append(append([]redlock.Option{}, c.mutex...), of...), more...)...)
 		return err
 	}
 	if err := try(); err != nil {
-		return err
+		return false, err
 	}
 	if try(redlock.WithSpacing(0), redlock.WithOwner(""), redlock.WithTakeover()) != nil {
-		return invalid("WithAnyOrder does not suit a schedule: its ticks come in order; leave it out")
+		return false, invalid("WithAnyOrder does not suit a schedule: its ticks come in order; leave it out")
 	}
 	if try(redlock.WithTakeover()) != nil {
-		return invalid("WithOwner does not suit a schedule: replicas with one owner would each run every tick; leave it out")
+		return false, invalid("WithOwner does not suit a schedule: replicas with one owner would each run every tick; leave it out")
 	}
-	if try(redlock.WithSpacing(0), redlock.WithAnyOrder()) != nil {
-		return invalid("WithTakeover does not suit gocron: losers wait for the holder inside Lock, and gocron schedules the job's next run only after Lock has returned, so every tick meanwhile would be lost; leave it out")
-	}
-	return nil
+	return try(redlock.WithSpacing(0), redlock.WithAnyOrder()) != nil, nil
 }

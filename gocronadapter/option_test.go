@@ -26,9 +26,7 @@ func TestNewScheduler_refusals(t *testing.T) {
 		"nil clock":          {gocronadapter.WithClock(nil), "leave WithClock out"},
 		"window too short":   {gocronadapter.WithWindow(time.Millisecond), "1ms, must be 10ms to 24h"},
 		"window too long":    {gocronadapter.WithWindow(25 * time.Hour), "25h0m0s, must be 10ms to 24h"},
-		"take-over":          {mutex(redlock.WithTakeover()), "every tick meanwhile would be lost"},
-		"take-over of a job": {job(redlock.WithTakeover()), `WithJob("j")`},
-		"take-over, spacing": {mutex(redlock.WithTakeover(), redlock.WithSpacing(time.Second)), "every tick meanwhile would be lost"},
+		"take-over, owner":   {mutex(redlock.WithTakeover(), redlock.WithOwner("us")), "exclude each other"},
 		"owner":              {mutex(redlock.WithOwner("us")), "would each run every tick"},
 		"any order":          {mutex(redlock.WithAnyOrder()), "come in order"},
 		"TTL":                {mutex(redlock.WithTTL(time.Millisecond)), "TTL is 1ms"},
@@ -48,7 +46,7 @@ func TestNewScheduler_refusals(t *testing.T) {
 // What the redlock.Locker was made with counts as well.
 func TestNewLocker_defaults_of_the_locker(t *testing.T) {
 	for name, opt := range map[string]redlock.Option{
-		"take-over": redlock.WithTakeover(), "owner": redlock.WithOwner("us"), "any order": redlock.WithAnyOrder(),
+		"owner": redlock.WithOwner("us"), "any order": redlock.WithAnyOrder(),
 	} {
 		if _, err := gocronadapter.NewLocker(newRedlock(t, opt)); !errors.Is(err, redlock.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
@@ -57,6 +55,7 @@ func TestNewLocker_defaults_of_the_locker(t *testing.T) {
 	for name, opts := range map[string][]redlock.Option{
 		"none": nil, "spacing": {redlock.WithSpacing(time.Minute)}, "fencing": {redlock.WithFencing()},
 		"ttl": {redlock.WithTTL(time.Second)}, "guard": {redlock.WithRestartGuard(time.Hour)}, "no renewal": {redlock.WithoutRenewal()},
+		"take-over": {redlock.WithTakeover()}, "take-over, spacing": {redlock.WithTakeover(), redlock.WithSpacing(time.Minute)},
 	} {
 		if _, err := gocronadapter.NewLocker(newRedlock(t, opts...)); err != nil {
 			t.Errorf("%s: %v", name, err)

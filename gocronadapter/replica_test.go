@@ -29,10 +29,13 @@ type linked struct {
 	links []redlock.Node
 }
 
-// busy counts the runs between Lock and Unlock, as a decorator may.
+// busy counts the runs between Lock and Unlock, as a decorator may, and knows
+// how long Lock has taken at most.
 type busy struct {
 	*gocronadapter.Locker
-	runs atomic.Int32
+	runs    atomic.Int32
+	calls   atomic.Int32
+	longest atomic.Int64
 }
 
 type busyLock struct {
@@ -42,7 +45,12 @@ type busyLock struct {
 
 func (b *busy) Lock(ctx context.Context, key string) (gocron.Lock, error) {
 	b.runs.Add(1)
+	b.calls.Add(1)
+	begin := time.Now()
 	lock, err := b.Locker.Lock(ctx, key)
+	for took := int64(time.Since(begin)); took > b.longest.Load(); {
+		b.longest.Store(took)
+	}
 	if err != nil {
 		b.runs.Add(-1)
 		return nil, err

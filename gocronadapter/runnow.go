@@ -34,12 +34,17 @@ func (l *Locker) expect(id uuid.UUID, runs int) bool {
 }
 
 // admitRunNow decides on a run that no tick is due for.
-func (l *Locker) admitRunNow(job gocron.Job) error {
-	if l.expect(job.ID(), -1) || direct() {
+func (l *Locker) admitRunNow(b *book) error {
+	switch {
+	case l.expect(b.job.ID(), -1):
+		return nil
+	case b.backlog.answered():
+		return fmt.Errorf("%w: a run of job %q was started for a tick that stood by, and another run has picked that up", ErrNoTick, b.job.Name())
+	case direct():
 		return nil
 	}
 	return fmt.Errorf("%w: job %q waited in a queue until its tick was over or taken by the run before; use Locker.RunNow if this was a RunNow",
-		ErrNoTick, job.Name())
+		ErrNoTick, b.job.Name())
 }
 
 // direct tells whether gocron started this run without a queue, in which case

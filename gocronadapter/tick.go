@@ -24,7 +24,8 @@ const (
 // still in there. The list cannot be trusted alone, since gocron also keeps
 // ticks it has skipped and drops those that came due while Lock was busy.
 type book struct {
-	job gocron.Job
+	job     gocron.Job
+	backlog *backlog // nil unless the job's ticks are taken over
 
 	mu    sync.Mutex
 	armed time.Time   // about when the timer of the next tick was set
@@ -34,25 +35,32 @@ type book struct {
 
 // plan is what one run asks the nodes for.
 type plan struct {
-	tick    time.Time // zero: the lock only
+	due
+	book    *book // nil when the Locker is not attached
 	spacing time.Duration
+}
+
+// due is the tick that a run is for.
+type due struct {
+	tick  time.Time // zero: none, the run takes the lock only
+	fresh bool      // it was not asked for before
 }
 
 func (l *Locker) plan(ctx context.Context, key string) (plan, error) {
 	s := l.attached()
 	if s == nil {
+		if l.takesOver(key) {
+			return plan{}, fmt.Errorf("%w: WithTakeover needs the scheduler, to start a run of %q when another replica dies; pass it to Locker.Attach", ErrNoTick, key)
+		}
 		// A timer is late more easily than early: for that a wall clock has to be set back.
-		return plan{tick: l.clock.Now().Add(l.window / 10).Truncate(l.window)}, nil
+		return plan{due: due{tick: l.clock.Now().Add(l.window / 10).Truncate(l.window), fresh: true}}, nil
 	}
 	b, err := l.book(ctx, s, key)
 	if err != nil {
 		return plan{}, err
 	}
-	tick, err := ask(ctx, func() (time.Time, error) { return b.tick(l.clock.Now()) })
-	if err == nil && tick.IsZero() {
-		err = l.admitRunNow(b.job)
-	}
-	return plan{tick: tick, spacing: spacingOf(b.job.Schedule())}, err
+	d, err := ask(ctx, func() (due, error) { return b.due(l.clock.Now()) })
+	return plan{due: d, book: b, spacing: spacingOf(b.job.Schedule())}, err
 }
 
 // spacingOf serves the schedules whose ticks may differ from replica to
@@ -68,33 +76,70 @@ func spacingOf(s gocron.JobSchedule) time.Duration {
 	return min(d-d/10, maxSpacing)
 }
 
-// tick is that of the run which starts now, or zero when it has none.
-func (b *book) tick(now time.Time) (time.Time, error) {
+// due finds the tick of the run which starts now. When ticks are taken over, it
+// stands by from here on, behind those that gocron has skipped.
+func (b *book) due(now time.Time) (due, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, random := b.job.Schedule().(gocron.DurationRandomJobSchedule); random {
-		return b.randomTick(now)
+		tick, err := b.randomTick(now)
+		if err != nil || tick.IsZero() {
+			return due{}, err
+		}
+		return due{tick, true}, b.keep(tick)
 	}
 	pending, err := foresee(b.job, now)
 	if err != nil {
-		return time.Time{}, err
+		return due{}, err
 	}
 	tick := b.choose(pending, now)
+	skipped := b.skipped(pending, tick)
 	if len(pending) > 0 {
 		b.known = pending
 	}
 	if tick.IsZero() {
-		return tick, b.dropped(pending)
+		return due{}, b.dropped(pending)
 	}
-	first := b.asked.IsZero()
 	b.armed = now
-	if tick.After(b.asked) {
-		b.asked = tick
+	first := b.asked.IsZero()
+	if !tick.After(b.asked) {
+		return due{tick, false}, nil
 	}
+	b.asked = tick
 	if first && startedAtOnce(b.job.Schedule(), tick) {
-		return time.Time{}, nil
+		return due{}, nil
 	}
-	return tick, nil
+	return due{tick, true}, b.keep(append(skipped, tick)...)
+}
+
+// keep has ticks stand by, in order, if ticks are taken over.
+func (b *book) keep(ticks ...time.Time) error {
+	if b.backlog == nil {
+		return nil
+	}
+	for _, t := range ticks {
+		if !b.backlog.add(t) {
+			return fmt.Errorf("%w: %d ticks of job %q stand by on this replica, so the one of %v does not, and is lost unless another replica runs it; is the job slower than its schedule?",
+				ErrBacklog, maxBacklog, b.job.Name(), t.UTC())
+		}
+	}
+	return nil
+}
+
+// skipped lists the ticks before this one that were not asked for, in order.
+// What was foreseen counts only where it came true: an interval that counts
+// from the end of a run moves with each run.
+func (b *book) skipped(pending []time.Time, tick time.Time) (ticks []time.Time) {
+	if b.backlog == nil || b.asked.IsZero() {
+		return nil
+	}
+	all := slices.Clone(pending)
+	if slices.ContainsFunc(b.known, tick.Equal) {
+		all = append(all, b.known...)
+	}
+	all = slices.DeleteFunc(all, func(t time.Time) bool { return !t.After(b.asked) || !t.Before(tick) })
+	slices.SortFunc(all, time.Time.Compare)
+	return slices.CompactFunc(all, time.Time.Equal)
 }
 
 // dropped tells a run whose tick gocron has dropped from one that never had
