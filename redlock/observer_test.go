@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,14 +137,14 @@ func TestObserver_lastWords(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				told := 0
+				var told atomic.Int32
 				l := must[*redlock.Locker](t)(redlock.New(redlocktest.Nodes(redlocktest.Servers(1), "a"),
-					redlock.WithObserver(func(redlock.Event) { time.Sleep(c.takes); told++ })))
+					redlock.WithObserver(func(redlock.Event) { time.Sleep(c.takes); told.Add(1) })))
 				m := must[*redlock.Mutex](t)(l.NewMutex("job"))
 				ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
 				begin := time.Now()
-				if err := l.Close(t.Context()); (err == nil) != c.closed || told != c.told || time.Since(begin) > time.Second {
-					t.Errorf("Close: %v after %v, with %d events told; want %d", err, time.Since(begin), told, c.told)
+				if err := l.Close(t.Context()); (err == nil) != c.closed || int(told.Load()) != c.told || time.Since(begin) > time.Second {
+					t.Errorf("Close: %v after %v, with %d events told; want %d", err, time.Since(begin), told.Load(), c.told)
 				}
 				time.Sleep(3 * time.Hour)
 			})
