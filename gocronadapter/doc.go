@@ -44,7 +44,9 @@
 // it and starts a run with the job's RunNow. What this does not promise:
 //
 //   - A run may be repeated though it came to its end: when the lease was lost
-//     meanwhile, or its Unlock reached no majority within the TTL.
+//     meanwhile, or its Unlock reached no majority within the TTL. One that
+//     returns an error has ended. One that kills its replica, or always loses
+//     its lease (redlock.WithMaxHold), is repeated until the retention is over.
 //   - Standing by ends with the job: Shutdown, StopJobs, RemoveJob, Update,
 //     WithStopDateTime, the last of WithLimitedRuns, redlock's Locker.Close.
 //     Other replicas must be there. A tick that nobody asked for, since all

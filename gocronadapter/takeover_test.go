@@ -478,6 +478,94 @@ func TestTakeover_heir_that_nobody_picks_up(t *testing.T) {
 	}
 }
 
+// A job that ends while a lease waits for a run of it: the lease is not kept,
+// and the tick is not marked as done, so that another replica runs it.
+//
+// Seen to fail when summon does not heed ctx, and when bequeath unlocks.
+func TestTakeover_ends_while_nobody_picks_up(t *testing.T) {
+	for name, end := range map[string]func(r *replica, j gocron.Job) error{
+		"Shutdown":  func(r *replica, _ gocron.Job) error { return r.Shutdown() },
+		"RemoveJob": func(r *replica, j gocron.Job) error { return r.RemoveJob(j.ID()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, start := new(diary), time.Now()
+				fleet, servers := takeoverFleet(t, 40*time.Millisecond)
+				const longer = 10 * time.Second
+				busy := newReplica(t, lockerOn(t, servers, "busy", redlock.WithTTL(longer), redlock.WithTakeover()), newClock(0),
+					gocron.WithLimitConcurrentJobs(1, gocron.LimitModeWait))
+				cron := func() gocron.JobDefinition { return gocron.CronJob("*/30 * * * * *", true) }
+				onEach(t, fleet, log, cron, lasting(5*time.Second))
+				job := busy.job(t, cron(), log.task(1, lasting(5*time.Second)), gocron.WithName("job"))
+				busy.job(t, gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(start.Add(30*time.Second+200*time.Millisecond))),
+					new(diary).task(0, lasting(time.Minute)), gocron.WithName("hog"))
+				busy.Start()
+				time.Sleep(30*time.Second + 500*time.Millisecond)
+				fleet[0].cut(true)
+				time.Sleep(3 * time.Second) // now the lease is granted to the busy one
+				if err := end(busy, job); err != nil {
+					t.Error(err)
+				}
+				before := time.Now()
+				m, err := lockerOn(t, servers, "probe", redlock.WithTakeover()).NewMutex("job")
+				if err != nil {
+					t.Fatal(err)
+				}
+				lease, err := m.Claim(t.Context(), start.Add(30*time.Second))
+				if err != nil || time.Since(before) > longer {
+					t.Fatalf("%v after %v: want the tick to be free once the lease has expired", err, time.Since(before))
+				}
+				if err := lease.Unlock(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if len(log.done()) > 0 {
+					t.Errorf("to their end: %v", log.done())
+				}
+				fleet[0].cut(false)
+				retire(t, fleet...)
+				retire(t, busy)
+			})
+		})
+	}
+}
+
+// A tick waits for as long as the retention lasts. After an outage that was
+// longer, what is too old is told to the observer, and the others are run.
+//
+// Seen to fail when standBy keeps a tick that Claim refused.
+func TestTakeover_outage_longer_than_the_retention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, start := new(diary), time.Now()
+		var mu sync.Mutex
+		var stale []time.Time
+		locker := lockerOn(t, redlocktest.Servers(3), "a", redlock.WithTTL(ttl), redlock.WithTakeover(), redlock.WithRetention(10*time.Second),
+			redlock.WithObserver(func(e redlock.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				if errors.Is(e.Err, redlock.ErrTickStale) {
+					stale = append(stale, e.Tick)
+				}
+			}))
+		r := newReplica(t, locker, newClock(0))
+		onEach(t, []*replica{r}, log, everySecond, lasting(0))
+		time.Sleep(1500 * time.Millisecond)
+		r.cut(true)
+		time.Sleep(20 * time.Second)
+		r.cut(false)
+		time.Sleep(5 * time.Second)
+		retire(t, r)
+		all := slices.Concat(log.done()[:1], stale, log.done()[1:])
+		want := make([]int, 26)
+		for i := range want {
+			want[i] = i + 1
+		}
+		wantTicks(t, "told, or run: job", all, atSecond(start, want...))
+		if len(stale) < 8 || len(stale) > 14 {
+			t.Errorf("%d were too old", len(stale))
+		}
+	})
+}
+
 // In reschedule mode gocron drops the ticks that come due while the job runs,
 // and in wait mode their runs forget them: they are run all the same, in order.
 //
