@@ -36,6 +36,7 @@ type busy struct {
 	runs    atomic.Int32
 	calls   atomic.Int32
 	longest atomic.Int64
+	before  atomic.Pointer[func()] // called first, if there is any
 }
 
 type busyLock struct {
@@ -46,6 +47,9 @@ type busyLock struct {
 func (b *busy) Lock(ctx context.Context, key string) (gocron.Lock, error) {
 	b.runs.Add(1)
 	b.calls.Add(1)
+	if f := b.before.Load(); f != nil {
+		(*f)()
+	}
 	begin := time.Now()
 	lock, err := b.Locker.Lock(ctx, key)
 	for took := int64(time.Since(begin)); took > b.longest.Load(); {
