@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -136,6 +138,83 @@ func TestCleanup_refusesTheRelease(t *testing.T) {
 		if left := fl.locks("job"); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
 		}
+	})
+}
+
+// The outcome is certain before a node has answered, and its answer gets lost: it may have granted.
+//
+// Seen to fail when only votes that are known to be won are given back late.
+func TestCleanup_lateAnswerIsLost(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithTTL(time.Hour))
+		for _, s := range fl.servers[:2] {
+			s.Do("SET", "job", "another's")
+		}
+		p.links[2].Delay(10*time.Millisecond, 10*time.Millisecond)
+		p.links[2].Inject(1, redlocktest.Fault{Err: errors.New("connection reset"), DropReply: true})
+		if _, err := p.mutex(t, "job").TryLock(t.Context()); !errors.Is(err, redlock.ErrTaken) {
+			t.Errorf("got %v, want ErrTaken", err)
+		}
+		time.Sleep(5 * time.Second)
+		if left := fl.locks("job"); len(left) != 2 {
+			t.Errorf("locked: %v, want the other's two", left)
+		}
+		for _, s := range fl.servers {
+			s.Do("DEL", "job")
+		}
+	})
+}
+
+// A vote that came late is given back before the next round's is cast on that node: else we would refuse ourselves.
+//
+// Seen to fail when the release gets in line.
+func TestCleanup_lateVoteDoesNotBlockUs(t *testing.T) {
+	inBubble(t, 5, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithJitter(func(time.Duration) time.Duration { return 0 }))
+		fl.servers[0].Do("SET", "job", "dead")
+		fl.servers[1].Do("SET", "job", "dead too")
+		fl.servers[2].Do("SET", "job", "passing", "PX", "1")
+		p.links[4].Delay(10*time.Millisecond, 10*time.Millisecond) // each way: its first vote comes after 20 ms, its second after 40
+		begin := time.Now()
+		lease := must[*redlock.Lease](t)(p.mutex(t, "job").TryLock(t.Context()))
+		if took := time.Since(begin); took > 45*time.Millisecond {
+			t.Errorf("took %v", took)
+		}
+		ok(t, lease.Unlock(t.Context()))
+		for _, s := range fl.servers {
+			s.Do("DEL", "job")
+		}
+	})
+}
+
+// moody answers some batches at once, and others when their context ends.
+type moody struct{ left []time.Duration }
+
+func (n *moody) Do(ctx context.Context, commands []redlock.Command) []redlock.Reply {
+	end, _ := ctx.Deadline()
+	n.left = append(n.left, time.Until(end))
+	if len(n.left)%4 == 0 {
+		<-ctx.Done()
+	}
+	return make([]redlock.Reply, len(commands))
+}
+
+// Whatever a driver waits for ends some time after the node timeout: with 100 ms, after 400 to 800.
+//
+// Seen to fail when the context has no deadline, and when batches share one without looking at what is left of it.
+func TestMailbox_deadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node := &moody{}
+		l := must[*redlock.Locker](t)(redlock.New([]redlock.Node{node}, redlock.WithTTL(time.Second)))
+		m := must[*redlock.Mutex](t)(l.NewMutex("job"))
+		for range 100 {
+			_, _ = m.TryLock(t.Context())
+			time.Sleep(time.Duration(rand.N(300)) * time.Millisecond)
+		}
+		if len(node.left) < 50 || slices.Min(node.left) < 400*time.Millisecond || slices.Max(node.left) > 800*time.Millisecond {
+			t.Errorf("%d batches, with this much time: %v", len(node.left), node.left)
+		}
+		_ = l.Close(t.Context())
 	})
 }
 

@@ -88,6 +88,7 @@ func TestInspector_Release_isFinal(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		a, ops := fl.process("a").mutex(t, "job"), redlock.NewInspector(fl.process("ops").Locker, 0)
 		lease := must[*redlock.Lease](t)(a.TryLock(t.Context()))
+		synctest.Wait() // all three have it
 		ok(t, ops.Release(t.Context(), "job", lease.Token()))
 		time.Sleep(11 * time.Second)
 		if left := fl.locks("job"); len(left) > 0 || lease.Context().Err() == nil {

@@ -87,6 +87,7 @@ func (l *Locker) NewMutex(name string, opts ...Option) (*Mutex, error) {
 		return nil, invalid("name has %d bytes with its prefix, must have 1 to %d", len(cfg.prefix)+len(name), maxName)
 	}
 	m := &Mutex{locker: l, cfg: cfg, keys: newKeys(cfg.prefix + name), ttl: milliseconds(cfg.ttl)}
+	m.plain = newPlain(&m.keys, m.ttl)
 	m.freed = readRelease(func() { l.lines.handOver(m.keys.lock) })
 	return m, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -68,6 +69,7 @@ type mailbox struct {
 	// The flusher's own.
 	batch    []*call
 	commands []Command
+	limit    limit
 }
 
 func newMailbox(node Node, name string, limit time.Duration, observe func(Event)) *mailbox {
@@ -95,6 +97,14 @@ func (b *mailbox) postAt(c *call, now time.Time) {
 	b.mu.Unlock()
 }
 
+// postFirst puts an owed call ahead of what is in line.
+func (b *mailbox) postFirst(c *call) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queue = slices.Insert(b.queue, 0, c)
+	b.start(time.Now())
+}
+
 // send posts a command whose reply nobody needs.
 func (b *mailbox) send(a ask, until time.Time, owed bool) {
 	b.post(&call{to: nobody{}, ask: a, until: until, owed: owed})
@@ -119,9 +129,11 @@ func (b *mailbox) start(now time.Time) {
 
 // flush sends batch after batch until there is nothing left that may be sent.
 func (b *mailbox) flush() {
-	for {
-		// Whoever is runnable may add to the batch first: deeper batches cost less per call.
-		runtime.Gosched()
+	for deep := false; ; deep = len(b.batch) > 1 {
+		if deep {
+			// Whoever is runnable may add to the batch first: deeper batches cost less per call.
+			runtime.Gosched()
+		}
 		refused, out, more := b.take()
 		for _, c := range refused {
 			c.to.receive(c.node, Reply{Err: out})
@@ -129,11 +141,29 @@ func (b *mailbox) flush() {
 		if !more {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 4*b.breaker.limit)
-		replies := b.node.Do(ctx, b.commands)
-		cancel()
-		b.deliver(replies)
+		b.deliver(b.node.Do(b.limit.ctx, b.commands))
 	}
+}
+
+// limit is a context that ends some time after a batch should have been
+// answered. Batches share it while enough is left of it: to make one takes as
+// long as to write a command.
+type limit struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	end    time.Time
+}
+
+// leave sees to it that at least d, and at most twice that, is left.
+func (l *limit) leave(now time.Time, d time.Duration) {
+	if l.end.Sub(now) >= d {
+		return
+	}
+	if l.cancel != nil {
+		l.cancel()
+	}
+	l.end = now.Add(2 * d)
+	l.ctx, l.cancel = context.WithDeadline(context.Background(), l.end)
 }
 
 // take forms the next batch. Without one the flusher ends; if that is because
@@ -152,6 +182,7 @@ func (b *mailbox) take() (refused []*call, out error, more bool) {
 	}
 	if len(b.batch) > 0 {
 		b.breaker.since = now
+		b.limit.leave(now, 4*b.breaker.limit)
 		return nil, nil, true
 	}
 	b.busy = false

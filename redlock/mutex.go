@@ -3,6 +3,7 @@ package redlock
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -15,6 +16,30 @@ type Mutex struct {
 	keys   keys
 	ttl    string
 	freed  func(Reply) answer // reads the reply to a release
+	plain  plain
+}
+
+// plain are the two commands of a plain lock, ready but for the token: a
+// string put into an any costs an allocation.
+type plain struct{ set, free Command }
+
+func newPlain(k *keys, ttl string) plain {
+	return plain{
+		set:  Command{"SET", k.lock, nil, "NX", "GET", "PX", ttl},
+		free: releaseScript.command([]string{k.lock, k.waiters}, ""),
+	}
+}
+
+func (p *plain) acquire(token string) Command {
+	c := slices.Clone(p.set)
+	c[2] = token
+	return c
+}
+
+func (p *plain) release(token string) Command {
+	c := slices.Clone(p.free)
+	c[len(c)-1] = token
+	return c
 }
 
 // Name returns the mutex's name, with the prefix: the lock's key in Redis.

@@ -43,7 +43,7 @@ func (m *Mutex) ask(b bid, token string) ask {
 			m.guarded(m.keys.lock, m.keys.tombstone(token), m.keys.fence),
 			token, m.ttl, flag(m.cfg.fencing), milliseconds(m.cfg.guardWindow))}
 	}
-	return ask{cmd: Command{"SET", m.keys.lock, token, "NX", "GET", "PX", m.ttl}, read: readSet(token)}
+	return ask{cmd: m.plain.acquire(token), read: readSet(token)}
 }
 
 // guarded adds the restart guard's key, which is in no name's slot, only where it is used.
@@ -130,12 +130,33 @@ func (r *round) voteInOrder(ctx context.Context, first int) (tally, error) {
 	return r.wait(ctx)
 }
 
-// abort gives back what this round won or may still win. The node that was
-// asked first goes last, after the others have acknowledged: whoever gets it
-// next then finds them free.
+// abort gives back what this round won or may still win. A vote that is under
+// way is given back when its answer comes, and not at all when that is a
+// refusal, as it mostly is.
 func (r *round) abort(ctx context.Context) {
+	if r.first >= 0 {
+		r.abortInOrder(ctx)
+		return
+	}
+	for i, v := range r.ballot.decided(r.late) {
+		if r.sent(i) && (v == granted || v == failed) {
+			r.m.locker.boxes[i].send(r.giveBack(), r.owing(), true)
+		}
+	}
+}
+
+// late gives back a vote that came after the decision. It is sent before what
+// is in line: that may be our own next round.
+func (r *round) late(node int) {
+	if r.sent(node) {
+		r.m.locker.boxes[node].postFirst(&call{to: nobody{}, ask: r.giveBack(), until: r.owing(), owed: true})
+	}
+}
+
+// abortInOrder gives the node that was asked first its vote back last, after
+// the others have acknowledged: whoever gets it next then finds them free.
+func (r *round) abortInOrder(ctx context.Context) {
 	l := r.m.locker
-	until := time.Now().Add(r.m.cfg.owing())
 	back := r.giveBack()
 	var others []int
 	for i := range l.boxes {
@@ -145,28 +166,31 @@ func (r *round) abort(ctx context.Context) {
 	}
 	acks := l.newBallot(len(others), len(others))
 	for k, i := range others {
-		l.boxes[i].post(acks.put(k, back, until, true))
+		l.boxes[i].post(acks.put(k, back, r.owing(), true))
 	}
-	if r.first < 0 || !r.owes(r.first) {
+	if !r.owes(r.first) {
 		return
 	}
 	if len(others) > 0 {
 		_, _ = acks.wait(ctx, r.m.cfg.nodeTimeout)
 	}
-	l.boxes[r.first].send(back, until, true)
+	l.boxes[r.first].send(back, r.owing(), true)
+}
+
+func (r *round) owing() time.Time { return time.Now().Add(r.m.cfg.owing()) }
+
+// sent tells whether node i was sent this round's vote. One that is still in
+// line is taken out.
+func (r *round) sent(i int) bool {
+	c := &r.ballot.calls[i]
+	return c.to != nil && !c.peek && r.m.locker.boxes[i].withdraw(c)
 }
 
 // owes tells whether node i granted this round's token or still may.
 func (r *round) owes(i int) bool {
-	c := &r.ballot.calls[i]
-	if c.to == nil || c.peek {
-		return false
-	}
-	wasSent := r.m.locker.boxes[i].withdraw(c)
+	wasSent := r.sent(i)
 	switch r.ballot.answer(i) {
-	case granted:
-		return true
-	case pending, failed:
+	case granted, pending, failed:
 		return wasSent
 	}
 	return false
@@ -194,7 +218,7 @@ func (m *Mutex) release(token string, fence int64, wake bool) ask {
 	case fence != 0:
 		a.cmd = releaseScript.command([]string{m.keys.lock, m.keys.waiters, m.keys.fence}, token, decimal(fence))
 	case wake:
-		a.cmd = releaseScript.command([]string{m.keys.lock, m.keys.waiters}, token)
+		a.cmd = m.plain.release(token)
 	default:
 		a.cmd = releaseScript.command([]string{m.keys.lock}, token)
 	}

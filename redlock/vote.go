@@ -52,6 +52,8 @@ type ballot struct {
 	settled func()
 	// first is a node whose answer alone wakes whoever waits, or -1.
 	first int
+	// late, if set, is told of nodes that granted after the decision, or may have. It must not block.
+	late func(node int)
 
 	mu      sync.Mutex
 	answers []answer
@@ -60,26 +62,31 @@ type ballot struct {
 	certain bool
 }
 
-// newBallot takes one piece of memory for what belongs to the nodes when there
-// are few of them, as there usually are.
+// newBallot takes one piece of memory for everything when there are few nodes,
+// as there usually are.
 func (l *Locker) newBallot(n, quorum int) *ballot {
-	v := &ballot{timers: &l.timers, quorum: quorum, start: time.Now(), first: -1, wake: make(chan struct{}, 2)}
+	var v *ballot
 	switch {
 	case n == 1:
 		few := new(struct {
+			ballot
 			answers [1]answer
 			calls   [1]call
 		})
+		v = &few.ballot
 		v.answers, v.calls = few.answers[:], few.calls[:]
 	case n <= 5:
 		few := new(struct {
+			ballot
 			answers [5]answer
 			calls   [5]call
 		})
+		v = &few.ballot
 		v.answers, v.calls = few.answers[:n], few.calls[:n]
 	default:
-		v.answers, v.calls = make([]answer, n), make([]call, n)
+		v = &ballot{answers: make([]answer, n), calls: make([]call, n)}
 	}
+	v.timers, v.quorum, v.start, v.first, v.wake = &l.timers, quorum, time.Now(), -1, make(chan struct{}, 2)
 	return v
 }
 
@@ -99,13 +106,33 @@ func (v *ballot) receive(node int, r Reply) {
 	news := !v.certain && v.tally().certain()
 	v.certain = v.certain || news
 	awaited := node == v.first
+	late := v.late
+	if a.verdict != granted && a.verdict != failed {
+		late = nil
+	}
 	v.mu.Unlock()
+	if late != nil {
+		late(node)
+	}
 	switch {
 	case news && v.settled != nil:
 		v.settled()
 	case news || awaited:
 		v.rouse()
 	}
+}
+
+// decided returns the verdicts so far. From now on late is told of nodes that
+// grant, and of those that fail, since they may have granted.
+func (v *ballot) decided(late func(node int)) []verdict {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.late = late
+	verdicts := make([]verdict, len(v.answers))
+	for i := range v.answers {
+		verdicts[i] = v.answers[i].verdict
+	}
+	return verdicts
 }
 
 // rouse never blocks: whoever waits looks at everything that has come.
