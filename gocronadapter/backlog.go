@@ -105,23 +105,18 @@ func (b *backlog) begin(s *stake, lease *redlock.Lease) *holding {
 	return s.held
 }
 
-// end notes that a run is over. A tick that is not known to be done stays. It
-// reports whether the caller leads now.
-func (b *backlog) end(s *stake, h *holding, done bool) (leads bool) {
+// end notes that a run is over. A tick that is not known to be done stays.
+func (b *backlog) end(s *stake, h *holding, done bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	close(h.over)
 	if s.held != h {
-		return false // it was lost, and another run of this replica has the tick
+		return // it was lost, and another run of this replica has the tick
 	}
 	s.held = nil
 	if done {
 		b.removeLocked(s)
-		return false
 	}
-	leads = !b.led
-	b.led = true
-	return leads
 }
 
 // bequeath leaves a lease for the next run that comes.

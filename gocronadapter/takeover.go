@@ -92,15 +92,13 @@ func (t *turn) refuse() error {
 
 func (t *turn) run(ctx context.Context, s *stake, held *holding) *run {
 	return &run{job: ctx, lease: held.lease, over: func(unlocked error) {
-		// A tick that is not known to be marked is asked for again: then it is known.
-		if t.backlog.end(s, held, unlocked == nil) {
-			go t.standBy(ctx)
-		}
+		t.backlog.end(s, held, unlocked == nil) // if not, the stand-by asks for the tick again: then it is known
 	}}
 }
 
 // standBy leads the backlog until it is empty or the job ends: it waits until
-// the first tick is over, or takes it over when its holder dies.
+// the first tick is over, or takes it over when its holder dies. A run of this
+// replica is watched, too: it may lose its lease.
 func (t *turn) standBy(ctx context.Context) {
 	for ctx.Err() == nil {
 		s, held := t.backlog.first()

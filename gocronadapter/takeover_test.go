@@ -155,8 +155,9 @@ func retire(t *testing.T, fleet ...*replica) {
 // runs the same tick within the TTL and a second, and the other does not. When
 // the holder lives, nobody else runs it.
 //
-// Seen to fail when claim starts no stand-by (no second run), when bequeath
-// does not summon a run, and when inherit returns nothing.
+// Seen to fail when claim starts no stand-by after a refusal, when it gives up
+// after a tick that is done, when summon asks gocron for no run, and when
+// inherit returns nothing. It hangs when standBy keeps a tick that Claim refused.
 func TestTakeover_holder_dies(t *testing.T) {
 	for name, dies := range map[string]bool{"dies": true, "lives": false} {
 		t.Run(name, func(t *testing.T) {
@@ -164,19 +165,24 @@ func TestTakeover_holder_dies(t *testing.T) {
 				log, start := new(diary), time.Now()
 				fleet, _ := takeoverFleet(t, 40*time.Millisecond, 0, -300*time.Millisecond)
 				for i, r := range fleet {
-					r.job(t, gocron.CronJob("*/10 * * * * *", true), log.task(i, lasting(3*time.Second)), gocron.WithName("job"))
+					r.job(t, gocron.CronJob("*/10 * * * * *", true), log.task(i, func() time.Duration {
+						if len(log.all()) == 1 {
+							return time.Millisecond // the others are told that it is done
+						}
+						return 3 * time.Second
+					}), gocron.WithName("job"))
 					r.Start()
 				}
-				time.Sleep(10 * time.Second)
+				time.Sleep(20 * time.Second)
 				cut := time.Now()
 				fleet[0].cut(dies)
 				time.Sleep(8 * time.Second)
 				fleet[0].cut(false)
-				runs := log.all()
-				wantTicks(t, "to its end: job", log.done(), atSecond(start, 10))
+				runs := log.all()[1:]
+				wantTicks(t, "to its end: job", log.done(), atSecond(start, 10, 20))
 				switch {
 				case !dies && len(runs) != 1:
-					t.Errorf("%d runs, want 1", len(runs))
+					t.Errorf("runs %v, want 1", runs)
 				case dies && (len(runs) != 2 || runs[0].replica != 0 || runs[1].replica == 0 || runs[1].begin.Sub(cut) > ttl+time.Second):
 					t.Errorf("runs %v; want a second within %v after %v", runs, ttl+time.Second, cut)
 				}
@@ -191,9 +197,8 @@ func TestTakeover_holder_dies(t *testing.T) {
 // gocron goes on asking at every tick; and every tick is run in the end, once
 // and in order, by whoever has room.
 //
-// Seen to fail when the run at the head of the backlog may be overtaken (lead
-// is always granted, so that a Lock claims its own tick), and when the backlog
-// keeps only the newest tick.
+// Seen to fail when first returns the newest tick, when add keeps only that, and
+// when claim waits (Claim instead of TryClaim).
 func TestTakeover_ticks_behind_a_long_run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := new(diary), time.Now()
@@ -228,8 +233,8 @@ func TestTakeover_ticks_behind_a_long_run(t *testing.T) {
 // A lone replica that loses its lease runs the tick again by itself, as soon as
 // it can.
 //
-// Seen to fail when end takes every run's tick for done, and when the stand-by
-// waits for a lost run to be over.
+// Seen to fail when end takes every run's tick for done, and when claim starts
+// no stand-by beside a run that was granted.
 func TestTakeover_of_its_own_lost_run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := new(diary), time.Now()
@@ -279,9 +284,8 @@ func onEach(t *testing.T, fleet []*replica, log *diary, job func() gocron.JobDef
 // Replicas are cut off at random: still each tick of each kind of schedule runs
 // to its end at least once, never two at a time, and in order.
 //
-// Seen to fail without WithTakeover, when claim starts no stand-by after a
-// refusal, when lead is always granted (a later tick overtakes those that
-// stand by), and when skipped lists nothing in singleton mode.
+// Seen to fail when claim starts no stand-by after a refusal, or beside a run
+// that was granted, when summon asks for no run, and when inherit returns nothing.
 func TestTakeover_random_deaths(t *testing.T) {
 	everyFive := func() gocron.JobDefinition { return gocron.CronJob("*/5 * * * * *", true) }
 	singleton := func(mode gocron.LimitMode) []gocron.JobOption {
@@ -353,7 +357,8 @@ func TestTakeover_random_deaths_of_daily_runs(t *testing.T) {
 // Ticks that differ from replica to replica are taken over by another one's
 // own: there is no gap in the schedule but for the TTL.
 //
-// Seen to fail when claim starts no stand-by after a refusal.
+// Seen to fail when claim starts no stand-by after a refusal, when summon asks
+// for no run, and when inTurn leaves out the spacing.
 func TestTakeover_random_deaths_without_common_ticks(t *testing.T) {
 	for name, job := range map[string]func() gocron.JobDefinition{
 		"unaligned": func() gocron.JobDefinition { return gocron.DurationJob(20 * time.Second) },
@@ -395,7 +400,7 @@ func TestTakeover_random_deaths_without_common_ticks(t *testing.T) {
 // nothing over, and no key of it is left.
 //
 // Seen to fail when standBy claims with a context that does not end
-// (context.WithoutCancel), but for Close.
+// (context.WithoutCancel).
 func TestTakeover_ends_with_the_job(t *testing.T) {
 	for name, end := range map[string]func(r *replica) error{
 		"Shutdown":  func(r *replica) error { return r.Shutdown() },
@@ -440,7 +445,8 @@ func TestTakeover_ends_with_the_job(t *testing.T) {
 // before.
 //
 // Seen to fail when bequeath unlocks instead of detaching (nobody runs it), when
-// it waits for a run without end, and (reschedule, soon free) when gocron is asked once only.
+// it is patient for an hour, when it does not rest after detaching (the busy one
+// gets it again), and (reschedule, soon free) when gocron is asked only once.
 func TestTakeover_heir_that_nobody_picks_up(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode gocron.LimitMode
@@ -467,6 +473,9 @@ func TestTakeover_heir_that_nobody_picks_up(t *testing.T) {
 				time.Sleep(3 * time.Second) // now the lease is granted to the busy one
 				late := newReplica(t, lockerOn(t, servers, "2", redlock.WithTTL(ttl), redlock.WithTakeover()), newClock(-5*time.Second))
 				fleet = append(fleet, late)
+				for _, n := range late.locker.links {
+					n.(*redlocktest.Node).Delay(2*time.Millisecond, 2*time.Millisecond) // it needs the first chance
+				}
 				late.job(t, gocron.CronJob("*/30 * * * * *", true), log.task(2, lasting(5*time.Second)), gocron.WithName("job"))
 				late.Start()
 				time.Sleep(12 * time.Second)
@@ -538,7 +547,8 @@ func TestTakeover_ends_while_nobody_picks_up(t *testing.T) {
 // A tick waits for as long as the retention lasts. After an outage that was
 // longer, what is too old is told to the observer, and the others are run.
 //
-// Seen to fail when standBy keeps a tick that Claim refused.
+// Seen to fail when claim starts no stand-by after ErrNoQuorum, when first
+// returns the newest tick, and when add keeps only that.
 func TestTakeover_outage_longer_than_the_retention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := new(diary), time.Now()
@@ -601,8 +611,8 @@ func TestTakeover_singleton_keeps_what_gocron_drops(t *testing.T) {
 // tick runs elsewhere. When both come at once, one of them picks the tick up and the other is
 // refused. Afterwards RunNow is what it always is.
 //
-// Seen to fail when admitRunNow does not ask for runs that the stand-by has
-// started (one without a tick), and when inTurn takes RunNow's own for one of those for ever.
+// Seen to fail when inherit returns nothing, and (direct) when inTurn does not count the
+// run that picks the lease up: the last RunNow is refused.
 func TestTakeover_RunNow(t *testing.T) {
 	modes := map[string][]gocron.JobOption{
 		"direct":               nil,
@@ -659,12 +669,13 @@ func TestTakeover_RunNow(t *testing.T) {
 // they are refused, and none is run as a RunNow.
 //
 // Seen to fail when admitRunNow does not ask whether the stand-by has started
-// the run, and when a run with a tick of its own counts as one of those.
+// the run, when the stand-by does not count it, and when a run with a tick of
+// its own counts as one of those.
 func TestTakeover_picked_up_by_another_run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := new(diary), time.Now()
 		fleet, _ := takeoverFleet(t, 40*time.Millisecond, 0)
-		onEach(t, fleet, log, func() gocron.JobDefinition { return gocron.CronJob("30,34 0 * * * *", true) }, func() time.Duration {
+		onEach(t, fleet, log, func() gocron.JobDefinition { return gocron.CronJob("30,33 0 * * * *", true) }, func() time.Duration {
 			if len(log.all()) == 1 {
 				return 20 * time.Second
 			}
@@ -673,14 +684,14 @@ func TestTakeover_picked_up_by_another_run(t *testing.T) {
 		time.Sleep(30*time.Second + 500*time.Millisecond)
 		fleet[0].cut(true)
 		slow := func() {
-			if at := time.Since(start); at > 31*time.Second && at < 33900*time.Millisecond {
+			if at := time.Since(start); at > 31*time.Second && at < 32995*time.Millisecond {
 				time.Sleep(5 * time.Second)
 			}
 		}
 		fleet[1].adapter.before.Store(&slow)
 		time.Sleep(20 * time.Second)
 		fleet[0].cut(false)
-		wantTicks(t, "to its end: job", log.done(), atSecond(start, 30, 34))
+		wantTicks(t, "to its end: job", log.done(), atSecond(start, 30, 33))
 		if n := log.countRefused(gocronadapter.ErrNoTick); n < 3 {
 			t.Errorf("%d runs were refused for want of a tick, want all that were held up", n)
 		}
@@ -792,7 +803,7 @@ func TestTakeover_one_time_job(t *testing.T) {
 
 // A Locker that is not attached could not start the run, and says so.
 //
-// Seen to fail when plan does not ask takesOver.
+// Seen to fail when plan does not ask takesOver, and when takesOver is true for all jobs.
 func TestTakeover_not_attached(t *testing.T) {
 	l := newLocker(t, gocronadapter.WithJob("job", redlock.WithTakeover()))
 	_, err := l.Lock(t.Context(), "job")
@@ -809,7 +820,7 @@ func TestTakeover_not_attached(t *testing.T) {
 // A thousand ticks stand by, and those after that are refused with ErrBacklog.
 // When the way is free all that stood by are run, in order.
 //
-// Seen to fail when add has no bound.
+// Seen to fail when add has no bound, and when first returns the newest tick.
 func TestTakeover_bound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const interval = 250 * time.Millisecond
