@@ -777,6 +777,8 @@ func TestTakeover_of_a_run_that_does_not_stop(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		fleet[0].cut(false)
 		time.Sleep(2 * time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		if len(begun) != 2 || begun[1] > 30*time.Second {
 			t.Errorf("runs began after %v, want a second soon after the first lost its lease at about 22s", begun)
 		}
