@@ -215,11 +215,11 @@ func TestTakeover_on_real_nodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := newReplica(t, linked{Locker: l}, newClock(0))
-		r.job(t, gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at)), log.task(i, lasting(2*time.Second)), gocron.WithName("job"))
+		r.job(t, gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at)), log.task(i, lasting(1600*time.Millisecond)), gocron.WithName("job"))
 		r.Start()
 		fleet, connections = append(fleet, r), append(connections, clients)
 	}
-	time.Sleep(time.Until(at.Add(500 * time.Millisecond)))
+	time.Sleep(time.Until(at.Add(300 * time.Millisecond)))
 	runs := log.all()
 	if len(runs) != 1 {
 		t.Fatalf("runs %v, want one", runs)
@@ -228,7 +228,7 @@ func TestTakeover_on_real_nodes(t *testing.T) {
 	for _, c := range connections[holder] {
 		_ = c.Close()
 	}
-	time.Sleep(ttl + 3500*time.Millisecond)
+	time.Sleep(ttl + 2800*time.Millisecond)
 	runs = log.all()
 	if len(runs) != 2 || runs[1].replica == holder || runs[1].begin.Sub(cut) > ttl+time.Second {
 		t.Errorf("runs %v, want a second by another replica within %v after %v", runs, ttl+time.Second, cut)
@@ -245,7 +245,7 @@ func TestTakeover_on_real_nodes(t *testing.T) {
 			continue
 		}
 		_ = r.Shutdown()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		_ = r.locker.Close(ctx) // it cannot give back what it owes
 		cancel()
 	}

@@ -136,6 +136,7 @@ func (t *turn) bequeath(ctx context.Context, s *stake, lease *redlock.Lease) {
 
 // summon asks gocron for a run until one has picked the lease up, for no
 // longer than patience. RunNow is bounded by itself, also while gocron stops.
+// It must not reach one that has stopped, which is why ctx is looked at first.
 func (t *turn) summon(ctx context.Context, h *heir, patience time.Duration) (taken bool) {
 	end := time.NewTimer(patience)
 	defer end.Stop()

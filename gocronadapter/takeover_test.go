@@ -500,6 +500,7 @@ func TestTakeover_heir_that_nobody_picks_up(t *testing.T) {
 func TestTakeover_ends_while_nobody_picks_up(t *testing.T) {
 	for name, end := range map[string]func(r *replica, j gocron.Job) error{
 		"Shutdown":  func(r *replica, _ gocron.Job) error { return r.Shutdown() },
+		"StopJobs":  func(r *replica, _ gocron.Job) error { return r.StopJobs() },
 		"RemoveJob": func(r *replica, j gocron.Job) error { return r.RemoveJob(j.ID()) },
 	} {
 		t.Run(name, func(t *testing.T) {
