@@ -1,599 +1,423 @@
 /*
- * The claim protocol: claim.lua, confirm.lua, finish.lua and abort.lua on N nodes, and the
- * decisions of C claimers with up to R rounds each. README.md says what is abstracted.
+ * Claims of ticks: claim.lua, confirm.lua, finish.lua and abort.lua on three nodes, and the decisions of C claimers
+ * with up to R rounds each. What is left out, and why that is sound, is in README.md.
  *
- * A message is one bit: at most one of each kind is ever sent per round. The bits are in sending
- * order, so "first in, first out" means that the lowest bit of a link is delivered first.
+ * Everything between one claimer and one node is a cell: messages under way, the claimer's tokens in the node's keys,
+ * and the node's vote. Claimers are rows and nodes are columns, so either can be sorted: those that are alike need
+ * not be told apart.
  */
 #ifndef C
-#define C 3         /* claimers */
+#define C 3             /* claimers: 2 or 3 */
 #endif
 #ifndef R
-#define R 1         /* rounds of each; C * R <= 7 */
+#define R 1             /* rounds of each: 1 or 2 */
 #endif
 #define N 3
 #define QUORUM 2
 
-/* The tick and the owner of each claimer. By default: one tick, everybody an owner. */
+/* A digit for each claimer, the first one's comes last. */
 #ifndef TICKS
-#define TICKS 1,1,1
+#define TICKS 111
 #endif
 #ifndef OWNERS
-#define OWNERS 1,2,3
+#define OWNERS 321
 #endif
-byte tick[3] = {TICKS};
-byte owner[3] = {OWNERS};
+#define ALIKE (TICKS % 10 == TICKS / 10 % 10 && (C < 3 || TICKS / 100 == TICKS % 10) && OWNERS == 321 && !VERDICT)
+#define DIGIT(x, c) (((c) == 0 -> (x) : ((c) == 1 -> (x) / 10 : (x) / 100)) % 10)
+#define TICK(c) DIGIT(TICKS, c)
+#define OWNER(c) DIGIT(OWNERS, c)
 
-/* ---- modes of the protocol ---- */
-#define INORDER 0
-#define ANY 1
-#define TAKEOVER 2
-#ifndef ORDER
-#define ORDER INORDER
+/* WithAnyOrder, WithTakeover */
+#ifndef ANY
+#define ANY 0
 #endif
-#ifndef GUARD
-#define GUARD 0     /* 1: the restart guard; 2: stricter, `last` excuses nothing */
+#ifndef TAKEOVER
+#define TAKEOVER 0
 #endif
 
-/* ---- faults: 1 is on ---- */
+/* ---- faults ---- */
 #ifndef CRASH
-#define CRASH 0     /* claimers die at any time */
+#define CRASH 0         /* claimers die at any moment */
 #endif
 #ifndef LOSS
-#define LOSS 0      /* claims and confirms get lost */
-#endif
-#ifndef BOUNDED
-#define BOUNDED 0   /* with LOSS: aborts and finishes may get lost too */
-#endif
-#ifndef GIVEUP
-#define GIVEUP 0    /* a round times out, or its caller cancels, at any time */
+#define LOSS 0          /* 1: claims and confirms get lost; 2: aborts too */
 #endif
 #ifndef EXPIRY
-#define EXPIRY 0    /* validity ends, then locks expire, at any time */
+#define EXPIRY 0        /* validity ends at any moment, and after that locks expire */
 #endif
 #ifndef REORDER
-#define REORDER 0   /* links are not first in, first out */
+#define REORDER 0       /* a later message may overtake */
 #endif
-#ifndef COPIES
-#define COPIES 0    /* a claim may be executed again */
+#ifndef LATEUNLOCK
+#define LATEUNLOCK 0    /* with TAKEOVER: locks may expire before the unlock arrives */
 #endif
-#ifndef RESTART
-#define RESTART 0   /* so many times a node restarts empty */
-#endif
-
-/* ---- rules that can be removed: 0 is without ---- */
-#ifndef ABORTS
-#define ABORTS 1    /* a failed round is aborted */
-#endif
-#ifndef PERTOKEN
-#define PERTOKEN 1  /* refusals are counted per token */
-#endif
-#ifndef TOKENSET
-#define TOKENSET 1  /* the tick key keeps all its owner's tokens, not the newest only */
-#endif
-#ifndef VALIDITY
-#define VALIDITY 1  /* validity is checked at the decision */
-#endif
-#ifndef CONFIRMAFTER
-#define CONFIRMAFTER 1  /* confirm is sent once granted, not with the majority */
-#endif
-#ifndef PROVISIONAL
-#define PROVISIONAL 1   /* another's tick key is no proof */
-#endif
-#ifndef LASTLATE
-#define LASTLATE 1  /* the vote itself does not write `last` */
-#endif
-#ifndef TOMBSTONES
-#define TOMBSTONES 1
-#endif
-#ifndef OWESREFUSED
-#define OWESREFUSED 0   /* 1: an abort also goes to nodes that refused */
-#endif
-#ifndef DONEFIRST
-#define DONEFIRST 0     /* 1: a proof that the tick is done outweighs a majority */
-#endif
-#ifndef ALIKE
-#define ALIKE 0     /* 1: the claimers differ in nothing (one tick, an owner each), so their order is of no account */
+#ifndef VERDICT
+#define VERDICT 0       /* 1: rounds end by their votes only, not at any moment; what losers are told is checked */
 #endif
 
 #ifndef PLAIN
-#define PLAIN 0     /* 1: no state is left out, to compare */
+#define PLAIN 0         /* 1: nothing is pruned and nothing sorted, to see that this changes no outcome */
 #endif
 
-/* ---- what is checked: a bit each ---- */
-#define EXCLUSION 1 /* G1: no two leases are valid at a time */
-#define ONCE 2      /* G2: no two owners are granted one tick (take-over: none after it was finished) */
-#define PROOF 4     /* "done" is answered only when it is true */
-#define GHOSTTICK 8 /* G4: no tick key is left that nobody was granted */
-#define GHOSTLOCK 16 /* G4: no lock is left; waiting for its expiry does not count */
-#define BURNT 32    /* nobody is told "taken" of a tick that in the end nobody was granted */
-#define INSEQ 64    /* ticks are granted in order */
-#ifndef CHECK
-#define CHECK (EXCLUSION + ONCE + PROOF)
+/* ---- rules that can be left out ---- */
+#ifndef ABORT
+#define ABORT 1         /* a failed round is aborted; 2: its abort takes any lock; 3: it takes the whole tick key */
+#endif
+#ifndef PERTOKEN
+#define PERTOKEN 1      /* refusals are counted per token */
+#endif
+#ifndef VALIDITY
+#define VALIDITY 1      /* validity is checked at the decision */
+#endif
+#ifndef TICKKEY
+#define TICKKEY 2       /* the tick's key holds 2: the set of tokens; 1: the newest only; 0: there is no such key */
+#endif
+#ifndef TOMBSTONE
+#define TOMBSTONE 1     /* an abort leaves one */
+#endif
+#ifndef PROVISIONAL
+#define PROVISIONAL 1   /* another's tick key is no proof that the tick is done */
+#endif
+#ifndef MARK
+#define MARK 2          /* `last` is written by 3: confirm alone; 2: confirm and unlock; 1: whoever has a majority; 0: each vote */
 #endif
 
-/* the state of a claimer */
-#define IDLE 0
-#define ROUND 1
-#define RUN 2       /* granted */
-#define FINISHED 3  /* unlocked within its validity */
-#define LOST 4      /* it ended before; then the release does nothing that expiry does not */
-#define DONE 5      /* told that the tick is done */
-#define TAKEN 6     /* told that another is ahead */
-#define OUT 7       /* gave up */
-#define BACK 8      /* between two rounds */
-#define DEAD 9      /* crashed */
+#define ROUND 0         /* its votes are under way */
+#define RUN 1           /* granted, and within its validity */
+#define FINISHED 2      /* unlocked */
+#define LOST 3          /* granted, but its validity ended */
+#define DIED 4          /* granted, then crashed */
+#define OUT 5           /* not granted */
+#define TAKEN 6         /* told that another is ahead */
+#define DONE 7          /* told that the tick is done */
+#define DEAD 8          /* crashed without having been granted */
 byte phase[C], round[C];
-bool ended[C];      /* the validity of its current round */
+bit ended[C];           /* the validity of the current round */
+byte last[N];           /* the newest tick granted; with ANY the set of ticks marked as granted */
 
-/* a node; a token is 1 + c * R + r, a set of tokens has bit token - 1 */
-byte lock[N];       /* a token, or 0 */
-byte keys[N];       /* the tokens in the tick keys */
-byte marks[N];      /* ticks (by bit) whose key is marked as granted */
-byte last[N];       /* the newest tick granted */
-byte graves[N];     /* tombstones */
-byte forgot[N];     /* a restarted node: the lock it forgot, plus 1; 0: never restarted */
-byte restarts;
-
-/* a link; indexed with L(c, n) */
-byte mail[C * N];
-byte reply[C * N];  /* to the current round: one of those below, or REFUSED + token */
-#define NONE 0
-#define GRANTED 1
-#define PROVEN 2    /* the script's DONE */
-#define FAILED 3
-#define REFUSED 8
-#define CONFIRM 64
-#define FINISH 128
+/* A cell. The messages' bits are in the order in which they are sent. */
+short cell[C * N];
 #define CLAIM(r) (1 << (2 * (r)))
-#define ABORT(r) (2 << (2 * (r)))
-
+#define BACK(r) (2 << (2 * (r)))
+#define CONFIRM 16
+#define FINISH 32
+#define MAIL 63
+#define KEY(r) (64 << (r))      /* the tick's key holds the token */
+#define KEYS 192
+#define LOCK(r) (256 << (r))    /* the lock's key does */
+#define LOCKS 768
+#define GRAVE(r) (1024 << (r))
+#define VOTE 4096               /* the current round's grant has been counted */
 #define L(c, n) ((c) * N + (n))
-#define TOKEN(c, r) (1 + (c) * R + (r))
-#define BIT(t) (1 << ((t) - 1))
-#define OF(t) (((t) - 1) / R)
-#define NTH(t) (((t) - 1) % R)
-#define ALL(c) (((1 << R) - 1) << ((c) * R))
-#define SAMETICK(c, d) ((d) < C && tick[d] == tick[c])
-#define ONTICK(c) ((SAMETICK(c, 0) -> ALL(0) : 0) | (SAMETICK(c, 1) -> ALL(1) : 0) | (SAMETICK(c, 2) -> ALL(2) : 0))
-#define SAMEOWNER(c, d) ((d) < C && tick[d] == tick[c] && owner[d] == owner[c])
-#define OURS(c) ((SAMEOWNER(c, 0) -> ALL(0) : 0) | (SAMEOWNER(c, 1) -> ALL(1) : 0) | (SAMEOWNER(c, 2) -> ALL(2) : 0))
-#define CURRENT(t) (round[OF(t)] == NTH(t) && (phase[OF(t)] == ROUND || phase[OF(t)] == RUN))
-#define VALID(c) (phase[c] == RUN)
-#define WASGRANTED(c) (phase[c] == RUN || phase[c] == FINISHED || phase[c] == LOST || died[c])
-#define CHECKS(what) ((CHECK & (what)) != 0)
+#define AT(c, n) cell[L(c, n)]
 
-bool died[C];       /* crashed after it was granted */
-byte newest;        /* tick granted */
-byte i, j, d, m, t, ans, won, lost;  /* scratch; always 0 between steps */
+#if VERDICT
+byte by[C * N];         /* who refused the current round, PROOF, or 0 */
+#define PROOF 99
+#endif
 
-inline lowest(set, into) { into = 1; do :: (set & BIT(into)) -> break :: else -> into++ od }
+#define TOKEN(c, r) (1 + 2 * (c) + (r))
+#define VOTES(c) ((AT(c, 0) & VOTE) / VOTE + (AT(c, 1) & VOTE) / VOTE + (AT(c, 2) & VOTE) / VOTE)
+#define GRANTED(c) (phase[c] >= RUN && phase[c] <= DIED)
+#define CRASHED(c) (phase[c] == DEAD || phase[c] == DIED)
+#define MARKED(n, c) (ANY -> (last[n] >> TICK(c)) & 1 : last[n] >= TICK(c))
+#define VALID(c, r) ((r) == round[c] && (phase[c] == ROUND && !ended[c] || phase[c] == RUN))
+#define LOCKED(c, n) (AT(c, n) & LOCK(0) && !VALID(c, 0) || AT(c, n) & LOCK(1) && !VALID(c, 1))
+#define EXPIRES(c, n) (LOCKED(c, n) && !(TAKEOVER && !LATEUNLOCK && phase[c] == FINISHED))
 
-/* claim.lua */
-inline vote(c, n, r) {
-    t = TOKEN(c, r);
+hidden byte d, i, k, r, holder, other, answer;
+hidden short s;
+
+inline mark(c, n) {
     if
-    :: ORDER != ANY && last[n] >= tick[c] -> ans = PROVEN
+    :: ANY ->
+        for (d : 0 .. C - 1) {
+            if
+            :: TICK(d) == TICK(c) && OWNER(d) != OWNER(c) -> AT(d, n) = AT(d, n) & ~KEYS
+            :: else
+            fi
+        }
+        AT(c, n) = AT(c, n) | KEY(round[c]);
+        last[n] = last[n] | 1 << TICK(c)
     :: else ->
-        m = keys[n] & ONTICK(c) & ~OURS(c);
+        last[n] = (last[n] < TICK(c) -> TICK(c) : last[n])
+    fi
+}
+
+/* claim.lua: who is here, then the answer */
+inline claim(c, n) {
+    holder = 0; other = 0;
+    for (d : 0 .. C - 1) {
         if
-        :: ORDER != TAKEOVER && m && (marks[n] & (1 << tick[c]) || !PROVISIONAL) -> ans = PROVEN
-        :: ORDER != TAKEOVER && m && !(marks[n] & (1 << tick[c]) || !PROVISIONAL) -> lowest(m, ans); ans = ans + REFUSED
+        :: AT(d, n) & LOCKS -> holder = TOKEN(d, AT(d, n) / LOCK(1) & 1)
+        :: else
+        fi;
+        if
+        :: AT(d, n) & KEYS && TICK(d) == TICK(c) && OWNER(d) != OWNER(c) -> other = TOKEN(d, !(AT(d, n) & KEY(0)))
+        :: else
+        fi
+    }
+    if
+    :: !ANY && MARKED(n, c) -> answer = DONE
+    :: else ->
+        if
+        :: other -> answer = (ANY && MARKED(n, c) || !PROVISIONAL -> DONE : TAKEN)
         :: else ->
             if
-            :: ORDER != TAKEOVER && lock[n] != t && (keys[n] & BIT(t)) -> ans = FAILED
+            :: AT(c, n) & GRAVE(r) -> answer = OUT
             :: else ->
-                if
-                :: graves[n] & BIT(t) -> ans = FAILED
-                :: else ->
-                    if
-                    :: lock[n] && lock[n] != t -> ans = REFUSED + lock[n]
-                    :: else ->
-                        if
-                        :: forgot[n] && GUARD && (forgot[n] > 1 && CURRENT(forgot[n] - 1) && !ended[OF(forgot[n] - 1)]) -> ans = FAILED
-                        :: forgot[n] && GUARD && (GUARD == 2 || !last[n]) -> ans = FAILED
-                        :: else -> ans = GRANTED; grantvote(c, n)
-                        fi
-                    fi
-                fi
+                other = holder;
+                answer = (holder && holder != TOKEN(c, r) -> TAKEN : RUN)
             fi
         fi
     fi;
     if
-    :: phase[c] == ROUND && round[c] == r && reply[L(c, n)] == NONE -> reply[L(c, n)] = ans
+    :: answer == RUN -> grant(c, n)
     :: else
     fi;
-    t = 0; m = 0; ans = 0
-}
-
-inline grantvote(c, n) {
-    lock[n] = t;
     if
-    :: ORDER == TAKEOVER
-    :: ORDER != TAKEOVER && TOKENSET -> keys[n] = keys[n] | BIT(t)
-    :: ORDER != TAKEOVER && !TOKENSET -> keys[n] = (keys[n] & ~ONTICK(c)) | BIT(t)
-    fi;
-    if
-    :: !LASTLATE && last[n] < tick[c] -> last[n] = tick[c]
+    :: phase[c] == ROUND && round[c] == r -> count(c, n)
     :: else
     fi
+}
+
+inline grant(c, n) {
+    if
+    :: TICKKEY == 1 ->
+        for (d : 0 .. C - 1) {
+            AT(d, n) = (TICK(d) == TICK(c) -> AT(d, n) & ~KEYS : AT(d, n))
+        }
+    :: else
+    fi;
+    AT(c, n) = AT(c, n) | LOCK(r) | (TICKKEY && !TAKEOVER -> KEY(r) : 0);
+    last[n] = (MARK == 0 && last[n] < TICK(c) -> TICK(c) : last[n])
+}
+
+/* The claimer counts the answer. "Done" must be true. */
+inline count(c, n) {
+    if
+    :: answer == RUN -> AT(c, n) = AT(c, n) | VOTE
+    :: answer == DONE ->
+        k = 0;
+        for (d : 0 .. C - 1) {
+            k = k + (d != c && TICK(d) >= TICK(c) && (TAKEOVER -> phase[d] == FINISHED : GRANTED(d)))
+        }
+        assert(k)
+    :: else
+    fi;
+#if VERDICT
+    by[L(c, n)] = (answer == DONE -> PROOF : (answer == TAKEN -> other : 0))
+#endif
 }
 
 /* abort.lua */
-inline giveback(c, n, r) {
-    if
-    :: lock[n] == TOKEN(c, r) -> lock[n] = 0
-    :: else
-    fi;
-    keys[n] = keys[n] & ~BIT(TOKEN(c, r));
-    if
-    :: (keys[n] & ONTICK(c)) == 0 -> marks[n] = marks[n] & ~(1 << tick[c])
-    :: else
-    fi;
-    if
-    :: TOMBSTONES && (REORDER || COPIES) -> graves[n] = graves[n] | BIT(TOKEN(c, r))
-    :: else
-    fi
+inline back(c, n) {
+    for (d : 0 .. C - 1) {
+        AT(d, n) = AT(d, n) & (ABORT == 2 -> ~LOCKS : 32767) & (ABORT == 3 && TICK(d) == TICK(c) -> ~KEYS : 32767)
+    }
+    AT(c, n) = AT(c, n) & ~LOCK(r) & ~KEY(r) | (TOMBSTONE && REORDER -> GRAVE(r) : 0)
 }
-
-/* mark.lua: where another owner was there, its tokens count for nothing any more. (They stay in the key until they are
-   aborted, but a key that is marked is never asked for them.) */
-inline mark(c, n) {
-    if
-    :: ORDER == ANY ->
-        keys[n] = (keys[n] & ~(ONTICK(c) & ~OURS(c))) | BIT(TOKEN(c, round[c]));
-        marks[n] = marks[n] | (1 << tick[c])
-    :: ORDER != ANY && last[n] < tick[c] -> last[n] = tick[c]
-    :: else
-    fi
-}
-
-/* confirm.lua */
-inline confirm(c, n) { mark(c, n) }
 
 /* finish.lua */
 inline finish(c, n) {
+    AT(c, n) = AT(c, n) & ~LOCKS;
     if
-    :: lock[n] == TOKEN(c, round[c]) -> lock[n] = 0
+    :: MARK != 3 -> mark(c, n)
     :: else
-    fi;
-    mark(c, n)
-}
-
-/* a message arrives and is executed */
-inline deliver(c, n, kind) {
-    if
-    :: kind == FINISH -> finish(c, n)
-    :: kind == CONFIRM -> confirm(c, n)
-    :: kind == 1 -> vote(c, n, 0)
-    :: kind == 2 -> giveback(c, n, 0)
-    :: kind == 4 -> vote(c, n, 1)
-    :: kind == 8 -> giveback(c, n, 1)
-    :: kind == 16 -> vote(c, n, 2)
-    :: kind == 32 -> giveback(c, n, 2)
     fi
 }
 
-/* A finish may pass its confirm: it says as much. So a lost confirm is one that is late for ever. */
-#define FIRST(c, n, kind) ((mail[L(c, n)] & ((kind) - 1) & ((kind) == FINISH -> CONFIRM - 1 : 255)) == 0)
-#define ARRIVES(c, n, kind) ((mail[L(c, n)] & (kind)) && (REORDER || FIRST(c, n, kind)))
-#define ISCLAIM(kind) ((kind) == 1 || (kind) == 4 || (kind) == 16)
-/* A claim that is late for ever is as good as lost, unless something waits behind it. */
-#define MAYBELOST(c, n, kind) (LOSS && (ISCLAIM(kind) && mail[L(c, n)] > (kind) || BOUNDED))
-
-inline post(c, kind) {
-    for (i : 0 .. N - 1) { mail[L(c, i)] = mail[L(c, i)] | (kind) }
-    i = 0
+inline deliver(c, n, what) {
+    AT(c, n) = AT(c, n) & ~what;
+    r = (what & (CLAIM(1) | BACK(1))) > 0;
+    if
+    :: what == CONFIRM -> mark(c, n)
+    :: what == FINISH -> finish(c, n)
+    :: what == CLAIM(0) || what == CLAIM(1) -> claim(c, n)
+    :: else -> back(c, n)
+    fi
 }
 
-inline begin(c) {
-    phase[c] = ROUND;
-    ended[c] = false;
-    for (i : 0 .. N - 1) { reply[L(c, i)] = NONE }
-    post(c, CLAIM(round[c]))
+inline post(c, what) {
+    for (i : 0 .. N - 1) { AT(c, i) = AT(c, i) | what }
 }
 
-/* abort(): what was granted or may still be. Then what the caller is told, or BACK for another round. */
+/* A round ends without a lease: abort it where it was granted or still may be, and perhaps go again. */
 inline fail(c, into) {
     for (i : 0 .. N - 1) {
-        if
-        :: ABORTS && (OWESREFUSED || reply[L(c, i)] == GRANTED || reply[L(c, i)] == NONE || reply[L(c, i)] == FAILED) ->
-            mail[L(c, i)] = mail[L(c, i)] | ABORT(round[c])
-        :: else
-        fi;
-        reply[L(c, i)] = NONE
+        s = AT(c, i) & (CLAIM(round[c]) | KEY(round[c]) | LOCK(round[c]));
+        AT(c, i) = AT(c, i) & ~VOTE | (ABORT && s -> BACK(round[c]) : 0);
+#if VERDICT
+        by[L(c, i)] = 0
+#endif
     }
-    i = 0;
-    phase[c] = (into != BACK && !CHECKS(BURNT) -> OUT : into);
     if
-    :: into == BACK -> round[c]++
-    :: else
+    :: into == ROUND ->
+        round[c]++;
+        ended[c] = 0;
+        post(c, CLAIM(round[c]))
+    :: else -> phase[c] = into
     fi
 }
 
-#define VOTES(c, what) ((reply[L(c, 0)] == (what)) + (reply[L(c, 1)] == (what)) + (reply[L(c, 2)] == (what)))
-#define WON(c) (VOTES(c, GRANTED) >= QUORUM && !(DONEFIRST && VOTES(c, PROVEN)))
-#define SETTLED(c) (!WON(c) && N - VOTES(c, GRANTED) - VOTES(c, NONE) >= QUORUM)
-#define SAME(c, a, b) (reply[L(c, a)] > REFUSED && (PERTOKEN -> reply[L(c, a)] == reply[L(c, b)] : reply[L(c, b)] > REFUSED))
-#define LED(c) (SAME(c, 0, 1) || SAME(c, 0, 2) || SAME(c, 1, 2))
-#define MORE(c) (round[c] + 1 < R)
-
-/* lease(): the checks are of what must be true now */
-inline grant(c) {
+/* The claimer has its majority: it holds the job, and the tick is its owner's. */
+inline lease(c) {
     for (d : 0 .. C - 1) {
-        if
-        :: d != c ->
-            assert(!(CHECKS(EXCLUSION) && VALID(d)));
-            assert(!(CHECKS(ONCE) && ORDER != TAKEOVER && WASGRANTED(d) && tick[d] == tick[c] && owner[d] != owner[c]));
-            assert(!(CHECKS(ONCE) && ORDER == TAKEOVER && phase[d] == FINISHED && tick[d] == tick[c]))
-        :: else
-        fi
+        assert(d == c || phase[d] != RUN);
+        assert(ANY || EXPIRY || TICK(d) <= TICK(c) || !GRANTED(d));
+        assert(d == c || TICK(d) != TICK(c) || OWNER(d) == OWNER(c) || (TAKEOVER -> phase[d] != FINISHED : !GRANTED(d)))
     }
-    d = 0;
-    assert(!(CHECKS(INSEQ) && tick[c] < newest));
-    if
-    :: tick[c] > newest -> newest = tick[c]
-    :: else
-    fi;
-    for (i : 0 .. N - 1) { reply[L(c, i)] = NONE }
-    i = 0;
     phase[c] = RUN;
-    if
-    :: CONFIRMAFTER && ORDER != TAKEOVER -> post(c, CONFIRM)
-    :: else
-    fi
-}
-
-/* ErrTickDone: another owner's run must exist */
-inline conclude(c) {
-    for (d : 0 .. C - 1) {
-        if
-        :: d != c && tick[d] >= tick[c] && (ORDER != ANY || tick[d] == tick[c]) &&
-           (ORDER == TAKEOVER -> phase[d] == FINISHED : WASGRANTED(d)) -> won = 1
-        :: else
-        fi
-    }
-    d = 0;
-    assert(!CHECKS(PROOF) || won);
-    won = 0;
-    fail(c, DONE)
-}
-
-inline die(c) {
-    if
-    :: WASGRANTED(c) -> died[c] = true
-    :: else
-    fi;
-    phase[c] = DEAD;
-    for (i : 0 .. N - 1) { reply[L(c, i)] = NONE }
-    i = 0
-}
-
-/* Nothing can happen any more. */
-inline rest() {
     for (i : 0 .. N - 1) {
-        for (t : 1 .. C * R) {
-            assert(!(CHECKS(GHOSTTICK) && (keys[i] & BIT(t)) && phase[OF(t)] != DEAD && !(WASGRANTED(OF(t)) && NTH(t) == round[OF(t)])));
-            assert(!(CHECKS(GHOSTLOCK) && lock[i] == t && phase[OF(t)] != DEAD))
-        }
+        AT(c, i) = AT(c, i) & ~VOTE | (TAKEOVER -> 0 : CONFIRM);
+#if VERDICT
+        by[L(c, i)] = 0
+#endif
     }
-    i = 0; t = 0;
-    for (d : 0 .. C - 1) {
-        if
-        :: WASGRANTED(d) -> won = 1
-        :: phase[d] == TAKEN || phase[d] == DONE -> lost = 1
-        :: else
-        fi
-    }
-    assert(!(CHECKS(BURNT) && lost && !won));
-    d = 0; won = 0; lost = 0
 }
 
-/* Nodes are alike: to keep their columns sorted loses no behaviour and saves most of the states. */
-inline swap(x, y) { m = x; x = y; y = m }
-#define RANK(n) ((lock[n] << 8 | keys[n]) << 8 | mail[L(0, n)])
-#define RANK2(n) (((C > 1 -> mail[L(C > 1, n)] : 0) << 8 | (C > 2 -> mail[L((C > 2) * 2, n)] : 0)) << 8 | graves[n])
-#define BEFORE(a, b) (RANK(a) < RANK(b) || (RANK(a) == RANK(b) && (RANK2(a) < RANK2(b) || (RANK2(a) == RANK2(b) && last[a] < last[b]))))
-inline order(a, b) {
-    if
-    :: BEFORE(b, a) ->
-        swap(lock[a], lock[b]); swap(keys[a], keys[b]); swap(marks[a], marks[b]); swap(last[a], last[b]);
-        swap(graves[a], graves[b]); swap(forgot[a], forgot[b]);
-        for (d : 0 .. C - 1) { swap(mail[L(d, a)], mail[L(d, b)]); swap(reply[L(d, a)], reply[L(d, b)]) }
-        d = 0; m = 0
-    :: else
-    fi
-}
-
-/* So are claimers that differ in nothing; their tokens change names with them. */
-#define NAMED(t, a, b) (OF(t) == (a) -> (t) + ((b) - (a)) * R : (OF(t) == (b) -> (t) - ((b) - (a)) * R : (t)))
-#define RENAMED(set, a, b) (((set) & ~(ALL(a) | ALL(b))) | (((set) & ALL(a)) << (((b) - (a)) * R)) | (((set) & ALL(b)) >> (((b) - (a)) * R)))
-#define STANDING(c) ((((((phase[c] << 1) | ended[c]) << 1) | died[c]) << 10) + mail[L(c, 0)] + mail[L(c, 1)] + mail[L(c, 2)])
-inline align(a, b) {
-    if
-    :: STANDING(a) < STANDING(b) ->
-        swap(phase[a], phase[b]); swap(round[a], round[b]); swap(ended[a], ended[b]); swap(died[a], died[b]);
-        for (i : 0 .. N - 1) {
-            swap(mail[L(a, i)], mail[L(b, i)]); swap(reply[L(a, i)], reply[L(b, i)]);
-            keys[i] = RENAMED(keys[i], a, b);
-            graves[i] = RENAMED(graves[i], a, b);
-            if
-            :: lock[i] -> lock[i] = NAMED(lock[i], a, b)
-            :: else
-            fi;
-            for (d : 0 .. C - 1) {
-                if
-                :: reply[L(d, i)] > REFUSED -> reply[L(d, i)] = REFUSED + NAMED(reply[L(d, i)] - REFUSED, a, b)
-                :: else
-                fi
-            }
-        }
-        i = 0; d = 0; m = 0
-    :: else
-    fi
-}
-
-/* A message that can never change anything any more needs no step of its own. */
-#define AWAITS(c, n, r) (mail[L(c, n)] & CLAIM(r))
-#define PRESENT(n, t) (lock[n] == (t) || (keys[n] & BIT(t)))
-#define MARKED(c, n) (ORDER == ANY -> (marks[n] & (1 << tick[c])) && (keys[n] & BIT(TOKEN(c, round[c]))) : last[n] >= tick[c])
-#define VAIN(c, n, r) ((mail[L(c, n)] & ABORT(r)) && !AWAITS(c, n, r) && !PRESENT(n, TOKEN(c, r)) && !(TOMBSTONES && COPIES))
+/* What can never change anything any more is not kept. */
 inline prune(c, n) {
-    if
-    :: ORDER != ANY && !RESTART && last[n] >= tick[c] && phase[c] != ROUND -> mail[L(c, n)] = mail[L(c, n)] & ~(CLAIM(0) | CLAIM(1) | CLAIM(2))
-    :: else
-    fi;
-    if
-    :: VAIN(c, n, 0) -> mail[L(c, n)] = mail[L(c, n)] & ~ABORT(0)
-    :: else
-    fi;
-    if
-    :: R > 1 && VAIN(c, n, 1) -> mail[L(c, n)] = mail[L(c, n)] & ~ABORT(1)
-    :: else
-    fi;
-    if
-    :: !RESTART && MARKED(c, n) && (mail[L(c, n)] & CONFIRM) -> mail[L(c, n)] = mail[L(c, n)] & ~CONFIRM
-    :: else
-    fi;
-    if
-    :: (mail[L(c, n)] & FINISH) && !AWAITS(c, n, round[c]) && lock[n] != TOKEN(c, round[c]) &&
-       !RESTART && MARKED(c, n) -> mail[L(c, n)] = mail[L(c, n)] & ~FINISH
-    :: else
-    fi
+    s = AT(c, n);
+    AT(c, n) = s &
+        ((s & (CLAIM(0) | KEY(0) | LOCK(0))) || REORDER -> 32767 : ~BACK(0)) &
+        ((s & (CLAIM(1) | KEY(1) | LOCK(1))) || REORDER -> 32767 : ~BACK(1)) &
+        (MARKED(n, c) && (!ANY || s & KEYS) -> ~CONFIRM : 32767) &
+        (MARKED(n, c) && (!ANY || s & KEYS) && !(s & (CLAIM(0) | CLAIM(1) | LOCKS)) -> ~FINISH : 32767)
 }
+
+inline swap(a, b) { s = a; a = b; b = s }
+
+#define COLUMN(n) (((AT(0, n) * 61 + AT(1, n)) * 61 + AT(C - 1, n)) * 4 + last[n])
+#define ROW(c) (phase[c] * 4 + round[c] * 2 + ended[c] + 64 * (AT(c, 0) + AT(c, 1) + AT(c, 2)))
+
 inline tidy() {
-    for (i : 0 .. N - 1) {
-        for (d : 0 .. C - 1) {
+    for (d : 0 .. C - 1) {
+        for (i : 0 .. N - 1) {
             if
             :: !PLAIN -> prune(d, i)
             :: else
             fi
         }
-    }
-    i = 0;
-    for (d : 0 .. C - 1) {
         if
-        :: phase[d] == RUN && ended[d] -> phase[d] = LOST
-        :: else
-        fi;
-        if
-        :: phase[d] != ROUND && phase[d] != RUN -> ended[d] = false
+        :: phase[d] != ROUND -> ended[d] = 0
         :: else
         fi
     }
-    d = 0;
-    if
-    :: ALIKE && C == 2 -> align(0, 1)
-    :: ALIKE && C == 3 -> align(0, 1); align(1, C - 1); align(0, 1)
-    :: else
-    fi;
-    if
-    :: !PLAIN -> order(0, 1); order(1, 2); order(0, 1)
-    :: else
-    fi
+    for (k : 0 .. 2) {
+        d = k & 1;
+        if
+        :: !PLAIN && ALIKE && d + 1 < C && ROW(d) > ROW(d + 1) ->
+            swap(phase[d], phase[d + 1]); swap(round[d], round[d + 1]); swap(ended[d], ended[d + 1]);
+            for (i : 0 .. N - 1) { swap(AT(d, i), AT(d + 1, i)) }
+        :: else
+        fi
+    }
+    for (k : 0 .. 2) {
+        i = k & 1;
+        if
+        :: !PLAIN && COLUMN(i) > COLUMN(i + 1) ->
+            swap(last[i], last[i + 1]);
+            for (d : 0 .. C - 1) {
+                swap(AT(d, i), AT(d, i + 1))
+#if VERDICT
+                ; swap(by[L(d, i)], by[L(d, i + 1)])
+#endif
+            }
+        :: else
+        fi
+    }
 }
 
-/* ---- what can happen next: one of these, to claimer `who`, node `at` or the message `what` between them ---- */
-#define BEGIN 1
-#define GRANT 2
-#define CONCLUDE 3
-#define AGAIN 4
-#define TELLTAKEN 5
-#define STOP 6
-#define UNLOCK 7
-#define EARLY 8     /* confirm before the decision */
-#define END 9
-#define DIE 10
-#define ARRIVE 11
-#define LOSE 12
-#define COPY 13
-#define EXPIRE 14
-#define EMPTY 15
-byte step, who, at, what;
+/* Nothing is under way any more and nobody will do anything: nothing of nobody may be left, and whoever was told that
+   another is ahead was told the truth. */
+inline rest() {
+    k = 0; other = 0;
+    for (d : 0 .. C - 1) {
+        k = k | (phase[d] == ROUND || phase[d] == RUN || !CRASHED(d) && (AT(d, 0) | AT(d, 1) | AT(d, 2)) & MAIL);
+        other = other | GRANTED(d)
+    }
+    for (d : 0 .. C - 1) {
+        for (i : 0 .. N - 1) {
+            s = AT(d, i) & (EXPIRY -> KEYS : KEYS | LOCKS) & ~(GRANTED(d) -> KEY(round[d]) : 0);
+            assert(k || LOSS == 2 || CRASHED(d) || !s)
+        }
+        assert(k || !VERDICT || other || phase[d] != TAKEN && phase[d] != DONE)
+    }
+}
 
-#define STEP(guard, action, c, n, kind) :: guard -> step = action; who = c; at = n; what = kind
-
-#define LINK(c, n, kind) \
-    STEP(ARRIVES(c, n, kind), ARRIVE, c, n, kind) \
-    STEP(MAYBELOST(c, n, kind) && ARRIVES(c, n, kind), LOSE, c, n, kind) \
-    STEP(COPIES && ISCLAIM(kind) && ARRIVES(c, n, kind), COPY, c, n, kind)
-
-#if R == 1
-#define LINKS(c, n) LINK(c, n, 1) LINK(c, n, 2) LINK(c, n, FINISH) LINK(c, n, CONFIRM)
-#elif R == 2
-#define LINKS(c, n) LINK(c, n, 1) LINK(c, n, 2) LINK(c, n, 4) LINK(c, n, 8) LINK(c, n, FINISH) LINK(c, n, CONFIRM)
+#if VERDICT
+#define SAME(c, a, b) (by[L(c, a)] && by[L(c, b)] && (by[L(c, a)] == by[L(c, b)] || !PERTOKEN))
+#define LED(c) (SAME(c, 0, 1) || SAME(c, 0, 2) || SAME(c, 1, 2))
+#define ANSWERED(c, n) (by[L(c, n)] || AT(c, n) & VOTE)
+#define SPLIT(c) (ANSWERED(c, 0) && ANSWERED(c, 1) && ANSWERED(c, 2) && VOTES(c) < QUORUM && !LED(c))
+#define TOLD(c) (by[L(c, 0)] == PROOF || by[L(c, 1)] == PROOF || by[L(c, 2)] == PROOF)
 #else
-#define LINKS(c, n) LINK(c, n, 1) LINK(c, n, 2) LINK(c, n, 4) LINK(c, n, 8) LINK(c, n, 16) LINK(c, n, 32) LINK(c, n, FINISH) LINK(c, n, CONFIRM)
+#define LED(c) 0
+#define SPLIT(c) 1
+#define TOLD(c) 0
 #endif
 
-#define SPLIT(c) (phase[c] == ROUND && SETTLED(c) && !VOTES(c, PROVEN))
-#define TOOLATE(c) (phase[c] == ROUND && WON(c) && VALIDITY && ended[c])
-#define TIMEOUT(c) (phase[c] == ROUND && GIVEUP)
+/* The first message of a link: the lowest bit. */
+#define HEAD(c, n) (AT(c, n) & MAIL & -(AT(c, n) & MAIL))
+#define DROPS(what) (LOSS == 2 && what != FINISH || LOSS == 1 && what & (CLAIM(0) | CLAIM(1) | CONFIRM))
 
-#define CLAIMER(c) \
-    STEP(phase[c] == IDLE || phase[c] == BACK, BEGIN, c, 0, 0) \
-    STEP(phase[c] == ROUND && WON(c) && !(VALIDITY && ended[c]), GRANT, c, 0, 0) \
-    STEP(phase[c] == ROUND && !WON(c) && VOTES(c, PROVEN), CONCLUDE, c, 0, 0) \
-    STEP((SPLIT(c) || TOOLATE(c) || TIMEOUT(c)) && MORE(c), AGAIN, c, 0, 0) \
-    STEP(SPLIT(c) && LED(c) && !MORE(c), TELLTAKEN, c, 0, 0) \
-    STEP(SPLIT(c) && !LED(c) && !MORE(c) || TOOLATE(c) || TIMEOUT(c), STOP, c, 0, 0) \
-    STEP(phase[c] == RUN, UNLOCK, c, 0, 0) \
-    STEP(!CONFIRMAFTER && phase[c] == ROUND && WON(c) && !((mail[L(c, 0)] | mail[L(c, 1)] | mail[L(c, 2)]) & CONFIRM), EARLY, c, 0, 0) \
-    STEP(EXPIRY && (phase[c] == ROUND || phase[c] == RUN) && !ended[c], END, c, 0, 0) \
-    STEP(CRASH && (phase[c] == ROUND || phase[c] == RUN || phase[c] == BACK), DIE, c, 0, 0) \
-    LINKS(c, 0) LINKS(c, 1) LINKS(c, 2)
-
-/* In take-over mode a finish is taken to arrive before its lock expires; a later one is known to allow a second run. */
-#define EXPIRES(n) (EXPIRY && lock[n] && !(CURRENT(lock[n]) && !ended[OF(lock[n])]) && !(ORDER == TAKEOVER && phase[OF(lock[n])] == FINISHED))
-#define NODE(n) \
-    STEP(EXPIRES(n), EXPIRE, 0, n, 0) \
-    STEP(restarts < RESTART, EMPTY, 0, n, 0)
-
-inline restart(n) {
-    restarts++;
-    forgot[n] = lock[n] + 1;
-    lock[n] = 0; keys[n] = 0; marks[n] = 0; last[n] = 0; graves[n] = 0
-}
-
-inline take() {
-    if
-    :: step == BEGIN -> begin(who)
-    :: step == GRANT -> grant(who)
-    :: step == CONCLUDE -> conclude(who)
-    :: step == AGAIN -> fail(who, BACK)
-    :: step == TELLTAKEN -> fail(who, TAKEN)
-    :: step == STOP -> fail(who, OUT)
-    :: step == UNLOCK -> phase[who] = FINISHED; post(who, FINISH)
-    :: step == EARLY -> post(who, CONFIRM)
-    :: step == END -> ended[who] = true
-    :: step == DIE -> die(who)
-    :: step == ARRIVE -> mail[L(who, at)] = mail[L(who, at)] & ~what; deliver(who, at, what)
-    :: step == LOSE -> mail[L(who, at)] = mail[L(who, at)] & ~what
-    :: step == COPY -> deliver(who, at, what)
-    :: step == EXPIRE -> lock[at] = 0
-    :: step == EMPTY -> restart(at)
-    fi
+/* For people who replay a trail: what happened, and what came of it before rows and columns are sorted again. */
+inline tell() {
+    printf("claimer %d, node %d, message %d: last %d %d %d\n", who, at, what, last[0], last[1], last[2]);
+    for (d : 0 .. C - 1) {
+        printf("  claimer %d: phase %d, round %d, ended %d, cells %d %d %d\n", d, phase[d], round[d], ended[d], AT(d, 0), AT(d, 1), AT(d, 2))
+    }
 }
 
 active proctype fleet() {
+    byte who, at, what;
+    d_step {
+        for (d : 0 .. C - 1) { post(d, CLAIM(0)) }
+    }
     do
     :: atomic {
         if
-        CLAIMER(0)
-#if C > 1
-        CLAIMER(1)
-#endif
+        :: who = 0
+        :: who = 1
 #if C > 2
-        CLAIMER(2)
+        :: who = 2
 #endif
-        NODE(0)
-        NODE(1)
-        NODE(2)
-        :: else -> break
         fi;
-        d_step { take(); tidy(); step = 0; who = 0; at = 0; what = 0 }
+        if
+        :: at = 0
+        :: at = 1
+        :: at = 2
+        :: at = N
+        fi;
+        if
+        :: at == N || !(AT(who, at) & MAIL)
+        :: at < N && !REORDER && AT(who, at) & MAIL -> what = HEAD(who, at)
+        :: at < N && REORDER && AT(who, at) & CLAIM(0) -> what = CLAIM(0)
+        :: at < N && REORDER && AT(who, at) & BACK(0) -> what = BACK(0)
+        :: at < N && REORDER && AT(who, at) & CLAIM(1) -> what = CLAIM(1)
+        :: at < N && REORDER && AT(who, at) & BACK(1) -> what = BACK(1)
+        :: at < N && REORDER && AT(who, at) & CONFIRM -> what = CONFIRM
+        :: at < N && REORDER && AT(who, at) & FINISH -> what = FINISH
+        fi;
+        if
+        :: what -> d_step { deliver(who, at, what); skip }
+        :: what && DROPS(what) && (AT(who, at) & MAIL) > what -> AT(who, at) = AT(who, at) & ~what
+        :: at < N && EXPIRY && EXPIRES(who, at) -> AT(who, at) = AT(who, at) & ~LOCKS
+        :: at == N && phase[who] == ROUND && VOTES(who) >= QUORUM && !(VALIDITY && ended[who]) -> d_step { lease(who); skip }
+        :: at == N && phase[who] == ROUND && MARK == 1 && VOTES(who) >= QUORUM -> d_step { post(who, CONFIRM); skip }
+        :: at == N && phase[who] == ROUND && SPLIT(who) -> d_step { fail(who, OUT) }
+        :: at == N && phase[who] == ROUND && (SPLIT(who) || LED(who)) && round[who] + 1 < R -> d_step { fail(who, ROUND) }
+        :: at == N && phase[who] == ROUND && LED(who) -> d_step { fail(who, TAKEN) }
+        :: at == N && phase[who] == ROUND && TOLD(who) -> d_step { fail(who, DONE) }
+        :: at == N && phase[who] == RUN -> d_step { phase[who] = FINISHED; post(who, FINISH); skip }
+        :: at == N && phase[who] == RUN && EXPIRY -> phase[who] = LOST
+        :: at == N && phase[who] == ROUND && EXPIRY && !ended[who] -> ended[who] = 1
+        :: at == N && phase[who] == RUN && CRASH -> phase[who] = DIED
+        :: at == N && phase[who] == ROUND && CRASH -> d_step { phase[who] = DEAD; for (i : 0 .. N - 1) { AT(who, i) = AT(who, i) & ~VOTE }; skip }
+        :: else
+        fi;
+        d_step { tell(); tidy(); rest(); who = 0; at = 0; what = 0 }
     }
-    od;
-    skip;
-    d_step { rest() }
+    od
 }

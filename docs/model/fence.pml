@@ -1,344 +1,281 @@
 /*
- * The fence protocol: acquire.lua, raise.lua, extend.lua, release.lua and abort.lua on N nodes, and
- * the decisions of C claimers with one round each: a second round is another claimer's.
- * README.md says what is abstracted.
+ * Locks and their fences: acquire.lua, raise.lua, extend.lua, release.lua and abort.lua on three nodes, and the
+ * decisions of C claimers with one round each: a second round would be another claimer's. What is left out, and why
+ * that is sound, is in README.md.
+ *
+ * Cells, rows and columns are as in claim.pml. All claimers are alike, and so are all nodes.
  */
 #ifndef C
-#define C 3         /* claimers, 2 or 3 */
+#define C 3             /* claimers: 2 or 3 */
 #endif
 #define N 3
 #define QUORUM 2
-
-/* ---- faults: 1 is on ---- */
-#ifndef GIVEUP
-#define GIVEUP 1    /* a round ends without a lease at any time: timeout, cancellation, crash (then its abort is just late) */
+#ifndef SPREAD
+#define SPREAD 3        /* each counter starts at 1 or at this */
 #endif
-#ifndef LOSS
-#define LOSS 1      /* messages get lost */
+
+/* ---- faults ---- */
+#ifndef FAULTS
+#define FAULTS 1        /* claimers die, and messages get lost, at any moment */
 #endif
 #ifndef EXTENDS
-#define EXTENDS 1   /* a holder extends its lease once; the extension may be late */
+#define EXTENDS 0       /* a holder sends one extension, which carries the fence */
 #endif
-#ifndef SPREAD
-#define SPREAD 3    /* the counters start at 1 or at this */
-#endif
-#ifndef LOSSES
-#define LOSSES 0    /* so many times a node loses a counter (and nothing else) */
+#ifndef FORGETS
+#define FORGETS 0       /* 1: once, a node comes back empty, when the locks it had are over; 2: once, it loses its counter alone */
 #endif
 
-/* ---- rules that can be removed ---- */
+#ifndef PLAIN
+#define PLAIN 0         /* 1: nothing is pruned and nothing sorted, to see that this changes no outcome */
+#endif
+
+/* ---- rules that can be left out ---- */
 #ifndef WRITEBACK
-#define WRITEBACK 1 /* 0: the fence is not written back; 2: it is, and counts, also where the lock is not ours */
+#define WRITEBACK 1     /* the fence is written back until it stands; 0: it is not; 2: also where the lock is not ours */
 #endif
 #ifndef VALIDITY
-#define VALIDITY 1  /* validity is checked at the decision, after the write-back */
+#define VALIDITY 1      /* validity is checked at the decision; 0: it is not; 2: only before the fence is written back */
 #endif
-#ifndef TIMESTART
-#define TIMESTART 1 /* a missing counter starts at the time; 0: at nothing */
+#ifndef LARGEST
+#define LARGEST 1       /* the fence is the largest of the claimer's grants, not the smallest */
 #endif
-#ifndef LOSS
-#define LOSS 1      /* messages get lost */
+#ifndef OWNLOCK
+#define OWNLOCK 1       /* a release takes the claimer's own lock only */
 #endif
-#ifndef EXTENDSTART
-#define EXTENDSTART 0   /* 1: so it does when an extension misses it; 0: at the lease's fence */
+#ifndef ABSTAIN
+#define ABSTAIN 0       /* 1: no fence stands where the counter is missing; 0: it is written there, as raise.lua does */
+#endif
+#ifndef CLOCK
+#define CLOCK 1         /* a missing counter starts at the time, not at 0 */
 #endif
 
-#define IDLE 0
-#define ROUND 1
-#define RAISING 2
-#define HELD 3
+#define ROUND 0         /* its votes are under way */
+#define RAISING 1       /* its fence is being written back */
+#define HELD 2
+#define LATE 3          /* its validity ended while it was held: it will still unlock */
 #define OVER 4
-#define LOST 5      /* validity ended; it may still unlock */
-byte phase[C];
-bool ended[C], extended[C];
-byte fence[C];      /* 0: none chosen */
+byte phase[C], fence[C];
+bit ended[C], extended[C];
+byte counter[N];        /* 0: missing */
+byte top;               /* the largest number there has been: the time in microseconds is past it */
+byte newest;            /* the fence that was handed out last */
+bit forgotten;
 
-byte lock[N];       /* a token, 1 + c, or 0 */
-byte counter[N];    /* 0: missing */
-byte losses;
-byte top;           /* the largest number there ever was: the time is past it */
-byte newest;        /* fence handed out */
-
-byte mail[C * N];
-byte value[C * N];  /* the counter that came with a grant; 0: no answer, or refused */
-byte stood[C * N];  /* the answer to raise: 1 yes */
+/* A cell. The messages' bits are in the order in which they are sent. */
+short cell[C * N];
 #define ACQUIRE 1
 #define RAISE 2
 #define EXTEND 4
-#define GIVEBACK 8
-
+#define RELEASE 8
+#define MAIL 15
+#define LOCK 16
+#define STANDS 32       /* the fence was seen or set here while the lock was ours */
+#define FENCE 64        /* from here on: the number that came with the grant; 0 is no grant, or none that was counted */
 #define L(c, n) ((c) * N + (n))
-#define TOKEN(c) (1 + (c))
-#define OF(t) ((t) - 1)
-#define CURRENT(t) (phase[OF(t)] != IDLE && phase[OF(t)] < OVER && !ended[OF(t)])
+#define AT(c, n) cell[L(c, n)]
+#define NUMBER(c, n) (AT(c, n) / FENCE)
+#define GRANT(c, n, but) ((n) != (but) && NUMBER(c, n))
+#define GRANTS(c, but) (GRANT(c, 0, but) + GRANT(c, 1, but) + GRANT(c, 2, but))
+#define STANDING(c) ((AT(c, 0) & STANDS) / STANDS + (AT(c, 1) & STANDS) / STANDS + (AT(c, 2) & STANDS) / STANDS)
+#define FREE(n) !((AT(0, n) | AT(1, n) | AT(C - 1, n)) & LOCK)
+#define VALID(c) (phase[c] < LATE && !ended[c])
+#define BLOCKS(c, n) (VALID(c) && AT(c, n) & LOCK)
+#define EMPTIES(n) (FORGETS == 2 || FORGETS == 1 && !BLOCKS(0, n) && !BLOCKS(1, n) && !BLOCKS(C - 1, n))
 
-byte i, d, m;       /* scratch; always 0 between steps */
+hidden byte d, i, k, best, equal, least;
+hidden short s;
 
-inline note(n) {
-    if
-    :: LOSSES && counter[n] > top -> top = counter[n]
-    :: else
-    fi
+inline raise(n) {
+    counter[n] = (counter[n] < least -> least : counter[n]);
+    top = (counter[n] > top -> counter[n] : top)
 }
 
 /* acquire.lua */
 inline acquire(c, n) {
     if
-    :: lock[n] == 0 ->
-        lock[n] = TOKEN(c);
-        if
-        :: counter[n] == 0 && TIMESTART -> counter[n] = top + 1
-        :: else -> counter[n]++
-        fi;
-        note(n);
-        if
-        :: phase[c] == ROUND -> value[L(c, n)] = counter[n]
-        :: else
-        fi
+    :: FREE(n) ->
+        least = (counter[n] || !CLOCK -> counter[n] + 1 : top + 2);
+        raise(n);
+        AT(c, n) = AT(c, n) | LOCK | (phase[c] == ROUND -> counter[n] * FENCE : 0)
     :: else
     fi
 }
 
-inline atleast(n, f) {
+inline deliver(c, n, what) {
+    AT(c, n) = AT(c, n) & ~what;
     if
-    :: counter[n] < f -> counter[n] = f; note(n)
+    :: what == ACQUIRE -> acquire(c, n)
+    :: what == RAISE && (AT(c, n) & LOCK || WRITEBACK == 2) && (counter[n] || !ABSTAIN) ->
+        least = fence[c];
+        raise(n);
+        AT(c, n) = AT(c, n) | (phase[c] == RAISING -> STANDS : 0)
+    :: what == EXTEND && (AT(c, n) & LOCK || FREE(n)) ->
+        AT(c, n) = AT(c, n) | LOCK;
+        least = (counter[n] -> fence[c] : 0);
+        raise(n)
+    :: what == RELEASE && !OWNLOCK ->
+        for (d : 0 .. C - 1) { AT(d, n) = AT(d, n) & ~LOCK }
+    :: what == RELEASE && OWNLOCK && AT(c, n) & LOCK ->
+        AT(c, n) = AT(c, n) & ~LOCK;
+        least = (counter[n] -> fence[c] : 0);
+        raise(n)
     :: else
     fi
 }
 
-/* raise.lua */
-inline raise(c, n) {
-    if
-    :: lock[n] == TOKEN(c) || WRITEBACK == 2 ->
-        atleast(n, fence[c]);
-        if
-        :: phase[c] == RAISING -> stood[L(c, n)] = 1
-        :: else
-        fi
-    :: else
-    fi
-}
-
-/* extend.lua, which restores a missing key */
-inline extend(c, n) {
-    if
-    :: lock[n] == 0 || lock[n] == TOKEN(c) ->
-        lock[n] = TOKEN(c);
-        if
-        :: EXTENDSTART && counter[n] == 0 -> counter[n] = top
-        :: else
-        fi;
-        atleast(n, fence[c])
-    :: else
-    fi
-}
-
-/* release.lua; abort.lua does no more than expiry does */
-inline giveback(c, n) {
-    if
-    :: lock[n] == TOKEN(c) ->
-        lock[n] = 0;
-        atleast(n, fence[c])
-    :: else
-    fi
-}
-
-inline post(c, kind) {
-    for (i : 0 .. N - 1) { mail[L(c, i)] = mail[L(c, i)] | (kind) }
-    i = 0
-}
-
-inline forget(c) {
-    for (i : 0 .. N - 1) { value[L(c, i)] = 0; stood[L(c, i)] = 0 }
-    i = 0
+/* Sends a message to every node, or to none; what was answered so far is of no use any more. */
+inline post(c, what) {
+    for (i : 0 .. N - 1) { AT(c, i) = AT(c, i) & (STANDS - 1) | what }
 }
 
 inline lease(c) {
+    for (d : 0 .. C - 1) {
+        assert(d == c || phase[d] != HELD)
+    }
     assert(fence[c] > newest);
     newest = fence[c];
     phase[c] = HELD;
-    forget(c)
+    post(c, 0)
 }
 
-inline over(c) {
-    phase[c] = OVER;
-    ended[c] = false;
-    extended[c] = false;
-    forget(c)
-}
-
-/* fence(): the largest of the grants that were counted; `but` is a node whose answer was not there yet, or N */
-#define COUNTED(c, n, but) (value[L(c, n)] > 0 && (n) != (but))
-#define GRANTS(c, but) (COUNTED(c, 0, but) + COUNTED(c, 1, but) + COUNTED(c, 2, but))
+/* What the fence is, and whether it stands already; the answer of node `but` has not come yet. */
 inline choose(c, but) {
+    best = 0; equal = 0;
     for (i : 0 .. N - 1) {
-        if
-        :: COUNTED(c, i, but) && value[L(c, i)] > m -> m = value[L(c, i)]
-        :: else
-        fi
+        best = (GRANT(c, i, but) && (!best || (LARGEST -> NUMBER(c, i) > best : NUMBER(c, i) < best)) -> NUMBER(c, i) : best)
     }
     for (i : 0 .. N - 1) {
-        if
-        :: COUNTED(c, i, but) && value[L(c, i)] == m -> d++
-        :: else
-        fi
+        equal = equal + (GRANT(c, i, but) && NUMBER(c, i) == best)
     }
-    fence[c] = m;
+    fence[c] = best;
     if
-    :: (d >= QUORUM || WRITEBACK == 0) && !(VALIDITY && ended[c]) -> lease(c)
-    :: (d >= QUORUM || WRITEBACK == 0) && VALIDITY && ended[c] -> over(c)
-    :: else -> phase[c] = RAISING; forget(c); post(c, RAISE)
-    fi;
-    i = 0; d = 0; m = 0
-}
-
-/* Nodes are alike: their columns are kept sorted. */
-inline swap(x, y) { m = x; x = y; y = m }
-#define RANK(n) ((((counter[n] << 2 | lock[n]) << 4 | mail[L(0, n)]) << 4 | mail[L(1, n)]) << 4 | mail[L(C - 1, n)])
-inline order(a, b) {
-    if
-    :: RANK(b) < RANK(a) || (RANK(b) == RANK(a) && value[L(0, b)] < value[L(0, a)]) ->
-        swap(lock[a], lock[b]); swap(counter[a], counter[b]);
-        for (d : 0 .. C - 1) { swap(mail[L(d, a)], mail[L(d, b)]); swap(value[L(d, a)], value[L(d, b)]); swap(stood[L(d, a)], stood[L(d, b)]) }
-        d = 0; m = 0
-    :: else
+    :: (equal >= QUORUM || !WRITEBACK) && VALIDITY && ended[c] -> phase[c] = OVER; post(c, 0)
+    :: (equal >= QUORUM || !WRITEBACK) && !(VALIDITY && ended[c]) -> lease(c)
+    :: else -> phase[c] = RAISING; post(c, RAISE)
     fi
 }
 
-/* So are claimers; their tokens change names with them. */
-#define NAMED(t, a, b) (OF(t) == (a) -> TOKEN(b) : (OF(t) == (b) -> TOKEN(a) : (t)))
-#define STANDING(c) ((((phase[c] << 1 | ended[c]) << 1 | extended[c]) << 8 | fence[c]) << 8) + mail[L(c, 0)] + mail[L(c, 1)] + mail[L(c, 2)]
-inline align(a, b) {
-    if
-    :: STANDING(a) < STANDING(b) ->
-        swap(phase[a], phase[b]); swap(ended[a], ended[b]); swap(extended[a], extended[b]); swap(fence[a], fence[b]);
-        for (i : 0 .. N - 1) {
-            swap(mail[L(a, i)], mail[L(b, i)]); swap(value[L(a, i)], value[L(b, i)]); swap(stood[L(a, i)], stood[L(b, i)]);
-            if
-            :: lock[i] -> lock[i] = NAMED(lock[i], a, b)
-            :: else
-            fi
-        }
-        i = 0; m = 0
-    :: else
-    fi
-}
+inline swap(a, b) { s = a; a = b; b = s }
 
-/* What can never change anything any more needs no step of its own. */
-#define ONLY(c, n, kind) ((mail[L(c, n)] & ~(kind)) == 0)
-inline prune(c) {
-    for (i : 0 .. N - 1) {
+#define COLUMN(n) (((AT(0, n) * 61 + AT(1, n)) * 61 + AT(C - 1, n)) * 4 + counter[n])
+#define ROW(c) (phase[c] * 4 + ended[c] * 2 + extended[c] + 8 * fence[c] + 128 * (AT(c, 0) + AT(c, 1) + AT(c, 2)))
+
+/* What can never change anything any more is not kept. Numbers count from the smallest. Rows and columns are sorted. */
+inline tidy() {
+    for (d : 0 .. C - 1) {
         if
-        :: ONLY(c, i, GIVEBACK) && lock[i] != TOKEN(c) -> mail[L(c, i)] = 0
+        :: !PLAIN && VALIDITY == 1 && phase[d] == RAISING && ended[d] -> phase[d] = OVER; post(d, 0)
         :: else
         fi;
+        ended[d] = ended[d] && phase[d] < HELD;
+        extended[d] = extended[d] && phase[d] == HELD;
+        for (i : 0 .. N - 1) {
+            s = AT(d, i);
+            s = s & (OWNLOCK && !(s & (ACQUIRE | EXTEND | LOCK)) -> ~RELEASE : 32767);
+            s = s & (WRITEBACK < 2 && phase[d] != RAISING && !(s & (ACQUIRE | LOCK)) -> ~RAISE : 32767);
+            s = (PLAIN -> AT(d, i) : s);
+            AT(d, i) = s & (!PLAIN && phase[d] == OVER && !(s & (RAISE | EXTEND | RELEASE)) -> ~LOCK : 32767)
+        }
+        fence[d] = (phase[d] == OVER && !((AT(d, 0) | AT(d, 1) | AT(d, 2)) & (MAIL | LOCK)) -> 0 : fence[d])
+    }
+    least = 255;
+    for (i : 0 .. N - 1) {
+        least = (counter[i] && counter[i] < least -> counter[i] : least);
+        for (d : 0 .. C - 1) {
+            least = (NUMBER(d, i) && NUMBER(d, i) < least -> NUMBER(d, i) : least);
+            least = (fence[d] && fence[d] < least -> fence[d] : least)
+        }
+    }
+    least = (PLAIN || least == 255 -> 0 : least - 1);
+    top = (forgotten && counter[0] && counter[1] && counter[2] || !FORGETS -> 0 : top - least);
+    newest = (newest > least -> newest - least : 0);
+    for (d : 0 .. C - 1) { fence[d] = (fence[d] -> fence[d] - least : 0) }
+    for (i : 0 .. N - 1) {
+        counter[i] = (counter[i] -> counter[i] - least : 0);
+        for (d : 0 .. C - 1) { AT(d, i) = AT(d, i) - (NUMBER(d, i) -> least * FENCE : 0) }
+    }
+    for (k : 0 .. 2) {
+        d = k & 1;
         if
-        :: ONLY(c, i, RAISE) && lock[i] != TOKEN(c) && phase[c] != RAISING && WRITEBACK != 2 -> mail[L(c, i)] = 0
+        :: !PLAIN && d + 1 < C && ROW(d) > ROW(d + 1) ->
+            swap(phase[d], phase[d + 1]); swap(fence[d], fence[d + 1]);
+            swap(ended[d], ended[d + 1]); swap(extended[d], extended[d + 1]);
+            for (i : 0 .. N - 1) { swap(AT(d, i), AT(d + 1, i)) }
         :: else
         fi
     }
-    i = 0;
-    if
-    :: phase[c] == OVER && mail[L(c, 0)] == 0 && mail[L(c, 1)] == 0 && mail[L(c, 2)] == 0 -> fence[c] = 0
-    :: else
-    fi
-}
-
-inline tidy() {
-    for (d : 0 .. C - 1) { prune(d) }
-    d = 0;
-    align(0, 1); align(1, C - 1); align(0, 1);
-    order(0, 1); order(1, 2); order(0, 1)
-}
-
-#define BEGIN 1
-#define CHOOSE 2
-#define LEASE 3
-#define STOP 4
-#define MORE 5      /* extend */
-#define END 6
-#define ARRIVE 7
-#define EXPIRE 8
-#define LOSE 9
-#define UNLOCK 10
-#define DROP 11
-byte step, who, at, what;
-#define STEP(guard, action, c, n, kind) :: guard -> step = action; who = c; at = n; what = kind
-
-#define FIRST(c, n, kind) ((mail[L(c, n)] & (kind)) && (mail[L(c, n)] & ((kind) - 1)) == 0)
-#define LINK(c, n) \
-    STEP(FIRST(c, n, ACQUIRE), ARRIVE, c, n, ACQUIRE) STEP(FIRST(c, n, RAISE), ARRIVE, c, n, RAISE) \
-    STEP(FIRST(c, n, EXTEND), ARRIVE, c, n, EXTEND) STEP(FIRST(c, n, GIVEBACK), ARRIVE, c, n, GIVEBACK) \
-    STEP(LOSS && FIRST(c, n, ACQUIRE) && !ONLY(c, n, ACQUIRE), DROP, c, n, ACQUIRE) \
-    STEP(LOSS && FIRST(c, n, RAISE) && !ONLY(c, n, RAISE), DROP, c, n, RAISE) \
-    STEP(LOSS && FIRST(c, n, EXTEND) && !ONLY(c, n, EXTEND), DROP, c, n, EXTEND)
-
-#define STANDS(c) (stood[L(c, 0)] + stood[L(c, 1)] + stood[L(c, 2)] >= QUORUM)
-#define CLAIMER(c) \
-    STEP(phase[c] == IDLE, BEGIN, c, 0, 0) \
-    STEP(phase[c] == ROUND && GRANTS(c, N) >= QUORUM, CHOOSE, c, N, 0) \
-    STEP(phase[c] == ROUND && GRANTS(c, N) == N, CHOOSE, c, 0, 0) \
-    STEP(phase[c] == ROUND && GRANTS(c, N) == N, CHOOSE, c, 1, 0) \
-    STEP(phase[c] == ROUND && GRANTS(c, N) == N, CHOOSE, c, 2, 0) \
-    STEP(phase[c] == RAISING && STANDS(c) && !(VALIDITY && ended[c]), LEASE, c, 0, 0) \
-    STEP(GIVEUP && (phase[c] == ROUND || phase[c] == RAISING), STOP, c, 0, 0) \
-    STEP(phase[c] == HELD || phase[c] == LOST, UNLOCK, c, 0, 0) \
-    STEP(EXTENDS && phase[c] == HELD && !extended[c], MORE, c, 0, 0) \
-    STEP((phase[c] == ROUND || phase[c] == RAISING || phase[c] == HELD) && !ended[c], END, c, 0, 0) \
-    LINK(c, 0) LINK(c, 1) LINK(c, 2)
-
-#define NODE(n) \
-    STEP(lock[n] && !CURRENT(lock[n]), EXPIRE, 0, n, 0) \
-    STEP(losses < LOSSES && counter[n], LOSE, 0, n, 0)
-
-inline take() {
-    if
-    :: step == BEGIN -> phase[who] = ROUND; post(who, ACQUIRE)
-    :: step == CHOOSE -> choose(who, at)
-    :: step == LEASE -> lease(who)
-    :: step == STOP -> over(who)
-    :: step == UNLOCK -> over(who); post(who, GIVEBACK)
-    :: step == MORE -> extended[who] = true; post(who, EXTEND)
-    :: step == END && phase[who] == HELD -> phase[who] = LOST
-    :: step == END && phase[who] != HELD -> ended[who] = true
-    :: step == ARRIVE ->
-        mail[L(who, at)] = mail[L(who, at)] & ~what;
+    for (k : 0 .. 2) {
+        i = k & 1;
         if
-        :: what == ACQUIRE -> acquire(who, at)
-        :: what == RAISE -> raise(who, at)
-        :: what == EXTEND -> extend(who, at)
-        :: what == GIVEBACK -> giveback(who, at)
+        :: !PLAIN && COLUMN(i) > COLUMN(i + 1) ->
+            swap(counter[i], counter[i + 1]);
+            for (d : 0 .. C - 1) { swap(AT(d, i), AT(d, i + 1)) }
+        :: else
         fi
-    :: step == DROP -> mail[L(who, at)] = mail[L(who, at)] & ~what
-    :: step == EXPIRE -> lock[at] = 0
-    :: step == LOSE -> losses++; counter[at] = 0
-    fi
+    }
+}
+
+#define HEAD(c, n) (AT(c, n) & MAIL & -(AT(c, n) & MAIL))
+
+/* For people who replay a trail: what happened, and what came of it before rows and columns are sorted again. */
+inline tell() {
+    printf("claimer %d, node %d, message %d: counters %d %d %d, newest fence %d\n", who, at, what, counter[0], counter[1], counter[2], newest);
+    for (d : 0 .. C - 1) {
+        printf("  claimer %d: phase %d, ended %d, fence %d, cells %d %d %d\n", d, phase[d], ended[d], fence[d], AT(d, 0), AT(d, 1), AT(d, 2))
+    }
 }
 
 active proctype fleet() {
-    /* The counters may differ from the start. */
-    for (i : 0 .. N - 1) {
+    byte who, at, what;
+    atomic {
         if
-        :: counter[i] = 1
-        :: counter[i] = SPREAD; top = SPREAD * (LOSSES > 0)
-        fi
+        :: counter[0] = 1; counter[1] = 1; counter[2] = 1
+        :: counter[0] = 1; counter[1] = 1; counter[2] = SPREAD
+        :: counter[0] = 1; counter[1] = SPREAD; counter[2] = SPREAD
+        fi;
+        d_step {
+            top = SPREAD;
+            for (d : 0 .. C - 1) { post(d, ACQUIRE) }
+            tidy();
+            skip
+        }
     }
-    skip;
-    d_step { i = 0; tidy() }
     do
     :: atomic {
         if
-        CLAIMER(0)
-        CLAIMER(1)
+        :: who = 0
+        :: who = 1
 #if C > 2
-        CLAIMER(2)
+        :: who = 2
 #endif
-        NODE(0)
-        NODE(1)
-        NODE(2)
-        :: else -> break
         fi;
-        d_step { take(); tidy(); step = 0; who = 0; at = 0; what = 0 }
+        if
+        :: at = 0
+        :: at = 1
+        :: at = 2
+        :: at = N
+        fi;
+        what = (at < N -> HEAD(who, at) : 0);
+        if
+        :: what -> d_step { deliver(who, at, what); skip }
+        :: what && FAULTS && (AT(who, at) & MAIL) > what -> AT(who, at) = AT(who, at) & ~what
+        :: at < N && AT(who, at) & LOCK && !VALID(who) -> AT(who, at) = AT(who, at) & ~LOCK
+        :: at < N && who == 0 && !forgotten && EMPTIES(at) -> d_step {
+            forgotten = 1;
+            counter[at] = 0;
+            for (d : 0 .. C - 1) { AT(d, at) = AT(d, at) & (FORGETS == 1 -> ~LOCK : 32767) }
+            skip
+        }
+        :: phase[who] == ROUND && GRANTS(who, at) >= QUORUM && (at == N || GRANT(who, at, N)) -> d_step { choose(who, at); skip }
+        :: at == N && phase[who] == RAISING && STANDING(who) >= QUORUM && !(VALIDITY == 1 && ended[who]) -> d_step { lease(who); skip }
+        :: at == N && (phase[who] < HELD || FAULTS && phase[who] < OVER) -> d_step { phase[who] = OVER; post(who, 0); skip }
+        :: at == N && phase[who] < HELD && !ended[who] -> ended[who] = 1
+        :: at == N && phase[who] == HELD && EXTENDS && !extended[who] -> d_step { extended[who] = 1; post(who, EXTEND); skip }
+        :: at == N && (phase[who] == HELD || phase[who] == LATE) -> d_step { phase[who] = OVER; post(who, RELEASE); skip }
+        :: at == N && phase[who] == HELD -> phase[who] = LATE
+        :: else
+        fi;
+        d_step { tell(); tidy(); who = 0; at = 0; what = 0 }
     }
     od
 }

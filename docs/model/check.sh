@@ -1,0 +1,129 @@
+#!/bin/sh
+# Checks the models exhaustively: every set-up that should hold must hold, and every one that leaves out a rule must fail.
+#
+#   check.sh          all set-ups (some minutes)
+#   check.sh -quick   those of a few seconds, for CI
+#   check.sh NAME     those whose name contains NAME; with KEEP=1 the directory with the trail is kept
+#
+# Exit status: 0 when all is as expected, 1 on any surprise, 2 when spin or gcc is missing.
+set -u
+
+# model, name, expected, weight (a second or so: quick; more: long), switches
+setups() { cat <<'END'
+claim crash              holds quick -DCRASH=1
+claim loss               holds quick -DLOSS=1
+claim crash-loss         holds quick -DCRASH=1 -DLOSS=1
+claim crash-loss-expiry  holds quick -DCRASH=1 -DLOSS=2 -DEXPIRY=1
+claim rounds-left        holds quick -DC=2 -DR=2 -DCRASH=1 -DLOSS=1 -DEXPIRY=1
+claim rounds-expiry      holds long  -DC=2 -DR=2 -DCRASH=1 -DLOSS=2 -DEXPIRY=1
+claim rounds-three       holds long  -DR=2 -DCRASH=1 -DLOSS=1
+claim reorder            holds quick -DREORDER=1
+claim order              holds quick -DTICKS=211 -DCRASH=1
+claim ticks              holds long  -DTICKS=211 -DCRASH=1 -DLOSS=2 -DEXPIRY=1
+claim owner              holds long  -DOWNERS=211 -DCRASH=1 -DLOSS=2 -DEXPIRY=1
+claim verdict            holds long  -DR=2 -DVERDICT=1
+claim anyorder           holds quick -DANY=1 -DCRASH=1 -DLOSS=2 -DEXPIRY=1
+claim takeover           holds quick -DTAKEOVER=1 -DCRASH=1 -DLOSS=2 -DEXPIRY=1
+
+claim no-abort           fails quick -DABORT=0
+claim abort-any-lock     fails quick -DTICKS=211 -DEXPIRY=1 -DABORT=2
+claim abort-whole-key    fails quick -DOWNERS=211 -DEXPIRY=1 -DABORT=3
+claim no-token-count     fails quick -DVERDICT=1 -DPERTOKEN=0
+claim no-validity        fails quick -DC=2 -DTICKS=21 -DEXPIRY=1 -DVALIDITY=0
+claim one-token          fails quick -DOWNERS=211 -DEXPIRY=1 -DTICKKEY=1
+claim no-tick-key        fails quick -DC=2 -DEXPIRY=1 -DTICKKEY=0
+claim no-tombstone       fails quick -DC=2 -DREORDER=1 -DTOMBSTONE=0
+claim key-is-proof       fails quick -DC=2 -DPROVISIONAL=0
+claim vote-marks         fails quick -DC=2 -DMARK=0
+claim majority-marks     fails quick -DC=2 -DEXPIRY=1 -DMARK=1
+claim unlock-marks-not   fails quick -DC=2 -DTICKS=21 -DLOSS=1 -DMARK=3
+claim takeover-late      fails quick -DTAKEOVER=1 -DEXPIRY=1 -DLATEUNLOCK=1
+
+fence faults             holds long  -DC=3
+fence two                holds quick -DC=2
+fence extend             holds quick -DC=2 -DEXTENDS=1
+fence empty              holds quick -DC=2 -DFORGETS=1
+fence empty-extend       holds long  -DC=2 -DFORGETS=1 -DEXTENDS=1
+fence counter-two        holds quick -DC=2 -DFORGETS=2
+
+fence no-write-back      fails quick -DC=2 -DWRITEBACK=0
+fence write-back-any     fails quick -DC=2 -DWRITEBACK=2
+fence no-validity        fails quick -DC=2 -DVALIDITY=0
+fence early-validity     fails quick -DC=2 -DVALIDITY=2
+fence smallest           fails quick -DC=2 -DLARGEST=0
+fence release-any-lock   fails long  -DC=3 -DOWNLOCK=0
+fence counter-from-zero  fails quick -DC=2 -DFORGETS=1 -DCLOCK=0
+END
+}
+
+here=$(cd "$(dirname "$0")" && pwd)
+for tool in spin gcc; do
+    if ! command -v "$tool" >/dev/null 2>&1; then
+        echo "check.sh: $tool is not installed; on Debian and Ubuntu: apt-get install -y spin gcc" >&2
+        exit 2
+    fi
+done
+
+work=$(mktemp -d) || exit 2
+if [ "${KEEP:-}" = 1 ]; then
+    echo "the trails stay in $work"
+else
+    trap 'rm -rf "$work"' EXIT
+fi
+trap 'exit 1' HUP INT TERM
+
+# search: what pan did, in one word
+search() {
+    if grep -q 'assertion violated' out; then
+        echo fails
+    elif grep -q 'max search depth too small\|out of memory\|reached -DMEMLIM\|Search not completed' out; then
+        echo truncated
+    elif grep -q 'errors: 0' out; then
+        echo holds
+    else
+        echo broken
+    fi
+}
+
+# run MODEL NAME EXPECTED SWITCHES...
+run() {
+    model=$1 name=$2 expected=$3
+    shift 3
+    mkdir "$work/$model-$name" && cd "$work/$model-$name" || return 1
+    cp "$here/$model.pml" . || return 1
+    begin=$(date +%s)
+    # The models are one process: there is nothing for partial-order reduction to do.
+    spin -a "$@" "$model.pml" >out 2>&1 &&
+        gcc -O2 -w -DSAFETY -DNOREDUCE -DVECTORSZ=256 -DMEMLIM=6000 -o pan pan.c >>out 2>&1 &&
+        ./pan -m100000 -n >out 2>&1
+    result=$(search)
+    states=$(awk '/states, stored/ { printf "%.0f", $1 }' out)
+    verdict=ok
+    [ "$result" = "$expected" ] || verdict=SURPRISE
+    printf '%-24s %-8s %-9s %11s %5ds  %s\n' "$model/$name" "$expected" "$result" "${states:--}" "$(($(date +%s) - begin))" "$verdict"
+    [ "$verdict" = ok ] && return 0
+    tail -20 out >&2
+    return 1
+}
+
+only=${1:-} surprises=0 ran=0
+printf '%-24s %-8s %-9s %11s %6s\n' set-up expected result states seconds
+setups >"$work/setups"
+while read -r model name expected weight switches; do
+    [ -n "$model" ] || continue
+    case $only in
+    '') ;;
+    -quick) [ "$weight" = quick ] || continue ;;
+    *) case $model/$name in *"$only"*) ;; *) continue ;; esac ;;
+    esac
+    ran=$((ran + 1))
+    # shellcheck disable=SC2086 # the switches are words
+    run "$model" "$name" "$expected" $switches </dev/null || surprises=$((surprises + 1))
+done <"$work/setups"
+
+if [ "$ran" = 0 ]; then
+    echo "check.sh: no set-up is named like $only; a part of a name in the table of README.md is wanted" >&2
+    exit 1
+fi
+echo "$ran set-ups, $surprises surprises"
+[ "$surprises" = 0 ]
