@@ -49,7 +49,7 @@ func (m *Mutex) TryClaim(ctx context.Context, tick time.Time) (*Lease, error) {
 
 func bidFor(tick time.Time) (bid, error) {
 	ms := tick.UnixMilli()
-	if tick.Year() < 1970 || ms <= 0 || tick.Year() > 9999 {
+	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms <= 0 {
 		return bid{}, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
 	}
 	return bid{op: "claim", tick: ms}, nil

@@ -68,3 +68,15 @@ func ruling(tick, now time.Time) error {
 	}
 	return nil
 }
+
+// A token of another library may have an @ in it.
+func TestTickOf_foreign(t *testing.T) {
+	for _, token := range []string{"", "a@", "a@x", "a@-1", "a@0", "a@1x", "a@253402300800000", "a@99999999999999999999"} {
+		if tick := redlock.TickOf(token); !tick.IsZero() {
+			t.Errorf("%q: %v", token, tick)
+		}
+	}
+	if got := redlock.TickOf("a@253402300799999"); got.Year() != 9999 {
+		t.Errorf("the last tick: %v", got)
+	}
+}

@@ -25,7 +25,7 @@ type Lease struct {
 	ended    error // why it is no longer held; nil while it is
 	deadline *time.Timer
 	asking   sync.WaitGroup // extensions that are being posted
-	asked    bool           // there was an extension
+	renewal  ask            // the extension, made when it is first asked for
 	vote     *ballot
 
 	unlock   sync.Once
@@ -148,11 +148,13 @@ func (l *Lease) ask(settled func(*ballot)) (*ballot, error) {
 		return nil, l.gone("extend")
 	}
 	l.asking.Add(1)
-	l.asked = true
 	defer l.asking.Done()
-	until := l.until
+	if l.renewal.cmd == nil {
+		l.renewal = m.extension(l.token, l.fence, true)
+	}
+	renewal, until := l.renewal, l.until
 	l.mu.Unlock()
-	v := m.locker.putAll(m.extension(l.token, l.fence, true), until, false)
+	v := m.locker.putAll(renewal, until, false)
 	if settled != nil {
 		v.settled = func() { settled(v) }
 	}
@@ -330,7 +332,7 @@ func (l *Lease) release(ctx context.Context) error {
 func (l *Lease) reached(node int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.asked || l.m.locker.boxes[node].withdraw(&l.vote.calls[node])
+	return l.renewal.cmd != nil || l.m.locker.boxes[node].withdraw(&l.vote.calls[node])
 }
 
 func (l *Lease) tickMillis() int64 {

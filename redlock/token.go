@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -44,6 +45,9 @@ func HolderOf(token string) string {
 	return token
 }
 
+// lastTick is the end of the year 9999 in Unix milliseconds.
+const lastTick = 253402300799999
+
 // TickOf returns the tick a claim's token was made for, or the zero time for
 // a lock's token.
 func TickOf(token string) time.Time {
@@ -51,9 +55,9 @@ func TickOf(token string) time.Time {
 	if i < 0 {
 		return time.Time{}
 	}
-	var ms int64
-	if _, err := fmt.Sscanf(token[i+1:], "%d", &ms); err != nil || ms <= 0 {
-		return time.Time{}
+	ms, err := strconv.ParseInt(token[i+1:], 10, 64)
+	if err != nil || ms <= 0 || ms > lastTick {
+		return time.Time{} // another library's token, which happens to have this sign in it
 	}
 	return time.UnixMilli(ms).UTC()
 }
