@@ -21,7 +21,8 @@ func Log(logger *slog.Logger) Observer {
 			return
 		}
 		record := slog.NewRecord(e.At, level, "redtick: "+e.text(), 0)
-		record.AddAttrs(e.attrs()...)
+		var few [10]slog.Attr
+		record.AddAttrs(e.attrs(few[:0])...)
 		_ = logger.Handler().Handle(context.Background(), record)
 	}
 }
@@ -82,21 +83,16 @@ func (e Event) text() string {
 	return string(e.Kind)
 }
 
-// attrs leaves out what does not apply.
-func (e Event) attrs() []slog.Attr {
-	attrs := []slog.Attr{slog.String("event", string(e.Kind))}
-	add := func(key, value string) {
-		if value != "" {
-			attrs = append(attrs, slog.String(key, value))
-		}
-	}
-	add("name", e.Name)
+// attrs adds what applies to attrs.
+func (e *Event) attrs(attrs []slog.Attr) []slog.Attr {
+	attrs = append(attrs, slog.String("event", string(e.Kind)))
+	attrs = addText(attrs, "name", e.Name)
 	if !e.Tick.IsZero() {
-		add("tick", e.Tick.UTC().Format(time.RFC3339Nano))
+		attrs = addText(attrs, "tick", e.Tick.UTC().Format(time.RFC3339Nano))
 	}
-	add("me", HolderOf(e.Token))
-	add("holder", HolderOf(e.Holder))
-	add("node", e.Node)
+	attrs = addText(attrs, "me", HolderOf(e.Token))
+	attrs = addText(attrs, "holder", HolderOf(e.Holder))
+	attrs = addText(attrs, "node", e.Node)
 	if e.Duration > 0 {
 		attrs = append(attrs, slog.Duration("took", e.Duration))
 	}
@@ -104,7 +100,14 @@ func (e Event) attrs() []slog.Attr {
 		attrs = append(attrs, slog.Int("missed", e.Missed))
 	}
 	if e.Err != nil {
-		add("error", e.Err.Error())
+		attrs = addText(attrs, "error", e.Err.Error())
 	}
 	return attrs
+}
+
+func addText(attrs []slog.Attr, key, value string) []slog.Attr {
+	if value == "" {
+		return attrs
+	}
+	return append(attrs, slog.String(key, value))
 }

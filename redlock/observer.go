@@ -59,6 +59,7 @@ type reporter struct {
 
 	mu      sync.Mutex
 	backlog []Event
+	spare   []Event // the memory of the backlog that was told last
 	missed  int
 	busy    bool
 	idle    chan struct{} // closed once nothing is left to tell; nil when nobody waits for that
@@ -89,7 +90,7 @@ func (r *reporter) drain() {
 	for {
 		r.mu.Lock()
 		events, missed := r.backlog, r.missed
-		r.backlog, r.missed = nil, 0
+		r.backlog, r.spare, r.missed = r.spare[:0], nil, 0
 		r.busy = len(events) > 0
 		r.settle()
 		r.mu.Unlock()
@@ -102,7 +103,19 @@ func (r *reporter) drain() {
 		if missed > 0 {
 			r.tell(Event{Kind: EventsMissed, At: time.Now(), Missed: missed})
 		}
+		r.keep(events)
 	}
+}
+
+// keep saves the memory of a backlog, unless it is that of a flood.
+func (r *reporter) keep(events []Event) {
+	if cap(events) > 16 {
+		return
+	}
+	clear(events)
+	r.mu.Lock()
+	r.spare = events
+	r.mu.Unlock()
 }
 
 // told returns a channel that is closed once the observer was told everything.
