@@ -73,7 +73,6 @@ lease extend-any-lock    fails quick -DFREEONLY=0
 END
 }
 
-here=$(cd "$(dirname "$0")" && pwd)
 for tool in spin gcc; do
     if ! command -v "$tool" >/dev/null 2>&1; then
         echo "check.sh: $tool is not installed; on Debian and Ubuntu: apt-get install -y spin gcc" >&2
@@ -81,6 +80,7 @@ for tool in spin gcc; do
     fi
 done
 
+here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d) || exit 2
 if [ "${KEEP:-}" = 1 ]; then
     echo "the trails stay in $work"
