@@ -1,0 +1,156 @@
+package otelredlock_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/otelredlock"
+)
+
+// Mutations that were made and seen to fail here:
+//   - another name for redtick.nodes.out, or another outcome than "no_quorum": both tests
+//   - "instance, host" for "instance, node" in grafana.json: TestGrafana
+//   - a row of the package doc taken out: TestPackageDoc
+
+// series is what Prometheus gets: the values of each label of each metric.
+type series map[string]map[string][]string
+
+// everything is told of every kind of event, and of every reason of a refusal.
+func everything(t *testing.T) series {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	reader, err := exporter.New(exporter.WithRegisterer(registry))
+	if err != nil {
+		t.Fatal(err)
+	}
+	observe, err := otelredlock.NewObserver(metric.NewMeterProvider(metric.WithReader(reader)), noop.NewTracerProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []redlock.EventKind{redlock.Acquired, redlock.Released, redlock.Lost, redlock.Renewed, redlock.RenewFailed,
+		redlock.NodeOut, redlock.Elected, redlock.EventsMissed} {
+		observe(redlock.Event{Kind: kind, Name: "job", Node: "redis-a:6379", Missed: 1})
+	}
+	for _, reason := range []error{redlock.ErrTickDone, redlock.ErrTaken, redlock.ErrNoQuorum, redlock.ErrTickStale, redlock.ErrClockSkew,
+		context.Canceled, redlock.ErrClosed, redlock.ErrInvalid} {
+		observe(redlock.Event{Kind: redlock.Refused, Name: "job", Err: reason})
+	}
+	return read(t, registry)
+}
+
+func read(t *testing.T, registry *prometheus.Registry) series {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := series{}
+	for _, family := range families {
+		labels := map[string][]string{"instance": nil} // Prometheus adds it
+		for _, m := range family.Metric {
+			for _, l := range m.Label {
+				labels[l.GetName()] = append(labels[l.GetName()], l.GetValue())
+			}
+		}
+		all[family.GetName()] = labels
+		if strings.HasSuffix(family.GetName(), "_seconds") {
+			all[family.GetName()+"_count"] = labels
+			all[family.GetName()+"_bucket"] = labels
+			labels["le"] = nil
+		}
+	}
+	return all
+}
+
+var (
+	metricName = regexp.MustCompile(`redtick_\w+`)
+	matcher    = regexp.MustCompile(`(\w+)=~?"([^"]*)"`)
+	grouping   = regexp.MustCompile(`by \(([^)]*)\)`)
+)
+
+// The dashboard asks for nothing that no observer reports.
+func TestGrafana(t *testing.T) {
+	text, err := os.ReadFile("example/grafana.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !json.Valid(text) {
+		t.Fatal("grafana.json is no JSON")
+	}
+	all := everything(t)
+	queries := regexp.MustCompile(`"expr": ("(?:[^"\\]|\\.)*")`).FindAllSubmatch(text, -1)
+	if len(queries) < 8 {
+		t.Fatalf("only %d queries were found", len(queries))
+	}
+	for _, found := range queries {
+		var query string
+		if err := json.Unmarshal(found[1], &query); err != nil {
+			t.Fatal(err)
+		}
+		checkQuery(t, query, all)
+	}
+	for _, used := range metricName.FindAllString(string(text), -1) {
+		if all[used] == nil {
+			t.Errorf("no observer reports %s", used)
+		}
+	}
+}
+
+func checkQuery(t *testing.T, query string, all series) {
+	t.Helper()
+	labels := all[metricName.FindString(query)]
+	for _, m := range matcher.FindAllStringSubmatch(query, -1) {
+		for _, value := range strings.Split(m[2], "|") {
+			if !strings.HasPrefix(value, "$") && !slices.Contains(labels[m[1]], value) {
+				t.Errorf("%s: the label %q never is %q", query, m[1], value)
+			}
+		}
+	}
+	for _, g := range grouping.FindAllStringSubmatch(query, -1) {
+		for _, label := range strings.Split(g[1], ", ") {
+			if _, ok := labels[label]; !ok {
+				t.Errorf("%s: there is no label %q", query, label)
+			}
+		}
+	}
+}
+
+// The package's documentation lists each metric, with its attributes and outcomes.
+func TestPackageDoc(t *testing.T) {
+	source, err := os.ReadFile("observer.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ := strings.Cut(string(source), "\npackage ")
+	documented := map[string]string{}
+	for _, row := range regexp.MustCompile(`(?m)^//\t(redtick\.\S+)(.*)$`).FindAllStringSubmatch(text, -1) {
+		documented[strings.ReplaceAll(row[1], ".", "_")] = row[2]
+	}
+	for name, labels := range everything(t) {
+		if !strings.HasPrefix(name, "redtick_") || strings.HasSuffix(name, "_count") || strings.HasSuffix(name, "_bucket") {
+			continue
+		}
+		row, ok := documented[strings.TrimSuffix(strings.TrimSuffix(name, "_total"), "_seconds")]
+		if !ok {
+			t.Errorf("%s is not documented", name)
+		}
+		for _, attribute := range []string{"name", "outcome", "end", "node"} {
+			for _, value := range labels[attribute] {
+				if !strings.Contains(row, attribute) || (attribute == "outcome" || attribute == "end") && !strings.Contains(row, value) && name != "redtick_acquire_time_seconds" {
+					t.Errorf("%s: %s=%q is not documented", name, attribute, value)
+				}
+			}
+		}
+	}
+}
