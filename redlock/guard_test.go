@@ -119,6 +119,28 @@ func TestGuard_earlierRun(t *testing.T) {
 	})
 }
 
+// A lease is not extended by a node that may have forgotten that it voted for somebody else: that round may still win
+// with another node, whose copy of the lock has expired because the extension did not reach it.
+//
+// Seen to fail when extend.lua counts on every node.
+func TestGuard_extensionAbstains(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithTTL(20*time.Second), redlock.WithRestartGuard(20*time.Second))
+		ok(t, p.Bootstrap(t.Context()))
+		lease := must[*redlock.Lease](t)(p.mutex(t, "job", redlock.WithoutRenewal()).TryLock(t.Context()))
+		time.Sleep(time.Second)
+		fl.servers[2].Restart()
+		p.links[0].Hang()
+		if err := lease.Extend(t.Context()); !errors.Is(err, redlock.ErrNoQuorum) || !errors.Is(err, redlock.ErrNodeYoung) {
+			t.Errorf("by one node of three and a young one: %v, want ErrNoQuorum and ErrNodeYoung", err)
+		}
+		p.links[0].Heal()
+		time.Sleep(3 * time.Second) // the node is probed again
+		ok(t, lease.Extend(t.Context()))
+		ok(t, lease.Unlock(t.Context()))
+	})
+}
+
 func TestGuard_freshFleet(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		p := fl.process("a", redlock.WithTTL(10*time.Second), redlock.WithRestartGuard(10*time.Second))

@@ -167,8 +167,8 @@ func (m *Mutex) extension(token string, fence int64, restore bool) ask {
 	if m.cfg.fencing && fence != 0 {
 		keys, carried = append(keys, m.keys.fence), decimal(fence)
 	}
-	return ask{script: extendScript, read: readCount,
-		cmd: extendScript.command(keys, token, m.ttl, carried, flag(restore))}
+	return ask{script: extendScript, read: readExtend,
+		cmd: extendScript.command(m.guarded(keys...), token, m.ttl, carried, flag(restore), milliseconds(m.cfg.guardWindow))}
 }
 
 // settle draws the conclusion from an extension.

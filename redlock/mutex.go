@@ -47,8 +47,8 @@ func (m *Mutex) Name() string { return m.keys.lock }
 
 // TryLock decides now: it returns a lease, or an error that matches [ErrTaken]
 // as soon as a majority of the nodes is known to be another owner's. When a
-// split vote leaves the name to nobody, it votes again for a short time (twice
-// the node timeout) instead of calling that taken. On an error nothing is
+// split vote leaves the name to nobody, it votes again for a short time (four
+// times the node timeout) instead of calling that taken. On an error nothing is
 // held; votes already won are given back in the background.
 func (m *Mutex) TryLock(ctx context.Context) (*Lease, error) {
 	return m.decide(ctx, bid{op: "trylock"})
@@ -131,7 +131,7 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 		r.abort(ctx)
 		next, reason := m.judge(b, t, err, try)
 		order.learn(r, t, next)
-		if next == stop || time.Since(begin) > 2*m.cfg.nodeTimeout {
+		if next == stop || time.Since(begin) > next.patience(m.cfg.nodeTimeout) {
 			return nil, m.refuse(b, begin, order.worst(t), reason)
 		}
 		// A claim that is ahead is confirmed right after it was granted: mostly the next answer tells.
@@ -189,6 +189,15 @@ const (
 	again             // somebody is ahead, but perhaps not for good; or the majority failed for a moment
 	split             // nobody has a majority
 )
+
+// patience is how long a decision goes on. When somebody is ahead, to give up
+// costs nothing; when nobody has a majority, it may lose a tick.
+func (n next) patience(nodeTimeout time.Duration) time.Duration {
+	if n == split {
+		return 4 * nodeTimeout
+	}
+	return 2 * nodeTimeout
+}
 
 // judge says what a round that was not won means.
 func (m *Mutex) judge(b bid, t tally, err error, try int) (what next, reason error) {

@@ -78,7 +78,7 @@ func (fl *fleet) turncoats(name string, opts ...redlock.Option) (*redlock.Locker
 
 const (
 	strangerTTL = 3 * time.Second
-	// patienceFor is more than twice the node timeout (a tenth of the TTL), which bounds a decision, and what its last round takes.
+	// patienceFor is more than four times the node timeout (a tenth of the TTL), which bounds a decision, and what its last round takes.
 	patienceFor = 2 * time.Second
 )
 

@@ -232,7 +232,7 @@ func (r *round) lease(ctx context.Context, t tally) (*Lease, error) {
 	fence := r.bid.tick
 	if m.cfg.fencing && fence == 0 {
 		var err error
-		if fence, err = r.fence(ctx, t); err != nil {
+		if fence, err = r.fence(ctx, t); fence == 0 {
 			return nil, err
 		}
 	}

@@ -94,7 +94,7 @@ var (
 	finishScript  = newScript(markText + finishText)
 	abortScript   = newScript(abortText)
 	releaseScript = newScript(releaseText)
-	extendScript  = newScript(extendText)
+	extendScript  = newScript(guardText + extendText)
 	raiseScript   = newScript(raiseText)
 	enlistScript  = newScript(enlistText)
 	inspectScript = newScript(inspectText)

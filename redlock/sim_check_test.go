@@ -128,17 +128,23 @@ func (w *world) checkKeys() {
 	}
 }
 
-// excused: a claimer could not give its votes back before they were given up.
+// excused: a claimer could not give its votes back before they were given up, or a copy of a vote that was refused was
+// executed later.
 func (w *world) excused(k serverKey) bool {
 	fields, _ := w.servers[k.server].Do("HKEYS", k.key).Value.([]any)
 	for _, f := range fields {
 		token, isToken := strings.CutPrefix(f.(string), "token:r")
 		id, _, _ := strings.Cut(token, "/")
-		if who, err := strconv.Atoi(id); isToken && (err != nil || !w.cutOff(who, k.server)) {
+		if who, err := strconv.Atoi(id); isToken && (err != nil || !w.cutOff(who, k.server) && !w.copied(who, k.server, "r"+token)) {
 			return false
 		}
 	}
 	return true
+}
+
+func (w *world) copied(replica, server int, token string) bool {
+	_, copied := w.replicas[replica].links[server].copied.Load(token)
+	return copied
 }
 
 func (w *world) cutOff(replica, server int) bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -186,6 +187,7 @@ type link struct {
 	deaf      bool // the client ignores deadlines, and waits for an answer for a TTL
 	hangs     int
 	flaky     int
+	copied    sync.Map // the words of commands whose answer came, and a copy of which was executed later
 }
 
 func (l *link) settle() {
@@ -201,7 +203,7 @@ func (l *link) settle() {
 
 // fault is what happens to one batch on a flaky link: it is lost, its answer is lost, the connection breaks before or
 // after it was executed, it is executed twice, or it is late.
-func (l *link) fault([]redlock.Command) redlocktest.Fault {
+func (l *link) fault(commands []redlock.Command) redlocktest.Fault {
 	r := l.random
 	switch r.IntN(10) {
 	case 0:
@@ -213,6 +215,9 @@ func (l *link) fault([]redlock.Command) redlocktest.Fault {
 	case 3:
 		return redlocktest.Fault{Err: errReset, DropReply: true}
 	case 4:
+		for _, word := range slices.Concat(commands...) {
+			l.copied.Store(word, true)
+		}
 		return redlocktest.Fault{Again: between(r, 1, l.ttl/2)}
 	case 5:
 		return redlocktest.Fault{Err: errReset, DropReply: true, Again: between(r, 1, 2*l.ttl)}

@@ -369,10 +369,22 @@ func readVote(r Reply) answer {
 	case "DEAD":
 		return answer{verdict: failed, err: errDeadToken}
 	case "YOUNG":
-		return answer{verdict: failed, err: fmt.Errorf("%w; it votes again in %v (a fresh fleet is started with Locker.Bootstrap)",
-			ErrNodeYoung, time.Duration(number(fields, 1))*time.Millisecond)}
+		return young(fields)
 	}
 	return unexpected(r)
+}
+
+func young(fields []any) answer {
+	return answer{verdict: failed, err: fmt.Errorf("%w; it votes again in %v (a fresh fleet is started with Locker.Bootstrap)",
+		ErrNodeYoung, time.Duration(number(fields, 1))*time.Millisecond)}
+}
+
+// readExtend reads the reply to an extension: as readCount, or that the node abstains.
+func readExtend(r Reply) answer {
+	if fields, _ := r.Value.([]any); r.Err == nil && text(fields, 0) == "YOUNG" {
+		return young(fields)
+	}
+	return readCount(r)
 }
 
 // readFenced is readVote for those who need a fence: a grant without one is none.
