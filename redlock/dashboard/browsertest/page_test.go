@@ -124,7 +124,7 @@ func TestPage_three_replicas(t *testing.T) {
 		"the legend":    `document.querySelector("#legend").innerText.replaceAll("\n", "") === "Areplica-aBreplica-bCreplica-c"`,
 		"three colours": `new Set([...document.querySelectorAll("#jobs .tick")].map((e) => getComputedStyle(e).backgroundColor)).size === 3`,
 		"the leader":    `/leader.*held by.*replica-b/s.test(document.querySelector("#locks").innerText)`,
-		"a node out":    `document.querySelectorAll("#nodes .pill.bad").length === 1 && /2 of 3 nodes answer/.test(document.querySelector("#status").innerText)`,
+		"a node out":    `document.querySelectorAll("#nodes .pill.bad").length === 1 && /2 of 3 nodes answer, out: page.3 /.test(document.querySelector("#status").innerText)`,
 		"read-only":     `document.querySelectorAll("button").length === 0`,
 	} {
 		t.Log(what)
@@ -133,7 +133,7 @@ func TestPage_three_replicas(t *testing.T) {
 	s.servers[2].Thaw()
 	s.claim(s.mutex("replica-a", "job"), time.Now())
 	await(t, ctx, `document.querySelectorAll("#jobs .tick").length === 7`)
-	await(t, ctx, `document.querySelectorAll("#nodes .pill.bad").length === 0`)
+	await(t, ctx, `document.querySelectorAll("#nodes .pill.bad").length === 0 && /^3 of 3 nodes answer · /.test(document.querySelector("#status").innerText)`)
 }
 
 func TestPage_views(t *testing.T) {

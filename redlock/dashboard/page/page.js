@@ -129,9 +129,10 @@ function show(look) {
   $("no-locks").hidden = locks.length > 0;
   $("error").hidden = !look.Error;
   $("error").textContent = look.Error;
-  const up = nodes.filter((n) => !n.Error).length;
-  $("status").textContent = up + " of " + nodes.length + " nodes answer · " + time(look.At) + (look.More ? " · more names than are shown" : "");
-  $("status").className = up === nodes.length ? "well" : up > nodes.length / 2 ? "" : "stale";
+  const out = nodes.filter((n) => n.Error).map((n) => n.Name), up = nodes.length - out.length;
+  $("status").textContent = up + " of " + nodes.length + " nodes answer" + (out.length > 0 ? ", out: " + out.join(", ") : "") +
+    " · " + time(look.At) + (look.More ? " · more names than are shown" : "");
+  $("status").className = out.length === 0 ? "well" : "stale";
 }
 
 const stream = new EventSource("events");
