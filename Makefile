@@ -3,7 +3,7 @@
 GO ?= go
 SOAK ?= 1h
 
-.PHONY: test lint bench demo soak chaos browsertest mutants cover
+.PHONY: test lint bench demo soak chaos model browsertest mutants cover
 
 test: ## everything, with the race detector, on real redis-server processes
 	@scripts/need-redis
@@ -25,6 +25,9 @@ chaos: ## replicas on real servers that are killed, frozen and cut off; FOR=60s 
 
 soak: ## the simulation, for SOAK (1h) on ever new seeds; prints how to replay a failure
 	REDTICK_SOAK=$(SOAK) $(GO) test ./redlock -count=1 -timeout 0 -v -run 'TestSimulation$$'
+
+model: ## the protocol, checked exhaustively (apt-get install -y spin gcc); QUICK=1 for seconds instead of minutes
+	docs/model/check.sh $(if $(QUICK),-quick)
 
 browsertest: ## the dashboard in a headless Chromium (apt-get install -y chromium)
 	cd redlock/dashboard/browsertest && REDTICK_REQUIRE_CHROMIUM=1 $(GO) test -count=1 ./...

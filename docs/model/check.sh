@@ -47,10 +47,10 @@ fence empty              holds quick -DC=2 -DFORGETS=1
 fence empty-extend       holds long  -DC=2 -DFORGETS=1 -DEXTENDS=1
 fence empty-three        holds long  -DC=3 -DFORGETS=1 -DSPREAD=2
 fence counter-two        holds quick -DC=2 -DFORGETS=2
-fence counter-abstain    holds long  -DC=3 -DFORGETS=2 -DSPREAD=2 -DFAULTS=0 -DABSTAIN=1
+fence counter            holds long  -DC=3 -DFORGETS=2 -DSPREAD=2 -DFAULTS=0
 fence plain              holds long  -DC=2 -DSPREAD=2 -DPLAIN=1
 
-fence counter-as-coded   fails long  -DC=3 -DFORGETS=2 -DSPREAD=2 -DFAULTS=0
+fence counter-from-fence fails long  -DC=3 -DFORGETS=2 -DSPREAD=2 -DFAULTS=0 -DABSTAIN=0
 fence no-write-back      fails quick -DC=2 -DWRITEBACK=0
 fence write-back-any     fails quick -DC=2 -DWRITEBACK=2
 fence no-validity        fails quick -DC=2 -DVALIDITY=0
@@ -61,12 +61,12 @@ fence counter-from-zero  fails quick -DC=2 -DFORGETS=1 -DCLOCK=0
 
 lease two                holds quick -DC=2 -DK=2
 lease three              holds quick -DC=3 -DK=2
-lease young-abstains     holds quick -DC=3 -DK=2 -DEMPTY=1 -DYOUNGEXTEND=0
+lease guard              holds quick -DC=3 -DK=2 -DEMPTY=1
 lease plain              holds quick -DC=2 -DPLAIN=1
 
-lease guard-as-coded     fails quick -DEMPTY=1
+lease young-counts       fails quick -DEMPTY=1 -DYOUNGEXTEND=2
 lease young-counts-later fails quick -DK=2 -DEMPTY=1 -DYOUNGEXTEND=1
-lease no-guard           fails quick -DEMPTY=1 -DYOUNGEXTEND=0 -DGUARD=0
+lease no-guard           fails quick -DEMPTY=1 -DGUARD=0
 lease no-validity        fails quick -DVALIDITY=0
 lease late-extension     fails quick -DINTIME=0
 lease extend-any-lock    fails quick -DFREEONLY=0

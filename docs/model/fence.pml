@@ -43,7 +43,7 @@
 #define OWNLOCK 1       /* a release takes the claimer's own lock only */
 #endif
 #ifndef ABSTAIN
-#define ABSTAIN 0       /* 1: no fence stands where the counter is missing; 0: it is written there, as raise.lua does */
+#define ABSTAIN 1       /* no fence stands where the counter is missing; 0: it is written there */
 #endif
 #ifndef CLOCK
 #define CLOCK 1         /* a missing counter starts at the time, not at 0 */

@@ -28,7 +28,7 @@
 #define GUARD 1         /* such a node does not vote on a new lock before those that it forgot are over */
 #endif
 #ifndef YOUNGEXTEND
-#define YOUNGEXTEND 2   /* an extension counts on such a node 2: always, as in extend.lua; 1: not where it puts the key back; 0: not */
+#define YOUNGEXTEND 0   /* an extension counts on such a node 0: not; 1: where it finds the key; 2: always */
 #endif
 #ifndef VALIDITY
 #define VALIDITY 1      /* an acquisition counts within its validity only */
