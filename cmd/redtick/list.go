@@ -84,7 +84,7 @@ func (l *listing) run(ctx context.Context, w io.Writer, prefix string) error {
 	if l.json {
 		return errors.Join(writeJSON(w, found), err)
 	}
-	return errors.Join(found.write(w), err)
+	return errors.Join(found.write(w, err), err)
 }
 
 // foundNames is the answer of ls, in JSON as it stands.
@@ -118,12 +118,16 @@ func (l *listing) find(ctx context.Context, inspector *redlock.Inspector, prefix
 	return found, err
 }
 
-func (f *foundNames) write(w io.Writer) error {
+// write says that there are no names only if a majority of the nodes does.
+func (f *foundNames) write(w io.Writer, failure error) error {
 	t := table{nameHeading}
 	for i := range f.Names {
 		t.row(f.Names[i].cells()...)
 	}
-	if len(f.Names) == 0 {
+	switch {
+	case len(f.Names) == 0 && failure != nil:
+		return nil
+	case len(f.Names) == 0:
 		_, err := fmt.Fprintln(w, "no names: nothing is held, and no tick or fence is remembered")
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -35,7 +37,7 @@ func newNameView(info *redlock.NameInfo) nameView {
 	v := nameView{
 		Name: info.Name, Held: info.Token != "", Holder: info.Holder, Token: info.Token, Tick: known(info.Tick),
 		Remaining: milliseconds(info.Remaining), LastTick: known(info.LastTick), LastHolder: info.LastHolder,
-		Fence: info.Fence, Waiters: info.Waiters, info: info,
+		Fence: info.Fence, Waiters: info.Waiters, Votes: []voteView{}, info: info,
 	}
 	for _, vote := range info.Votes {
 		v.Votes = append(v.Votes, voteView{vote.Node, vote.Token, milliseconds(vote.Remaining), plain(vote.Err)})
@@ -67,6 +69,14 @@ func (v *nameView) cells() []string {
 		remaining = rounded(v.info.Remaining)
 	}
 	return []string{v.Name, orDash(v.Holder), remaining, v.votes(), instant(v.info.LastTick), orDash(v.LastHolder)}
+}
+
+// oneName is the argument of the commands about one name.
+func oneName(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usage("%s are given, must be one, as in: %s report", count(len(args), "name"), c.CommandPath())
+	}
+	return nil
 }
 
 var nameHeading = []string{"NAME", "HOLDER", "REMAINING", "VOTES", "LAST TICK", "LAST CLAIMED BY"}

@@ -70,7 +70,8 @@ func TestList(t *testing.T) {
 	has(t, f.redtick("show", "billing/month").stdout, "token", f.servers[2].Addr(), "unless renewed", "fence")
 }
 
-// Seen to fail when find drops what it found on an error.
+// Seen to fail when find drops what it found on an error, and when write does
+// not ask whether a majority answered.
 func TestList_nodes_out(t *testing.T) {
 	f := newFleet(t)
 	f.hold("report")
@@ -79,6 +80,9 @@ func TestList_nodes_out(t *testing.T) {
 		t.Errorf("one node out: %+v", o)
 	}
 	f.servers[1].Kill()
+	if o := f.redtick("ls", "nothing"); o.code != 2 || o.stdout != "" {
+		t.Errorf("what two nodes may know is said not to be: %+v", o)
+	}
 	for _, args := range [][]string{{"ls"}, {"show", "report"}} {
 		o := f.redtick(args...)
 		has(t, o.stdout, "report")
@@ -110,6 +114,9 @@ func TestRelease(t *testing.T) {
 	has(t, o.stdout, "is released")
 	if o.code != 0 || f.show("report").Token == token {
 		t.Errorf("with the token: %+v", o)
+	}
+	if o = f.redtick("release", "two", "names"); o.code != 64 || !strings.Contains(o.stderr, "2 names are given, must be one") {
+		t.Errorf("two names: %+v", o)
 	}
 	if o = f.redtick("release", "nothing"); o.code != 1 {
 		t.Errorf("a free name: %+v", o)

@@ -35,11 +35,11 @@ claimed.
 Exit codes
   0   released
   1   nothing was released: it is free, has another holder, or was not confirmed
-  2   no majority of the nodes answers; those that do have released it
+  2   no majority of the nodes answers; those that do may have released it
   64  the command line is wrong`,
 		Example: `  redtick release report
   redtick release report --token "$(redtick show report -o json | jq -r .token)"`,
-		Args: cobra.ExactArgs(1),
+		Args: oneName,
 		RunE: func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
 	}
 	r.flags(c)

@@ -198,7 +198,11 @@ func (r *running) lock(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, e
 		ctx, cancel = context.WithTimeout(ctx, r.wait)
 		defer cancel()
 	}
-	return m.Lock(ctx)
+	lease, err = m.Lock(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && errors.Is(err, redlock.ErrTaken) {
+		err = exit(r.takenCode, fmt.Errorf("%q was not free within %v; give --wait more time, or see who holds it: redtick show %s", r.name, r.wait, r.name))
+	}
+	return lease, err
 }
 
 // refusal gives an acquisition that failed its exit code. A wait that ran out
@@ -210,6 +214,8 @@ func (r *running) refusal(err error) error {
 		return err
 	case errors.Is(err, redlock.ErrNoQuorum):
 		return exit(exitRunNoQuorum, err)
+	case r.try && errors.Is(err, redlock.ErrTaken):
+		return exit(r.takenCode, fmt.Errorf("%w; leave --try out to wait for it", err))
 	case errors.Is(err, redlock.ErrTaken), errors.Is(err, redlock.ErrTickDone), errors.Is(err, context.DeadlineExceeded):
 		return exit(r.takenCode, err)
 	case errors.Is(err, redlock.ErrTickStale):

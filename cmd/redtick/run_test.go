@@ -43,7 +43,7 @@ func (f *fleet) shell(script string) *process {
 
 // Seen to fail with each code replaced by 1; with exec.LookPath left out (a
 // lease is taken for a program that is not there); with the lock's wait without
-// its limit.
+// its limit; with the texts of a refusal as the core has them.
 func TestRun_exit_codes(t *testing.T) {
 	f := newFleet(t)
 	f.hold("held")
@@ -55,9 +55,10 @@ func TestRun_exit_codes(t *testing.T) {
 	}{
 		{"the program's", 3, []string{"-name", "x", "--", "sh", "-c", "exit 3"}, ""},
 		{"a signal", 137, []string{"-name", "x", "--", "sh", "-c", "kill -9 $$"}, ""},
-		{"taken", 75, []string{"-name", "held", "-try", "--", "true"}, "taken by another owner"},
+		{"taken", 75, []string{"-name", "held", "-try", "--", "true"}, "leave --try out to wait"},
 		{"taken, code given", 0, []string{"-name", "held", "-try", "-taken-code=0", "--", "true"}, "taken by another owner"},
 		{"waited too long", 75, []string{"-name", "held", "-wait", "200ms", "--", "true"}, "waiting for \"held\", which "},
+		{"waited too long, told once", 75, []string{"-name", "held", "-wait", "200ms", "--", "true"}, "\nredtick: \"held\" was not free within 200ms; give --wait more time"},
 		{"not there", 127, []string{"-name", "held", "-try", "--", "no-such-program"}, "not found"},
 		{"a path that is not there", 127, []string{"-name", "held", "-try", "--", "./none"}, "no such file"},
 		{"not a program", 126, []string{"-name", "x", "--", f.dir + "/holding"}, "permission denied"},

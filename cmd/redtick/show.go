@@ -28,7 +28,7 @@ Exit codes
 JSON: as one of the names of "redtick ls -o json".`,
 		Example: `  redtick show report
   redtick show report -o json | jq -r .token`,
-		Args: cobra.ExactArgs(1),
+		Args: oneName,
 		RunE: func(c *cobra.Command, args []string) error {
 			return i.show(c.Context(), c.OutOrStdout(), args[0])
 		},

@@ -173,7 +173,7 @@ func (r *statusReport) write(w io.Writer) error {
 	if err := t.write(w); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n%d of %s answer, %d are needed: %s\n", r.Reachable, count(len(r.Nodes), "node"), r.Quorum, r.outcome())
+	fmt.Fprintf(w, "\n%d of %d nodes answer, %d needed: %s\n", r.Reachable, len(r.Nodes), r.Quorum, r.outcome())
 	if r.ClockSpread != nil {
 		fmt.Fprintf(w, "their clocks are %s apart, give or take %s\n", rounded(r.spread), rounded(r.doubt))
 	}

@@ -22,7 +22,7 @@ func warnings(r *statusReport) []warning {
 	all := []warning{}
 	for _, n := range r.Nodes {
 		if !n.OK {
-			all = append(all, warning{"node-out", []string{n.Name}, fmt.Sprintf("%s is out: %s", n.Name, n.Error)})
+			all = append(all, warning{"node-out", []string{n.Name}, fmt.Sprintf("%s is out: %s; %s", n.Name, n.Error, r.spare())})
 		}
 	}
 	if n := len(r.Nodes); n%2 == 0 {
@@ -36,6 +36,18 @@ func warnings(r *statusReport) []warning {
 			"the nodes' clocks are %s apart, should be within %v; run NTP on them", rounded(r.spread), farApart)})
 	}
 	return all
+}
+
+// spare is what the nodes that are out cost.
+func (r *statusReport) spare() string {
+	switch more := r.Reachable - r.Quorum; {
+	case more < 0:
+		return fmt.Sprintf("bring it back: %d of %d are needed", r.Quorum, len(r.Nodes))
+	case more == 0:
+		return "bring it back: until then no other may fail"
+	default:
+		return fmt.Sprintf("bring it back: until then no more than %d others may fail", more)
+	}
 }
 
 func sameServers(nodes []nodeView) (all []warning) {

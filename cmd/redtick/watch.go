@@ -31,7 +31,8 @@ func newWatch(t *target) *cobra.Command {
 		Long: `watch shows what ls shows, again and again, until Ctrl-C. When stdout is no
 terminal, or with -o json, it writes a line for each name at the start and
 whenever its holder or its last tick changes instead. What comes and goes
-between two looks is not seen. It goes on while nodes are out, and says so.
+between two looks is not seen. It goes on while nodes are out, and says so when
+no majority answers; "redtick status" tells of each node.
 
 Exit codes
   0   ended by Ctrl-C (or SIGTERM)
@@ -101,7 +102,7 @@ func (s screen) show(found *foundNames, failure error) error {
 	if failure != nil {
 		fmt.Fprintf(&body, "%s\n\n", printable(plain(failure)))
 	}
-	if err := found.write(&body); err != nil {
+	if err := found.write(&body, failure); err != nil {
 		return err
 	}
 	columns, rows := terminalSize(os.Stdout)

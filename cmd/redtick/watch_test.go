@@ -17,7 +17,7 @@ type changeJSON struct {
 }
 
 // Seen to fail when changes remembers nothing (a line for every look), and when
-// names that are gone are not told.
+// names that are gone are not told, or have null for votes.
 func TestWatch_lines(t *testing.T) {
 	f := newFleet(t)
 	text, lines := f.start("watch", "-interval", "100ms"), f.start("watch", "-interval", "100ms", "-o", "json")
@@ -44,6 +44,9 @@ func TestWatch_lines(t *testing.T) {
 		d.DisallowUnknownFields()
 		if err := d.Decode(&c); err != nil {
 			t.Fatalf("%v in %s", err, o.stdout)
+		}
+		if c.Name.Votes == nil {
+			t.Errorf("votes is no list in %s", o.stdout)
 		}
 		held = append(held, c.Name.Held)
 	}

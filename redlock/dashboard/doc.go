@@ -11,7 +11,9 @@
 //
 // It shows what it finds by asking the nodes about once a second, so a lock
 // that was held for less than that may never show. Ticks are found all the
-// same, if late, for as long as the nodes remember them. A look asks each node
+// same, if late, for as long as the nodes remember them, and a majority tells
+// who claimed them: with a node out, a tick may be missing that one of the
+// others never heard of. A look asks each node
 // one question per name; what scans a database, which is finding names and the
 // ticks of the past, gets at most a twentieth of the time each, so that on a
 // big database a new name takes a while to appear. At most 200 names and the last
