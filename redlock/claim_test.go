@@ -348,6 +348,29 @@ func TestClaim_lastNeverGoesBack(t *testing.T) {
 	})
 }
 
+// One node grants, one holds the tick to be too far ahead or too old, and one does not answer: no majority, and the clocks
+// are why.
+//
+// Seen to fail when that is told as a missing quorum.
+func TestClaim_clocksDisagree(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		offset time.Duration
+		want   error
+	}{{"behind", -10 * time.Minute, redlock.ErrClockSkew}, {"ahead", time.Hour, redlock.ErrTickStale}} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				fl.servers[1].SetClock(c.offset, 1)
+				p := fl.process("a")
+				p.links[2].Hang()
+				if _, err := p.mutex(t, "job").Claim(t.Context(), time.Now()); !errors.Is(err, c.want) {
+					t.Errorf("got %v, want %v", err, c.want)
+				}
+			})
+		})
+	}
+}
+
 // TryClaim answers at once while another runs the tick, and is refused for good once it was run.
 //
 // Seen to fail when it waits as Claim does.

@@ -218,11 +218,23 @@ func (m *Mutex) judge(b bid, t tally, err error, try int) (what next, reason err
 	case t.majority(t.far):
 		return stop, ErrClockSkew
 	case !t.majority(t.missing()):
-		return split, ErrNoQuorum
+		return split, t.obstacle()
 	case t.pending == 0 && try == 0:
 		return again, ErrNoQuorum // connections that went stale fail at once and are fresh the next time
 	}
 	return stop, ErrNoQuorum
+}
+
+// obstacle is why a vote that is split cannot be won, if that is more than bad
+// luck: some nodes' clocks are behind the tick's, or long past it.
+func (t tally) obstacle() error {
+	switch {
+	case t.far > 0:
+		return ErrClockSkew
+	case t.stale > 0:
+		return ErrTickStale
+	}
+	return ErrNoQuorum
 }
 
 // undecided: a claim that got a majority but is not known to be granted may
