@@ -25,6 +25,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/redtick/redtick/examples/internal/demo"
 )
 
@@ -33,6 +35,8 @@ const replicaEnv = "REDTICK_DASHBOARD_REPLICA"
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "where the page listens")
 	flag.Parse()
+	// Of a node that is killed go-redis would tell about once a second, in each process.
+	logging.Disable()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error

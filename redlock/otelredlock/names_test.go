@@ -21,6 +21,7 @@ import (
 // Mutations that were made and seen to fail here:
 //   - another name for redtick.nodes.out, or another outcome than "no_quorum": both tests
 //   - "instance, host" for "instance, node" in grafana.json: TestGrafana
+//   - end="gone" for end="lost" in operations.md: TestOperations
 //   - a row of the package doc taken out: TestPackageDoc
 
 // series is what Prometheus gets: the values of each label of each metric.
@@ -104,6 +105,26 @@ func TestGrafana(t *testing.T) {
 		if all[used] == nil {
 			t.Errorf("no observer reports %s", used)
 		}
+	}
+}
+
+// Nor do the alerts that the documentation proposes.
+func TestOperations(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	queries := regexp.MustCompile("`([^`]*redtick_[^`]*)`").FindAllStringSubmatch(string(text), -1)
+	if len(queries) < 6 {
+		t.Fatalf("only %d queries were found", len(queries))
+	}
+	all := everything(t)
+	for _, found := range queries {
+		query := strings.ReplaceAll(found[1], `\|`, "|")
+		if used := metricName.FindString(query); all[used] == nil {
+			t.Errorf("no observer reports %s", used)
+		}
+		checkQuery(t, query, all)
 	}
 }
 
