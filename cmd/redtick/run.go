@@ -90,7 +90,7 @@ func newRun(t *target) *cobra.Command {
 
 func (r *running) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&r.name, "name", "", "the name to take (required)")
+	f.StringVarP(&r.name, "name", "n", "", "the name to take (required)")
 	f.DurationVar(&r.ttl, "ttl", redlock.DefaultTTL, "how long the lease lives without renewal: what a crash costs the others (20ms to 24h)")
 	f.BoolVar(&r.try, "try", false, "do not wait")
 	f.DurationVar(&r.wait, "wait", 0, "wait no longer than this; 0 is without end")

@@ -54,6 +54,7 @@ func TestRun_exit_codes(t *testing.T) {
 		want string
 	}{
 		{"the program's", 3, []string{"-name", "x", "--", "sh", "-c", "exit 3"}, ""},
+		{"the name's short form", 4, []string{"-n", "x", "--", "sh", "-c", "exit 4"}, ""},
 		{"a signal", 137, []string{"-name", "x", "--", "sh", "-c", "kill -9 $$"}, ""},
 		{"taken", 75, []string{"-name", "held", "-try", "--", "true"}, "leave --try out to wait"},
 		{"taken, code given", 0, []string{"-name", "held", "-try", "-taken-code=0", "--", "true"}, "taken by another owner"},

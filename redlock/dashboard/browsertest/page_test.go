@@ -18,6 +18,7 @@ import (
 // Mutations that were made and seen to fail here:
 //   - element() with innerHTML for textContent: TestPage_names_are_text
 //   - without the dark half of style.css, or with ticks of a fixed width: TestPage_views
+//   - "idle" and "Nothing is locked" also without a majority: TestPage_no_quorum
 //   - show() does nothing after its first call: TestPage_three_replicas
 //   - claim() that does not wait for all nodes: TestPage_three_replicas, in most runs
 
@@ -134,6 +135,20 @@ func TestPage_three_replicas(t *testing.T) {
 	s.claim(s.mutex("replica-a", "job"), time.Now())
 	await(t, ctx, `document.querySelectorAll("#jobs .tick").length === 7`)
 	await(t, ctx, `document.querySelectorAll("#nodes .pill.bad").length === 0 && /^3 of 3 nodes answer · /.test(document.querySelector("#status").innerText)`)
+}
+
+func TestPage_no_quorum(t *testing.T) {
+	ctx, s := openBrowser(t), newStage(t)
+	s.run("job", 3, "replica-a")
+	do(t, ctx, chromedp.Navigate(s.url))
+	await(t, ctx, settled+` && /idle/.test(document.body.innerText) && /Nothing is locked/.test(document.body.innerText)`)
+	s.servers[0].Freeze()
+	s.servers[1].Freeze()
+	await(t, ctx, `/no quorum/.test(document.querySelector("#error").innerText) && /1 of 3 nodes answer, out: page.1, page.2 /.test(document.querySelector("#status").innerText)`)
+	await(t, ctx, `/unknown/.test(document.querySelector("#jobs").innerText) && !/idle|Nothing is locked/.test(document.body.innerText)`)
+	s.servers[0].Thaw()
+	s.servers[1].Thaw()
+	await(t, ctx, `document.querySelector("#error").hidden && /idle/.test(document.body.innerText)`)
 }
 
 func TestPage_views(t *testing.T) {

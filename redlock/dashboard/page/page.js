@@ -46,7 +46,7 @@ function head(n, look, verb) {
     held.append(element("span", "", verb), mark("dot", n.Holder), element("span", "name", n.Holder));
     row.append(held);
   } else {
-    row.append(element("span", "pill", "idle"));
+    row.append(element("span", "pill", look.Error ? "unknown" : "idle"));
   }
   const facts = [];
   if (n.Holder) facts.push("held on " + n.Votes + " of " + (look.Nodes || []).length + " nodes", "expires in " + seconds(n.Remaining) + " unless renewed");
@@ -125,8 +125,9 @@ function show(look) {
   fill("jobs", jobs.map((n) => job(n, look)));
   fill("locks", locks.map((n) => lock(n, look)));
   fill("nodes", nodes.map(node));
-  $("no-jobs").hidden = jobs.length > 0;
-  $("no-locks").hidden = locks.length > 0;
+  // Without a majority nobody can tell that there is nothing.
+  $("no-jobs").hidden = jobs.length > 0 || look.Error !== "";
+  $("no-locks").hidden = locks.length > 0 || look.Error !== "";
   $("error").hidden = !look.Error;
   $("error").textContent = look.Error;
   const out = nodes.filter((n) => n.Error).map((n) => n.Name), up = nodes.length - out.length;
