@@ -311,6 +311,29 @@ func TestClaim_takeoverEndsEverywhere(t *testing.T) {
 	})
 }
 
+// A job is over before the last node was even asked: that node learns of the tick and who ran it all the same.
+//
+// Seen to fail when unlocking takes the vote out of line.
+func TestClaim_instantJobIsKnownEverywhere(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		for i := range 100 {
+			lease := must[*redlock.Lease](t)(p.mutex(t, fmt.Sprint("job", i)).Claim(t.Context(), time.Now()))
+			ok(t, lease.Unlock(t.Context()))
+			synctest.Wait()
+			_, err := fl.process(fmt.Sprint("b", i)).mutex(t, fmt.Sprint("job", i)).Claim(t.Context(), lease.Tick())
+			if refusal := (*redlock.Error)(nil); !errors.As(err, &refusal) || refusal.Holder != lease.Token() {
+				t.Fatalf("got %v, want it done by %s", err, lease.Token())
+			}
+		}
+		for i, s := range fl.servers {
+			if keys := s.Keys(); len(keys) != 200 {
+				t.Errorf("server %d has %d keys, want last and the tick's for each of 100 jobs", i+1, len(keys))
+			}
+		}
+	})
+}
+
 // A node lost the claim's lock and gave it to somebody else since: unlocking the claim leaves that alone.
 //
 // Seen to fail when finish.lua deletes without comparing.

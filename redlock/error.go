@@ -38,7 +38,7 @@ var (
 )
 
 var (
-	errNoAnswer  = errors.New("no answer by the time the outcome was certain or the node timeout had passed")
+	errNoAnswer  = errors.New("no answer within the node timeout")
 	errLostVote  = errors.New("the vote of this round was lost again; the next round has a fresh token")
 	errDeadToken = errors.New("this round's token was given back before the vote arrived")
 )
@@ -99,7 +99,9 @@ type NodeError struct {
 	Err  error
 }
 
-func (e *NodeError) Error() string { return e.Node + ": " + clip(e.Err.Error()) }
+func (e *NodeError) Error() string {
+	return e.Node + ": " + clip(strings.TrimPrefix(e.Err.Error(), "redlock: "))
+}
 
 // Unwrap returns the cause.
 func (e *NodeError) Unwrap() error { return e.Err }

@@ -301,13 +301,14 @@ func (l *Lease) release(ctx context.Context) error {
 	v := m.locker.putAll(back, begin.Add(m.cfg.owing()), true)
 	for i, box := range m.locker.boxes {
 		switch {
+		case held && !l.tick.IsZero():
+			// A vote that is in line stays there: it leaves the tick's key, which tells who ran it.
+			v.calls[i].owed = m.cfg.takeover || l.extended() || box.asks(&l.vote.calls[i])
+			box.post(&v.calls[i])
 		case l.reached(i):
 			box.post(&v.calls[i])
-		case l.tick.IsZero() || !held:
-			v.receive(i, Reply{Value: int64(0)}) // nothing of ours is there
 		default:
-			v.calls[i].owed = m.cfg.takeover // else the tick's own key has spent it
-			box.post(&v.calls[i])
+			v.receive(i, Reply{Value: int64(0)}) // nothing of ours is there
 		}
 	}
 	if !held {
@@ -330,9 +331,13 @@ func (l *Lease) release(ctx context.Context) error {
 // out all the time has never heard of it, nor has one whose vote was still in
 // line: it is taken out.
 func (l *Lease) reached(node int) bool {
+	return l.extended() || l.m.locker.boxes[node].withdraw(&l.vote.calls[node])
+}
+
+func (l *Lease) extended() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.renewal.cmd != nil || l.m.locker.boxes[node].withdraw(&l.vote.calls[node])
+	return l.renewal.cmd != nil
 }
 
 func (l *Lease) tickMillis() int64 {

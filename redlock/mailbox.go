@@ -341,6 +341,13 @@ func (b *mailbox) withdraw(c *call) (wasSent bool) {
 	return c.stage == sent
 }
 
+// asks tells whether a call was sent or will be.
+func (b *mailbox) asks(c *call) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return c.stage != dropped
+}
+
 // flushed returns a channel that is closed once nothing is queued, under way or owed.
 func (b *mailbox) flushed() <-chan struct{} {
 	b.mu.Lock()

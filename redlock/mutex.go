@@ -114,7 +114,7 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 	var order order
 	for try := 0; ; try++ {
 		if err := m.locker.usable(ctx); err != nil {
-			return nil, m.refuse(b, begin, tally{}, err)
+			return nil, m.refuse(b, "", begin, tally{}, err)
 		}
 		r, err := m.newRound(b)
 		if err != nil {
@@ -132,7 +132,7 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 		next, reason := m.judge(b, t, err, try)
 		order.learn(r, t, next)
 		if next == stop || time.Since(begin) > next.patience(m.cfg.nodeTimeout) {
-			return nil, m.refuse(b, begin, order.worst(t), reason)
+			return nil, m.refuse(b, r.token, begin, order.worst(t), reason)
 		}
 		// A claim that is ahead is confirmed right after it was granted: mostly the next answer tells.
 		if next != again || try > 1 {
@@ -252,9 +252,9 @@ func (m *Mutex) undecided(b bid, leader answer) bool {
 }
 
 // refuse reports a refusal and makes its error.
-func (m *Mutex) refuse(b bid, begin time.Time, t tally, reason error) error {
+func (m *Mutex) refuse(b bid, token string, begin time.Time, t tally, reason error) error {
 	err := m.fail(b.op, b.tick, t, reason)
-	m.report(Event{Kind: Refused, Name: m.keys.lock, Tick: err.Tick, Holder: err.Holder, Duration: time.Since(begin), Err: err})
+	m.report(Event{Kind: Refused, Name: m.keys.lock, Tick: err.Tick, Token: token, Holder: err.Holder, Duration: time.Since(begin), Err: err})
 	return err
 }
 
@@ -281,7 +281,7 @@ func (m *Mutex) fail(op string, tick int64, t tally, reason error) *Error {
 		switch {
 		case a.verdict == failed:
 			e.Nodes = append(e.Nodes, &NodeError{Node: m.locker.boxes[i].name, Err: a.err})
-		case a.verdict == pending:
+		case a.verdict == pending && !t.certain(): // else its answer did not matter any more
 			e.Nodes = append(e.Nodes, &NodeError{Node: m.locker.boxes[i].name, Err: errNoAnswer})
 		}
 	}

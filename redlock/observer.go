@@ -30,7 +30,7 @@ type Event struct {
 	Name string
 	// Tick is the tick of a claim.
 	Tick time.Time
-	// Token is our own; [HolderOf] makes it readable.
+	// Token is our own, for Refused that of the last round; [HolderOf] makes it readable.
 	Token string
 	// Holder is the token of whoever was ahead.
 	Holder string

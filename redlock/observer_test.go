@@ -60,7 +60,7 @@ func TestObserver_lifeOfALease(t *testing.T) {
 		ok(t, lease.Unlock(t.Context()))
 		wantKinds(t, d.kinds("job"), redlock.Acquired, redlock.Renewed, redlock.Refused, redlock.Released)
 		refusal := d.events[2]
-		if !errors.Is(refusal.Err, redlock.ErrTaken) || refusal.Holder != lease.Token() || refusal.Err.Error() != err.Error() {
+		if !errors.Is(refusal.Err, redlock.ErrTaken) || refusal.Holder != lease.Token() || redlock.HolderOf(refusal.Token) != "a" || refusal.Err.Error() != err.Error() {
 			t.Errorf("refusal: %+v", refusal)
 		}
 		if d.events[3].Duration < 1500*time.Millisecond || d.events[0].At.IsZero() {

@@ -283,7 +283,7 @@ func (t tally) confirmed(token string) (merged answer) {
 
 func (t tally) String() string {
 	return fmt.Sprintf("of %d votes %d are ours, %d another's, %d missing, and %d are needed",
-		len(t.answers), t.granted, t.refused, t.failed+t.pending, t.quorum)
+		len(t.answers), t.granted, t.refused, t.missing(), t.quorum)
 }
 
 // readSet reads the reply to SET NX GET: nothing was there, or who is. Our own

@@ -49,6 +49,7 @@ var mutants = []mutant{
 	{name: "a foreign majority is not believed", file: "lease.go", old: "case t.majority(t.refused):\n\t\tl.lose(", new: "case false:\n\t\tl.lose("},
 	{name: "no local deadline", file: "lease.go", old: "l.deadline = time.AfterFunc(time.Until(l.until), l.expire)", new: "l.deadline = time.AfterFunc(1000*time.Hour, l.expire)"},
 	{name: "unlock heeds the caller's cancellation", file: "lease.go", old: "v.wait(context.Background(), m.cfg.nodeTimeout)", new: "v.wait(ctx, m.cfg.nodeTimeout)"},
+	{name: "an instant job's vote is taken out of line", file: "lease.go", old: "box.asks(&l.vote.calls[i])", new: "box.withdraw(&l.vote.calls[i])"},
 	{name: "two batches to a node at a time", file: "mailbox.go", old: "\tcase b.busy:\n", new: "\tcase b.busy && len(b.queue) > 1:\n"},
 	{name: "owed releases are dropped", file: "mailbox.go", old: "case again != nil || !replies[i].answered():\n\t\t\tagain = append(again, c.copy())", new: "case again != nil || !replies[i].answered():"},
 	{name: "releases are not repeated on a shaky node", file: "mailbox.go", old: "case now.Before(b.breaker.shaky) && !c.again:\n\t\t\tb.repeat(c.copy())", new: "case now.Before(b.breaker.shaky) && !c.again:"},
