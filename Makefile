@@ -8,6 +8,7 @@ SOAK ?= 1h
 test: ## everything, with the race detector, on real redis-server processes
 	@scripts/need-redis
 	REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
+	cd redlock/otelredlock && REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
 
 lint: ## what CI checks besides the tests
 	scripts/lint
@@ -21,7 +22,7 @@ demo: ## three replicas, one schedule
 
 chaos: ## replicas on real servers that are killed, frozen and cut off; FOR=60s for less, LOCKER=redsync to compare
 	@scripts/need-redis
-	cd chaos && $(GO) run . -for $(or $(FOR),10m) -locker $(or $(LOCKER),redtick)
+	cd chaos && $(GO) test . && $(GO) run . -for $(or $(FOR),10m) -locker $(or $(LOCKER),redtick)
 
 soak: ## the simulation, for SOAK (1h) on ever new seeds; prints how to replay a failure
 	REDTICK_SOAK=$(SOAK) $(GO) test ./redlock -count=1 -timeout 0 -v -run 'TestSimulation$$'
