@@ -30,7 +30,8 @@ soak: ## the simulation, for SOAK (1h) on ever new seeds; prints how to replay a
 model: ## the protocol, checked exhaustively (apt-get install -y spin gcc); QUICK=1 for seconds instead of minutes
 	docs/model/check.sh $(if $(QUICK),-quick)
 
-browsertest: ## the dashboard in a headless Chromium (apt-get install -y chromium)
+browsertest: ## the dashboard in a headless Chromium
+	@scripts/need-chromium
 	cd redlock/dashboard/browsertest && REDTICK_REQUIRE_CHROMIUM=1 $(GO) test -count=1 ./...
 
 cover:
