@@ -59,6 +59,55 @@ func ExampleNewScheduler() {
 	// <nil>
 }
 
+// Schedulers that gocron itself makes, on two replicas: one runs the tick, the
+// other one is told why it does not.
+func ExampleNewLocker() {
+	ended := make(chan string, 2)
+	task := gocronadapter.Task(func(ctx context.Context) error { return ctx.Err() })
+	listen := gocron.WithEventListeners(
+		gocron.AfterJobRuns(func(uuid.UUID, string) { ended <- "runs" }),
+		gocron.AfterLockError(func(_ uuid.UUID, _ string, err error) {
+			if errors.Is(err, redlock.ErrTaken) || errors.Is(err, redlock.ErrTickDone) {
+				err = errors.New("another replica runs it")
+			}
+			ended <- err.Error()
+		}),
+	)
+	at := time.Now().Add(200 * time.Millisecond)
+	start := func(replica string) gocron.Scheduler {
+		locker, err := redlock.New(connect(replica))
+		if err != nil {
+			panic(err)
+		}
+		adapter, err := gocronadapter.NewLocker(locker, gocronadapter.WithJob("backup", redlock.WithTTL(10*time.Second)))
+		if err != nil {
+			panic(err)
+		}
+		scheduler, err := gocron.NewScheduler(gocron.WithDistributedLocker(adapter))
+		if err != nil {
+			panic(err)
+		}
+		if err := adapter.Attach(scheduler); err != nil { // from then on it knows each run's tick
+			panic(err)
+		}
+		once := gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at))
+		if _, err := scheduler.NewJob(once, task, gocron.WithName("backup"), listen); err != nil {
+			panic(err)
+		}
+		scheduler.Start()
+		return scheduler
+	}
+
+	a, b := start("a"), start("b")
+	fmt.Println(<-ended)
+	fmt.Println(<-ended)
+	fmt.Println(errors.Join(a.Shutdown(), b.Shutdown()))
+	// Unordered output:
+	// runs
+	// another replica runs it
+	// <nil>
+}
+
 // A Locker for a scheduler that is made elsewhere. Refusals reach AfterLockError.
 func ExampleLocker_Attach() {
 	locker, err := redlock.New(connect("a"))

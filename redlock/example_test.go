@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -162,4 +163,336 @@ func ExampleLog() {
 	// Output:
 	// level=INFO msg="redtick: acquired" event=acquired name=import me=api-1
 	// level=INFO msg="redtick: released" event=released name=import me=api-1
+}
+
+func ExampleMutex_Lock() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // how long it may wait
+	defer cancel()
+	locker, _ := redlock.New(nodes())
+	defer locker.Close(context.Background())
+	m, _ := locker.NewMutex("stock")
+	stock := 3
+	sell := func() {
+		lease, err := m.Lock(ctx)
+		if err != nil {
+			fmt.Println(err) // matches ctx.Err() and why it still waited: ErrTaken or ErrNoQuorum
+			return
+		}
+		stock--
+		if err := lease.Unlock(context.Background()); err != nil {
+			fmt.Println(err)
+		}
+	}
+	var customers sync.WaitGroup
+	for range 3 {
+		customers.Go(sell)
+	}
+	customers.Wait()
+	fmt.Println("left:", stock)
+	// Output:
+	// left: 0
+}
+
+func ExampleMutex_Do() {
+	ctx := context.Background()
+	locker, _ := redlock.New(nodes())
+	defer locker.Close(ctx)
+	report, _ := locker.NewMutex("report")
+	errNoData := errors.New("no data yet")
+
+	err := report.Do(ctx, func(ctx context.Context) error {
+		return errNoData // pass ctx to all that is done here: it ends when the lease is lost
+	})
+	switch {
+	case errors.Is(err, redlock.ErrLost):
+		fmt.Println("it may have run without protection towards its end:", err)
+	case errors.Is(err, errNoData):
+		fmt.Println("the function's own error:", err)
+	case err != nil:
+		fmt.Println("it did not run, or was not given back:", err)
+	}
+	// Output:
+	// the function's own error: no data yet
+}
+
+// A process hands its lock over to the next one, such as one that it starts and
+// passes the token to. The name is never free in between.
+func ExampleLease_Detach() {
+	ctx := context.Background()
+	servers := redlocktest.Servers(3)
+	parent, _ := redlock.New(redlocktest.Nodes(servers, "parent"))
+	child, _ := redlock.New(redlocktest.Nodes(servers, "child"))
+	defer child.Close(ctx)
+
+	m, _ := parent.NewMutex("upgrade")
+	lease, err := m.Lock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	token, err := lease.Detach()
+	if err != nil {
+		fmt.Println(err) // it was lost before
+		return
+	}
+	fmt.Println("parent ends:", parent.Close(ctx))
+
+	m, _ = child.NewMutex("upgrade")
+	_, err = m.TryLock(ctx)
+	fmt.Println("still taken:", errors.Is(err, redlock.ErrTaken))
+	lease, err = m.Adopt(ctx, token) // within the TTL
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("child ends:", lease.Unlock(ctx))
+	// Output:
+	// parent ends: <nil>
+	// still taken: true
+	// child ends: <nil>
+}
+
+// A lock that another library has set, such as one that is being replaced.
+func ExampleMutex_Adopt() {
+	ctx := context.Background()
+	servers := redlocktest.Servers(3)
+	for _, s := range servers {
+		s.Do("SET", "import", "set-by-another-library", "NX", "PX", "30000")
+	}
+	locker, _ := redlock.New(redlocktest.Nodes(servers, "example"))
+	defer locker.Close(ctx)
+	m, _ := locker.NewMutex("import")
+	lease, err := m.Adopt(ctx, "set-by-another-library")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("ours now:", lease.Unlock(ctx))
+
+	_, err = m.Adopt(ctx, "set-by-another-library")
+	fmt.Println("over:", errors.Is(err, redlock.ErrLost))
+	// Output:
+	// ours now: <nil>
+	// over: true
+}
+
+func ExampleLease_Extend() {
+	ctx := context.Background()
+	locker, _ := redlock.New(nodes())
+	defer locker.Close(ctx)
+	m, _ := locker.NewMutex("import", redlock.WithoutRenewal()) // a step that hangs loses the lock
+	lease, err := m.Lock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, step := range []string{"download", "check", "store"} {
+		if err := lease.Extend(ctx); err != nil { // each step has a full TTL
+			fmt.Println(err)
+			break // without ErrLost the lease would stand until ValidUntil
+		}
+		fmt.Println(step)
+	}
+	fmt.Println(lease.Unlock(ctx))
+	// Output:
+	// download
+	// check
+	// store
+	// <nil>
+}
+
+// What an operator does about a holder that hangs.
+func ExampleNewInspector() {
+	ctx := context.Background()
+	locker, _ := redlock.New(nodes(), redlock.WithHolder("api-1"))
+	defer locker.Close(ctx)
+	m, _ := locker.NewMutex("import")
+	lease, _ := m.Lock(ctx)
+
+	inspector := redlock.NewInspector(locker, time.Second)
+	names, more, err := inspector.Names(ctx, "", 100)
+	fmt.Println(names, more, err)
+	info, err := inspector.Show(ctx, "import")
+	if err != nil {
+		fmt.Println(err) // what the others answered is in info
+	}
+	fmt.Println("held by", info.Holder)
+
+	// The token that was seen is the guard: a holder that came later keeps the name.
+	fmt.Println("released:", inspector.Release(ctx, "import", info.Token))
+	later, _ := m.Lock(ctx)
+	fmt.Println("not the later one:", errors.Is(inspector.Release(ctx, "import", info.Token), redlock.ErrLost))
+	fmt.Println("the first is told:", errors.Is(lease.Unlock(ctx), redlock.ErrLost))
+	fmt.Println("the later one ends:", later.Unlock(ctx))
+	// Output:
+	// [import] false <nil>
+	// held by api-1
+	// released: <nil>
+	// not the later one: true
+	// the first is told: true
+	// the later one ends: <nil>
+}
+
+// New servers vote at once because they are declared to be new. Servers that
+// lost their data abstain until nothing they forgot can still be valid.
+func ExampleLocker_Bootstrap() {
+	ctx := context.Background()
+	servers := redlocktest.Servers(3)
+	locker, _ := redlock.New(redlocktest.Nodes(servers, "example"), redlock.WithRestartGuard(30*time.Second))
+	defer locker.Close(ctx)
+	if err := locker.Bootstrap(ctx); err != nil { // once in the fleet's life
+		fmt.Println(err)
+		return
+	}
+	m, _ := locker.NewMutex("import")
+	lease, err := m.TryLock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("new servers vote:", lease.Unlock(ctx))
+
+	servers[0].Restart()
+	servers[1].Restart()
+	_, err = m.TryLock(ctx)
+	fmt.Println("two lost their data:", errors.Is(err, redlock.ErrNoQuorum), errors.Is(err, redlock.ErrNodeYoung))
+	fmt.Println("not to be called new:", errors.Is(locker.Bootstrap(ctx), redlock.ErrNodeYoung))
+	// Output:
+	// new servers vote: <nil>
+	// two lost their data: true true
+	// not to be called new: true
+}
+
+// A replica dies in its run: another one runs the same tick.
+func ExampleWithTakeover() {
+	ctx := context.Background()
+	servers := redlocktest.Servers(3)
+	replica := func(name string) (*redlock.Locker, *redlock.Mutex) {
+		locker, _ := redlock.New(redlocktest.Nodes(servers, name))
+		m, _ := locker.NewMutex("nightly", redlock.WithTakeover())
+		return locker, m
+	}
+	lockerA, a := replica("a")
+	lockerB, b := replica("b")
+	defer lockerB.Close(ctx)
+	tick := time.Now().Truncate(time.Minute)
+
+	if _, err := a.Claim(ctx, tick); err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = lockerA.Close(ctx) // and the process is gone
+	for _, s := range servers {
+		s.SetClock(redlock.DefaultTTL, 1) // its lock expires
+	}
+	lease, err := b.Claim(ctx, tick) // waits until the holder is done, or dead
+	if errors.Is(err, redlock.ErrTickDone) {
+		fmt.Println("another replica ran it to the end")
+		return
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("b runs the same tick:", lease.Tick().Equal(tick))
+	fmt.Println(lease.Unlock(ctx)) // ends the tick
+	// Output:
+	// b runs the same tick: true
+	// <nil>
+}
+
+// The tasks of a queue come in any order.
+func ExampleWithAnyOrder() {
+	ctx := context.Background()
+	locker, _ := redlock.New(nodes())
+	defer locker.Close(ctx)
+	job, _ := locker.NewMutex("invoices", redlock.WithAnyOrder())
+	now := time.Now().Truncate(time.Hour)
+
+	for _, late := range []time.Duration{0, 3 * time.Hour, time.Hour, 3 * time.Hour} {
+		lease, err := job.Claim(ctx, now.Add(-late))
+		switch {
+		case errors.Is(err, redlock.ErrTickDone):
+			fmt.Println(late, "late: done before")
+		case err != nil:
+			fmt.Println(err)
+		default:
+			fmt.Println(late, "late: runs")
+			_ = lease.Unlock(ctx)
+		}
+	}
+	// Output:
+	// 0s late: runs
+	// 3h0m0s late: runs
+	// 1h0m0s late: runs
+	// 3h0m0s late: done before
+}
+
+// A queue tries a task again when it failed. A second task for the same tick is
+// a duplicate.
+func ExampleWithOwner() {
+	ctx := context.Background()
+	locker, _ := redlock.New(nodes())
+	defer locker.Close(ctx)
+	tick := time.Now().Truncate(time.Hour)
+	handle := func(task string, fails bool) error {
+		job, err := locker.NewMutex("invoices", redlock.WithAnyOrder(), redlock.WithOwner(task))
+		if err != nil {
+			return err
+		}
+		lease, err := job.Claim(ctx, tick)
+		if err != nil {
+			return err
+		}
+		defer lease.Unlock(ctx)
+		if fails {
+			return errors.New("printer is out of paper")
+		}
+		return nil
+	}
+	fmt.Println("task 1:", handle("task 1", true))
+	fmt.Println("task 2 is a duplicate:", errors.Is(handle("task 2", false), redlock.ErrTickDone))
+	fmt.Println("task 1 again:", handle("task 1", false))
+	// Output:
+	// task 1: printer is out of paper
+	// task 2 is a duplicate: true
+	// task 1 again: <nil>
+}
+
+// A process that was paused past the end of its lease does not know that it is
+// late. What it writes to does.
+func ExampleWithFencing() {
+	ctx := context.Background()
+	servers := redlocktest.Servers(3)
+	locker, _ := redlock.New(redlocktest.Nodes(servers, "example"), redlock.WithFencing())
+	defer locker.Close(ctx)
+	m, _ := locker.NewMutex("ledger")
+	highest := int64(0)
+	write := func(lease *redlock.Lease) bool { // UPDATE … SET fence = $1 WHERE fence <= $1
+		if lease.Fence() < highest {
+			return false
+		}
+		highest = lease.Fence()
+		return true
+	}
+
+	paused, err := m.Lock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, s := range servers {
+		s.SetClock(redlock.DefaultTTL, 1) // the pause
+	}
+	next, err := m.Lock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer next.Unlock(ctx)
+	fmt.Println("the next holder writes:", write(next))
+	fmt.Println("the late one writes:", write(paused))
+	// Output:
+	// the next holder writes: true
+	// the late one writes: false
 }
