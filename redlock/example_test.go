@@ -444,11 +444,10 @@ func ExampleWithOwner() {
 		if err != nil {
 			return err
 		}
-		defer lease.Unlock(ctx)
 		if fails {
-			return errors.New("printer is out of paper")
+			err = errors.New("printer is out of paper")
 		}
-		return nil
+		return errors.Join(err, lease.Unlock(ctx))
 	}
 	fmt.Println("task 1:", handle("task 1", true))
 	fmt.Println("task 2 is a duplicate:", errors.Is(handle("task 2", false), redlock.ErrTickDone))
@@ -489,9 +488,9 @@ func ExampleWithFencing() {
 		fmt.Println(err)
 		return
 	}
-	defer next.Unlock(ctx)
 	fmt.Println("the next holder writes:", write(next))
 	fmt.Println("the late one writes:", write(paused))
+	_ = next.Unlock(ctx)
 	// Output:
 	// the next holder writes: true
 	// the late one writes: false
