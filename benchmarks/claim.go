@@ -43,14 +43,23 @@ func claimScenario(nodes int) scenario {
 // claimants leave out rueidislock, whose keys live only as long as goroutines renew them.
 func claimants(b *bench) []contender { return without(b.contenders(), "rueidislock") }
 
-// instants are ticks that were never used before: one millisecond apart, and
-// near enough to the clock for any of them to be granted.
-var instants atomic.Int64
+// newest is the newest tick that was used.
+var newest atomic.Int64
 
+// nextTick is a tick that was never used before: a millisecond after the last
+// one, and near enough to the clock to be granted, however long the run takes.
 func nextTick() time.Time {
-	instants.CompareAndSwap(0, time.Now().Add(-10*time.Minute).UnixMilli())
-	return time.UnixMilli(instants.Add(1))
+	for {
+		last := newest.Load()
+		next := max(last+1, oldTick().UnixMilli())
+		if newest.CompareAndSwap(last, next) {
+			return time.UnixMilli(next)
+		}
+	}
 }
+
+// oldTick is before all that nextTick returns from now on, but no older than the retention.
+func oldTick() time.Time { return time.Now().Add(-10 * time.Minute) }
 
 // claim asks for a tick the way the contender can.
 func claim(ctx context.Context, p process, job string, tick time.Time) (release func() error, err error) {

@@ -71,7 +71,8 @@ func (b *bench) claimNames(n int) (run, error) {
 		nodes.kill()
 		return run{}, err
 	}
-	err = spread(n, func(i int) error { return claimOnce(p, i) })
+	first := oldTick()
+	err = spread(n, func(i int) error { return claimOnce(p, i, first) })
 	used := nodes[0].memory() / 1e6
 	return run{
 		measure: func() (figures, error) {
@@ -85,8 +86,8 @@ func (b *bench) claimNames(n int) (run, error) {
 	}, err
 }
 
-func claimOnce(p process, i int) error {
-	release, err := claim(context.Background(), p, fmt.Sprintf("job:%d", i), nextTick())
+func claimOnce(p process, i int, tick time.Time) error {
+	release, err := claim(context.Background(), p, fmt.Sprintf("job:%d", i), tick)
 	if err != nil {
 		return err
 	}
@@ -95,7 +96,7 @@ func claimOnce(p process, i int) error {
 
 // claimAnew does not mind that another goroutine has the job, or a later tick of it.
 func claimAnew(p process, i int) error {
-	if err := claimOnce(p, i); !errors.Is(err, errTaken) {
+	if err := claimOnce(p, i, nextTick()); !errors.Is(err, errTaken) {
 		return err
 	}
 	return nil
