@@ -76,6 +76,9 @@ func newPanel(title string, lines []line, figure, against string) panel {
 		ratios[i], _ = ratio(l, find(lines, against), figure)
 		longest = max(longest, ratios[i])
 	}
+	if longest >= tooLong {
+		p.Title += " (log scale)"
+	}
 	for i, l := range lines {
 		if ratios[i] == 0 {
 			continue
@@ -89,10 +92,12 @@ func newPanel(title string, lines []line, figure, against string) panel {
 	return p
 }
 
-// length is a share of the longest bar; when those differ by more than
-// fiftyfold, on a logarithmic scale.
+// tooLong is the ratio from which bars are drawn on a logarithmic scale.
+const tooLong = 50
+
+// length is a share of the longest bar.
 func length(v, longest float64) float64 {
-	if longest < 50 {
+	if longest < tooLong {
 		return v / longest
 	}
 	return max(0, math.Log(v/0.1)/math.Log(longest/0.1))
