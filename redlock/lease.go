@@ -299,18 +299,7 @@ func (l *Lease) release(ctx context.Context) error {
 		back = l.finish()
 	}
 	v := m.locker.putAll(back, begin.Add(m.cfg.owing()), true)
-	for i, box := range m.locker.boxes {
-		switch {
-		case held && !l.tick.IsZero():
-			// A vote that is in line stays there: it leaves the tick's key, which tells who ran it.
-			v.calls[i].owed = m.cfg.takeover || l.extended() || box.asks(&l.vote.calls[i])
-			box.post(&v.calls[i])
-		case l.reached(i):
-			box.post(&v.calls[i])
-		default:
-			v.receive(i, Reply{Value: int64(0)}) // nothing of ours is there
-		}
-	}
+	l.surrender(v, held)
 	if !held {
 		return l.gone("unlock")
 	}
@@ -325,6 +314,22 @@ func (l *Lease) release(ctx context.Context) error {
 	}
 	m.report(Event{Kind: Released, Name: m.keys.lock, Tick: l.tick, Token: l.token, Duration: begin.Sub(l.since), Err: err})
 	return err
+}
+
+// surrender posts the release where it is owed.
+func (l *Lease) surrender(v *ballot, held bool) {
+	for i, box := range l.m.locker.boxes {
+		switch {
+		case held && !l.tick.IsZero():
+			// A vote that is in line stays there: it leaves the tick's key, which tells who ran it.
+			v.calls[i].owed = l.m.cfg.takeover || l.extended() || box.asks(&l.vote.calls[i])
+			box.post(&v.calls[i])
+		case l.reached(i):
+			box.post(&v.calls[i])
+		default:
+			v.receive(i, Reply{Value: int64(0)}) // nothing of ours is there
+		}
+	}
 }
 
 // reached tells whether a node may hold anything of this lease. A node that was

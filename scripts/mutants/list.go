@@ -71,7 +71,7 @@ var mutants = []mutant{
 	{name: "a forgetful node votes on locks", file: "lua/acquire.lua", old: "if old < tonumber(ARGV[4]) then", new: "if false then"},
 	{name: "a forgetful node votes on claims", file: "lua/claim.lua", old: "if old < tonumber(ARGV[10]) then", new: "if false then"},
 	{name: "take-over ends the tick at the start", file: "claim.go", old: "if l.tick.IsZero() || l.m.cfg.takeover {", new: "if l.tick.IsZero() {"},
-	{name: "the end of a take-over is told only where it was voted", file: "lease.go", old: "v.calls[i].owed = m.cfg.takeover", new: "v.calls[i].owed = false"},
+	{name: "the end of a take-over is told only where it was voted", file: "lease.go", old: "v.calls[i].owed = l.m.cfg.takeover ||", new: "v.calls[i].owed ="},
 	{name: "a leader by a stored flag", file: "elector.go", old: "if e.term == nil || !time.Now().Before(e.term.lease.ValidUntil()) {", new: "if e.term == nil {"},
 	{name: "the lease is released before the term ends", file: "elector.go", old: "\terr = lead(current)\n", new: "\t_ = lease.Unlock(ctx)\n\terr = lead(current)\n"},
 	{name: "companion keys outside the slot", file: "key.go", old: "return name + \":redtick+:\"", new: "return \"redtick{\" + name + \"}\""},
