@@ -21,7 +21,9 @@ import (
 //   - [ErrNoQuorum], or ctx's error.
 //
 // Claim does not wait for a run to end, except under [WithTakeover]: then it
-// waits until the tick is done, or takes it over when its holder dies.
+// waits until the tick is done, or takes it over when its holder dies. While a
+// split vote leaves the tick to nobody, it votes again, for eight times the
+// node timeout.
 //
 // Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
 // once it was granted spends the tick, unless [WithTakeover] is set.

@@ -131,7 +131,7 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 		r.abort(ctx)
 		next, reason := m.judge(b, t, err, try)
 		order.learn(r, t, next)
-		if next == stop || time.Since(begin) > next.patience(m.cfg.nodeTimeout) {
+		if next == stop || time.Since(begin) > next.patience(b)*m.cfg.nodeTimeout {
 			return nil, m.refuse(b, r.token, begin, order.worst(t), reason)
 		}
 		// A claim that is ahead is confirmed right after it was granted: mostly the next answer tells.
@@ -190,13 +190,17 @@ const (
 	split             // nobody has a majority
 )
 
-// patience is how long a decision goes on. When somebody is ahead, to give up
-// costs nothing; when nobody has a majority, it may lose a tick.
-func (n next) patience(nodeTimeout time.Duration) time.Duration {
-	if n == split {
-		return 4 * nodeTimeout
+// patience is for how many node timeouts a decision goes on. When somebody is
+// ahead, to give up costs nothing, and a lock can be asked for again; a tick
+// that nobody gets is lost.
+func (n next) patience(b bid) time.Duration {
+	switch {
+	case n == split && b.tick != 0:
+		return 8
+	case n == split:
+		return 4
 	}
-	return 2 * nodeTimeout
+	return 2
 }
 
 // judge says what a round that was not won means.

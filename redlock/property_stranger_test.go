@@ -78,8 +78,8 @@ func (fl *fleet) turncoats(name string, opts ...redlock.Option) (*redlock.Locker
 
 const (
 	strangerTTL = 3 * time.Second
-	// patienceFor is more than four times the node timeout (a tenth of the TTL), which bounds a decision, and what its last round takes.
-	patienceFor = 2 * time.Second
+	// patienceFor is more than eight times the node timeout (a tenth of the TTL), which bounds a decision, and what its last round takes.
+	patienceFor = 3 * time.Second
 )
 
 // oddity is something that no healthy server answers.
