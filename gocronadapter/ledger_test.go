@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock"
 )
 
 // ledger is what all replicas of a fleet write down. It is safe for concurrent
@@ -126,4 +127,24 @@ func (l *ledger) tally(t *testing.T, job string, first, last time.Time, interval
 		}
 	}
 	return byRuns
+}
+
+// missed are the ticks of a grid that nobody ran.
+func (l *ledger) missed(job string, first, last time.Time, interval time.Duration) (ticks []time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for tick := first; !tick.After(last); tick = tick.Add(interval) {
+		if l.runs[job][tick.UTC()] == 0 {
+			ticks = append(ticks, tick)
+		}
+	}
+	return ticks
+}
+
+// unanswered tells whether a replica was refused the tick because too few nodes answered.
+func (l *ledger) unanswered(job string, tick time.Time) bool {
+	return slices.ContainsFunc(l.refusalsOf(job), func(err error) bool {
+		var refusal *redlock.Error
+		return errors.As(err, &refusal) && errors.Is(err, redlock.ErrNoQuorum) && refusal.Tick.Equal(tick)
+	})
 }

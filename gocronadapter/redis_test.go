@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,12 +74,17 @@ func arms(nodes int, skew time.Duration) (all []arm) {
 	return all
 }
 
-// Three replicas, 72 arms at once, on real servers: each tick of each arm runs once.
+// Three replicas, 72 arms at once, on real servers: each tick of each arm runs
+// once. A tick that nobody ran is excused when a replica was told that the
+// servers did not answer, or when this very process stood still: a busy machine
+// does both. More than a few of those are an error all the same.
 //
 //	go test ./gocronadapter -run on_real_nodes -seconds 62 -v -count=1
 //
-// Seen to fail when the plan has no tick (no run has one), and when Aligned sets
-// no start (runs beside the grid).
+// Seen to fail when the plan has no tick (no run has one), when Aligned sets
+// no start (runs beside the grid), when Claim refuses the ticks of every seventh
+// second as done (lost without an excuse), and when it refuses those of every
+// 2.5 s for want of a quorum (too many excuses).
 func TestLocker_on_real_nodes(t *testing.T) {
 	servers := redisserver.StartN(t, 5)
 	log, fleet, all := newLedger(), []*replica{}, []arm{}
@@ -90,12 +96,13 @@ func TestLocker_on_real_nodes(t *testing.T) {
 				r := newReplica(t, redisLocker(t, servers[:nodes]), newClock(ahead))
 				for _, a := range group {
 					def, opts := a.define()
-					r.job(t, def, log.task(a.name(), a.work), opts...)
+					r.job(t, def, log.task(a.name(), a.work), append(opts, log.refusals())...)
 				}
 				fleet = append(fleet, r)
 			}
 		}
 	}
+	heart := startPulse(t)
 	for _, r := range fleet {
 		r.Start()
 	}
@@ -105,28 +112,77 @@ func TestLocker_on_real_nodes(t *testing.T) {
 	for _, r := range fleet {
 		r.close(t)
 	}
-	report(t, log, all, first, last)
+	report(t, log, heart, all, first, last)
 }
 
-func report(t *testing.T, log *ledger, all []arm, first, last time.Time) {
+func report(t *testing.T, log *ledger, heart *pulse, all []arm, first, last time.Time) {
 	var table strings.Builder
-	total := make(map[int]int)
+	total, excused, sum := make(map[int]int), 0, 0
 	for _, a := range all {
 		got := log.tally(t, a.name(), first, last, a.interval)
 		ticks := int(last.Sub(first)/a.interval) + 1
-		if want := map[int]int{1: ticks}; !maps.Equal(got, want) {
-			t.Errorf("%s: ticks by runs: %v, want %v", a.name(), got, want)
-		}
 		fmt.Fprintf(&table, "\n%-28s %4d ticks", a.name(), ticks)
 		for _, runs := range slices.Sorted(maps.Keys(got)) {
 			fmt.Fprintf(&table, "  %dx:%d", runs, got[runs])
 			total[runs] += got[runs]
 		}
+		for _, tick := range log.missed(a.name(), first, last, a.interval) {
+			if !log.unanswered(a.name(), tick) && !heart.stoodStill(tick.Add(-a.skew), tick.Add(a.skew+a.interval), a.interval/2) {
+				t.Errorf("%s: nobody ran the tick %v", a.name(), tick)
+				continue
+			}
+			excused++
+		}
+		if got[0]+got[1] != ticks {
+			t.Errorf("%s: ticks by runs: %v, want %d once", a.name(), got, ticks)
+		}
+		sum += ticks
+	}
+	if excused > sum/10 {
+		t.Errorf("%d of %d ticks were lost because the servers or this process stood still; that is too many to tell anything", excused, sum)
 	}
 	if log.overlap {
 		t.Error("two runs of one job at one time")
 	}
-	t.Logf("nodes/skew/schedule/work%s\nall arms, ticks by runs: %v; latest run %v after its tick", table.String(), total, log.lag)
+	t.Logf("nodes/skew/schedule/work%s\nall arms, ticks by runs: %v, %d of them excused; latest run %v after its tick", table.String(), total, excused, log.lag)
+}
+
+// pulse notices when this process is not run.
+type pulse struct {
+	mu     sync.Mutex
+	stills [][2]time.Time
+}
+
+func startPulse(t *testing.T) *pulse {
+	p, ctx := new(pulse), t.Context()
+	var beating sync.WaitGroup
+	beating.Go(func() {
+		for last := time.Now(); ctx.Err() == nil; {
+			time.Sleep(10 * time.Millisecond)
+			now := time.Now()
+			if now.Sub(last) > 100*time.Millisecond {
+				p.mu.Lock()
+				p.stills = append(p.stills, [2]time.Time{last, now})
+				p.mu.Unlock()
+			}
+			last = now
+		}
+	})
+	t.Cleanup(beating.Wait)
+	return p
+}
+
+// stoodStill tells whether it stood still for that long, all in all, between the two.
+func (p *pulse) stoodStill(from, to time.Time, long time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var sum time.Duration
+	for _, s := range p.stills {
+		if s[0].Before(to) && s[1].After(from) {
+			sum += s[1].Sub(s[0])
+		}
+	}
+	return sum >= long
 }
 
 func (r *replica) close(t *testing.T) {
