@@ -110,11 +110,12 @@ func TestExample_an_interrupt_stops_all(t *testing.T) {
 	d := start(t, "", "-ticks", "0", "-skew", "0s")
 	d.next(" pulse .*RAN")
 	d.next(" pulse .*RAN")
+	// The second may not count yet: another job's row of that instant may be open.
 	// As a terminal does for Ctrl-C: to all of them.
 	if err := syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT); err != nil {
 		t.Error(err)
 	}
-	d.end(t, `ticks=([2-9]) once=[2-9] more=0 missed=0`, 0)
+	d.end(t, `ticks=[1-9] once=[1-9] more=0 missed=0`, 0)
 }
 
 func TestExample_a_killed_parent_leaves_no_replica(t *testing.T) {
