@@ -29,8 +29,8 @@ func newWatch(t *target) *cobra.Command {
 		Use:   "watch [PREFIX]",
 		Short: "Who holds what, live",
 		Long: `watch shows what ls shows, again and again, until Ctrl-C. When stdout is no
-terminal, or with -o json, it writes a line for each name at the start and
-whenever its holder or its last tick changes instead. What comes and goes
+terminal, or with -o json, it writes a line for each name that is held or has
+run a tick, and whenever its holder or its last tick changes instead. What comes and goes
 between two looks is not seen. It goes on while nodes are out, and says so when
 no majority answers; "redtick status" tells of each node.
 
@@ -150,16 +150,18 @@ func (c *changes) show(found *foundNames, failure error) error {
 	if failure != nil {
 		return errors.Join(errs...) // half an answer would look like a change
 	}
+	// Nothing is told of a name that a minority of the nodes has: a lock on its way in or out.
+	nobody := (&nameView{info: &redlock.NameInfo{}}).state()
 	now := map[string]string{}
 	for i := range found.Names {
 		v := &found.Names[i]
-		now[v.Name] = v.Token + " " + instant(v.info.LastTick)
-		if c.seen[v.Name] != now[v.Name] {
+		now[v.Name] = v.state()
+		if orElse(c.seen[v.Name], nobody) != now[v.Name] {
 			errs = append(errs, c.line(change{Name: v}, v.line()))
 		}
 	}
-	for name := range c.seen {
-		if _, still := now[name]; !still && !found.More {
+	for name, before := range c.seen {
+		if _, still := now[name]; !still && !found.More && before != nobody {
 			gone := newNameView(&redlock.NameInfo{Name: name})
 			errs = append(errs, c.line(change{Name: &gone}, printable(name)+" is free"))
 		}
@@ -183,6 +185,9 @@ func orElse(s, otherwise string) string {
 	}
 	return s
 }
+
+// state is what a change of it is told of.
+func (v *nameView) state() string { return v.Token + " " + instant(v.info.LastTick) }
 
 func (v *nameView) line() string {
 	text := printable(v.Name) + " is free"
