@@ -22,7 +22,7 @@ type changeJSON struct {
 func TestWatch_lines(t *testing.T) {
 	f := newFleet(t)
 	orphan := f.servers[2]
-	if _, err := orphan.Do("SET", "orphan", "a token"); err != nil {
+	if _, err := orphan.Do("SET", "orphan", "host:1/"+strings.Repeat("x", 22)); err != nil {
 		t.Fatal(err)
 	}
 	text, lines := f.start("watch", "-interval", "100ms"), f.start("watch", "-interval", "100ms", "-o", "json")
