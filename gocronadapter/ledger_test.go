@@ -129,22 +129,35 @@ func (l *ledger) tally(t *testing.T, job string, first, last time.Time, interval
 	return byRuns
 }
 
-// missed are the ticks of a grid that nobody ran.
-func (l *ledger) missed(job string, first, last time.Time, interval time.Duration) (ticks []time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for tick := first; !tick.After(last); tick = tick.Add(interval) {
-		if l.runs[job][tick.UTC()] == 0 {
-			ticks = append(ticks, tick)
-		}
-	}
-	return ticks
+// asking is what became of one tick.
+type asking struct {
+	times      int // how often Lock was called for it
+	ran        bool
+	unanswered bool // too few nodes answered one of the calls
 }
 
-// unanswered tells whether a replica was refused the tick because too few nodes answered.
-func (l *ledger) unanswered(job string, tick time.Time) bool {
-	return slices.ContainsFunc(l.refusalsOf(job), func(err error) bool {
+// asked sorts the job's calls of Lock by their ticks, in Unix ms. A refusal that
+// names no tick, or has another reason than the nodes and the other replicas, is
+// an error, unless gocron was stopping.
+func (l *ledger) asked(t *testing.T, job string) map[int64]asking {
+	t.Helper()
+	ticks := make(map[int64]asking)
+	for _, tick := range l.of(job) {
+		q := ticks[tick.UnixMilli()]
+		ticks[tick.UnixMilli()] = asking{q.times + 1, true, q.unanswered}
+	}
+	for _, err := range l.refusalsOf(job) {
 		var refusal *redlock.Error
-		return errors.As(err, &refusal) && errors.Is(err, redlock.ErrNoQuorum) && refusal.Tick.Equal(tick)
-	})
+		unanswered := errors.Is(err, redlock.ErrNoQuorum)
+		switch {
+		case errors.Is(err, context.Canceled):
+			continue
+		case !errors.As(err, &refusal) || !unanswered && !errors.Is(err, redlock.ErrTickDone) && !errors.Is(err, redlock.ErrTaken):
+			t.Errorf("job %s was refused: %v", job, err)
+			continue
+		}
+		q := ticks[refusal.Tick.UnixMilli()]
+		ticks[refusal.Tick.UnixMilli()] = asking{q.times + 1, q.ran, q.unanswered || unanswered}
+	}
+	return ticks
 }
