@@ -24,7 +24,11 @@ type ledger struct {
 	running map[string]int
 	overlap bool          // two runs of one job at one time
 	lag     time.Duration // the longest from a tick to the start of its run
+	delays  []span        // from ticks to the starts of their runs, when those were long
 }
+
+// span is a stretch of time.
+type span struct{ from, to time.Time }
 
 func newLedger() *ledger {
 	return &ledger{runs: make(map[string]map[time.Time]int), refused: make(map[string][]error), running: make(map[string]int)}
@@ -49,7 +53,11 @@ func (l *ledger) begin(job string, tick time.Time) {
 	}
 	l.runs[job][tick]++
 	if !tick.IsZero() {
-		l.lag = max(l.lag, time.Since(tick))
+		now := time.Now()
+		l.lag = max(l.lag, now.Sub(tick))
+		if now.Sub(tick) > 200*time.Millisecond {
+			l.delays = append(l.delays, span{tick, now})
+		}
 	}
 	if l.running[job]++; l.running[job] > 1 {
 		l.overlap = true
@@ -60,6 +68,13 @@ func (l *ledger) end(job string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.running[job]--
+}
+
+// delayed tells whether any run was late between the two.
+func (l *ledger) delayed(from, to time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.delays, func(s span) bool { return s.from.Before(to) && s.to.After(from) })
 }
 
 // refusals is the job option that writes down what Lock refused.

@@ -74,18 +74,18 @@ func arms(nodes int, skew time.Duration) (all []arm) {
 }
 
 // Three replicas, 72 arms at once, on real servers: each tick of each arm runs
-// once. A tick that nobody ran is excused when the servers did not answer in
-// time, or when gocron asked for it on no replica: it skips a tick that has
-// passed while Lock waited for the one before. A busy machine does both. More
-// than a few of those are an error all the same.
+// once. A busy machine makes runs so late that gocron skips the next tick, or
+// that they are in its way; or its servers do not answer in time. A tick that
+// nobody ran is excused at the very time of such a delay. More than a few of
+// those are an error all the same.
 //
 //	go test ./gocronadapter -run on_real_nodes -seconds 62 -v -count=1
 //
 // Seen to fail when the plan has no tick (no run has one), when the plan has the
-// tick before instead of every fifth second (asked for too often), when Aligned sets no
-// start (runs beside the grid), when Claim refuses the ticks of every seventh
-// second as done (lost without an excuse), and when it refuses those of every
-// 2.5 s for want of a quorum (too many excuses).
+// tick before instead of every fifth second (asked for too often), when Aligned
+// sets no start (runs beside the grid), when Claim refuses the ticks of every
+// seventh second as done (lost without an excuse), and when it refuses those of
+// every 2.5 s for want of a quorum (too many excuses).
 func TestLocker_on_real_nodes(t *testing.T) {
 	servers := redisserver.StartN(t, 5)
 	log, fleet, all := newLedger(), []*replica{}, []arm{}
@@ -135,7 +135,7 @@ func report(t *testing.T, log *ledger, all []arm, first, last time.Time) {
 			case q.times > 3:
 				t.Errorf("%s: three replicas asked for the tick %v %d times", a.name(), tick, q.times)
 			case q.ran:
-			case q.times == 0 || q.unanswered:
+			case q.unanswered || log.delayed(tick.Add(-a.interval), tick.Add(a.interval)):
 				excused++
 			default:
 				t.Errorf("%s: nobody ran the tick %v, for which %d replicas asked", a.name(), tick, q.times)
@@ -144,7 +144,7 @@ func report(t *testing.T, log *ledger, all []arm, first, last time.Time) {
 		sum += ticks
 	}
 	if excused > sum/10 {
-		t.Errorf("of %d ticks %d were lost because the servers did not answer, or gocron did not ask; that is too many to tell anything", sum, excused)
+		t.Errorf("of %d ticks %d were lost because this machine was busy; that is too many to tell anything", sum, excused)
 	}
 	if log.overlap {
 		t.Error("two runs of one job at one time")
