@@ -62,6 +62,8 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 			return err
 		case errors.Is(err, ErrClosed), errors.Is(err, ErrInvalid):
 			return err
+		default: // such as a token function that fails; the observer was told
+			pause(ctx, e.m.cfg.backoff(0))
 		}
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -187,6 +189,70 @@ func TestNewElector_refused(t *testing.T) {
 			if _, err := redlock.NewElector(m); !errors.Is(err, redlock.ErrInvalid) {
 				t.Errorf("%s: %v, want ErrInvalid", name, err)
 			}
+		}
+	})
+}
+
+// A leader whose lock was released by force, and who takes its time to wind up,
+// is no leader while it does: another one may have been elected.
+//
+// Seen to fail when the end of a lease leaves its validity as it was.
+func TestElector_lostByForce(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		ctx, cancel := context.WithCancel(t.Context())
+		p, q := fl.process("a"), fl.process("b")
+		e, f := newElector(t, p.mutex(t, "leader")), newElector(t, q.mutex(t, "leader"))
+		var all sync.WaitGroup
+		all.Go(func() {
+			_ = e.Run(ctx, func(term context.Context) error {
+				<-term.Done()
+				for range 150 { // winding up
+					if err := e.IsLeader(t.Context()); !errors.Is(err, redlock.ErrNotLeader) {
+						t.Fatalf("%v, and still a leader: %v", context.Cause(term), err)
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				return nil
+			})
+		})
+		time.Sleep(time.Second)
+		all.Go(func() { _ = f.Run(ctx, nil) })
+		inspector := redlock.NewInspector(q.Locker, 0)
+		info := must[*redlock.NameInfo](t)(inspector.Show(ctx, "leader"))
+		ok(t, inspector.Release(ctx, "leader", info.Token))
+		time.Sleep(12 * time.Second) // until its next renewal it cannot know
+		if now := leaders(ctx, []*redlock.Elector{e, f}); len(now) != 1 || now[0] != 1 {
+			t.Errorf("leaders: %v, want the second alone", now)
+		}
+		time.Sleep(20 * time.Second)
+		cancel()
+		all.Wait()
+	})
+}
+
+// A token function that fails keeps nobody busy, and is told.
+//
+// Seen to fail when Run goes on at once (for ever), and when the failure is no event.
+func TestElector_tokenFunctionFails(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		tries, told := 0, 0
+		broken := redlock.WithTokenFunc(func() (string, error) {
+			tries++
+			return "", errors.New("no entropy")
+		})
+		p := fl.process("a", redlock.WithObserver(func(e redlock.Event) {
+			if e.Kind == redlock.Refused && strings.Contains(e.Err.Error(), "no entropy") {
+				told++
+			}
+		}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := newElector(t, p.mutex(t, "leader", broken)).Run(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Run: %v, want DeadlineExceeded", err)
+		}
+		synctest.Wait()
+		if tries < 10 || tries > 10_000 || told < tries-1 {
+			t.Errorf("%d tries in a minute, %d of them told", tries, told)
 		}
 	})
 }

@@ -46,7 +46,7 @@ var (
 // Error is how an operation on a name failed. It matches one of the sentinels
 // above, and each node's cause, with [errors.Is] and [errors.As].
 type Error struct {
-	// Op is "lock", "trylock", "claim", "extend", "unlock" or "holder".
+	// Op is what was asked for, such as "lock", "trylock", "claim", "extend", "unlock", "adopt" or "holder".
 	Op   string
 	Name string
 	// Tick is the tick of a claim, else the zero time.
@@ -61,6 +61,8 @@ type Error struct {
 	Nodes []*NodeError
 	// Detail adds what the sentinel does not say, such as how the votes were split.
 	Detail string
+
+	token string // the last round's own
 }
 
 func (e *Error) Error() string {

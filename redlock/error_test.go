@@ -3,8 +3,11 @@ package redlock_test
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -149,4 +152,44 @@ func TestErrors_tell(t *testing.T) {
 			t.Errorf("a name that holds data: %v", err)
 		}
 	})
+}
+
+// What a driver's time limit has ended is not the end of the caller's context:
+// it is told as the node's cause, and matches nothing of the caller's.
+//
+// Seen to fail when causes are wrapped as they come.
+func TestErrors_driversTimeouts(t *testing.T) {
+	for name, cause := range map[string]error{
+		"deadline": context.DeadlineExceeded, "cancelled": context.Canceled,
+		"network": &net.OpError{Op: "dial", Err: context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				var log strings.Builder
+				p := fl.process("a", redlock.WithObserver(redlock.Log(slog.New(slog.NewTextHandler(&log, nil)))))
+				for _, l := range p.links {
+					l.Inject(-1, redlocktest.Fault{Err: cause})
+				}
+				for range 6 { // until the nodes are out
+					_, err := p.mutex(t, "job").Claim(t.Context(), time.Now())
+					if !errors.Is(err, redlock.ErrNoQuorum) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+						t.Errorf("got %v, want ErrNoQuorum and nothing of the caller's context", err)
+					}
+					if !strings.Contains(err.Error(), cause.Error()) {
+						t.Errorf("%v does not tell %q", err, cause)
+					}
+					if op := (*net.OpError)(nil); name == "network" && !errors.As(err, &op) {
+						t.Errorf("%v does not give the driver's error away", err)
+					}
+					time.Sleep(50 * time.Millisecond)
+				}
+				synctest.Wait()
+				for line := range strings.Lines(log.String()) {
+					if strings.Contains(line, "not acquired") && !strings.Contains(line, "level=ERROR") {
+						t.Errorf("a lost run is logged as %s", line)
+					}
+				}
+			})
+		})
+	}
 }

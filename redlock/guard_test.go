@@ -1,6 +1,7 @@
 package redlock_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -175,5 +176,31 @@ func TestGuard_eviction(t *testing.T) {
 		if err := p.Bootstrap(t.Context()); err == nil || !strings.Contains(err.Error(), "noeviction") {
 			t.Errorf("got %v, want an error that says noeviction", err)
 		}
+	})
+}
+
+// Bootstrap tells of each node what that node said, be the others slower or not fresh.
+//
+// Seen to fail when the first refusal ends the waiting, and when a node that
+// has not answered is said to hold data.
+func TestGuard_bootstrapTellsEachNode(t *testing.T) {
+	inBubble(t, 4, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithRestartGuard(time.Minute))
+		fl.servers[0].Do("HSET", "redtick:guard", "id", "x", "birth", "5")
+		fl.servers[1].Do("SET", "redtick:guard", "somebody's")
+		p.links[1].Delay(time.Millisecond, time.Millisecond)
+		p.links[2].Hang()
+		p.links[3].Delay(500*time.Millisecond, 500*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		err := p.Bootstrap(ctx)
+		lines := strings.Split(err.Error(), "\n")
+		if !errors.Is(err, redlock.ErrNodeYoung) || !errors.Is(err, context.DeadlineExceeded) || len(lines) != 3 || !strings.Contains(lines[0], "a/1: node abstains") ||
+			!strings.Contains(lines[1], `a/2: the key "redtick:guard" holds data of another type; delete it`) ||
+			!strings.Contains(lines[2], "a/3: context deadline exceeded") {
+			t.Errorf("got %v", err)
+		}
+		p.links[2].Heal()
+		fl.servers[1].Do("DEL", "redtick:guard")
 	})
 }

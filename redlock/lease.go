@@ -35,7 +35,10 @@ type Lease struct {
 	index int       // the renewer's
 }
 
-var errReleased = errors.New("redlock: released")
+var (
+	errReleased = errors.New("redlock: released")
+	errDetached = errors.New("redlock: detached")
+)
 
 func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Lease {
 	l := &Lease{m: r.m, token: r.token, fence: fence, since: r.start, until: until, vote: r.ballot, index: unscheduled}
@@ -77,15 +80,16 @@ func (l *Lease) Context() context.Context {
 
 // causeOf is what the lease's context tells of its end.
 func causeOf(ended error) error {
-	if ended == errReleased {
+	if ended == errReleased || ended == errDetached {
 		return context.Canceled
 	}
 	return ended
 }
 
 // ValidUntil is the instant up to which nobody else can hold the name. It
-// moves with each renewal. It is meant for time.Until and comparisons with
-// time.Now, which use its monotonic reading.
+// moves with each renewal, and back to the present when the lease ends before.
+// It is meant for time.Until and comparisons with time.Now, which use its
+// monotonic reading.
 func (l *Lease) ValidUntil() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,16 +153,24 @@ func (l *Lease) ask(settled func(*ballot)) (*ballot, error) {
 	}
 	l.asking.Add(1)
 	defer l.asking.Done()
-	if l.renewal.cmd == nil {
-		l.renewal = m.extension(l.token, l.fence, true)
-	}
-	renewal, until := l.renewal, l.until
+	until := l.until
 	l.mu.Unlock()
+	renewal := l.extendable()
 	v := m.locker.putAll(renewal, until, false)
 	if settled != nil {
 		v.settled = func() { settled(v) }
 	}
 	return m.locker.post(v), nil
+}
+
+// extendable makes the extension once. From then on every node may hold something of this lease.
+func (l *Lease) extendable() ask {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.renewal.cmd == nil {
+		l.renewal = l.m.extension(l.token, l.fence, true)
+	}
+	return l.renewal
 }
 
 // extension also puts the key back on a node that lost it.
@@ -244,6 +256,9 @@ func (l *Lease) end(cause error) bool {
 		return false
 	}
 	l.ended = cause
+	if now := time.Now(); now.Before(l.until) {
+		l.until = now // whoever looks at the validity sees the end before the context tells it
+	}
 	l.deadline.Stop()
 	cancel := l.cancel
 	l.mu.Unlock()
@@ -259,10 +274,13 @@ func (l *Lease) gone(op string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := &Error{Op: op, Name: l.m.keys.lock, Tick: l.tick, Reason: ErrLost, Detail: "its validity has ended"}
-	if lost := (*Error)(nil); errors.As(l.ended, &lost) {
+	switch lost := (*Error)(nil); {
+	case errors.As(l.ended, &lost):
 		e.Detail = lost.Detail
-	} else if l.ended == errReleased {
+	case l.ended == errReleased:
 		e.Detail = "it was unlocked"
+	case l.ended == errDetached:
+		e.Detail = "it was detached"
 	}
 	return e
 }
@@ -356,10 +374,17 @@ func (l *Lease) tickMillis() int64 {
 // for [Mutex.Adopt] in another process. The lock then lives for what remains
 // of its TTL. The context ends as with Unlock.
 func (l *Lease) Detach() (token string, err error) {
-	if !l.end(errReleased) {
+	detached := false
+	l.unlock.Do(func() { // what was detached is no longer ours to give back
+		if detached = l.end(errDetached); detached {
+			l.unlocked = l.gone("unlock")
+		} else {
+			l.unlocked = l.release(context.Background())
+		}
+	})
+	if !detached {
 		return "", l.gone("detach")
 	}
-	l.unlock.Do(func() { l.unlocked = l.gone("unlock") })
 	l.m.report(Event{Kind: Released, Name: l.m.keys.lock, Tick: l.tick, Token: l.token, Duration: time.Since(l.since)})
 	return l.token, nil
 }
@@ -371,6 +396,11 @@ func (l *Lease) Detach() (token string, err error) {
 func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	if token == "" {
 		return nil, invalid("token is empty; pass what Lease.Detach returned")
+	}
+	m.locker.begin()
+	defer m.locker.end()
+	if err := m.locker.usable(ctx); err != nil {
+		return nil, m.fail("adopt", 0, tally{}, err)
 	}
 	r := &round{m: m, bid: bid{op: "adopt"}, token: token, first: -1, start: time.Now()}
 	if tick := TickOf(token); !tick.IsZero() {
@@ -384,6 +414,7 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 		return nil, m.fail("adopt", 0, t, err)
 	case t.won() && time.Now().Before(until):
 		l := newLease(ctx, r, r.bid.tick, until)
+		l.extendable() // whoever detached it may have put it on nodes that have not heard of us
 		m.report(Event{Kind: Acquired, Name: m.keys.lock, Tick: l.tick, Token: token, Duration: time.Since(r.start)})
 		return l, nil
 	case t.majority(t.refused):

@@ -37,6 +37,8 @@ type spot struct {
 
 	released string // the token that the last notice was about; its lines guard it
 	tries    int    // how often it was still met since
+	served   bool   // it got the lock
+	own      string // the token that it gave back last
 }
 
 func newLines(l *Locker) *lines {
@@ -88,7 +90,8 @@ func (q *lines) yields(name string) bool {
 	return ok && time.Since(at) <= courtesy
 }
 
-// leave gives the turn to the next. The last one also gets out of line in Redis.
+// leave gives the turn to the next. The last one also gets out of line in
+// Redis, and gives a notice on if it makes no use of it.
 func (q *lines) leave(m *Mutex, s *spot) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -107,6 +110,9 @@ func (q *lines) leave(m *Mutex, s *spot) {
 	if at.node >= 0 {
 		out := ask{cmd: Command{"ZREM", m.keys.waiters, q.id}, read: readAck}
 		q.locker.boxes[at.node].send(out, time.Now().Add(m.cfg.ttl), false)
+		if s.released != "" && !s.served {
+			q.pass(at.node, s.name, s.own)
+		}
 	}
 	if len(q.byName) == 0 {
 		q.hush()
@@ -139,9 +145,17 @@ func (q *lines) notified(node int, notice string) {
 		at.spots[0].wake()
 		return
 	}
+	q.pass(node, name, "")
+}
+
+// pass wakes the next process in line and tells it that token is gone, or about to be.
+func (q *lines) pass(node int, name, token string) {
+	if token == "" {
+		token = "-"
+	}
 	k := newKeys(name)
-	pass := ask{script: releaseScript, read: readAck, cmd: releaseScript.command([]string{k.lock, k.waiters}, "-")}
-	q.locker.boxes[node].send(pass, time.Now().Add(time.Second), false)
+	next := ask{script: releaseScript, read: readAck, cmd: releaseScript.command([]string{k.lock, k.waiters}, token)}
+	q.locker.boxes[node].send(next, time.Now().Add(time.Second), false)
 }
 
 func (q *lines) close() {
@@ -165,17 +179,26 @@ func (s *spot) wake() {
 	}
 }
 
-// releasing tells whether the holder that was met is the one that the last
-// notice said is gone. It stops believing the notice after a while.
-func (s *spot) releasing(refusal error) bool {
+// releasing tells how often the holder that was met is the one that the last
+// notice said is gone: 0 when it is another. It stops believing the notice
+// after ten times.
+func (s *spot) releasing(refusal error) int {
 	var met *Error
 	s.lines.mu.Lock()
 	defer s.lines.mu.Unlock()
-	if !errors.As(refusal, &met) || met.Holder != s.released {
-		return false
+	if !errors.As(refusal, &met) || met.Holder != s.released || s.tries >= 10 {
+		return 0
 	}
 	s.tries++
-	return s.tries < 10
+	return s.tries
+}
+
+// gaveBack notes the token that a failed acquisition may have left on some nodes for a moment.
+func (s *spot) gaveBack(refusal error) {
+	var failed *Error
+	if errors.As(refusal, &failed) {
+		s.own = failed.token
+	}
 }
 
 // turn waits to be the first in line.

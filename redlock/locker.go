@@ -22,6 +22,9 @@ type Locker struct {
 	lines    *lines
 	timers   sync.Pool // stopped ones: each wait would make one, and nothing is left in a stopped timer's channel
 	closed   atomic.Bool
+	deciding atomic.Int64  // acquisitions under way
+	decided  chan struct{} // closed when the Locker is closed and there is none
+	last     sync.Once
 }
 
 // New returns a Locker over independent nodes. A majority of them, n/2 + 1,
@@ -41,7 +44,7 @@ func New(nodes []Node, opts ...Option) (*Locker, error) {
 	}
 	timeouts := cfg
 	timeouts.derive()
-	l := &Locker{cfg: cfg, quorum: len(nodes)/2 + 1, renewer: &renewer{}, reporter: &reporter{observer: cfg.observer}}
+	l := &Locker{cfg: cfg, quorum: len(nodes)/2 + 1, renewer: &renewer{}, reporter: &reporter{observer: cfg.observer}, decided: make(chan struct{})}
 	l.cfg.ofMutex = true
 	for i, n := range nodes {
 		l.boxes = append(l.boxes, newMailbox(n, names[i], timeouts.nodeTimeout, l.reporter.observe))
@@ -101,17 +104,26 @@ func (l *Locker) Nodes() []string {
 	return names
 }
 
-// Close waits until everything that is owed to the nodes was sent: releases of
-// lost votes, of cancelled calls and of nodes that were slow. It ends waiting
-// Locks with [ErrClosed], refuses new acquisitions, and stops renewing: leases
-// that are still held end at ValidUntil; Unlock them first. When ctx ends
-// before, its error names the nodes that still owe an answer; what is left
-// there expires with its TTL. The observer is told the last events first.
+// Close ends acquisitions with [ErrClosed], those under way and waiting Locks
+// among them, and waits until everything that is owed to the nodes was sent:
+// releases of lost votes, of cancelled calls and of nodes that were slow. It
+// stops renewing: leases that are still held end at ValidUntil; Unlock them
+// first. When ctx ends before, its error names the nodes that still owe an
+// answer; what is left there expires with its TTL. The observer is told the
+// last events first.
 func (l *Locker) Close(ctx context.Context) error {
 	l.closed.Store(true)
 	l.lines.close()
 	l.renewer.stop()
 	var errs []error
+	if l.deciding.Load() == 0 {
+		l.last.Do(func() { close(l.decided) })
+	}
+	select {
+	case <-l.decided:
+	case <-ctx.Done():
+		errs = append(errs, fmt.Errorf("redlock: closed while an acquisition was under way: %w", ctx.Err()))
+	}
 	for _, b := range l.boxes {
 		select {
 		case <-b.flushed():
@@ -136,24 +148,33 @@ func (l *Locker) Close(ctx context.Context) error {
 // would take away what the guard is for. It refuses servers that may evict
 // keys.
 func (l *Locker) Bootstrap(ctx context.Context) error {
-	v := l.putAll(ask{script: bootstrapScript, read: readBootstrap, cmd: bootstrapScript.command([]string{guardKey})}, time.Now().Add(maxTTL), false)
-	v.quorum = len(l.boxes)
-	t, err := l.post(v).wait(ctx, 5*time.Second)
-	errs := []error{err}
-	for i, a := range t.answers {
-		switch {
-		case a.verdict == pending:
-			a.err = errNoAnswer
-			fallthrough
+	a := ask{script: bootstrapScript, read: readBootstrap, cmd: bootstrapScript.command([]string{guardKey})}
+	until := time.Now().Add(bootstrapLimit)
+	answers := make([]*ballot, len(l.boxes)) // each node's own: none makes the others' answers unnecessary
+	for i, b := range l.boxes {
+		answers[i] = l.newBallot(1, 1)
+		b.post(answers[i].put(0, a, until, false))
+	}
+	var errs []error
+	for i, v := range answers {
+		t, err := v.wait(ctx, time.Until(until))
+		switch a := t.answers[0]; {
 		case a.verdict == refused:
-			a.err = fmt.Errorf("the key %q holds data of another type, delete it: %s", guardKey, a.token)
-			fallthrough
-		case a.err != nil:
-			errs = append(errs, &NodeError{Node: l.boxes[i].name, Err: a.err})
+			err = fmt.Errorf("the key %q holds data of another type; delete it", guardKey)
+		case a.verdict == pending && err == nil:
+			err = fmt.Errorf("no answer within %v", bootstrapLimit)
+		case a.verdict != pending:
+			err = a.err
+		}
+		if err != nil {
+			errs = append(errs, &NodeError{Node: l.boxes[i].name, Err: err})
 		}
 	}
 	return errors.Join(errs...)
 }
+
+// bootstrapLimit is how long Bootstrap waits for the nodes.
+const bootstrapLimit = 5 * time.Second
 
 func readBootstrap(r Reply) answer {
 	if a, ok := readFailure(r); ok {
@@ -167,6 +188,16 @@ func readBootstrap(r Reply) answer {
 		return answer{verdict: failed, err: fmt.Errorf("%w; it is not fresh, its memory is %v old", ErrNodeYoung, time.Duration(age)*time.Millisecond)}
 	}
 	return answer{verdict: granted}
+}
+
+// begin and end enclose an acquisition, and the giving back of what it won in
+// vain: Close waits for that.
+func (l *Locker) begin() { l.deciding.Add(1) }
+
+func (l *Locker) end() {
+	if l.deciding.Add(-1) == 0 && l.closed.Load() {
+		l.last.Do(func() { close(l.decided) })
+	}
 }
 
 // usable tells whether an acquisition may begin.

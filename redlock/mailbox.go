@@ -2,6 +2,7 @@ package redlock
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -240,9 +241,10 @@ func (b *mailbox) deliver(replies []Reply) {
 		replies = append(replies, Reply{Err: fmt.Errorf("driver left out a reply to command %d of %d", len(replies), len(b.batch))})
 	}
 	alive, cause := false, error(nil)
-	for _, r := range replies {
-		alive = alive || r.answered()
-		cause = r.Err
+	for i := range replies {
+		replies[i].Err = ownTimeout(replies[i].Err)
+		alive = alive || replies[i].answered()
+		cause = replies[i].Err
 	}
 	b.mu.Lock()
 	hung := now.Sub(b.breaker.since)
@@ -384,6 +386,22 @@ func (b *mailbox) report(news bool, out error) {
 		b.observe(Event{Kind: NodeBack, Node: b.name})
 	}
 }
+
+// ownTimeout keeps what a batch's own limit, or a driver's, has ended from
+// looking like the end of the caller's context.
+func ownTimeout(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return timedOut{err}
+	}
+	return err
+}
+
+type timedOut struct{ cause error }
+
+func (e timedOut) Error() string { return e.cause.Error() }
+
+// As lets callers look at a driver's error, such as a net.Error, all the same.
+func (e timedOut) As(target any) bool { return errors.As(e.cause, target) }
 
 func noScript(err error) bool {
 	return err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT")

@@ -111,6 +111,8 @@ type bid struct {
 // or that no majority can be had.
 func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 	begin := time.Now()
+	m.locker.begin()
+	defer m.locker.end()
 	var order order
 	for try := 0; ; try++ {
 		if err := m.locker.usable(ctx); err != nil {
@@ -118,10 +120,10 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 		}
 		r, err := m.newRound(b)
 		if err != nil {
-			return nil, err
+			return nil, m.refuse(b, "", begin, tally{}, err)
 		}
 		t, err := order.vote(ctx, r)
-		if err == nil && t.won() {
+		if err == nil && t.won() && !m.locker.closed.Load() {
 			var lease *Lease
 			if lease, err = r.lease(ctx, t); lease != nil {
 				m.report(Event{Kind: Acquired, Name: m.keys.lock, Tick: lease.tick, Token: r.token, Duration: time.Since(begin)})
@@ -258,6 +260,7 @@ func (m *Mutex) undecided(b bid, leader answer) bool {
 // refuse reports a refusal and makes its error.
 func (m *Mutex) refuse(b bid, token string, begin time.Time, t tally, reason error) error {
 	err := m.fail(b.op, b.tick, t, reason)
+	err.token = token
 	m.report(Event{Kind: Refused, Name: m.keys.lock, Tick: err.Tick, Token: token, Holder: err.Holder, Duration: time.Since(begin), Err: err})
 	return err
 }

@@ -67,8 +67,10 @@ func WithDrift(fraction float64) Option { return func(c *config) { c.drift = fra
 
 // WithNodeTimeout sets how long a round waits for nodes that do not answer,
 // when the others have not decided it. At least 1 ms and less than half the
-// TTL; default a tenth of the TTL, but no less than 10 ms and no more than
-// 500 ms.
+// TTL; default a tenth of the TTL, but no less than 10 ms (a third of the TTL,
+// where that is shorter) and no more than 500 ms. When nodes are slower than
+// this, give it to [New]: a node is called out by the Locker's value, whatever
+// a mutex has.
 func WithNodeTimeout(d time.Duration) Option { return func(c *config) { c.nodeTimeout = d } }
 
 // WithRetention sets how long a claimed tick is remembered, and so how late a
@@ -102,8 +104,9 @@ func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = pref
 func WithHolder(holder string) Option { return func(c *config) { c.holder = holder } }
 
 // WithOwner lets claims of one tick by the same owner pass: a queue's retry of
-// a task, with the task's id as the owner. By default each claim is an owner
-// of its own. It does not make locks re-entrant.
+// a task, with the task's id as the owner. It goes with [WithAnyOrder]: in
+// order, a tick that was granted is done for everybody. By default each claim
+// is an owner of its own. It does not make locks re-entrant.
 func WithOwner(owner string) Option { return func(c *config) { c.owner = owner } }
 
 // WithTokenFunc replaces the source of the random part of tokens. Every call

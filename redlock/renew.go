@@ -14,6 +14,7 @@ type renewer struct {
 	due   dueHeap
 	timer *time.Timer
 	at    time.Time // when the timer fires; zero when it does not
+	ended bool
 }
 
 // schedule sets when l is renewed next. A lease that was removed stays so.
@@ -21,7 +22,7 @@ func (r *renewer) schedule(l *Lease, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case l.index == removed || l.m.cfg.noRenewal:
+	case r.ended || l.index == removed || l.m.cfg.noRenewal:
 		return
 	case l.index == unscheduled:
 		l.due = at
@@ -90,7 +91,7 @@ func (r *renewer) stop() {
 	for _, l := range r.due {
 		l.index = removed
 	}
-	r.due = nil
+	r.due, r.ended = nil, true
 	if r.timer != nil {
 		r.timer.Stop()
 	}

@@ -29,8 +29,16 @@ func (m *Mutex) waitFor(ctx context.Context, b bid, mayChange func(error) bool) 
 	}
 	for try := 0; ; try++ {
 		lease, err := m.decide(ctx, b)
-		if err == nil || ctx.Err() != nil || !mayChange(err) {
-			return lease, err
+		if err == nil {
+			spot.served = true
+			return lease, nil
+		}
+		spot.gaveBack(err)
+		switch gone := ctx.Err(); {
+		case gone != nil && !errors.Is(err, gone):
+			return nil, errors.Join(m.fail(b.op, b.tick, tally{}, gone), err)
+		case gone != nil || !mayChange(err):
+			return nil, err
 		}
 		if gone := spot.rest(ctx, m.patience(ctx, spot, err, try)); gone != nil {
 			return nil, errors.Join(m.fail(b.op, b.tick, tally{}, gone), err)
@@ -41,11 +49,12 @@ func (m *Mutex) waitFor(ctx context.Context, b bid, mayChange func(error) bool) 
 // patience is how long to wait for a notice before asking again.
 func (m *Mutex) patience(ctx context.Context, s *spot, refusal error, try int) time.Duration {
 	back := max(m.cfg.backoff(try), time.Millisecond)
-	switch {
-	case !errors.Is(refusal, ErrTaken):
+	if !errors.Is(refusal, ErrTaken) {
 		return back
-	case s.releasing(refusal):
-		return m.cfg.spread(0, 0) // the release reached the node that told us before it reached the others
+	}
+	if met := s.releasing(refusal); met > 0 {
+		// The release reached the node that told us before it reached the others.
+		return m.cfg.spread(250*time.Microsecond<<met, 0)
 	}
 	remaining, listening := m.enlist(ctx, s)
 	switch {
@@ -53,7 +62,8 @@ func (m *Mutex) patience(ctx context.Context, s *spot, refusal error, try int) t
 		s.hurried = true // it was released while we were getting in line: ask at once, but only once
 		return 0
 	case listening:
-		back = min(back, math.MaxInt64/4) * 4 // a notice will come; this is for the one that gets lost
+		// A notice will come; this is for the one that gets lost. After a TTL the place in line must be renewed.
+		back = min(min(back, math.MaxInt64/4)*4, m.cfg.ttl)
 	}
 	s.hurried = false
 	if remaining > 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -25,6 +26,49 @@ func TestLock_isWoken(t *testing.T) {
 					ok(t, held.Unlock(t.Context()))
 				})
 				lease := must[*redlock.Lease](t)(b.Lock(t.Context()))
+				if late := time.Since(released); released.IsZero() || late > 50*time.Millisecond {
+					t.Errorf("woken %v after the release", late)
+				}
+				ok(t, lease.Unlock(t.Context()))
+			})
+		})
+	}
+}
+
+// A waiter stays in line however long the holder's TTL is, also when the node
+// that keeps the line knows nothing of the holder, and when somebody with a
+// shorter TTL was in line and has left.
+//
+// Seen to fail when a waiter rests for longer than its place in line lives, and
+// (the last) when whoever comes last says how long the line lives.
+func TestLock_staysInLine(t *testing.T) {
+	for name, c := range map[string]struct{ unknown, hurried bool }{
+		"holder with a longer TTL":           {},
+		"holder that the first node has not": {unknown: true},
+		"hurried neighbour":                  {hurried: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				a := fl.process("a", redlock.WithTTL(time.Hour), redlock.WithoutRenewal())
+				b := fl.process("b", redlock.WithBackoff(func(int) time.Duration { return time.Hour }))
+				held := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
+				synctest.Wait()
+				if c.unknown {
+					fl.servers[0].Do("DEL", "job")
+				}
+				until := time.Now().Add(10*time.Minute + 7*time.Second)
+				if c.hurried {
+					ctx, cancel := context.WithDeadline(t.Context(), until.Add(-5*time.Second))
+					defer cancel()
+					impatient := fl.process("c", redlock.WithTTL(time.Second)).mutex(t, "job")
+					go func() { _, _ = impatient.Lock(ctx) }()
+				}
+				var released time.Time
+				time.AfterFunc(time.Until(until), func() {
+					released = time.Now()
+					ok(t, held.Unlock(t.Context()))
+				})
+				lease := must[*redlock.Lease](t)(b.mutex(t, "job").Lock(t.Context()))
 				if late := time.Since(released); released.IsZero() || late > 50*time.Millisecond {
 					t.Errorf("woken %v after the release", late)
 				}
@@ -197,6 +241,85 @@ func TestLock_cancelled(t *testing.T) {
 		}
 		if took := time.Since(begin); took != time.Second {
 			t.Errorf("took %v to end, want 1s", took)
+		}
+		ok(t, held.Unlock(t.Context()))
+	})
+}
+
+// A waiter that is told of a release and gives up before it has the lock tells
+// the next: there is one notice for all.
+//
+// Seen to fail when it just leaves, and when it does not tell that its own token is going.
+func TestLock_noticeIsPassedOn(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b, c := fl.process("a"), fl.process("b"), fl.process("c")
+		slow := redlock.WithBackoff(func(int) time.Duration { return 10 * time.Second })
+		held := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
+		for i, l := range b.links { // told at once, and what it wins on the others is given back late
+			l.Delay([]time.Duration{1, 12, 12}[i]*time.Millisecond, []time.Duration{1, 12, 12}[i]*time.Millisecond)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			if _, err := b.mutex(t, "job", slow).Lock(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v, want Canceled", err)
+			}
+		})
+		time.Sleep(time.Second)
+		var got time.Time
+		waiting.Go(func() {
+			lease := must[*redlock.Lease](t)(c.mutex(t, "job", slow).Lock(t.Context()))
+			got = time.Now()
+			ok(t, lease.Unlock(t.Context()))
+		})
+		time.Sleep(time.Second)
+		released := time.Now()
+		ok(t, held.Unlock(t.Context()))
+		time.Sleep(20 * time.Millisecond) // its vote is under way
+		cancel()
+		waiting.Wait()
+		if late := got.Sub(released); late > 200*time.Millisecond {
+			t.Errorf("the next waiter got the lock %v after its release", late)
+		}
+	})
+}
+
+// A key that never expires is somebody's data. Waiting for it costs what any
+// waiting does.
+//
+// Seen to fail when a line's answer for such a key is that it expires at once.
+func TestLock_keyThatNeverExpires(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		for _, s := range fl.servers {
+			s.Do("SET", "job", "somebody's data")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		before := fl.servers[0].Batches()
+		if _, err := fl.process("a").mutex(t, "job").Lock(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, redlock.ErrTaken) {
+			t.Errorf("got %v, want DeadlineExceeded and ErrTaken", err)
+		}
+		if n := fl.servers[0].Batches() - before; n > 200 {
+			t.Errorf("%d batches in ten seconds", n)
+		}
+	})
+}
+
+// Lock says that ctx has ended, also when it does so in the instant of a refusal.
+//
+// Seen to fail when a refusal that comes with the end is returned alone.
+func TestLock_endOfContextIsTold(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		held := must[*redlock.Lease](t)(fl.process("a").mutex(t, "job").Lock(t.Context()))
+		p := fl.process("b")
+		p.delay(10*time.Millisecond, 10*time.Millisecond)
+		m := p.mutex(t, "job")
+		for range 500 {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond) // the answer comes after 20 ms
+			if _, err := m.Lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("got %v, want DeadlineExceeded", err)
+			}
+			cancel()
 		}
 		ok(t, held.Unlock(t.Context()))
 	})
