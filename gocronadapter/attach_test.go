@@ -237,6 +237,9 @@ func TestNewScheduler_Update(t *testing.T) {
 		if _, err = s.Update(j.ID(), everySecond(), log.task("job", 0), gocron.WithName("other")); !errors.Is(err, gocronadapter.ErrJobName) {
 			t.Errorf("Update to a name that is taken: %v", err)
 		}
+		if len(s.Jobs()) != 1 || !strings.Contains(err.Error(), "it is removed: add it again") {
+			t.Errorf("after that %d jobs are left, and the error says %v", len(s.Jobs()), err)
+		}
 		closeAll(t, locker, s)
 	})
 }

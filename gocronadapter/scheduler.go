@@ -2,6 +2,7 @@ package gocronadapter
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -13,7 +14,8 @@ import (
 
 // NewScheduler returns a gocron scheduler with a Locker attached. It differs
 // from gocron's own in two ways: NewJob and Update refuse a job whose name does
-// not identify it with [ErrJobName], and RunNow works in all modes.
+// not identify it with [ErrJobName], and RunNow works in all modes. gocron has
+// replaced a job by the time its Update is refused, so the job is removed then.
 func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, error) {
 	c, err := newConfig(opts)
 	if err != nil {
@@ -54,7 +56,10 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 	s.naming.Lock()
 	defer s.naming.Unlock()
 	j, err := s.Scheduler.Update(id, d, t, opts...)
-	return s.admit(j, err)
+	if j, err = s.admit(j, err); errors.Is(err, ErrJobName) {
+		err = fmt.Errorf("%w; Update had replaced the job %v by then, so it is removed: add it again, with NewJob", err, id)
+	}
+	return j, err
 }
 
 func (s *scheduler) admit(j gocron.Job, err error) (gocron.Job, error) {

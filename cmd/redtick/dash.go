@@ -11,7 +11,7 @@ import (
 // it -name would be read as -n with the value "ame". What follows "--" is the
 // user's program and stays as it is.
 func doubleDashes(root *cobra.Command, args []string) []string {
-	known := map[string]bool{"help": true}
+	known := map[string]bool{"help": true, "version": true}
 	for _, c := range append(root.Commands(), root) {
 		c.Flags().VisitAll(func(f *pflag.Flag) { known[f.Name] = true })
 		c.PersistentFlags().VisitAll(func(f *pflag.Flag) { known[f.Name] = true })

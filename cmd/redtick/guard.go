@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -60,7 +62,11 @@ func (r *running) attend(lease *redlock.Lease, child *child, signals <-chan os.S
 }
 
 func (r *running) environment(lease *redlock.Lease) []string {
-	env := append(os.Environ(), "REDTICK_NAME="+r.name, "REDTICK_TOKEN="+lease.Token())
+	// A run that this one is part of may have had a tick and a fence, of another name.
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "REDTICK_TICK=") || strings.HasPrefix(v, "REDTICK_FENCE=")
+	})
+	env = append(env, "REDTICK_NAME="+r.name, "REDTICK_TOKEN="+lease.Token())
 	if tick := lease.Tick(); !tick.IsZero() {
 		env = append(env, "REDTICK_TICK="+instant(tick))
 	}

@@ -214,3 +214,12 @@ func has(t *testing.T, text string, wanted ...string) {
 		}
 	}
 }
+
+// Seen to fail when -version is read as -v with the rest as its value.
+func TestVersion(t *testing.T) {
+	for _, flag := range []string{"-version", "--version"} {
+		if o := redtick(t, "", flag); o.code != 0 || !strings.HasPrefix(o.stdout, "redtick version ") {
+			t.Errorf("%s: %+v", flag, o)
+		}
+	}
+}

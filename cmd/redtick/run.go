@@ -49,13 +49,14 @@ somebody else may begin. Where another has the lease already (it was released by
 force, or this machine was paused), run learns so at the next renewal, a third of
 the TTL later, and CMD goes on until then and for the grace: what it did then was
 done without protection. Nor can run take back what CMD has sent out already.
-If run itself is killed (SIGKILL), CMD is killed too on Linux; elsewhere it goes
-on without a lease.
+If run itself is killed (SIGKILL), CMD is killed too on Linux, but not what CMD
+has started: let a script exec its last program. Elsewhere it goes on without a lease.
 
 SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to CMD. CMD is
 a process group of its own, all of which gets them; but when stdin is the
 terminal CMD stays in the terminal's group, so that Ctrl-C and Ctrl-Z work as
-usual, and SIGTERM and SIGKILL reach CMD alone, not what it has started.
+usual, and SIGTERM and SIGKILL reach CMD alone, not what it has started. SIGINT
+and SIGQUIT are left to the terminal then: to end CMD from elsewhere, use SIGTERM.
 
 Exit codes
   CMD's own, or 128 + the number of the signal that ended it; and
@@ -64,7 +65,7 @@ Exit codes
   75   somebody else has the lease or had the tick, so CMD was not run
        (--taken-code 0 suits cron, which mails about failures)
   79   the lease was lost while CMD ran
-  126  CMD could not be started
+  126  CMD could not be started, which spends the tick with --tick, as it may with 127
   127  CMD was not found
   128+ the signal that ended the waiting, such as 130 for Ctrl-C`
 

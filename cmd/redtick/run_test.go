@@ -104,8 +104,9 @@ func TestRun_passes_everything_through(t *testing.T) {
 	}
 }
 
-// Seen to fail when -tick locks instead of claiming, and, for the period,
-// without the longer retention (unless it is before 00:15 UTC).
+// Seen to fail when -tick locks instead of claiming, when the environment of run
+// is handed on as it is, and, for the period, without the longer retention
+// (unless it is before 00:15 UTC).
 func TestRun_tick(t *testing.T) {
 	f := newFleet(t)
 	tick := time.Now().UTC().Truncate(time.Second).Format(time.RFC3339)
@@ -122,6 +123,10 @@ func TestRun_tick(t *testing.T) {
 	}
 	if o := f.redtick("run", "-name", "daily", "-tick", "24h", "--", "true"); o.code != 0 {
 		t.Errorf("a period: %+v", o)
+	}
+	nested := []string{"run", "-name", "outer", "-tick", tick, "--", binary, "run", "-name", "inner", "--", "sh", "-c", `echo "$REDTICK_NAME[$REDTICK_TICK$REDTICK_FENCE]"`}
+	if o := f.redtick(nested...); o.code != 0 || o.stdout != "inner[]\n" {
+		t.Errorf("a lock within a tick has the tick's variables: %+v", o)
 	}
 }
 

@@ -52,17 +52,20 @@ func (p *terminal) end() (screen string, code int) {
 
 const controlC = "\x03"
 
-// Seen to fail when a terminal gets lines too.
+// Seen to fail when a terminal gets lines too, and when the height of a terminal
+// is taken for two rows at least.
 func TestWatch_terminal(t *testing.T) {
 	f := newFleet(t)
 	f.hold("report")
-	p := f.terminal(`exec "$REDTICK" watch`)
-	p.screen.await(t, "HOLDER")
-	p.press(controlC)
-	screen, code := p.end()
-	has(t, screen, "\x1b[H", "\x1b[J", "HOLDER", "report")
-	if code != 0 {
-		t.Errorf("exit code %d, want 0", code)
+	for rows, want := range map[string]string{"24": "HOLDER", "1": "below the screen"} {
+		p := f.terminal(`stty rows ` + rows + ` cols 80; exec "$REDTICK" watch`)
+		p.screen.await(t, want)
+		p.press(controlC)
+		screen, code := p.end()
+		has(t, screen, "\x1b[H", "\x1b[J", want)
+		if code != 0 || strings.Contains(screen, "report") != (rows == "24") {
+			t.Errorf("%s rows: exit code %d, want 0; screen:\n%s", rows, code, screen)
+		}
 	}
 }
 

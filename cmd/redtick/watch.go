@@ -108,7 +108,7 @@ func (s screen) show(found *foundNames, failure error) error {
 	columns, rows := terminalSize(os.Stdout)
 	lines := strings.Split(strings.TrimRight(body.String(), "\n"), "\n")
 	if hidden := len(lines) - rows + 1; hidden > 0 {
-		lines = append(lines[:rows-2], fmt.Sprintf("… and %s below the screen", count(hidden+1, "line")))
+		lines = append(lines[:max(rows-2, 0)], fmt.Sprintf("… and %s below the screen", count(hidden+1, "line")))
 	}
 	const home, clearLine, clearBelow = "\x1b[H", "\x1b[K", "\x1b[J"
 	frame := home

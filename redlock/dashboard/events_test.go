@@ -19,6 +19,7 @@ import (
 //   - join does not show the newest look: TestPage_viewers_come_and_go
 //   - tell does not take the unread look out: TestPage_a_slow_viewer (never ends)
 //   - events does not look at what Flush returns: TestPage_cannot_stream
+//   - the deadline of a look stays when it was read: TestPage_idle_stream
 
 // viewer is a page that is open somewhere.
 type viewer struct {
@@ -26,6 +27,13 @@ type viewer struct {
 	leave context.CancelFunc
 	left  chan struct{}
 	stuck chan struct{} // nil, or blocks writes until it is closed
+
+	deadlines []time.Time // as they were set
+}
+
+func (v *viewer) SetWriteDeadline(at time.Time) error {
+	v.deadlines = append(v.deadlines, at)
+	return nil
 }
 
 func (v *viewer) Write(b []byte) (int, error) {
@@ -79,6 +87,19 @@ func TestPage_events(t *testing.T) {
 		looks := v.looks(t)
 		if len(looks) != 2 || looks[0].holders() != "job: a" || looks[1].holders() != "job: a b" || len(looks[1].Nodes) != 3 {
 			t.Errorf("%+v", looks)
+		}
+	})
+}
+
+// A deadline that stays would end an idle stream: over HTTP/2 it counts also
+// while nothing is written.
+func TestPage_idle_stream(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		v := view(fl.page(), nil)
+		time.Sleep(time.Second)
+		v.looks(t)
+		if n := len(v.deadlines); n == 0 || n%2 != 0 || v.deadlines[0].IsZero() || !v.deadlines[n-1].IsZero() {
+			t.Errorf("write deadlines: %v, want one for each look, and none between them", v.deadlines)
 		}
 	})
 }

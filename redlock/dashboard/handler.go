@@ -109,6 +109,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 			if _, err := fmt.Fprintf(w, "data: %s\n\n", look); err != nil || answer.Flush() != nil {
 				return
 			}
+			_ = answer.SetWriteDeadline(time.Time{}) // over HTTP/2 it would end an idle stream
 		case <-r.Context().Done():
 			return
 		}
