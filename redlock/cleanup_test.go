@@ -207,7 +207,7 @@ type moody struct{ left []time.Duration }
 func (n *moody) Do(ctx context.Context, commands []redlock.Command) []redlock.Reply {
 	end, _ := ctx.Deadline()
 	n.left = append(n.left, time.Until(end))
-	if len(n.left)%4 == 0 {
+	if len(n.left)%8 == 0 {
 		<-ctx.Done()
 	}
 	return make([]redlock.Reply, len(commands))
@@ -221,7 +221,7 @@ func TestMailbox_deadline(t *testing.T) {
 		node := &moody{}
 		l := must[*redlock.Locker](t)(redlock.New([]redlock.Node{node}, redlock.WithTTL(time.Second)))
 		m := must[*redlock.Mutex](t)(l.NewMutex("job"))
-		for range 100 {
+		for range 300 {
 			_, _ = m.TryLock(t.Context())
 			time.Sleep(time.Duration(rand.N(300)) * time.Millisecond)
 		}
@@ -403,4 +403,47 @@ func TestLocker_closedLeaseEnds(t *testing.T) {
 			t.Errorf("Adopt after Close: %v, want ErrClosed", err)
 		}
 	})
+}
+
+// A process that is closed while it waits is out of line when Close returns: a
+// notice for it would be lost.
+//
+// Seen to fail when Close waits for those who decide only.
+func TestLocker_closeLeavesTheLine(t *testing.T) {
+	for range 20 {
+		inBubble(t, 3, func(t *testing.T, fl *fleet) {
+			a, b := fl.process("a"), fl.process("b")
+			b.delay(time.Millisecond, time.Millisecond)
+			held := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
+			var waiting sync.WaitGroup
+			waiting.Go(func() {
+				if _, err := b.mutex(t, "job").Lock(t.Context()); !errors.Is(err, redlock.ErrClosed) {
+					t.Errorf("got %v, want ErrClosed", err)
+				}
+			})
+			time.Sleep(time.Second)
+			ok(t, b.Close(t.Context()))
+			if left := fl.servers[0].Do("ZCARD", "{job}:redtick:wait"); left.Value != int64(0) {
+				t.Errorf("%v are in line after Close", left.Value)
+			}
+			waiting.Wait()
+			ok(t, held.Unlock(t.Context()))
+		})
+	}
+}
+
+// Shutdown code may call Close with a context that has ended.
+//
+// Seen to fail (every other time) when the end of ctx alone counts.
+func TestLocker_closeWithAnEndedContext(t *testing.T) {
+	for range 20 {
+		inBubble(t, 3, func(t *testing.T, fl *fleet) {
+			p := fl.process("a")
+			ok(t, must[*redlock.Lease](t)(p.mutex(t, "job").Lock(t.Context())).Unlock(t.Context()))
+			time.Sleep(time.Second)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			ok(t, p.Close(ctx))
+		})
+	}
 }

@@ -3,6 +3,7 @@ package redlock_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -161,7 +162,7 @@ func TestErrors_tell(t *testing.T) {
 func TestErrors_driversTimeouts(t *testing.T) {
 	for name, cause := range map[string]error{
 		"deadline": context.DeadlineExceeded, "cancelled": context.Canceled,
-		"network": &net.OpError{Op: "dial", Err: context.DeadlineExceeded},
+		"network": &net.OpError{Op: "dial", Err: context.DeadlineExceeded}, "of a kind": fmt.Errorf("%w: %w", errRefused, context.DeadlineExceeded),
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, 3, func(t *testing.T, fl *fleet) {
@@ -178,7 +179,7 @@ func TestErrors_driversTimeouts(t *testing.T) {
 					if !strings.Contains(err.Error(), cause.Error()) {
 						t.Errorf("%v does not tell %q", err, cause)
 					}
-					if op := (*net.OpError)(nil); name == "network" && !errors.As(err, &op) {
+					if op := (*net.OpError)(nil); name == "network" && !errors.As(err, &op) || name == "of a kind" && !errors.Is(err, errRefused) {
 						t.Errorf("%v does not give the driver's error away", err)
 					}
 					time.Sleep(50 * time.Millisecond)

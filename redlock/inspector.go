@@ -87,10 +87,7 @@ func (i *Inspector) Show(ctx context.Context, name string) (*NameInfo, error) {
 			info.Remaining = max(info.Remaining, v.Remaining)
 		}
 	}
-	if len(i.l.boxes)-len(failed.Nodes) < i.l.quorum {
-		return info, failed
-	}
-	return info, nil
+	return info, i.verdict(ctx, failed)
 }
 
 func (info *NameInfo) merge(fields []any) {
@@ -132,24 +129,26 @@ func (i *Inspector) Names(ctx context.Context, prefix string, limit int) (names 
 	if more = len(names) > limit; more {
 		names = names[:limit]
 	}
-	if len(i.l.boxes)-len(failed.Nodes) < i.l.quorum {
-		return names, more, failed
-	}
-	return names, more, nil
+	return names, more, i.verdict(ctx, failed)
 }
 
 func (i *Inspector) scan(ctx context.Context, node int, prefix string, found map[string]bool) error {
 	// A companion key may begin with a brace before the name.
-	return i.scanKeys(ctx, node, "*"+escapeGlob(prefix)+"*", func(key string) {
+	return i.scanKeys(ctx, node, "*"+escapeGlob(prefix)+"*", func(key string) error {
 		name := nameOf(key)
 		if name == "" && strings.HasPrefix(key, prefix) && !companionKey.MatchString(key) {
-			if held, _ := i.askOne(ctx, node, Command{"GET", key}).Value.(string); ourToken.MatchString(held) {
+			r := i.askOne(ctx, node, Command{"GET", key})
+			if a, failure := readFailure(r); failure && a.verdict == failed {
+				return r.Err
+			}
+			if held, _ := r.Value.(string); ourToken.MatchString(held) {
 				name = key
 			}
 		}
 		if name != "" && strings.HasPrefix(name, prefix) {
 			found[name] = true
 		}
+		return nil
 	})
 }
 
@@ -314,15 +313,21 @@ func (i *Inspector) collect(ctx context.Context, nodes []int, a ask) []Reply {
 	for k, n := range nodes {
 		i.l.boxes[n].post(&call{to: g, node: k, ask: a, until: until})
 	}
-	ctx, cancel := context.WithDeadline(ctx, until)
+	bounded, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	select {
 	case <-g.done:
-	case <-ctx.Done():
+	case <-bounded.Done():
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.Clone(g.all)
+	all := slices.Clone(g.all)
+	for k := range all {
+		if all[k].Err == errNoAnswer && ctx.Err() != nil {
+			all[k].Err = ctx.Err() // it had no time to answer
+		}
+	}
+	return all
 }
 
 // String is one line for people.
@@ -348,10 +353,11 @@ func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]TickIn
 	base := k.base + "tick:"
 	found := map[int64]bool{}
 	for n, b := range i.l.boxes {
-		err := i.scanKeys(ctx, n, escapeGlob(base)+"*", func(key string) {
+		err := i.scanKeys(ctx, n, escapeGlob(base)+"*", func(key string) error {
 			if ms, err := strconv.ParseInt(strings.TrimPrefix(key, base), 10, 64); err == nil {
 				found[ms] = true
 			}
+			return nil
 		})
 		if err != nil {
 			failed.Nodes = append(failed.Nodes, &NodeError{Node: b.name, Err: err})
@@ -362,34 +368,50 @@ func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]TickIn
 		if len(ticks) >= limit {
 			break
 		}
-		if token := i.claimant(ctx, base+decimal(ms)); token != "" {
+		token, errs := i.claimant(ctx, base+decimal(ms))
+		if token != "" {
 			ticks = append(ticks, TickInfo{Tick: time.UnixMilli(ms).UTC(), Token: token, Holder: HolderOf(token)})
+		} else if len(errs) > len(failed.Nodes) {
+			failed.Nodes = errs
 		}
 	}
-	if len(i.l.boxes)-len(failed.Nodes) < i.l.quorum {
-		return ticks, failed
-	}
-	return ticks, nil
+	return ticks, i.verdict(ctx, failed)
 }
 
-// claimant is the token that a majority of the nodes has for a tick, or "".
-func (i *Inspector) claimant(ctx context.Context, key string) string {
+// claimant is the token that a majority of the nodes has for a tick, or "". It
+// tells of the nodes that did not answer.
+func (i *Inspector) claimant(ctx context.Context, key string) (token string, errs []*NodeError) {
 	votes := map[string]int{}
-	for _, r := range i.gather(ctx, ask{cmd: Command{"HKEYS", key}}) {
+	for n, r := range i.gather(ctx, ask{cmd: Command{"HKEYS", key}}) {
+		if r.Err != nil {
+			errs = append(errs, &NodeError{Node: i.l.boxes[n].name, Err: r.Err})
+		}
 		fields, _ := r.Value.([]any)
 		for n := range fields {
 			if token, ok := strings.CutPrefix(text(fields, n), "token:"); ok {
 				if votes[token]++; votes[token] >= i.l.quorum {
-					return token
+					return token, nil
 				}
 			}
 		}
 	}
-	return ""
+	return "", errs
 }
 
-// scanKeys calls visit for every key that matches pattern, some perhaps twice.
-func (i *Inspector) scanKeys(ctx context.Context, node int, pattern string, visit func(key string)) error {
+// verdict is failed unless a majority of the nodes answered.
+func (i *Inspector) verdict(ctx context.Context, failed *Error) error {
+	if len(i.l.boxes)-len(failed.Nodes) >= i.l.quorum {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		failed.Reason = err
+	}
+	return failed
+}
+
+// scanKeys calls visit for every key that matches pattern, some perhaps twice,
+// until it returns an error.
+func (i *Inspector) scanKeys(ctx context.Context, node int, pattern string, visit func(key string) error) error {
 	for cursor := "0"; ; {
 		r := i.askOne(ctx, node, Command{"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"})
 		page, _ := r.Value.([]any)
@@ -398,8 +420,12 @@ func (i *Inspector) scanKeys(ctx context.Context, node int, pattern string, visi
 		}
 		keys, _ := page[1].([]any)
 		for _, k := range keys {
-			if key, ok := k.(string); ok {
-				visit(key)
+			key, ok := k.(string)
+			if !ok {
+				continue
+			}
+			if err := visit(key); err != nil {
+				return err
 			}
 		}
 		if cursor, _ = page[0].(string); cursor == "" {

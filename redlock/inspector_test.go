@@ -1,13 +1,16 @@
 package redlock_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 func TestInspector_Show(t *testing.T) {
@@ -135,4 +138,58 @@ func TestInspector_Nodes(t *testing.T) {
 		}
 	}
 	servers[1].Resume()
+}
+
+// What a node would not tell is no "nothing there".
+//
+// Seen to fail when a GET or HKEYS that fails is taken for no lock and no tick.
+func TestInspector_refusedByTheNodes(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		held := must[*redlock.Lease](t)(p.mutex(t, "job").Lock(t.Context()))
+		claimed := must[*redlock.Lease](t)(p.mutex(t, "ticking").Claim(t.Context(), time.Now()))
+		inspector := redlock.NewInspector(p.Locker, 0)
+		for _, l := range p.links {
+			l.OnBatch(func(commands []redlock.Command) redlocktest.Fault {
+				if name := commands[0][0]; name == "GET" || name == "HKEYS" {
+					return redlocktest.Fault{Err: errors.New("NOPERM this user has no permissions to run the command")}
+				}
+				return redlocktest.Fault{}
+			})
+		}
+		if _, _, err := inspector.Names(t.Context(), "", 10); !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "NOPERM") {
+			t.Errorf("Names: %v, want ErrNoQuorum and the nodes' cause", err)
+		}
+		if _, err := inspector.Ticks(t.Context(), "ticking", 10); !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "NOPERM") {
+			t.Errorf("Ticks: %v, want ErrNoQuorum and the nodes' cause", err)
+		}
+		for _, l := range p.links {
+			l.OnBatch(nil)
+		}
+		if ticks := must[[]redlock.TickInfo](t)(inspector.Ticks(t.Context(), "ticking", 10)); len(ticks) != 1 {
+			t.Errorf("ticks: %v, want one", ticks)
+		}
+		ok(t, held.Unlock(t.Context()))
+		ok(t, claimed.Unlock(t.Context()))
+	})
+}
+
+// Seen to fail when nodes that had no time are said not to have answered.
+func TestInspector_endOfContext(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		p.delay(10*time.Millisecond, 10*time.Millisecond)
+		inspector := redlock.NewInspector(p.Locker, 0)
+		for what, inspect := range map[string]func(ctx context.Context) error{
+			"Show":  func(ctx context.Context) error { _, err := inspector.Show(ctx, "job"); return err },
+			"Names": func(ctx context.Context) error { _, _, err := inspector.Names(ctx, "", 10); return err },
+			"Ticks": func(ctx context.Context) error { _, err := inspector.Ticks(ctx, "job", 10); return err },
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+			if err := inspect(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redlock.ErrNoQuorum) {
+				t.Errorf("%s: %v, want DeadlineExceeded", what, err)
+			}
+			cancel()
+		}
+	})
 }

@@ -28,6 +28,8 @@ type Lease struct {
 	renewal  ask            // the extension, made when it is first asked for
 	vote     *ballot
 
+	adopted bool // somebody else's extension may still be under way
+
 	unlock   sync.Once
 	unlocked error
 
@@ -318,6 +320,9 @@ func (l *Lease) release(ctx context.Context) error {
 	}
 	v := m.locker.putAll(back, begin.Add(m.cfg.owing()), true)
 	l.surrender(v, held)
+	if l.adopted {
+		l.bury()
+	}
 	if !held {
 		return l.gone("unlock")
 	}
@@ -332,6 +337,17 @@ func (l *Lease) release(ctx context.Context) error {
 	}
 	m.report(Event{Kind: Released, Name: m.keys.lock, Tick: l.tick, Token: l.token, Duration: begin.Sub(l.since), Err: err})
 	return err
+}
+
+// bury makes every node forget the token for good, so that an extension which
+// the former handle sent cannot put it back.
+func (l *Lease) bury() {
+	m := l.m
+	dead := ask{script: abortScript, read: readAck, cmd: abortScript.command(
+		[]string{m.keys.lock, m.keys.tombstone(l.token)}, l.token, milliseconds(2*m.cfg.ttl))}
+	for _, box := range m.locker.boxes {
+		box.send(dead, time.Now().Add(m.cfg.owing()), true)
+	}
 }
 
 // surrender posts the release where it is owed.
@@ -414,6 +430,7 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 		return nil, m.fail("adopt", 0, t, err)
 	case t.won() && time.Now().Before(until):
 		l := newLease(ctx, r, r.bid.tick, until)
+		l.adopted = true
 		l.extendable() // whoever detached it may have put it on nodes that have not heard of us
 		m.report(Event{Kind: Acquired, Name: m.keys.lock, Tick: l.tick, Token: token, Duration: time.Since(r.start)})
 		return l, nil

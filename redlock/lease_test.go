@@ -405,3 +405,23 @@ func TestLease_detachAgainstUnlock(t *testing.T) {
 		}
 	})
 }
+
+// A renewal is under way when its lease is detached: it cannot put the lock back
+// after the adopter has given it back.
+//
+// Seen to fail when the adopter's release leaves no tombstone.
+func TestLease_adoptedIsNotPutBack(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		short := redlock.WithTTL(3 * time.Second)
+		a, b := fl.process("a", short), fl.process("b", short)
+		lease := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
+		a.delay(100*time.Millisecond, 100*time.Millisecond)
+		time.Sleep(time.Second + 10*time.Millisecond)
+		token := must[string](t)(lease.Detach())
+		ok(t, must[*redlock.Lease](t)(b.mutex(t, "job").Adopt(t.Context(), token)).Unlock(t.Context()))
+		time.Sleep(200 * time.Millisecond)
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("put back: %v", left)
+		}
+	})
+}

@@ -38,7 +38,7 @@ type spot struct {
 	released string // the token that the last notice was about; its lines guard it
 	tries    int    // how often it was still met since
 	served   bool   // it got the lock
-	own      string // the token that it gave back last
+	own      string // the token that it, or whoever was before it, gave back last
 }
 
 func newLines(l *Locker) *lines {
@@ -102,7 +102,11 @@ func (q *lines) leave(m *Mutex, s *spot) {
 			break
 		}
 	}
+	unused := s.released != "" && !s.served
 	if len(at.spots) > 0 {
+		if next := at.spots[0]; unused {
+			next.released, next.tries, next.own = s.released, 0, s.own
+		}
 		at.spots[0].wake()
 		return
 	}
@@ -110,7 +114,7 @@ func (q *lines) leave(m *Mutex, s *spot) {
 	if at.node >= 0 {
 		out := ask{cmd: Command{"ZREM", m.keys.waiters, q.id}, read: readAck}
 		q.locker.boxes[at.node].send(out, time.Now().Add(m.cfg.ttl), false)
-		if s.released != "" && !s.served {
+		if unused {
 			q.pass(at.node, s.name, s.own)
 		}
 	}

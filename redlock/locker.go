@@ -122,7 +122,9 @@ func (l *Locker) Close(ctx context.Context) error {
 	select {
 	case <-l.decided:
 	case <-ctx.Done():
-		errs = append(errs, fmt.Errorf("redlock: closed while an acquisition was under way: %w", ctx.Err()))
+		if l.deciding.Load() > 0 {
+			errs = append(errs, fmt.Errorf("redlock: closed while an acquisition was under way: %w", ctx.Err()))
+		}
 	}
 	for _, b := range l.boxes {
 		select {
@@ -183,6 +185,9 @@ func readBootstrap(r Reply) answer {
 	fields, _ := r.Value.([]any)
 	if policy := text(fields, 0); policy != "noeviction" {
 		return answer{verdict: failed, err: fmt.Errorf("maxmemory-policy is %q, must be noeviction: an evicted key is a forgotten vote", policy)}
+	}
+	if text(fields, 2) == "0" {
+		return answer{verdict: failed, err: errors.New("it was declared fresh before, and votes")}
 	}
 	if age := number(fields, 1); age >= 0 {
 		return answer{verdict: failed, err: fmt.Errorf("%w; it is not fresh, its memory is %v old", ErrNodeYoung, time.Duration(age)*time.Millisecond)}

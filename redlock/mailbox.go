@@ -400,7 +400,11 @@ type timedOut struct{ cause error }
 
 func (e timedOut) Error() string { return e.cause.Error() }
 
-// As lets callers look at a driver's error, such as a net.Error, all the same.
+// Is and As let callers look at a driver's error, such as a net.Error, all the same.
+func (e timedOut) Is(target error) bool {
+	return target != context.DeadlineExceeded && target != context.Canceled && errors.Is(e.cause, target)
+}
+
 func (e timedOut) As(target any) bool { return errors.As(e.cause, target) }
 
 func noScript(err error) bool {

@@ -133,7 +133,7 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 		r.abort(ctx)
 		next, reason := m.judge(b, t, err, try)
 		order.learn(r, t, next)
-		if next == stop || time.Since(begin) > next.patience(b)*m.cfg.nodeTimeout {
+		if next == stop || time.Since(begin) > next.patience(b, order.on)*m.cfg.nodeTimeout {
 			return nil, m.refuse(b, r.token, begin, order.worst(t), reason)
 		}
 		// A claim that is ahead is confirmed right after it was granted: mostly the next answer tells.
@@ -193,11 +193,12 @@ const (
 )
 
 // patience is for how many node timeouts a decision goes on. When somebody is
-// ahead, to give up costs nothing, and a lock can be asked for again; a tick
-// that nobody gets is lost.
-func (n next) patience(b bid) time.Duration {
+// ahead, to give up costs nothing, unless that has only just come out of a split
+// vote and may not last; and a lock can be asked for again. A tick that nobody
+// gets is lost.
+func (n next) patience(b bid, wasSplit bool) time.Duration {
 	switch {
-	case n == split && b.tick != 0:
+	case wasSplit && b.tick != 0:
 		return 8
 	case n == split:
 		return 4

@@ -11,6 +11,8 @@ import (
 // for whichever comes first: a release notice, the holder's expiry, or a
 // back-off.
 func (m *Mutex) waitFor(ctx context.Context, b bid, mayChange func(error) bool) (*Lease, error) {
+	m.locker.begin() // until it is out of line again
+	defer m.locker.end()
 	lines := m.locker.lines
 	spot, err := lines.enter(m.keys.lock)
 	if err != nil {

@@ -324,3 +324,42 @@ func TestLock_endOfContextIsTold(t *testing.T) {
 		ok(t, held.Unlock(t.Context()))
 	})
 }
+
+// Two waiters of one process are told, and both give up: the next process is told.
+//
+// Seen to fail when a waiter does not hand on to its neighbour that it was told.
+func TestLock_noticeIsPassedOnTwice(t *testing.T) {
+	for _, gap := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 12 * time.Millisecond} {
+		inBubble(t, 3, func(t *testing.T, fl *fleet) {
+			a, b, c := fl.process("a"), fl.process("b"), fl.process("c")
+			b.delay(6*time.Millisecond, 6*time.Millisecond)
+			slow := redlock.WithBackoff(func(int) time.Duration { return 10 * time.Second })
+			held := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
+			var waiting sync.WaitGroup
+			var leave [2]context.CancelFunc
+			for i := range leave {
+				ctx, cancel := context.WithCancel(t.Context())
+				leave[i] = cancel
+				waiting.Go(func() { _, _ = b.mutex(t, "job", slow).Lock(ctx) })
+				time.Sleep(100 * time.Millisecond)
+			}
+			var got time.Time
+			waiting.Go(func() {
+				lease := must[*redlock.Lease](t)(c.mutex(t, "job", slow).Lock(t.Context()))
+				got = time.Now()
+				ok(t, lease.Unlock(t.Context()))
+			})
+			time.Sleep(time.Second)
+			released := time.Now()
+			ok(t, held.Unlock(t.Context()))
+			time.Sleep(12 * time.Millisecond)
+			leave[0]()
+			time.Sleep(gap)
+			leave[1]()
+			waiting.Wait()
+			if late := got.Sub(released); late > 200*time.Millisecond {
+				t.Errorf("the second left %v after the first: the next process got the lock %v after its release", gap, late)
+			}
+		})
+	}
+}

@@ -179,7 +179,7 @@ func alike(want, got any) bool {
 func alikeAges(want, got any) bool {
 	a, okA := want.([]any)
 	b, okB := got.([]any)
-	if !okA || !okB || len(a) != 2 || len(b) != 2 || a[0] != b[0] {
+	if !okA || !okB || len(a) != 3 || len(b) != 3 || a[0] != b[0] || !alike(a[2], b[2]) {
 		return false
 	}
 	x, y := a[1].(int64), b[1].(int64)

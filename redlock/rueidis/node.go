@@ -61,9 +61,11 @@ func (n *Node) Do(ctx context.Context, commands []redlock.Command) []redlock.Rep
 	for i, c := range commands {
 		batch[i] = n.build(c)
 	}
-	replies := make([]redlock.Reply, len(commands))
-	for i, result := range n.client.DoMulti(ctx, batch...) {
-		replies[i] = reply(result)
+	results := n.client.DoMulti(ctx, batch...)
+	// A reply that is left out must not look like one: null is a granted vote. The core tells of those that are missing.
+	replies := make([]redlock.Reply, min(len(results), len(commands)))
+	for i := range replies {
+		replies[i] = reply(results[i])
 	}
 	return replies
 }

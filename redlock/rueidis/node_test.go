@@ -278,3 +278,32 @@ func TestNode_String(t *testing.T) {
 		t.Errorf("got %s, want %s", node, server.Addr())
 	}
 }
+
+// forgetful is a client whose pipeline leaves results out, as a wrapper may.
+type forgetful struct {
+	rueidis.Client
+	results int
+}
+
+func (c forgetful) DoMulti(context.Context, ...rueidis.Completed) []rueidis.RedisResult {
+	return make([]rueidis.RedisResult, c.results)
+}
+
+// Seen to fail when a result that is left out is Redis' null, which is a granted vote.
+func TestNode_resultsLeftOut(t *testing.T) {
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{redisserver.Start(t).Addr()}, DisableCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	for results := range 2 {
+		node, err := driver.NewNode(forgetful{client, results})
+		if err != nil {
+			t.Fatal(err)
+		}
+		replies := node.Do(t.Context(), []redlock.Command{{"SET", "a", "b"}, {"SET", "c", "d"}})
+		if len(replies) != results {
+			t.Errorf("%d replies made of %d results", len(replies), results)
+		}
+	}
+}
