@@ -1,11 +1,11 @@
-# The targets that people and CI use. `make test` leaves nothing out.
+# The targets that people and CI use. `make test` leaves no test of the library out.
 
 GO ?= go
 SOAK ?= 1h
 
 .PHONY: test lint bench demo soak chaos model browsertest mutants cover
 
-test: ## everything, with the race detector, on real redis-server processes
+test: ## all tests of the library, with the race detector, on real redis-server processes
 	@scripts/need-redis
 	REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
 	cd redlock/otelredlock && REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...

@@ -40,7 +40,7 @@ type machine struct {
 
 func thisMachine(nodes servers) machine {
 	m := machine{
-		Date: time.Now().UTC().Format(time.RFC3339), CPU: cpuName(), Cores: runtime.NumCPU(), Kernel: output("uname", "-sr"),
+		Date: time.Now().UTC().Format(time.RFC3339), CPU: cpuName(), Cores: runtime.NumCPU(), Kernel: kernel(),
 		Go: runtime.Version(), Modules: map[string]string{},
 	}
 	if len(nodes) > 0 {
@@ -91,4 +91,11 @@ func (r report) write(dir string) error {
 		return err
 	}
 	return r.draw(dir)
+}
+
+// kernel is its name and version, without what a distribution or a host adds.
+func kernel() string {
+	name, version, _ := strings.Cut(output("uname", "-sr"), " ")
+	parts := strings.SplitN(version, ".", 3)
+	return name + " " + strings.Join(parts[:min(2, len(parts))], ".")
 }

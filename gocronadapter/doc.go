@@ -30,8 +30,8 @@
 //
 // WithLimitedRuns counts the runs of one replica.
 //
-// Refusals are gocron's AfterLockError to tell, and redlock's observer; gocron
-// itself logs nothing and counts them as skipped. gocron throws away what Unlock
+// Refusals reach gocron's AfterLockError and redlock's observer; gocron itself
+// logs nothing and counts them as skipped. gocron throws away what Unlock
 // returns; a loss is told by the run's context and by the observer.
 //
 // # At least once

@@ -114,7 +114,8 @@ func WithOwner(owner string) Option { return func(c *config) { c.owner = owner }
 func WithTokenFunc(f func() (string, error)) Option { return func(c *config) { c.random = f } }
 
 // WithBackoff sets how long a waiting Lock pauses before it asks again, when
-// neither a release notice nor the holder's expiry comes first. try counts
+// neither a release notice nor the holder's expiry comes first; while it
+// listens for notices, four times that, but no longer than the TTL. try counts
 // from 0. Default: random between 100 and 300 ms.
 func WithBackoff(f func(try int) time.Duration) Option { return func(c *config) { c.backoff = f } }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -91,12 +92,17 @@ func (l *listing) run(ctx context.Context, w io.Writer, prefix string) error {
 type foundNames struct {
 	More  bool       `json:"more"`
 	Names []nameView `json:"names"`
+
+	among string // what the names begin with, to tell when there are none
 }
 
 // find returns what it found also when no majority answers.
 func (l *listing) find(ctx context.Context, inspector *redlock.Inspector, prefix string) (*foundNames, error) {
 	names, more, err := inspector.Names(ctx, prefix, l.limit)
 	found := &foundNames{More: more, Names: make([]nameView, len(names))}
+	if prefix != "" {
+		found.among = " that begin with " + strconv.Quote(prefix)
+	}
 	errs := make([]error, len(names))
 	var all sync.WaitGroup
 	turn := make(chan struct{}, askedAtOnce)
@@ -128,7 +134,7 @@ func (f *foundNames) write(w io.Writer, failure error) error {
 	case len(f.Names) == 0 && failure != nil:
 		return nil
 	case len(f.Names) == 0:
-		_, err := fmt.Fprintln(w, "no names: nothing is held, and no tick or fence is remembered")
+		_, err := fmt.Fprintf(w, "no names%s: nothing is held, and no tick or fence is remembered\n", f.among)
 		return err
 	}
 	if err := t.write(w); err != nil {

@@ -43,8 +43,11 @@ func (f *fleet) show(name string) nameJSON {
 //   - --limit is passed on as 100.
 func TestList(t *testing.T) {
 	f := newFleet(t)
-	if o := f.redtick("ls"); o.code != 0 || !strings.HasPrefix(o.stdout, "no names") {
+	if o := f.redtick("ls"); o.code != 0 || !strings.HasPrefix(o.stdout, "no names: ") {
 		t.Errorf("an empty fleet: %+v", o)
+	}
+	if o := f.redtick("ls", "no/such"); o.code != 0 || !strings.HasPrefix(o.stdout, `no names that begin with "no/such": `) {
+		t.Errorf("a prefix of nothing: %+v", o)
 	}
 	f.hold("billing/month", "-fence")
 	for _, name := range []string{"billing/day", "re\x1b[31md"} {

@@ -39,4 +39,7 @@ func ExampleNewObserver() {
 	// redtick.acquire.time s
 	// redtick.held {lease}
 	// redtick.held.time s
+	// redtick.lost {lease}
+	// redtick.renewals {renewal}
+	// redtick.events.missed {event}
 }

@@ -1,6 +1,6 @@
 // Package otelredlock reports redlock's events as OpenTelemetry metrics and
-// spans. It is a module of its own, so that who does not use OpenTelemetry
-// does not depend on it.
+// spans. It is a module of its own, so that users without OpenTelemetry do not
+// depend on it.
 //
 // It does not see what the observer missed ([redlock.EventsMissed] counts
 // that), and spans are recorded when an event is told, with the times at which
@@ -14,10 +14,15 @@
 //	redtick.acquire.time    s             histogram  [outcome]
 //	redtick.held.time       s             histogram  [name, end]: released, lost
 //	redtick.held            {lease}       up-down    [name]
+//	redtick.lost            {lease}       counter    [name]
 //	redtick.renewals        {renewal}     counter    [outcome]: renewed, failed
 //	redtick.nodes.out       {node}        up-down    [node]
 //	redtick.leader          {leader}      up-down    [name]
 //	redtick.events.missed   {event}       counter
+//
+// Counters of failures are there, with 0, before there is a failure: those of a
+// name from its first event on, the others from the start. So an increase from
+// nothing to the first is one.
 //
 // Spans: "redtick acquire NAME" for every acquisition and refusal, "redtick
 // hold NAME" for the time a lease was held; errors set their status.
@@ -26,6 +31,7 @@ package otelredlock
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -45,11 +51,13 @@ type Option func(*observer)
 func WithoutName() Option { return func(o *observer) { o.anonymous = true } }
 
 type observer struct {
-	anonymous                      bool
-	tracer                         trace.Tracer
-	acquisitions, renewals, missed metric.Int64Counter
-	held, out, leader              metric.Int64UpDownCounter
-	acquireTime, heldTime          metric.Float64Histogram
+	anonymous                            bool
+	tracer                               trace.Tracer
+	acquisitions, renewals, lost, missed metric.Int64Counter
+	held, out, leader                    metric.Int64UpDownCounter
+	acquireTime, heldTime                metric.Float64Histogram
+
+	known sync.Map // names that have their counters of failures
 }
 
 // NewObserver returns what [redlock.WithObserver] takes. Neither provider may
@@ -62,11 +70,18 @@ func NewObserver(meters metric.MeterProvider, tracers trace.TracerProvider, opts
 	for _, opt := range opts {
 		opt(o)
 	}
-	return o.observe, o.instruments(meters.Meter(scope))
+	if err := o.instruments(meters.Meter(scope)); err != nil {
+		return nil, err
+	}
+	for _, outcome := range []string{"renewed", "failed"} {
+		o.renewals.Add(context.Background(), 0, metric.WithAttributes(attribute.String("outcome", outcome)))
+	}
+	o.missed.Add(context.Background(), 0)
+	return o.observe, nil
 }
 
 func (o *observer) instruments(m metric.Meter) error {
-	var errs [8]error
+	var errs [9]error
 	o.acquisitions, errs[0] = m.Int64Counter("redtick.acquisitions", metric.WithUnit("{acquisition}"), metric.WithDescription("Locks and claims asked for, by outcome."))
 	o.renewals, errs[1] = m.Int64Counter("redtick.renewals", metric.WithUnit("{renewal}"), metric.WithDescription("Renewals of leases, by outcome."))
 	o.missed, errs[2] = m.Int64Counter("redtick.events.missed", metric.WithUnit("{event}"), metric.WithDescription("Events thrown away because the observer was too slow."))
@@ -77,7 +92,23 @@ func (o *observer) instruments(m metric.Meter) error {
 		metric.WithExplicitBucketBoundaries(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5))
 	o.heldTime, errs[7] = m.Float64Histogram("redtick.held.time", metric.WithUnit("s"), metric.WithDescription("How long a lease was held."),
 		metric.WithExplicitBucketBoundaries(0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6*3600, 24*3600))
+	o.lost, errs[8] = m.Int64Counter("redtick.lost", metric.WithUnit("{lease}"), metric.WithDescription("Leases that ended before they were given back."))
 	return errors.Join(errs[:]...)
+}
+
+// introduce makes the counters of a name's failures.
+func (o *observer) introduce(ctx context.Context, name []attribute.KeyValue, e redlock.Event) {
+	key := e.Name
+	if o.anonymous {
+		key = ""
+	}
+	if _, known := o.known.LoadOrStore(key, true); known {
+		return
+	}
+	o.lost.Add(ctx, 0, metric.WithAttributes(name...))
+	for _, outcome := range []string{"no_quorum", "stale", "ahead"} {
+		o.acquisitions.Add(ctx, 0, metric.WithAttributes(append(name, attribute.String("outcome", outcome))...))
+	}
 }
 
 func (o *observer) observe(e redlock.Event) {
@@ -85,6 +116,7 @@ func (o *observer) observe(e redlock.Event) {
 	name := o.name(e)
 	switch e.Kind {
 	case redlock.Acquired, redlock.Refused:
+		o.introduce(ctx, name, e)
 		result := attribute.String("outcome", outcome(e))
 		o.acquisitions.Add(ctx, 1, metric.WithAttributes(append(name, result)...))
 		o.acquireTime.Record(ctx, e.Duration.Seconds(), metric.WithAttributes(result))
@@ -94,6 +126,9 @@ func (o *observer) observe(e redlock.Event) {
 		}
 	case redlock.Released, redlock.Lost:
 		o.held.Add(ctx, -1, metric.WithAttributes(name...))
+		if e.Kind == redlock.Lost {
+			o.lost.Add(ctx, 1, metric.WithAttributes(name...))
+		}
 		end := attribute.String("end", string(e.Kind))
 		o.heldTime.Record(ctx, e.Duration.Seconds(), metric.WithAttributes(append(name, end)...))
 		o.span(ctx, "redtick hold "+e.Name, e)

@@ -3,8 +3,8 @@
 //	locker, err := redlock.New(rueidis.Nodes(client1, client2, client3))
 //
 // Each [rueidis.Client] is one node with one vote: one server, a Sentinel
-// group or a Cluster. rueidis speaks to Valkey servers as well. Who uses
-// valkey-go, the same client under another name, makes rueidis clients with the
+// group or a Cluster. rueidis speaks to Valkey servers as well. If you use
+// valkey-go, the same client under another name, make rueidis clients with the
 // same options for redlock: the servers cannot tell them apart.
 //
 // # Limits
