@@ -127,7 +127,7 @@ const (
 )
 
 var explanations = map[schedulerFlag]string{
-	ours:      "With redtick's Scheduler each tick has one task ID, which one replica gets to enqueue.\n" +
+	ours: "With redtick's Scheduler each tick has one task ID, which one replica gets to enqueue.\n" +
 		"Any worker runs it. A blank cell is a replica that enqueued the tick for another's worker.",
 	stock:     "With asynq's own scheduler each replica enqueues each tick. (It cannot be given a clock: all are right.)",
 	stockOnce: "Each replica's stock scheduler enqueues each tick, and the workers run one task of each. (All clocks are right.)",
