@@ -1,6 +1,11 @@
 package main
 
-import "testing"
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
 
 // The list must fit the code as it stands, or the next run ends half way.
 func TestMutants_fitTheCode(t *testing.T) {
@@ -13,5 +18,23 @@ func TestMutants_fitTheCode(t *testing.T) {
 		if _, err := m.apply("../.."); err != nil {
 			t.Errorf("%s: %v", m.name, err)
 		}
+	}
+}
+
+// The documents say how many there are, and how many are explained.
+func TestMutants_areCounted(t *testing.T) {
+	text, err := os.ReadFile("../../docs/guarantees.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := 0
+	for _, m := range mutants {
+		if m.survives != "" {
+			explained++
+		}
+	}
+	want := fmt.Sprintf("| mutants | %d changes of the core, one at a time | 0 survive that are not explained in the list (%d are", len(mutants), explained)
+	if !strings.Contains(string(text), want) {
+		t.Errorf("docs/guarantees.md does not say %q", want)
 	}
 }
