@@ -28,7 +28,7 @@ type Lease struct {
 	renewal  ask            // the extension, made when it is first asked for
 	vote     *ballot
 
-	adopted bool // somebody else's extension may still be under way
+	adopted bool // another handle has put it on the nodes, and its extension may still be under way
 
 	unlock   sync.Once
 	unlocked error
@@ -339,8 +339,9 @@ func (l *Lease) release(ctx context.Context) error {
 	return err
 }
 
-// bury makes every node forget the token for good, so that an extension which
-// the former handle sent cannot put it back.
+// bury makes every node forget the token for good, also one that has not heard
+// of us: the former handle has put it there, and an extension which that one
+// sent cannot put it back.
 func (l *Lease) bury() {
 	m := l.m
 	dead := ask{script: abortScript, read: readAck, cmd: abortScript.command(
@@ -431,7 +432,6 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	case t.won() && time.Now().Before(until):
 		l := newLease(ctx, r, r.bid.tick, until)
 		l.adopted = true
-		l.extendable() // whoever detached it may have put it on nodes that have not heard of us
 		m.report(Event{Kind: Acquired, Name: m.keys.lock, Tick: l.tick, Token: token, Duration: time.Since(r.start)})
 		return l, nil
 	case t.majority(t.refused):

@@ -361,7 +361,7 @@ func TestMutex_Do(t *testing.T) {
 // Whoever adopts a lock gives it back on every node, also on one that the
 // adopter could not reach at first: the former handle has put it there.
 //
-// Seen to fail when only nodes that were asked for the extension get the release.
+// Seen to fail when only nodes that were asked for an extension are told.
 func TestLease_adoptedIsReleasedEverywhere(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		a, b := fl.process("a"), fl.process("b")

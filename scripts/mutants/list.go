@@ -83,7 +83,6 @@ var mutants = []mutant{
 	{name: "a vote that is won after Close is granted", file: "mutex.go", old: " && !m.locker.closed.Load()", new: ""},
 	{name: "the renewer takes leases after its end", file: "renew.go", old: "case r.ended || l.index", new: "case l.index"},
 	{name: "a driver's timeout is the caller's", file: "mailbox.go", old: "return timedOut{err}", new: "return err"},
-	{name: "an adopted lock stays where it was not extended", file: "lease.go", old: "\t\tl.extendable() //", new: "\t\t//"},
 	{name: "a waiter that gives up keeps its notice", file: "line.go", old: "if unused {\n\t\t\tq.pass", new: "if false {\n\t\t\tq.pass"},
 	{name: "a waiter that gives up tells its neighbour nothing", file: "line.go", old: "if next := at.spots[0]; unused {", new: "if next := at.spots[0]; false {"},
 	{name: "a claim that is ahead after a split is believed at once", file: "mutex.go", old: "case wasSplit && b.tick != 0:", new: "case n == split && b.tick != 0:"},
