@@ -57,14 +57,11 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 		switch {
 		case err == nil:
 			e.serve(ctx, lease, lead)
-			pause(ctx, e.m.cfg.backoff(0)) // whoever just led lets the others go first
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, errors.Is(err, ErrClosed), errors.Is(err, ErrInvalid):
 			return err
-		case errors.Is(err, ErrClosed), errors.Is(err, ErrInvalid):
-			return err
-		default: // such as a token function that fails; the observer was told
-			pause(ctx, e.m.cfg.backoff(0))
 		}
+		// Whoever just led lets the others go first. A token function that fails keeps nobody busy; the observer was told.
+		pause(ctx, e.m.cfg.backoff(0))
 	}
 }
 

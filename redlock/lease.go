@@ -155,24 +155,16 @@ func (l *Lease) ask(settled func(*ballot)) (*ballot, error) {
 	}
 	l.asking.Add(1)
 	defer l.asking.Done()
-	until := l.until
+	if l.renewal.cmd == nil {
+		l.renewal = m.extension(l.token, l.fence, true)
+	}
+	renewal, until := l.renewal, l.until
 	l.mu.Unlock()
-	renewal := l.extendable()
 	v := m.locker.putAll(renewal, until, false)
 	if settled != nil {
 		v.settled = func() { settled(v) }
 	}
 	return m.locker.post(v), nil
-}
-
-// extendable makes the extension once. From then on every node may hold something of this lease.
-func (l *Lease) extendable() ask {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.renewal.cmd == nil {
-		l.renewal = l.m.extension(l.token, l.fence, true)
-	}
-	return l.renewal
 }
 
 // extension also puts the key back on a node that lost it.
@@ -343,11 +335,9 @@ func (l *Lease) release(ctx context.Context) error {
 // of us: the former handle has put it there, and an extension which that one
 // sent cannot put it back.
 func (l *Lease) bury() {
-	m := l.m
-	dead := ask{script: abortScript, read: readAck, cmd: abortScript.command(
-		[]string{m.keys.lock, m.keys.tombstone(l.token)}, l.token, milliseconds(2*m.cfg.ttl))}
-	for _, box := range m.locker.boxes {
-		box.send(dead, time.Now().Add(m.cfg.owing()), true)
+	dead, until := l.m.abort(l.token, 0), time.Now().Add(l.m.cfg.owing())
+	for _, box := range l.m.locker.boxes {
+		box.send(dead, until, true)
 	}
 }
 

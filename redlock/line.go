@@ -104,10 +104,11 @@ func (q *lines) leave(m *Mutex, s *spot) {
 	}
 	unused := s.released != "" && !s.served
 	if len(at.spots) > 0 {
-		if next := at.spots[0]; unused {
+		next := at.spots[0]
+		if unused {
 			next.released, next.tries, next.own = s.released, 0, s.own
 		}
-		at.spots[0].wake()
+		next.wake()
 		return
 	}
 	delete(q.byName, s.name)

@@ -112,13 +112,12 @@ func (l *Locker) Nodes() []string {
 // answer; what is left there expires with its TTL. The observer is told the
 // last events first.
 func (l *Locker) Close(ctx context.Context) error {
+	l.begin()
 	l.closed.Store(true)
+	l.end() // the last one to end, if there is none under way
 	l.lines.close()
 	l.renewer.stop()
 	var errs []error
-	if l.deciding.Load() == 0 {
-		l.last.Do(func() { close(l.decided) })
-	}
 	select {
 	case <-l.decided:
 	case <-ctx.Done():

@@ -133,7 +133,7 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 		r.abort(ctx)
 		next, reason := m.judge(b, t, err, try)
 		order.learn(r, t, next)
-		if next == stop || time.Since(begin) > next.patience(b, order.on)*m.cfg.nodeTimeout {
+		if next == stop || time.Since(begin) > next.patience(b, order.on, m.cfg.nodeTimeout) {
 			return nil, m.refuse(b, r.token, begin, order.worst(t), reason)
 		}
 		// A claim that is ahead is confirmed right after it was granted: mostly the next answer tells.
@@ -192,18 +192,18 @@ const (
 	split             // nobody has a majority
 )
 
-// patience is for how many node timeouts a decision goes on. When somebody is
+// patience is for how long a decision goes on. When somebody is
 // ahead, to give up costs nothing, unless that has only just come out of a split
 // vote and may not last; and a lock can be asked for again. A tick that nobody
 // gets is lost.
-func (n next) patience(b bid, wasSplit bool) time.Duration {
+func (n next) patience(b bid, wasSplit bool, nodeTimeout time.Duration) time.Duration {
 	switch {
 	case wasSplit && b.tick != 0:
-		return 8
+		return 8 * nodeTimeout
 	case n == split:
-		return 4
+		return 4 * nodeTimeout
 	}
-	return 2
+	return 2 * nodeTimeout
 }
 
 // judge says what a round that was not won means.

@@ -199,15 +199,19 @@ func (r *round) owes(i int) bool {
 // giveBack undoes the vote. Votes by script leave a tombstone; it outlives any
 // copy of the vote that is still under way.
 func (r *round) giveBack() ask {
-	m := r.m
 	if r.ask.script == nil {
-		return m.release(r.token, 0, false)
+		return r.m.release(r.token, 0, false)
 	}
-	keys := []string{m.keys.lock, m.keys.tombstone(r.token)}
-	if r.bid.tick != 0 {
-		keys = append(keys, m.keys.tick(r.bid.tick))
+	return r.m.abort(r.token, r.bid.tick)
+}
+
+// abort takes token off a node, with the tick if it has one, and keeps it off.
+func (m *Mutex) abort(token string, tick int64) ask {
+	keys := []string{m.keys.lock, m.keys.tombstone(token)}
+	if tick != 0 {
+		keys = append(keys, m.keys.tick(tick))
 	}
-	return ask{script: abortScript, read: readAck, cmd: abortScript.command(keys, r.token, milliseconds(2*m.cfg.ttl))}
+	return ask{script: abortScript, read: readAck, cmd: abortScript.command(keys, token, milliseconds(2*m.cfg.ttl))}
 }
 
 // release is the plain compare-and-delete, which also wakes the next waiter if

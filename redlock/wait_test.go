@@ -266,22 +266,33 @@ func TestLock_noticeIsPassedOn(t *testing.T) {
 			}
 		})
 		time.Sleep(time.Second)
-		var got time.Time
-		waiting.Go(func() {
-			lease := must[*redlock.Lease](t)(c.mutex(t, "job", slow).Lock(t.Context()))
-			got = time.Now()
-			ok(t, lease.Unlock(t.Context()))
+		late := nextAfter(t, held, c.mutex(t, "job", slow), func() {
+			time.Sleep(20 * time.Millisecond) // its vote is under way
+			cancel()
 		})
-		time.Sleep(time.Second)
-		released := time.Now()
-		ok(t, held.Unlock(t.Context()))
-		time.Sleep(20 * time.Millisecond) // its vote is under way
-		cancel()
 		waiting.Wait()
-		if late := got.Sub(released); late > 200*time.Millisecond {
+		if late > 200*time.Millisecond {
 			t.Errorf("the next waiter got the lock %v after its release", late)
 		}
 	})
+}
+
+// nextAfter gets m in line, unlocks held, and does what comes then; it answers how long after the release m got the lock.
+func nextAfter(t *testing.T, held *redlock.Lease, m *redlock.Mutex, then func()) time.Duration {
+	t.Helper()
+	var got time.Time
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		lease := must[*redlock.Lease](t)(m.Lock(t.Context()))
+		got = time.Now()
+		ok(t, lease.Unlock(t.Context()))
+	})
+	time.Sleep(time.Second)
+	released := time.Now()
+	ok(t, held.Unlock(t.Context()))
+	then()
+	waiting.Wait()
+	return got.Sub(released)
 }
 
 // A key that never expires is somebody's data. Waiting for it costs what any
@@ -343,21 +354,14 @@ func TestLock_noticeIsPassedOnTwice(t *testing.T) {
 				waiting.Go(func() { _, _ = b.mutex(t, "job", slow).Lock(ctx) })
 				time.Sleep(100 * time.Millisecond)
 			}
-			var got time.Time
-			waiting.Go(func() {
-				lease := must[*redlock.Lease](t)(c.mutex(t, "job", slow).Lock(t.Context()))
-				got = time.Now()
-				ok(t, lease.Unlock(t.Context()))
+			late := nextAfter(t, held, c.mutex(t, "job", slow), func() {
+				time.Sleep(12 * time.Millisecond)
+				leave[0]()
+				time.Sleep(gap)
+				leave[1]()
 			})
-			time.Sleep(time.Second)
-			released := time.Now()
-			ok(t, held.Unlock(t.Context()))
-			time.Sleep(12 * time.Millisecond)
-			leave[0]()
-			time.Sleep(gap)
-			leave[1]()
 			waiting.Wait()
-			if late := got.Sub(released); late > 200*time.Millisecond {
+			if late > 200*time.Millisecond {
 				t.Errorf("the second left %v after the first: the next process got the lock %v after its release", gap, late)
 			}
 		})

@@ -84,7 +84,7 @@ var mutants = []mutant{
 	{name: "the renewer takes leases after its end", file: "renew.go", old: "case r.ended || l.index", new: "case l.index"},
 	{name: "a driver's timeout is the caller's", file: "mailbox.go", old: "return timedOut{err}", new: "return err"},
 	{name: "a waiter that gives up keeps its notice", file: "line.go", old: "if unused {\n\t\t\tq.pass", new: "if false {\n\t\t\tq.pass"},
-	{name: "a waiter that gives up tells its neighbour nothing", file: "line.go", old: "if next := at.spots[0]; unused {", new: "if next := at.spots[0]; false {"},
+	{name: "a waiter that gives up tells its neighbour nothing", file: "line.go", old: "if unused {\n\t\t\tnext.released", new: "if false {\n\t\t\tnext.released"},
 	{name: "a claim that is ahead after a split is believed at once", file: "mutex.go", old: "case wasSplit && b.tick != 0:", new: "case n == split && b.tick != 0:"},
 	{name: "Close leaves waiters in line", file: "wait.go", old: "\tm.locker.begin() // until it is out of line again\n\tdefer m.locker.end()\n", new: ""},
 	{name: "a renewal puts an adopted lock back", file: "lease.go", old: "\tif l.adopted {", new: "\tif false {"},
@@ -93,5 +93,5 @@ var mutants = []mutant{
 	{name: "a waiter rests until its place in line is gone", file: "wait.go", old: "min(min(back, math.MaxInt64/4)*4, m.cfg.ttl)", new: "min(back, math.MaxInt64/4) * 4"},
 	{name: "whoever comes last says how long the line lives", file: "lua/enlist.lua", old: "if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[2]) then", new: "if true then"},
 	{name: "a key that never expires is about to", file: "lua/enlist.lua", old: "remaining = 86400000", new: "remaining = -1"},
-	{name: "a tick is given up as soon as a lock", file: "mutex.go", old: "\t\treturn 8\n", new: "\t\treturn 4\n"},
+	{name: "a tick is given up as soon as a lock", file: "mutex.go", old: "return 8 * nodeTimeout", new: "return 4 * nodeTimeout"},
 }
