@@ -149,23 +149,16 @@ func (l *Locker) Close(ctx context.Context) error {
 // would take away what the guard is for. It refuses servers that may evict
 // keys.
 func (l *Locker) Bootstrap(ctx context.Context) error {
-	a := ask{script: bootstrapScript, read: readBootstrap, cmd: bootstrapScript.command([]string{guardKey})}
-	until := time.Now().Add(bootstrapLimit)
-	answers := make([]*ballot, len(l.boxes)) // each node's own: none makes the others' answers unnecessary
-	for i, b := range l.boxes {
-		answers[i] = l.newBallot(1, 1)
-		b.post(answers[i].put(0, a, until, false))
-	}
+	a := ask{script: bootstrapScript, cmd: bootstrapScript.command([]string{guardKey})}
 	var errs []error
-	for i, v := range answers {
-		t, err := v.wait(ctx, time.Until(until))
-		switch a := t.answers[0]; {
-		case a.verdict == refused:
+	for i, r := range NewInspector(l, bootstrapLimit).gather(ctx, a) {
+		answer := readBootstrap(r)
+		err := answer.err
+		switch {
+		case answer.verdict == refused:
 			err = fmt.Errorf("the key %q holds data of another type; delete it", guardKey)
-		case a.verdict == pending && err == nil:
+		case r.Err == errNoAnswer:
 			err = fmt.Errorf("no answer within %v", bootstrapLimit)
-		case a.verdict != pending:
-			err = a.err
 		}
 		if err != nil {
 			errs = append(errs, &NodeError{Node: l.boxes[i].name, Err: err})
