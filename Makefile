@@ -9,26 +9,27 @@ test: ## all tests of the library, with the race detector, on real redis-server 
 	@scripts/need-redis
 	REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
 	cd redlock/otelredlock && REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
+	cd test/mutants && $(GO) test ./...
 
 lint: ## what CI checks besides the tests
 	scripts/lint
 
 bench: ## redtick beside its peers, on servers that it starts itself
 	@scripts/need-redis
-	cd benchmarks && $(GO) run .
+	cd test/bench && $(GO) run .
 
 demo: ## three replicas, one schedule
 	$(GO) run ./examples/gocron
 
 chaos: ## replicas on real servers that are killed, frozen and cut off; FOR=60s for less, LOCKER=redsync to compare
 	@scripts/need-redis
-	cd chaos && $(GO) test . && $(GO) run . -for $(or $(FOR),10m) -locker $(or $(LOCKER),redtick)
+	cd test/chaos && $(GO) test . && $(GO) run . -for $(or $(FOR),10m) -locker $(or $(LOCKER),redtick)
 
 soak: ## the simulation, for SOAK (1h) on ever new seeds; prints how to replay a failure
 	REDTICK_SOAK=$(SOAK) $(GO) test ./redlock -count=1 -timeout 0 -v -run 'TestSimulation$$'
 
 model: ## the protocol, checked exhaustively (apt-get install -y spin gcc); QUICK=1 for seconds instead of minutes
-	docs/model/check.sh $(if $(QUICK),-quick)
+	test/model/check.sh $(if $(QUICK),-quick)
 
 browsertest: ## the dashboard in a headless Chromium
 	@scripts/need-chromium
@@ -39,4 +40,4 @@ cover:
 
 mutants: ## breaks the core in one place at a time; each must be caught
 	@scripts/need-redis
-	$(GO) run ./scripts/mutants
+	cd test/mutants && $(GO) run . $(MUTANT)

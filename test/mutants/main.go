@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	root, err := os.Getwd()
+	root, err := filepath.Abs("../..")
 	if err == nil {
 		err = run(root)
 	}

@@ -1,4 +1,4 @@
-module github.com/redtick/redtick/chaos
+module github.com/redtick/redtick/test/chaos
 
 go 1.26.0
 
@@ -30,4 +30,4 @@ require (
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
 )
 
-replace github.com/redtick/redtick => ../
+replace github.com/redtick/redtick => ../..

@@ -14,8 +14,9 @@ mutant() {
   name=$1 files=$2 change=$3
   case " $chosen " in *" $name "* | "  ") ;; *) return 0 ;; esac
   rm -rf "$work/copy"
-  mkdir -p "$work/copy"
-  cp -r ../go.mod ../go.sum ../redlock ../chaos "$work/copy"
+  mkdir -p "$work/copy/test"
+  cp -r ../../go.mod ../../go.sum ../../redlock "$work/copy"
+  cp -r ../chaos "$work/copy/test"
   for file in $files; do
     cp "$work/copy/redlock/$file" "$work/before"
     perl -0pi -e "$change" "$work/copy/redlock/$file"
@@ -25,7 +26,7 @@ mutant() {
       return 0
     fi
   done
-  (cd "$work/copy/chaos" && go build -o "$work/bin" .)
+  (cd "$work/copy/test/chaos" && go build -o "$work/bin" .)
   code=0
   "$work/bin" -failfast -seed "$seed" -for "$limit" >"$work/out" 2>&1 || code=$?
   if [ "$code" = 1 ]; then

@@ -1,4 +1,4 @@
-module github.com/redtick/redtick/benchmarks
+module github.com/redtick/redtick/test/bench
 
 go 1.26.0
 
@@ -18,4 +18,4 @@ require (
 	golang.org/x/sys v0.48.0 // indirect
 )
 
-replace github.com/redtick/redtick => ../
+replace github.com/redtick/redtick => ../..
