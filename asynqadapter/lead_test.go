@@ -14,13 +14,14 @@ import (
 
 	"github.com/redtick/redtick/asynqadapter"
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 // candidate is a replica that may lead.
 type candidate struct {
 	elector *redlock.Elector
-	links   []redlock.Node
+	links   []driver.Node
 	cancel  context.CancelFunc
 	ended   chan struct{}
 }

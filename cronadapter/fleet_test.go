@@ -14,6 +14,7 @@ import (
 
 	"github.com/redtick/redtick/cronadapter"
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -45,7 +46,7 @@ type replica struct {
 	f      *fleet
 	name   string
 	skew   time.Duration
-	nodes  []redlock.Node
+	nodes  []driver.Node
 	locker *redlock.Locker
 	a      *cronadapter.Adapter
 	log    *logbook

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redtick/redtick/cronadapter"
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -166,7 +167,7 @@ func (f *fleet) setClocks(offset time.Duration) {
 // may cost the next tick.
 func TestLogger_not_given_back(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nodes := make(chan []redlock.Node, 1)
+		nodes := make(chan []driver.Node, 1)
 		job := func(context.Context) error {
 			for _, n := range (<-nodes)[1:] {
 				n.(*redlocktest.Node).Hang()

@@ -12,11 +12,12 @@ import (
 
 	"github.com/redtick/redtick/gocronadapter"
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 // connect stands for goredis.Nodes(client1, client2, client3).
-func connect(replica string) []redlock.Node { return redlocktest.Nodes(exampleServers, replica) }
+func connect(replica string) []driver.Node { return redlocktest.Nodes(exampleServers, replica) }
 
 var exampleServers = redlocktest.Servers(3)
 

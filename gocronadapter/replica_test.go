@@ -14,6 +14,7 @@ import (
 
 	"github.com/redtick/redtick/gocronadapter"
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -32,7 +33,7 @@ func (r *replica) Shutdown() error { return r.shutdown() }
 // linked is a Locker and its links to in-memory servers.
 type linked struct {
 	*redlock.Locker
-	links []redlock.Node
+	links []driver.Node
 }
 
 // busy counts the runs between Lock and Unlock, as a decorator may, and knows

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 const (
@@ -75,7 +77,7 @@ func (k *breaker) news(out bool) bool {
 
 // answered: the server said something, be it an error. Its error codes are in
 // capitals, a client's own errors are not.
-func (r Reply) answered() bool {
+func answered(r driver.Reply) bool {
 	if r.Err == nil {
 		return true
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -204,13 +205,13 @@ func TestCleanup_lateVoteDoesNotBlockUs(t *testing.T) {
 // moody answers some batches at once, and others when their context ends.
 type moody struct{ left []time.Duration }
 
-func (n *moody) Do(ctx context.Context, commands []redlock.Command) []redlock.Reply {
+func (n *moody) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	end, _ := ctx.Deadline()
 	n.left = append(n.left, time.Until(end))
 	if len(n.left)%8 == 0 {
 		<-ctx.Done()
 	}
-	return make([]redlock.Reply, len(commands))
+	return make([]driver.Reply, len(commands))
 }
 
 // Whatever a driver waits for ends some time after the node timeout: with 100 ms, after 400 to 800.
@@ -219,7 +220,7 @@ func (n *moody) Do(ctx context.Context, commands []redlock.Command) []redlock.Re
 func TestMailbox_deadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		node := &moody{}
-		l := must[*redlock.Locker](t)(redlock.New([]redlock.Node{node}, redlock.WithTTL(time.Second)))
+		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{node}, redlock.WithTTL(time.Second)))
 		m := must[*redlock.Mutex](t)(l.NewMutex("job"))
 		for range 300 {
 			_, _ = m.TryLock(t.Context())

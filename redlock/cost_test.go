@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // What an operation costs is pinned by counts, which are exact: round trips, commands, goroutines, allocations.
@@ -180,12 +181,12 @@ func TestCost_hungMinority(t *testing.T) {
 }
 
 // silent answers every command at once and allocates nothing.
-type silent struct{ replies []redlock.Reply }
+type silent struct{ replies []driver.Reply }
 
-func (s *silent) Do(_ context.Context, commands []redlock.Command) []redlock.Reply {
+func (s *silent) Do(_ context.Context, commands []driver.Command) []driver.Reply {
 	s.replies = s.replies[:0]
 	for _, c := range commands {
-		r := redlock.Reply{}
+		r := driver.Reply{}
 		if c[0] != "SET" {
 			r.Value = int64(1)
 		}
@@ -197,7 +198,7 @@ func (s *silent) Do(_ context.Context, commands []redlock.Command) []redlock.Rep
 // The core's own allocations, without a driver's: for an uncontended lock and unlock, and for a renewal. Raise them knowingly.
 func TestCost_allocations(t *testing.T) {
 	for nodes, want := range map[int]struct{ pair, extend float64 }{1: {20, 6}, 5: {26, 6}} {
-		var all []redlock.Node
+		var all []driver.Node
 		for range nodes {
 			all = append(all, &silent{})
 		}

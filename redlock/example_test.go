@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 // The examples run on in-memory nodes. A service passes goredis.Nodes(clients...) instead.
-var nodes = func() []redlock.Node { return redlocktest.Nodes(redlocktest.Servers(3), "example") }
+var nodes = func() []driver.Node { return redlocktest.Nodes(redlocktest.Servers(3), "example") }
 
 func Example() {
 	ctx := context.Background()
@@ -90,7 +91,7 @@ func ExampleLease_Context() {
 	ctx := context.Background()
 	servers := redlocktest.Servers(1)
 	link := servers[0].Node("a")
-	locker, _ := redlock.New([]redlock.Node{link}, redlock.WithTTL(200*time.Millisecond))
+	locker, _ := redlock.New([]driver.Node{link}, redlock.WithTTL(200*time.Millisecond))
 	m, _ := locker.NewMutex("import")
 	lease, _ := m.Lock(ctx)
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // FuzzReplies lets one node of three, then all of them, answer what the bytes say. The honest two decide as long as
@@ -47,7 +48,7 @@ type babble struct {
 	modest bool // it does not say DONE, which one node is believed
 }
 
-func (s *babble) lie(commands []redlock.Command) []redlock.Reply {
+func (s *babble) lie(commands []driver.Command) []driver.Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := len(commands)
@@ -57,7 +58,7 @@ func (s *babble) lie(commands []redlock.Command) []redlock.Reply {
 	case 15:
 		n /= 2
 	}
-	replies := make([]redlock.Reply, n)
+	replies := make([]driver.Reply, n)
 	for i := range replies {
 		replies[i] = s.reply()
 	}
@@ -72,12 +73,12 @@ func (s *babble) next() int {
 	return int(s.data[(s.at-1)%len(s.data)])
 }
 
-func (s *babble) reply() redlock.Reply {
+func (s *babble) reply() driver.Reply {
 	if s.next()%4 == 0 {
 		codes := []string{"NOSCRIPT x", "LOADING x", "READONLY x", "MOVED 1 a:1", "CLUSTERDOWN x", "OOM x", "WRONGTYPE x", "NOSCRIPT", "timeout", "", "ERR x", "BUSY x"}
-		return redlock.Reply{Err: errors.New(codes[s.next()%len(codes)])}
+		return driver.Reply{Err: errors.New(codes[s.next()%len(codes)])}
 	}
-	return redlock.Reply{Value: s.value(4)}
+	return driver.Reply{Value: s.value(4)}
 }
 
 func (s *babble) value(depth int) any {

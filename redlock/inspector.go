@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // Inspector looks at what the nodes hold, for operators. It works with nodes
@@ -137,7 +139,7 @@ func (i *Inspector) scan(ctx context.Context, node int, prefix string, found map
 	return i.scanKeys(ctx, node, "*"+escapeGlob(prefix)+"*", func(key string) error {
 		name := nameOf(key)
 		if name == "" && strings.HasPrefix(key, prefix) && !companionKey.MatchString(key) {
-			r := i.askOne(ctx, node, Command{"GET", key})
+			r := i.askOne(ctx, node, driver.Command{"GET", key})
 			if a, failure := readFailure(r); failure && a.verdict == failed {
 				return r.Err
 			}
@@ -236,7 +238,7 @@ func (i *Inspector) Nodes(ctx context.Context) []NodeInfo {
 
 func (i *Inspector) node(ctx context.Context, n int) (info NodeInfo) {
 	begin := time.Now()
-	r := i.askOne(ctx, n, Command{"TIME"})
+	r := i.askOne(ctx, n, driver.Command{"TIME"})
 	info.RoundTrip = time.Since(begin)
 	if info.Err = r.Err; info.Err != nil {
 		return info
@@ -248,16 +250,16 @@ func (i *Inspector) node(ctx context.Context, n int) (info NodeInfo) {
 	}
 	theirs := time.Unix(number(fields, 0), number(fields, 1)*1000)
 	info.ClockOffset = theirs.Sub(begin.Add(info.RoundTrip / 2)).Round(time.Microsecond)
-	reply, _ := i.askOne(ctx, n, Command{"INFO"}).Value.(string)
+	reply, _ := i.askOne(ctx, n, driver.Command{"INFO"}).Value.(string)
 	info.Version, info.RunID, info.Role = infoField(reply, "redis_version"), infoField(reply, "run_id"), infoField(reply, "role")
 	info.MaxMemoryPolicy = infoField(reply, "maxmemory_policy")
 	switch {
 	case infoField(reply, "aof_enabled") == "1":
-		config, _ := i.askOne(ctx, n, Command{"CONFIG", "GET", "appendfsync"}).Value.([]any)
+		config, _ := i.askOne(ctx, n, driver.Command{"CONFIG", "GET", "appendfsync"}).Value.([]any)
 		info.Persistence = strings.TrimSpace("aof " + text(config, 1))
 	case infoField(reply, "aof_enabled") == "0":
 		info.Persistence = "none"
-		if config, _ := i.askOne(ctx, n, Command{"CONFIG", "GET", "save"}).Value.([]any); text(config, 1) != "" {
+		if config, _ := i.askOne(ctx, n, driver.Command{"CONFIG", "GET", "save"}).Value.([]any); text(config, 1) != "" {
 			info.Persistence = "rdb"
 		}
 	}
@@ -277,12 +279,12 @@ func infoField(info, field string) string {
 // replies collects what nodes answer, whatever it is.
 type replies struct {
 	mu   sync.Mutex
-	all  []Reply
+	all  []driver.Reply
 	left int
 	done chan struct{}
 }
 
-func (g *replies) receive(node int, r Reply) {
+func (g *replies) receive(node int, r driver.Reply) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.all[node] = r
@@ -292,7 +294,7 @@ func (g *replies) receive(node int, r Reply) {
 }
 
 // gather asks all nodes and waits for all of them, at most the time-out.
-func (i *Inspector) gather(ctx context.Context, a ask) []Reply {
+func (i *Inspector) gather(ctx context.Context, a ask) []driver.Reply {
 	boxes := make([]int, len(i.l.boxes))
 	for n := range boxes {
 		boxes[n] = n
@@ -300,12 +302,12 @@ func (i *Inspector) gather(ctx context.Context, a ask) []Reply {
 	return i.collect(ctx, boxes, a)
 }
 
-func (i *Inspector) askOne(ctx context.Context, node int, cmd Command) Reply {
+func (i *Inspector) askOne(ctx context.Context, node int, cmd driver.Command) driver.Reply {
 	return i.collect(ctx, []int{node}, ask{cmd: cmd})[0]
 }
 
-func (i *Inspector) collect(ctx context.Context, nodes []int, a ask) []Reply {
-	g := &replies{all: make([]Reply, len(nodes)), left: len(nodes), done: make(chan struct{})}
+func (i *Inspector) collect(ctx context.Context, nodes []int, a ask) []driver.Reply {
+	g := &replies{all: make([]driver.Reply, len(nodes)), left: len(nodes), done: make(chan struct{})}
 	until := time.Now().Add(i.timeout)
 	for k := range g.all {
 		g.all[k].Err = errNoAnswer
@@ -382,7 +384,7 @@ func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]TickIn
 // tells of the nodes that did not answer.
 func (i *Inspector) claimant(ctx context.Context, key string) (token string, errs []*NodeError) {
 	votes := map[string]int{}
-	for n, r := range i.gather(ctx, ask{cmd: Command{"HKEYS", key}}) {
+	for n, r := range i.gather(ctx, ask{cmd: driver.Command{"HKEYS", key}}) {
 		if r.Err != nil {
 			errs = append(errs, &NodeError{Node: i.l.boxes[n].name, Err: r.Err})
 		}
@@ -413,7 +415,7 @@ func (i *Inspector) verdict(ctx context.Context, failed *Error) error {
 // until it returns an error.
 func (i *Inspector) scanKeys(ctx context.Context, node int, pattern string, visit func(key string) error) error {
 	for cursor := "0"; ; {
-		r := i.askOne(ctx, node, Command{"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"})
+		r := i.askOne(ctx, node, driver.Command{"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"})
 		page, _ := r.Value.([]any)
 		if r.Err != nil || len(page) != 2 {
 			return cmpErr(r.Err, unexpected(r).err)

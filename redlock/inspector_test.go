@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -150,7 +151,7 @@ func TestInspector_refusedByTheNodes(t *testing.T) {
 		claimed := must[*redlock.Lease](t)(p.mutex(t, "ticking").Claim(t.Context(), time.Now()))
 		inspector := redlock.NewInspector(p.Locker, 0)
 		for _, l := range p.links {
-			l.OnBatch(func(commands []redlock.Command) redlocktest.Fault {
+			l.OnBatch(func(commands []driver.Command) redlocktest.Fault {
 				if name := commands[0][0]; name == "GET" || name == "HKEYS" {
 					return redlocktest.Fault{Err: errors.New("NOPERM this user has no permissions to run the command")}
 				}

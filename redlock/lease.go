@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // Lease is what an acquisition hands back. It is held until [Lease.Unlock],
@@ -352,7 +354,7 @@ func (l *Lease) surrender(v *ballot, held bool) {
 		case l.reached(i):
 			box.post(&v.calls[i])
 		default:
-			v.receive(i, Reply{Value: int64(0)}) // nothing of ours is there
+			v.receive(i, driver.Reply{Value: int64(0)}) // nothing of ours is there
 		}
 	}
 }

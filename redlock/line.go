@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // lines are this process's waiters: one line per name, of which only the first
@@ -113,7 +115,7 @@ func (q *lines) leave(m *Mutex, s *spot) {
 	}
 	delete(q.byName, s.name)
 	if at.node >= 0 {
-		out := ask{cmd: Command{"ZREM", m.keys.waiters, q.id}, read: readAck}
+		out := ask{cmd: driver.Command{"ZREM", m.keys.waiters, q.id}, read: readAck}
 		q.locker.boxes[at.node].send(out, time.Now().Add(m.cfg.ttl), false)
 		if unused {
 			q.pass(at.node, s.name, s.own)

@@ -3,6 +3,8 @@ package redlock
 import (
 	"context"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 const (
@@ -23,7 +25,7 @@ type listener struct {
 
 // listen makes sure that notices from a node arrive. It tells whether they do.
 func (q *lines) listen(ctx context.Context, node int, limit time.Duration) bool {
-	sub, ok := q.locker.boxes[node].node.(Subscriber)
+	sub, ok := q.locker.boxes[node].node.(driver.Subscriber)
 	if !ok {
 		return false
 	}
@@ -53,7 +55,7 @@ func (q *lines) listen(ctx context.Context, node int, limit time.Duration) bool 
 	return at.up
 }
 
-func (at *listener) begin(q *lines, node int, sub Subscriber) {
+func (at *listener) begin(q *lines, node int, sub driver.Subscriber) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready := make(chan struct{})
 	at.cancel, at.ready, at.up, at.slow = cancel, ready, false, false

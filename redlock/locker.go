@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // Locker is a set of nodes plus defaults; it makes mutexes. One Locker serves
@@ -30,7 +32,7 @@ type Locker struct {
 // New returns a Locker over independent nodes. A majority of them, n/2 + 1,
 // decides; an even number tolerates no more failures than the odd one below
 // it. New does not contact the nodes.
-func New(nodes []Node, opts ...Option) (*Locker, error) {
+func New(nodes []driver.Node, opts ...Option) (*Locker, error) {
 	if len(nodes) == 0 {
 		return nil, invalid("no nodes; pass at least one, or an odd number of independent ones to survive failures")
 	}
@@ -54,7 +56,7 @@ func New(nodes []Node, opts ...Option) (*Locker, error) {
 }
 
 // nameAll refuses nodes that are missing or counted twice: a server with two votes is no majority of anything.
-func nameAll(nodes []Node) ([]string, error) {
+func nameAll(nodes []driver.Node) ([]string, error) {
 	names := make([]string, len(nodes))
 	for i, n := range nodes {
 		if isNil(n) {
@@ -73,7 +75,7 @@ func nameAll(nodes []Node) ([]string, error) {
 	return names, nil
 }
 
-func isNil(n Node) bool {
+func isNil(n driver.Node) bool {
 	v := reflect.ValueOf(n)
 	return n == nil || v.Kind() == reflect.Pointer && v.IsNil()
 }
@@ -170,7 +172,7 @@ func (l *Locker) Bootstrap(ctx context.Context) error {
 // bootstrapLimit is how long Bootstrap waits for the nodes.
 const bootstrapLimit = 5 * time.Second
 
-func readBootstrap(r Reply) answer {
+func readBootstrap(r driver.Reply) answer {
 	if a, ok := readFailure(r); ok {
 		return a
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // maxBatch bounds a pipeline, so that a burst does not make everyone wait for the last of ten thousand replies.
@@ -41,12 +43,12 @@ const (
 
 // receiver gets the reply to a call, on the goroutine that read it.
 type receiver interface {
-	receive(node int, r Reply)
+	receive(node int, r driver.Reply)
 }
 
 type nobody struct{}
 
-func (nobody) receive(int, Reply) {}
+func (nobody) receive(int, driver.Reply) {}
 
 // mailbox is the only way to a node. It sends what it is given in order, one
 // batch at a time; whatever arrives while a batch is under way forms the next
@@ -54,7 +56,7 @@ func (nobody) receive(int, Reply) {}
 // batch and one connection whatever the load, and many callers share a round
 // trip. Its goroutine runs only while there is something to send.
 type mailbox struct {
-	node    Node
+	node    driver.Node
 	name    string
 	observe func(Event)
 
@@ -69,11 +71,11 @@ type mailbox struct {
 
 	// The flusher's own.
 	batch    []*call
-	commands []Command
+	commands []driver.Command
 	limit    limit
 }
 
-func newMailbox(node Node, name string, limit time.Duration, observe func(Event)) *mailbox {
+func newMailbox(node driver.Node, name string, limit time.Duration, observe func(Event)) *mailbox {
 	return &mailbox{node: node, name: name, observe: observe, breaker: breaker{limit: limit}}
 }
 
@@ -90,7 +92,7 @@ func (b *mailbox) postAt(c *call, now time.Time) {
 		news, err := b.breaker.news(true), b.breaker.outError()
 		b.mu.Unlock()
 		b.report(news, err)
-		c.to.receive(c.node, Reply{Err: err})
+		c.to.receive(c.node, driver.Reply{Err: err})
 		return
 	}
 	b.queue = append(b.queue, c)
@@ -137,7 +139,7 @@ func (b *mailbox) flush() {
 		}
 		refused, out, more := b.take()
 		for _, c := range refused {
-			c.to.receive(c.node, Reply{Err: out})
+			c.to.receive(c.node, driver.Reply{Err: out})
 		}
 		if !more {
 			return
@@ -235,15 +237,15 @@ func (b *mailbox) refuse() (refused []*call) {
 }
 
 // deliver hands out the replies to the batch under way.
-func (b *mailbox) deliver(replies []Reply) {
+func (b *mailbox) deliver(replies []driver.Reply) {
 	now := time.Now()
 	for len(replies) < len(b.batch) {
-		replies = append(replies, Reply{Err: fmt.Errorf("driver left out a reply to command %d of %d", len(replies), len(b.batch))})
+		replies = append(replies, driver.Reply{Err: fmt.Errorf("driver left out a reply to command %d of %d", len(replies), len(b.batch))})
 	}
 	alive, cause := false, error(nil)
 	for i := range replies {
 		replies[i].Err = ownTimeout(replies[i].Err)
-		alive = alive || replies[i].answered()
+		alive = alive || answered(replies[i])
 		cause = replies[i].Err
 	}
 	b.mu.Lock()
@@ -271,7 +273,7 @@ func (b *mailbox) deliver(replies []Reply) {
 // repeated a little later: order holds per connection only, and a copy of the
 // acquire, resent by the driver or stuck in a socket, may be executed after
 // the release; SET NX knows no tombstones.
-func (b *mailbox) resend(replies []Reply, alive bool, now time.Time) {
+func (b *mailbox) resend(replies []driver.Reply, alive bool, now time.Time) {
 	var again []*call
 	for i, c := range b.batch {
 		switch {
@@ -281,9 +283,9 @@ func (b *mailbox) resend(replies []Reply, alive bool, now time.Time) {
 			again = append(again, c)
 			b.batch[i] = nil
 		case !c.owed:
-		case again == nil && alive && c.tries > 0 && !replies[i].answered():
+		case again == nil && alive && c.tries > 0 && !answered(replies[i]):
 			b.repeat(c.copy()) // the breaker does not slow it down: others in its batch are answered
-		case again != nil || !replies[i].answered():
+		case again != nil || !answered(replies[i]):
 			again = append(again, c.copy())
 		case now.Before(b.breaker.shaky) && !c.again:
 			b.repeat(c.copy())

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // Mutex is a named, immutable description of a lock: a name and options. It
@@ -15,28 +17,28 @@ type Mutex struct {
 	cfg    config
 	keys   keys
 	ttl    string
-	freed  func(Reply) answer // reads the reply to a release
+	freed  func(driver.Reply) answer // reads the reply to a release
 	plain  plain
 }
 
 // plain are the two commands of a plain lock, ready but for the token: a
 // string put into an any costs an allocation.
-type plain struct{ set, free Command }
+type plain struct{ set, free driver.Command }
 
 func newPlain(k *keys, ttl string) plain {
 	return plain{
-		set:  Command{"SET", k.lock, nil, "NX", "GET", "PX", ttl},
+		set:  driver.Command{"SET", k.lock, nil, "NX", "GET", "PX", ttl},
 		free: releaseScript.command([]string{k.lock, k.waiters}, ""),
 	}
 }
 
-func (p *plain) acquire(token string) Command {
+func (p *plain) acquire(token string) driver.Command {
 	c := slices.Clone(p.set)
 	c[2] = token
 	return c
 }
 
-func (p *plain) release(token string) Command {
+func (p *plain) release(token string) driver.Command {
 	c := slices.Clone(p.free)
 	c[len(c)-1] = token
 	return c

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -156,7 +157,7 @@ func TestObserver_lastWords(t *testing.T) {
 //
 // Seen to fail when the reporter copies the event before it looks for an observer.
 func TestObserver_unusedCostsNothing(t *testing.T) {
-	l := must[*redlock.Locker](t)(redlock.New([]redlock.Node{&silent{}}))
+	l := must[*redlock.Locker](t)(redlock.New([]driver.Node{&silent{}}))
 	err := errors.New("some reason")
 	if n := testing.AllocsPerRun(100, func() {
 		redlock.Report(l, redlock.Event{Kind: redlock.Released, Name: "job", Token: "a/b", Duration: time.Second, Err: err})

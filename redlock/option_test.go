@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -75,13 +76,13 @@ func TestNew_nodes(t *testing.T) {
 	server := redlocktest.NewServer()
 	for _, c := range []struct {
 		name  string
-		nodes []redlock.Node
+		nodes []driver.Node
 		says  string
 	}{
 		{"none", nil, "no nodes"},
-		{"nil", []redlock.Node{nil}, "node 1 of 1 is nil"},
-		{"typed nil", []redlock.Node{server.Node("a"), (*redlocktest.Node)(nil)}, "node 2 of 2 is nil"},
-		{"twice", []redlock.Node{server.Node("a"), server.Node("b"), server.Node("a")}, "nodes 1 and 3 are the same (a)"},
+		{"nil", []driver.Node{nil}, "node 1 of 1 is nil"},
+		{"typed nil", []driver.Node{server.Node("a"), (*redlocktest.Node)(nil)}, "node 2 of 2 is nil"},
+		{"twice", []driver.Node{server.Node("a"), server.Node("b"), server.Node("a")}, "nodes 1 and 3 are the same (a)"},
 	} {
 		_, err := redlock.New(c.nodes)
 		if !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), c.says) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -22,8 +23,8 @@ func TestFound_partlyAnsweredReleasesDoNotSpin(t *testing.T) {
 		for _, name := range []string{"one", "two", "three"} {
 			leases = append(leases, must[*redlock.Lease](t)(must[*redlock.Mutex](t)(l.NewMutex(name, redlock.WithoutRenewal())).TryLock(t.Context())))
 		}
-		links[0].turn(func(commands []redlock.Command) []redlock.Reply {
-			replies := make([]redlock.Reply, len(commands))
+		links[0].turn(func(commands []driver.Command) []driver.Reply {
+			replies := make([]driver.Reply, len(commands))
 			for i := range replies[1:] {
 				replies[i+1].Value = int64(1)
 			}
@@ -48,8 +49,8 @@ func TestFound_partlyAnsweredReleasesAreKept(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		l, links := fl.turncoats("a")
 		lease := must[*redlock.Lease](t)(must[*redlock.Mutex](t)(l.NewMutex("job", redlock.WithTTL(time.Hour))).TryLock(t.Context()))
-		links[0].turn(func(commands []redlock.Command) []redlock.Reply {
-			replies := make([]redlock.Reply, len(commands))
+		links[0].turn(func(commands []driver.Command) []driver.Reply {
+			replies := make([]driver.Reply, len(commands))
 			for i, c := range commands {
 				if len(c) > 3 && c[3] == "job" {
 					replies[i].Err = errors.New("read: connection reset by peer")
@@ -94,7 +95,7 @@ func TestFound_bootstrapOverForeignData(t *testing.T) {
 
 func TestFound_errorsStayShort(t *testing.T) {
 	huge := strings.Repeat("x\n", 1<<20)
-	for name, r := range map[string]redlock.Reply{
+	for name, r := range map[string]driver.Reply{
 		"holder": {Value: huge}, "error": {Err: errors.New("ERR " + huge)}, "array": {Value: []any{huge, huge}}, "many": {Value: make([]any, 1<<16)},
 	} {
 		inBubble(t, 1, func(t *testing.T, fl *fleet) {
@@ -111,7 +112,7 @@ func TestFound_errorsStayShort(t *testing.T) {
 func TestFound_unexpectedNumberIsReadable(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		l, links := fl.turncoats("a")
-		links[0].turn(always(redlock.Reply{Value: int64(7)}))
+		links[0].turn(always(driver.Reply{Value: int64(7)}))
 		_, err := must[*redlock.Mutex](t)(l.NewMutex("job")).TryLock(t.Context())
 		if !strings.Contains(err.Error(), "unexpected reply 7 ") {
 			t.Errorf("got %q", err)
@@ -123,7 +124,7 @@ func TestFound_unexpectedNumberIsReadable(t *testing.T) {
 func TestFound_inspectorExplainsOddReplies(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		l, links := fl.turncoats("a")
-		links[0].turn(always(redlock.Reply{Value: "OK"}))
+		links[0].turn(always(driver.Reply{Value: "OK"}))
 		inspector := redlock.NewInspector(l, time.Second)
 		info, err := inspector.Show(t.Context(), "job")
 		var of *redlock.NodeError
@@ -139,7 +140,7 @@ func TestFound_inspectorExplainsOddReplies(t *testing.T) {
 func TestFound_scanWithAnOddCursor(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		l, links := fl.turncoats("a")
-		links[0].turn(always(redlock.Reply{Value: []any{int64(7), []any{}}}))
+		links[0].turn(always(driver.Reply{Value: []any{int64(7), []any{}}}))
 		if names, _, err := redlock.NewInspector(l, time.Second).Names(t.Context(), "", 10); !errors.Is(err, redlock.ErrNoQuorum) {
 			t.Errorf("a scan that cannot go on: %v, %v; want ErrNoQuorum", names, err)
 		}
@@ -152,7 +153,7 @@ func TestFound_absurdFenceOfOneNode(t *testing.T) {
 		inBubble(t, 3, func(t *testing.T, fl *fleet) {
 			l, links := fl.turncoats("a", redlock.WithFencing())
 			m := must[*redlock.Mutex](t)(l.NewMutex("job"))
-			links[0].turn(always(redlock.Reply{Value: []any{"GRANTED", fence}}))
+			links[0].turn(always(driver.Reply{Value: []any{"GRANTED", fence}}))
 			for range 3 {
 				lease, err := m.TryLock(t.Context())
 				if err != nil {
@@ -172,7 +173,7 @@ func TestFound_absurdFenceOfOneNode(t *testing.T) {
 func TestFound_noFenceFromAnyNode(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		l, links := fl.turncoats("a", redlock.WithFencing())
-		links[0].turn(always(redlock.Reply{Value: []any{"GRANTED"}}))
+		links[0].turn(always(driver.Reply{Value: []any{"GRANTED"}}))
 		if lease, err := must[*redlock.Mutex](t)(l.NewMutex("job")).TryLock(t.Context()); err == nil {
 			t.Errorf("granted with fence %d", lease.Fence())
 			ok(t, lease.Unlock(t.Context()))
@@ -239,7 +240,7 @@ func asks(t *testing.T, fl *fleet, m *redlock.Mutex) {
 // waiter is a process whose one node has a way of its own to answer those who get in line.
 func (fl *fleet) waiter(t *testing.T, enlisted any) *process {
 	node := &usher{gossip: gossip{Node: redlocktest.Nodes(fl.servers, "w")[0]}, enlisted: enlisted}
-	p := &process{Locker: must[*redlock.Locker](t)(redlock.New([]redlock.Node{node}))}
+	p := &process{Locker: must[*redlock.Locker](t)(redlock.New([]driver.Node{node}))}
 	fl.lockers = append(fl.lockers, p.Locker)
 	return p
 }
@@ -249,12 +250,12 @@ type usher struct {
 	enlisted any
 }
 
-func (n *usher) Do(ctx context.Context, commands []redlock.Command) []redlock.Reply {
+func (n *usher) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	time.Sleep(time.Millisecond)
 	replies := n.Node.Do(ctx, commands)
 	for i, c := range commands {
 		if script, _ := c[1].(string); n.enlisted != nil && len(c) > 5 && (strings.Contains(script, "ZADD") || c[2] == "2" && len(c) == 8) {
-			replies[i] = redlock.Reply{Value: n.enlisted}
+			replies[i] = driver.Reply{Value: n.enlisted}
 		}
 	}
 	return replies

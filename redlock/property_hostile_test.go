@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -165,7 +166,7 @@ func TestHostile_noScriptForEver(t *testing.T) {
 				time.Sleep(time.Second)
 				for i, n := range links {
 					before[i] = n.sent()
-					n.turn(always(redlock.Reply{Err: errors.New(text)}))
+					n.turn(always(driver.Reply{Err: errors.New(text)}))
 				}
 				if _, err := m.Claim(t.Context(), time.Now()); !errors.Is(err, redlock.ErrNoQuorum) {
 					t.Errorf("Claim: %v, want ErrNoQuorum", err)
@@ -228,7 +229,7 @@ func inspect(t *testing.T, i *redlock.Inspector) {
 func TestHostile_endlessScan(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		l, links := fl.turncoats("a")
-		links[0].turn(always(redlock.Reply{Value: []any{"7", []any{"job"}}}))
+		links[0].turn(always(driver.Reply{Value: []any{"7", []any{"job"}}}))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err := within(t, "names", 2*time.Second, func() error {
@@ -250,7 +251,7 @@ func TestHostile_notices(t *testing.T) {
 		}
 		node.notices = append(node.notices, "", ":", "x:y", "99999999999999999999:a", "-1:a", "0:", "0:job", "3:jobjob", "\x00:\xff")
 		held := must[*redlock.Lease](t)(fl.process("holder").mutex(t, "job").Lock(t.Context()))
-		l := must[*redlock.Locker](t)(redlock.New([]redlock.Node{node}))
+		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{node}))
 		fl.lockers = append(fl.lockers, l)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
@@ -262,7 +263,7 @@ func TestHostile_notices(t *testing.T) {
 
 // gossip delivers notices that nobody sent.
 type gossip struct {
-	redlock.Node
+	driver.Node
 	notices []string
 }
 

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 // turncoat is an honest link until it is told to lie: then the server behind it is not asked any more.
 type turncoat struct {
-	redlock.Node
+	driver.Node
 
 	mu      sync.Mutex
 	lie     lie
@@ -23,9 +24,9 @@ type turncoat struct {
 }
 
 // lie answers a batch in a server's place.
-type lie func(commands []redlock.Command) []redlock.Reply
+type lie func(commands []driver.Command) []driver.Reply
 
-func (n *turncoat) Do(ctx context.Context, commands []redlock.Command) []redlock.Reply {
+func (n *turncoat) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	// A trip takes time, so whatever goes round in circles meets its limit instead of stopping the bubble's clock.
 	time.Sleep(time.Millisecond)
 	n.mu.Lock()
@@ -51,9 +52,9 @@ func (n *turncoat) sent() int {
 }
 
 // always gives every command the same reply.
-func always(r redlock.Reply) lie {
-	return func(commands []redlock.Command) []redlock.Reply {
-		replies := make([]redlock.Reply, len(commands))
+func always(r driver.Reply) lie {
+	return func(commands []driver.Command) []driver.Reply {
+		replies := make([]driver.Reply, len(commands))
 		for i := range replies {
 			replies[i] = r
 		}
@@ -65,7 +66,7 @@ func always(r redlock.Reply) lie {
 func (fl *fleet) turncoats(name string, opts ...redlock.Option) (*redlock.Locker, []*turncoat) {
 	fl.t.Helper()
 	var links []*turncoat
-	var nodes []redlock.Node
+	var nodes []driver.Node
 	for _, n := range redlocktest.Nodes(fl.servers, name) {
 		links = append(links, &turncoat{Node: n})
 		nodes = append(nodes, links[len(links)-1])
@@ -99,7 +100,7 @@ func oddities() (all []oddity) {
 		"BUSY Redis is busy running a script.", "MISCONF Redis is configured to save RDB snapshots", "ERR unknown command", "", " ", "i/o timeout",
 		"a: b\r\n-NOSCRIPT", "\x00\xff", strings.Repeat("E", 1<<10) + " x",
 	} {
-		all = append(all, oddity{name: "error " + strings.ToValidUTF8(text[:min(len(text), 12)], "?"), lie: always(redlock.Reply{Err: errors.New(text)})})
+		all = append(all, oddity{name: "error " + strings.ToValidUTF8(text[:min(len(text), 12)], "?"), lie: always(driver.Reply{Err: errors.New(text)})})
 	}
 	for name, value := range map[string]any{
 		"float": 3.5, "not a number": math.NaN(), "bool": true, "int": 7, "bytes": []byte("OK"), "map": map[string]any{"a": 1}, "struct": struct{}{},
@@ -107,7 +108,7 @@ func oddities() (all []oddity) {
 		"strings": []string{"GRANTED", "1"}, "unknown word": []any{"MAYBE", "1"}, "number for a word": []any{int64(1), "GRANTED"},
 		"lost": []any{"LOST"}, "dead": []any{"DEAD", "x"}, "young for ever": []any{"YOUNG", int64(math.MaxInt64)}, "young before": []any{"YOUNG", int64(math.MinInt64)},
 	} {
-		all = append(all, oddity{name: name, lie: always(redlock.Reply{Value: value})})
+		all = append(all, oddity{name: name, lie: always(driver.Reply{Value: value})})
 	}
 	return append(all, shapes()...)
 }
@@ -121,7 +122,7 @@ func plausible() (all []oddity) {
 		"taken before":  []any{"TAKEN", "a/b@1", int64(math.MinInt64), "99999999999999999999"}, "stale": []any{"STALE"}, "ahead": []any{"AHEAD", "now"},
 		"a page": []any{"0", []any{"job", nil, int64(1), "{job}:redtick:tick:x"}},
 	} {
-		all = append(all, oddity{name: name, lie: always(redlock.Reply{Value: value}), plausible: true})
+		all = append(all, oddity{name: name, lie: always(driver.Reply{Value: value}), plausible: true})
 	}
 	return all
 }
@@ -129,14 +130,14 @@ func plausible() (all []oddity) {
 // shapes are answers that do not match their questions in number.
 func shapes() []oddity {
 	return []oddity{
-		{name: "no replies", lie: func([]redlock.Command) []redlock.Reply { return nil }},
-		{name: "one reply too few", lie: func(c []redlock.Command) []redlock.Reply {
-			return always(redlock.Reply{Err: errRefused})(c)[:len(c)-1]
+		{name: "no replies", lie: func([]driver.Command) []driver.Reply { return nil }},
+		{name: "one reply too few", lie: func(c []driver.Command) []driver.Reply {
+			return always(driver.Reply{Err: errRefused})(c)[:len(c)-1]
 		}},
-		{name: "too many replies", lie: func(c []redlock.Command) []redlock.Reply {
-			return append(always(redlock.Reply{Value: true})(c), make([]redlock.Reply, 3)...)
+		{name: "too many replies", lie: func(c []driver.Command) []driver.Reply {
+			return append(always(driver.Reply{Value: true})(c), make([]driver.Reply, 3)...)
 		}},
-		{name: "value and error", lie: always(redlock.Reply{Value: "OK", Err: errors.New("ERR both")})},
+		{name: "value and error", lie: always(driver.Reply{Value: "OK", Err: errors.New("ERR both")})},
 	}
 }
 

@@ -3,6 +3,8 @@ package redlock
 import (
 	"context"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // round is one attempt at a vote. Each has a fresh token, so nothing that is
@@ -56,13 +58,13 @@ func (m *Mutex) guarded(keys ...string) []string {
 
 // peek asks who is there and changes nothing.
 func (m *Mutex) peek(b bid, token string) ask {
-	a := ask{cmd: Command{"GET", m.keys.lock}, read: readSet(token)}
+	a := ask{cmd: driver.Command{"GET", m.keys.lock}, read: readSet(token)}
 	if b.tick != 0 {
 		a = m.claim(b.tick, token, "1")
 	}
 	read := a.read
 	a.peek = true
-	a.read = func(r Reply) answer {
+	a.read = func(r driver.Reply) answer {
 		reply := read(r)
 		if reply.verdict == granted {
 			reply.verdict = free

@@ -4,6 +4,8 @@ import (
 	"crypto/sha1"
 	_ "embed"
 	"encoding/hex"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // script is one Lua script and the digest EVALSHA names it by.
@@ -30,8 +32,8 @@ func newScript(text string) *script {
 
 // command names the script by its digest. A node's mailbox sends the text in
 // its place the first time, and when the node answers that it does not know it.
-func (s *script) command(keys []string, args ...string) Command {
-	c := make(Command, 0, 3+len(keys)+len(args))
+func (s *script) command(keys []string, args ...string) driver.Command {
+	c := make(driver.Command, 0, 3+len(keys)+len(args))
 	c = append(c, "EVALSHA", s.digest, decimal(int64(len(keys))))
 	for _, k := range keys {
 		c = append(c, k)
@@ -43,8 +45,8 @@ func (s *script) command(keys []string, args ...string) Command {
 }
 
 // inFull is the same command with the script's text in place of its digest.
-func (s *script) inFull(c Command) Command {
-	full := append(Command{"EVAL", s.text}, c[2:]...)
+func (s *script) inFull(c driver.Command) driver.Command {
+	full := append(driver.Command{"EVAL", s.text}, c[2:]...)
 	return full
 }
 

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -203,7 +203,7 @@ func (l *link) settle() {
 
 // fault is what happens to one batch on a flaky link: it is lost, its answer is lost, the connection breaks before or
 // after it was executed, it is executed twice, or it is late.
-func (l *link) fault(commands []redlock.Command) redlocktest.Fault {
+func (l *link) fault(commands []driver.Command) redlocktest.Fault {
 	r := l.random
 	switch r.IntN(10) {
 	case 0:

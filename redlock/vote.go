@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // verdict is what one node's reply means for the vote.
@@ -35,9 +37,9 @@ type answer struct {
 
 // ask is a command and what its reply means.
 type ask struct {
-	cmd    Command
+	cmd    driver.Command
 	script *script
-	read   func(Reply) answer
+	read   func(driver.Reply) answer
 	peek   bool // it changes nothing
 }
 
@@ -97,7 +99,7 @@ func (v *ballot) put(node int, a ask, until time.Time, owed bool) *call {
 }
 
 // receive counts one node's answer.
-func (v *ballot) receive(node int, r Reply) {
+func (v *ballot) receive(node int, r driver.Reply) {
 	a := v.calls[node].read(r)
 	v.mu.Lock()
 	if v.answers[node].verdict == pending {
@@ -288,8 +290,8 @@ func (t tally) String() string {
 
 // readSet reads the reply to SET NX GET: nothing was there, or who is. Our own
 // token means that the driver resent a command that had been executed.
-func readSet(token string) func(Reply) answer {
-	return func(r Reply) answer {
+func readSet(token string) func(driver.Reply) answer {
+	return func(r driver.Reply) answer {
 		if a, ok := readFailure(r); ok {
 			return a
 		}
@@ -305,7 +307,7 @@ func readSet(token string) func(Reply) answer {
 }
 
 // readCount reads the reply of the scripts that answer 1 for ours and 0 for not ours.
-func readCount(r Reply) answer {
+func readCount(r driver.Reply) answer {
 	if a, ok := readFailure(r); ok {
 		return a
 	}
@@ -320,8 +322,8 @@ func readCount(r Reply) answer {
 
 // readRelease reads the reply of the scripts that give back: as readCount, and
 // 2 when a waiter was woken, which woke is told.
-func readRelease(woke func()) func(Reply) answer {
-	return func(r Reply) answer {
+func readRelease(woke func()) func(driver.Reply) answer {
+	return func(r driver.Reply) answer {
 		if r.Value == int64(2) {
 			woke()
 			return answer{verdict: granted}
@@ -331,7 +333,7 @@ func readRelease(woke func()) func(Reply) answer {
 }
 
 // readAck takes any answer for an acknowledgement.
-func readAck(r Reply) answer {
+func readAck(r driver.Reply) answer {
 	if a, ok := readFailure(r); ok {
 		return a
 	}
@@ -343,7 +345,7 @@ func readAck(r Reply) answer {
 const maxFence = 1 << 53
 
 // readVote reads the reply of the acquire and claim scripts.
-func readVote(r Reply) answer {
+func readVote(r driver.Reply) answer {
 	if a, ok := readFailure(r); ok {
 		return a
 	}
@@ -380,7 +382,7 @@ func young(fields []any) answer {
 }
 
 // readExtend reads the reply to an extension: as readCount, or that the node abstains.
-func readExtend(r Reply) answer {
+func readExtend(r driver.Reply) answer {
 	if fields, _ := r.Value.([]any); r.Err == nil && text(fields, 0) == "YOUNG" {
 		return young(fields)
 	}
@@ -388,7 +390,7 @@ func readExtend(r Reply) answer {
 }
 
 // readFenced is readVote for those who need a fence: a grant without one is none.
-func readFenced(r Reply) answer {
+func readFenced(r driver.Reply) answer {
 	a := readVote(r)
 	if a.verdict == granted && a.fence == 0 {
 		return unexpected(r)
@@ -398,7 +400,7 @@ func readFenced(r Reply) answer {
 
 // readFailure sorts out replies that are no vote. A key of another type is
 // somebody's data: it takes the name as surely as a lock does.
-func readFailure(r Reply) (answer, bool) {
+func readFailure(r driver.Reply) (answer, bool) {
 	switch {
 	case r.Err == nil:
 		return answer{}, false
@@ -413,7 +415,7 @@ func lifetime(ms int64) time.Duration {
 	return time.Duration(min(max(ms, 0), int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
 }
 
-func unexpected(r Reply) answer {
+func unexpected(r driver.Reply) answer {
 	reply := clip(fmt.Sprint(r.Value))
 	return answer{verdict: failed, err: fmt.Errorf("unexpected reply %s (%T); is this address a Redis server?", reply, r.Value)}
 }

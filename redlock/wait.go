@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // waitFor decides, and while the outcome is one that waiting may change, waits
@@ -93,7 +95,7 @@ func (m *Mutex) enlist(ctx context.Context, s *spot) (remaining time.Duration, l
 	return 0, false
 }
 
-func readRemaining(r Reply) answer {
+func readRemaining(r driver.Reply) answer {
 	if a, ok := readFailure(r); ok {
 		return a
 	}

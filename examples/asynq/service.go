@@ -9,6 +9,7 @@ import (
 
 	"github.com/redtick/redtick/asynqadapter"
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/goredis"
 )
 
@@ -53,7 +54,7 @@ func newServer(redis asynq.RedisConnOpt, queue string) *asynq.Server {
 
 // newLocker lets independent Redis nodes vote. One of them may be asynq's.
 func newLocker(addrs []string, opts ...redlock.Option) (*redlock.Locker, error) {
-	var nodes []redlock.Node
+	var nodes []driver.Node
 	for _, addr := range addrs {
 		nodes = append(nodes, goredis.Nodes(redis.NewClient(&redis.Options{Addr: addr}))...)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/redtick/redtick/gocronadapter"
 	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/dashboard"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/goredis"
 )
 
@@ -25,7 +26,7 @@ func newPage(addrs []string) (http.Handler, error) {
 }
 
 func newLocker(addrs []string, holder string) (*redlock.Locker, error) {
-	var nodes []redlock.Node
+	var nodes []driver.Node
 	for _, addr := range addrs {
 		nodes = append(nodes, goredis.Nodes(redis.NewClient(&redis.Options{Addr: addr}))...)
 	}

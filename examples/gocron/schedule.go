@@ -10,6 +10,7 @@ import (
 
 	"github.com/redtick/redtick/gocronadapter"
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/goredis"
 )
 
@@ -19,7 +20,7 @@ import (
 
 // newLocker lets independent Redis nodes vote.
 func newLocker(addrs []string, opts ...redlock.Option) (*redlock.Locker, error) {
-	var nodes []redlock.Node
+	var nodes []driver.Node
 	for _, addr := range addrs {
 		nodes = append(nodes, goredis.Nodes(redis.NewClient(&redis.Options{Addr: addr}))...)
 	}

@@ -9,12 +9,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/goredis"
 )
 
 // work is the part to copy: lock, work, unlock.
 func work(ctx context.Context, addrs []string) (err error) {
-	var nodes []redlock.Node
+	var nodes []driver.Node
 	for _, addr := range addrs {
 		nodes = append(nodes, goredis.Nodes(redis.NewClient(&redis.Options{Addr: addr}))...)
 	}

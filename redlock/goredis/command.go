@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 var errUnanswered = errors.New("goredis: the client returned without an answer")
@@ -18,7 +18,7 @@ var errUnanswered = errors.New("goredis: the client returned without an answer")
 type command struct{ *redis.Cmd }
 
 // newCommand hands the shared slice on as it is: go-redis only reads it.
-func newCommand(ctx context.Context, c redlock.Command) command {
+func newCommand(ctx context.Context, c driver.Command) command {
 	return command{redis.NewCmd(ctx, c...)}
 }
 
@@ -28,21 +28,21 @@ func (command) NoRetry() bool { return true }
 
 // reply translates the outcome. failure is what the client said of the whole
 // batch.
-func (c command) reply(failure error) redlock.Reply {
+func (c command) reply(failure error) driver.Reply {
 	value, err := c.Result()
 	switch {
 	case err != nil && errors.Is(err, redis.Nil):
-		return redlock.Reply{}
+		return driver.Reply{}
 	case err != nil:
-		return redlock.Reply{Err: err}
+		return driver.Reply{Err: err}
 	case value == nil && failure != nil:
-		return redlock.Reply{Err: failure}
+		return driver.Reply{Err: failure}
 	case value == nil:
 		// A null is redis.Nil. Without that a hook of the client's kept the
 		// command back, and to take it for a null would count it as a vote.
-		return redlock.Reply{Err: errUnanswered}
+		return driver.Reply{Err: errUnanswered}
 	}
-	return redlock.Reply{Value: plain(value)}
+	return driver.Reply{Value: plain(value)}
 }
 
 // plain makes of a RESP3 value what the same server says in RESP2.

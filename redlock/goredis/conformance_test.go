@@ -5,7 +5,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
@@ -23,7 +23,7 @@ func TestNode_conformance(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			redlocktest.TestNode(t, func(t testing.TB) redlock.Node { return newNode(t, start(t)) })
+			redlocktest.TestNode(t, func(t testing.TB) driver.Node { return newNode(t, start(t)) })
 		})
 	}
 }

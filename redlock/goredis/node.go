@@ -7,12 +7,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 var (
-	_ redlock.Node       = (*Node)(nil)
-	_ redlock.Subscriber = (*Node)(nil)
+	_ driver.Node       = (*Node)(nil)
+	_ driver.Subscriber = (*Node)(nil)
 )
 
 // Node is one Redis deployment behind a go-redis client. It is safe for
@@ -33,8 +33,8 @@ func NewNode(client redis.UniversalClient) (*Node, error) {
 
 // Nodes makes one node of each client, in order. A nil client becomes a nil
 // node, which redlock.New refuses with its position.
-func Nodes(clients ...redis.UniversalClient) []redlock.Node {
-	nodes := make([]redlock.Node, len(clients))
+func Nodes(clients ...redis.UniversalClient) []driver.Node {
+	nodes := make([]driver.Node, len(clients))
 	for i, client := range clients {
 		if node, err := NewNode(client); err == nil {
 			nodes[i] = node
@@ -50,12 +50,12 @@ func (n *Node) String() string { return n.name }
 
 // Do sends commands as one pipeline and returns a reply for each, in order. It
 // returns when the client does: see the package's limits.
-func (n *Node) Do(ctx context.Context, commands []redlock.Command) []redlock.Reply {
+func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	if len(commands) == 1 {
 		// Three quarters of the allocations of a pipeline of one.
 		c := newCommand(ctx, commands[0])
 		err := n.client.Process(ctx, c)
-		return []redlock.Reply{c.reply(err)}
+		return []driver.Reply{c.reply(err)}
 	}
 	cmds := make([]redis.Cmder, len(commands))
 	for i := range commands {
@@ -64,7 +64,7 @@ func (n *Node) Do(ctx context.Context, commands []redlock.Command) []redlock.Rep
 	pipe := n.client.Pipeline()
 	_ = pipe.BatchProcess(ctx, cmds...)
 	_, err := pipe.Exec(ctx)
-	replies := make([]redlock.Reply, len(cmds))
+	replies := make([]driver.Reply, len(cmds))
 	for i := range cmds {
 		replies[i] = cmds[i].(command).reply(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/goredis"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
@@ -29,14 +29,14 @@ func newNode(t testing.TB, options *redis.Options) *goredis.Node {
 }
 
 // text is a value, or the text of an error.
-func text(r redlock.Reply) any {
+func text(r driver.Reply) any {
 	if r.Err != nil {
 		return r.Err.Error()
 	}
 	return r.Value
 }
 
-func do(node redlock.Node, commands ...redlock.Command) []any {
+func do(node driver.Node, commands ...driver.Command) []any {
 	var all []any
 	for _, r := range node.Do(context.Background(), commands) {
 		all = append(all, text(r))
@@ -53,28 +53,28 @@ func TestNode_Do(t *testing.T) {
 	sha := strings.Repeat("0", 40)
 	for _, c := range []struct {
 		name     string
-		commands []redlock.Command
+		commands []driver.Command
 		want     []any
 	}{
-		{"string", []redlock.Command{{"SET", odd, odd}, {"GET", odd}}, []any{"OK", odd}},
-		{"null", []redlock.Command{{"GET", "none"}}, []any{nil}},
-		{"null in a pipeline", []redlock.Command{{"GET", "none"}, {"GET", odd}}, []any{nil, odd}},
-		{"empty string", []redlock.Command{{"SET", "e", ""}, {"GET", "e"}}, []any{"OK", ""}},
-		{"integer", []redlock.Command{{"PTTL", odd}}, []any{int64(-1)}},
-		{"array", []redlock.Command{{"MGET", odd, "none"}}, []any{[]any{odd, nil}}},
+		{"string", []driver.Command{{"SET", odd, odd}, {"GET", odd}}, []any{"OK", odd}},
+		{"null", []driver.Command{{"GET", "none"}}, []any{nil}},
+		{"null in a pipeline", []driver.Command{{"GET", "none"}, {"GET", odd}}, []any{nil, odd}},
+		{"empty string", []driver.Command{{"SET", "e", ""}, {"GET", "e"}}, []any{"OK", ""}},
+		{"integer", []driver.Command{{"PTTL", odd}}, []any{int64(-1)}},
+		{"array", []driver.Command{{"MGET", odd, "none"}}, []any{[]any{odd, nil}}},
 		{
 			"nested array",
-			[]redlock.Command{{"EVAL", "return {1, {KEYS[1]}, {}}", "1", odd}},
+			[]driver.Command{{"EVAL", "return {1, {KEYS[1]}, {}}", "1", odd}},
 			[]any{[]any{int64(1), []any{odd}, []any{}}},
 		},
 		{
 			"unknown script",
-			[]redlock.Command{{"EVALSHA", sha, "0"}},
+			[]driver.Command{{"EVALSHA", sha, "0"}},
 			[]any{"NOSCRIPT No matching script. Please use EVAL."},
 		},
 		{
 			"order, and errors that concern only their own command",
-			[]redlock.Command{
+			[]driver.Command{
 				{"SET", "l", "1"}, {"HGET", "l", "f"}, {"INCR", "l"}, {"GET", "none"}, {"EVALSHA", sha, "0"}, {"GET", "l"},
 			},
 			[]any{
@@ -111,7 +111,7 @@ func TestNode_Do_resp3(t *testing.T) {
 		for _, protocol := range []int{2, 3} {
 			t.Run(fmt.Sprint(c.name, " in RESP", protocol), func(t *testing.T) {
 				node := newNode(t, &redis.Options{Addr: server.Addr(), Protocol: protocol})
-				got := do(node, redlock.Command{"EVAL", "redis.setresp(3) return " + c.returned, "0"})
+				got := do(node, driver.Command{"EVAL", "redis.setresp(3) return " + c.returned, "0"})
 				if !reflect.DeepEqual(got, []any{c.want}) {
 					t.Errorf("got %#v, want %#v", got, c.want)
 				}
@@ -122,9 +122,9 @@ func TestNode_Do_resp3(t *testing.T) {
 
 func TestNode_Do_leavesCommandsAlone(t *testing.T) {
 	node := newNode(t, &redis.Options{Addr: miniredis.RunT(t).Addr()})
-	commands := []redlock.Command{{"SET", "k", "v"}, {"GET", "k"}}
+	commands := []driver.Command{{"SET", "k", "v"}, {"GET", "k"}}
 	do(node, commands...)
-	want := []redlock.Command{{"SET", "k", "v"}, {"GET", "k"}}
+	want := []driver.Command{{"SET", "k", "v"}, {"GET", "k"}}
 	if !reflect.DeepEqual(commands, want) {
 		t.Errorf("got %q", commands)
 	}
@@ -133,9 +133,9 @@ func TestNode_Do_leavesCommandsAlone(t *testing.T) {
 func TestNode_Do_serverGone(t *testing.T) {
 	server := redisserver.Start(t)
 	node := newNode(t, &redis.Options{Addr: server.Addr(), DialerRetries: 1})
-	do(node, redlock.Command{"PING"})
+	do(node, driver.Command{"PING"})
 	server.Kill()
-	for _, commands := range [][]redlock.Command{{{"PING"}}, {{"PING"}, {"GET", "k"}}} {
+	for _, commands := range [][]driver.Command{{{"PING"}}, {{"PING"}, {"GET", "k"}}} {
 		for _, r := range node.Do(context.Background(), commands) {
 			if r.Err == nil {
 				t.Errorf("got %v from a dead server", r.Value)
@@ -143,7 +143,7 @@ func TestNode_Do_serverGone(t *testing.T) {
 		}
 	}
 	server.Restart()
-	if got := do(node, redlock.Command{"PING"}); got[0] != "PONG" {
+	if got := do(node, driver.Command{"PING"}); got[0] != "PONG" {
 		t.Errorf("after the restart: %v", got)
 	}
 }
@@ -154,7 +154,7 @@ func TestNode_Do_serverGone(t *testing.T) {
 func TestNode_Do_isSentOnce(t *testing.T) {
 	server := redisserver.Start(t)
 	node := newNode(t, &redis.Options{Addr: server.Addr(), ReadTimeout: 100 * time.Millisecond})
-	for key, commands := range map[string][]redlock.Command{
+	for key, commands := range map[string][]driver.Command{
 		"single": {{"INCR", "single"}},
 		"batch":  {{"INCR", "batch"}, {"PING"}},
 	} {
@@ -173,11 +173,11 @@ func TestNode_Do_isSentOnce(t *testing.T) {
 }
 
 // fillPool makes a few idle connections, by using them at the same time.
-func fillPool(node redlock.Node, rest []redlock.Command) {
+func fillPool(node driver.Node, rest []driver.Command) {
 	var busy sync.WaitGroup
 	for range 4 {
 		busy.Go(func() {
-			do(node, append([]redlock.Command{{"BLPOP", "none", "0.02"}}, rest...)...)
+			do(node, append([]driver.Command{{"BLPOP", "none", "0.02"}}, rest...)...)
 		})
 	}
 	busy.Wait()
@@ -186,13 +186,13 @@ func fillPool(node redlock.Node, rest []redlock.Command) {
 func TestNode_Do_contextDeadline(t *testing.T) {
 	server := redisserver.Start(t)
 	node := newNode(t, &redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
-	do(node, redlock.Command{"PING"})
+	do(node, driver.Command{"PING"})
 	server.Pause()
 	defer server.Resume()
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	r := node.Do(ctx, []redlock.Command{{"PING"}})[0]
+	r := node.Do(ctx, []driver.Command{{"PING"}})[0]
 	if passed := time.Since(start); r.Err == nil || passed > time.Second {
 		t.Errorf("got %v after %v", text(r), passed)
 	}
@@ -215,7 +215,7 @@ func TestNode_Do_noAnswerIsNotNull(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
 	defer client.Close()
 	client.AddHook(dropping{})
-	for _, commands := range [][]redlock.Command{{{"GET", "k"}}, {{"GET", "k"}, {"GET", "k"}}} {
+	for _, commands := range [][]driver.Command{{{"GET", "k"}}, {{"GET", "k"}, {"GET", "k"}}} {
 		for _, r := range goredis.Nodes(client)[0].Do(context.Background(), commands) {
 			if r.Err == nil {
 				t.Error("a command that was not sent counts as a null")
@@ -227,12 +227,12 @@ func TestNode_Do_noAnswerIsNotNull(t *testing.T) {
 func TestNode_Do_password(t *testing.T) {
 	const right, wrong = "right-secret", "wrong-secret"
 	server := redisserver.Start(t, "--requirepass", right)
-	if got := do(newNode(t, &redis.Options{Addr: server.Addr(), Password: right}), redlock.Command{"PING"}); got[0] != "PONG" {
+	if got := do(newNode(t, &redis.Options{Addr: server.Addr(), Password: right}), driver.Command{"PING"}); got[0] != "PONG" {
 		t.Errorf("with the password: %v", got)
 	}
 	for name, password := range map[string]string{"a wrong password": wrong, "no password": ""} {
 		node := newNode(t, &redis.Options{Addr: server.Addr(), Password: password})
-		r := node.Do(context.Background(), []redlock.Command{{"PING"}})[0]
+		r := node.Do(context.Background(), []driver.Command{{"PING"}})[0]
 		if r.Err == nil || strings.Contains(r.Err.Error()+node.String(), "secret") {
 			t.Errorf("%s: got %v from %v", name, text(r), node)
 		}
@@ -242,7 +242,7 @@ func TestNode_Do_password(t *testing.T) {
 func TestNode_Do_tls(t *testing.T) {
 	server := redisserver.StartTLS(t)
 	node := newNode(t, &redis.Options{Addr: server.TLSAddr(), TLSConfig: server.TLSConfig()})
-	if got := do(node, redlock.Command{"PING"}, redlock.Command{"GET", "k"}); !reflect.DeepEqual(got, []any{"PONG", nil}) {
+	if got := do(node, driver.Command{"PING"}, driver.Command{"GET", "k"}); !reflect.DeepEqual(got, []any{"PONG", nil}) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -253,17 +253,17 @@ func TestNode_Do_cluster(t *testing.T) {
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{server.Addr()}})
 	defer client.Close()
 	got := do(goredis.Nodes(client)[0],
-		redlock.Command{"SET", "{job}", "1"},
-		redlock.Command{"SET", "elsewhere", "2"},
-		redlock.Command{"EVAL", "return redis.call('INCR', KEYS[1]) + #KEYS", "2", "{job}", "{job}:tick"},
-		redlock.Command{"PTTL", "{job}"},
-		redlock.Command{"PING"},
-		redlock.Command{"DEL", "{job}"},
+		driver.Command{"SET", "{job}", "1"},
+		driver.Command{"SET", "elsewhere", "2"},
+		driver.Command{"EVAL", "return redis.call('INCR', KEYS[1]) + #KEYS", "2", "{job}", "{job}:tick"},
+		driver.Command{"PTTL", "{job}"},
+		driver.Command{"PING"},
+		driver.Command{"DEL", "{job}"},
 	)
 	if want := []any{"OK", "OK", int64(4), int64(-1), "PONG", int64(1)}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %#v, want %#v", got, want)
 	}
-	single := do(goredis.Nodes(client)[0], redlock.Command{"EVAL", "return KEYS[1]", "1", "{job}"})
+	single := do(goredis.Nodes(client)[0], driver.Command{"EVAL", "return KEYS[1]", "1", "{job}"})
 	if !reflect.DeepEqual(single, []any{"{job}"}) {
 		t.Errorf("alone: got %#v", single)
 	}

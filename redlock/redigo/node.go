@@ -8,12 +8,12 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 var (
-	_ redlock.Node       = (*Node)(nil)
-	_ redlock.Subscriber = (*Node)(nil)
+	_ driver.Node       = (*Node)(nil)
+	_ driver.Subscriber = (*Node)(nil)
 )
 
 // Node is one Redis server behind a redigo pool. It is safe for concurrent
@@ -36,8 +36,8 @@ func NewNode(pool *redis.Pool) (*Node, error) {
 
 // Nodes makes one node of each pool, in order. A pool that NewNode refuses
 // becomes a nil node, which redlock.New refuses with its position.
-func Nodes(pools ...*redis.Pool) []redlock.Node {
-	nodes := make([]redlock.Node, len(pools))
+func Nodes(pools ...*redis.Pool) []driver.Node {
+	nodes := make([]driver.Node, len(pools))
 	for i, pool := range pools {
 		if node, err := NewNode(pool); err == nil {
 			nodes[i] = node
@@ -52,8 +52,8 @@ func (n *Node) String() string { return fmt.Sprintf("redigo(%p)", n.pool) }
 // Do sends commands as one pipeline on one connection and returns a reply for
 // each, in order. It waits for a reply until the context's deadline, or for as
 // long as the pool's connections do without one.
-func (n *Node) Do(ctx context.Context, commands []redlock.Command) []redlock.Reply {
-	replies := make([]redlock.Reply, len(commands))
+func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
+	replies := make([]driver.Reply, len(commands))
 	conn, err := n.pool.GetContext(ctx)
 	if err != nil {
 		return fail(replies, err)
@@ -69,19 +69,19 @@ func (n *Node) Do(ctx context.Context, commands []redlock.Command) []redlock.Rep
 			fail(replies[i:], err)
 			break
 		}
-		replies[i] = redlock.Reply{Value: plain(value), Err: err}
+		replies[i] = driver.Reply{Value: plain(value), Err: err}
 	}
 	return replies
 }
 
-func fail(replies []redlock.Reply, err error) []redlock.Reply {
+func fail(replies []driver.Reply, err error) []driver.Reply {
 	for i := range replies {
 		replies[i].Err = err
 	}
 	return replies
 }
 
-func send(conn redis.Conn, commands []redlock.Command) error {
+func send(conn redis.Conn, commands []driver.Command) error {
 	for _, c := range commands {
 		if err := conn.Send(c[0].(string), c[1:]...); err != nil {
 			return err

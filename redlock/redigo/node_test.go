@@ -12,7 +12,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/gomodule/redigo/redis"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redigo"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
@@ -37,14 +37,14 @@ func newNode(t testing.TB, pool *redis.Pool) *redigo.Node {
 }
 
 // text is a value, or the text of an error.
-func text(r redlock.Reply) any {
+func text(r driver.Reply) any {
 	if r.Err != nil {
 		return r.Err.Error()
 	}
 	return r.Value
 }
 
-func do(node redlock.Node, commands ...redlock.Command) []any {
+func do(node driver.Node, commands ...driver.Command) []any {
 	var all []any
 	for _, r := range node.Do(context.Background(), commands) {
 		all = append(all, text(r))
@@ -61,28 +61,28 @@ func TestNode_Do(t *testing.T) {
 	sha := strings.Repeat("0", 40)
 	for _, c := range []struct {
 		name     string
-		commands []redlock.Command
+		commands []driver.Command
 		want     []any
 	}{
-		{"string", []redlock.Command{{"SET", odd, odd}, {"GET", odd}}, []any{"OK", odd}},
-		{"null", []redlock.Command{{"GET", "none"}}, []any{nil}},
-		{"null in a pipeline", []redlock.Command{{"GET", "none"}, {"GET", odd}}, []any{nil, odd}},
-		{"empty string", []redlock.Command{{"SET", "e", ""}, {"GET", "e"}}, []any{"OK", ""}},
-		{"integer", []redlock.Command{{"PTTL", odd}}, []any{int64(-1)}},
-		{"array", []redlock.Command{{"MGET", odd, "none"}}, []any{[]any{odd, nil}}},
+		{"string", []driver.Command{{"SET", odd, odd}, {"GET", odd}}, []any{"OK", odd}},
+		{"null", []driver.Command{{"GET", "none"}}, []any{nil}},
+		{"null in a pipeline", []driver.Command{{"GET", "none"}, {"GET", odd}}, []any{nil, odd}},
+		{"empty string", []driver.Command{{"SET", "e", ""}, {"GET", "e"}}, []any{"OK", ""}},
+		{"integer", []driver.Command{{"PTTL", odd}}, []any{int64(-1)}},
+		{"array", []driver.Command{{"MGET", odd, "none"}}, []any{[]any{odd, nil}}},
 		{
 			"nested array",
-			[]redlock.Command{{"EVAL", "return {1, {KEYS[1]}, {}}", "1", odd}},
+			[]driver.Command{{"EVAL", "return {1, {KEYS[1]}, {}}", "1", odd}},
 			[]any{[]any{int64(1), []any{odd}, []any{}}},
 		},
 		{
 			"unknown script",
-			[]redlock.Command{{"EVALSHA", sha, "0"}},
+			[]driver.Command{{"EVALSHA", sha, "0"}},
 			[]any{"NOSCRIPT No matching script. Please use EVAL."},
 		},
 		{
 			"order, and errors that concern only their own command",
-			[]redlock.Command{
+			[]driver.Command{
 				{"SET", "l", "1"}, {"HGET", "l", "f"}, {"INCR", "l"}, {"GET", "none"}, {"EVALSHA", sha, "0"}, {"GET", "l"},
 			},
 			[]any{
@@ -103,9 +103,9 @@ func TestNode_Do(t *testing.T) {
 
 func TestNode_Do_leavesCommandsAlone(t *testing.T) {
 	node := newNode(t, pool(miniredis.RunT(t).Addr()))
-	commands := []redlock.Command{{"SET", "k", "v"}, {"GET", "k"}}
+	commands := []driver.Command{{"SET", "k", "v"}, {"GET", "k"}}
 	do(node, commands...)
-	want := []redlock.Command{{"SET", "k", "v"}, {"GET", "k"}}
+	want := []driver.Command{{"SET", "k", "v"}, {"GET", "k"}}
 	if !reflect.DeepEqual(commands, want) {
 		t.Errorf("got %q", commands)
 	}
@@ -114,17 +114,17 @@ func TestNode_Do_leavesCommandsAlone(t *testing.T) {
 func TestNode_Do_serverGone(t *testing.T) {
 	server := redisserver.Start(t)
 	node := newNode(t, pool(server.Addr()))
-	do(node, redlock.Command{"PING"})
+	do(node, driver.Command{"PING"})
 	server.Kill()
 	for range 2 {
-		for _, r := range node.Do(context.Background(), []redlock.Command{{"PING"}, {"GET", "k"}}) {
+		for _, r := range node.Do(context.Background(), []driver.Command{{"PING"}, {"GET", "k"}}) {
 			if r.Err == nil {
 				t.Errorf("got %v from a dead server", r.Value)
 			}
 		}
 	}
 	server.Restart()
-	if got := do(node, redlock.Command{"PING"}); got[0] != "PONG" {
+	if got := do(node, driver.Command{"PING"}); got[0] != "PONG" {
 		t.Errorf("after the restart: %v", got)
 	}
 }
@@ -133,7 +133,7 @@ func TestNode_Do_serverGone(t *testing.T) {
 func TestNode_Do_connectionBreaksInABatch(t *testing.T) {
 	server := redisserver.Start(t)
 	got := newNode(t, pool(server.Addr())).Do(context.Background(),
-		[]redlock.Command{{"SET", "k", "v"}, {"QUIT"}, {"GET", "k"}, {"GET", "k"}})
+		[]driver.Command{{"SET", "k", "v"}, {"QUIT"}, {"GET", "k"}, {"GET", "k"}})
 	if got[0].Value != "OK" || got[0].Err != nil {
 		t.Errorf("the answered command: %v", text(got[0]))
 	}
@@ -147,13 +147,13 @@ func TestNode_Do_connectionBreaksInABatch(t *testing.T) {
 func TestNode_Do_contextDeadline(t *testing.T) {
 	server := redisserver.Start(t)
 	node := newNode(t, pool(server.Addr()))
-	do(node, redlock.Command{"PING"})
+	do(node, driver.Command{"PING"})
 	server.Pause()
 	defer server.Resume()
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	for _, r := range node.Do(ctx, []redlock.Command{{"PING"}, {"PING"}}) {
+	for _, r := range node.Do(ctx, []driver.Command{{"PING"}, {"PING"}}) {
 		if !errors.Is(r.Err, os.ErrDeadlineExceeded) {
 			t.Errorf("got %v, want a timeout", text(r))
 		}
@@ -167,13 +167,13 @@ func TestNode_Do_contextDeadline(t *testing.T) {
 func TestNode_Do_afterATimeout(t *testing.T) {
 	server := redisserver.Start(t)
 	node := newNode(t, pool(server.Addr()))
-	do(node, redlock.Command{"PING"})
+	do(node, driver.Command{"PING"})
 	server.Pause()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	node.Do(ctx, []redlock.Command{{"ECHO", "late"}})
+	node.Do(ctx, []driver.Command{{"ECHO", "late"}})
 	server.Resume()
-	if got := do(node, redlock.Command{"ECHO", "own"}); got[0] != "own" {
+	if got := do(node, driver.Command{"ECHO", "own"}); got[0] != "own" {
 		t.Errorf("got %v", got)
 	}
 }
@@ -181,13 +181,13 @@ func TestNode_Do_afterATimeout(t *testing.T) {
 func TestNode_Do_password(t *testing.T) {
 	const right, wrong = "right-secret", "wrong-secret"
 	server := redisserver.Start(t, "--requirepass", right)
-	ping := redlock.Command{"PING"}
+	ping := driver.Command{"PING"}
 	if got := do(newNode(t, pool(server.Addr(), redis.DialPassword(right))), ping); got[0] != "PONG" {
 		t.Errorf("with the password: %v", got)
 	}
 	for name, password := range map[string]string{"a wrong password": wrong, "no password": ""} {
 		node := newNode(t, pool(server.Addr(), redis.DialPassword(password)))
-		r := node.Do(context.Background(), []redlock.Command{ping})[0]
+		r := node.Do(context.Background(), []driver.Command{ping})[0]
 		if r.Err == nil || strings.Contains(r.Err.Error()+node.String(), "secret") {
 			t.Errorf("%s: got %v from %v", name, text(r), node)
 		}
@@ -197,7 +197,7 @@ func TestNode_Do_password(t *testing.T) {
 func TestNode_Do_tls(t *testing.T) {
 	server := redisserver.StartTLS(t)
 	node := newNode(t, pool(server.TLSAddr(), redis.DialUseTLS(true), redis.DialTLSConfig(server.TLSConfig())))
-	if got := do(node, redlock.Command{"PING"}, redlock.Command{"GET", "k"}); !reflect.DeepEqual(got, []any{"PONG", nil}) {
+	if got := do(node, driver.Command{"PING"}, driver.Command{"GET", "k"}); !reflect.DeepEqual(got, []any{"PONG", nil}) {
 		t.Errorf("got %v", got)
 	}
 }

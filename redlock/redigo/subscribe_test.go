@@ -8,7 +8,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
@@ -20,7 +20,7 @@ type subscription struct {
 	ended    chan error
 }
 
-func subscribe(ctx context.Context, node redlock.Subscriber, channel string) subscription {
+func subscribe(ctx context.Context, node driver.Subscriber, channel string) subscription {
 	s := subscription{make(chan struct{}, 9), make(chan string, 9), make(chan error, 1)}
 	go func() {
 		s.ended <- node.Subscribe(ctx, channel,
@@ -41,7 +41,7 @@ func receive[T any](t *testing.T, what string, from <-chan T) T {
 	}
 }
 
-func exercise(t *testing.T, server *redisserver.Server, node redlock.Subscriber) {
+func exercise(t *testing.T, server *redisserver.Server, node driver.Subscriber) {
 	t.Helper()
 	const channel, message = "wake:{a}\x00", "m\x00\r\n"
 	ctx, cancel := context.WithCancel(context.Background())

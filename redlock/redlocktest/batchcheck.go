@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 func checkEmptyBatch(_ *testing.T, node subject) {
@@ -19,7 +19,7 @@ func checkEmptyBatch(_ *testing.T, node subject) {
 }
 
 func checkOrder(t *testing.T, node subject) {
-	replies := node.batch(slices.Repeat([]redlock.Command{line("INCR", "n")}, 100)...)
+	replies := node.batch(slices.Repeat([]driver.Command{line("INCR", "n")}, 100)...)
 	for i, reply := range replies {
 		if reply.Err != nil || reply.Value != int64(i+1) {
 			t.Fatalf("INCR number %d of a batch: value %s, error %v; send a batch as one pipeline on one connection, "+
@@ -32,7 +32,7 @@ func checkOrder(t *testing.T, node subject) {
 const bigBatch = 2000
 
 func checkBigBatch(t *testing.T, node subject) {
-	var commands []redlock.Command
+	var commands []driver.Command
 	for i := range bigBatch / 2 {
 		name := "key" + strconv.Itoa(i)
 		commands = append(commands, line("SET", name, name, "PX", "60000"), line("GET", name))
@@ -73,8 +73,8 @@ func checkExpiry(t *testing.T, node subject) {
 func checkDeadline(_ *testing.T, node subject) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	node.check(node.send(ctx, []redlock.Command{line("SET", "key", "a")})[0], "OK", []string{"SET", "key", "a"})
-	node.check(node.send(context.Background(), []redlock.Command{line("GET", "key")})[0], "a", []string{"GET", "key"})
+	node.check(node.send(ctx, []driver.Command{line("SET", "key", "a")})[0], "OK", []string{"SET", "key", "a"})
+	node.check(node.send(context.Background(), []driver.Command{line("GET", "key")})[0], "a", []string{"GET", "key"})
 }
 
 // checkContextOver allows both, an error and an answer, but nothing else.
@@ -82,7 +82,7 @@ func checkContextOver(t *testing.T, node subject) {
 	past, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
 	defer cancel()
 	for range 3 {
-		for i, reply := range node.send(past, []redlock.Command{line("SET", "key", "a"), line("GET", "key")}) {
+		for i, reply := range node.send(past, []driver.Command{line("SET", "key", "a"), line("GET", "key")}) {
 			if want := []string{"OK", "a"}[i]; reply.Err == nil && reply.Value != want {
 				t.Errorf("command %d, sent with a context that is over: value %s and no error; "+
 					"return the error for each command that was not answered", i, typed(reply.Value))
@@ -103,7 +103,7 @@ func checkManyGoroutines(t *testing.T, node subject) {
 			for i := range rounds {
 				text := strconv.Itoa(g*rounds + i)
 				turn.Lock()
-				replies := node.node.Do(t.Context(), []redlock.Command{line("SET", "key", text), line("GET", "key")})
+				replies := node.node.Do(t.Context(), []driver.Command{line("SET", "key", text), line("GET", "key")})
 				turn.Unlock()
 				if len(replies) != 2 || replies[1].Value != text {
 					t.Errorf("Do from one goroutine after the other: replies %v, want OK and %q", replies, text)
@@ -117,8 +117,8 @@ func checkManyGoroutines(t *testing.T, node subject) {
 // checkSharedCommands runs one batch on two nodes at once, as a round does. The
 // race detector sees a driver that writes into it.
 func checkSharedCommands(t *testing.T, a, b subject) {
-	batch := []redlock.Command{line("SET", "key", "value"), line("GET", "key"), line("EVAL", "return ARGV[1]", "0", "x")}
-	before := []redlock.Command{slices.Clone(batch[0]), slices.Clone(batch[1]), slices.Clone(batch[2])}
+	batch := []driver.Command{line("SET", "key", "value"), line("GET", "key"), line("EVAL", "return ARGV[1]", "0", "x")}
+	before := []driver.Command{slices.Clone(batch[0]), slices.Clone(batch[1]), slices.Clone(batch[2])}
 	var both sync.WaitGroup
 	for _, node := range []subject{a, b} {
 		both.Go(func() { node.node.Do(t.Context(), batch) })

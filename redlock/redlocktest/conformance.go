@@ -7,20 +7,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // patience bounds every wait of the suite, so that a driver that hangs fails.
 const patience = 5 * time.Second
 
-// TestNode checks that a driver keeps the contract of [redlock.Node], and that
-// of [redlock.Subscriber] if it implements it. A failure says what to change.
+// TestNode checks that a driver keeps the contract of [driver.Node], and that
+// of [driver.Subscriber] if it implements it. A failure says what to change.
 //
 // newNode is called at least once for each check. It returns a node on a server
 // that is empty and used by nobody else; flushing one that is shared by the
 // checks is fine, for they run one after the other. The server has to let keys
 // expire by real time: Redis 7 or Valkey does, miniredis does not.
-func TestNode(t *testing.T, newNode func(t testing.TB) redlock.Node) {
+func TestNode(t *testing.T, newNode func(t testing.TB) driver.Node) {
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) { c.run(t, subject{t, newNode(t)}) })
 	}
@@ -55,20 +55,20 @@ var checks = []struct {
 // subject is the node under test.
 type subject struct {
 	t    testing.TB
-	node redlock.Node
+	node driver.Node
 }
 
 // batch sends commands and insists on one reply for each.
-func (s subject) batch(commands ...redlock.Command) []redlock.Reply {
+func (s subject) batch(commands ...driver.Command) []driver.Reply {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return s.send(ctx, commands)
 }
 
-func (s subject) send(ctx context.Context, commands []redlock.Command) []redlock.Reply {
+func (s subject) send(ctx context.Context, commands []driver.Command) []driver.Reply {
 	s.t.Helper()
-	answered := make(chan []redlock.Reply, 1)
+	answered := make(chan []driver.Reply, 1)
 	go func() { answered <- s.node.Do(ctx, commands) }()
 	select {
 	case replies := <-answered:
@@ -85,7 +85,7 @@ func (s subject) send(ctx context.Context, commands []redlock.Command) []redlock
 }
 
 // one sends a single command.
-func (s subject) one(elements ...string) redlock.Reply {
+func (s subject) one(elements ...string) driver.Reply {
 	s.t.Helper()
 	return s.batch(line(elements...))[0]
 }
@@ -96,20 +96,20 @@ func (s subject) want(value any, elements ...string) {
 	s.check(s.one(elements...), value, elements)
 }
 
-func (s subject) check(reply redlock.Reply, value any, elements []string) {
+func (s subject) check(reply driver.Reply, value any, elements []string) {
 	s.t.Helper()
 	if reply.Err != nil {
 		s.t.Errorf("%s: error %v, want value %s", short(elements), reply.Err, typed(value))
 		return
 	}
 	if !reflect.DeepEqual(reply.Value, value) {
-		s.t.Errorf("%s: value %s, want %s; translate the client's reply types to those of redlock.Reply",
+		s.t.Errorf("%s: value %s, want %s; translate the client's reply types to those of driver.Reply",
 			short(elements), typed(reply.Value), typed(value))
 	}
 }
 
-func line(elements ...string) redlock.Command {
-	command := make(redlock.Command, len(elements))
+func line(elements ...string) driver.Command {
+	command := make(driver.Command, len(elements))
 	for i, element := range elements {
 		command[i] = element
 	}

@@ -11,20 +11,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 // badNode is a driver with one mistake.
 type badNode struct {
 	*redlocktest.Node
-	before    func(ctx context.Context, commands []redlock.Command) (context.Context, []redlock.Command)
-	after     func(replies []redlock.Reply) []redlock.Reply
+	before    func(ctx context.Context, commands []driver.Command) (context.Context, []driver.Command)
+	after     func(replies []driver.Reply) []driver.Reply
 	subscribe func(n *redlocktest.Node, ctx context.Context, channel string, ready func(), deliver func(string)) error
 	name      string
 }
 
-func (b badNode) Do(ctx context.Context, commands []redlock.Command) []redlock.Reply {
+func (b badNode) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	if b.before != nil {
 		ctx, commands = b.before(ctx, commands)
 	}
@@ -45,8 +45,8 @@ func (b badNode) Subscribe(ctx context.Context, channel string, ready func(), de
 func (b badNode) String() string { return b.name }
 
 // eachReply is a mistake made with every reply.
-func eachReply(spoil func(r *redlock.Reply)) func([]redlock.Reply) []redlock.Reply {
-	return func(replies []redlock.Reply) []redlock.Reply {
+func eachReply(spoil func(r *driver.Reply)) func([]driver.Reply) []driver.Reply {
+	return func(replies []driver.Reply) []driver.Reply {
 		for i := range replies {
 			spoil(&replies[i])
 		}
@@ -61,60 +61,60 @@ var mistakes = []struct {
 }{
 	{"password in the name", "String", badNode{name: "redis://user:secret@host"}},
 	{"no name", "String", badNode{}},
-	{"null as an error", "Nulls", badNode{name: "x", after: eachReply(func(r *redlock.Reply) {
+	{"null as an error", "Nulls", badNode{name: "x", after: eachReply(func(r *driver.Reply) {
 		if r.Value == nil && r.Err == nil {
 			r.Err = errors.New("redis: nil")
 		}
 	})}},
-	{"null as an empty string", "Nulls", badNode{name: "x", after: eachReply(func(r *redlock.Reply) {
+	{"null as an empty string", "Nulls", badNode{name: "x", after: eachReply(func(r *driver.Reply) {
 		if r.Value == nil && r.Err == nil {
 			r.Value = ""
 		}
 	})}},
-	{"bytes", "Replies", badNode{name: "x", after: eachReply(func(r *redlock.Reply) {
+	{"bytes", "Replies", badNode{name: "x", after: eachReply(func(r *driver.Reply) {
 		if text, ok := r.Value.(string); ok {
 			r.Value = []byte(text)
 		}
 	})}},
-	{"numbers as text", "Replies", badNode{name: "x", after: eachReply(func(r *redlock.Reply) {
+	{"numbers as text", "Replies", badNode{name: "x", after: eachReply(func(r *driver.Reply) {
 		if n, ok := r.Value.(int64); ok {
 			r.Value = fmt.Sprint(n)
 		}
 	})}},
-	{"maps", "NoOtherTypes", badNode{name: "x", after: eachReply(func(r *redlock.Reply) {
+	{"maps", "NoOtherTypes", badNode{name: "x", after: eachReply(func(r *driver.Reply) {
 		if list, ok := r.Value.([]any); ok && len(list) == 2 && list[0] == "field" {
 			r.Value = map[any]any{"field": list[1]}
 		}
 	})}},
-	{"wrapped errors", "ErrorTexts", badNode{name: "x", after: eachReply(func(r *redlock.Reply) {
+	{"wrapped errors", "ErrorTexts", badNode{name: "x", after: eachReply(func(r *driver.Reply) {
 		if r.Err != nil {
 			r.Err = fmt.Errorf("driver: %w", r.Err)
 		}
 	})}},
-	{"errors as values", "ErrorTexts", badNode{name: "x", after: eachReply(func(r *redlock.Reply) {
+	{"errors as values", "ErrorTexts", badNode{name: "x", after: eachReply(func(r *driver.Reply) {
 		if r.Err != nil {
 			r.Value, r.Err = r.Err.Error(), nil
 		}
 	})}},
-	{"first error for all", "ErrorsBetweenReplies", badNode{name: "x", after: func(replies []redlock.Reply) []redlock.Reply {
+	{"first error for all", "ErrorsBetweenReplies", badNode{name: "x", after: func(replies []driver.Reply) []driver.Reply {
 		for _, r := range replies {
 			if r.Err != nil {
-				return slices.Repeat([]redlock.Reply{r}, len(replies))
+				return slices.Repeat([]driver.Reply{r}, len(replies))
 			}
 		}
 		return replies
 	}}},
-	{"stops at an error", "ErrorsBetweenReplies", badNode{name: "x", after: func(replies []redlock.Reply) []redlock.Reply {
-		if i := slices.IndexFunc(replies, func(r redlock.Reply) bool { return r.Err != nil }); i >= 0 {
+	{"stops at an error", "ErrorsBetweenReplies", badNode{name: "x", after: func(replies []driver.Reply) []driver.Reply {
+		if i := slices.IndexFunc(replies, func(r driver.Reply) bool { return r.Err != nil }); i >= 0 {
 			return replies[:i+1]
 		}
 		return replies
 	}}},
-	{"reversed", "Order", badNode{name: "x", after: func(replies []redlock.Reply) []redlock.Reply {
+	{"reversed", "Order", badNode{name: "x", after: func(replies []driver.Reply) []driver.Reply {
 		slices.Reverse(replies)
 		return replies
 	}}},
-	{"changes the commands", "SharedCommands", badNode{name: "x", before: func(ctx context.Context, commands []redlock.Command) (context.Context, []redlock.Command) {
+	{"changes the commands", "SharedCommands", badNode{name: "x", before: func(ctx context.Context, commands []driver.Command) (context.Context, []driver.Command) {
 		own := slices.Clone(commands)
 		for i := range commands {
 			own[i] = slices.Clone(commands[i])
@@ -124,7 +124,7 @@ var mistakes = []struct {
 		}
 		return ctx, own
 	}}},
-	{"no replies when the context is over", "ContextOver", badNode{name: "x", after: func(replies []redlock.Reply) []redlock.Reply {
+	{"no replies when the context is over", "ContextOver", badNode{name: "x", after: func(replies []driver.Reply) []driver.Reply {
 		if len(replies) > 0 && errors.Is(replies[0].Err, context.DeadlineExceeded) {
 			return nil
 		}
@@ -181,7 +181,7 @@ func TestNode_notices_mistakes(t *testing.T) {
 func TestNode_with_a_mistake(t *testing.T) {
 	for _, m := range mistakes {
 		if os.Getenv(mistakeVariable) == m.name {
-			redlocktest.TestNode(t, func(testing.TB) redlock.Node {
+			redlocktest.TestNode(t, func(testing.TB) driver.Node {
 				node := m.node
 				node.Node = redlocktest.NewServer().Node("memory")
 				return node

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -50,7 +51,7 @@ func ExampleNodes() {
 // The body of a driver's test, which makes a node of the driver instead of the
 // one in memory, on a server that is empty.
 func ExampleTestNode() {
-	redlocktest.TestNode(t, func(t testing.TB) redlock.Node {
+	redlocktest.TestNode(t, func(t testing.TB) driver.Node {
 		return redlocktest.NewServer().Node("memory")
 	})
 }

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // Fault is what happens to one batch on its way. The zero Fault is a healthy
@@ -42,7 +42,7 @@ func (n *Node) Inject(batches int, fault Fault) {
 // OnBatch lets decide choose a Fault for each batch that no injected one is
 // waiting for, until [Node.Heal]. It is called by Do before anything is sent,
 // may use nodes and servers, and must not change the commands.
-func (n *Node) OnBatch(decide func(commands []redlock.Command) Fault) {
+func (n *Node) OnBatch(decide func(commands []driver.Command) Fault) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.decide = decide
@@ -103,7 +103,7 @@ func (n *Node) IgnoreDeadline(ignore bool) {
 }
 
 // nextFault chooses what happens to a batch.
-func (n *Node) nextFault(commands []redlock.Command) Fault {
+func (n *Node) nextFault(commands []driver.Command) Fault {
 	n.mu.Lock()
 	if len(n.plans) > 0 {
 		defer n.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // DefaultTimeout is how long a [Node] waits for an answer unless
@@ -36,15 +36,15 @@ type Node struct {
 	ignoreContext bool
 	hung          bool
 	plans         []plan
-	decide        func([]redlock.Command) Fault
+	decide        func([]driver.Command) Fault
 	connection    int // which one; a break starts the next
 	underWay      map[*trip]struct{}
 }
 
 var (
-	_ redlock.Node       = (*Node)(nil)
-	_ redlock.Subscriber = (*Node)(nil)
-	_ fmt.Stringer       = (*Node)(nil)
+	_ driver.Node       = (*Node)(nil)
+	_ driver.Subscriber = (*Node)(nil)
+	_ fmt.Stringer      = (*Node)(nil)
 )
 
 // Node returns a new link to the server, healthy and without delay. The links of
@@ -74,20 +74,20 @@ func (n *Node) String() string { return n.name }
 // are there, when the connection breaks, at the link's time limit, and, unless
 // the node is told to ignore it, when ctx ends. A batch that Do has given up may
 // be executed all the same.
-func (n *Node) Do(ctx context.Context, commands []redlock.Command) []redlock.Reply {
+func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	batch, err := texts(commands)
 	if err != nil {
 		return failed(len(commands), err)
 	}
 	t := n.depart(len(batch), n.nextFault(commands))
 	defer n.forget(t)
-	t.run = func() []redlock.Reply { return n.server.execute(batch) }
+	t.run = func() []driver.Reply { return n.server.execute(batch) }
 	return n.travel(ctx, t)
 }
 
 // texts copies a batch: the caller may use its slices again while a slow batch
 // is still on its way.
-func texts(commands []redlock.Command) ([][]string, error) {
+func texts(commands []driver.Command) ([][]string, error) {
 	batch := make([][]string, len(commands))
 	for i, command := range commands {
 		if len(command) == 0 {
@@ -113,8 +113,8 @@ type trip struct {
 	connection    int
 	timeout       time.Duration
 	ignoreContext bool
-	run           func() []redlock.Reply
-	answered      chan []redlock.Reply // holds one; what comes later is lost
+	run           func() []driver.Reply
+	answered      chan []driver.Reply // holds one; what comes later is lost
 }
 
 func (n *Node) depart(size int, fault Fault) *trip {
@@ -126,7 +126,7 @@ func (n *Node) depart(size int, fault Fault) *trip {
 		connection:    n.connection,
 		timeout:       n.timeout,
 		ignoreContext: n.ignoreContext,
-		answered:      make(chan []redlock.Reply, 1),
+		answered:      make(chan []driver.Reply, 1),
 	}
 	t.there, t.back = n.wayTime()+t.fault.Delay, n.wayTime()+t.fault.Delay
 	n.underWay[t] = struct{}{}
@@ -139,7 +139,7 @@ func (n *Node) forget(t *trip) {
 	delete(n.underWay, t)
 }
 
-func (n *Node) travel(ctx context.Context, t *trip) []redlock.Reply {
+func (n *Node) travel(ctx context.Context, t *trip) []driver.Reply {
 	if t.fault.Err != nil && !t.fault.DropReply {
 		return failed(t.size, t.fault.Err)
 	}
@@ -195,14 +195,14 @@ func (n *Node) breakConnection(err error) {
 	clear(n.underWay)
 }
 
-func (t *trip) answer(replies []redlock.Reply) {
+func (t *trip) answer(replies []driver.Reply) {
 	select {
 	case t.answered <- replies:
 	default:
 	}
 }
 
-func (t *trip) wait(ctx context.Context) []redlock.Reply {
+func (t *trip) wait(ctx context.Context) []driver.Reply {
 	select {
 	case replies := <-t.answered:
 		return replies
@@ -224,8 +224,8 @@ func (t *trip) wait(ctx context.Context) []redlock.Reply {
 	}
 }
 
-func failed(size int, err error) []redlock.Reply {
-	replies := make([]redlock.Reply, size)
+func failed(size int, err error) []driver.Reply {
+	replies := make([]driver.Reply, size)
 	for i := range replies {
 		replies[i].Err = err
 	}

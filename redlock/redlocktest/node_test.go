@@ -9,16 +9,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 func TestNode_keeps_the_contract(t *testing.T) {
-	redlocktest.TestNode(t, func(testing.TB) redlock.Node { return redlocktest.NewServer().Node("memory") })
+	redlocktest.TestNode(t, func(testing.TB) driver.Node { return redlocktest.NewServer().Node("memory") })
 }
 
-func command(words ...string) redlock.Command {
-	c := make(redlock.Command, len(words))
+func command(words ...string) driver.Command {
+	c := make(driver.Command, len(words))
 	for i, word := range words {
 		c[i] = word
 	}
@@ -26,15 +26,15 @@ func command(words ...string) redlock.Command {
 }
 
 // ask sends one command with a second to answer, and tells how long it took.
-func ask(node redlock.Node, words ...string) (redlock.Reply, time.Duration) {
+func ask(node driver.Node, words ...string) (driver.Reply, time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	start := time.Now()
-	replies := node.Do(ctx, []redlock.Command{command(words...)})
+	replies := node.Do(ctx, []driver.Command{command(words...)})
 	return replies[0], time.Since(start)
 }
 
-func wantReply(t *testing.T, node redlock.Node, value any, took time.Duration, words ...string) {
+func wantReply(t *testing.T, node driver.Node, value any, took time.Duration, words ...string) {
 	t.Helper()
 	reply, elapsed := ask(node, words...)
 	if reply.Err != nil || reply.Value != value || elapsed != took {
@@ -42,7 +42,7 @@ func wantReply(t *testing.T, node redlock.Node, value any, took time.Duration, w
 	}
 }
 
-func wantFailure(t *testing.T, node redlock.Node, cause error, took time.Duration, words ...string) {
+func wantFailure(t *testing.T, node driver.Node, cause error, took time.Duration, words ...string) {
 	t.Helper()
 	reply, elapsed := ask(node, words...)
 	if !errors.Is(reply.Err, cause) || elapsed != took {
@@ -159,7 +159,7 @@ func TestNode_context_that_is_over(t *testing.T) {
 	bubble(t, func(t *testing.T, server *redlocktest.Server, node *redlocktest.Node) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		set := []redlock.Command{command("SET", "k", "v")}
+		set := []driver.Command{command("SET", "k", "v")}
 		if err := node.Do(ctx, set)[0].Err; !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v, want %v", err, context.Canceled)
 		}
@@ -241,7 +241,7 @@ func TestNode_Inject_executes_again(t *testing.T) {
 
 func TestNode_OnBatch(t *testing.T) {
 	bubble(t, func(t *testing.T, server *redlocktest.Server, node *redlocktest.Node) {
-		node.OnBatch(func(commands []redlock.Command) redlocktest.Fault {
+		node.OnBatch(func(commands []driver.Command) redlocktest.Fault {
 			if commands[0][0] == "GET" {
 				server.Restart() // a hook may use everything
 				node.Delay(0, 0)
@@ -272,8 +272,8 @@ func TestNode_Disconnect(t *testing.T) {
 
 func TestNode_refuses_what_is_no_string(t *testing.T) {
 	node := redlocktest.NewServer().Node("link")
-	for _, bad := range []redlock.Command{{"SET", "k", 17}, {"SET", "k", []byte("v")}, {}} {
-		replies := node.Do(context.Background(), []redlock.Command{command("PING"), bad})
+	for _, bad := range []driver.Command{{"SET", "k", 17}, {"SET", "k", []byte("v")}, {}} {
+		replies := node.Do(context.Background(), []driver.Command{command("PING"), bad})
 		if len(replies) != 2 || replies[0].Err == nil || !strings.HasPrefix(replies[1].Err.Error(), "redlocktest: ") {
 			t.Errorf("%v: replies %v, want an error for each command", bad, replies)
 		}
@@ -283,7 +283,7 @@ func TestNode_refuses_what_is_no_string(t *testing.T) {
 func TestNode_keeps_its_own_copy_of_the_commands(t *testing.T) {
 	bubble(t, func(t *testing.T, server *redlocktest.Server, node *redlocktest.Node) {
 		node.Delay(2*time.Second, 2*time.Second)
-		batch := []redlock.Command{command("SET", "k", "v")}
+		batch := []driver.Command{command("SET", "k", "v")}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		node.Do(ctx, batch)

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 func checkReplies(_ *testing.T, node subject) {
@@ -91,7 +91,7 @@ func (s subject) refused(prefix string, elements ...string) {
 	s.checkRefused(s.one(elements...), prefix, elements)
 }
 
-func (s subject) checkRefused(reply redlock.Reply, prefix string, elements []string) {
+func (s subject) checkRefused(reply driver.Reply, prefix string, elements []string) {
 	s.t.Helper()
 	if reply.Err == nil {
 		s.t.Errorf("%s: value %s and no error; put what the server answers with \"-\" into Err",
@@ -127,9 +127,9 @@ func checkMixed(_ *testing.T, node subject) {
 	node.check(replies[6], int64(1), commands[6])
 }
 
-func (s subject) lines(commands [][]string) []redlock.Reply {
+func (s subject) lines(commands [][]string) []driver.Reply {
 	s.t.Helper()
-	batch := make([]redlock.Command, len(commands))
+	batch := make([]driver.Command, len(commands))
 	for i, elements := range commands {
 		batch[i] = line(elements...)
 	}

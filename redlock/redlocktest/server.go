@@ -13,7 +13,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // ErrRestarted is what batches and subscriptions that were under way get when
@@ -60,8 +60,8 @@ func Servers(n int) []*Server {
 
 // Nodes links one client to all servers. The links are of type [*Node] and named
 // "client/1", "client/2" and so on.
-func Nodes(servers []*Server, client string) []redlock.Node {
-	nodes := make([]redlock.Node, len(servers))
+func Nodes(servers []*Server, client string) []driver.Node {
+	nodes := make([]driver.Node, len(servers))
 	for i, server := range servers {
 		nodes[i] = server.Node(fmt.Sprintf("%s/%d", client, i+1))
 	}
@@ -154,9 +154,9 @@ func (s *Server) arrive(run func()) {
 }
 
 // execute runs a batch. The caller holds s.mu.
-func (s *Server) execute(batch [][]string) []redlock.Reply {
+func (s *Server) execute(batch [][]string) []driver.Reply {
 	s.batches++
-	replies := make([]redlock.Reply, len(batch))
+	replies := make([]driver.Reply, len(batch))
 	for i, args := range batch {
 		s.commands[strings.ToUpper(args[0])]++
 		replies[i] = s.reply(args)
@@ -165,17 +165,17 @@ func (s *Server) execute(batch [][]string) []redlock.Reply {
 }
 
 // reply runs one command at the server's present time. The caller holds s.mu.
-func (s *Server) reply(args []string) redlock.Reply {
+func (s *Server) reply(args []string) driver.Reply {
 	s.data.now = s.clock.now().UnixMilli()
 	switch reply := s.dispatch(args).(type) {
 	case error:
-		return redlock.Reply{Err: reply}
+		return driver.Reply{Err: reply}
 	default:
-		return redlock.Reply{Value: plain(reply)}
+		return driver.Reply{Value: plain(reply)}
 	}
 }
 
-// plain leaves only the types a [redlock.Reply] may have.
+// plain leaves only the types a [driver.Reply] may have.
 func plain(reply any) any {
 	switch reply := reply.(type) {
 	case status:
@@ -192,9 +192,9 @@ func plain(reply any) any {
 
 // Do runs one command right in the server: at once, also while it is frozen,
 // over no link and without being counted. It is for looking and for preparing.
-func (s *Server) Do(args ...string) redlock.Reply {
+func (s *Server) Do(args ...string) driver.Reply {
 	if len(args) == 0 {
-		return redlock.Reply{Err: errEmpty}
+		return driver.Reply{Err: errEmpty}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -67,7 +67,7 @@ func TestServer_SetClock(t *testing.T) {
 	}
 }
 
-func serverTime(t *testing.T, node redlock.Node) time.Time {
+func serverTime(t *testing.T, node driver.Node) time.Time {
 	t.Helper()
 	reply, _ := ask(node, "TIME")
 	parts := reply.Value.([]any)
@@ -85,7 +85,7 @@ func TestServer_SetClock_forward_ends_keys_early(t *testing.T) {
 }
 
 // info is a field of INFO.
-func info(node redlock.Node, field string) string {
+func info(node driver.Node, field string) string {
 	reply, _ := ask(node, "INFO")
 	_, rest, _ := strings.Cut(reply.Value.(string), "\r\n"+field+":")
 	value, _, _ := strings.Cut(rest, "\r\n")
@@ -182,10 +182,10 @@ func TestServer_Restart_forgets_what_reached_the_frozen_process(t *testing.T) {
 func TestServer_counts(t *testing.T) {
 	server := redlocktest.NewServer()
 	node := server.Node("link")
-	node.Do(context.Background(), []redlock.Command{
+	node.Do(context.Background(), []driver.Command{
 		command("set", "k", "v"), command("GET", "k"), command("EVAL", "return redis.call('GET', KEYS[1])", "1", "k"),
 	})
-	node.Do(context.Background(), []redlock.Command{command("GET", "k")})
+	node.Do(context.Background(), []driver.Command{command("GET", "k")})
 	server.Do("GET", "k")
 	for name, want := range map[string]int{"SET": 1, "get": 2, "EVAL": 1, "DEL": 0} {
 		if n := server.Commands(name); n != want {
@@ -257,7 +257,7 @@ func TestServer_scripts_are_fast(t *testing.T) {
 		server := redlocktest.NewServer()
 		node := server.Node("link")
 		sha := server.Do("SCRIPT", "LOAD", readScript("extend")).Value.(string)
-		extend := []redlock.Command{command("EVALSHA", sha, "3", "k", "d", "f", "token", "1000", "17", "1", "0")}
+		extend := []driver.Command{command("EVALSHA", sha, "3", "k", "d", "f", "token", "1000", "17", "1", "0")}
 		for range 100_000 {
 			if reply := node.Do(context.Background(), extend)[0]; reply.Value != int64(1) {
 				t.Fatalf("reply %v", reply)

@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
-func testSubscriber(t *testing.T, newNode func(t testing.TB) redlock.Node) {
-	if _, ok := newNode(t).(redlock.Subscriber); !ok {
-		t.Skip("the node is no redlock.Subscriber: a waiting Lock learns of a release by asking again")
+func testSubscriber(t *testing.T, newNode func(t testing.TB) driver.Node) {
+	if _, ok := newNode(t).(driver.Subscriber); !ok {
+		t.Skip("the node is no driver.Subscriber: a waiting Lock learns of a release by asking again")
 	}
 	for _, c := range subscriberChecks {
 		t.Run(c.name, func(t *testing.T) { c.run(t, subject{t, newNode(t)}) })
@@ -47,7 +47,7 @@ func (s subject) listen(channel string) *listening {
 	l := &listening{node: s, messages: make(chan string, 1000), ended: make(chan error, 1), stop: stop}
 	ready := make(chan struct{}, 1000)
 	go func() {
-		l.ended <- s.node.(redlock.Subscriber).Subscribe(ctx, channel,
+		l.ended <- s.node.(driver.Subscriber).Subscribe(ctx, channel,
 			func() { l.readies.Add(1); ready <- struct{}{} },
 			func(message string) { l.messages <- message })
 	}()
@@ -99,7 +99,7 @@ func checkDeliver(t *testing.T, node subject) {
 	l := node.listen("channel")
 	// The subscription must not occupy the connection of the commands.
 	node.want(int64(1), "PUBLISH", "channel", "first")
-	var commands []redlock.Command
+	var commands []driver.Command
 	messages := []string{"first", "", "\r\n\x00\xff"}
 	for i := range 50 {
 		messages = append(messages, strconv.Itoa(i))
@@ -134,7 +134,7 @@ func checkSubscribeOver(t *testing.T, node subject) {
 	cancel()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- node.node.(redlock.Subscriber).Subscribe(ctx, "channel", func() {}, func(string) {})
+		ended <- node.node.(driver.Subscriber).Subscribe(ctx, "channel", func() {}, func(string) {})
 	}()
 	select {
 	case err := <-ended:

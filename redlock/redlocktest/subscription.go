@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // subscription is one Subscribe. Its fields are guarded by Server.mu.
@@ -23,7 +23,7 @@ type notice struct {
 	message string
 }
 
-// Subscribe implements [redlock.Subscriber]. Notices that meet a hung link are
+// Subscribe implements [driver.Subscriber]. Notices that meet a hung link are
 // lost without a word.
 func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deliver func(string)) error {
 	t := n.depart(1, n.standingFault())
@@ -32,9 +32,9 @@ func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deli
 	t.ignoreContext = false
 	sub := &subscription{node: n, channel: channel, trip: t, arrived: make(chan struct{}, 1)}
 	defer n.server.unsubscribe(sub)
-	t.run = func() []redlock.Reply {
+	t.run = func() []driver.Reply {
 		n.server.subscribe(sub)
-		return make([]redlock.Reply, 1)
+		return make([]driver.Reply, 1)
 	}
 	if err := n.travel(ctx, t)[0].Err; err != nil {
 		return err

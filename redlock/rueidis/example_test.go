@@ -9,7 +9,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/redtick/redtick/redlock"
-	driver "github.com/redtick/redtick/redlock/rueidis"
+	rueidisnode "github.com/redtick/redtick/redlock/rueidis"
 )
 
 func Example() {
@@ -26,7 +26,7 @@ func Example() {
 	}
 	defer client.Close()
 
-	locker, err := redlock.New(driver.Nodes(client))
+	locker, err := redlock.New(rueidisnode.Nodes(client))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -9,12 +9,12 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 var (
-	_ redlock.Node       = (*Node)(nil)
-	_ redlock.Subscriber = (*Node)(nil)
+	_ driver.Node       = (*Node)(nil)
+	_ driver.Subscriber = (*Node)(nil)
 )
 
 // Node is one Redis or Valkey deployment behind a rueidis client. It is safe
@@ -39,8 +39,8 @@ func NewNode(client rueidis.Client) (*Node, error) {
 
 // Nodes makes one node of each client, in order. A nil client becomes a nil
 // node, which redlock.New refuses with its position.
-func Nodes(clients ...rueidis.Client) []redlock.Node {
-	nodes := make([]redlock.Node, len(clients))
+func Nodes(clients ...rueidis.Client) []driver.Node {
+	nodes := make([]driver.Node, len(clients))
 	for i, client := range clients {
 		if node, err := NewNode(client); err == nil {
 			nodes[i] = node
@@ -56,14 +56,14 @@ func (n *Node) String() string { return n.name }
 
 // Do sends commands as one pipeline and returns a reply for each, in order. It
 // returns when all are there, when the connection fails or when ctx ends.
-func (n *Node) Do(ctx context.Context, commands []redlock.Command) []redlock.Reply {
+func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	batch := make(rueidis.Commands, len(commands))
 	for i, c := range commands {
 		batch[i] = n.build(c)
 	}
 	results := n.client.DoMulti(ctx, batch...)
 	// A reply that is left out must not look like one: null is a granted vote. The core tells of those that are missing.
-	replies := make([]redlock.Reply, min(len(results), len(commands)))
+	replies := make([]driver.Reply, min(len(results), len(commands)))
 	for i := range replies {
 		replies[i] = reply(results[i])
 	}
@@ -73,7 +73,7 @@ func (n *Node) Do(ctx context.Context, commands []redlock.Command) []redlock.Rep
 // build adds keys as plain arguments. To mark them with Arbitrary.Keys would
 // make a client of one server pick one of its four connections at random, and
 // a batch could overtake the one before it.
-func (n *Node) build(c redlock.Command) rueidis.Completed {
+func (n *Node) build(c driver.Command) rueidis.Completed {
 	built := n.client.B().Arbitrary(c[0].(string))
 	for _, arg := range c[1:] {
 		built = built.Args(arg.(string))
@@ -87,7 +87,7 @@ func (n *Node) build(c redlock.Command) rueidis.Completed {
 // key is what a Cluster routes c by. Commands without a key are routed too, as
 // anywhere is right for them: rueidis panics over a batch that has commands
 // without a slot and commands of different slots.
-func key(c redlock.Command) string {
+func key(c driver.Command) string {
 	switch {
 	case len(c) > 3 && strings.HasPrefix(strings.ToUpper(c[0].(string)), "EVAL"):
 		return c[3].(string)

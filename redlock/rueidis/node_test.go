@@ -11,19 +11,19 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
-	driver "github.com/redtick/redtick/redlock/rueidis"
+	rueidisnode "github.com/redtick/redtick/redlock/rueidis"
 )
 
-func newNode(t testing.TB, option rueidis.ClientOption) *driver.Node {
+func newNode(t testing.TB, option rueidis.ClientOption) *rueidisnode.Node {
 	t.Helper()
 	client, err := rueidis.NewClient(option)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	node, err := driver.NewNode(client)
+	node, err := rueidisnode.NewNode(client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,14 +31,14 @@ func newNode(t testing.TB, option rueidis.ClientOption) *driver.Node {
 }
 
 // text is a value, or the text of an error.
-func text(r redlock.Reply) any {
+func text(r driver.Reply) any {
 	if r.Err != nil {
 		return r.Err.Error()
 	}
 	return r.Value
 }
 
-func do(node redlock.Node, commands ...redlock.Command) []any {
+func do(node driver.Node, commands ...driver.Command) []any {
 	var all []any
 	for _, r := range node.Do(context.Background(), commands) {
 		all = append(all, text(r))
@@ -53,33 +53,33 @@ func TestNode_Do(t *testing.T) {
 	sha := strings.Repeat("0", 40)
 	for _, c := range []struct {
 		name     string
-		commands []redlock.Command
+		commands []driver.Command
 		want     []any
 	}{
-		{"string", []redlock.Command{{"SET", odd, odd}, {"GET", odd}}, []any{"OK", odd}},
-		{"null", []redlock.Command{{"GET", "none"}}, []any{nil}},
-		{"null in a pipeline", []redlock.Command{{"GET", "none"}, {"GET", odd}}, []any{nil, odd}},
-		{"empty string", []redlock.Command{{"SET", "e", ""}, {"GET", "e"}}, []any{"OK", ""}},
-		{"integer", []redlock.Command{{"PTTL", odd}}, []any{int64(-1)}},
-		{"array", []redlock.Command{{"MGET", odd, "none"}}, []any{[]any{odd, nil}}},
+		{"string", []driver.Command{{"SET", odd, odd}, {"GET", odd}}, []any{"OK", odd}},
+		{"null", []driver.Command{{"GET", "none"}}, []any{nil}},
+		{"null in a pipeline", []driver.Command{{"GET", "none"}, {"GET", odd}}, []any{nil, odd}},
+		{"empty string", []driver.Command{{"SET", "e", ""}, {"GET", "e"}}, []any{"OK", ""}},
+		{"integer", []driver.Command{{"PTTL", odd}}, []any{int64(-1)}},
+		{"array", []driver.Command{{"MGET", odd, "none"}}, []any{[]any{odd, nil}}},
 		{
 			"nested array",
-			[]redlock.Command{{"EVAL", "return {1, {KEYS[1]}, {}}", "1", odd}},
+			[]driver.Command{{"EVAL", "return {1, {KEYS[1]}, {}}", "1", odd}},
 			[]any{[]any{int64(1), []any{odd}, []any{}}},
 		},
 		{
 			"unknown script",
-			[]redlock.Command{{"EVALSHA", sha, "0"}},
+			[]driver.Command{{"EVALSHA", sha, "0"}},
 			[]any{"NOSCRIPT No matching script. Please use EVAL."},
 		},
 		{
 			"error of no special kind",
-			[]redlock.Command{{"SET", odd, "1", "NOSUCH"}, {"NOSUCH"}},
+			[]driver.Command{{"SET", odd, "1", "NOSUCH"}, {"NOSUCH"}},
 			[]any{"ERR syntax error", "ERR unknown command 'NOSUCH', with args beginning with: "},
 		},
 		{
 			"order, and errors that concern only their own command",
-			[]redlock.Command{
+			[]driver.Command{
 				{"SET", "l", "1"}, {"HGET", "l", "f"}, {"INCR", "l"}, {"GET", "none"}, {"EVALSHA", sha, "0"}, {"GET", "l"},
 			},
 			[]any{
@@ -100,7 +100,7 @@ func TestNode_Do(t *testing.T) {
 // puts it.
 func TestNode_Do_resp3(t *testing.T) {
 	server := redisserver.Start(t)
-	nodes := []*driver.Node{
+	nodes := []*rueidisnode.Node{
 		2: newNode(t, rueidis.ClientOption{InitAddress: []string{server.Addr()}, AlwaysRESP2: true, DisableCache: true}),
 		3: newNode(t, rueidis.ClientOption{InitAddress: []string{server.Addr()}}),
 	}
@@ -117,7 +117,7 @@ func TestNode_Do_resp3(t *testing.T) {
 	} {
 		for _, protocol := range []int{2, 3} {
 			t.Run(fmt.Sprint(c.name, " in RESP", protocol), func(t *testing.T) {
-				got := do(nodes[protocol], redlock.Command{"EVAL", "redis.setresp(3) return " + c.returned, "0"})
+				got := do(nodes[protocol], driver.Command{"EVAL", "redis.setresp(3) return " + c.returned, "0"})
 				if !reflect.DeepEqual(got, []any{c.want}) {
 					t.Errorf("got %#v, want %#v", got, c.want)
 				}
@@ -128,9 +128,9 @@ func TestNode_Do_resp3(t *testing.T) {
 
 func TestNode_Do_leavesCommandsAlone(t *testing.T) {
 	node := newNode(t, rueidis.ClientOption{InitAddress: []string{redisserver.Start(t).Addr()}})
-	commands := []redlock.Command{{"SET", "k", "v"}, {"GET", "k"}}
+	commands := []driver.Command{{"SET", "k", "v"}, {"GET", "k"}}
 	do(node, commands...)
-	want := []redlock.Command{{"SET", "k", "v"}, {"GET", "k"}}
+	want := []driver.Command{{"SET", "k", "v"}, {"GET", "k"}}
 	if !reflect.DeepEqual(commands, want) {
 		t.Errorf("got %q", commands)
 	}
@@ -139,17 +139,17 @@ func TestNode_Do_leavesCommandsAlone(t *testing.T) {
 func TestNode_Do_serverGone(t *testing.T) {
 	server := redisserver.Start(t)
 	node := newNode(t, rueidis.ClientOption{InitAddress: []string{server.Addr()}})
-	do(node, redlock.Command{"PING"})
+	do(node, driver.Command{"PING"})
 	server.Kill()
 	for range 2 {
-		for _, r := range node.Do(context.Background(), []redlock.Command{{"PING"}, {"GET", "k"}}) {
+		for _, r := range node.Do(context.Background(), []driver.Command{{"PING"}, {"GET", "k"}}) {
 			if r.Err == nil {
 				t.Errorf("got %v from a dead server", r.Value)
 			}
 		}
 	}
 	server.Restart()
-	if got := do(node, redlock.Command{"PING"}); got[0] != "PONG" {
+	if got := do(node, driver.Command{"PING"}); got[0] != "PONG" {
 		t.Errorf("after the restart: %v", got)
 	}
 }
@@ -163,12 +163,12 @@ func TestNode_Do_serverComesLater(t *testing.T) {
 		t.Fatalf("got %v, %v, want a client and an error", client, err)
 	}
 	defer client.Close()
-	node := driver.Nodes(client)[0]
-	if r := node.Do(context.Background(), []redlock.Command{{"PING"}})[0]; r.Err == nil {
+	node := rueidisnode.Nodes(client)[0]
+	if r := node.Do(context.Background(), []driver.Command{{"PING"}})[0]; r.Err == nil {
 		t.Errorf("got %v from a dead server", r.Value)
 	}
 	server.Restart()
-	if got := do(node, redlock.Command{"PING"}); got[0] != "PONG" {
+	if got := do(node, driver.Command{"PING"}); got[0] != "PONG" {
 		t.Errorf("after the start: %v", got)
 	}
 }
@@ -176,13 +176,13 @@ func TestNode_Do_serverComesLater(t *testing.T) {
 func TestNode_Do_contextDeadline(t *testing.T) {
 	server := redisserver.Start(t)
 	node := newNode(t, rueidis.ClientOption{InitAddress: []string{server.Addr()}})
-	do(node, redlock.Command{"PING"})
+	do(node, driver.Command{"PING"})
 	server.Pause()
 	defer server.Resume()
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	for _, r := range node.Do(ctx, []redlock.Command{{"PING"}, {"PING"}}) {
+	for _, r := range node.Do(ctx, []driver.Command{{"PING"}, {"PING"}}) {
 		if !errors.Is(r.Err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want a timeout", text(r))
 		}
@@ -199,7 +199,7 @@ func TestNode_Do_staysOnOneConnection(t *testing.T) {
 	node := newNode(t, rueidis.ClientOption{InitAddress: []string{server.Addr()}})
 	ids := map[any]bool{}
 	for i := range 20 {
-		for _, id := range do(node, redlock.Command{"CLIENT", "ID"}, redlock.Command{"GET", fmt.Sprint(i)})[:1] {
+		for _, id := range do(node, driver.Command{"CLIENT", "ID"}, driver.Command{"GET", fmt.Sprint(i)})[:1] {
 			ids[id] = true
 		}
 	}
@@ -212,7 +212,7 @@ func TestNode_Do_password(t *testing.T) {
 	const right, wrong = "right-secret", "wrong-secret"
 	server := redisserver.Start(t, "--requirepass", right)
 	node := newNode(t, rueidis.ClientOption{InitAddress: []string{server.Addr()}, Password: right})
-	if got := do(node, redlock.Command{"PING"}); got[0] != "PONG" {
+	if got := do(node, driver.Command{"PING"}); got[0] != "PONG" {
 		t.Errorf("with the password: %v", got)
 	}
 	// The client itself refuses to be made without the right password.
@@ -223,8 +223,8 @@ func TestNode_Do_password(t *testing.T) {
 		t.Fatal("a wrong password was taken")
 	}
 	defer client.Close()
-	for _, node := range driver.Nodes(client) {
-		r := node.Do(context.Background(), []redlock.Command{{"PING"}})[0]
+	for _, node := range rueidisnode.Nodes(client) {
+		r := node.Do(context.Background(), []driver.Command{{"PING"}})[0]
 		if said := fmt.Sprint(text(r), node); r.Err == nil || strings.Contains(said, "secret") {
 			t.Errorf("a wrong password: %s", said)
 		}
@@ -234,7 +234,7 @@ func TestNode_Do_password(t *testing.T) {
 func TestNode_Do_tls(t *testing.T) {
 	server := redisserver.StartTLS(t)
 	node := newNode(t, rueidis.ClientOption{InitAddress: []string{server.TLSAddr()}, TLSConfig: server.TLSConfig()})
-	if got := do(node, redlock.Command{"PING"}, redlock.Command{"GET", "k"}); !reflect.DeepEqual(got, []any{"PONG", nil}) {
+	if got := do(node, driver.Command{"PING"}, driver.Command{"GET", "k"}); !reflect.DeepEqual(got, []any{"PONG", nil}) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -244,14 +244,14 @@ func TestNode_Do_cluster(t *testing.T) {
 	server := redisserver.StartCluster(t)
 	node := newNode(t, rueidis.ClientOption{InitAddress: []string{server.Addr()}})
 	got := do(node,
-		redlock.Command{"SET", "{job}", "1"},
-		redlock.Command{"SET", "elsewhere", "2"},
-		redlock.Command{"EVAL", "return redis.call('INCR', KEYS[1]) + #KEYS", "2", "{job}", "{job}:tick"},
-		redlock.Command{"EVAL", "return 7", "0"},
-		redlock.Command{"PTTL", "{job}"},
-		redlock.Command{"PING"},
-		redlock.Command{"PUBLISH", "c", "m"},
-		redlock.Command{"DEL", "{job}"},
+		driver.Command{"SET", "{job}", "1"},
+		driver.Command{"SET", "elsewhere", "2"},
+		driver.Command{"EVAL", "return redis.call('INCR', KEYS[1]) + #KEYS", "2", "{job}", "{job}:tick"},
+		driver.Command{"EVAL", "return 7", "0"},
+		driver.Command{"PTTL", "{job}"},
+		driver.Command{"PING"},
+		driver.Command{"PUBLISH", "c", "m"},
+		driver.Command{"DEL", "{job}"},
 	)
 	want := []any{"OK", "OK", int64(4), int64(7), int64(-1), "PONG", int64(0), int64(1)}
 	if !reflect.DeepEqual(got, want) {
@@ -263,10 +263,10 @@ func TestNode_Do_cluster(t *testing.T) {
 }
 
 func TestNewNode_nil(t *testing.T) {
-	if _, err := driver.NewNode(nil); err == nil {
+	if _, err := rueidisnode.NewNode(nil); err == nil {
 		t.Error("a nil client was taken")
 	}
-	if nodes := driver.Nodes(nil, nil); len(nodes) != 2 || nodes[0] != nil || nodes[1] != nil {
+	if nodes := rueidisnode.Nodes(nil, nil); len(nodes) != 2 || nodes[0] != nil || nodes[1] != nil {
 		t.Errorf("got %v, want two nil nodes", nodes)
 	}
 }
@@ -297,11 +297,11 @@ func TestNode_resultsLeftOut(t *testing.T) {
 	}
 	t.Cleanup(client.Close)
 	for results := range 2 {
-		node, err := driver.NewNode(forgetful{client, results})
+		node, err := rueidisnode.NewNode(forgetful{client, results})
 		if err != nil {
 			t.Fatal(err)
 		}
-		replies := node.Do(t.Context(), []redlock.Command{{"SET", "a", "b"}, {"SET", "c", "d"}})
+		replies := node.Do(t.Context(), []driver.Command{{"SET", "a", "b"}, {"SET", "c", "d"}})
 		if len(replies) != results {
 			t.Errorf("%d replies made of %d results", len(replies), results)
 		}

@@ -8,15 +8,15 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 )
 
-func reply(result rueidis.RedisResult) redlock.Reply {
+func reply(result rueidis.RedisResult) driver.Reply {
 	value, err := result.ToAny()
 	if rueidis.IsRedisNil(err) {
-		return redlock.Reply{}
+		return driver.Reply{}
 	}
-	return redlock.Reply{Value: plain(value), Err: restore(err)}
+	return driver.Reply{Value: plain(value), Err: restore(err)}
 }
 
 // restore puts back the "ERR " that rueidis cuts off.

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/goredis"
 	"github.com/redtick/redtick/redlock/redigo"
 	"github.com/redtick/redtick/redlock/rueidis"
@@ -54,7 +55,7 @@ func openRedtickRedigo(s setup) (process, error) {
 	})
 }
 
-func newRedtick(s setup, nodes []redlock.Node, stop func(), opts ...redlock.Option) (process, error) {
+func newRedtick(s setup, nodes []driver.Node, stop func(), opts ...redlock.Option) (process, error) {
 	locker, err := redlock.New(nodes, append(opts, redlock.WithTTL(s.ttl))...)
 	if err != nil {
 		return nil, err

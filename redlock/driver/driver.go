@@ -1,0 +1,64 @@
+// Package driver is what a driver for package redlock implements: one method
+// that sends a pipeline of raw Redis commands.
+//
+//	type Node struct{ client *someclient.Client }
+//
+//	func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
+//		// send all commands as one pipeline; return one reply per command, in order
+//	}
+//
+//	locker, err := redlock.New([]driver.Node{&Node{client}})
+//
+// redlocktest.TestNode checks an implementation. A driver needs no retries, no
+// time limits and no handling of NOSCRIPT: the core has its own.
+package driver
+
+import "context"
+
+// Command is one raw Redis command: its name, then its arguments. Every
+// element is a string; the element type is any because most clients take that,
+// so no driver has to copy the slice.
+//
+// Several nodes share one Command. A driver must not change it.
+type Command []any
+
+// Reply is what a node answered to one [Command].
+//
+// Value is nil (Redis' null), an int64, a string, or a []any of these. Err is
+// either the server's error reply, its text unchanged and its code first
+// ("NOSCRIPT …", "READONLY …"), or the reason why no reply came. A null is not
+// an error: a driver translates its client's "nil" error into a nil Value.
+type Reply struct {
+	Value any
+	Err   error
+}
+
+// Node is one independent Redis deployment with one vote: a single server, a
+// Sentinel group or a Cluster.
+//
+// Do sends commands as one pipeline, in order, on one connection, and returns
+// one Reply for each, in the same order. It returns once all replies are there
+// or no more can come; the missing ones then carry the error. It must not
+// reorder commands, and it must be safe for concurrent use.
+//
+// The context carries a deadline, which a driver hands to its client. The core
+// does not rely on it: while a Do is running, later commands for that node
+// wait, and every caller keeps its own time limit.
+//
+// A Node that implements [fmt.Stringer] is named by it in errors and events.
+// The text should be the server's address, without a password. Two nodes of
+// one name are refused as duplicates.
+type Node interface {
+	Do(ctx context.Context, commands []Command) []Reply
+}
+
+// Subscriber is optional for a [Node]: it lets waiters be woken by a release.
+// Without it a waiting Lock asks again after a back-off, or when the holder's
+// lease must have expired.
+//
+// Subscribe listens to channel until ctx ends or the connection is lost, and
+// returns the reason. It calls ready once the subscription is active, and then
+// deliver for every message. Neither call blocks.
+type Subscriber interface {
+	Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error
+}
