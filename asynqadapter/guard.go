@@ -20,12 +20,12 @@ type guard struct {
 }
 
 // newGuard checks the options that are only used when a task comes.
-func newGuard(locker *redlock.Locker, cfg config, always ...redlock.Option) (*guard, error) {
+func newGuard(locker *redlock.Locker, cfg config, always ...redlock.JobOption) (*guard, error) {
 	if locker == nil {
 		return nil, invalid("locker is nil; make one with redlock.New")
 	}
-	cfg.mutex = append(append([]redlock.Option{}, cfg.mutex...), always...)
-	if _, err := locker.NewMutex("check", cfg.mutex...); err != nil {
+	cfg.mutex = append(append([]redlock.JobOption{}, cfg.mutex...), always...)
+	if _, err := locker.NewJob("check", cfg.mutex...); err != nil {
 		return nil, err
 	}
 	return &guard{locker: locker, cfg: cfg}, nil
@@ -39,8 +39,18 @@ func (g *guard) key(ctx context.Context, task *asynq.Task) (string, error) {
 	return key, nil
 }
 
-func (g *guard) mutex(name string, opts ...redlock.Option) (*redlock.Mutex, error) {
-	return g.locker.NewMutex(name, append(opts, g.cfg.mutex...)...)
+func (g *guard) job(name string, opts ...redlock.JobOption) (*redlock.Job, error) {
+	return g.locker.NewJob(name, append(opts, g.cfg.mutex...)...)
+}
+
+// mutex takes the options that mean something for a lock.
+func (g *guard) mutex(name string, opts ...redlock.MutexOption) (*redlock.Mutex, error) {
+	for _, o := range g.cfg.mutex {
+		if o, ok := o.(redlock.MutexOption); ok {
+			opts = append(opts, o)
+		}
+	}
+	return g.locker.NewMutex(name, opts...)
 }
 
 // run calls the handler under the lease. Its deferred steps free the lease

@@ -73,7 +73,7 @@ func (o *once) process(ctx context.Context, a attempt, next asynq.Handler) error
 		return err
 	}
 	// A name per tick, so that ticks of one job may run side by side, as their tasks would.
-	m, err := o.mutex(withTick(key, tick), redlock.WithOwner(a.owner()), redlock.WithHolder(a.holder()))
+	m, err := o.job(withTick(key, tick), redlock.WithOwner(a.owner()), redlock.WithHolder(a.holder()))
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (o *once) process(ctx context.Context, a attempt, next asynq.Handler) error
 }
 
 // claim waits only where the task cannot be sent back.
-func (o *once) claim(ctx context.Context, m *redlock.Mutex, tick time.Time, a attempt) (*redlock.Lease, error) {
+func (o *once) claim(ctx context.Context, m *redlock.Job, tick time.Time, a attempt) (*redlock.Lease, error) {
 	told := false
 	for {
 		lease, err := m.Claim(ctx, tick)

@@ -31,7 +31,7 @@ type config struct {
 	busy         Busy
 	requeueDelay time.Duration
 	lateness     time.Duration
-	mutex        []redlock.Option
+	mutex        []redlock.JobOption
 	observe      Observer
 	now          func() time.Time
 	used         []string
@@ -61,7 +61,7 @@ func WithRequeueDelay(d time.Duration) Option {
 
 // WithMutex passes options to the mutexes of [Middleware] and [OncePerTick],
 // such as redlock.WithTTL. Default none: those of the Locker apply.
-func WithMutex(opts ...redlock.Option) Option {
+func WithMutex(opts ...redlock.JobOption) Option {
 	return func(c *config) { c.use("WithMutex"); c.mutex = append(c.mutex, opts...) }
 }
 

@@ -108,7 +108,7 @@ func (q *queue) states(name string) string {
 }
 
 // newLocker makes a locker over in-memory nodes. Each call is another replica's.
-func newLocker(t testing.TB, servers []*redlocktest.Server, opts ...redlock.Option) *redlock.Locker {
+func newLocker(t testing.TB, servers []*redlocktest.Server, opts ...redlock.LockerOption) *redlock.Locker {
 	t.Helper()
 	replica := fmt.Sprintf("replica-%p", &opts)
 	locker, err := redlock.New(redlocktest.Nodes(servers, replica), opts...)

@@ -50,7 +50,7 @@ func New(locker *redlock.Locker, opts ...Option) (*Adapter, error) {
 // An error matches redlock.ErrInvalid: the name is empty or used by another job
 // of this adapter, the spec cannot be read or never activates, or an option is
 // refused. Nothing was added then.
-func (a *Adapter) Add(c *cron.Cron, name, spec string, job func(ctx context.Context) error, opts ...redlock.Option) (cron.EntryID, error) {
+func (a *Adapter) Add(c *cron.Cron, name, spec string, job func(ctx context.Context) error, opts ...redlock.JobOption) (cron.EntryID, error) {
 	if c == nil {
 		return 0, invalid("cron is nil for job %q; make one with cron.New", name)
 	}

@@ -64,7 +64,7 @@ func TestAdapter_Add_refuses(t *testing.T) {
 		name string
 		spec string
 		f    func(context.Context) error
-		opt  redlock.Option
+		opt  redlock.JobOption
 		says string
 	}{
 		"no cron":          {nil, "job", "* * * * *", nothing, nil, `cron is nil for job "job"`},
@@ -86,7 +86,7 @@ func TestAdapter_Add_refuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := len(c.Entries())
-			var opts []redlock.Option
+			var opts []redlock.JobOption
 			if tc.opt != nil {
 				opts = append(opts, tc.opt)
 			}

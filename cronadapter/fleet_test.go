@@ -89,12 +89,12 @@ func tokens(seed string) func() (string, error) {
 }
 
 // add schedules a job that works for a time, on the replica's own clock.
-func (r *replica) add(job, spec string, work time.Duration, opts ...redlock.Option) {
+func (r *replica) add(job, spec string, work time.Duration, opts ...redlock.JobOption) {
 	r.f.t.Helper()
 	r.schedule(job, parse(r.f.t, spec), func(context.Context) error { time.Sleep(work); return nil }, opts...)
 }
 
-func (r *replica) schedule(job string, schedule cron.Schedule, f func(context.Context) error, opts ...redlock.Option) {
+func (r *replica) schedule(job string, schedule cron.Schedule, f func(context.Context) error, opts ...redlock.JobOption) {
 	r.f.t.Helper()
 	j, err := r.a.NewJob(job, schedule, r.f.noting(r.name, job, f), opts...)
 	if err != nil {

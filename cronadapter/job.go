@@ -21,7 +21,7 @@ var (
 type Job struct {
 	a     *Adapter
 	name  string
-	mutex *redlock.Mutex
+	mutex *redlock.Job
 	ticks recorder
 	f     func(ctx context.Context) error
 }
@@ -34,7 +34,7 @@ type Job struct {
 //
 // The schedule must answer the same on every replica, with ticks at least a
 // millisecond apart. A cron.ConstantDelaySchedule is treated as "@every".
-func (a *Adapter) NewJob(name string, schedule cron.Schedule, job func(ctx context.Context) error, opts ...redlock.Option) (*Job, error) {
+func (a *Adapter) NewJob(name string, schedule cron.Schedule, job func(ctx context.Context) error, opts ...redlock.JobOption) (*Job, error) {
 	switch {
 	case job == nil:
 		return nil, invalid("the function of job %q is nil", name)
@@ -70,11 +70,11 @@ func (j *Job) Run() {
 }
 
 // newMutex makes the mutex of a name that no other job has.
-func (a *Adapter) newMutex(name string, opts []redlock.Option) (*redlock.Mutex, error) {
+func (a *Adapter) newMutex(name string, opts []redlock.JobOption) (*redlock.Job, error) {
 	if err := a.reserve(name); err != nil {
 		return nil, err
 	}
-	m, err := a.locker.NewMutex(name, opts...)
+	m, err := a.locker.NewJob(name, opts...)
 	if err != nil {
 		a.free(name)
 		return nil, fmt.Errorf("cronadapter: job %q: %w", name, err)
@@ -101,6 +101,6 @@ func (a *Adapter) parse(spec string) (schedule cron.Schedule, err error) {
 }
 
 // spaced puts the spacing of an unaligned schedule before the job's own options.
-func spaced(every cron.ConstantDelaySchedule, opts []redlock.Option) []redlock.Option {
-	return append([]redlock.Option{redlock.WithSpacing(every.Delay)}, opts...)
+func spaced(every cron.ConstantDelaySchedule, opts []redlock.JobOption) []redlock.JobOption {
+	return append([]redlock.JobOption{redlock.WithSpacing(every.Delay)}, opts...)
 }

@@ -16,12 +16,12 @@ type run struct {
 }
 
 // under claims the tick and runs f while the lease is held.
-func (r run) under(m *redlock.Mutex, f func(ctx context.Context) error) {
+func (r run) under(m *redlock.Job, f func(ctx context.Context) error) {
 	if r.tick.IsZero() {
 		r.fail(errNotDue, "not run")
 		return
 	}
-	lease, err := m.Claim(r.a.ctx, r.tick)
+	lease, err := m.Await(r.a.ctx, r.tick)
 	if err != nil {
 		r.refused(err)
 		return

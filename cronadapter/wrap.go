@@ -30,7 +30,7 @@ import (
 // A wrapper belongs to one job. Inside a chain it can return no error, so a
 // second job that it is applied to never runs, and the logger is told so at
 // once and at each of its ticks. The errors of Wrap itself are those of Add.
-func (a *Adapter) Wrap(name string, opts ...redlock.Option) (cron.JobWrapper, error) {
+func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper, error) {
 	m, err := a.newMutex(name, opts)
 	if err != nil {
 		return nil, err
@@ -54,8 +54,8 @@ func (r refusedJob) Run() { r.run.fail(errUsed, "not run") }
 type wrapped struct {
 	a     *Adapter
 	name  string
-	opts  []redlock.Option
-	mutex *redlock.Mutex
+	opts  []redlock.JobOption
+	mutex *redlock.Job
 	inner cron.Job
 }
 
@@ -64,7 +64,7 @@ func (w *wrapped) Run() {
 	run := run{a: w.a, name: w.name, tick: entry.Prev}
 	mutex := w.mutex
 	if every, ok := entry.Schedule.(cron.ConstantDelaySchedule); ok && err == nil {
-		mutex, err = w.a.locker.NewMutex(w.name, spaced(every, w.opts)...)
+		mutex, err = w.a.locker.NewJob(w.name, spaced(every, w.opts)...)
 	}
 	if err != nil {
 		run.fail(err, "not run")

@@ -29,7 +29,7 @@ var _ gocron.Elector = (*Elector)(nil)
 // NewElector returns an elector for gocron.WithDistributedElector. All replicas
 // give it the same name; opts are those of its mutex. It campaigns only while
 // [Elector.Run] does.
-func NewElector(locker *redlock.Locker, name string, opts ...redlock.Option) (*Elector, error) {
+func NewElector(locker *redlock.Locker, name string, opts ...redlock.MutexOption) (*Elector, error) {
 	if locker == nil {
 		return nil, invalid("locker is nil; make one with redlock.New")
 	}

@@ -77,7 +77,7 @@ func (l *Locker) acquire(ctx context.Context, key string) (*run, error) {
 	if p.tick.IsZero() {
 		return l.lockOnly(ctx, key, p)
 	}
-	m, err := l.locker.NewMutex(key, l.of(key, p.spacing)...)
+	m, err := l.locker.NewJob(key, l.of(key, p.spacing)...)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,13 @@ func (l *Locker) lockOnly(ctx context.Context, key string, p plan) (*run, error)
 	if err := l.admitRunNow(p.book); err != nil {
 		return nil, err
 	}
-	m, err := l.locker.NewMutex(key, l.of(key, p.spacing)...)
+	var opts []redlock.MutexOption
+	for _, o := range l.of(key, p.spacing) {
+		if o, ok := o.(redlock.MutexOption); ok {
+			opts = append(opts, o)
+		}
+	}
+	m, err := l.locker.NewMutex(key, opts...)
 	if err != nil {
 		return nil, err
 	}

@@ -23,8 +23,8 @@ const (
 type Option func(*config)
 
 type config struct {
-	mutex     []redlock.Option
-	jobs      map[string][]redlock.Option
+	mutex     []redlock.JobOption
+	jobs      map[string][]redlock.JobOption
 	scheduler []gocron.SchedulerOption
 	clock     clockwork.Clock
 	window    time.Duration
@@ -38,13 +38,13 @@ type config struct {
 // redlock.WithTTL. Default none: the redlock.Locker's own. Not every option
 // suits a schedule: WithOwner and WithAnyOrder are refused with the reason.
 // redlock.WithTakeover makes runs at least once; see the package's description.
-func WithMutexOptions(opts ...redlock.Option) Option {
+func WithMutexOptions(opts ...redlock.JobOption) Option {
 	return func(c *config) { c.mutex = append(c.mutex, opts...) }
 }
 
 // WithJob applies to the mutex of the job with this name only, after those of
 // [WithMutexOptions]. Default none. A name is given once.
-func WithJob(name string, opts ...redlock.Option) Option {
+func WithJob(name string, opts ...redlock.JobOption) Option {
 	return func(c *config) {
 		if _, given := c.jobs[name]; given {
 			c.twice = name
@@ -71,7 +71,7 @@ func WithClock(clock clockwork.Clock) Option { return func(c *config) { c.clock 
 func WithWindow(d time.Duration) Option { return func(c *config) { c.window = d } }
 
 func newConfig(opts []Option) (config, error) {
-	c := config{jobs: make(map[string][]redlock.Option), clock: clockwork.NewRealClock(), window: DefaultWindow}
+	c := config{jobs: make(map[string][]redlock.JobOption), clock: clockwork.NewRealClock(), window: DefaultWindow}
 	for i, o := range opts {
 		if o == nil {
 			return c, invalid("option %d is nil; leave it out", i)
@@ -90,8 +90,8 @@ func newConfig(opts []Option) (config, error) {
 }
 
 // of lists the options of one job's mutex. What the schedule asks for comes first, so that the user's word is the last.
-func (c *config) of(name string, spacing time.Duration) []redlock.Option {
-	var opts []redlock.Option
+func (c *config) of(name string, spacing time.Duration) []redlock.JobOption {
+	var opts []redlock.JobOption
 	if spacing > 0 {
 		opts = append(opts, redlock.WithSpacing(spacing))
 	}
@@ -122,19 +122,16 @@ func (c *config) takesOver(name string) bool {
 	return c.takeover[""]
 }
 
-func (c *config) checkJob(locker *redlock.Locker, name string, of []redlock.Option) (takeover bool, err error) {
-	try := func(more ...redlock.Option) error {
-		_, err := locker.NewMutex(name, append(append(append([]redlock.Option{}, c.mutex...), of...), more...)...)
-		return err
+func (c *config) checkJob(locker *redlock.Locker, name string, of []redlock.JobOption) (takeover bool, err error) {
+	job := func(more ...redlock.JobOption) (*redlock.Job, error) {
+		return locker.NewJob(name, append(append(append([]redlock.JobOption{}, c.mutex...), of...), more...)...)
 	}
-	if err := try(); err != nil {
+	j, err := job()
+	if err != nil {
 		return false, err
 	}
-	if try(redlock.WithSpacing(0), redlock.WithOwner(""), redlock.WithTakeover()) != nil {
+	if _, err := job(redlock.WithSpacing(0), redlock.WithOwner(""), redlock.WithTakeover()); err != nil {
 		return false, invalid("WithAnyOrder does not suit a schedule: its ticks come in order; leave it out")
 	}
-	if try(redlock.WithTakeover()) != nil {
-		return false, invalid("WithOwner does not suit a schedule: replicas with one owner would each run every tick; leave it out")
-	}
-	return try(redlock.WithSpacing(0), redlock.WithAnyOrder()) != nil, nil
+	return j.Takeover(), nil
 }

@@ -17,7 +17,7 @@ import (
 // Seen to fail when check returns nil.
 func TestNewScheduler_refusals(t *testing.T) {
 	mutex := gocronadapter.WithMutexOptions
-	job := func(opts ...redlock.Option) gocronadapter.Option { return gocronadapter.WithJob("j", opts...) }
+	job := func(opts ...redlock.JobOption) gocronadapter.Option { return gocronadapter.WithJob("j", opts...) }
 	for name, c := range map[string]struct {
 		opt  gocronadapter.Option
 		says string
@@ -27,11 +27,10 @@ func TestNewScheduler_refusals(t *testing.T) {
 		"window too short":   {gocronadapter.WithWindow(time.Millisecond), "1ms, must be 10ms to 24h"},
 		"window too long":    {gocronadapter.WithWindow(25 * time.Hour), "25h0m0s, must be 10ms to 24h"},
 		"take-over, owner":   {mutex(redlock.WithTakeover(), redlock.WithOwner("us")), "exclude each other"},
-		"owner":              {mutex(redlock.WithOwner("us")), "would each run every tick"},
+		"owner":              {mutex(redlock.WithOwner("us")), "needs WithAnyOrder"},
 		"any order":          {mutex(redlock.WithAnyOrder()), "come in order"},
 		"TTL":                {mutex(redlock.WithTTL(time.Millisecond)), "TTL is 1ms"},
 		"TTL of a job":       {job(redlock.WithTTL(time.Millisecond)), "TTL is 1ms"},
-		"option of a Locker": {mutex(redlock.WithRestartGuard(time.Hour)), "pass it to New"},
 		"job without a name": {gocronadapter.WithJob("", redlock.WithTTL(time.Second)), "name"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -45,14 +44,14 @@ func TestNewScheduler_refusals(t *testing.T) {
 
 // What the redlock.Locker was made with counts as well.
 func TestNewLocker_defaults_of_the_locker(t *testing.T) {
-	for name, opt := range map[string]redlock.Option{
-		"owner": redlock.WithOwner("us"), "any order": redlock.WithAnyOrder(),
+	for name, opt := range map[string]redlock.JobOption{
+		"any order": redlock.WithAnyOrder(),
 	} {
 		if _, err := gocronadapter.NewLocker(newRedlock(t, opt)); !errors.Is(err, redlock.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, opts := range map[string][]redlock.Option{
+	for name, opts := range map[string][]redlock.LockerOption{
 		"none": nil, "spacing": {redlock.WithSpacing(time.Minute)}, "fencing": {redlock.WithFencing()},
 		"ttl": {redlock.WithTTL(time.Second)}, "guard": {redlock.WithRestartGuard(time.Hour)}, "no renewal": {redlock.WithoutRenewal()},
 		"take-over": {redlock.WithTakeover()}, "take-over, spacing": {redlock.WithTakeover(), redlock.WithSpacing(time.Minute)},

@@ -25,7 +25,7 @@ var seconds = flag.Int("seconds", 8, "how many ticks of the 1 s schedules TestLo
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // redisLocker makes a Locker with connections of its own, and go-redis's defaults.
-func redisLocker(t *testing.T, servers []*redisserver.Server, opts ...redlock.Option) linked {
+func redisLocker(t *testing.T, servers []*redisserver.Server, opts ...redlock.LockerOption) linked {
 	t.Helper()
 	l, err := redlock.New(goredis.Nodes(redisClients(t, servers)...), opts...)
 	if err != nil {

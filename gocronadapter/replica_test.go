@@ -106,7 +106,7 @@ func (r *replica) cut(off bool) {
 
 // lockerOn makes a Locker over links to these servers. Links of one client need
 // a name of their own.
-func lockerOn(t *testing.T, servers []*redlocktest.Server, client string, opts ...redlock.Option) linked {
+func lockerOn(t *testing.T, servers []*redlocktest.Server, client string, opts ...redlock.LockerOption) linked {
 	t.Helper()
 	links := redlocktest.Nodes(servers, client)
 	l, err := redlock.New(links, opts...)
@@ -160,7 +160,7 @@ func newLocker(t *testing.T, opts ...gocronadapter.Option) *gocronadapter.Locker
 	return l
 }
 
-func newRedlock(t *testing.T, opts ...redlock.Option) *redlock.Locker {
+func newRedlock(t *testing.T, opts ...redlock.LockerOption) *redlock.Locker {
 	t.Helper()
 	return lockerOn(t, redlocktest.Servers(1), "a", opts...).Locker
 }

@@ -20,7 +20,7 @@ func (l *Locker) inTurn(ctx context.Context, key string, p plan, planned error) 
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	m, err := l.locker.NewMutex(key, l.of(key, p.spacing)...)
+	m, err := l.locker.NewJob(key, l.of(key, p.spacing)...)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (l *Locker) inTurn(ctx context.Context, key string, p plan, planned error) 
 // turn is how the ticks of one job are claimed in order.
 type turn struct {
 	*book
-	m *redlock.Mutex
+	m *redlock.Job
 }
 
 // claim asks for the first tick of the backlog, once. While that is held, it
@@ -65,7 +65,7 @@ func (t *turn) claim(ctx context.Context) (*run, error) {
 			go t.standBy(ctx)
 			return nil, t.refuse()
 		}
-		lease, err := t.m.TryClaim(ctx, s.tick)
+		lease, err := t.m.Claim(ctx, s.tick)
 		switch {
 		case err == nil:
 			held := t.backlog.begin(s, lease)
@@ -109,7 +109,7 @@ func (t *turn) standBy(ctx context.Context) {
 			held.wait(ctx)
 			continue
 		}
-		lease, err := t.m.Claim(ctx, s.tick)
+		lease, err := t.m.Await(ctx, s.tick)
 		switch {
 		case err == nil:
 			t.bequeath(ctx, s, lease)

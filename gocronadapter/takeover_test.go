@@ -523,11 +523,11 @@ func TestTakeover_ends_while_nobody_picks_up(t *testing.T) {
 					t.Error(err)
 				}
 				before := time.Now()
-				m, err := lockerOn(t, servers, "probe", redlock.WithTakeover()).NewMutex("job")
+				m, err := lockerOn(t, servers, "probe", redlock.WithTakeover()).NewJob("job")
 				if err != nil {
 					t.Fatal(err)
 				}
-				lease, err := m.Claim(t.Context(), start.Add(30*time.Second))
+				lease, err := m.Await(t.Context(), start.Add(30*time.Second))
 				if err != nil || time.Since(before) > longer {
 					t.Fatalf("%v after %v: want the tick to be free once the lease has expired", err, time.Since(before))
 				}

@@ -33,14 +33,14 @@ func exercise(t *testing.T, addr string) error {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	waited := make(chan error, 1)
-	for _, opts := range [][]redlock.Option{nil, {redlock.WithFencing()}, {redlock.WithRestartGuard(time.Second), redlock.WithTTL(time.Second)}} {
+	for _, opts := range [][]redlock.LockerOption{nil, {redlock.WithFencing()}, {redlock.WithRestartGuard(time.Second), redlock.WithTTL(time.Second)}} {
 		l, err := redlock.New(goredis.Nodes(client), append(opts, redlock.WithPrefix("app:"))...)
 		if err != nil {
 			return err
 		}
 		_ = l.Bootstrap(ctx)
 		time.Sleep(1100 * time.Millisecond)
-		m := must[*redlock.Mutex](t)(l.NewMutex("job", redlock.WithBackoff(func(int) time.Duration { return 10 * time.Second })))
+		m := subjectOn(t, l, "job", redlock.WithBackoff(func(int) time.Duration { return 10 * time.Second }))
 		lease, err := m.TryLock(ctx)
 		if err != nil {
 			return err
@@ -68,7 +68,7 @@ func exercise(t *testing.T, addr string) error {
 	return nil
 }
 
-func claimTwice(ctx context.Context, m *redlock.Mutex) error {
+func claimTwice(ctx context.Context, m *subject) error {
 	for range 2 {
 		lease, err := m.Claim(ctx, time.Now())
 		if err != nil {

@@ -3,12 +3,27 @@ package redlock
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
-// Claim asks for the right to run one tick of the job that the mutex names.
-// For each tick it is granted to at most one owner, however the replicas'
-// clocks differ, however long the job takes, and however late a replica asks.
+// Job is a named, immutable description of a schedule whose ticks are claimed.
+// It holds no state of a run, so any number of goroutines may share it.
+type Job struct{ m *Mutex }
+
+// Name returns the job's name, with the prefix: its lock's key in Redis.
+func (j *Job) Name() string { return j.m.keys.lock }
+
+// Takeover reports whether [WithTakeover] is set, for the job or its Locker.
+func (j *Job) Takeover() bool { return j.m.cfg.takeover }
+
+// Claim asks for the right to run one tick of the job. For each tick it is
+// granted to at most one owner, however the replicas' clocks differ, however
+// long the job takes, and however late a replica asks.
 //
 // tick is the scheduled instant, not the moment the code started. It counts in
 // whole milliseconds of Unix time, so two ticks of one job must be at least a
@@ -20,33 +35,96 @@ import (
 //   - [ErrTickStale], [ErrClockSkew]: the tick is too old, or too far ahead of the nodes' clocks;
 //   - [ErrNoQuorum], or ctx's error.
 //
-// Claim does not wait for a run to end, except under [WithTakeover]: then it
-// waits until the tick is done, or takes it over when its holder dies. While a
-// split vote leaves the tick to nobody, it votes again, for eight times the
-// node timeout.
+// Claim does not wait for a run to end. While a split vote leaves the tick to
+// nobody, it votes again, for eight times the node timeout.
 //
 // Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
 // once it was granted spends the tick, unless [WithTakeover] is set.
-func (m *Mutex) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
+func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 	b, err := bidFor(tick)
 	if err != nil {
 		return nil, err
 	}
-	if m.cfg.takeover {
-		return m.waitFor(ctx, b, func(err error) bool { return errors.Is(err, ErrTaken) || errors.Is(err, ErrNoQuorum) })
+	if err := j.m.pauseBefore(ctx, b); err != nil {
+		return nil, j.m.refuse(b, "", time.Now(), tally{}, err)
 	}
-	return m.decide(ctx, b)
+	return j.m.decide(ctx, b)
 }
 
-// TryClaim is Claim without waiting, which differs only under [WithTakeover]:
-// [ErrTaken] then says that the tick's run, or an earlier one, is not over, and
-// whoever wants to take it over when its holder dies must Claim.
-func (m *Mutex) TryClaim(ctx context.Context, tick time.Time) (*Lease, error) {
+// Await is Claim under [WithTakeover], with waiting: it returns once the tick
+// is done, or with a lease when its holder died and it is taken over. Without
+// WithTakeover there is nothing to wait for, and Await is Claim.
+func (j *Job) Await(ctx context.Context, tick time.Time) (*Lease, error) {
+	if !j.m.cfg.takeover {
+		return j.Claim(ctx, tick)
+	}
 	b, err := bidFor(tick)
 	if err != nil {
 		return nil, err
 	}
-	return m.decide(ctx, b)
+	if err := j.m.pauseBefore(ctx, b); err != nil {
+		return nil, j.m.refuse(b, "", time.Now(), tally{}, err)
+	}
+	return j.m.waitFor(ctx, b, func(err error) bool { return errors.Is(err, ErrTaken) || errors.Is(err, ErrNoQuorum) })
+}
+
+// Run claims the tick (as [Job.Await] does, so it waits under [WithTakeover]),
+// runs f with a context that ends when ctx ends or the lease is lost, and
+// unlocks, even when f panics. When the tick is not granted, f does not run and
+// the error is Claim's. Otherwise it is f's, joined with the unlock's.
+func (j *Job) Run(ctx context.Context, tick time.Time, f func(ctx context.Context) error) error {
+	lease, err := j.Await(ctx, tick)
+	if err != nil {
+		return err
+	}
+	return lease.run(ctx, f)
+}
+
+// LastTick returns the newest tick that was granted, in UTC, or the zero time
+// when the nodes remember none. They do for at least 7 days after a grant, and
+// for at least the retention. It is not known in any order.
+func (j *Job) LastTick(ctx context.Context) (time.Time, error) {
+	t, err := j.m.poll(ctx, ask{cmd: driver.Command{"GET", j.m.keys.last}, read: readLast})
+	switch {
+	case err != nil:
+		return time.Time{}, j.m.fail("last tick", 0, t, err)
+	case t.majority(t.missing()):
+		return time.Time{}, j.m.fail("last tick", 0, t, ErrNoQuorum)
+	}
+	newest := int64(0)
+	for _, a := range t.answers {
+		newest = max(newest, a.last)
+	}
+	if newest == 0 {
+		return time.Time{}, nil
+	}
+	return time.UnixMilli(newest).UTC(), nil
+}
+
+func readLast(r driver.Reply) answer {
+	if a, ok := readFailure(r); ok {
+		return a
+	}
+	s, _ := r.Value.(string)
+	if s == "" && r.Value != nil {
+		return unexpected(r)
+	}
+	last, _ := strconv.ParseInt(s, 10, 64)
+	return answer{verdict: granted, last: last}
+}
+
+// pauseBefore is the wait that WithSpread and WithHandicap ask for.
+func (m *Mutex) pauseBefore(ctx context.Context, b bid) error {
+	wait := m.cfg.handicap
+	if m.cfg.spread > 0 {
+		h := fnv.New64a()
+		fmt.Fprintf(h, "%s\x00%d\x00%s", m.keys.lock, b.tick, m.cfg.holder)
+		wait += time.Duration(h.Sum64() % uint64(m.cfg.spread))
+	}
+	if wait > 0 {
+		pause(ctx, wait)
+	}
+	return ctx.Err()
 }
 
 func bidFor(tick time.Time) (bid, error) {

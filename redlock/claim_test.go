@@ -110,7 +110,7 @@ func TestClaim_order(t *testing.T) {
 		now := time.Now()
 		inOrder, anyOrder := p.mutex(t, "ordered"), p.mutex(t, "any", redlock.WithAnyOrder())
 		for _, step := range []struct {
-			m    *redlock.Mutex
+			m    *subject
 			tick time.Time
 			want error
 		}{
@@ -245,7 +245,7 @@ func TestClaim_spacing(t *testing.T) {
 
 // The holder of a tick dies: with take-over another one runs the same tick once the lock has expired; if it lives,
 // nobody else does.
-func TestClaim_takeover(t *testing.T) {
+func TestJob_takeover(t *testing.T) {
 	for _, dies := range []bool{true, false} {
 		t.Run(fmt.Sprintf("dies=%v", dies), func(t *testing.T) {
 			inBubble(t, 3, func(t *testing.T, fl *fleet) {
@@ -261,7 +261,7 @@ func TestClaim_takeover(t *testing.T) {
 				for i := range 3 {
 					m := fl.process(fmt.Sprintf("b%d", i)).mutex(t, "job", redlock.WithTTL(ttl), redlock.WithTakeover())
 					all.Go(func() {
-						lease, err := m.Claim(t.Context(), tick)
+						lease, err := m.Await(t.Context(), tick)
 						if err == nil {
 							runs.add(tick)
 							if late := time.Since(tick); late > ttl+time.Second {
@@ -394,26 +394,26 @@ func TestClaim_clocksDisagree(t *testing.T) {
 	}
 }
 
-// TryClaim answers at once while another runs the tick, and is refused for good once it was run.
+// Claim answers at once while another runs the tick, and is refused for good once it was run.
 //
-// Seen to fail when it waits as Claim does.
-func TestTryClaim_takeover(t *testing.T) {
+// Seen to fail when it waits as Await does.
+func TestJob_claimUnderTakeover(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		tick := time.Now()
 		a := fl.process("a").mutex(t, "job", redlock.WithTakeover())
 		b := fl.process("b").mutex(t, "job", redlock.WithTakeover())
-		held := must[*redlock.Lease](t)(a.TryClaim(t.Context(), tick))
-		if _, err := b.TryClaim(t.Context(), tick); !errors.Is(err, redlock.ErrTaken) {
+		held := must[*redlock.Lease](t)(a.Claim(t.Context(), tick))
+		if _, err := b.Claim(t.Context(), tick); !errors.Is(err, redlock.ErrTaken) {
 			t.Errorf("while it runs: got %v, want ErrTaken", err)
 		}
 		if took := time.Since(tick); took > 100*time.Millisecond {
 			t.Errorf("answered after %v", took)
 		}
 		ok(t, held.Unlock(t.Context()))
-		if _, err := b.TryClaim(t.Context(), tick); !errors.Is(err, redlock.ErrTickDone) {
+		if _, err := b.Claim(t.Context(), tick); !errors.Is(err, redlock.ErrTickDone) {
 			t.Errorf("after it ran: got %v, want ErrTickDone", err)
 		}
-		if _, err := b.TryClaim(t.Context(), time.Time{}); !errors.Is(err, redlock.ErrInvalid) {
+		if _, err := b.Claim(t.Context(), time.Time{}); !errors.Is(err, redlock.ErrInvalid) {
 			t.Errorf("without a tick: got %v, want ErrInvalid", err)
 		}
 	})
@@ -457,7 +457,7 @@ func TestClaim_aheadAfterASplit(t *testing.T) {
 	for seed := range uint64(50) {
 		inBubble(t, 3, func(t *testing.T, fl *fleet) {
 			random, one := rand.New(rand.NewPCG(seed, 1)), sync.Mutex{}
-			opts := []redlock.Option{redlock.WithTTL(10 * time.Second), redlock.WithNodeTimeout(100 * time.Millisecond),
+			opts := []redlock.LockerOption{redlock.WithTTL(10 * time.Second), redlock.WithNodeTimeout(100 * time.Millisecond),
 				redlock.WithJitter(func(d time.Duration) time.Duration {
 					one.Lock()
 					defer one.Unlock()

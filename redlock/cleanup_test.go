@@ -23,7 +23,7 @@ func TestCleanup_earlyDecisions(t *testing.T) {
 	for _, script := range []bool{false, true} {
 		t.Run(fmt.Sprintf("script=%v", script), func(t *testing.T) {
 			inBubble(t, 3, func(t *testing.T, fl *fleet) {
-				var opts []redlock.Option
+				var opts []redlock.LockerOption
 				if script {
 					opts = append(opts, redlock.WithFencing())
 				}
@@ -221,7 +221,7 @@ func TestMailbox_deadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		node := &moody{}
 		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{node}, redlock.WithTTL(time.Second)))
-		m := must[*redlock.Mutex](t)(l.NewMutex("job"))
+		m := subjectOn(t, l, "job")
 		for range 300 {
 			_, _ = m.TryLock(t.Context())
 			time.Sleep(time.Duration(rand.N(300)) * time.Millisecond)

@@ -81,7 +81,7 @@ func TestCost_roundTrips(t *testing.T) {
 	}
 }
 
-func warmUp(t *testing.T, mutexes ...*redlock.Mutex) {
+func warmUp(t *testing.T, mutexes ...*subject) {
 	for _, m := range mutexes {
 		lease := must[*redlock.Lease](t)(m.TryLock(t.Context()))
 		ok(t, lease.Extend(t.Context()))
@@ -203,7 +203,7 @@ func TestCost_allocations(t *testing.T) {
 			all = append(all, &silent{})
 		}
 		l := must[*redlock.Locker](t)(redlock.New(all))
-		m := must[*redlock.Mutex](t)(l.NewMutex("job"))
+		m := subjectOn(t, l, "job")
 		pair := testing.AllocsPerRun(2000, func() {
 			lease, err := m.TryLock(context.Background())
 			if err != nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-func newElector(t testing.TB, m *redlock.Mutex) *redlock.Elector {
+func newElector(t testing.TB, m *subject) *redlock.Elector {
 	t.Helper()
-	return must[*redlock.Elector](t)(redlock.NewElector(m))
+	return must[*redlock.Elector](t)(redlock.NewElector(m.Mutex))
 }
 
 // leaders counts who leads, by asking everybody.
@@ -185,7 +185,7 @@ func TestElector_panicGoesOn(t *testing.T) {
 
 func TestNewElector_refused(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
-		for name, m := range map[string]*redlock.Mutex{"nil": nil, "no renewal": fl.process("a").mutex(t, "x", redlock.WithoutRenewal())} {
+		for name, m := range map[string]*redlock.Mutex{"nil": nil, "no renewal": fl.process("a").mutex(t, "x", redlock.WithoutRenewal()).Mutex} {
 			if _, err := redlock.NewElector(m); !errors.Is(err, redlock.ErrInvalid) {
 				t.Errorf("%s: %v, want ErrInvalid", name, err)
 			}
@@ -240,14 +240,14 @@ func TestElector_tokenFunctionFails(t *testing.T) {
 			tries++
 			return "", errors.New("no entropy")
 		})
-		p := fl.process("a", redlock.WithObserver(func(e redlock.Event) {
+		p := fl.process("a", broken, redlock.WithObserver(func(e redlock.Event) {
 			if e.Kind == redlock.Refused && strings.Contains(e.Err.Error(), "no entropy") {
 				told++
 			}
 		}))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := newElector(t, p.mutex(t, "leader", broken)).Run(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+		if err := newElector(t, p.mutex(t, "leader")).Run(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Run: %v, want DeadlineExceeded", err)
 		}
 		synctest.Wait()

@@ -32,7 +32,7 @@ func TestErrors_outcomes(t *testing.T) {
 		setup func(*testing.T, *fleet)
 		down  bool
 		limit time.Duration
-		op    func(context.Context, *redlock.Mutex) (*redlock.Lease, error)
+		op    func(context.Context, *subject) (*redlock.Lease, error)
 		want  []error
 	}{
 		{"trylock taken", held, false, 0, tryLock, []error{redlock.ErrTaken}},
@@ -46,7 +46,7 @@ func TestErrors_outcomes(t *testing.T) {
 		{"claim with an ended context", down, false, -1, claimNow, []error{context.DeadlineExceeded}},
 		{"claim stale", down, false, 0, claimAt(-time.Hour), []error{redlock.ErrTickStale}},
 		{"claim ahead", down, false, 0, claimAt(time.Hour), []error{redlock.ErrClockSkew}},
-		{"claim of the zero time", down, false, 0, func(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) {
+		{"claim of the zero time", down, false, 0, func(ctx context.Context, m *subject) (*redlock.Lease, error) {
 			return m.Claim(ctx, time.Time{})
 		}, []error{redlock.ErrInvalid}},
 	} {
@@ -71,13 +71,13 @@ func TestErrors_outcomes(t *testing.T) {
 	}
 }
 
-func tryLock(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) { return m.TryLock(ctx) }
-func lock(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error)    { return m.Lock(ctx) }
-func claimNow(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) {
+func tryLock(ctx context.Context, m *subject) (*redlock.Lease, error) { return m.TryLock(ctx) }
+func lock(ctx context.Context, m *subject) (*redlock.Lease, error)    { return m.Lock(ctx) }
+func claimNow(ctx context.Context, m *subject) (*redlock.Lease, error) {
 	return m.Claim(ctx, time.Now())
 }
-func claimAt(d time.Duration) func(context.Context, *redlock.Mutex) (*redlock.Lease, error) {
-	return func(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) {
+func claimAt(d time.Duration) func(context.Context, *subject) (*redlock.Lease, error) {
+	return func(ctx context.Context, m *subject) (*redlock.Lease, error) {
 		return m.Claim(ctx, time.Now().Add(d))
 	}
 }

@@ -40,11 +40,11 @@ func Example() {
 	// <nil>
 }
 
-func ExampleMutex_Claim() {
+func ExampleJob_Claim() {
 	ctx := context.Background()
 	locker, _ := redlock.New(nodes())
 	defer locker.Close(ctx)
-	job, _ := locker.NewMutex("nightly")
+	job, _ := locker.NewJob("nightly")
 	tick := time.Now().Truncate(time.Minute) // the scheduled instant, the same on all replicas
 
 	for _, replica := range []string{"a", "b", "c"} {
@@ -368,10 +368,10 @@ func ExampleLocker_Bootstrap() {
 func ExampleWithTakeover() {
 	ctx := context.Background()
 	servers := redlocktest.Servers(3)
-	replica := func(name string) (*redlock.Locker, *redlock.Mutex) {
+	replica := func(name string) (*redlock.Locker, *redlock.Job) {
 		locker, _ := redlock.New(redlocktest.Nodes(servers, name))
-		m, _ := locker.NewMutex("nightly", redlock.WithTakeover())
-		return locker, m
+		job, _ := locker.NewJob("nightly", redlock.WithTakeover())
+		return locker, job
 	}
 	lockerA, a := replica("a")
 	lockerB, b := replica("b")
@@ -386,7 +386,7 @@ func ExampleWithTakeover() {
 	for _, s := range servers {
 		s.SetClock(redlock.DefaultTTL, 1) // its lock expires
 	}
-	lease, err := b.Claim(ctx, tick) // waits until the holder is done, or dead
+	lease, err := b.Await(ctx, tick) // waits until the holder is done, or dead
 	if errors.Is(err, redlock.ErrTickDone) {
 		fmt.Println("another replica ran it to the end")
 		return
@@ -407,7 +407,7 @@ func ExampleWithAnyOrder() {
 	ctx := context.Background()
 	locker, _ := redlock.New(nodes())
 	defer locker.Close(ctx)
-	job, _ := locker.NewMutex("invoices", redlock.WithAnyOrder())
+	job, _ := locker.NewJob("invoices", redlock.WithAnyOrder())
 	now := time.Now().Truncate(time.Hour)
 
 	for _, late := range []time.Duration{0, 3 * time.Hour, time.Hour, 3 * time.Hour} {
@@ -437,7 +437,7 @@ func ExampleWithOwner() {
 	defer locker.Close(ctx)
 	tick := time.Now().Truncate(time.Hour)
 	handle := func(task string, fails bool) error {
-		job, err := locker.NewMutex("invoices", redlock.WithAnyOrder(), redlock.WithOwner(task))
+		job, err := locker.NewJob("invoices", redlock.WithAnyOrder(), redlock.WithOwner(task))
 		if err != nil {
 			return err
 		}

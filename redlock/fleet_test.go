@@ -45,7 +45,7 @@ type process struct {
 	links []*redlocktest.Node
 }
 
-func (fl *fleet) process(name string, opts ...redlock.Option) *process {
+func (fl *fleet) process(name string, opts ...redlock.LockerOption) *process {
 	fl.t.Helper()
 	p := &process{}
 	nodes := redlocktest.Nodes(fl.servers, name)
@@ -53,7 +53,7 @@ func (fl *fleet) process(name string, opts ...redlock.Option) *process {
 		p.links = append(p.links, n.(*redlocktest.Node))
 	}
 	var err error
-	opts = append([]redlock.Option{redlock.WithHolder(name)}, opts...)
+	opts = append([]redlock.LockerOption{redlock.WithHolder(name), redlock.WithObserver(func(redlock.Event) {})}, opts...)
 	if p.Locker, err = redlock.New(nodes, opts...); err != nil {
 		fl.t.Fatal(err)
 	}
@@ -61,13 +61,40 @@ func (fl *fleet) process(name string, opts ...redlock.Option) *process {
 	return p
 }
 
-func (p *process) mutex(t testing.TB, name string, opts ...redlock.Option) *redlock.Mutex {
+func (p *process) mutex(t testing.TB, name string, opts ...redlock.LockerOption) *subject {
 	t.Helper()
-	m, err := p.NewMutex(name, opts...)
+	return subjectOn(t, p.Locker, name, opts...)
+}
+
+// subject is one name as a lock and as a job.
+type subject struct {
+	*redlock.Mutex
+	*redlock.Job
+}
+
+// Name is the same for both.
+func (s *subject) Name() string { return s.Mutex.Name() }
+
+// subjectOn gives each option to the mutex, the job or both, as they take it.
+func subjectOn(t testing.TB, l *redlock.Locker, name string, opts ...redlock.LockerOption) *subject {
+	t.Helper()
+	var forMutex []redlock.MutexOption
+	var forJob []redlock.JobOption
+	for _, o := range opts {
+		if o, ok := o.(redlock.MutexOption); ok {
+			forMutex = append(forMutex, o)
+		}
+		forJob = append(forJob, o.(redlock.JobOption))
+	}
+	m, err := l.NewMutex(name, forMutex...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	j, err := l.NewJob(name, forJob...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &subject{m, j}
 }
 
 // delay gives every link a random time each way.

@@ -27,7 +27,7 @@ func FuzzNames(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, prefix string) {
 		inBubble(t, 1, func(t *testing.T, fl *fleet) {
 			p := fl.process("a", redlock.WithPrefix(prefix))
-			m, err := p.NewMutex(name)
+			_, err := p.NewMutex(name)
 			if allowed := name != "" && len(prefix)+len(name) <= 1024; allowed != (err == nil) {
 				t.Errorf("a name of %d bytes with a prefix of %d: %v", len(name), len(prefix), err)
 			}
@@ -37,13 +37,13 @@ func FuzzNames(f *testing.F) {
 				}
 				return
 			}
-			named(t, fl, p, m, name, prefix+name)
+			named(t, fl, p, p.mutex(t, name), name, prefix+name)
 		})
 	})
 }
 
 // named takes a name through a lock and a claim.
-func named(t *testing.T, fl *fleet, p *process, m *redlock.Mutex, name, key string) {
+func named(t *testing.T, fl *fleet, p *process, m *subject, name, key string) {
 	t.Helper()
 	if m.Name() != key {
 		t.Errorf("the mutex is called %q, want %q", m.Name(), key)

@@ -67,14 +67,14 @@ type options struct {
 	takeover, anyOrder, owner, fencing, noRenewal       bool
 }
 
-func (o options) list() []redlock.Option {
-	all := []redlock.Option{
+func (o options) list() []redlock.LockerOption {
+	all := []redlock.LockerOption{
 		redlock.WithTTL(o.ttl), redlock.WithNodeTimeout(o.timeout), redlock.WithRetention(o.retention), redlock.WithMaxSkew(o.skew),
 		redlock.WithSpacing(o.spacing), redlock.WithMaxHold(o.hold), redlock.WithRestartGuard(o.guard), redlock.WithDrift(o.drift),
 	}
 	for _, mode := range []struct {
 		on  bool
-		opt redlock.Option
+		opt redlock.LockerOption
 	}{
 		{o.takeover, redlock.WithTakeover()}, {o.anyOrder, redlock.WithAnyOrder()}, {o.owner, redlock.WithOwner("me")},
 		{o.fencing, redlock.WithFencing()}, {o.noRenewal, redlock.WithoutRenewal()},
@@ -96,7 +96,7 @@ func (o options) allowed() bool {
 		o.retention != 0 && (!within(o.retention, time.Second, 30*day) || o.retention < o.ttl),
 		o.skew != 0 && !within(o.skew, time.Second, day), !within(o.spacing, 0, 7*day), o.hold < 0,
 		o.guard != 0 && !within(o.guard, o.ttl, day),
-		o.takeover && (o.anyOrder || o.owner), o.anyOrder && o.spacing > 0:
+		o.takeover && (o.anyOrder || o.owner), o.anyOrder && o.spacing > 0, o.owner && !o.anyOrder:
 		return false
 	case o.timeout == 0:
 		return true
@@ -110,7 +110,7 @@ func (o options) work(t *testing.T, l *redlock.Locker) {
 	if o.guard != 0 {
 		ok(t, l.Bootstrap(t.Context()))
 	}
-	m := must[*redlock.Mutex](t)(l.NewMutex("job"))
+	m := subjectOn(t, l, "job")
 	begin := time.Now()
 	lease := must[*redlock.Lease](t)(m.TryLock(t.Context()))
 	if valid := lease.ValidUntil().Sub(begin); valid <= 0 || valid >= o.ttl {
@@ -130,7 +130,7 @@ func (o options) work(t *testing.T, l *redlock.Locker) {
 // claim works but on ticks that a node behind the guard may have forgotten.
 func (o options) claim(t *testing.T, l *redlock.Locker) {
 	t.Helper()
-	m := must[*redlock.Mutex](t)(l.NewMutex("tick"))
+	m := subjectOn(t, l, "tick")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	claimed, err := m.Claim(ctx, time.Now())

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/driver"
 )
 
@@ -32,8 +31,8 @@ func FuzzReplies(f *testing.F) {
 			b, ours := fl.turncoats("b")
 			theirs[0].turn(stream.lie)
 			ours[0].turn(stream.lie)
-			excludes(t, must[*redlock.Mutex](t)(a.NewMutex("job")), must[*redlock.Mutex](t)(b.NewMutex("job")))
-			oncePerTick(t, must[*redlock.Mutex](t)(a.NewMutex("tick")), must[*redlock.Mutex](t)(b.NewMutex("tick")))
+			excludes(t, subjectOn(t, a, "job"), subjectOn(t, b, "job"))
+			oncePerTick(t, subjectOn(t, a, "tick"), subjectOn(t, b, "tick"))
 			closes(t, fl)
 			besiege(t, fl, oddity{lie: (&babble{data: data}).lie, plausible: true}, nil)
 		})

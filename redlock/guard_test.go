@@ -36,7 +36,7 @@ func forgetLastWrites(s *redlocktest.Server) {
 }
 
 func forget(t *testing.T, fl *fleet, guarded bool, how string, claim bool) {
-	opts := []redlock.Option{redlock.WithTTL(20 * time.Second)}
+	opts := []redlock.LockerOption{redlock.WithTTL(20 * time.Second)}
 	if guarded {
 		opts = append(opts, redlock.WithRestartGuard(30*time.Second))
 	}
@@ -45,7 +45,7 @@ func forget(t *testing.T, fl *fleet, guarded bool, how string, claim bool) {
 		ok(t, a.Bootstrap(t.Context()))
 	}
 	tick := time.Now()
-	acquire := func(m *redlock.Mutex) (*redlock.Lease, error) {
+	acquire := func(m *subject) (*redlock.Lease, error) {
 		if claim {
 			return m.Claim(t.Context(), tick)
 		}
@@ -100,7 +100,7 @@ func forget(t *testing.T, fl *fleet, guarded bool, how string, claim bool) {
 // Seen to fail when claim.lua asks only whether the tick is newer than the node's memory.
 func TestGuard_earlierRun(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
-		opts := []redlock.Option{redlock.WithTTL(20 * time.Second), redlock.WithRestartGuard(30 * time.Second), redlock.WithMaxSkew(time.Second)}
+		opts := []redlock.LockerOption{redlock.WithTTL(20 * time.Second), redlock.WithRestartGuard(30 * time.Second), redlock.WithMaxSkew(time.Second)}
 		a, b := fl.process("a", opts...), fl.process("b", opts...)
 		ok(t, a.Bootstrap(t.Context()))
 		a.links[2].Hang()

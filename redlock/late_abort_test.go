@@ -22,7 +22,7 @@ func TestMutex_abortOutlivesALongHang(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, _ := locker.NewMutex("job")
+		m := subjectOn(t, locker, "job")
 		if l, err := m.TryLock(t.Context()); err != nil { // scripts and connection are there
 			t.Fatal(err)
 		} else {

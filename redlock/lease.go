@@ -32,8 +32,9 @@ type Lease struct {
 
 	adopted bool // another handle has put it on the nodes, and its extension may still be under way
 
-	unlock   sync.Once
-	unlocked error
+	abandoned bool // its tick is not done
+	unlock    sync.Once
+	unlocked  error
 
 	due   time.Time // the renewer's
 	index int       // the renewer's
@@ -74,7 +75,7 @@ func (l *Lease) Context() context.Context {
 	defer l.mu.Unlock()
 	if l.ctx == nil {
 		// The caller's context bounded the waiting; ending it must not end the lease.
-		l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(l.values))
+		l.ctx, l.cancel = context.WithCancelCause(l.with(context.WithoutCancel(l.values)))
 		if l.ended != nil {
 			l.cancel(causeOf(l.ended))
 		}
@@ -111,10 +112,21 @@ func (l *Lease) Fence() int64 { return l.fence }
 // Tick is the tick that was claimed, in UTC, or the zero time for a lock.
 func (l *Lease) Tick() time.Time { return l.tick }
 
+// Name is the name of the lease's mutex or job, with the prefix.
+func (l *Lease) Name() string { return l.m.keys.lock }
+
+// run runs f under the lease and unlocks, even when f panics.
+func (l *Lease) run(ctx context.Context, f func(ctx context.Context) error) (err error) {
+	defer func() { err = errors.Join(err, l.Unlock(ctx)) }()
+	held, stop := l.Bind(ctx)
+	defer stop()
+	return f(held)
+}
+
 // Bind returns a context that ends when ctx or the lease does, whichever comes
-// first; [context.Cause] tells which. Call stop when it is no longer needed.
+// first; [context.Cause] says which. [LeaseFrom] finds the lease in it. Call stop when it is no longer needed.
 func (l *Lease) Bind(ctx context.Context) (bound context.Context, stop func()) {
-	bound, cancel := context.WithCancelCause(ctx)
+	bound, cancel := context.WithCancelCause(l.with(ctx))
 	lease := l.Context()
 	if lease.Err() != nil { // at once, not when its goroutine gets to it
 		cancel(context.Cause(lease))
@@ -293,6 +305,16 @@ func (l *Lease) Unlock(ctx context.Context) error {
 	return l.unlocked
 }
 
+// Abandon is Unlock without the tick being done. Under [WithTakeover] another
+// replica may then run it at once; at most once, which is the default, the tick
+// stays spent. For a lock it is Unlock.
+func (l *Lease) Abandon(ctx context.Context) error {
+	l.mu.Lock()
+	l.abandoned = true
+	l.mu.Unlock()
+	return l.Unlock(ctx)
+}
+
 func (l *Lease) release(ctx context.Context) error {
 	m := l.m
 	l.mu.Lock()
@@ -309,11 +331,14 @@ func (l *Lease) release(ctx context.Context) error {
 		fence = 0
 	}
 	back := m.release(l.token, fence, true)
-	if held && !l.tick.IsZero() {
+	l.mu.Lock()
+	ends := held && !l.tick.IsZero() && !(l.abandoned && m.cfg.takeover)
+	l.mu.Unlock()
+	if ends {
 		back = l.finish()
 	}
 	v := m.locker.putAll(back, begin.Add(m.cfg.owing()), true)
-	l.surrender(v, held)
+	l.surrender(v, ends)
 	if l.adopted {
 		l.bury()
 	}
@@ -344,10 +369,10 @@ func (l *Lease) bury() {
 }
 
 // surrender posts the release where it is owed.
-func (l *Lease) surrender(v *ballot, held bool) {
+func (l *Lease) surrender(v *ballot, ends bool) {
 	for i, box := range l.m.locker.boxes {
 		switch {
-		case held && !l.tick.IsZero():
+		case ends:
 			// A vote that is in line stays there: it leaves the tick's key, which tells who ran it.
 			v.calls[i].owed = l.m.cfg.takeover || l.extended() || box.asks(&l.vote.calls[i])
 			box.post(&v.calls[i])

@@ -124,7 +124,7 @@ func TestLease_blipAndOutage(t *testing.T) {
 }
 
 // waitUnlessKept locks if the holder is expected to lose the name, and otherwise checks for 20 s that nobody gets it.
-func waitUnlessKept(t *testing.T, m *redlock.Mutex, lost bool) (*redlock.Lease, error) {
+func waitUnlessKept(t *testing.T, m *subject, lost bool) (*redlock.Lease, error) {
 	if lost {
 		return m.Lock(t.Context())
 	}

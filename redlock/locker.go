@@ -32,11 +32,15 @@ type Locker struct {
 // New returns a Locker over independent nodes. A majority of them, n/2 + 1,
 // decides; an even number tolerates no more failures than the odd one below
 // it. New does not contact the nodes.
-func New(nodes []driver.Node, opts ...Option) (*Locker, error) {
+func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	if len(nodes) == 0 {
 		return nil, invalid("no nodes; pass at least one, or an odd number of independent ones to survive failures")
 	}
-	cfg, err := defaults().with(opts)
+	cfg, err := apply(defaults(), opts, LockerOption.locker)
+	if err != nil {
+		return nil, err
+	}
+	timeouts, err := cfg.derived()
 	if err != nil {
 		return nil, err
 	}
@@ -44,10 +48,7 @@ func New(nodes []driver.Node, opts ...Option) (*Locker, error) {
 	if err != nil {
 		return nil, err
 	}
-	timeouts := cfg
-	timeouts.derive()
-	l := &Locker{cfg: cfg, quorum: len(nodes)/2 + 1, renewer: &renewer{}, reporter: &reporter{observer: cfg.observer}, decided: make(chan struct{})}
-	l.cfg.ofMutex = true
+	l := &Locker{cfg: cfg, quorum: len(nodes)/2 + 1, renewer: &renewer{}, reporter: &reporter{observer: cfg.observer, least: cfg.least}, decided: make(chan struct{})}
 	for i, n := range nodes {
 		l.boxes = append(l.boxes, newMailbox(n, names[i], timeouts.nodeTimeout, l.reporter.observe))
 	}
@@ -83,8 +84,30 @@ func isNil(n driver.Node) bool {
 // NewMutex describes a lock by its name, 1 to 1024 bytes of any kind, which is
 // its key in Redis. Options override the Locker's. It does not contact the
 // nodes.
-func (l *Locker) NewMutex(name string, opts ...Option) (*Mutex, error) {
-	cfg, err := l.cfg.with(opts)
+func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
+	cfg, err := apply(l.cfg, opts, MutexOption.mutex)
+	if err != nil {
+		return nil, err
+	}
+	return l.newMutex(name, cfg)
+}
+
+// NewJob describes a schedule by its name, as [Locker.NewMutex] does a lock. A
+// mutex and a job of one name exclude each other.
+func (l *Locker) NewJob(name string, opts ...JobOption) (*Job, error) {
+	cfg, err := apply(l.cfg, opts, JobOption.job)
+	if err != nil {
+		return nil, err
+	}
+	m, err := l.newMutex(name, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Job{m}, nil
+}
+
+func (l *Locker) newMutex(name string, cfg config) (*Mutex, error) {
+	cfg, err := cfg.derived()
 	if err != nil {
 		return nil, err
 	}
@@ -97,14 +120,9 @@ func (l *Locker) NewMutex(name string, opts ...Option) (*Mutex, error) {
 	return m, nil
 }
 
-// Nodes returns the nodes' names, in order.
-func (l *Locker) Nodes() []string {
-	names := make([]string, len(l.boxes))
-	for i, b := range l.boxes {
-		names[i] = b.name
-	}
-	return names
-}
+// Report hands an event to the Locker's observer. It is for adapters, whose own
+// refusals belong into the same log.
+func (l *Locker) Report(e Event) { l.reporter.observe(e) }
 
 // Close ends acquisitions with [ErrClosed], those under way and waiting Locks
 // among them, and waits until everything that is owed to the nodes was sent:

@@ -70,15 +70,12 @@ func (m *Mutex) Lock(ctx context.Context) (*Lease, error) {
 // the lease is lost, and unlocks, also when f panics. It returns f's error
 // joined with the unlock's, so errors.Is(err, ErrLost) tells that f may have
 // run without protection towards its end.
-func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context) error) (err error) {
+func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context) error) error {
 	lease, err := m.Lock(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lease.Unlock(ctx)) }()
-	held, stop := lease.Bind(ctx)
-	defer stop()
-	return f(held)
+	return lease.run(ctx, f)
 }
 
 // Holder returns the token of whoever holds the name on a majority of the
@@ -140,7 +137,7 @@ func (m *Mutex) decide(ctx context.Context, b bid) (*Lease, error) {
 		}
 		// A claim that is ahead is confirmed right after it was granted: mostly the next answer tells.
 		if next != again || try > 1 {
-			pause(ctx, m.cfg.spread(time.Since(r.start), try))
+			pause(ctx, m.cfg.splitPause(time.Since(r.start), try))
 		}
 	}
 }
@@ -300,9 +297,9 @@ func (m *Mutex) fail(op string, tick int64, t tally, reason error) *Error {
 
 func (m *Mutex) report(e Event) { m.locker.reporter.observe(e) }
 
-// spread is a random pause that grows with the tries and with what a round
+// splitPause is a random pause that grows with the tries and with what a round
 // takes, so that contenders of a split vote come apart.
-func (c *config) spread(round time.Duration, try int) time.Duration {
+func (c *config) splitPause(round time.Duration, try int) time.Duration {
 	base := min(max(round, 500*time.Microsecond), 20*time.Millisecond)
 	return base/2 + c.jitter(base<<min(try, 3))
 }

@@ -1,8 +1,9 @@
 package redlock
 
 import (
+	"log/slog"
+	"math"
 	"math/rand/v2"
-	"strings"
 	"time"
 )
 
@@ -23,11 +24,44 @@ const (
 	maxName      = 1024
 	lastLifetime = 7 * 24 * time.Hour
 	driftFloor   = 2 * time.Millisecond
+	maxPause     = time.Minute
 )
 
-// Option changes a default of a [Locker], for all its mutexes, or of one
-// [Mutex]. [New] and [Locker.NewMutex] check every value.
-type Option func(*config)
+// The three kinds of options say where each has an effect; elsewhere it does
+// not compile. An option of a mutex or a job that is passed to [New] is the
+// default for all of that [Locker]'s names. New, [Locker.NewMutex] and
+// [Locker.NewJob] check every value.
+type (
+	// LockerOption is an option for [New].
+	LockerOption interface{ locker(*config) }
+
+	// JobOption is an option for [Locker.NewJob], and for New.
+	JobOption interface {
+		LockerOption
+		job(*config)
+	}
+
+	// MutexOption is an option for [Locker.NewMutex], for NewJob and for New.
+	MutexOption interface {
+		JobOption
+		mutex(*config)
+	}
+)
+
+type lockerOption func(*config)
+
+func (o lockerOption) locker(c *config) { o(c) }
+
+type jobOption func(*config)
+
+func (o jobOption) locker(c *config) { o(c) }
+func (o jobOption) job(c *config)    { o(c) }
+
+type mutexOption func(*config)
+
+func (o mutexOption) locker(c *config) { o(c) }
+func (o mutexOption) job(c *config)    { o(c) }
+func (o mutexOption) mutex(c *config)  { o(c) }
 
 type config struct {
 	ttl         time.Duration
@@ -36,6 +70,8 @@ type config struct {
 	retention   time.Duration
 	maxSkew     time.Duration
 	spacing     time.Duration
+	spread      time.Duration
+	handicap    time.Duration
 	maxHold     time.Duration
 	guardWindow time.Duration
 	prefix      string
@@ -45,25 +81,24 @@ type config struct {
 	backoff     func(try int) time.Duration
 	jitter      func(time.Duration) time.Duration // random, less than its argument; tests seed it
 	observer    Observer
+	least       slog.Level // events below are not told
 	fencing     bool
 	takeover    bool
 	anyOrder    bool
 	noRenewal   bool
-
-	// ofMutex is set while a mutex's options are applied; lockerOnly then collects those that came too late.
-	ofMutex    bool
-	lockerOnly []string
 }
 
 // WithTTL sets how long a lease lives on the nodes without renewal: what a
 // crashed holder costs. 20 ms to 24 h, default 30 s. Renewal makes long jobs
 // safe at short TTLs.
-func WithTTL(d time.Duration) Option { return func(c *config) { c.ttl = d } }
+func WithTTL(d time.Duration) MutexOption { return mutexOption(func(c *config) { c.ttl = d }) }
 
 // WithDrift sets how far the rates of two nodes' clocks may differ, as a
 // fraction of the TTL: 0 to 0.5, default 0.01. Validity is shortened by
 // TTL × drift + 2 ms.
-func WithDrift(fraction float64) Option { return func(c *config) { c.drift = fraction } }
+func WithDrift(fraction float64) MutexOption {
+	return mutexOption(func(c *config) { c.drift = fraction })
+}
 
 // WithNodeTimeout sets how long a round waits for nodes that do not answer,
 // when the others have not decided it. At least 1 ms and less than half the
@@ -71,120 +106,134 @@ func WithDrift(fraction float64) Option { return func(c *config) { c.drift = fra
 // where that is shorter) and no more than 500 ms. When nodes are slower than
 // this, give it to [New]: a node is called out by the Locker's value, whatever
 // a mutex has.
-func WithNodeTimeout(d time.Duration) Option { return func(c *config) { c.nodeTimeout = d } }
+func WithNodeTimeout(d time.Duration) MutexOption {
+	return mutexOption(func(c *config) { c.nodeTimeout = d })
+}
 
 // WithRetention sets how long a claimed tick is remembered, and so how late a
 // replica may still ask for it: a tick that is older is refused with
 // [ErrTickStale]. 1 s to 30 days and at least the TTL; default 15 minutes, a
 // day under [WithAnyOrder].
-func WithRetention(d time.Duration) Option { return func(c *config) { c.retention = d } }
+func WithRetention(d time.Duration) JobOption { return jobOption(func(c *config) { c.retention = d }) }
 
 // WithMaxSkew sets how far ahead of a node's clock a tick may lie before it is
 // refused with [ErrClockSkew], so that a clock in 2099 cannot stop a job.
 // 1 s to 24 h, default 5 minutes; under [WithRestartGuard] the guard's own
 // time, because a node that restarted does not vote on ticks that it may have
 // forgotten, which reach that far ahead.
-func WithMaxSkew(d time.Duration) Option { return func(c *config) { c.maxSkew = d } }
+func WithMaxSkew(d time.Duration) JobOption { return jobOption(func(c *config) { c.maxSkew = d }) }
 
 // WithSpacing refuses a tick that is less than d after the newest one that was
 // granted. It serves schedules whose ticks differ from replica to replica,
 // such as "every 10 s since start". 0 (off, the default) to 7 days.
-func WithSpacing(d time.Duration) Option { return func(c *config) { c.spacing = d } }
+func WithSpacing(d time.Duration) JobOption { return jobOption(func(c *config) { c.spacing = d }) }
+
+// WithSpread has a claim wait before it asks, for a time that depends on the
+// name, the tick and the holder: 0 (off, the default) to 1 minute, less than d.
+// It shares the ticks out among replicas of which one is always first, because
+// its clock is ahead or its link is shorter.
+func WithSpread(d time.Duration) JobOption { return jobOption(func(c *config) { c.spread = d }) }
+
+// WithHandicap has each claim wait for d before it asks, for a replica that
+// should win only when no other does, such as a warm spare. 0 (the default) to
+// 1 minute. It adds to [WithSpread].
+func WithHandicap(d time.Duration) JobOption {
+	return jobOption(func(c *config) { c.handicap = d })
+}
 
 // WithMaxHold ends renewal when a lease has been held for d: a stuck job then
 // loses its lease instead of keeping it for ever. 0 (no limit) is the default.
-func WithMaxHold(d time.Duration) Option { return func(c *config) { c.maxHold = d } }
+func WithMaxHold(d time.Duration) MutexOption { return mutexOption(func(c *config) { c.maxHold = d }) }
 
 // WithPrefix is put before every name, such as "prod:". Default empty. A fleet
 // that shares names with other libraries must spell them alike.
-func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
+func WithPrefix(prefix string) LockerOption {
+	return lockerOption(func(c *config) { c.prefix = prefix })
+}
 
 // WithHolder sets the readable first part of every token, which is what others
 // are told about the holder. Default "hostname:pid".
-func WithHolder(holder string) Option { return func(c *config) { c.holder = holder } }
+func WithHolder(holder string) MutexOption { return mutexOption(func(c *config) { c.holder = holder }) }
 
 // WithOwner lets claims of one tick by the same owner pass: a queue's retry of
-// a task, with the task's id as the owner. It goes with [WithAnyOrder]: in
-// order, a tick that was granted is done for everybody. By default each claim
-// is an owner of its own. It does not make locks re-entrant.
-func WithOwner(owner string) Option { return func(c *config) { c.owner = owner } }
+// a task, with the task's id as the owner. It needs [WithAnyOrder]: in order, a
+// tick that was granted is done for everybody. By default each claim is an
+// owner of its own. At most 256 bytes.
+func WithOwner(owner string) JobOption { return jobOption(func(c *config) { c.owner = owner }) }
 
 // WithTokenFunc replaces the source of the random part of tokens. Every call
 // must return another, unguessable string; default 128 bits of crypto/rand.
-func WithTokenFunc(f func() (string, error)) Option { return func(c *config) { c.random = f } }
+func WithTokenFunc(f func() (string, error)) LockerOption {
+	return lockerOption(func(c *config) { c.random = f })
+}
 
 // WithBackoff sets how long a waiting Lock pauses before it asks again, when
 // neither a release notice nor the holder's expiry comes first; while it
 // listens for notices, four times that, but no longer than the TTL. try counts
 // from 0. Default: random between 100 and 300 ms.
-func WithBackoff(f func(try int) time.Duration) Option { return func(c *config) { c.backoff = f } }
+func WithBackoff(f func(try int) time.Duration) MutexOption {
+	return mutexOption(func(c *config) { c.backoff = f })
+}
 
 // WithFencing gives each new lease of the name a larger number than all
 // earlier ones; see [Lease.Fence]. Default off. A claim needs none: its tick
 // is its fence.
-func WithFencing() Option { return func(c *config) { c.fencing = true } }
+func WithFencing() MutexOption { return mutexOption(func(c *config) { c.fencing = true }) }
 
 // WithTakeover makes claims run at least once instead of at most once: losers
 // wait, and when the holder dies one of them runs the same tick as soon as the
 // lock has expired. Default off. It does not go with [WithAnyOrder].
-func WithTakeover() Option { return func(c *config) { c.takeover = true } }
+func WithTakeover() JobOption { return jobOption(func(c *config) { c.takeover = true }) }
 
 // WithAnyOrder accepts ticks in any order, hours late, as queues with a
 // backlog produce them. Default off: a tick is refused once a later one was
 // granted.
-func WithAnyOrder() Option { return func(c *config) { c.anyOrder = true } }
+func WithAnyOrder() JobOption { return jobOption(func(c *config) { c.anyOrder = true }) }
 
 // WithoutRenewal leaves renewal to [Lease.Extend]. By default a lease is
 // renewed every third of its TTL until Unlock.
-func WithoutRenewal() Option { return func(c *config) { c.noRenewal = true } }
+func WithoutRenewal() MutexOption { return mutexOption(func(c *config) { c.noRenewal = true }) }
 
 // WithRestartGuard keeps a node that restarted, was flushed or promoted from
 // voting on what it may have forgotten. longest is the longest TTL that any
 // mutex of the fleet uses; a node abstains until it has passed. Default off.
 // It is an option of the Locker. Not for Redis Cluster.
-func WithRestartGuard(longest time.Duration) Option {
-	return func(c *config) { c.ofLocker("WithRestartGuard"); c.guardWindow = longest }
+func WithRestartGuard(longest time.Duration) LockerOption {
+	return lockerOption(func(c *config) { c.guardWindow = longest })
 }
 
-// WithObserver reports events; see [Observer]. It is an option of the Locker.
-func WithObserver(o Observer) Option {
-	return func(c *config) { c.ofLocker("WithObserver"); c.observer = o }
-}
-
-func (c *config) ofLocker(option string) {
-	if c.ofMutex {
-		c.lockerOnly = append(c.lockerOnly, option)
-	}
+// WithObserver reports every event to o; see [Observer]. The default is
+// [Log](nil), which writes warnings and errors to slog.Default. For silence,
+// pass an observer that does nothing.
+func WithObserver(o Observer) LockerOption {
+	return lockerOption(func(c *config) { c.observer, c.least = o, math.MinInt })
 }
 
 func defaults() config {
 	return config{
 		ttl: DefaultTTL, drift: DefaultDrift,
 		holder: defaultHolder(), random: randomToken,
-		jitter:  rand.N[time.Duration],
+		jitter: rand.N[time.Duration], observer: Log(nil), least: slog.LevelWarn,
 		backoff: func(int) time.Duration { return 100*time.Millisecond + rand.N(200*time.Millisecond) },
 	}
 }
 
-// with returns a copy changed by opts, with derived defaults filled in and
-// every value checked.
-func (c config) with(opts []Option) (config, error) {
+// apply returns a copy of c that opts have changed.
+func apply[O LockerOption](c config, opts []O, set func(O, *config)) (config, error) {
 	for i, o := range opts {
-		if o == nil {
-			return c, invalid("option %d is nil; leave it out", i)
+		if any(o) == nil {
+			return c, invalid("option %d is nil; leave it out", i+1)
 		}
-		o(&c)
-	}
-	base := c
-	c.derive()
-	if err := c.check(); err != nil {
-		return c, err
-	}
-	// A Locker keeps its defaults underived, so that a mutex's TTL decides over its own timeouts.
-	if !c.ofMutex {
-		return base, nil
+		set(o, &c)
 	}
 	return c, nil
+}
+
+// derived returns a copy of c with the defaults filled in that depend on other
+// options, and every value checked.
+func (c config) derived() (config, error) {
+	c.derive()
+	return c, c.check()
 }
 
 func (c *config) derive() {
@@ -209,8 +258,6 @@ func (c *config) derive() {
 
 func (c *config) check() error {
 	switch {
-	case len(c.lockerOnly) > 0:
-		return invalid("%s is an option of the whole Locker; pass it to New", strings.Join(c.lockerOnly, ", "))
 	case c.ttl < minTTL || c.ttl > maxTTL:
 		return invalid("TTL is %v, must be %v to %v; long jobs need no long TTL, leases are renewed", c.ttl, minTTL, maxTTL)
 	case !(c.drift >= 0 && c.drift <= 0.5):
@@ -227,6 +274,8 @@ func (c *config) check() error {
 		return invalid("spacing is %v, must be 0 (off) to %v", c.spacing, lastLifetime)
 	case c.maxHold < 0:
 		return invalid("max hold is %v, must be 0 (no limit) or more", c.maxHold)
+	case c.spread < 0 || c.spread > maxPause || c.handicap < 0 || c.handicap > maxPause:
+		return invalid("spread is %v and handicap %v, each must be 0 (off) to %v; a claim waits that long before it asks", c.spread, c.handicap, maxPause)
 	}
 	return c.checkModes()
 }
@@ -239,8 +288,12 @@ func (c *config) checkModes() error {
 		return invalid("WithSpacing and WithAnyOrder exclude each other: spacing counts from the newest tick, which only ticks in order have; choose one")
 	case c.takeover && c.owner != "":
 		return invalid("WithTakeover and WithOwner exclude each other: a take-over lets every owner try again; choose one")
+	case c.owner != "" && !c.anyOrder:
+		return invalid("WithOwner needs WithAnyOrder: in order, a tick that was granted is done for every owner; pass both or none")
 	case c.guardWindow != 0 && (c.guardWindow < c.ttl || c.guardWindow > maxTTL):
 		return invalid("restart guard's longest TTL is %v, must be at least the TTL (%v) and at most %v; raise it on every Locker of the fleet", c.guardWindow, c.ttl, maxTTL)
+	case c.observer == nil:
+		return invalid("observer is nil; for silence pass one that does nothing, for warnings and errors in slog.Default leave WithObserver out")
 	case c.random == nil:
 		return invalid("token function is nil; leave WithTokenFunc out for crypto/rand")
 	case c.backoff == nil:

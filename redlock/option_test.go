@@ -16,7 +16,7 @@ import (
 func TestOptions_refused(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		opt  redlock.Option
+		opt  redlock.LockerOption
 		says []string
 	}{
 		{"ttl zero", redlock.WithTTL(0), []string{"0s", "20ms", "24h"}},
@@ -38,12 +38,12 @@ func TestOptions_refused(t *testing.T) {
 		{"back-off nil", redlock.WithBackoff(nil), []string{"WithBackoff"}},
 		{"guard shorter than the ttl", redlock.WithRestartGuard(time.Second), []string{"1s", "30s"}},
 		{"nil option", nil, []string{"nil"}},
-		{"take-over in any order", func() redlock.Option {
+		{"take-over in any order", func() redlock.LockerOption {
 			return redlock.WithTakeover()
 		}(), []string{"WithTakeover", "WithAnyOrder"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			opts := []redlock.Option{c.opt}
+			opts := []redlock.LockerOption{c.opt}
 			if c.name == "take-over in any order" {
 				opts = append(opts, redlock.WithAnyOrder())
 			}
@@ -61,7 +61,7 @@ func TestOptions_refused(t *testing.T) {
 }
 
 func TestOptions_limitsAreAllowed(t *testing.T) {
-	for name, opt := range map[string]redlock.Option{
+	for name, opt := range map[string]redlock.LockerOption{
 		"shortest ttl": redlock.WithTTL(20 * time.Millisecond), "longest ttl": redlock.WithTTL(24 * time.Hour),
 		"no drift": redlock.WithDrift(0), "largest drift": redlock.WithDrift(0.5),
 		"longest retention": redlock.WithRetention(720 * time.Hour), "guard of one ttl": redlock.WithRestartGuard(30 * time.Second),
@@ -105,9 +105,6 @@ func TestNewMutex_names(t *testing.T) {
 			t.Errorf("name is %q", m.Name())
 		}
 	}
-	if _, err := l.NewMutex("a", redlock.WithObserver(func(redlock.Event) {})); !errors.Is(err, redlock.ErrInvalid) {
-		t.Errorf("an option of the Locker was accepted for a mutex: %v", err)
-	}
 }
 
 // The default of each option is the constant of its name.
@@ -123,15 +120,15 @@ func TestOptions_defaults(t *testing.T) {
 		ok(t, lease.Unlock(t.Context()))
 		for _, c := range []struct {
 			tick time.Duration
-			opts []redlock.Option
+			opts []redlock.LockerOption
 			want error
 		}{
 			{-redlock.DefaultRetention, nil, nil},
 			{-redlock.DefaultRetention - time.Millisecond, nil, redlock.ErrTickStale},
 			{redlock.DefaultMaxSkew, nil, nil},
 			{redlock.DefaultMaxSkew + time.Millisecond, nil, redlock.ErrClockSkew},
-			{-redlock.DefaultAnyOrderRetention, []redlock.Option{redlock.WithAnyOrder()}, nil},
-			{-redlock.DefaultAnyOrderRetention - time.Millisecond, []redlock.Option{redlock.WithAnyOrder()}, redlock.ErrTickStale},
+			{-redlock.DefaultAnyOrderRetention, []redlock.LockerOption{redlock.WithAnyOrder()}, nil},
+			{-redlock.DefaultAnyOrderRetention - time.Millisecond, []redlock.LockerOption{redlock.WithAnyOrder()}, redlock.ErrTickStale},
 		} {
 			lease, err := p.mutex(t, c.tick.String(), c.opts...).Claim(t.Context(), time.Now().Add(c.tick))
 			if !errors.Is(err, c.want) {

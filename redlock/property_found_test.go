@@ -21,7 +21,7 @@ func TestFound_partlyAnsweredReleasesDoNotSpin(t *testing.T) {
 		l, links := fl.turncoats("a")
 		var leases []*redlock.Lease
 		for _, name := range []string{"one", "two", "three"} {
-			leases = append(leases, must[*redlock.Lease](t)(must[*redlock.Mutex](t)(l.NewMutex(name, redlock.WithoutRenewal())).TryLock(t.Context())))
+			leases = append(leases, must[*redlock.Lease](t)(subjectOn(t, l, name, redlock.WithoutRenewal()).TryLock(t.Context())))
 		}
 		links[0].turn(func(commands []driver.Command) []driver.Reply {
 			replies := make([]driver.Reply, len(commands))
@@ -48,7 +48,7 @@ func TestFound_partlyAnsweredReleasesDoNotSpin(t *testing.T) {
 func TestFound_partlyAnsweredReleasesAreKept(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		l, links := fl.turncoats("a")
-		lease := must[*redlock.Lease](t)(must[*redlock.Mutex](t)(l.NewMutex("job", redlock.WithTTL(time.Hour))).TryLock(t.Context()))
+		lease := must[*redlock.Lease](t)(subjectOn(t, l, "job", redlock.WithTTL(time.Hour)).TryLock(t.Context()))
 		links[0].turn(func(commands []driver.Command) []driver.Reply {
 			replies := make([]driver.Reply, len(commands))
 			for i, c := range commands {
@@ -62,7 +62,7 @@ func TestFound_partlyAnsweredReleasesAreKept(t *testing.T) {
 		})
 		busy, stop := context.WithCancel(t.Context())
 		for _, name := range []string{"one", "two", "three"} {
-			m := must[*redlock.Mutex](t)(l.NewMutex(name))
+			m := subjectOn(t, l, name)
 			go func() {
 				for busy.Err() == nil {
 					_ = m.Do(busy, func(context.Context) error { return nil })
@@ -101,7 +101,7 @@ func TestFound_errorsStayShort(t *testing.T) {
 		inBubble(t, 1, func(t *testing.T, fl *fleet) {
 			l, links := fl.turncoats("a")
 			links[0].turn(always(r))
-			_, err := must[*redlock.Mutex](t)(l.NewMutex("job")).TryLock(t.Context())
+			_, err := subjectOn(t, l, "job").TryLock(t.Context())
 			if text := err.Error(); len(text) > 2000 || strings.Contains(text, "\n") {
 				t.Errorf("%s: the error has %d bytes, %d lines: %.200q", name, len(text), 1+strings.Count(text, "\n"), text)
 			}
@@ -113,7 +113,7 @@ func TestFound_unexpectedNumberIsReadable(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		l, links := fl.turncoats("a")
 		links[0].turn(always(driver.Reply{Value: int64(7)}))
-		_, err := must[*redlock.Mutex](t)(l.NewMutex("job")).TryLock(t.Context())
+		_, err := subjectOn(t, l, "job").TryLock(t.Context())
 		if !strings.Contains(err.Error(), "unexpected reply 7 ") {
 			t.Errorf("got %q", err)
 		}
@@ -152,7 +152,7 @@ func TestFound_absurdFenceOfOneNode(t *testing.T) {
 	for _, fence := range []string{"9223372036854775807", "9007199254740993", "-1", "", "x"} {
 		inBubble(t, 3, func(t *testing.T, fl *fleet) {
 			l, links := fl.turncoats("a", redlock.WithFencing())
-			m := must[*redlock.Mutex](t)(l.NewMutex("job"))
+			m := subjectOn(t, l, "job")
 			links[0].turn(always(driver.Reply{Value: []any{"GRANTED", fence}}))
 			for range 3 {
 				lease, err := m.TryLock(t.Context())
@@ -174,7 +174,7 @@ func TestFound_noFenceFromAnyNode(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		l, links := fl.turncoats("a", redlock.WithFencing())
 		links[0].turn(always(driver.Reply{Value: []any{"GRANTED"}}))
-		if lease, err := must[*redlock.Mutex](t)(l.NewMutex("job")).TryLock(t.Context()); err == nil {
+		if lease, err := subjectOn(t, l, "job").TryLock(t.Context()); err == nil {
 			t.Errorf("granted with fence %d", lease.Fence())
 			ok(t, lease.Unlock(t.Context()))
 		}
@@ -226,7 +226,7 @@ func TestFound_longestRemaining(t *testing.T) {
 }
 
 // asks counts how often a waiter of what is held asks.
-func asks(t *testing.T, fl *fleet, m *redlock.Mutex) {
+func asks(t *testing.T, fl *fleet, m *subject) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()

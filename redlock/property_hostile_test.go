@@ -28,7 +28,7 @@ func TestHostile_everyNode(t *testing.T) {
 }
 
 func TestHostile_everyNodeWithFencesAndGuard(t *testing.T) {
-	opts := []redlock.Option{redlock.WithFencing(), redlock.WithRestartGuard(strangerTTL)}
+	opts := []redlock.LockerOption{redlock.WithFencing(), redlock.WithRestartGuard(strangerTTL)}
 	for _, odd := range append(oddities(), plausible()...) {
 		t.Run(odd.name, func(t *testing.T) {
 			inBubble(t, 3, func(t *testing.T, fl *fleet) { besiege(t, fl, odd, opts) })
@@ -37,12 +37,12 @@ func TestHostile_everyNodeWithFencesAndGuard(t *testing.T) {
 }
 
 // besiege tries everything on nodes of which none is honest.
-func besiege(t *testing.T, fl *fleet, odd oddity, opts []redlock.Option) {
+func besiege(t *testing.T, fl *fleet, odd oddity, opts []redlock.LockerOption) {
 	l, links := fl.turncoats("a", opts...)
 	for _, n := range links {
 		n.turn(odd.lie)
 	}
-	m := must[*redlock.Mutex](t)(l.NewMutex("job"))
+	m := subjectOn(t, l, "job")
 	for _, a := range attempts() {
 		var lease *redlock.Lease
 		err := within(t, a.name, a.limit, func() (err error) {
@@ -78,7 +78,7 @@ func TestHostile_turnsWhileHeld(t *testing.T) {
 		t.Run(odd.name, func(t *testing.T) {
 			inBubble(t, 3, func(t *testing.T, fl *fleet) {
 				l, links := fl.turncoats("a")
-				m := must[*redlock.Mutex](t)(l.NewMutex("job"))
+				m := subjectOn(t, l, "job")
 				lease := must[*redlock.Lease](t)(m.Claim(t.Context(), time.Now()))
 				until := lease.ValidUntil()
 				for _, n := range links {
@@ -111,8 +111,8 @@ func TestHostile_minority(t *testing.T) {
 				b, ours := fl.turncoats("b")
 				theirs[k%3].turn(odd.lie)
 				ours[k%3].turn(odd.lie)
-				excludes(t, must[*redlock.Mutex](t)(a.NewMutex("job")), must[*redlock.Mutex](t)(b.NewMutex("job")))
-				oncePerTick(t, must[*redlock.Mutex](t)(a.NewMutex("tick")), must[*redlock.Mutex](t)(b.NewMutex("tick")))
+				excludes(t, subjectOn(t, a, "job"), subjectOn(t, b, "job"))
+				oncePerTick(t, subjectOn(t, a, "tick"), subjectOn(t, b, "tick"))
 				time.Sleep(time.Second)
 				if left := append(fl.locks("job"), fl.locks("tick")...); len(left) > 0 {
 					t.Errorf("left behind: %v", left)
@@ -123,7 +123,7 @@ func TestHostile_minority(t *testing.T) {
 }
 
 // excludes takes a lock through its life beside somebody who wants it.
-func excludes(t *testing.T, a, b *redlock.Mutex) {
+func excludes(t *testing.T, a, b *subject) {
 	t.Helper()
 	lease := must[*redlock.Lease](t)(a.TryLock(t.Context()))
 	if _, err := b.TryLock(t.Context()); !errors.Is(err, redlock.ErrTaken) {
@@ -138,7 +138,7 @@ func excludes(t *testing.T, a, b *redlock.Mutex) {
 	ok(t, must[*redlock.Lease](t)(b.Lock(t.Context())).Unlock(t.Context()))
 }
 
-func oncePerTick(t *testing.T, a, b *redlock.Mutex) {
+func oncePerTick(t *testing.T, a, b *subject) {
 	t.Helper()
 	tick := time.Now()
 	lease := must[*redlock.Lease](t)(a.Claim(t.Context(), tick))
@@ -159,7 +159,7 @@ func TestHostile_noScriptForEver(t *testing.T) {
 		t.Run(text, func(t *testing.T) {
 			inBubble(t, 3, func(t *testing.T, fl *fleet) {
 				l, links := fl.turncoats("a")
-				m := must[*redlock.Mutex](t)(l.NewMutex("job"))
+				m := subjectOn(t, l, "job")
 				before := make([]int, 3)
 				// The scripts are known by then, so they are sent by digest first.
 				ok(t, must[*redlock.Lease](t)(m.Claim(t.Context(), time.Now())).Unlock(t.Context()))
@@ -255,7 +255,7 @@ func TestHostile_notices(t *testing.T) {
 		fl.lockers = append(fl.lockers, l)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		_, err := must[*redlock.Mutex](t)(l.NewMutex("job")).Lock(ctx)
+		_, err := subjectOn(t, l, "job").Lock(ctx)
 		wantOnly(t, err, redlock.ErrTaken, context.DeadlineExceeded)
 		ok(t, held.Unlock(t.Context()))
 	})

@@ -63,7 +63,7 @@ func always(r driver.Reply) lie {
 }
 
 // turncoats is a process whose nodes lie from now on: the first so many of them.
-func (fl *fleet) turncoats(name string, opts ...redlock.Option) (*redlock.Locker, []*turncoat) {
+func (fl *fleet) turncoats(name string, opts ...redlock.LockerOption) (*redlock.Locker, []*turncoat) {
 	fl.t.Helper()
 	var links []*turncoat
 	var nodes []driver.Node
@@ -71,7 +71,7 @@ func (fl *fleet) turncoats(name string, opts ...redlock.Option) (*redlock.Locker
 		links = append(links, &turncoat{Node: n})
 		nodes = append(nodes, links[len(links)-1])
 	}
-	opts = append([]redlock.Option{redlock.WithHolder(name), redlock.WithTTL(strangerTTL)}, opts...)
+	opts = append([]redlock.LockerOption{redlock.WithHolder(name), redlock.WithTTL(strangerTTL)}, opts...)
 	l := must[*redlock.Locker](fl.t)(redlock.New(nodes, opts...))
 	fl.lockers = append(fl.lockers, l)
 	return l, links
@@ -153,30 +153,30 @@ func deep(levels int) any {
 type attempt struct {
 	name  string
 	limit time.Duration
-	do    func(ctx context.Context, l *redlock.Locker, m *redlock.Mutex) (*redlock.Lease, error)
+	do    func(ctx context.Context, l *redlock.Locker, m *subject) (*redlock.Lease, error)
 }
 
 func attempts() []attempt {
 	return []attempt{
-		{"trylock", patienceFor, func(ctx context.Context, _ *redlock.Locker, m *redlock.Mutex) (*redlock.Lease, error) {
+		{"trylock", patienceFor, func(ctx context.Context, _ *redlock.Locker, m *subject) (*redlock.Lease, error) {
 			return m.TryLock(ctx)
 		}},
-		{"claim", patienceFor, func(ctx context.Context, _ *redlock.Locker, m *redlock.Mutex) (*redlock.Lease, error) {
+		{"claim", patienceFor, func(ctx context.Context, _ *redlock.Locker, m *subject) (*redlock.Lease, error) {
 			return m.Claim(ctx, time.Now())
 		}},
-		{"lock", patienceFor + time.Second, func(ctx context.Context, _ *redlock.Locker, m *redlock.Mutex) (*redlock.Lease, error) {
+		{"lock", patienceFor + time.Second, func(ctx context.Context, _ *redlock.Locker, m *subject) (*redlock.Lease, error) {
 			ctx, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
 			return m.Lock(ctx)
 		}},
-		{"adopt", patienceFor, func(ctx context.Context, _ *redlock.Locker, m *redlock.Mutex) (*redlock.Lease, error) {
+		{"adopt", patienceFor, func(ctx context.Context, _ *redlock.Locker, m *subject) (*redlock.Lease, error) {
 			return m.Adopt(ctx, "another/token@1")
 		}},
-		{"holder", patienceFor, func(ctx context.Context, _ *redlock.Locker, m *redlock.Mutex) (*redlock.Lease, error) {
+		{"holder", patienceFor, func(ctx context.Context, _ *redlock.Locker, m *subject) (*redlock.Lease, error) {
 			_, err := m.Holder(ctx)
 			return nil, err
 		}},
-		{"bootstrap", 6 * time.Second, func(ctx context.Context, l *redlock.Locker, _ *redlock.Mutex) (*redlock.Lease, error) {
+		{"bootstrap", 6 * time.Second, func(ctx context.Context, l *redlock.Locker, _ *subject) (*redlock.Lease, error) {
 			return nil, l.Bootstrap(ctx)
 		}},
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // realFleet is a locker with go-redis' default options on n real servers.
-func realFleet(t *testing.T, n int, opts ...redlock.Option) (*redlock.Locker, []*redisserver.Server) {
+func realFleet(t *testing.T, n int, opts ...redlock.LockerOption) (*redlock.Locker, []*redisserver.Server) {
 	t.Helper()
 	servers := redisserver.StartN(t, n)
 	var clients []redis.UniversalClient
@@ -37,9 +37,9 @@ func realFleet(t *testing.T, n int, opts ...redlock.Option) (*redlock.Locker, []
 	return l, servers
 }
 
-func realMutex(t *testing.T, l *redlock.Locker, name string, opts ...redlock.Option) *redlock.Mutex {
+func realMutex(t *testing.T, l *redlock.Locker, name string, opts ...redlock.LockerOption) *subject {
 	t.Helper()
-	return must[*redlock.Mutex](t)(l.NewMutex(name, opts...))
+	return subjectOn(t, l, name, opts...)
 }
 
 // The companion keys of every name are in the name's slot, as the server counts it.

@@ -15,7 +15,7 @@ import (
 // Mutation: `missing` counts those that were not waited for.
 func TestTryLock_splitVoteWithNodesDown(t *testing.T) {
 	inBubble(t, 5, func(t *testing.T, fl *fleet) {
-		var mutexes []*redlock.Mutex
+		var mutexes []*subject
 		for _, name := range []string{"a", "b", "c"} {
 			p := fl.process(name)
 			p.delay(0, 2*time.Millisecond)
@@ -25,7 +25,7 @@ func TestTryLock_splitVoteWithNodesDown(t *testing.T) {
 			mutexes = append(mutexes, p.mutex(t, "job"))
 		}
 		for round := range 100 {
-			winners, errs := compete(mutexes, func(m *redlock.Mutex) (*redlock.Lease, error) { return m.TryLock(t.Context()) })
+			winners, errs := compete(mutexes, func(m *subject) (*redlock.Lease, error) { return m.TryLock(t.Context()) })
 			if len(winners) != 1 {
 				t.Errorf("round %d: %d winners, want 1; losers: %v", round, len(winners), errs)
 			}
@@ -58,7 +58,7 @@ func TestTryLock_deadTokenOnTheFirstNode(t *testing.T) {
 // were forgotten. Mutation: claim.lua believes `last` on a young node.
 func TestGuard_resentUnlock(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
-		opts := []redlock.Option{redlock.WithTTL(2 * time.Second), redlock.WithRestartGuard(2 * time.Second)}
+		opts := []redlock.LockerOption{redlock.WithTTL(2 * time.Second), redlock.WithRestartGuard(2 * time.Second)}
 		a, b := fl.process("a", opts...), fl.process("b", opts...)
 		ok(t, a.Bootstrap(t.Context()))
 		m := b.mutex(t, "job")
@@ -91,7 +91,7 @@ func TestGuard_resentUnlock(t *testing.T) {
 // counter at its own old fence. Mutation: extend.lua sets a counter that is missing.
 func TestFence_resentRenewal(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
-		opts := []redlock.Option{redlock.WithTTL(time.Second), redlock.WithRestartGuard(time.Second), redlock.WithFencing()}
+		opts := []redlock.LockerOption{redlock.WithTTL(time.Second), redlock.WithRestartGuard(time.Second), redlock.WithFencing()}
 		a, b, c := fl.process("a", opts...), fl.process("b", opts...), fl.process("c", opts...)
 		ok(t, a.Bootstrap(t.Context()))
 		old := must[*redlock.Lease](t)(a.mutex(t, "job", redlock.WithoutRenewal()).TryLock(t.Context()))

@@ -9,8 +9,8 @@ import (
 )
 
 // seededJitter seeds the core's own pauses between the rounds of a vote.
-func seededJitter(pauses *rand.Rand, mu *sync.Mutex) []redlock.Option {
-	return []redlock.Option{redlock.WithJitter(func(limit time.Duration) time.Duration {
+func seededJitter(pauses *rand.Rand, mu *sync.Mutex) []redlock.LockerOption {
+	return []redlock.LockerOption{redlock.WithJitter(func(limit time.Duration) time.Duration {
 		mu.Lock()
 		defer mu.Unlock()
 		return time.Duration(pauses.Int64N(int64(limit)))

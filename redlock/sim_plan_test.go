@@ -110,8 +110,8 @@ func (p *plan) skew() time.Duration {
 }
 
 // options are the same for all replicas.
-func (p *plan) options() []redlock.Option {
-	opts := []redlock.Option{redlock.WithTTL(p.ttl)}
+func (p *plan) options() []redlock.LockerOption {
+	opts := []redlock.LockerOption{redlock.WithTTL(p.ttl)}
 	if p.guard {
 		opts = append(opts, redlock.WithRestartGuard(p.ttl), redlock.WithMaxSkew(time.Second))
 	}

@@ -16,7 +16,7 @@ type replica struct {
 	*redlock.Locker
 	id     int
 	w      *world
-	m      *redlock.Mutex
+	m      *subject
 	links  []*link
 	offset time.Duration
 	random *rand.Rand
@@ -119,7 +119,7 @@ func (r *replica) workOffQueue() {
 	for _, k := range r.random.Perm(p.ticks) {
 		time.Sleep(between(r.random, 0, p.period))
 		owner := fmt.Sprintf("task %d of queue %d", k, r.random.IntN(2))
-		m := must[*redlock.Mutex](r.w.t)(r.NewMutex(simName, redlock.WithOwner(owner)))
+		m := subjectOn(r.w.t, r.Locker, simName, redlock.WithOwner(owner))
 		for range 1 + r.random.IntN(2) {
 			if r.killed() {
 				return
@@ -132,10 +132,10 @@ func (r *replica) workOffQueue() {
 }
 
 // claim asks for a tick and runs it. It tells whether the tick's fate is known.
-func (r *replica) claim(m *redlock.Mutex, tick time.Time, owner string) bool {
+func (r *replica) claim(m *subject, tick time.Time, owner string) bool {
 	ctx, stop := r.patient()
 	defer stop()
-	lease, err := m.Claim(ctx, tick)
+	lease, err := m.Await(ctx, tick)
 	if g := r.outcome("claim", tick.UnixMilli(), owner, lease, err); g != nil {
 		r.run(g)
 	}
@@ -192,7 +192,7 @@ func (p *plan) job(r *rand.Rand) time.Duration {
 
 // campaign runs an elector. Leadership is work for which there must be only one.
 func (r *replica) campaign() {
-	e := must[*redlock.Elector](r.w.t)(redlock.NewElector(r.m))
+	e := must[*redlock.Elector](r.w.t)(redlock.NewElector(r.m.Mutex))
 	time.Sleep(between(r.random, 0, r.w.plan.ttl))
 	ctx, stop := context.WithTimeout(r.ctx, between(r.random, r.w.plan.length(), r.w.plan.length()+5*r.w.plan.ttl))
 	defer stop()

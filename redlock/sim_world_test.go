@@ -149,7 +149,7 @@ func (w *world) newReplica(id int) *replica {
 		r.links = append(r.links, l)
 	}
 	r.Locker = must[*redlock.Locker](w.t)(redlock.New(nodes, append(p.options(), r.seeded(name)...)...))
-	r.m = must[*redlock.Mutex](w.t)(r.NewMutex(simName))
+	r.m = subjectOn(w.t, r.Locker, simName)
 	r.offset = between(setup, -min(p.skew(), time.Second)/4, 3*p.period)
 	if id == 0 || setup.IntN(2) == 0 {
 		r.offset = between(setup, 0, p.delay) // as good as the same instant
@@ -158,11 +158,11 @@ func (w *world) newReplica(id int) *replica {
 }
 
 // seeded takes the chance out of a replica.
-func (r *replica) seeded(name string) []redlock.Option {
+func (r *replica) seeded(name string) []redlock.LockerOption {
 	tokens, pauses := stream(r.w.plan.seed, "tokens "+name), stream(r.w.plan.seed, "pauses "+name)
 	var mu sync.Mutex
 	return append(seededJitter(pauses, &mu),
-		redlock.WithHolder(name),
+		redlock.WithHolder(name), redlock.Unobserved(),
 		redlock.WithTokenFunc(func() (string, error) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -33,7 +33,7 @@ func TestTryLock_splitVote(t *testing.T) {
 			inBubble(t, c.nodes, func(t *testing.T, fl *fleet) {
 				mutexes := contenders(t, fl, c.contenders)
 				for round := range contestRounds {
-					winners, errs := compete(mutexes, func(m *redlock.Mutex) (*redlock.Lease, error) { return m.TryLock(t.Context()) })
+					winners, errs := compete(mutexes, func(m *subject) (*redlock.Lease, error) { return m.TryLock(t.Context()) })
 					if len(winners) != 1 {
 						t.Fatalf("round %d: %d winners, want 1; losers: %v", round, len(winners), errs)
 					}
@@ -60,7 +60,7 @@ func TestClaim_splitVote(t *testing.T) {
 				mutexes := contenders(t, fl, c.contenders)
 				for range contestRounds {
 					tick := time.Now().Truncate(time.Second)
-					winners, errs := compete(mutexes, func(m *redlock.Mutex) (*redlock.Lease, error) { return m.Claim(t.Context(), tick) })
+					winners, errs := compete(mutexes, func(m *subject) (*redlock.Lease, error) { return m.Claim(t.Context(), tick) })
 					if len(winners) != 1 {
 						t.Fatalf("tick %v: %d winners, want 1; losers: %v", tick, len(winners), errs)
 					}
@@ -77,7 +77,7 @@ func TestClaim_splitVote(t *testing.T) {
 	}
 }
 
-func contenders(t *testing.T, fl *fleet, n int) (mutexes []*redlock.Mutex) {
+func contenders(t *testing.T, fl *fleet, n int) (mutexes []*subject) {
 	for i := range n {
 		p := fl.process(fmt.Sprintf("p%d", i))
 		p.delay(0, 2*time.Millisecond)
@@ -87,7 +87,7 @@ func contenders(t *testing.T, fl *fleet, n int) (mutexes []*redlock.Mutex) {
 }
 
 // compete lets all mutexes try at the same instant.
-func compete(mutexes []*redlock.Mutex, try func(*redlock.Mutex) (*redlock.Lease, error)) (winners []*redlock.Lease, errs []error) {
+func compete(mutexes []*subject, try func(*subject) (*redlock.Lease, error)) (winners []*redlock.Lease, errs []error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, m := range mutexes {

@@ -58,7 +58,7 @@ func (m *Mutex) patience(ctx context.Context, s *spot, refusal error, try int) t
 	}
 	if met := s.releasing(refusal); met > 0 {
 		// The release reached the node that told us before it reached the others.
-		return m.cfg.spread(250*time.Microsecond<<met, 0)
+		return m.cfg.splitPause(250*time.Microsecond<<met, 0)
 	}
 	remaining, listening := m.enlist(ctx, s)
 	switch {

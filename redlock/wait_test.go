@@ -278,7 +278,7 @@ func TestLock_noticeIsPassedOn(t *testing.T) {
 }
 
 // nextAfter gets m in line, unlocks held, and does what comes then; it answers how long after the release m got the lock.
-func nextAfter(t *testing.T, held *redlock.Lease, m *redlock.Mutex, then func()) time.Duration {
+func nextAfter(t *testing.T, held *redlock.Lease, m *subject, then func()) time.Duration {
 	t.Helper()
 	var got time.Time
 	var waiting sync.WaitGroup

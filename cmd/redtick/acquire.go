@@ -9,7 +9,7 @@ import (
 
 // acquire ends early on a signal. One that came when the lease was granted
 // already gives it back: CMD has not begun.
-func acquire(ctx context.Context, m *redlock.Mutex, take taking, signals <-chan os.Signal) (*redlock.Lease, error) {
+func acquire(ctx context.Context, l *redlock.Locker, take taking, signals <-chan os.Signal) (*redlock.Lease, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	caught, done := make(chan os.Signal, 1), make(chan struct{})
 	go func() {
@@ -21,7 +21,7 @@ func acquire(ctx context.Context, m *redlock.Mutex, take taking, signals <-chan 
 		case <-ctx.Done():
 		}
 	}()
-	lease, err := take(ctx, m)
+	lease, err := take(ctx, l)
 	cancel()
 	<-done
 	select {

@@ -33,7 +33,7 @@ type fleet struct {
 }
 
 // open makes clients that give up after patience. It does not connect.
-func (t *target) open(patience time.Duration, opts ...redlock.Option) (*fleet, error) {
+func (t *target) open(patience time.Duration, opts ...redlock.LockerOption) (*fleet, error) {
 	list := t.nodes
 	if list == "" {
 		list = os.Getenv("REDIS_ADDRS")

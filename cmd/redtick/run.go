@@ -152,13 +152,9 @@ func (r *running) run(c *cobra.Command, command []string) error {
 		return err
 	}
 	defer f.close()
-	mutex, err := f.locker.NewMutex(r.name)
-	if err != nil {
-		return err
-	}
 	signals, stop := catchSignals()
 	defer stop()
-	lease, err := acquire(c.Context(), mutex, take, signals)
+	lease, err := acquire(c.Context(), f.locker, take, signals)
 	if err != nil {
 		return r.refusal(err)
 	}
@@ -166,10 +162,10 @@ func (r *running) run(c *cobra.Command, command []string) error {
 }
 
 // taking is one way to acquire.
-type taking func(context.Context, *redlock.Mutex) (*redlock.Lease, error)
+type taking func(context.Context, *redlock.Locker) (*redlock.Lease, error)
 
-func (r *running) plan() (taking, []redlock.Option, error) {
-	options := []redlock.Option{redlock.WithTTL(r.ttl)}
+func (r *running) plan() (taking, []redlock.LockerOption, error) {
+	options := []redlock.LockerOption{redlock.WithTTL(r.ttl)}
 	if r.fence {
 		options = append(options, redlock.WithFencing())
 	}
@@ -180,13 +176,23 @@ func (r *running) plan() (taking, []redlock.Option, error) {
 		return r.lock, options, nil
 	}
 	tick, more, err := parseTick(r.tick, time.Now())
-	claim := func(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) { return m.Claim(ctx, tick) }
-	return claim, append(options, more...), err
+	claim := func(ctx context.Context, l *redlock.Locker) (*redlock.Lease, error) {
+		job, err := l.NewJob(r.name, more...)
+		if err != nil {
+			return nil, err
+		}
+		return job.Claim(ctx, tick)
+	}
+	return claim, options, err
 }
 
 // lock tries first: whoever waits is told for whom, and nodes that are not
 // there at all are no reason to wait.
-func (r *running) lock(ctx context.Context, m *redlock.Mutex) (*redlock.Lease, error) {
+func (r *running) lock(ctx context.Context, l *redlock.Locker) (*redlock.Lease, error) {
+	m, err := l.NewMutex(r.name)
+	if err != nil {
+		return nil, err
+	}
 	lease, err := m.TryLock(ctx)
 	if r.try || !errors.Is(err, redlock.ErrTaken) {
 		return lease, err

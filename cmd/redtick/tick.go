@@ -14,7 +14,7 @@ const (
 // parseTick reads -tick: the current one of ticks that follow each other by a
 // period, or an instant. options make the nodes remember it for long enough:
 // the current tick of a period may be almost as old as the period.
-func parseTick(s string, now time.Time) (tick time.Time, options []redlock.Option, err error) {
+func parseTick(s string, now time.Time) (tick time.Time, options []redlock.JobOption, err error) {
 	if at, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		return at, nil, nil
 	}
@@ -22,5 +22,5 @@ func parseTick(s string, now time.Time) (tick time.Time, options []redlock.Optio
 	if err != nil || period < shortestPeriod || period > longestPeriod {
 		return time.Time{}, nil, usage("--tick is %q, must be a period from %v to %v such as 1m or 24h, or an instant such as 2026-01-02T15:04:00Z", s, shortestPeriod, longestPeriod)
 	}
-	return now.Truncate(period).UTC(), []redlock.Option{redlock.WithRetention(period + redlock.DefaultRetention)}, nil
+	return now.Truncate(period).UTC(), []redlock.JobOption{redlock.WithRetention(period + redlock.DefaultRetention)}, nil
 }

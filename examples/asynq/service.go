@@ -53,7 +53,7 @@ func newServer(redis asynq.RedisConnOpt, queue string) *asynq.Server {
 }
 
 // newLocker lets independent Redis nodes vote. One of them may be asynq's.
-func newLocker(addrs []string, opts ...redlock.Option) (*redlock.Locker, error) {
+func newLocker(addrs []string, opts ...redlock.LockerOption) (*redlock.Locker, error) {
 	var nodes []driver.Node
 	for _, addr := range addrs {
 		nodes = append(nodes, goredis.Nodes(redis.NewClient(&redis.Options{Addr: addr}))...)

@@ -19,7 +19,7 @@ import (
 // show's sake; a service may leave them out.
 
 // newLocker lets independent Redis nodes vote.
-func newLocker(addrs []string, opts ...redlock.Option) (*redlock.Locker, error) {
+func newLocker(addrs []string, opts ...redlock.LockerOption) (*redlock.Locker, error) {
 	var nodes []driver.Node
 	for _, addr := range addrs {
 		nodes = append(nodes, goredis.Nodes(redis.NewClient(&redis.Options{Addr: addr}))...)

@@ -72,7 +72,11 @@ func (fl *fleet) mutex(l *redlock.Locker, name string) *redlock.Mutex {
 // run claims a tick at this instant and is done with it at once.
 func (fl *fleet) run(l *redlock.Locker, name string) {
 	fl.Helper()
-	lease, err := fl.mutex(l, name).Claim(fl.Context(), time.Now())
+	job, err := l.NewJob(name)
+	if err != nil {
+		fl.Fatal(err)
+	}
+	lease, err := job.Claim(fl.Context(), time.Now())
 	if err != nil {
 		fl.Fatal(err)
 	}

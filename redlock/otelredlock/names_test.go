@@ -40,7 +40,7 @@ func everything(t *testing.T) series {
 		t.Fatal(err)
 	}
 	for _, kind := range []redlock.EventKind{redlock.Acquired, redlock.Released, redlock.Lost, redlock.Renewed, redlock.RenewFailed,
-		redlock.NodeOut, redlock.Elected, redlock.EventsMissed} {
+		redlock.NodeOut, redlock.Elected} {
 		observe(redlock.Event{Kind: kind, Name: "job", Node: "redis-a:6379", Missed: 1})
 	}
 	for _, reason := range []error{redlock.ErrTickDone, redlock.ErrTaken, redlock.ErrNoQuorum, redlock.ErrTickStale, redlock.ErrClockSkew,

@@ -2,7 +2,7 @@
 // spans. It is a module of its own, so that users without OpenTelemetry do not
 // depend on it.
 //
-// It does not see what the observer missed ([redlock.EventsMissed] counts
+// It does not see what the observer missed (redtick.events.missed counts
 // that), and spans are recorded when an event is told, with the times at which
 // it happened; they have no parent, because an event does not carry the
 // caller's context.
@@ -141,9 +141,8 @@ func (o *observer) observe(e redlock.Event) {
 	case redlock.Elected, redlock.SteppedDown:
 		change := map[redlock.EventKind]int64{redlock.Elected: 1, redlock.SteppedDown: -1}[e.Kind]
 		o.leader.Add(ctx, change, metric.WithAttributes(name...))
-	case redlock.EventsMissed:
-		o.missed.Add(ctx, int64(e.Missed))
 	}
+	o.missed.Add(ctx, int64(e.Missed))
 }
 
 func (o *observer) name(e redlock.Event) []attribute.KeyValue {

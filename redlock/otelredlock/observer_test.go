@@ -32,14 +32,15 @@ func TestNewObserver(t *testing.T) {
 			t.Fatal(err)
 		}
 		m, _ := locker.NewMutex("job")
+		job, _ := locker.NewJob("job")
 		lease, _ := m.Lock(t.Context())
 		time.Sleep(15 * time.Second)
 		_, _ = m.TryLock(t.Context())
 		_ = lease.Unlock(t.Context())
 		tick := time.Now()
-		claim, _ := m.Claim(t.Context(), tick)
+		claim, _ := job.Claim(t.Context(), tick)
 		synctest.Wait()
-		_, _ = m.Claim(t.Context(), tick)
+		_, _ = job.Claim(t.Context(), tick)
 		synctest.Wait()
 
 		got := collect(t, reader)

@@ -24,10 +24,10 @@ func observerScenario() scenario {
 		entries: func(b *bench) (entries []entry) {
 			for _, w := range []struct {
 				name string
-				opts []redlock.Option
+				opts []redlock.LockerOption
 			}{
 				{unobserved, nil},
-				{"a function that does nothing", []redlock.Option{redlock.WithObserver(func(redlock.Event) {})}},
+				{"a function that does nothing", []redlock.LockerOption{redlock.WithObserver(func(redlock.Event) {})}},
 				{"slog at warn", logAt(slog.LevelWarn)},
 				{"slog at info", logAt(slog.LevelInfo)},
 			} {
@@ -46,7 +46,7 @@ func observerScenario() scenario {
 	}
 }
 
-func logAt(level slog.Level) []redlock.Option {
+func logAt(level slog.Level) []redlock.LockerOption {
 	logger := slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: level}))
-	return []redlock.Option{redlock.WithObserver(redlock.Log(logger))}
+	return []redlock.LockerOption{redlock.WithObserver(redlock.Log(logger))}
 }

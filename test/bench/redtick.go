@@ -21,7 +21,7 @@ type redtick struct {
 
 func openRedtickGoredis(s setup) (process, error) { return openRedtickWith(s) }
 
-func openRedtickWith(s setup, opts ...redlock.Option) (process, error) {
+func openRedtickWith(s setup, opts ...redlock.LockerOption) (process, error) {
 	clients := s.goredis()
 	universal := make([]redis.UniversalClient, len(clients))
 	for i, c := range clients {
@@ -55,7 +55,7 @@ func openRedtickRedigo(s setup) (process, error) {
 	})
 }
 
-func newRedtick(s setup, nodes []driver.Node, stop func(), opts ...redlock.Option) (process, error) {
+func newRedtick(s setup, nodes []driver.Node, stop func(), opts ...redlock.LockerOption) (process, error) {
 	locker, err := redlock.New(nodes, append(opts, redlock.WithTTL(s.ttl))...)
 	if err != nil {
 		return nil, err
@@ -68,7 +68,11 @@ func (p *redtick) mutex(name string) mutex {
 	if err != nil {
 		panic(err) // the names are our own
 	}
-	return redtickMutex{m}
+	j, err := p.locker.NewJob(name)
+	if err != nil {
+		panic(err)
+	}
+	return redtickMutex{m, j}
 }
 
 func (p *redtick) close() {
@@ -78,13 +82,16 @@ func (p *redtick) close() {
 	p.stop()
 }
 
-type redtickMutex struct{ *redlock.Mutex }
+type redtickMutex struct {
+	*redlock.Mutex
+	job *redlock.Job
+}
 
 func (m redtickMutex) try(ctx context.Context) (held, error)  { return redtickHeld(m.TryLock(ctx)) }
 func (m redtickMutex) lock(ctx context.Context) (held, error) { return redtickHeld(m.Lock(ctx)) }
 
 func (m redtickMutex) claim(ctx context.Context, tick time.Time) (held, error) {
-	return redtickHeld(m.Claim(ctx, tick))
+	return redtickHeld(m.job.Claim(ctx, tick))
 }
 
 func redtickHeld(l *redlock.Lease, err error) (held, error) {

@@ -19,11 +19,12 @@ type redtick struct {
 	clients []redis.UniversalClient
 	locker  *redlock.Locker
 	mutexes map[string]*redlock.Mutex
+	jobs    map[string]*redlock.Job
 }
 
 func openRedtick(s setup) (*redtick, error) {
-	r := &redtick{clients: dial(s.Addrs), mutexes: map[string]*redlock.Mutex{}}
-	options := []redlock.Option{redlock.WithTTL(s.TTL), redlock.WithHolder(s.Process), redlock.WithMaxSkew(maxSkew)}
+	r := &redtick{clients: dial(s.Addrs), mutexes: map[string]*redlock.Mutex{}, jobs: map[string]*redlock.Job{}}
+	options := []redlock.LockerOption{redlock.WithTTL(s.TTL), redlock.WithHolder(s.Process), redlock.WithMaxSkew(maxSkew)}
 	if s.Guard {
 		options = append(options, redlock.WithRestartGuard(s.TTL))
 	}
@@ -32,9 +33,12 @@ func openRedtick(s setup) (*redtick, error) {
 		return nil, err
 	}
 	for _, name := range allNames() {
-		var fenced []redlock.Option
+		var fenced []redlock.MutexOption
 		if name == fencedLock {
-			fenced = []redlock.Option{redlock.WithFencing()}
+			fenced = []redlock.MutexOption{redlock.WithFencing()}
+		}
+		if r.jobs[name], err = r.locker.NewJob(name); err != nil {
+			return nil, err
 		}
 		if r.mutexes[name], err = r.locker.NewMutex(name, fenced...); err != nil {
 			return nil, err
@@ -67,7 +71,7 @@ func (r *redtick) acquire(ctx context.Context, op, name string, tick time.Time) 
 	var err error
 	switch op {
 	case "claim":
-		l, err = m.Claim(ctx, tick)
+		l, err = r.jobs[name].Claim(ctx, tick)
 	case "try":
 		l, err = m.TryLock(ctx)
 	default:

@@ -97,8 +97,8 @@ func (r *Replica) Now() time.Time { return time.Now().Add(r.Skew) }
 
 // LockerOptions make a Locker tell the view what it is refused and why, under
 // names that no other show uses.
-func (r *Replica) LockerOptions() []redlock.Option {
-	return []redlock.Option{redlock.WithPrefix(r.Prefix), redlock.WithHolder(r.Name), redlock.WithObserver(r.observe)}
+func (r *Replica) LockerOptions() []redlock.LockerOption {
+	return []redlock.LockerOption{redlock.WithPrefix(r.Prefix), redlock.WithHolder(r.Name), redlock.WithObserver(r.observe)}
 }
 
 // Ready tells that the schedule has started.
@@ -164,8 +164,6 @@ func (r *Replica) observe(e redlock.Event) {
 		r.Trouble(&redlock.NodeError{Node: e.Node, Err: e.Err})
 	case redlock.NodeBack:
 		r.Trouble(fmt.Errorf("node %s is back", e.Node))
-	case redlock.EventsMissed:
-		r.Trouble(fmt.Errorf("%d events were not seen", e.Missed))
 	}
 }
 

@@ -66,8 +66,12 @@ func (s *stage) mutex(holder, name string) *redlock.Mutex {
 
 // claim runs a tick that all nodes know. Two of three would do for the claim,
 // but while one of these two is frozen nobody could tell who ran it.
-func (s *stage) claim(m *redlock.Mutex, tick time.Time) {
+func (s *stage) claim(holder, name string, tick time.Time) {
 	s.Helper()
+	m, err := s.locker(holder).NewJob(name)
+	if err != nil {
+		s.Fatal(err)
+	}
 	lease, err := m.Claim(s.Context(), tick)
 	if err != nil {
 		s.Fatal(err)
@@ -98,7 +102,7 @@ func (s *stage) run(name string, ticks int, holders ...string) {
 	s.Helper()
 	begin := time.Now().Add(-time.Minute)
 	for i := range ticks {
-		s.claim(s.mutex(holders[i%len(holders)], name), begin.Add(time.Duration(i)*100*time.Millisecond))
+		s.claim(holders[i%len(holders)], name, begin.Add(time.Duration(i)*100*time.Millisecond))
 	}
 }
 
@@ -132,7 +136,7 @@ func TestPage_three_replicas(t *testing.T) {
 		await(t, ctx, want)
 	}
 	s.servers[2].Thaw()
-	s.claim(s.mutex("replica-a", "job"), time.Now())
+	s.claim("replica-a", "job", time.Now())
 	await(t, ctx, `document.querySelectorAll("#jobs .tick").length === 7`)
 	await(t, ctx, `document.querySelectorAll("#nodes .pill.bad").length === 0 && /^3 of 3 nodes answer · /.test(document.querySelector("#status").innerText)`)
 }

@@ -45,14 +45,14 @@ func main() {
 }
 
 func claimEverySecond(locker *redlock.Locker) {
-	m, err := locker.NewMutex("job")
+	job, err := locker.NewJob("job")
 	if err != nil {
 		log.Fatal(err)
 	}
 	for {
 		tick := time.Now().Truncate(time.Second).Add(time.Second)
 		time.Sleep(time.Until(tick))
-		if lease, err := m.Claim(context.Background(), tick); err == nil {
+		if lease, err := job.Claim(context.Background(), tick); err == nil {
 			time.Sleep(50 * time.Millisecond)
 			_ = lease.Unlock(context.Background())
 		}

@@ -1,6 +1,8 @@
 package redlock
 
 import (
+	"log/slog"
+	"math"
 	"sync"
 	"time"
 )
@@ -10,17 +12,16 @@ type EventKind string
 
 // The kinds of events. A refusal's reason is in Event.Err.
 const (
-	Acquired     EventKind = "acquired"
-	Refused      EventKind = "refused"
-	Renewed      EventKind = "renewed"
-	RenewFailed  EventKind = "renew_failed"
-	Lost         EventKind = "lost"
-	Released     EventKind = "released"
-	NodeOut      EventKind = "node_out"
-	NodeBack     EventKind = "node_back"
-	Elected      EventKind = "elected"
-	SteppedDown  EventKind = "stepped_down"
-	EventsMissed EventKind = "events_missed"
+	Acquired    EventKind = "acquired"
+	Refused     EventKind = "refused"
+	Renewed     EventKind = "renewed"
+	RenewFailed EventKind = "renew_failed"
+	Lost        EventKind = "lost"
+	Released    EventKind = "released"
+	NodeOut     EventKind = "node_out"
+	NodeBack    EventKind = "node_back"
+	Elected     EventKind = "elected"
+	SteppedDown EventKind = "stepped_down"
 )
 
 // Event is one thing that happened. Fields that do not apply are zero.
@@ -40,14 +41,15 @@ type Event struct {
 	Duration time.Duration
 	// Err is the reason of a refusal, loss or failure, with each node's cause.
 	Err error
-	// Missed counts events that were thrown away because the observer was too slow.
+	// Missed is how many events before this one were thrown away, because the
+	// observer was too slow.
 	Missed int
 }
 
 // Observer is told about events, one at a time and in order, on a goroutine of
 // its own: a slow or panicking observer cannot hurt a lease. When it falls
-// more than 1024 events behind, the newest are thrown away, and one
-// [EventsMissed] says how many. [Locker.Close] waits for it for up to a second.
+// more than 1024 events behind, the newest are thrown away, and the next event
+// says how many. [Locker.Close] waits for it for up to a second.
 type Observer func(Event)
 
 const maxBacklog = 1024
@@ -56,6 +58,7 @@ const maxBacklog = 1024
 // are some.
 type reporter struct {
 	observer Observer
+	least    slog.Level // events below are not told
 
 	mu      sync.Mutex
 	backlog []Event
@@ -69,7 +72,7 @@ type reporter struct {
 const lastWords = time.Second
 
 func (r *reporter) observe(e Event) {
-	if r.observer == nil {
+	if r.least > math.MinInt && e.Level() < r.least {
 		return
 	}
 	e.At = time.Now()
@@ -79,6 +82,7 @@ func (r *reporter) observe(e Event) {
 		r.missed++
 		return
 	}
+	e.Missed, r.missed = r.missed, 0
 	r.backlog = append(r.backlog, e)
 	if !r.busy {
 		r.busy = true
@@ -87,21 +91,30 @@ func (r *reporter) observe(e Event) {
 }
 
 func (r *reporter) drain() {
+	var events []Event
+	told, ended := 0, false
+	defer func() {
+		if !ended { // the observer called runtime.Goexit, which is no reason to end all others' events
+			r.mu.Lock()
+			r.backlog = append(events[told:], r.backlog...)
+			r.mu.Unlock()
+			go r.drain()
+		}
+	}()
 	for {
 		r.mu.Lock()
-		events, missed := r.backlog, r.missed
-		r.backlog, r.spare, r.missed = r.spare[:0], nil, 0
+		events, told = r.backlog, 0
+		r.backlog, r.spare = r.spare[:0], nil
 		r.busy = len(events) > 0
 		r.settle()
 		r.mu.Unlock()
 		if len(events) == 0 {
+			ended = true
 			return
 		}
 		for _, e := range events {
+			told++
 			r.tell(e)
-		}
-		if missed > 0 {
-			r.tell(Event{Kind: EventsMissed, At: time.Now(), Missed: missed})
 		}
 		r.keep(events)
 	}

@@ -8,30 +8,50 @@ import (
 )
 
 // Log is an [Observer] that writes every event to logger, at the level an
-// operator wants it: what is part of normal work (a tick that another replica
-// runs, a renewal) at debug, acquisitions, releases and leaderships at info, a
-// renewal that failed and a node that is out at warn, and what costs a run or
-// its protection (a lost lease, no quorum, a tick that is too old or too far
-// ahead) at error. Each line stands alone: name, tick, who was ahead, and each
-// node's cause.
+// operator wants it ([Event.Level]): debug for what is part of normal work (a
+// tick that another replica runs, a renewal), info for acquisitions, releases
+// and leaderships, warn for a renewal that failed and a node that is out, error
+// for what costs a run or its protection (a lost lease, no quorum, a tick that
+// is too old or too far ahead). Each line stands alone: name, tick, holder, and
+// each node's cause.
+//
+// With a nil logger it writes only warnings and errors, to [slog.Default] as it
+// is at that moment. This is what a [Locker] without an observer does.
 func Log(logger *slog.Logger) Observer {
-	return func(e Event) {
-		level := e.level()
-		if !logger.Enabled(context.Background(), level) {
-			return
+	if logger == nil {
+		return func(e Event) {
+			if e.Level() >= slog.LevelWarn {
+				write(slog.Default(), e)
+			}
 		}
-		record := slog.NewRecord(e.At, level, "redtick: "+e.text(), 0)
-		var few [10]slog.Attr
-		record.AddAttrs(e.attrs(few[:0])...)
-		_ = logger.Handler().Handle(context.Background(), record)
 	}
+	return func(e Event) { write(logger, e) }
+}
+
+func write(logger *slog.Logger, e Event) {
+	level := e.Level()
+	if !logger.Enabled(context.Background(), level) {
+		return
+	}
+	record := slog.NewRecord(e.At, level, "redtick: "+e.text(), 0)
+	var few [10]slog.Attr
+	record.AddAttrs(e.attrs(few[:0])...)
+	_ = logger.Handler().Handle(context.Background(), record)
+}
+
+// Level is how much an operator should mind the event; see [Log].
+func (e Event) Level() slog.Level {
+	if e.Missed > 0 {
+		return max(slog.LevelWarn, e.level())
+	}
+	return e.level()
 }
 
 func (e Event) level() slog.Level {
 	switch e.Kind {
 	case Renewed:
 		return slog.LevelDebug
-	case RenewFailed, NodeOut, EventsMissed:
+	case RenewFailed, NodeOut:
 		return slog.LevelWarn
 	case Lost:
 		return slog.LevelError
@@ -77,8 +97,6 @@ func (e Event) text() string {
 		return "elected leader"
 	case SteppedDown:
 		return "stepped down as leader"
-	case EventsMissed:
-		return "events thrown away, because the observer was too slow"
 	}
 	return string(e.Kind)
 }

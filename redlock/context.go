@@ -1,0 +1,40 @@
+package redlock
+
+import (
+	"context"
+	"time"
+)
+
+type (
+	leaseKey struct{}
+	tickKey  struct{}
+)
+
+// LeaseFrom returns the lease under which ctx's work runs. [Lease.Context],
+// [Lease.Bind], [Mutex.Do], [Job.Run], [Elector.Run] and the adapters put it
+// there.
+func LeaseFrom(ctx context.Context) (*Lease, bool) {
+	l, ok := ctx.Value(leaseKey{}).(*Lease)
+	return l, ok
+}
+
+// TickFrom returns the tick that ctx's work is the run of: the innermost one,
+// from a claim's lease or from [ContextWithTick].
+func TickFrom(ctx context.Context) (time.Time, bool) {
+	tick, ok := ctx.Value(tickKey{}).(time.Time)
+	return tick, ok
+}
+
+// ContextWithTick returns a context from which [TickFrom] reads tick. It is for
+// adapters whose handlers know their tick but hold no lease.
+func ContextWithTick(ctx context.Context, tick time.Time) context.Context {
+	return context.WithValue(ctx, tickKey{}, tick.UTC())
+}
+
+// with returns ctx with the lease in it, and its tick, if it has one.
+func (l *Lease) with(ctx context.Context) context.Context {
+	if !l.tick.IsZero() {
+		ctx = ContextWithTick(ctx, l.tick)
+	}
+	return context.WithValue(ctx, leaseKey{}, l)
+}
