@@ -38,7 +38,7 @@ func exercise(t *testing.T, addr string) error {
 		if err != nil {
 			return err
 		}
-		_ = l.Bootstrap(ctx)
+		_ = bootstrap(ctx, l)
 		time.Sleep(1100 * time.Millisecond)
 		m := subjectOn(t, l, "job", redlock.WithBackoff(func(int) time.Duration { return 10 * time.Second }))
 		lease, err := m.TryLock(ctx)

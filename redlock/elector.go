@@ -12,8 +12,9 @@ import (
 type Elector struct {
 	m *Mutex
 
-	mu   sync.Mutex
-	term *term
+	mu      sync.Mutex
+	running bool
+	term    *term
 }
 
 // term is one leadership.
@@ -30,39 +31,75 @@ func NewElector(m *Mutex) (*Elector, error) {
 	if m == nil {
 		return nil, invalid("mutex is nil; make one with Locker.NewMutex")
 	}
-	if m.cfg.noRenewal {
+	if m.t.cfg.noRenewal {
 		return nil, invalid("the elector's mutex %q has WithoutRenewal; a leadership must be renewed, leave it out", m.Name())
 	}
 	return &Elector{m: m}, nil
 }
 
+const (
+	// A term that ends this soon is followed by a longer pause than the one before it.
+	shortTerm = 10 * time.Second
+	// longestPause is the longest of these pauses.
+	longestPause = 30 * time.Second
+)
+
 // Run campaigns until ctx ends, and returns its error. Each time this process
 // is elected, lead is called with a context that ends with the term. A term
 // ends when the lease is lost, ctx ends, Resign is called, or lead returns.
 // Then, in this order: IsLeader is false, the context has ended, lead has
-// returned, and only then the lease is given back. So work that heeds its
+// returned, and only then the lease is released. So work that heeds its
 // context never overlaps with the next leader's.
 //
-// With a nil lead the process leads until the term ends. Run must not be
-// called twice at a time. A panic in lead gives the lease back and goes on.
+// After a term of less than 10 s, the pause before the next campaign doubles, up
+// to 30 s: work that fails at once does not keep the fleet busy.
+//
+// With a nil lead the process leads until the term ends. A second Run at a time
+// is refused. [Locker.Close] ends the campaign; it stops renewal, so a leader
+// leads on until its lease expires unless it resigns first. A panic in lead
+// releases the lease and goes on.
 func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error) error {
+	if err := e.begin(); err != nil {
+		return err
+	}
+	defer e.finish()
 	if lead == nil {
 		lead = func(term context.Context) error {
 			<-term.Done()
 			return nil
 		}
 	}
-	for {
+	for short := 0; ; short++ {
 		lease, err := e.m.Lock(ctx)
 		switch {
 		case err == nil:
+			begin := time.Now()
 			e.serve(ctx, lease, lead)
+			if time.Since(begin) >= shortTerm {
+				short = 0
+			}
 		case ctx.Err() != nil, errors.Is(err, ErrClosed), errors.Is(err, ErrInvalid):
 			return err
 		}
-		// Whoever just led lets the others go first. A token function that fails keeps nobody busy; the observer was told.
-		pause(ctx, e.m.cfg.backoff(0))
+		// Others go first, and a token function that fails keeps nobody busy.
+		pause(ctx, min(e.m.t.cfg.backoff(0)<<min(short, 8), longestPause))
 	}
+}
+
+func (e *Elector) begin() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running {
+		return invalid("the elector of %q runs already; use one Elector for each Run", e.m.Name())
+	}
+	e.running = true
+	return nil
+}
+
+func (e *Elector) finish() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.running = false
 }
 
 // serve is one term.
@@ -71,7 +108,7 @@ func (e *Elector) serve(ctx context.Context, lease *Lease, lead func(context.Con
 	var err error
 	defer func() {
 		unlocked := lease.Unlock(ctx)
-		e.m.report(Event{Kind: SteppedDown, Name: e.m.Name(), Token: lease.token, Duration: time.Since(begin), Err: errors.Join(err, unlocked)})
+		lease.report(SteppedDown, time.Since(begin), errors.Join(err, unlocked))
 	}()
 	held, stop := lease.Bind(context.WithoutCancel(ctx))
 	defer stop()
@@ -82,7 +119,7 @@ func (e *Elector) serve(ctx context.Context, lease *Lease, lead func(context.Con
 	defer e.stepDown(errSteppedDown)
 	// Not derived from ctx: IsLeader must be false before the term's context ends.
 	defer context.AfterFunc(ctx, func() { e.stepDown(ctx.Err()) })()
-	e.m.report(Event{Kind: Elected, Name: e.m.Name(), Token: lease.token})
+	lease.report(Elected, 0, nil)
 	err = lead(current)
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 func newElector(t testing.TB, m *subject) *redlock.Elector {
@@ -217,8 +218,8 @@ func TestElector_lostByForce(t *testing.T) {
 		})
 		time.Sleep(time.Second)
 		all.Go(func() { _ = f.Run(ctx, nil) })
-		inspector := redlock.NewInspector(q.Locker, 0)
-		info := must[*redlock.NameInfo](t)(inspector.Show(ctx, "leader"))
+		inspector := q.inspector(t)
+		info := must[*inspect.Info](t)(inspector.Show(ctx, "leader"))
 		ok(t, inspector.Release(ctx, "leader", info.Token))
 		time.Sleep(12 * time.Second) // until its next renewal it cannot know
 		if now := leaders(ctx, []*redlock.Elector{e, f}); len(now) != 1 || now[0] != 1 {
@@ -237,7 +238,9 @@ func TestElector_tokenFunctionFails(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		tries, told := 0, 0
 		broken := redlock.WithTokenFunc(func() (string, error) {
-			tries++
+			if tries++; tries == 1 {
+				return "the Locker's own", nil
+			}
 			return "", errors.New("no entropy")
 		})
 		p := fl.process("a", broken, redlock.WithObserver(func(e redlock.Event) {

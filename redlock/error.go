@@ -3,11 +3,12 @@ package redlock
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/redtick/redtick/redlock/internal/pipeline"
+	"github.com/redtick/redtick/redlock/internal/protocol"
+	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
 // The outcomes that callers tell apart with [errors.Is]. When the caller's
@@ -28,19 +29,13 @@ var (
 	// ErrClosed: the Locker was closed.
 	ErrClosed = errors.New("redlock: locker is closed")
 	// ErrNodeOut is the cause for a node that is skipped because it did not answer its last calls.
-	ErrNodeOut = errors.New("redlock: node is out: it did not answer, and is probed now and then")
+	ErrNodeOut = pipeline.ErrOut
 	// ErrNodeYoung is the cause for a node that the restart guard keeps from voting.
-	ErrNodeYoung = errors.New("redlock: node abstains: it restarted or lost its data and may have forgotten votes")
+	ErrNodeYoung = protocol.ErrYoung
 	// ErrNotLeader is what [Elector.IsLeader] answers on everyone but the leader.
 	ErrNotLeader = errors.New("redlock: not the leader")
 	// ErrInvalid: an argument or option was refused. The text has the value, the rule and the cure.
 	ErrInvalid = errors.New("redlock: invalid")
-)
-
-var (
-	errNoAnswer  = errors.New("no answer within the node timeout")
-	errLostVote  = errors.New("the vote of this round was lost again; the next round has a fresh token")
-	errDeadToken = errors.New("this round's token was given back before the vote arrived")
 )
 
 // Error is how an operation on a name failed. It matches one of the sentinels
@@ -59,10 +54,12 @@ type Error struct {
 	Remaining time.Duration
 	// Nodes are the causes of the nodes that gave no vote.
 	Nodes []*NodeError
+	// RefusedBy are the names of the nodes that voted for another owner.
+	RefusedBy []string
 	// Detail adds what the sentinel does not say, such as how the votes were split.
 	Detail string
 
-	token string // the last round's own
+	permanent bool // asking again does not help
 }
 
 func (e *Error) Error() string {
@@ -73,7 +70,7 @@ func (e *Error) Error() string {
 	}
 	fmt.Fprintf(&b, ": %s", strings.TrimPrefix(e.Reason.Error(), "redlock: "))
 	if e.Holder != "" {
-		fmt.Fprintf(&b, " (%s)", clip(e.Holder))
+		fmt.Fprintf(&b, " (%s)", protocol.Clip(e.Holder))
 	}
 	if e.Detail != "" {
 		fmt.Fprintf(&b, ": %s", e.Detail)
@@ -102,25 +99,56 @@ type NodeError struct {
 }
 
 func (e *NodeError) Error() string {
-	return e.Node + ": " + clip(strings.TrimPrefix(e.Err.Error(), "redlock: "))
+	return e.Node + ": " + protocol.Clip(strings.TrimPrefix(e.Err.Error(), "redlock: "))
 }
 
 // Unwrap returns the cause.
 func (e *NodeError) Unwrap() error { return e.Err }
 
-// clip makes what a server said fit for one line of a log: it may be somebody's data, of any size.
-func clip(s string) string {
-	const most = 300
-	short := s[:min(len(s), most)]
-	if strings.ContainsFunc(short, unicode.IsControl) || !utf8.ValidString(short) {
-		short = strconv.Quote(short)
-	}
-	if len(s) > most {
-		short += fmt.Sprintf("… (%d bytes)", len(s))
-	}
-	return short
-}
-
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
+}
+
+// refuse reports a refusal and makes its error.
+func (t *target) refuse(a *acquisition, begin time.Time, tally quorum.Tally, reason error) error {
+	err := t.fail(a.op, a.tick, tally, reason)
+	if a.told != reason {
+		a.told = reason
+		t.locker.Report(Event{Kind: Refused, Name: err.Name, Tick: err.Tick, Token: a.token, Holder: err.Holder, Duration: time.Since(begin), Err: err})
+	}
+	return err
+}
+
+func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *Error {
+	e := &Error{Op: op, Name: t.name.Lock, Tick: protocol.Instant(tick), Reason: reason}
+	if leader, ok := tally.Leader(); ok {
+		e.Holder, e.Remaining = leader.Token, leader.Remaining
+	}
+	for i, a := range tally.Answers {
+		switch {
+		case a.Verdict == quorum.Done && a.Token != "":
+			e.Holder, e.Remaining = a.Token, 0
+		case a.Verdict == quorum.Refused:
+			e.RefusedBy = append(e.RefusedBy, t.locker.group.Pipelines[i].Name())
+			if a.Lasting && e.Holder == "" {
+				e.Holder = a.Token
+			}
+		}
+	}
+	if reason == ErrTaken || reason == ErrTickDone {
+		return e
+	}
+	if reason == ErrNoQuorum {
+		e.Detail, e.permanent = tally.String(), tally.Blocks(permanent(&tally))
+	}
+	for i, a := range tally.Answers {
+		name := t.locker.group.Pipelines[i].Name()
+		switch {
+		case a.Verdict == quorum.Failed:
+			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: a.Err})
+		case a.Verdict == quorum.Pending && !tally.Certain(): // else its answer did not matter any more
+			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: fmt.Errorf("no answer within %v; if its link is slower than that, raise WithNodeTimeout", t.cfg.nodeTimeout)})
+		}
+	}
+	return e
 }

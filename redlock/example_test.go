@@ -302,68 +302,6 @@ func ExampleLease_Extend() {
 	// <nil>
 }
 
-// What an operator does about a holder that hangs.
-func ExampleNewInspector() {
-	ctx := context.Background()
-	locker, _ := redlock.New(nodes(), redlock.WithHolder("api-1"))
-	defer locker.Close(ctx)
-	m, _ := locker.NewMutex("import")
-	lease, _ := m.Lock(ctx)
-
-	inspector := redlock.NewInspector(locker, time.Second)
-	names, more, err := inspector.Names(ctx, "", 100)
-	fmt.Println(names, more, err)
-	info, err := inspector.Show(ctx, "import")
-	if err != nil {
-		fmt.Println(err) // what the others answered is in info
-	}
-	fmt.Println("held by", info.Holder)
-
-	// The token that was seen is the guard: a holder that came later keeps the name.
-	fmt.Println("released:", inspector.Release(ctx, "import", info.Token))
-	later, _ := m.Lock(ctx)
-	fmt.Println("not the later one:", errors.Is(inspector.Release(ctx, "import", info.Token), redlock.ErrLost))
-	fmt.Println("the first is told:", errors.Is(lease.Unlock(ctx), redlock.ErrLost))
-	fmt.Println("the later one ends:", later.Unlock(ctx))
-	// Output:
-	// [import] false <nil>
-	// held by api-1
-	// released: <nil>
-	// not the later one: true
-	// the first is told: true
-	// the later one ends: <nil>
-}
-
-// New servers vote at once because they are declared to be new. Servers that
-// lost their data abstain until nothing they forgot can still be valid.
-func ExampleLocker_Bootstrap() {
-	ctx := context.Background()
-	servers := redlocktest.Servers(3)
-	locker, _ := redlock.New(redlocktest.Nodes(servers, "example"), redlock.WithRestartGuard(30*time.Second))
-	defer locker.Close(ctx)
-	if err := locker.Bootstrap(ctx); err != nil { // once in the fleet's life
-		fmt.Println(err)
-		return
-	}
-	m, _ := locker.NewMutex("import")
-	lease, err := m.TryLock(ctx)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println("new servers vote:", lease.Unlock(ctx))
-
-	servers[0].Restart()
-	servers[1].Restart()
-	_, err = m.TryLock(ctx)
-	fmt.Println("two lost their data:", errors.Is(err, redlock.ErrNoQuorum), errors.Is(err, redlock.ErrNodeYoung))
-	fmt.Println("not to be called new:", errors.Is(locker.Bootstrap(ctx), redlock.ErrNodeYoung))
-	// Output:
-	// new servers vote: <nil>
-	// two lost their data: true true
-	// not to be called new: true
-}
-
 // A replica dies in its run: another one runs the same tick.
 func ExampleWithTakeover() {
 	ctx := context.Background()

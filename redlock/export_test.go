@@ -3,10 +3,9 @@ package redlock
 import (
 	"math"
 	"time"
-)
 
-// CompanionOf is what the names of a name's companion keys begin with.
-var CompanionOf = companion
+	"github.com/redtick/redtick/redlock/driver"
+)
 
 // WithJitter replaces what the pauses between rounds are drawn from: a random duration that is less than its argument.
 func WithJitter(f func(time.Duration) time.Duration) MutexOption {
@@ -16,4 +15,12 @@ func WithJitter(f func(time.Duration) time.Duration) MutexOption {
 // Unobserved leaves events out altogether, and with them the goroutine that tells them.
 func Unobserved() LockerOption {
 	return lockerOption(func(c *config) { c.least = math.MaxInt })
+}
+
+// NodesOf are a Locker's nodes, for those who inspect them.
+func NodesOf(l *Locker) (nodes []driver.Node) {
+	for _, p := range l.group.Pipelines {
+		nodes = append(nodes, p.Node())
+	}
+	return nodes
 }

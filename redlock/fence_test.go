@@ -59,7 +59,7 @@ func TestFence_isWrittenBack(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		p := fl.process("a", redlock.WithFencing())
 		for i, s := range fl.servers {
-			s.Do("SET", "{job}:redtick:fence", []string{"10", "10", "500"}[i])
+			s.Do("SET", "job:redtick:{job}:fence", []string{"10", "10", "500"}[i])
 		}
 		m := p.mutex(t, "job")
 		p.links[0].Hang()
@@ -83,7 +83,7 @@ func TestFence_isWrittenBack(t *testing.T) {
 func TestFence_standsOnlyUnderTheLock(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		for i, s := range fl.servers {
-			s.Do("SET", "{job}:redtick:fence", []string{"10", "20", "500"}[i])
+			s.Do("SET", "job:redtick:{job}:fence", []string{"10", "20", "500"}[i])
 		}
 		p := fl.process("a", redlock.WithFencing())
 		p.delay(10*time.Millisecond, 10*time.Millisecond)
@@ -108,13 +108,13 @@ func TestFence_standsOnlyUnderTheLock(t *testing.T) {
 func TestFence_lostCounterAbstains(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		for i, s := range fl.servers {
-			s.Do("SET", "{job}:redtick:fence", []string{"10", "20", "500"}[i])
+			s.Do("SET", "job:redtick:{job}:fence", []string{"10", "20", "500"}[i])
 		}
 		p := fl.process("a", redlock.WithFencing())
 		p.delay(10*time.Millisecond, 10*time.Millisecond)
 		time.AfterFunc(15*time.Millisecond, func() {
 			for _, s := range fl.servers {
-				s.Do("DEL", "{job}:redtick:fence")
+				s.Do("DEL", "job:redtick:{job}:fence")
 			}
 		})
 		lease := must[*redlock.Lease](t)(p.mutex(t, "job").TryLock(t.Context()))
@@ -125,13 +125,13 @@ func TestFence_lostCounterAbstains(t *testing.T) {
 	})
 }
 
-// A claim's fence is its tick.
+// Without fencing, a claim's fence is its tick, in microseconds.
 func TestFence_ofClaims(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		m, last := fl.process("a").mutex(t, "job"), int64(0)
 		for range 20 {
 			lease := must[*redlock.Lease](t)(m.Claim(t.Context(), time.Now()))
-			if lease.Fence() <= last || lease.Fence() != lease.Tick().UnixMilli() {
+			if lease.Fence() <= last || lease.Fence() != lease.Tick().UnixMicro() {
 				t.Errorf("fence %d of tick %v after %d", lease.Fence(), lease.Tick(), last)
 			}
 			last = lease.Fence()

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/inspect"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -59,6 +61,40 @@ func (fl *fleet) process(name string, opts ...redlock.LockerOption) *process {
 	}
 	fl.lockers = append(fl.lockers, p.Locker)
 	return p
+}
+
+// inspector looks at the nodes over the process's links.
+func (p *process) inspector(t testing.TB, opts ...inspect.Option) *inspect.Inspector {
+	t.Helper()
+	nodes := make([]driver.Node, len(p.links))
+	for i, l := range p.links {
+		nodes[i] = l
+	}
+	return inspectorOn(t, nodes, opts...)
+}
+
+// inspector looks at the servers over links of its own.
+func (fl *fleet) inspector(name string, opts ...inspect.Option) *inspect.Inspector {
+	fl.t.Helper()
+	return inspectorOn(fl.t, redlocktest.Nodes(fl.servers, name), opts...)
+}
+
+func inspectorOn(t testing.TB, nodes []driver.Node, opts ...inspect.Option) *inspect.Inspector {
+	t.Helper()
+	i, err := inspect.New(nodes, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// bootstrap declares a locker's nodes to be fresh.
+func bootstrap(ctx context.Context, l *redlock.Locker) error {
+	i, err := inspect.New(redlock.NodesOf(l))
+	if err != nil {
+		return err
+	}
+	return i.Bootstrap(ctx)
 }
 
 func (p *process) mutex(t testing.TB, name string, opts ...redlock.LockerOption) *subject {

@@ -108,7 +108,7 @@ func (o options) allowed() bool {
 func (o options) work(t *testing.T, l *redlock.Locker) {
 	t.Helper()
 	if o.guard != 0 {
-		ok(t, l.Bootstrap(t.Context()))
+		ok(t, bootstrap(t.Context(), l))
 	}
 	m := subjectOn(t, l, "job")
 	begin := time.Now()

@@ -6,35 +6,31 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/protocol"
+	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// Lease is what an acquisition hands back. It is held until [Lease.Unlock],
-// loss or expiry, and renewed every third of its TTL unless [WithoutRenewal]
-// is set. All its methods are safe for concurrent use.
+// Lease is what an acquisition returns. It is held until [Lease.Unlock], loss or
+// expiry, and renewed every third of its TTL unless [WithoutRenewal] is set. All
+// its methods are safe for concurrent use.
 type Lease struct {
-	m      *Mutex
+	t      *target
 	token  string
 	tick   time.Time
 	fence  int64
 	since  time.Time
 	values context.Context // of the acquisition's caller
+	vote   *quorum.Poll    // what put the token on the nodes
 
-	mu       sync.Mutex
-	ctx      context.Context // made when it is first asked for: many never do
-	cancel   context.CancelCauseFunc
-	until    time.Time
-	ended    error // why it is no longer held; nil while it is
-	deadline *time.Timer
-	asking   sync.WaitGroup // extensions that are being posted
-	renewal  ask            // the extension, made when it is first asked for
-	vote     *ballot
-
-	adopted bool // another handle has put it on the nodes, and its extension may still be under way
-
-	abandoned bool // its tick is not done
-	unlock    sync.Once
-	unlocked  error
+	mu        sync.Mutex
+	ctx       context.Context // made when it is first asked for: many never do
+	cancel    context.CancelCauseFunc
+	until     time.Time
+	ended     error // why it is no longer held; nil while it is
+	deadline  *time.Timer
+	posting   sync.WaitGroup // extensions that are being posted
+	extension quorum.Request // made when it is first asked for
+	release   releaseState
 
 	due   time.Time // the renewer's
 	index int       // the renewer's
@@ -45,24 +41,28 @@ var (
 	errDetached = errors.New("redlock: detached")
 )
 
+// newLease starts the clock: the context ends by a local timer, so it needs no node to be told of the loss.
 func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Lease {
-	l := &Lease{m: r.m, token: r.token, fence: fence, since: r.start, until: until, vote: r.ballot, index: unscheduled}
-	if r.bid.tick != 0 {
-		l.tick = time.UnixMilli(r.bid.tick).UTC()
+	l := &Lease{t: r.t, token: r.token, tick: protocol.Instant(r.a.tick), fence: fence, since: r.poll.Start, until: until,
+		values: ctx, vote: r.poll, index: unscheduled}
+	l.mu.Lock() // the timer may fire at once
+	l.deadline = time.AfterFunc(time.Until(until), l.expire)
+	l.mu.Unlock()
+	if !l.t.cfg.noRenewal {
+		l.t.locker.renewer.schedule(l, l.since.Add(l.t.cfg.ttl/3))
 	}
-	l.hold(ctx)
-	l.confirm()
 	return l
 }
 
-// hold starts the clock: the context ends by a local timer, so it needs no node to be told of the loss.
-func (l *Lease) hold(ctx context.Context) {
-	l.mu.Lock()
-	l.values = ctx
-	l.deadline = time.AfterFunc(time.Until(l.until), l.expire)
-	l.mu.Unlock()
-	if !l.m.cfg.noRenewal {
-		l.m.locker.renewer.schedule(l, l.since.Add(l.m.cfg.ttl/3))
+// confirm tells every node that a claim was granted, without waiting. It is what makes the losers' answer a proof, and keeps
+// ticks in order when the claimer dies. In take-over mode the tick ends at unlock only.
+func (l *Lease) confirm() {
+	if l.tick.IsZero() || l.t.cfg.takeover {
+		return
+	}
+	confirm := l.t.name.Confirm(l.tick.UnixMilli(), l.token, l.t.cfg.owner)
+	for _, p := range l.t.locker.group.Pipelines {
+		p.Send(confirm.Request, l.since.Add(l.t.cfg.ttl))
 	}
 }
 
@@ -91,40 +91,9 @@ func causeOf(ended error) error {
 	return ended
 }
 
-// ValidUntil is the instant up to which nobody else can hold the name. It
-// moves with each renewal, and back to the present when the lease ends before.
-// It is meant for time.Until and comparisons with time.Now, which use its
-// monotonic reading.
-func (l *Lease) ValidUntil() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.until
-}
-
-// Token is the value of the lock's key, unique to this lease.
-func (l *Lease) Token() string { return l.token }
-
-// Fence is a number that grows with every new lease of the name, for a
-// protected resource that refuses smaller ones. It is the tick in Unix
-// milliseconds for a claim, the counter under [WithFencing], and else 0.
-func (l *Lease) Fence() int64 { return l.fence }
-
-// Tick is the tick that was claimed, in UTC, or the zero time for a lock.
-func (l *Lease) Tick() time.Time { return l.tick }
-
-// Name is the name of the lease's mutex or job, with the prefix.
-func (l *Lease) Name() string { return l.m.keys.lock }
-
-// run runs f under the lease and unlocks, even when f panics.
-func (l *Lease) run(ctx context.Context, f func(ctx context.Context) error) (err error) {
-	defer func() { err = errors.Join(err, l.Unlock(ctx)) }()
-	held, stop := l.Bind(ctx)
-	defer stop()
-	return f(held)
-}
-
 // Bind returns a context that ends when ctx or the lease does, whichever comes
-// first; [context.Cause] says which. [LeaseFrom] finds the lease in it. Call stop when it is no longer needed.
+// first; [context.Cause] says which. [LeaseFrom] finds the lease in it. Call stop
+// when it is no longer needed.
 func (l *Lease) Bind(ctx context.Context) (bound context.Context, stop func()) {
 	bound, cancel := context.WithCancelCause(l.with(ctx))
 	lease := l.Context()
@@ -138,95 +107,123 @@ func (l *Lease) Bind(ctx context.Context) (bound context.Context, stop func()) {
 	}
 }
 
+// run runs f under the lease and unlocks, even when f panics.
+func (l *Lease) run(ctx context.Context, f func(ctx context.Context) error) (err error) {
+	defer func() { err = errors.Join(err, l.Unlock(ctx)) }()
+	held, stop := l.Bind(ctx)
+	defer stop()
+	return f(held)
+}
+
+// ValidUntil is the instant up to which nobody else can hold the name. It
+// moves with each renewal, and back to the present when the lease ends before.
+// It is meant for time.Until and comparisons with time.Now, which use its
+// monotonic reading.
+func (l *Lease) ValidUntil() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.Before(l.until) && over(now, l.until) {
+		l.until = now
+	}
+	return l.until
+}
+
+// over reports whether an instant has passed. The monotonic clock decides, but it stands still while a machine is suspended,
+// so the wall clock counts as well: towards the end only.
+func over(now, until time.Time) bool {
+	return !now.Before(until) || !now.Round(0).Before(until.Round(0))
+}
+
+// Name is the name of the lease's mutex or job, with the prefix.
+func (l *Lease) Name() string { return l.t.name.Lock }
+
+// Token is the value of the lock's key, unique to this lease.
+func (l *Lease) Token() string { return l.token }
+
+// Tick is the tick that was claimed, in UTC, or the zero time for a lock.
+func (l *Lease) Tick() time.Time { return l.tick }
+
+// Fence is a number that grows with every new lease of the name, for a
+// protected resource that refuses smaller ones. Under [WithFencing] and
+// [WithTakeover] it is a counter, common to the locks and claims of the name;
+// else for a claim in order its tick. Both count in microseconds of Unix time, so
+// that fencing may be turned on later. Else it is 0.
+func (l *Lease) Fence() int64 { return l.fence }
+
 // Extend renews the lease now, for a full TTL. It returns nil when a majority
 // has answered so within the validity. An error that matches [ErrLost] is
 // final; with any other the lease stands until ValidUntil.
 func (l *Lease) Extend(ctx context.Context) error {
-	v, err := l.ask(nil)
+	p, err := l.extend(nil)
 	if err != nil {
 		return err
 	}
-	_, err = v.wait(ctx, l.m.cfg.nodeTimeout)
-	return l.settle(v, err)
+	_, err = p.Wait(ctx, l.t.cfg.nodeTimeout)
+	return l.settle(p, err)
 }
 
 // renew is Extend without anybody waiting. It keeps no goroutine.
 func (l *Lease) renew() {
-	if l.m.cfg.maxHold > 0 && time.Since(l.since) > l.m.cfg.maxHold {
+	if l.t.cfg.maxHold > 0 && time.Since(l.since) > l.t.cfg.maxHold {
 		return
 	}
-	_, _ = l.ask(func(v *ballot) { _ = l.settle(v, nil) })
+	_, _ = l.extend(func(p *quorum.Poll) { _ = l.settle(p, nil) })
 }
 
-// ask puts an extension to all nodes. Unlock posts its release after that, so
-// that it comes last on every node.
-func (l *Lease) ask(settled func(*ballot)) (*ballot, error) {
-	m := l.m
+// extend asks all nodes for an extension. Unlock waits until that is posted, so that its release comes last on every node.
+func (l *Lease) extend(settled func(*quorum.Poll)) (*quorum.Poll, error) {
 	l.mu.Lock()
 	if l.ended != nil {
 		l.mu.Unlock()
-		return nil, l.gone("extend")
+		return nil, l.errLost("extend")
 	}
-	l.asking.Add(1)
-	defer l.asking.Done()
-	if l.renewal.cmd == nil {
-		l.renewal = m.extension(l.token, l.fence, true)
+	l.posting.Add(1)
+	defer l.posting.Done()
+	if l.extension.Command == nil {
+		l.extension = l.t.name.Extend(l.token)
 	}
-	renewal, until := l.renewal, l.until
+	request, until := l.extension, l.until
 	l.mu.Unlock()
-	v := m.locker.putAll(renewal, until, false)
-	if settled != nil {
-		v.settled = func() { settled(v) }
+	if settled == nil {
+		return l.t.locker.group.Ask(request, until, quorum.Renewal), nil
 	}
-	return m.locker.post(v), nil
-}
-
-// extension also puts the key back on a node that lost it.
-func (m *Mutex) extension(token string, fence int64, restore bool) ask {
-	keys, carried := []string{m.keys.lock, m.keys.tombstone(token)}, ""
-	if m.cfg.fencing && fence != 0 {
-		keys, carried = append(keys, m.keys.fence), decimal(fence)
-	}
-	return ask{script: extendScript, read: readExtend,
-		cmd: extendScript.command(m.guarded(keys...), token, m.ttl, carried, flag(restore), milliseconds(m.cfg.guardWindow))}
+	return l.t.locker.group.AskThen(request, until, quorum.Renewal, settled), nil
 }
 
 // settle draws the conclusion from an extension.
-func (l *Lease) settle(v *ballot, err error) error {
-	t := v.count()
-	m := l.m
+func (l *Lease) settle(p *quorum.Poll, err error) error {
+	tally := p.Tally()
 	switch {
-	case t.won():
-		if !l.prolong(v.start.Add(m.cfg.validity())) {
-			return l.gone("extend")
+	case tally.Won():
+		if !l.prolong(p.Start.Add(l.t.cfg.validity())) {
+			return l.errLost("extend")
 		}
-		m.locker.renewer.schedule(l, v.start.Add(m.cfg.ttl/3))
-		m.report(Event{Kind: Renewed, Name: m.keys.lock, Tick: l.tick, Token: l.token, Duration: time.Since(v.start)})
+		l.t.locker.renewer.schedule(l, p.Start.Add(l.t.cfg.ttl/3))
+		l.report(Renewed, time.Since(p.Start), nil)
 		return nil
-	case t.majority(t.refused):
-		l.lose("a majority of the nodes holds another token")
-		return l.gone("extend")
+	case tally.Blocks(tally.Refused):
+		l.markLost("other tokens hold so many nodes that a majority cannot be had")
+		return l.errLost("extend")
 	case err == nil:
 		err = ErrNoQuorum
 	}
-	failure := m.fail("extend", l.tickMillis(), t, err)
+	failure := l.t.fail("extend", l.tickMillis(), tally, err)
 	l.mu.Lock()
-	over := l.ended != nil
+	ended := l.ended != nil
 	l.mu.Unlock()
-	if over {
-		return failure
+	if !ended {
+		l.report(RenewFailed, 0, failure)
 	}
-	m.report(Event{Kind: RenewFailed, Name: m.keys.lock, Tick: l.tick, Token: l.token, Err: failure})
 	return failure
 }
 
-// prolong moves the end of validity. An extension that succeeds after the end
-// came too late: somebody else may have had the name in between.
+// prolong moves the end of validity. An extension that succeeds after the end came too late: another owner may have had
+// the name in between.
 func (l *Lease) prolong(until time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if l.ended != nil || !now.Before(l.until) {
+	if l.ended != nil || over(now, l.until) {
 		return false
 	}
 	if until.After(l.until) {
@@ -236,28 +233,31 @@ func (l *Lease) prolong(until time.Time) bool {
 	return true
 }
 
+const expired = "its validity ended before a majority renewed it"
+
 // expire is the local timer.
 func (l *Lease) expire() {
 	l.mu.Lock()
-	early := l.ended == nil && time.Now().Before(l.until)
+	now := time.Now()
+	early := l.ended == nil && !over(now, l.until)
 	if early {
-		l.deadline.Reset(time.Until(l.until))
+		l.deadline.Reset(l.until.Sub(now))
 	}
 	l.mu.Unlock()
 	if !early {
-		l.lose("its validity ended before a majority renewed it")
+		l.markLost(expired)
 	}
 }
 
-func (l *Lease) lose(why string) {
-	err := &Error{Op: "lease", Name: l.m.keys.lock, Tick: l.tick, Reason: ErrLost, Detail: why}
-	if l.end(err) {
-		l.m.report(Event{Kind: Lost, Name: l.m.keys.lock, Tick: l.tick, Token: l.token, Duration: time.Since(l.since), Err: err})
+func (l *Lease) markLost(why string) {
+	err := &Error{Op: "lease", Name: l.Name(), Tick: l.tick, Reason: ErrLost, Detail: why}
+	if l.finish(err) {
+		l.report(Lost, time.Since(l.since), err)
 	}
 }
 
-// end stops renewal and the deadline, and ends the context with cause. It tells whether it was the first to do so.
-func (l *Lease) end(cause error) bool {
+// finish stops renewal and the deadline, and ends the context with cause. It reports whether it was the first to do so.
+func (l *Lease) finish(cause error) bool {
 	l.mu.Lock()
 	if l.ended != nil {
 		l.mu.Unlock()
@@ -265,25 +265,26 @@ func (l *Lease) end(cause error) bool {
 	}
 	l.ended = cause
 	if now := time.Now(); now.Before(l.until) {
-		l.until = now // whoever looks at the validity sees the end before the context tells it
+		l.until = now // a look at the validity must see the end before the context tells of it
 	}
 	l.deadline.Stop()
 	cancel := l.cancel
 	l.mu.Unlock()
-	l.m.locker.renewer.remove(l)
+	l.t.locker.renewer.remove(l)
 	if cancel != nil {
 		cancel(causeOf(cause))
 	}
 	return true
 }
 
-// gone is the error for an operation on a lease that is no longer held.
-func (l *Lease) gone(op string) error {
+// errLost is the error for an operation on a lease that is no longer held.
+func (l *Lease) errLost(op string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := &Error{Op: op, Name: l.m.keys.lock, Tick: l.tick, Reason: ErrLost, Detail: "its validity has ended"}
-	switch lost := (*Error)(nil); {
-	case errors.As(l.ended, &lost):
+	e := &Error{Op: op, Name: l.Name(), Tick: l.tick, Reason: ErrLost, Detail: "its validity has ended"}
+	lost, _ := errors.AsType[*Error](l.ended)
+	switch {
+	case lost != nil:
 		e.Detail = lost.Detail
 	case l.ended == errReleased:
 		e.Detail = "it was unlocked"
@@ -293,110 +294,6 @@ func (l *Lease) gone(op string) error {
 	return e
 }
 
-// Unlock gives the lease back on all nodes and returns once a majority has
-// confirmed it. It works with a ctx that has already ended, and returns after
-// the node timeout at the latest: nodes that do not answer are released in the
-// background, as soon as they do. A second Unlock returns what the first did.
-//
-// It returns an error that matches [ErrLost] when the lease was no longer ours
-// at the end, and one that matches [ErrNoQuorum] when that is not known.
-func (l *Lease) Unlock(ctx context.Context) error {
-	l.unlock.Do(func() { l.unlocked = l.release(ctx) })
-	return l.unlocked
-}
-
-// Abandon is Unlock without the tick being done. Under [WithTakeover] another
-// replica may then run it at once; at most once, which is the default, the tick
-// stays spent. For a lock it is Unlock.
-func (l *Lease) Abandon(ctx context.Context) error {
-	l.mu.Lock()
-	l.abandoned = true
-	l.mu.Unlock()
-	return l.Unlock(ctx)
-}
-
-func (l *Lease) release(ctx context.Context) error {
-	m := l.m
-	l.mu.Lock()
-	valid := time.Now().Before(l.until)
-	l.mu.Unlock()
-	if !valid {
-		l.lose("its validity ended before a majority renewed it")
-	}
-	held := l.end(errReleased)
-	l.asking.Wait()
-	begin := time.Now()
-	fence := l.fence
-	if !m.cfg.fencing {
-		fence = 0
-	}
-	back := m.release(l.token, fence, true)
-	l.mu.Lock()
-	ends := held && !l.tick.IsZero() && !(l.abandoned && m.cfg.takeover)
-	l.mu.Unlock()
-	if ends {
-		back = l.finish()
-	}
-	v := m.locker.putAll(back, begin.Add(m.cfg.owing()), true)
-	l.surrender(v, ends)
-	if l.adopted {
-		l.bury()
-	}
-	if !held {
-		return l.gone("unlock")
-	}
-	// gocron and cron cancel a job's context before they unlock.
-	t, _ := v.wait(context.Background(), m.cfg.nodeTimeout)
-	var err error
-	switch {
-	case t.majority(t.refused):
-		err = m.fail("unlock", l.tickMillis(), t, ErrLost)
-	case !t.won():
-		err = m.fail("unlock", l.tickMillis(), t, ErrNoQuorum)
-	}
-	m.report(Event{Kind: Released, Name: m.keys.lock, Tick: l.tick, Token: l.token, Duration: begin.Sub(l.since), Err: err})
-	return err
-}
-
-// bury makes every node forget the token for good, also one that has not heard
-// of us: the former handle has put it there, and an extension which that one
-// sent cannot put it back.
-func (l *Lease) bury() {
-	dead, until := l.m.abort(l.token, 0), time.Now().Add(l.m.cfg.owing())
-	for _, box := range l.m.locker.boxes {
-		box.send(dead, until, true)
-	}
-}
-
-// surrender posts the release where it is owed.
-func (l *Lease) surrender(v *ballot, ends bool) {
-	for i, box := range l.m.locker.boxes {
-		switch {
-		case ends:
-			// A vote that is in line stays there: it leaves the tick's key, which tells who ran it.
-			v.calls[i].owed = l.m.cfg.takeover || l.extended() || box.asks(&l.vote.calls[i])
-			box.post(&v.calls[i])
-		case l.reached(i):
-			box.post(&v.calls[i])
-		default:
-			v.receive(i, driver.Reply{Value: int64(0)}) // nothing of ours is there
-		}
-	}
-}
-
-// reached tells whether a node may hold anything of this lease. A node that was
-// out all the time has never heard of it, nor has one whose vote was still in
-// line: it is taken out.
-func (l *Lease) reached(node int) bool {
-	return l.extended() || l.m.locker.boxes[node].withdraw(&l.vote.calls[node])
-}
-
-func (l *Lease) extended() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.renewal.cmd != nil
-}
-
 func (l *Lease) tickMillis() int64 {
 	if l.tick.IsZero() {
 		return 0
@@ -404,55 +301,6 @@ func (l *Lease) tickMillis() int64 {
 	return l.tick.UnixMilli()
 }
 
-// Detach ends this handle without giving the lock back and returns the token,
-// for [Mutex.Adopt] in another process. The lock then lives for what remains
-// of its TTL. The context ends as with Unlock.
-func (l *Lease) Detach() (token string, err error) {
-	detached := false
-	l.unlock.Do(func() { // what was detached is no longer ours to give back
-		if detached = l.end(errDetached); detached {
-			l.unlocked = l.gone("unlock")
-		} else {
-			l.unlocked = l.release(context.Background())
-		}
-	})
-	if !detached {
-		return "", l.gone("detach")
-	}
-	l.m.report(Event{Kind: Released, Name: l.m.keys.lock, Tick: l.tick, Token: l.token, Duration: time.Since(l.since)})
-	return l.token, nil
-}
-
-// Adopt takes over a lock by its token, from [Lease.Detach] or from another
-// library that set the key: if a majority of the nodes still holds the token,
-// it is extended and a lease is returned, else the error matches [ErrLost].
-// The fence of an adopted lease is 0.
-func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
-	if token == "" {
-		return nil, invalid("token is empty; pass what Lease.Detach returned")
-	}
-	m.locker.begin()
-	defer m.locker.end()
-	if err := m.locker.usable(ctx); err != nil {
-		return nil, m.fail("adopt", 0, tally{}, err)
-	}
-	r := &round{m: m, bid: bid{op: "adopt"}, token: token, first: -1, start: time.Now()}
-	if tick := TickOf(token); !tick.IsZero() {
-		r.bid.tick = tick.UnixMilli()
-	}
-	r.ballot = m.locker.putAll(m.extension(token, 0, false), r.start.Add(m.cfg.nodeTimeout), false)
-	t, err := m.locker.post(r.ballot).wait(ctx, m.cfg.nodeTimeout)
-	until := r.start.Add(m.cfg.validity())
-	switch {
-	case err != nil:
-		return nil, m.fail("adopt", 0, t, err)
-	case t.won() && time.Now().Before(until):
-		l := newLease(ctx, r, r.bid.tick, until)
-		l.adopted = true
-		m.report(Event{Kind: Acquired, Name: m.keys.lock, Tick: l.tick, Token: token, Duration: time.Since(r.start)})
-		return l, nil
-	case t.majority(t.refused):
-		return nil, m.fail("adopt", 0, t, ErrLost)
-	}
-	return nil, m.fail("adopt", 0, t, ErrNoQuorum)
+func (l *Lease) report(kind EventKind, took time.Duration, err error) {
+	l.t.locker.Report(Event{Kind: kind, Name: l.Name(), Tick: l.tick, Token: l.token, Duration: took, Err: err})
 }

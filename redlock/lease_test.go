@@ -61,7 +61,7 @@ func TestLock_validityIsCheckedAfterCounting(t *testing.T) {
 		m := a.mutex(t, "slow", redlock.WithFencing())
 		disagree := func() {
 			for i, s := range fl.servers {
-				s.Do("SET", "{slow}:redtick:fence", []string{"10", "20", "30"}[i])
+				s.Do("SET", "slow:redtick:{slow}:fence", []string{"10", "20", "30"}[i])
 			}
 		}
 		disagree()

@@ -1,10 +1,14 @@
 package redlock
 
 import (
+	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"os"
 	"time"
+
+	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
 // Defaults of the options of the same name.
@@ -19,12 +23,11 @@ const (
 )
 
 const (
-	minTTL       = 20 * time.Millisecond
-	maxTTL       = 24 * time.Hour
-	maxName      = 1024
-	lastLifetime = 7 * 24 * time.Hour
-	driftFloor   = 2 * time.Millisecond
-	maxPause     = time.Minute
+	minTTL     = 20 * time.Millisecond
+	maxTTL     = 24 * time.Hour
+	maxName    = 1024
+	driftFloor = 2 * time.Millisecond
+	maxPause   = time.Minute
 )
 
 // The three kinds of options say where each has an effect; elsewhere it does
@@ -176,8 +179,9 @@ func WithBackoff(f func(try int) time.Duration) MutexOption {
 }
 
 // WithFencing gives each new lease of the name a larger number than all
-// earlier ones; see [Lease.Fence]. Default off. A claim needs none: its tick
-// is its fence.
+// earlier ones, over its locks and claims alike; see [Lease.Fence]. Default off.
+// A job whose ticks are claimed in order, and never locked, needs none: its tick
+// is its fence. [WithTakeover] includes it.
 func WithFencing() MutexOption { return mutexOption(func(c *config) { c.fencing = true }) }
 
 // WithTakeover makes claims run at least once instead of at most once: losers
@@ -212,7 +216,7 @@ func WithObserver(o Observer) LockerOption {
 func defaults() config {
 	return config{
 		ttl: DefaultTTL, drift: DefaultDrift,
-		holder: defaultHolder(), random: randomToken,
+		holder: defaultHolder(), random: protocol.Random,
 		jitter: rand.N[time.Duration], observer: Log(nil), least: slog.LevelWarn,
 		backoff: func(int) time.Duration { return 100*time.Millisecond + rand.N(200*time.Millisecond) },
 	}
@@ -237,6 +241,8 @@ func (c config) derived() (config, error) {
 }
 
 func (c *config) derive() {
+	// The tick is no fence where two replicas may run it.
+	c.fencing = c.fencing || c.takeover
 	if c.nodeTimeout == 0 {
 		c.nodeTimeout = min(max(c.ttl/10, 10*time.Millisecond), 500*time.Millisecond)
 		c.nodeTimeout = min(c.nodeTimeout, c.ttl/3)
@@ -270,8 +276,8 @@ func (c *config) check() error {
 		return invalid("retention is %v, must be 1s to 720h and at least the TTL (%v)", c.retention, c.ttl)
 	case c.maxSkew < time.Second || c.maxSkew > 24*time.Hour:
 		return invalid("max skew is %v, must be 1s to 24h (default %v)", c.maxSkew, DefaultMaxSkew)
-	case c.spacing < 0 || c.spacing > lastLifetime:
-		return invalid("spacing is %v, must be 0 (off) to %v", c.spacing, lastLifetime)
+	case c.spacing < 0 || c.spacing > protocol.LastLifetime:
+		return invalid("spacing is %v, must be 0 (off) to %v", c.spacing, protocol.LastLifetime)
 	case c.maxHold < 0:
 		return invalid("max hold is %v, must be 0 (no limit) or more", c.maxHold)
 	case c.spread < 0 || c.spread > maxPause || c.handicap < 0 || c.handicap > maxPause:
@@ -312,17 +318,21 @@ func (c *config) validity() time.Duration {
 	return c.ttl - time.Duration(float64(c.ttl)*c.drift) - driftFloor
 }
 
-// order names the claim script's mode.
-func (c *config) order() string {
+// mode is how ticks follow each other.
+func (c *config) mode() protocol.Mode {
 	switch {
 	case c.takeover:
-		return "takeover"
+		return protocol.Takeover
 	case c.anyOrder:
-		return "any"
+		return protocol.AnyOrder
 	}
-	return "tick"
+	return protocol.InOrder
 }
 
-// owing is how long a release is kept for a node that does not answer: then
-// the lock has expired. A mailbox prolongs it for a node that hangs.
-func (c *config) owing() time.Duration { return c.ttl + time.Second }
+func defaultHolder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s:%d", host, os.Getpid())
+}

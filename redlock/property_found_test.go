@@ -87,7 +87,7 @@ func TestFound_bootstrapOverForeignData(t *testing.T) {
 		for _, s := range fl.servers {
 			s.Do("SET", "redtick:guard", "somebody's")
 		}
-		if err := fl.process("a", redlock.WithRestartGuard(time.Minute)).Bootstrap(t.Context()); err == nil {
+		if err := fl.inspector("a").Bootstrap(t.Context()); err == nil {
 			t.Error("Bootstrap says it worked on nodes whose guard key holds other data")
 		}
 	})
@@ -125,7 +125,7 @@ func TestFound_inspectorExplainsOddReplies(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		l, links := fl.turncoats("a")
 		links[0].turn(always(driver.Reply{Value: "OK"}))
-		inspector := redlock.NewInspector(l, time.Second)
+		inspector := inspectorOn(t, redlock.NodesOf(l))
 		info, err := inspector.Show(t.Context(), "job")
 		var of *redlock.NodeError
 		if !errors.As(err, &of) || of.Err == nil || info.Votes[0].Err == nil {
@@ -141,7 +141,7 @@ func TestFound_scanWithAnOddCursor(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		l, links := fl.turncoats("a")
 		links[0].turn(always(driver.Reply{Value: []any{int64(7), []any{}}}))
-		if names, _, err := redlock.NewInspector(l, time.Second).Names(t.Context(), "", 10); !errors.Is(err, redlock.ErrNoQuorum) {
+		if names, _, err := inspectorOn(t, redlock.NodesOf(l)).Names(t.Context(), "", 10); !errors.Is(err, redlock.ErrNoQuorum) {
 			t.Errorf("a scan that cannot go on: %v, %v; want ErrNoQuorum", names, err)
 		}
 	})

@@ -120,7 +120,7 @@ func plausible() (all []oddity) {
 		"granted, fence below zero": []any{"GRANTED", "-5"}, "taken by nobody": []any{"TAKEN"}, "taken by a number": []any{"TAKEN", int64(3), "x", nil},
 		"seen for ever": []any{"SEEN", "a@9223372036854775807", int64(math.MaxInt64), int64(math.MaxInt64)},
 		"taken before":  []any{"TAKEN", "a/b@1", int64(math.MinInt64), "99999999999999999999"}, "stale": []any{"STALE"}, "ahead": []any{"AHEAD", "now"},
-		"a page": []any{"0", []any{"job", nil, int64(1), "{job}:redtick:tick:x"}},
+		"a page": []any{"0", []any{"job", nil, int64(1), "job:redtick:{job}:tick:x"}},
 	} {
 		all = append(all, oddity{name: name, lie: always(driver.Reply{Value: value}), plausible: true})
 	}
@@ -177,7 +177,7 @@ func attempts() []attempt {
 			return nil, err
 		}},
 		{"bootstrap", 6 * time.Second, func(ctx context.Context, l *redlock.Locker, _ *subject) (*redlock.Lease, error) {
-			return nil, l.Bootstrap(ctx)
+			return nil, bootstrap(ctx, l)
 		}},
 	}
 }

@@ -22,7 +22,7 @@ func (r *renewer) schedule(l *Lease, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.ended || l.index == removed || l.m.cfg.noRenewal:
+	case r.ended || l.index == removed || l.t.cfg.noRenewal:
 		return
 	case l.index == unscheduled:
 		l.due = at
@@ -67,7 +67,7 @@ func (r *renewer) fire() {
 	r.mu.Lock()
 	for len(r.due) > 0 {
 		l := r.due[0]
-		ttl := l.m.cfg.ttl
+		ttl := l.t.cfg.ttl
 		if l.due.After(now.Add(ttl / 48)) {
 			break
 		}

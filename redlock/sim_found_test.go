@@ -60,7 +60,7 @@ func TestGuard_resentUnlock(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		opts := []redlock.LockerOption{redlock.WithTTL(2 * time.Second), redlock.WithRestartGuard(2 * time.Second)}
 		a, b := fl.process("a", opts...), fl.process("b", opts...)
-		ok(t, a.Bootstrap(t.Context()))
+		ok(t, a.inspector(t).Bootstrap(t.Context()))
 		m := b.mutex(t, "job")
 		first := time.Now()
 		second := first.Add(time.Second)
@@ -93,7 +93,7 @@ func TestFence_resentRenewal(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		opts := []redlock.LockerOption{redlock.WithTTL(time.Second), redlock.WithRestartGuard(time.Second), redlock.WithFencing()}
 		a, b, c := fl.process("a", opts...), fl.process("b", opts...), fl.process("c", opts...)
-		ok(t, a.Bootstrap(t.Context()))
+		ok(t, a.inspector(t).Bootstrap(t.Context()))
 		old := must[*redlock.Lease](t)(a.mutex(t, "job", redlock.WithoutRenewal()).TryLock(t.Context()))
 		time.Sleep(time.Millisecond)                       // its vote has arrived everywhere
 		a.links[1].Inject(1, again(1500*time.Millisecond)) // the renewal is resent late

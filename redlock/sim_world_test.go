@@ -60,7 +60,7 @@ func (w *world) build() {
 		w.replicas = append(w.replicas, w.newReplica(i))
 	}
 	if p.guard {
-		if err := w.replicas[0].Bootstrap(context.Background()); err != nil {
+		if err := bootstrap(context.Background(), w.replicas[0].Locker); err != nil {
 			w.violate("Bootstrap of a fresh fleet: %v", err)
 		}
 	}

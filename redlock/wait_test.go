@@ -167,7 +167,7 @@ func TestLock_lostNotice(t *testing.T) {
 		var released time.Time
 		time.AfterFunc(10*time.Second, func() {
 			b.links[0].Disconnect() // the subscription is gone
-			fl.servers[0].Do("DEL", "{job}:redtick:wait")
+			fl.servers[0].Do("DEL", "job:redtick:{job}:wait")
 			released = time.Now()
 			ok(t, held.Unlock(t.Context()))
 		})

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/goredis"
 )
 
@@ -30,6 +31,7 @@ func (t *target) flags(c *cobra.Command) {
 type fleet struct {
 	locker  *redlock.Locker
 	clients []redis.UniversalClient
+	nodes   []driver.Node
 }
 
 // open makes clients that give up after patience. It does not connect.
@@ -48,7 +50,8 @@ func (t *target) open(patience time.Duration, opts ...redlock.LockerOption) (*fl
 	for _, o := range addresses {
 		f.clients = append(f.clients, redis.NewClient(impatient(o, patience)))
 	}
-	f.locker, err = redlock.New(goredis.Nodes(f.clients...), append(opts, redlock.WithPrefix(t.prefix))...)
+	f.nodes = goredis.Nodes(f.clients...)
+	f.locker, err = redlock.New(f.nodes, append(opts, redlock.WithPrefix(t.prefix))...)
 	if err != nil {
 		f.disconnect()
 		return nil, err

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 // inspection is what the commands that look at the nodes share.
@@ -26,7 +26,7 @@ func (i *inspection) listingFlags(c *cobra.Command) {
 }
 
 // open also checks the flags.
-func (i *inspection) open() (*fleet, *redlock.Inspector, error) {
+func (i *inspection) open() (*fleet, *inspect.Inspector, error) {
 	if i.timeout < 100*time.Millisecond || i.timeout > time.Minute {
 		return nil, nil, usage("--timeout is %v, must be 100ms to 1m; the default, 1s, suits most networks", i.timeout)
 	}
@@ -37,9 +37,10 @@ func (i *inspection) open() (*fleet, *redlock.Inspector, error) {
 	// A node that does not answer counts as out by the time the inspector gives
 	// it up, and the client gives up after both: so it is waited for once, and
 	// further questions to it are refused at once.
-	f, err := i.target.open(2*i.timeout, redlock.WithTTL(2*time.Minute), redlock.WithNodeTimeout(i.timeout/2))
+	f, err := i.target.open(2 * i.timeout)
 	if err != nil {
 		return nil, nil, err
 	}
-	return f, redlock.NewInspector(f.locker, i.timeout), nil
+	inspector, err := inspect.New(f.nodes, inspect.WithPrefix(i.target.prefix), inspect.WithTimeout(i.timeout))
+	return f, inspector, err
 }

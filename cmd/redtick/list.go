@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 const (
@@ -68,7 +68,7 @@ become U+FFFD.`,
 	return c
 }
 
-func (l *listing) open() (*fleet, *redlock.Inspector, error) {
+func (l *listing) open() (*fleet, *inspect.Inspector, error) {
 	if l.limit < 1 || l.limit > maxLimit {
 		return nil, nil, usage("--limit is %d, must be 1 to %d; a longer PREFIX narrows the list", l.limit, maxLimit)
 	}
@@ -97,7 +97,7 @@ type foundNames struct {
 }
 
 // find returns what it found also when no majority answers.
-func (l *listing) find(ctx context.Context, inspector *redlock.Inspector, prefix string) (*foundNames, error) {
+func (l *listing) find(ctx context.Context, inspector *inspect.Inspector, prefix string) (*foundNames, error) {
 	names, more, err := inspector.Names(ctx, prefix, l.limit)
 	found := &foundNames{More: more, Names: make([]nameView, len(names))}
 	if prefix != "" {
@@ -110,7 +110,7 @@ func (l *listing) find(ctx context.Context, inspector *redlock.Inspector, prefix
 		all.Go(func() {
 			turn <- struct{}{}
 			defer func() { <-turn }()
-			var info *redlock.NameInfo
+			var info *inspect.Info
 			info, errs[n] = inspector.Show(ctx, name)
 			found.Names[n] = newNameView(info)
 		})

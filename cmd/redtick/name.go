@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 // nameView is what is known of one name, in JSON as it stands.
@@ -22,7 +22,7 @@ type nameView struct {
 	Fence      int64      `json:"fence"`
 	Waiters    int        `json:"waiters"`
 	Votes      []voteView `json:"votes"`
-	info       *redlock.NameInfo
+	info       *inspect.Info
 }
 
 // voteView is what one node holds.
@@ -33,7 +33,7 @@ type voteView struct {
 	Error     string  `json:"error"`
 }
 
-func newNameView(info *redlock.NameInfo) nameView {
+func newNameView(info *inspect.Info) nameView {
 	v := nameView{
 		Name: info.Name, Held: info.Token != "", Holder: info.Holder, Token: info.Token, Tick: known(info.Tick),
 		Remaining: milliseconds(info.Remaining), LastTick: known(info.LastTick), LastHolder: info.LastHolder,

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 // releasing is the release command.
@@ -53,7 +54,7 @@ func (r *releasing) run(c *cobra.Command, name string) error {
 		return err
 	}
 	defer f.disconnect()
-	info, err := inspect(c.Context(), f, inspector, name)
+	info, err := inspectName(c.Context(), f, inspector, name)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func (r *releasing) run(c *cobra.Command, name string) error {
 	return err
 }
 
-func describe(info *redlock.NameInfo) string {
+func describe(info *inspect.Info) string {
 	if info.Token == "" {
 		return fmt.Sprintf("%q is free", info.Name)
 	}
@@ -82,7 +83,7 @@ func describe(info *redlock.NameInfo) string {
 }
 
 // ask shows the holder and returns its token if the user agrees.
-func (r *releasing) ask(c *cobra.Command, info *redlock.NameInfo) (token string, err error) {
+func (r *releasing) ask(c *cobra.Command, info *inspect.Info) (token string, err error) {
 	if info.Token == "" {
 		return "", exit(exitWarning, fmt.Errorf("nothing to release: %q is free", info.Name))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 func newShow(t *target) *cobra.Command {
@@ -43,7 +44,7 @@ func (i *inspection) show(ctx context.Context, w io.Writer, name string) error {
 		return err
 	}
 	defer f.disconnect()
-	info, err := inspect(ctx, f, inspector, name)
+	info, err := inspectName(ctx, f, inspector, name)
 	if info == nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (i *inspection) show(ctx context.Context, w io.Writer, name string) error {
 }
 
 // inspect refuses names that cannot be locked.
-func inspect(ctx context.Context, f *fleet, inspector *redlock.Inspector, name string) (*redlock.NameInfo, error) {
+func inspectName(ctx context.Context, f *fleet, inspector *inspect.Inspector, name string) (*inspect.Info, error) {
 	if _, err := f.locker.NewMutex(name); err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func (v *nameView) write(w io.Writer) error {
 	return t.write(w)
 }
 
-func voteText(vote redlock.VoteInfo) string {
+func voteText(vote inspect.Vote) string {
 	switch {
 	case vote.Err != nil:
 		return plain(vote.Err)

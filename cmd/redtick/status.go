@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 func newStatus(t *target) *cobra.Command {
@@ -68,16 +68,15 @@ func (i *inspection) status(ctx context.Context, w io.Writer) error {
 	return errors.Join(err, report.verdict())
 }
 
-// look asks twice: the first round trip to a node includes making the connection.
-func (i *inspection) look(ctx context.Context, inspector *redlock.Inspector) []redlock.NodeInfo {
-	inspector.Nodes(ctx)
+// look asks twice where all is well: the first round trip to a node includes making the connection.
+func (i *inspection) look(ctx context.Context, inspector *inspect.Inspector) []inspect.Node {
 	nodes := inspector.Nodes(ctx)
-	for n := range nodes {
-		if errors.Is(nodes[n].Err, redlock.ErrNodeOut) {
-			nodes[n].Err = fmt.Errorf("no answer within %v", i.timeout)
+	for _, n := range nodes {
+		if n.Err != nil {
+			return nodes
 		}
 	}
-	return nodes
+	return inspector.Nodes(ctx)
 }
 
 // statusReport is the answer of status, in JSON as it stands.
@@ -104,10 +103,10 @@ type nodeView struct {
 	Role            string  `json:"role"`
 	Persistence     string  `json:"persistence"`
 	MaxMemoryPolicy string  `json:"maxmemory_policy"`
-	info            redlock.NodeInfo
+	info            inspect.Node
 }
 
-func newReport(infos []redlock.NodeInfo) *statusReport {
+func newReport(infos []inspect.Node) *statusReport {
 	r := &statusReport{Quorum: len(infos)/2 + 1}
 	for _, n := range infos {
 		r.Nodes = append(r.Nodes, nodeView{
@@ -138,7 +137,7 @@ func role(s string) string {
 }
 
 func (r *statusReport) compareClocks() {
-	var first, last *redlock.NodeInfo
+	var first, last *inspect.Node
 	for i := range r.Nodes {
 		n := &r.Nodes[i].info
 		if n.Err != nil {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 // watching is the watch command.
@@ -71,7 +71,7 @@ func (watch *watching) run(ctx context.Context, w io.Writer, prefix string) erro
 	return watch.repeat(ctx, inspector, prefix, show)
 }
 
-func (watch *watching) repeat(ctx context.Context, inspector *redlock.Inspector, prefix string, show func(*foundNames, error) error) error {
+func (watch *watching) repeat(ctx context.Context, inspector *inspect.Inspector, prefix string, show func(*foundNames, error) error) error {
 	next := time.NewTicker(watch.interval)
 	defer next.Stop()
 	for {
@@ -151,7 +151,7 @@ func (c *changes) show(found *foundNames, failure error) error {
 		return errors.Join(errs...) // half an answer would look like a change
 	}
 	// Nothing is told of a name that a minority of the nodes has: a lock on its way in or out.
-	nobody := (&nameView{info: &redlock.NameInfo{}}).state()
+	nobody := (&nameView{info: &inspect.Info{}}).state()
 	now := map[string]string{}
 	for i := range found.Names {
 		v := &found.Names[i]
@@ -162,7 +162,7 @@ func (c *changes) show(found *foundNames, failure error) error {
 	}
 	for name, before := range c.seen {
 		if _, still := now[name]; !still && !found.More && before != nobody {
-			gone := newNameView(&redlock.NameInfo{Name: name})
+			gone := newNameView(&inspect.Info{Name: name})
 			errs = append(errs, c.line(change{Name: &gone}, printable(name)+" is free"))
 		}
 	}

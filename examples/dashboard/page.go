@@ -14,23 +14,27 @@ import (
 	"github.com/redtick/redtick/redlock/dashboard"
 	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 // newPage is what a service mounts behind its own login.
 func newPage(addrs []string) (http.Handler, error) {
-	locker, err := newLocker(addrs, "page")
+	inspector, err := inspect.New(connect(addrs))
 	if err != nil {
 		return nil, err
 	}
-	return dashboard.New(locker, dashboard.WithNames("demo:"), dashboard.WithRelease())
+	return dashboard.New(inspector, dashboard.WithNames("demo:"), dashboard.WithRelease())
 }
 
 func newLocker(addrs []string, holder string) (*redlock.Locker, error) {
-	var nodes []driver.Node
+	return redlock.New(connect(addrs), redlock.WithHolder(holder), redlock.WithTTL(5*time.Second))
+}
+
+func connect(addrs []string) (nodes []driver.Node) {
 	for _, addr := range addrs {
 		nodes = append(nodes, goredis.Nodes(redis.NewClient(&redis.Options{Addr: addr}))...)
 	}
-	return redlock.New(nodes, redlock.WithHolder(holder), redlock.WithTTL(5*time.Second))
+	return nodes
 }
 
 // work is one replica: a schedule, and a leadership.

@@ -1,26 +1,24 @@
 package dashboard_test
 
 import (
-	"context"
 	"fmt"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/dashboard"
+	"github.com/redtick/redtick/redlock/inspect"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 func ExampleNew() {
 	// In-memory nodes make the example self-contained; a service passes goredis.Nodes(clients...).
-	locker, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(3), "api-1"))
+	inspector, err := inspect.New(redlocktest.Nodes(redlocktest.Servers(3), "page"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer locker.Close(context.Background())
-	page, err := dashboard.New(locker, dashboard.WithNames("billing/"), dashboard.WithInterval(2*time.Second))
+	page, err := dashboard.New(inspector, dashboard.WithNames("billing/"), dashboard.WithInterval(2*time.Second))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/dashboard"
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/inspect"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -37,12 +39,17 @@ func inBubble(t *testing.T, f func(fl *fleet)) {
 	})
 }
 
-func (fl *fleet) locker(holder string) *redlock.Locker {
-	fl.Helper()
-	nodes := redlocktest.Nodes(fl.servers, holder)
+func (fl *fleet) nodes(name string) []driver.Node {
+	nodes := redlocktest.Nodes(fl.servers, name)
 	for _, n := range nodes {
 		n.(*redlocktest.Node).Delay(fl.way, fl.way)
 	}
+	return nodes
+}
+
+func (fl *fleet) locker(holder string) *redlock.Locker {
+	fl.Helper()
+	nodes := fl.nodes(holder)
 	l, err := redlock.New(nodes, redlock.WithHolder(holder))
 	if err != nil {
 		fl.Fatal(err)
@@ -53,7 +60,11 @@ func (fl *fleet) locker(holder string) *redlock.Locker {
 
 func (fl *fleet) page(opts ...dashboard.Option) *dashboard.Page {
 	fl.Helper()
-	page, err := dashboard.New(fl.locker("page"), opts...)
+	inspector, err := inspect.New(fl.nodes("page"))
+	if err != nil {
+		fl.Fatal(err)
+	}
+	page, err := dashboard.New(inspector, opts...)
 	if err != nil {
 		fl.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 //go:embed page
@@ -35,7 +35,7 @@ func WithNames(prefix string) Option { return func(p *Page) { p.names = prefix }
 
 // Page is the [http.Handler]. It is safe for concurrent use.
 type Page struct {
-	inspector *redlock.Inspector
+	inspector *inspect.Inspector
 	release   bool
 	interval  time.Duration
 	names     string
@@ -48,11 +48,11 @@ type Page struct {
 }
 
 // New returns the page for a Locker's nodes.
-func New(locker *redlock.Locker, opts ...Option) (*Page, error) {
-	if locker == nil {
-		return nil, errors.New("dashboard: locker is nil; make one with redlock.New")
+func New(inspector *inspect.Inspector, opts ...Option) (*Page, error) {
+	if inspector == nil {
+		return nil, errors.New("dashboard: inspector is nil; make one with inspect.New")
 	}
-	p := &Page{inspector: redlock.NewInspector(locker, 0), interval: time.Second,
+	p := &Page{inspector: inspector, interval: time.Second,
 		mux: http.NewServeMux(), strips: strips{named: map[string]*strip{}}}
 	for _, o := range opts {
 		o(p)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock/dashboard"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 // Mutations that were made and seen to fail here:
@@ -19,10 +20,13 @@ import (
 
 func TestNew(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
-		if _, err := dashboard.New(nil); err == nil || !strings.Contains(err.Error(), "locker is nil") {
-			t.Errorf("no locker: %v", err)
+		if _, err := dashboard.New(nil); err == nil || !strings.Contains(err.Error(), "inspector is nil") {
+			t.Errorf("no inspector: %v", err)
 		}
-		l := fl.locker("page")
+		l, err := inspect.New(fl.nodes("page"))
+		if err != nil {
+			fl.Fatal(err)
+		}
 		if _, err := dashboard.New(l, dashboard.WithInterval(99*time.Millisecond)); err == nil || !strings.Contains(err.Error(), "99ms, must be at least 100ms") {
 			t.Errorf("a short interval: %v", err)
 		}

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 const (
@@ -66,7 +66,7 @@ func (p *Page) look(ctx context.Context) look {
 	return l
 }
 
-func describe(n redlock.NodeInfo) node {
+func describe(n inspect.Node) node {
 	shown := node{Name: n.Name, Version: n.Version, Persistence: n.Persistence,
 		RoundTrip: n.RoundTrip.Microseconds(), ClockOffset: n.ClockOffset.Microseconds()}
 	if n.Err != nil {
@@ -77,8 +77,8 @@ func describe(n redlock.NodeInfo) node {
 
 // show asks about all names at once, so that the questions travel together and
 // a silent node costs one wait. The error is one of theirs.
-func (p *Page) show(ctx context.Context, names []string) (infos []*redlock.NameInfo, err error) {
-	infos = make([]*redlock.NameInfo, len(names))
+func (p *Page) show(ctx context.Context, names []string) (infos []*inspect.Info, err error) {
+	infos = make([]*inspect.Info, len(names))
 	errs := make([]error, len(names))
 	var all sync.WaitGroup
 	for i, each := range names {
@@ -93,7 +93,7 @@ func (p *Page) show(ctx context.Context, names []string) (infos []*redlock.NameI
 	return infos, err
 }
 
-func (p *Page) name(info *redlock.NameInfo) name {
+func (p *Page) name(info *inspect.Info) name {
 	shown := name{Name: info.Name, Holder: info.Holder, Token: info.Token, Remaining: info.Remaining.Milliseconds(),
 		Fence: info.Fence, Waiters: info.Waiters, Ticks: p.strips.of(info.Name)}
 	for _, v := range info.Votes {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 const (
@@ -39,7 +39,7 @@ func (s *strips) of(name string) []tick {
 
 // update notes what the answers tell, and reads what is due: who waited
 // longest comes first.
-func (s *strips) update(ctx context.Context, p *Page, infos []*redlock.NameInfo) {
+func (s *strips) update(ctx context.Context, p *Page, infos []*inspect.Info) {
 	known := map[string]bool{}
 	var due []string
 	for _, info := range infos {
@@ -72,7 +72,7 @@ func (s *strips) read(ctx context.Context, p *Page, due []string) {
 }
 
 // note tells whether the name's ticks are due to be read.
-func (s *strips) note(info *redlock.NameInfo) (due bool) {
+func (s *strips) note(info *inspect.Info) (due bool) {
 	if info.LastTick.IsZero() && info.Tick.IsZero() {
 		return false
 	}

@@ -62,3 +62,11 @@ type Node interface {
 type Subscriber interface {
 	Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error
 }
+
+// Cluster is optional for a [Node]: it lets an operator list the keys of a Redis
+// Cluster, which Do would look for on one of its masters only.
+type Cluster interface {
+	// Masters returns a node for each master, or none when the client's server
+	// is not a cluster.
+	Masters(ctx context.Context) ([]Node, error)
+}

@@ -414,31 +414,35 @@ var scriptArgs = map[string]struct {
 		return []string{g.token(), g.ttl(), g.pick("0", "1"), g.window()}
 	}},
 	"bootstrap": {[]string{guard}, func(*generator) []string { return nil }},
-	"inspect":   {[]string{lock, last, fence, waiters}, func(*generator) []string { return []string{"{job}:redtick:tick:"} }},
-	"claim": {[]string{lock, tick, last, tombstone, guard}, func(g *generator) []string {
+	"lock":      {[]string{lock}, func(g *generator) []string { return []string{g.token(), "NX", "GET", "PX", g.ttl()} }},
+	"look":      {[]string{lock}, func(*generator) []string { return nil }},
+	"swap": {[]string{lock, tombstone, tombstone, fence, guard}, func(g *generator) []string {
+		return []string{g.token(), g.token(), g.ttl(), "86400000", g.pick("0", "1"), g.window(), g.pick("0", "1")}
+	}},
+	"claim": {[]string{lock, tick, last, tombstone, fence, guard}, func(g *generator) []string {
 		return []string{g.token(), g.ttl(), g.tick(), g.pick("o1", "o2"), g.pick("900000", "80000"), "600000",
-			g.pick("1", "200000"), g.pick("tick", "any", "takeover"), g.pick("0", "0", "0", "1"), g.window()}
+			g.pick("1", "200000"), g.pick("tick", "any", "takeover"), g.pick("0", "0", "0", "1"), g.window(), g.pick("0", "1")}
 	}},
 	"confirm": {[]string{marked}, func(g *generator) []string {
 		return []string{g.token(), g.tick(), g.pick("", "o1", "o2"), "604800000"}
 	}},
-	"enlist": {[]string{lock, waiters}, func(g *generator) []string { return []string{g.token(), g.ttl()} }},
-	"extend": {[]string{lock, tombstone, fence}, func(g *generator) []string {
-		return []string{g.token(), g.ttl(), g.pick("", "17", "2785387987296440"), g.pick("0", "1")}
+	"enqueue": {[]string{lock, waiters}, func(g *generator) []string { return []string{g.token(), g.ttl()} }},
+	"extend": {[]string{lock, tombstone, guard}, func(g *generator) []string {
+		return []string{g.token(), g.ttl(), g.window()}
 	}},
 	"finish": {[]string{lock, waiters, marked}, func(g *generator) []string {
 		return []string{g.token(), g.tick(), g.pick("", "o1", "o2"), "604800000", "name"}
 	}},
-	"raise": {[]string{lock, fence}, func(g *generator) []string {
+	"stand": {[]string{lock, fence}, func(g *generator) []string {
 		return []string{g.token(), g.pick("17", "2785387987296440")}
 	}},
-	"release": {[]string{lock, waiters, fence}, func(g *generator) []string {
-		return []string{g.token(), "name", g.pick("0", "1"), g.pick("", "17")}
+	"release": {[]string{lock, waiters}, func(g *generator) []string {
+		return []string{g.token()}
 	}},
 }
 
 func TestServer_is_compared_on_every_script(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("..", "lua", "*.lua"))
+	files, err := filepath.Glob(filepath.Join("..", "internal", "protocol", "lua", "*.lua"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts found: %v", err)
 	}

@@ -18,13 +18,13 @@ func scriptText(name string) string {
 }
 
 // prefixes are the files that stand before others, and how those call them.
-var prefixes = map[string]string{"guard": "age(", "mark": "mark("}
+var prefixes = map[string]string{"guard": "age(", "mark": "mark(", "fence": "raise(", "wake": "wake("}
 
 func readScript(name string) string {
 	if text, known := scriptTexts[name]; known {
 		return text
 	}
-	text, err := os.ReadFile(filepath.Join("..", "lua", name+".lua"))
+	text, err := os.ReadFile(filepath.Join("..", "internal", "protocol", "lua", name+".lua"))
 	if err != nil {
 		panic(err)
 	}

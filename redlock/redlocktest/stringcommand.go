@@ -7,9 +7,10 @@ import (
 )
 
 var stringCommands = map[string]command{
-	"GET":  {arity: 2, run: runGet},
-	"SET":  {arity: -3, run: runSet},
-	"INCR": {arity: 2, run: runIncr},
+	"GET":      {arity: 2, run: runGet},
+	"SET":      {arity: -3, run: runSet},
+	"INCR":     {arity: 2, run: runIncr},
+	"GETRANGE": {arity: 4, run: runGetRange},
 }
 
 func runGet(s *Server, args []string) any {
@@ -21,6 +22,21 @@ func runGet(s *Server, args []string) any {
 		return nil
 	}
 	return value
+}
+
+// runGetRange knows ranges from the start on.
+func runGetRange(s *Server, args []string) any {
+	value, _, err := lookup[string](s.data, args[1])
+	if err != nil {
+		return err
+	}
+	first, err1 := integer(args[2])
+	last, err2 := integer(args[3])
+	if err1 != nil || err2 != nil || first < 0 || last < 0 {
+		return failure("ERR value is not an integer or out of range")
+	}
+	size := int64(len(value))
+	return value[min(first, size):max(min(last+1, size), min(first, size))]
 }
 
 func runIncr(s *Server, args []string) any {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 // maxSkew is how far the replicas' wall clocks may be ahead of the nodes'.
@@ -62,7 +63,11 @@ func bootstrap(ctx context.Context, s setup) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.locker.Bootstrap(ctx), r.close(ctx))
+	i, err := inspect.New(goredis.Nodes(r.clients...))
+	if err != nil {
+		return err
+	}
+	return errors.Join(i.Bootstrap(ctx), r.close(ctx))
 }
 
 func (r *redtick) acquire(ctx context.Context, op, name string, tick time.Time) (lease, error) {

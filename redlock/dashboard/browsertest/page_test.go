@@ -12,6 +12,7 @@ import (
 
 	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/dashboard"
+	"github.com/redtick/redtick/redlock/inspect"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -34,7 +35,7 @@ type stage struct {
 func newStage(t *testing.T, opts ...dashboard.Option) *stage {
 	t.Helper()
 	s := &stage{T: t, servers: redlocktest.Servers(3)}
-	page, err := dashboard.New(s.locker("page"), append(opts, dashboard.WithInterval(200*time.Millisecond))...)
+	page, err := dashboard.New(s.inspector(), append(opts, dashboard.WithInterval(200*time.Millisecond))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +44,15 @@ func newStage(t *testing.T, opts ...dashboard.Option) *stage {
 	t.Cleanup(server.CloseClientConnections)
 	s.url = server.URL
 	return s
+}
+
+func (s *stage) inspector() *inspect.Inspector {
+	s.Helper()
+	i, err := inspect.New(redlocktest.Nodes(s.servers, "page"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	return i
 }
 
 func (s *stage) locker(holder string) *redlock.Locker {
@@ -240,7 +250,7 @@ func TestPage_release(t *testing.T) {
 
 func TestPage_tells_that_it_lost_the_server(t *testing.T) {
 	ctx := openBrowser(t)
-	page, err := dashboard.New((&stage{T: t, servers: redlocktest.Servers(1)}).locker("page"))
+	page, err := dashboard.New((&stage{T: t, servers: redlocktest.Servers(1)}).inspector())
 	if err != nil {
 		t.Fatal(err)
 	}

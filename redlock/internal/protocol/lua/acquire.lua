@@ -21,13 +21,7 @@ if ARGV[3] == '1' then
   if holder then
     fence = redis.call('GET', KEYS[3]) or '0'
   else
-    -- A counter that is missing starts at the server's time in microseconds: however fast leases follow each
-    -- other, they cannot outrun it, so it does not go backwards when it was lost.
-    if redis.call('EXISTS', KEYS[3]) == 0 then
-      redis.call('SET', KEYS[3], string.format('%.0f', time[1] * 1000000 + time[2]))
-    end
-    fence = string.format('%.0f', redis.call('INCR', KEYS[3]))
-    redis.call('PEXPIRE', KEYS[3], 604800000)
+    fence = raise(KEYS[3], time)
   end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

@@ -1,9 +1,10 @@
 -- One node's vote on a claim of one tick.
--- KEYS: lock, tick, last, tombstone, guard
+-- KEYS: lock, tick, last, tombstone, fence (only with ARGV 11), guard (the last one, only with ARGV 10)
 -- ARGV: 1 token, 2 ttl, 3 tick, 4 owner, 5 retention, 6 how far a tick may lie ahead, 7 spacing (at least 1),
---       8 order: 'tick', 'any' or 'takeover', 9 peek (1: answer, but change nothing), 10 guard window (0: no guard)
+--       8 order: 'tick', 'any' or 'takeover', 9 dry run (1: answer, but change nothing), 10 guard window (0: no guard),
+--       11 fencing (1 or 0)
 --       Times are in ms; ticks are Unix ms, because numbers here are doubles.
--- Answers {'GRANTED'}, {'DONE', token if known}, {'SEEN', token, remaining, last}, {'TAKEN', token, remaining, last},
+-- Answers {'GRANTED', fence}, {'DONE', token if known}, {'SEEN', token, remaining, last}, {'TAKEN', token, remaining, last},
 --       {'STALE', now}, {'AHEAD', now}, {'LOST'}, {'DEAD'} or {'YOUNG', ms until it votes}.
 local lock, tick = KEYS[1], KEYS[2]
 local token, at, order = ARGV[1], tonumber(ARGV[3]), ARGV[8]
@@ -54,7 +55,7 @@ end
 
 -- A node that may have forgotten who claimed this tick does not vote on it.
 if ARGV[10] ~= '0' then
-  local old, birth = age(KEYS[5], now)
+  local old, birth = age(KEYS[#KEYS], now)
   if old < tonumber(ARGV[10]) then
     return { 'YOUNG', tonumber(ARGV[10]) - old }
   end
@@ -64,7 +65,11 @@ if ARGV[10] ~= '0' then
 end
 
 -- 4. Grant.
+local fence = '0'
 if ARGV[9] ~= '1' then
+  if ARGV[11] == '1' then
+    fence = holder and redis.call('GET', KEYS[5]) or raise(KEYS[5], time)
+  end
   redis.call('SET', lock, token, 'PX', ARGV[2])
   if order ~= 'takeover' then
     redis.call('HSET', tick, 'owner', ARGV[4], 'token:' .. token, '')
@@ -74,4 +79,4 @@ if ARGV[9] ~= '1' then
     end
   end
 end
-return { 'GRANTED' }
+return { 'GRANTED', fence }

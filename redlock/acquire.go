@@ -1,0 +1,176 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redtick/redtick/redlock/internal/protocol"
+	"github.com/redtick/redtick/redlock/internal/quorum"
+)
+
+// acquisition is what one call asks the nodes for.
+type acquisition struct {
+	op   string
+	tick int64 // Unix ms; 0 for a lock
+	// token is the last round's.
+	token string
+	told  error // the reason that the observer was told last: a call that waits tells each once
+}
+
+// acquire votes until the outcome is certain: granted, held by another, or no quorum.
+func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
+	begin := time.Now()
+	t.locker.begin()
+	defer t.locker.end()
+	if err := t.locker.admit(ctx); err != nil {
+		return nil, t.refuse(a, begin, quorum.Tally{}, err)
+	}
+	defer t.locker.dismiss()
+	voting := time.Now()
+	var probe orderedProbe
+	for try := 0; ; try++ {
+		r, err := t.newRound(ctx, a)
+		if err != nil {
+			return nil, t.refuse(a, begin, quorum.Tally{}, err)
+		}
+		tally, err := probe.vote(ctx, r)
+		lease, err := r.lease(ctx, tally, err)
+		if lease != nil {
+			lease.confirm()
+			t.locker.Report(Event{Kind: Acquired, Name: t.name.Lock, Tick: lease.tick, Token: r.token, Duration: time.Since(begin)})
+			return lease, nil
+		}
+		r.abort() // whatever was sent: a vote that is still on its way must not outlive the round
+		result, reason := t.classify(a, &tally, err, try)
+		probe.observe(r, &tally, result)
+		if try == probeLasting && result == split && a.tick == 0 {
+			result, tally, reason = t.lookForLasting(ctx, tally, reason)
+		}
+		if result == final || time.Since(voting) > t.budget(a, result, probe.on) {
+			return nil, t.refuse(a, begin, probe.mostInformative(tally), reason)
+		}
+		switch {
+		case result == unanswered:
+			pause(ctx, t.jitter(t.cfg.nodeTimeout/4, min(try, 2)))
+		case result != ahead || try > 1: // a claim is confirmed right after it was granted, so mostly the next answer is final
+			pause(ctx, t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
+		}
+	}
+}
+
+// outcome is what a round that was not won means.
+type outcome uint8
+
+const (
+	final      outcome = iota // asking again changes nothing
+	ahead                     // another owner is, but perhaps not for good
+	split                     // nobody has a majority
+	unanswered                // no majority voted
+)
+
+// classify says what a round that was not won means, and why.
+func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try int) (outcome, error) {
+	leader, led := tally.Leader()
+	switch {
+	case err != nil:
+		return final, err
+	case tally.Done > 0:
+		return final, ErrTickDone
+	case tally.Won():
+		return ahead, ErrNoQuorum // but its validity had ended, or its fence did not stand
+	case led && t.undecided(a, leader):
+		return ahead, ErrTaken
+	case led:
+		return final, ErrTaken
+	case tally.Blocks(tally.Stale):
+		return final, ErrTickStale
+	case tally.Blocks(tally.TooFarAhead):
+		return final, ErrClockSkew
+	case !tally.Blocks(tally.Missing()):
+		return split, obstacle(tally)
+	case tally.Blocks(permanent(tally)):
+		return final, ErrNoQuorum
+	case a.tick != 0 || tally.Pending == 0 && try == 0: // a connection that went stale fails at once, and the next is fresh
+		return unanswered, ErrNoQuorum
+	}
+	return final, ErrNoQuorum
+}
+
+// undecided reports whether the leader may still give up the tick: its claim got a majority but is not known to be
+// granted. Calling the tick taken now could leave it to nobody.
+func (t *target) undecided(a *acquisition, leader quorum.Answer) bool {
+	theirs := protocol.TickOf(leader.Token)
+	switch {
+	case a.tick == 0 || theirs == 0 || t.cfg.takeover:
+		return false
+	case t.cfg.anyOrder:
+		return theirs == a.tick
+	}
+	return leader.Last < theirs
+}
+
+// obstacle is why a vote that is split cannot be won, if that is more than bad luck: some nodes' clocks are behind the
+// tick's, or long past it.
+func obstacle(tally *quorum.Tally) error {
+	switch {
+	case tally.TooFarAhead > 0:
+		return ErrClockSkew
+	case tally.Stale > 0:
+		return ErrTickStale
+	}
+	return ErrNoQuorum
+}
+
+// permanent counts the nodes whose errors do not pass by themselves.
+func permanent(tally *quorum.Tally) (n int) {
+	for _, a := range tally.Answers {
+		if _, ok := errors.AsType[*protocol.PermanentError](a.Err); ok {
+			n++
+		}
+	}
+	return n
+}
+
+// probeLasting is the round after which a split vote is suspected to last: no contender's lock does.
+const probeLasting = 2
+
+// lookForLasting finds out whether keys that never expire stand in the way.
+func (t *target) lookForLasting(ctx context.Context, tally quorum.Tally, reason error) (outcome, quorum.Tally, error) {
+	seen, err := t.poll(ctx, t.name.Look(0, "", ""))
+	if err != nil || !seen.Blocks(seen.Lasting()) {
+		return split, tally, reason
+	}
+	return final, seen, ErrTaken
+}
+
+// budget is for how long a decision goes on. When another owner is ahead, giving up costs nothing, unless that one has only
+// just come out of a split vote and may not last. A lock can be asked for again, but a tick that nobody gets is lost.
+func (t *target) budget(a *acquisition, result outcome, wasSplit bool) time.Duration {
+	switch {
+	case a.tick != 0 && wasSplit:
+		return 8 * t.cfg.nodeTimeout
+	case a.tick != 0 && result == unanswered:
+		return 6 * t.cfg.nodeTimeout
+	case result == split:
+		return 4 * t.cfg.nodeTimeout
+	}
+	return 2 * t.cfg.nodeTimeout
+}
+
+// jitter is a random pause that grows with the tries and with what a round takes, so that contenders of a split vote come
+// apart.
+func (t *target) jitter(round time.Duration, try int) time.Duration {
+	base := max(round, 500*time.Microsecond)
+	return base/2 + t.cfg.jitter(base<<min(try, 3))
+}
+
+// pause returns early when ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

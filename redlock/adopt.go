@@ -1,0 +1,114 @@
+package redlock
+
+import (
+	"context"
+	"time"
+
+	"github.com/redtick/redtick/redlock/internal/protocol"
+	"github.com/redtick/redtick/redlock/internal/quorum"
+)
+
+// Adopt takes over a lock by its token, from [Lease.Detach], [Mutex.Holder] or
+// another library that set the key. It swaps the token for a fresh one, so of
+// several who try one succeeds, and a handle that held the old token is lost at
+// its next contact with the nodes.
+//
+// A detached token is adopted at once. Any other may still be counted on by a
+// handle somewhere, so Adopt then waits until what remained of its time has
+// passed, which is a TTL at most; a ctx that ends before ends the waiting, and
+// leaves the lock to expire.
+//
+// The error matches [ErrLost] when no majority holds the token any more.
+func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
+	if token == "" {
+		return nil, invalid("token is empty; pass what Lease.Detach returned")
+	}
+	t, a := m.t, &acquisition{op: "adopt", tick: protocol.TickOf(token)}
+	t.locker.begin()
+	defer t.locker.end()
+	if !protocol.IsDetached(token) {
+		ours, err := t.takeFrom(ctx, a, token)
+		if err != nil {
+			return nil, err
+		}
+		token = ours
+	}
+	begin := time.Now()
+	s, tally, err := t.swap(ctx, a, token, true)
+	if err == nil {
+		var lease *Lease
+		if lease, err = s.lease(ctx, tally, nil); lease != nil {
+			lease.barElsewhere(token, &tally)
+			lease.report(Acquired, time.Since(begin), nil)
+			return lease, nil
+		}
+	}
+	if s != nil {
+		s.abort()
+	}
+	return nil, t.refuse(a, begin, tally, t.notAdopted(&tally, err))
+}
+
+// takeFrom swaps the token of a handle that may still count on it, and waits until it cannot any more. The longest remaining
+// time decides: the old token's majority and the swap's have a node in common. While it waits the key is not renewed, and it
+// is not deleted when the waiting is given up, since the nodes would then be free while the old handle is valid.
+func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ours string, err error) {
+	begin := time.Now()
+	s, tally, err := t.swap(ctx, a, token, false)
+	if err != nil || !tally.Won() {
+		return "", t.refuse(a, begin, tally, t.notAdopted(&tally, err))
+	}
+	remaining := time.Duration(0)
+	for _, answer := range tally.Answers {
+		if answer.Verdict == quorum.Granted {
+			remaining = max(remaining, answer.Remaining)
+		}
+	}
+	pause(ctx, remaining)
+	if err := ctx.Err(); err != nil {
+		return "", t.refuse(a, begin, quorum.Tally{}, err)
+	}
+	return s.token, nil
+}
+
+// swap is a round whose vote hands the lock from a token to a fresh one. over says that no handle counts on the old one.
+func (t *target) swap(ctx context.Context, a *acquisition, from string, over bool) (*round, quorum.Tally, error) {
+	if err := t.locker.usable(ctx); err != nil {
+		return nil, quorum.Tally{}, err
+	}
+	random, err := t.locker.tokens.next()
+	if err != nil {
+		return nil, quorum.Tally{}, err
+	}
+	s := t.newSwap(a, from, protocol.Token(t.cfg.holder, random, a.tick), over)
+	tally, err := s.vote(ctx)
+	return s, tally, err
+}
+
+func (t *target) newSwap(a *acquisition, from, to string, over bool) *round {
+	return &round{t: t, a: a, token: to, request: t.name.Swap(from, to, over), first: -1}
+}
+
+// notAdopted is why an adoption failed.
+func (t *target) notAdopted(tally *quorum.Tally, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case t.locker.isClosed():
+		return ErrClosed
+	case tally.Blocks(tally.Refused):
+		return ErrLost
+	}
+	return ErrNoQuorum
+}
+
+// barElsewhere takes the old token off the nodes that the swap did not reach: its handle has put it there, and its late
+// extension must not restore it.
+func (l *Lease) barElsewhere(old string, tally *quorum.Tally) {
+	bar := l.t.name.Bar(old)
+	for i, p := range l.t.locker.group.Pipelines {
+		if tally.Answers[i].Verdict != quorum.Granted {
+			p.Deliver(bar.Request, l.t.releaseDeadline(), false)
+		}
+	}
+}

@@ -1,0 +1,326 @@
+// Package inspect shows operators what the nodes hold: names and who holds them,
+// the ticks that ran, the nodes' state. It also releases a lock by force.
+//
+//	inspector, err := inspect.New(goredis.Nodes(a, b, c), inspect.WithPrefix("prod:"))
+//	info, err := inspector.Show(ctx, "report")
+//	fmt.Println(info) // "report" is held by host-1:4711 for another 27.3s
+//
+// It works with nodes down: what it returns says which of them did not answer.
+// It has pipelines of its own, so a look delays no lock. What it shows is not one
+// instant: the nodes answer one after the other.
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/pipeline"
+	"github.com/redtick/redtick/redlock/internal/protocol"
+	"github.com/redtick/redtick/redlock/internal/quorum"
+)
+
+// Inspector looks at nodes. It is safe for concurrent use, and changes nothing
+// except by [Inspector.Release] and [Inspector.Bootstrap].
+type Inspector struct {
+	group   *quorum.Group
+	nodes   []driver.Node
+	prefix  string
+	timeout time.Duration
+}
+
+// Option changes a default of [New].
+type Option func(*Inspector)
+
+// WithPrefix is what the services put before every name. Default empty.
+func WithPrefix(prefix string) Option { return func(i *Inspector) { i.prefix = prefix } }
+
+// WithTimeout sets how long each question waits for silent nodes. Default 1 s.
+func WithTimeout(d time.Duration) Option { return func(i *Inspector) { i.timeout = d } }
+
+// New returns an inspector of nodes. It does not contact them.
+func New(nodes []driver.Node, opts ...Option) (*Inspector, error) {
+	i := &Inspector{nodes: nodes, timeout: time.Second}
+	for _, o := range opts {
+		o(i)
+	}
+	names, err := pipeline.Names(nodes)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", redlock.ErrInvalid, err)
+	case i.timeout <= 0:
+		return nil, fmt.Errorf("%w: timeout is %v, must be more than 0; leave WithTimeout out for 1s", redlock.ErrInvalid, i.timeout)
+	}
+	pipelines := make([]*pipeline.Pipeline, len(nodes))
+	for n := range nodes {
+		pipelines[n] = pipeline.New(nodes[n], names[n], i.timeout/2, func(bool, error) {})
+	}
+	i.group = quorum.NewGroup(pipelines)
+	return i, nil
+}
+
+// Info is what the nodes know of one name.
+type Info struct {
+	Name string
+	// Token is what a majority of the nodes holds, or "" when the name is free.
+	Token string
+	// Holder is the readable part of Token.
+	Holder string
+	// Tick is the tick that the holder has claimed, or the zero time for a lock.
+	Tick time.Time
+	// Remaining is how long the lock lives without renewal.
+	Remaining time.Duration
+	// LastTick is the newest tick granted, and LastHolder who claimed it, as long as the nodes remember.
+	LastTick   time.Time
+	LastHolder string
+	// Fence is the highest fence that was counted, or 0.
+	Fence int64
+	// Waiters is how many processes wait for the name.
+	Waiters int
+	// Votes is what each node holds, in the order of the nodes.
+	Votes []Vote
+}
+
+// Vote is one node's part of an [Info].
+type Vote struct {
+	Node      string
+	Token     string
+	Remaining time.Duration
+	Err       error
+}
+
+// String is one line for people.
+func (info *Info) String() string {
+	if info.Token == "" {
+		return strconv.Quote(info.Name) + " is free"
+	}
+	return fmt.Sprintf("%q is held by %s for another %v", info.Name, info.Holder, info.Remaining)
+}
+
+// Show describes one name. The error matches [redlock.ErrNoQuorum] when no
+// majority answered; what is known is returned all the same.
+func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
+	lock := i.prefix + name
+	keys := protocol.KeysOf(lock)
+	info := &Info{Name: name}
+	failed := &redlock.Error{Op: "inspect", Name: name, Reason: redlock.ErrNoQuorum}
+	count, newest := map[string]int{}, int64(0)
+	for n, r := range i.askAll(ctx, tokenOf(lock), driver.Command{"PTTL", lock}, driver.Command{"GET", keys.Last},
+		driver.Command{"GET", keys.Fence}, driver.Command{"ZCARD", keys.Waiters}) {
+		vote := Vote{Node: i.group.Pipelines[n].Name()}
+		vote.Token, vote.Err = textIn(r[0])
+		if _, ok := r[1].Value.(int64); !ok && vote.Err == nil {
+			vote.Err = cmp.Or(r[1].Err, protocol.Unexpected(r[1]))
+		}
+		if vote.Err != nil {
+			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: vote.Node, Err: vote.Err})
+			info.Votes = append(info.Votes, vote)
+			continue
+		}
+		vote.Remaining = protocol.Lifetime(numberIn(r[1]))
+		newest = max(newest, numberIn(r[2]))
+		info.Fence = max(info.Fence, numberIn(r[3]))
+		info.Waiters = max(info.Waiters, int(numberIn(r[4])))
+		if count[vote.Token]++; vote.Token != "" && count[vote.Token] >= i.group.Quorum {
+			info.Token, info.Holder, info.Tick = vote.Token, redlock.HolderOf(vote.Token), redlock.TickOf(vote.Token)
+		}
+		info.Votes = append(info.Votes, vote)
+	}
+	for _, v := range info.Votes {
+		if v.Token == info.Token && info.Token != "" {
+			info.Remaining = max(info.Remaining, v.Remaining)
+		}
+	}
+	if newest > 0 {
+		info.LastTick = protocol.Instant(newest)
+		for _, r := range i.askAll(ctx, driver.Command{"HKEYS", keys.Tick(newest)}) {
+			for _, token := range claimants(r[0]) {
+				info.LastHolder = redlock.HolderOf(token)
+			}
+		}
+	}
+	return info, i.outcome(ctx, failed)
+}
+
+// tokenOf reads a lock's key, but not all of what may be somebody's data, of any size.
+func tokenOf(lock string) driver.Command { return driver.Command{"GETRANGE", lock, "0", "511"} }
+
+// textIn is a string reply; a key of another type holds no token.
+func textIn(r driver.Reply) (string, error) {
+	s, isString := r.Value.(string)
+	switch {
+	case pipeline.IsWrongType(r.Err):
+		return "", nil
+	case r.Err != nil:
+		return "", r.Err
+	case !isString && r.Value != nil:
+		return "", protocol.Unexpected(r)
+	}
+	return s, nil
+}
+
+func numberIn(r driver.Reply) int64 {
+	if r.Err != nil {
+		return 0
+	}
+	return protocol.Number([]any{r.Value}, 0)
+}
+
+// claimants are the tokens in a tick's key.
+func claimants(r driver.Reply) (tokens []string) {
+	fields, _ := r.Value.([]any)
+	for n := range fields {
+		if token, ok := protocol.Claimant(protocol.Text(fields, n)); ok {
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens
+}
+
+// outcome is failed unless a majority of the nodes answered.
+func (i *Inspector) outcome(ctx context.Context, failed *redlock.Error) error {
+	if len(i.nodes)-len(failed.Nodes) >= i.group.Quorum {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		failed.Reason = err
+	}
+	return failed
+}
+
+// Release takes a name from its holder, on all nodes, if the holder's token is
+// still the given one: the token guards against releasing a later holder. The
+// holder is told at its next renewal. It does not undo a claim: a tick stays
+// claimed. The error matches [redlock.ErrLost] when another token, or none, is
+// there.
+func (i *Inspector) Release(ctx context.Context, name, token string) error {
+	n := protocol.NewName(i.prefix+name, protocol.Settings{})
+	// The tombstone keeps the holder's renewal from putting the key back.
+	p := i.group.Ask(n.Bar(token), time.Now().Add(i.timeout), quorum.Renewal)
+	tally, err := p.Wait(ctx, i.timeout)
+	failed := &redlock.Error{Op: "release", Name: name, Reason: redlock.ErrNoQuorum}
+	switch {
+	case err != nil:
+		failed.Reason = err
+	case tally.Won():
+		i.group.Ask(n.Release(token, true), time.Now().Add(i.timeout), quorum.Renewal) // wakes a waiter
+		return nil
+	case tally.Blocks(tally.Refused):
+		failed.Reason = redlock.ErrLost
+	}
+	for k, a := range tally.Answers {
+		if a.Verdict == quorum.Failed {
+			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[k].Name(), Err: a.Err})
+		}
+	}
+	return failed
+}
+
+// Bootstrap declares a fresh fleet under [redlock.WithRestartGuard]: nodes that
+// remember nothing may vote at once instead of after the longest TTL. Call it
+// once, when the fleet's servers are first used, never at every start: it
+// would take away what the guard is for. It refuses servers that may evict
+// keys. It waits for every node.
+func (i *Inspector) Bootstrap(ctx context.Context) error {
+	patient, err := New(i.nodes, WithTimeout(max(i.timeout, 5*time.Second)))
+	if err != nil {
+		return err
+	}
+	request := protocol.Bootstrap()
+	errs := make([]error, len(i.nodes))
+	for n, r := range i.each(ctx, func(n int) []driver.Reply {
+		return patient.do(ctx, n, pipeline.Call{Request: request.Request})
+	}) {
+		if a := request.Decode(r[0]); a.Err != nil {
+			errs[n] = &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: a.Err}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// askAll sends the commands to every node and waits for all of them, at most the timeout.
+func (i *Inspector) askAll(ctx context.Context, commands ...driver.Command) [][]driver.Reply {
+	return i.each(ctx, func(n int) []driver.Reply { return i.ask(ctx, n, commands...) })
+}
+
+func (i *Inspector) each(_ context.Context, ask func(node int) []driver.Reply) [][]driver.Reply {
+	all := make([][]driver.Reply, len(i.nodes))
+	var asked sync.WaitGroup
+	for n := range i.nodes {
+		asked.Go(func() { all[n] = ask(n) })
+	}
+	asked.Wait()
+	return all
+}
+
+// ask sends the commands to one node.
+func (i *Inspector) ask(ctx context.Context, node int, commands ...driver.Command) []driver.Reply {
+	calls := make([]pipeline.Call, len(commands))
+	for k, c := range commands {
+		calls[k].Command = c
+	}
+	return i.do(ctx, node, calls...)
+}
+
+func (i *Inspector) do(ctx context.Context, node int, calls ...pipeline.Call) []driver.Reply {
+	if len(calls) == 0 {
+		return nil
+	}
+	now := time.Now()
+	a := &answers{replies: make([]driver.Reply, len(calls)), left: len(calls), done: make(chan struct{})}
+	for k := range a.replies {
+		a.replies[k].Err = fmt.Errorf("no answer within %v", i.timeout)
+	}
+	for k := range calls {
+		calls[k].To, calls[k].Index, calls[k].Until = a, k, now.Add(i.timeout)
+		i.group.Pipelines[node].Post(&calls[k], now)
+	}
+	bounded, cancel := context.WithDeadline(ctx, now.Add(i.timeout))
+	defer cancel()
+	select {
+	case <-a.done:
+	case <-bounded.Done():
+	}
+	return a.byNow(ctx.Err())
+}
+
+// answers collects the replies of one node, whatever they are.
+type answers struct {
+	mu      sync.Mutex
+	replies []driver.Reply
+	got     []bool
+	left    int
+	done    chan struct{}
+}
+
+// Receive takes one reply.
+func (a *answers) Receive(index int, r driver.Reply) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.got == nil {
+		a.got = make([]bool, len(a.replies))
+	}
+	a.replies[index], a.got[index] = r, true
+	if a.left--; a.left == 0 {
+		close(a.done)
+	}
+}
+
+// byNow is a copy; with a caller's context that ended, missing replies had no time to come.
+func (a *answers) byNow(ended error) []driver.Reply {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	replies := append([]driver.Reply(nil), a.replies...)
+	for k := range replies {
+		if ended != nil && (a.got == nil || !a.got[k]) {
+			replies[k].Err = ended
+		}
+	}
+	return replies
+}

@@ -1,0 +1,83 @@
+package inspect
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/protocol"
+)
+
+// Node is the state of one node.
+type Node struct {
+	Name string
+	// RoundTrip is how long a command took, and ClockOffset how far the node's clock is ahead of ours, give or take that.
+	RoundTrip, ClockOffset time.Duration
+	// Server is "redis" or "valkey", and Version its own version.
+	Server, Version string
+	// Mode is "standalone", "cluster" or "sentinel".
+	Mode string
+	// RunID, Role, MaxMemoryPolicy and Persistence ("aof always", "aof everysec", "rdb", "none") are the server's own words.
+	RunID, Role, MaxMemoryPolicy, Persistence string
+	Err                                       error
+}
+
+// Nodes describes all nodes.
+func (i *Inspector) Nodes(ctx context.Context) []Node {
+	nodes := make([]Node, len(i.nodes))
+	i.each(ctx, func(n int) []driver.Reply {
+		nodes[n] = i.node(ctx, n)
+		nodes[n].Name = i.group.Pipelines[n].Name()
+		return nil
+	})
+	return nodes
+}
+
+func (i *Inspector) node(ctx context.Context, n int) (node Node) {
+	begin := time.Now()
+	r := i.ask(ctx, n, driver.Command{"TIME"})[0]
+	node.RoundTrip = time.Since(begin)
+	if node.Err = r.Err; node.Err != nil {
+		return node
+	}
+	fields, _ := r.Value.([]any)
+	if len(fields) != 2 {
+		node.Err = protocol.Unexpected(r)
+		return node
+	}
+	theirs := time.Unix(protocol.Number(fields, 0), protocol.Number(fields, 1)*1000)
+	node.ClockOffset = theirs.Sub(begin.Add(node.RoundTrip / 2)).Round(time.Microsecond)
+	replies := i.ask(ctx, n, driver.Command{"INFO"}, driver.Command{"CONFIG", "GET", "appendfsync"}, driver.Command{"CONFIG", "GET", "save"})
+	info, _ := replies[0].Value.(string)
+	node.Server, node.Version = "redis", infoField(info, "redis_version")
+	if v := infoField(info, "valkey_version"); v != "" {
+		node.Server, node.Version = "valkey", v
+	}
+	node.RunID, node.Role, node.Mode = infoField(info, "run_id"), infoField(info, "role"), infoField(info, "redis_mode")
+	if mode := infoField(info, "server_mode"); mode != "" {
+		node.Mode = mode
+	}
+	node.MaxMemoryPolicy = infoField(info, "maxmemory_policy")
+	fsync, _ := replies[1].Value.([]any)
+	save, _ := replies[2].Value.([]any)
+	switch aof := infoField(info, "aof_enabled"); {
+	case aof == "1":
+		node.Persistence = strings.TrimSpace("aof " + protocol.Text(fsync, 1))
+	case aof == "0" && protocol.Text(save, 1) != "":
+		node.Persistence = "rdb"
+	case aof == "0":
+		node.Persistence = "none"
+	}
+	return node
+}
+
+// infoField is the value of a field of INFO.
+func infoField(info, field string) string {
+	_, after, found := strings.Cut("\n"+info, "\n"+field+":")
+	if !found {
+		return ""
+	}
+	value, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(value)
+}

@@ -1,0 +1,208 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/protocol"
+)
+
+// companionKey spares the many keys of ticks a question of their own.
+var companionKey = regexp.MustCompile(`:redtick:(\{.*\}:)?(tick|dead|wait|last|fence)`)
+
+// Names lists, sorted, up to limit names that begin with prefix and that the
+// nodes know of: those that are locked now, and those of which a tick or a
+// fence is remembered. It scans the databases a page at a time and rests between
+// pages, so it takes time in proportion to their size; ctx bounds it. more
+// reports that there are others.
+func (i *Inspector) Names(ctx context.Context, prefix string, limit int) (names []string, more bool, err error) {
+	if limit < 1 {
+		return nil, false, fmt.Errorf("%w: limit is %d, must be at least 1", redlock.ErrInvalid, limit)
+	}
+	found := map[string]bool{}
+	failed := &redlock.Error{Op: "list", Name: prefix, Reason: redlock.ErrNoQuorum}
+	full := i.prefix + prefix
+	for n := range i.nodes {
+		err := i.scan(ctx, n, escapeGlob(full)+"*", func(at *Inspector, node int, keys []string) error {
+			return at.namesIn(ctx, node, full, keys, found)
+		})
+		if err != nil {
+			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: err})
+		}
+	}
+	for name := range found {
+		names = append(names, strings.TrimPrefix(name, i.prefix))
+	}
+	slices.Sort(names)
+	if more = len(names) > limit; more {
+		names = names[:limit]
+	}
+	return names, more, i.outcome(ctx, failed)
+}
+
+// namesIn adds the names that a page of keys belongs to. Strings that look like neither are read, all of a page at once.
+func (i *Inspector) namesIn(ctx context.Context, node int, prefix string, keys []string, found map[string]bool) error {
+	var candidates []string
+	for _, key := range keys {
+		if name := protocol.NameOf(key); name != "" && strings.HasPrefix(name, prefix) {
+			found[name] = true
+		} else if !found[key] && !companionKey.MatchString(key) {
+			candidates = append(candidates, key)
+		}
+	}
+	commands := make([]driver.Command, len(candidates))
+	for k, key := range candidates {
+		commands[k] = tokenOf(key)
+	}
+	for k, r := range i.ask(ctx, node, commands...) {
+		token, err := textIn(r)
+		if err != nil {
+			return err
+		}
+		if protocol.IsOwn(token) {
+			found[candidates[k]] = true
+		}
+	}
+	return nil
+}
+
+// Tick is a tick that was claimed.
+type Tick struct {
+	Tick   time.Time
+	Token  string
+	Holder string
+}
+
+// Ticks lists, newest first, up to limit ticks of a name that a majority of
+// the nodes remembers to be one owner's. Like [Inspector.Names] it scans.
+func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]Tick, error) {
+	keys := protocol.KeysOf(i.prefix + name)
+	failed := &redlock.Error{Op: "ticks", Name: name, Reason: redlock.ErrNoQuorum}
+	found := map[int64]bool{}
+	for n := range i.nodes {
+		err := i.scan(ctx, n, escapeGlob(keys.TickPrefix())+"*", func(_ *Inspector, _ int, page []string) error {
+			for _, key := range page {
+				if ms, err := strconv.ParseInt(strings.TrimPrefix(key, keys.TickPrefix()), 10, 64); err == nil {
+					found[ms] = true
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: err})
+		}
+	}
+	newest := slices.Sorted(maps.Keys(found))
+	slices.Reverse(newest)
+	var ticks []Tick
+	for page := range slices.Chunk(newest, max(limit, 1)) { // mostly the first page will do
+		ticks = append(ticks, i.claimed(ctx, keys, page, failed)...)
+		if len(ticks) >= limit {
+			return ticks[:max(limit, 0)], i.outcome(ctx, failed)
+		}
+	}
+	return ticks, i.outcome(ctx, failed)
+}
+
+// claimed are the ticks that a majority knows one owner of. Nodes that do not answer are added to failed.
+func (i *Inspector) claimed(ctx context.Context, keys protocol.Keys, page []int64, failed *redlock.Error) (ticks []Tick) {
+	commands := make([]driver.Command, len(page))
+	for k, ms := range page {
+		commands[k] = driver.Command{"HKEYS", keys.Tick(ms)}
+	}
+	all := i.askAll(ctx, commands...)
+	var errs []*redlock.NodeError
+	for n, r := range all {
+		if err := r[0].Err; err != nil {
+			errs = append(errs, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: err})
+		}
+	}
+	if len(errs) > len(failed.Nodes) {
+		failed.Nodes = errs
+	}
+	for k, ms := range page {
+		votes := map[string]int{}
+		for _, r := range all {
+			for _, token := range claimants(r[k]) {
+				if votes[token]++; votes[token] == i.group.Quorum {
+					ticks = append(ticks, Tick{Tick: protocol.Instant(ms), Token: token, Holder: redlock.HolderOf(token)})
+				}
+			}
+		}
+	}
+	return ticks
+}
+
+func escapeGlob(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
+}
+
+// scan visits the keys of one node that match pattern, a page at a time, some perhaps twice. Of a Redis Cluster it visits
+// every master, each through an inspector of its own.
+func (i *Inspector) scan(ctx context.Context, node int, pattern string, visit func(at *Inspector, node int, keys []string) error) error {
+	cluster, ok := i.nodes[node].(driver.Cluster)
+	if !ok {
+		return i.scanNode(ctx, node, pattern, visit)
+	}
+	masters, err := cluster.Masters(ctx)
+	if err != nil || len(masters) == 0 { // it is no cluster
+		return errors.Join(err, i.scanNode(ctx, node, pattern, visit))
+	}
+	at, err := New(masters, WithTimeout(i.timeout))
+	if err != nil {
+		return err
+	}
+	for k := range masters {
+		if err := at.scanNode(ctx, k, pattern, visit); err != nil {
+			return fmt.Errorf("%s: %w", at.group.Pipelines[k].Name(), err)
+		}
+	}
+	return nil
+}
+
+func (i *Inspector) scanNode(ctx context.Context, node int, pattern string, visit func(at *Inspector, node int, keys []string) error) error {
+	for cursor := "0"; ; {
+		begin := time.Now()
+		r := i.ask(ctx, node, driver.Command{"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"})[0]
+		page, _ := r.Value.([]any)
+		if r.Err != nil {
+			return r.Err
+		}
+		if len(page) != 2 {
+			return protocol.Unexpected(r)
+		}
+		listed, _ := page[1].([]any)
+		keys := make([]string, 0, len(listed))
+		for k := range listed {
+			keys = append(keys, protocol.Text(listed, k))
+		}
+		if err := visit(i, node, keys); err != nil {
+			return err
+		}
+		if cursor = protocol.Text(page, 0); cursor == "" {
+			return protocol.Unexpected(r)
+		}
+		if cursor == "0" {
+			return nil
+		}
+		rest(ctx, time.Since(begin)) // the server has others to serve
+	}
+}
+
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

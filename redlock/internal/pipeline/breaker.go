@@ -1,0 +1,72 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrOut is the cause for a node that is skipped because it did not answer.
+var ErrOut = errors.New("redlock: node is out: it did not answer, and is probed now and then")
+
+const (
+	// outAfter is how many batches in a row may go unanswered before the node is skipped.
+	outAfter = 3
+	// A node that is out is probed after firstProbe, then ever less often, up to lastProbe.
+	firstProbe, lastProbe = 100 * time.Millisecond, 500 * time.Millisecond
+	// afterHang is for how long after an unanswered batch copies of its commands may still be executed.
+	afterHang = time.Second
+)
+
+// breaker remembers how a node answers. Its pipeline guards it.
+type breaker struct {
+	timeout      time.Duration // a batch that takes longer counts as unanswered for those who wait
+	since        time.Time     // when the batch under way was sent; zero between batches
+	fails        int           // batches in a row without an answer
+	probeAt      time.Time     // when the node is asked next, once it fails
+	suspectUntil time.Time     // until then copies of commands may still be executed
+	cause        error         // why the last batch went unanswered
+	answered     bool          // the last batch was
+	told         bool          // the node was reported to be out
+}
+
+// open reports whether to refuse calls: the batch under way is overdue, or the node is skipped.
+func (b *breaker) open(now time.Time) bool {
+	return !b.since.IsZero() && now.Sub(b.since) > b.timeout || b.skipping(now)
+}
+
+// failing reports whether the node failed so often that it is probed before anything else is sent.
+func (b *breaker) failing() bool { return b.fails >= outAfter }
+
+// skipping reports whether the node fails and its next probe is not due.
+func (b *breaker) skipping(now time.Time) bool { return b.failing() && now.Before(b.probeAt) }
+
+func (b *breaker) error() error {
+	if b.cause == nil {
+		return ErrOut
+	}
+	return fmt.Errorf("%w: %w", ErrOut, b.cause)
+}
+
+// returned notes the outcome of the batch under way: whether any of its replies was the server's.
+func (b *breaker) returned(alive bool, cause error, now time.Time) {
+	took := now.Sub(b.since)
+	b.answered, b.since = alive, time.Time{}
+	if !alive || took > b.timeout {
+		b.suspectUntil = now.Add(took + afterHang)
+	}
+	if alive {
+		b.fails, b.cause = 0, nil
+		return
+	}
+	b.fails++
+	b.cause = cause
+	b.probeAt = now.Add(min(firstProbe<<min(max(b.fails-outAfter, 0), 8), lastProbe))
+}
+
+// tell notes that the node is reported to be out, or back. It reports whether that is news.
+func (b *breaker) tell(out bool) (changed bool) {
+	changed = b.told != out
+	b.told = out
+	return changed
+}

@@ -1,0 +1,444 @@
+// Package pipeline is the only way to a node: calls queue up and go out in
+// batches, one at a time, each batch as one pipeline on one connection.
+//
+// So a release never overtakes its own acquire, a hung node holds up one batch
+// and one connection whatever the load, and concurrent callers share round
+// trips. A call that must be delivered is kept until the server has executed it.
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
+)
+
+// maxBatch bounds a batch, so that a burst does not make everybody wait for the last of ten thousand replies.
+const maxBatch = 1024
+
+// Request is a command as it is put to a node.
+type Request struct {
+	Command driver.Command
+	// Script is set when the command is an EVALSHA of it.
+	Script *Script
+	// Legacy takes the command's place on a server that answers it with a syntax error. Its key is the
+	// command's first argument, its arguments are the others.
+	Legacy *Script
+}
+
+// Call is one request on its way to a node. A Pipeline owns it until it was answered or cancelled.
+type Call struct {
+	Request
+	// To receives the reply, with Index, on the goroutine that read it. It must not block.
+	To    Receiver
+	Index int
+	// Until bounds the queueing: the call is not sent later.
+	Until time.Time
+	// Vote marks a new acquisition. Renewals and releases go before it, so that a flood of them costs nobody a lease.
+	Vote bool
+	// MustDeliver keeps the call until the server has executed it, or Until has passed.
+	MustDeliver bool
+	// Chases says that the call takes back one that was not answered: a hung node may execute that one whenever it resumes,
+	// so the call is kept for as much longer as the node hangs.
+	Chases bool
+
+	stage    stage     // guarded by the pipeline
+	attempts uint8     // how often it was sent and not executed
+	resendAt time.Time // when it is sent again
+}
+
+type stage uint8
+
+const (
+	queued stage = iota
+	sent
+	dropped
+)
+
+// Receiver gets the reply to a call.
+type Receiver interface {
+	Receive(index int, r driver.Reply)
+}
+
+type nobody struct{}
+
+func (nobody) Receive(int, driver.Reply) {}
+
+// Pipeline is the queue and the connection of one node. It is safe for
+// concurrent use. Its goroutine runs only while there is something to send.
+type Pipeline struct {
+	node   driver.Node
+	name   string
+	report func(out bool, cause error)
+
+	mu      sync.Mutex
+	urgent  []*Call // renewals and releases
+	votes   []*Call
+	delayed []*Call // executed by nobody yet; each is sent again at its time
+	sending bool
+	loaded  scriptSet // scripts that were sent in full
+	legacy  bool      // the server does not know SET NX GET
+	timer   *time.Timer
+	idle    chan struct{}
+	breaker breaker
+
+	// The sending goroutine's own.
+	batch    []*Call
+	commands []driver.Command
+	limit    limit
+}
+
+// New returns a pipeline to node. A batch that takes longer than timeout counts
+// as unanswered. report is told when the node goes out and when it is back; it
+// must not block.
+func New(node driver.Node, name string, timeout time.Duration, report func(out bool, cause error)) *Pipeline {
+	return &Pipeline{node: node, name: name, report: report, breaker: breaker{timeout: timeout}}
+}
+
+// Name is the node's name.
+func (p *Pipeline) Name() string { return p.name }
+
+// Node is the node itself.
+func (p *Pipeline) Node() driver.Node { return p.node }
+
+// Post queues a call. A node that is out refuses it at once, unless it must be
+// delivered.
+func (p *Pipeline) Post(c *Call, now time.Time) {
+	p.mu.Lock()
+	if !c.MustDeliver && p.breaker.open(now) {
+		c.stage = dropped
+		changed, cause := p.breaker.tell(true), p.breaker.error()
+		p.mu.Unlock()
+		p.announce(changed, cause)
+		c.To.Receive(c.Index, driver.Reply{Err: cause})
+		return
+	}
+	if c.Vote {
+		p.votes = append(p.votes, c)
+	} else {
+		p.urgent = append(p.urgent, c)
+	}
+	p.start(now)
+	p.mu.Unlock()
+}
+
+// Send posts a request whose reply nobody needs. It goes with the votes, since a
+// claim's confirm must not overtake its vote.
+func (p *Pipeline) Send(r Request, until time.Time) {
+	p.Post(&Call{Request: r, To: nobody{}, Until: until, Vote: true}, time.Now())
+}
+
+// Deliver posts a request that the server must execute. chases is [Call.Chases].
+func (p *Pipeline) Deliver(r Request, until time.Time, chases bool) {
+	p.Post(&Call{Request: r, To: nobody{}, Until: until, MustDeliver: true, Chases: chases}, time.Now())
+}
+
+// start runs the sending goroutine, or sets the timer to when it may run. The caller holds mu.
+func (p *Pipeline) start(now time.Time) {
+	if p.sending {
+		return
+	}
+	if !p.breaker.skipping(now) && len(p.urgent)+len(p.votes) > 0 {
+		p.sending = true
+		go p.run()
+		return
+	}
+	p.wakeAt(now)
+}
+
+// wakeAt sets the timer to the next resend, or to the node's next probe. The caller holds mu.
+func (p *Pipeline) wakeAt(now time.Time) {
+	var at time.Time
+	for _, c := range p.delayed {
+		if at.IsZero() || c.resendAt.Before(at) {
+			at = c.resendAt
+		}
+	}
+	if probe := p.breaker.probeAt; p.breaker.skipping(now) && len(p.urgent)+len(p.votes)+len(p.delayed) > 0 && probe.After(at) {
+		at = probe
+	}
+	if at.IsZero() {
+		return
+	}
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.timer = time.AfterFunc(at.Sub(now), p.wake)
+}
+
+// wake puts the calls that are due ahead of all others.
+func (p *Pipeline) wake() {
+	now := time.Now()
+	soon := now.Add(resendTogether)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var due, later []*Call
+	for _, c := range p.delayed {
+		switch {
+		case now.After(c.Until):
+		case c.resendAt.After(soon):
+			later = append(later, c)
+		default:
+			c.stage = queued
+			due = append(due, c)
+		}
+	}
+	p.delayed = later
+	p.urgent = append(due, p.urgent...)
+	p.start(now)
+	p.settle()
+}
+
+// run sends batch after batch until nothing is left that may be sent.
+func (p *Pipeline) run() {
+	for deep := false; ; deep = len(p.batch) > 1 {
+		if deep {
+			// Callers that were just woken may add to the next batch: deep batches cost less per call.
+			runtime.Gosched()
+		}
+		refused, cause, more := p.next()
+		for _, c := range refused {
+			c.To.Receive(c.Index, driver.Reply{Err: cause})
+		}
+		if !more {
+			return
+		}
+		p.deliver(p.node.Do(p.limit.ctx, p.commands))
+	}
+}
+
+// limit is a context that ends some time after a batch should have been answered. Batches share it while enough of it
+// is left: making one takes as long as writing a command.
+type limit struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	end    time.Time
+}
+
+// leave makes sure that between d and twice d is left.
+func (l *limit) leave(now time.Time, d time.Duration) {
+	if l.end.Sub(now) >= d {
+		return
+	}
+	if l.cancel != nil {
+		l.cancel()
+	}
+	l.end = now.Add(2 * d)
+	l.ctx, l.cancel = context.WithDeadline(context.Background(), l.end)
+}
+
+// next forms the next batch. Without one the goroutine ends. When that is because the node is out, it returns the calls
+// that are refused.
+func (p *Pipeline) next() (refused []*Call, cause error, more bool) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.batch)
+	clear(p.commands)
+	p.batch, p.commands = p.batch[:0], p.commands[:0]
+	switch {
+	case p.breaker.skipping(now):
+		refused, cause = p.refuse(now), p.breaker.error()
+	case p.breaker.failing() && len(p.urgent)+len(p.votes) > 0:
+		// A vote that is sent to a hung node may be executed whenever the node resumes. So ask first whether it is back.
+		p.batch, p.commands = append(p.batch, &Call{To: nobody{}}), append(p.commands, ping)
+	default:
+		p.urgent = p.fill(p.urgent, now)
+		p.votes = p.fill(p.votes, now)
+	}
+	if len(p.batch) > 0 {
+		p.breaker.since = now
+		p.limit.leave(now, p.breaker.timeout)
+		return nil, nil, true
+	}
+	p.sending = false
+	p.start(now)
+	p.settle()
+	return refused, cause, false
+}
+
+var ping = driver.Command{"PING"}
+
+// fill moves calls from a queue to the batch, and returns what is left of the queue.
+func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
+	n := 0
+	for _, c := range queue {
+		if len(p.batch) == maxBatch {
+			break
+		}
+		n++
+		if c.stage == dropped || now.After(c.Until) {
+			c.stage = dropped
+			continue
+		}
+		c.stage = sent
+		if c.Legacy != nil && p.legacy {
+			c.Command, c.Script, c.Legacy = c.Legacy.of(c.Command), c.Legacy, nil
+		}
+		if c.Script != nil && !p.loaded.has(c.Script) {
+			p.loaded.add(c.Script)
+			c.Command, c.Script = c.Script.inFull(c.Command), nil
+		}
+		p.batch = append(p.batch, c)
+		p.commands = append(p.commands, c.Command)
+	}
+	kept := append(queue[:0], queue[n:]...)
+	clear(queue[len(kept):])
+	return kept
+}
+
+// refuse takes out of the queues what need not be delivered.
+func (p *Pipeline) refuse(now time.Time) (refused []*Call) {
+	var kept []*Call
+	for _, c := range append(p.urgent, p.votes...) {
+		switch {
+		case c.stage == dropped, now.After(c.Until):
+			c.stage = dropped
+		case c.MustDeliver:
+			kept = append(kept, c)
+		default:
+			c.stage = dropped
+			refused = append(refused, c)
+		}
+	}
+	p.urgent, p.votes = kept, nil
+	return refused
+}
+
+// deliver hands out the replies to the batch under way.
+func (p *Pipeline) deliver(replies []driver.Reply) {
+	now := time.Now()
+	for len(replies) < len(p.batch) {
+		replies = append(replies, driver.Reply{Err: fmt.Errorf("driver left out a reply to command %d of %d", len(replies), len(p.batch))})
+	}
+	alive, cause := false, error(nil)
+	for i := range p.batch {
+		replies[i].Err = ownTimeout(replies[i].Err)
+		alive = alive || Answered(replies[i])
+		cause = replies[i].Err
+	}
+	p.mu.Lock()
+	p.prolong(now.Sub(p.breaker.since), alive)
+	p.breaker.returned(alive, cause, now)
+	p.keep(replies, now)
+	out := !alive && (p.breaker.told || p.breaker.skipping(now))
+	if !out {
+		cause = nil
+	} else {
+		cause = p.breaker.error()
+	}
+	changed := p.breaker.tell(out)
+	p.mu.Unlock()
+	p.announce(changed, cause)
+	for i, c := range p.batch {
+		if c != nil {
+			c.To.Receive(c.Index, replies[i])
+		}
+	}
+}
+
+// prolong keeps what chases an unanswered call for as long as the batch before it hung, unless somebody waits for the
+// pipeline to be done.
+func (p *Pipeline) prolong(hung time.Duration, alive bool) {
+	if alive && hung <= p.breaker.timeout || p.idle != nil {
+		return
+	}
+	for _, c := range append(p.batch, p.urgent...) {
+		if c.Chases {
+			c.Until = c.Until.Add(hung)
+		}
+	}
+}
+
+// keep puts back what the server has not executed and must: scripts and commands it does not know, in a form that it
+// does, and every call that must be delivered.
+func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
+	var first []*Call
+	for i, c := range p.batch {
+		switch {
+		case c.Script != nil && hasCode(replies[i].Err, "NOSCRIPT"):
+			p.loaded = 0 // it restarted
+			c.Command, c.Script, c.stage = c.Script.inFull(c.Command), nil, queued
+			first, p.batch[i] = append(first, c), nil
+		case c.Legacy != nil && isSyntaxError(replies[i].Err):
+			p.legacy, c.stage = true, queued
+			first, p.batch[i] = append(first, c), nil
+		case !c.MustDeliver:
+		case len(first) > 0 && Executed(replies[i]):
+			// What it takes back is sent again, and so must it be.
+			first = append(first, c.again(now))
+		case !Executed(replies[i]):
+			p.delayed = append(p.delayed, c.again(now.Add(c.pause())))
+		case now.Before(p.breaker.suspectUntil):
+			// Order holds per connection only: a copy of the acquire that a driver resent, or that sits in the socket of
+			// a hung server, may be executed after this release.
+			p.delayed = append(p.delayed, c.again(p.breaker.suspectUntil))
+		}
+	}
+	if len(first) > 0 {
+		p.urgent = append(first, p.urgent...)
+	}
+}
+
+const (
+	// The pause before a call is sent again grows from firstPause to lastPause.
+	firstPause, lastPause = 10 * time.Millisecond, time.Second
+	// resendTogether is how far apart calls may be due that are sent again together.
+	resendTogether = 5 * time.Millisecond
+)
+
+func (c *Call) pause() time.Duration { return min(firstPause<<min(c.attempts, 8), lastPause) }
+
+// again is the same call for nobody, since its first outcome was told.
+func (c *Call) again(at time.Time) *Call {
+	return &Call{Request: c.Request, To: nobody{}, Until: c.Until, MustDeliver: true, Chases: c.Chases, attempts: min(c.attempts, 254) + 1, resendAt: at}
+}
+
+// Responsive reports whether the node answers, though perhaps slowly: its last
+// batch was answered, and the one under way is not overdue.
+func (p *Pipeline) Responsive(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sending && p.breaker.answered && !p.breaker.open(now)
+}
+
+// Cancel takes a call out of the queue. It reports whether it is too late: the
+// node may have executed the call, or may do so yet.
+func (p *Pipeline) Cancel(c *Call) (wasSent bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.stage == queued {
+		c.stage = dropped
+	}
+	return c.stage == sent
+}
+
+// Flushed returns a channel that is closed once nothing is queued or under way,
+// and nothing is kept that must be delivered.
+func (p *Pipeline) Flushed() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.idle == nil {
+		p.idle = make(chan struct{})
+	}
+	idle := p.idle
+	p.settle()
+	return idle
+}
+
+// settle tells those who wait for an idle pipeline. The caller holds mu.
+func (p *Pipeline) settle() {
+	if p.idle != nil && !p.sending && len(p.urgent)+len(p.votes)+len(p.delayed) == 0 {
+		close(p.idle)
+		p.idle = nil
+	}
+}
+
+func (p *Pipeline) announce(changed bool, cause error) {
+	if changed {
+		p.report(cause != nil, cause)
+	}
+}

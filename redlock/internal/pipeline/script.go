@@ -1,0 +1,61 @@
+package pipeline
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"strconv"
+
+	"github.com/redtick/redtick/redlock/driver"
+)
+
+// Script is one Lua script and the digest by which EVALSHA names it.
+type Script struct {
+	text   string
+	digest string
+	bit    scriptSet
+}
+
+// scriptSet is a set of scripts.
+type scriptSet uint32
+
+func (s scriptSet) has(one *Script) bool { return s&one.bit != 0 }
+func (s *scriptSet) add(one *Script)     { *s |= one.bit }
+
+var nextBit scriptSet = 1
+
+// NewScript is for package-level variables: there may be 32 scripts.
+func NewScript(text string) *Script {
+	sum := sha1.Sum([]byte(text))
+	s := &Script{text: text, digest: hex.EncodeToString(sum[:]), bit: nextBit}
+	if nextBit <<= 1; s.bit == 0 {
+		panic("pipeline: more than 32 scripts")
+	}
+	return s
+}
+
+// Text is the script itself.
+func (s *Script) Text() string { return s.text }
+
+// Command names the script by its digest. A pipeline puts the text in its place
+// the first time, and when the node answers that it does not know it.
+func (s *Script) Command(keys []string, args ...string) driver.Command {
+	c := make(driver.Command, 0, 3+len(keys)+len(args))
+	c = append(c, "EVALSHA", s.digest, strconv.Itoa(len(keys)))
+	for _, k := range keys {
+		c = append(c, k)
+	}
+	for _, a := range args {
+		c = append(c, a)
+	}
+	return c
+}
+
+// inFull is the same command with the script's text in place of its digest.
+func (s *Script) inFull(c driver.Command) driver.Command {
+	return append(driver.Command{"EVAL", s.text}, c[2:]...)
+}
+
+// of is the script's command in place of a plain one: its key, and its other arguments.
+func (s *Script) of(c driver.Command) driver.Command {
+	return append(driver.Command{"EVALSHA", s.digest, "1"}, c[1:]...)
+}

@@ -1,0 +1,140 @@
+// Package protocol spells what redlock says to Redis: keys, tokens, scripts, the
+// commands they make and what the replies mean. It holds no state.
+package protocol
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
+)
+
+// Mode is how the ticks of a name follow each other.
+type Mode string
+
+// The modes.
+const (
+	InOrder  Mode = "tick"     // at most once, and no tick after a later one
+	AnyOrder Mode = "any"      // at most once for each owner
+	Takeover Mode = "takeover" // at least once
+)
+
+// Settings are a name's parameters as the scripts take them.
+type Settings struct {
+	TTL, Retention, MaxSkew, Spacing time.Duration
+	Guard                            time.Duration // the longest TTL, where nodes that lost their data abstain; else 0
+	Mode                             Mode
+	Fencing                          bool
+}
+
+// Name is one name: its keys, and its parameters ready to be sent. They share
+// the name's hash slot, so that a script may touch them together on Redis
+// Cluster.
+type Name struct {
+	Lock string // the canonical Redlock key, which is the name itself
+	Keys
+
+	mode                                       Mode
+	fencing, guarded                           bool
+	ttl, retention, maxSkew, spacing, guard    string
+	tombstone, granted, lastLifetime, lineLife string
+
+	set, free driver.Command // of a plain lock, ready but for the token
+}
+
+// GuardKey holds what the restart guard knows of a node. It is one key per
+// server, which is why the guard is not available on Redis Cluster.
+const GuardKey = "redtick:guard"
+
+// LastLifetime is how long the newest tick granted is remembered at least.
+const LastLifetime = 7 * 24 * time.Hour
+
+// NewName returns what is said about name.
+func NewName(name string, s Settings) *Name {
+	// A finished tick must be remembered until it is too old to be asked for, however far it lay ahead.
+	beyond := s.Retention + s.MaxSkew + time.Second
+	n := &Name{
+		Lock: name, Keys: KeysOf(name),
+		mode: s.Mode, fencing: s.Fencing, guarded: s.Guard > 0,
+		ttl: milliseconds(s.TTL), retention: milliseconds(s.Retention), maxSkew: milliseconds(s.MaxSkew),
+		spacing: milliseconds(max(s.Spacing, time.Millisecond)), guard: milliseconds(s.Guard),
+		tombstone: milliseconds(2 * s.TTL), granted: milliseconds(beyond), lastLifetime: milliseconds(max(LastLifetime, beyond)),
+		lineLife: milliseconds(2 * s.TTL),
+	}
+	n.set = driver.Command{"SET", n.Lock, nil, "NX", "GET", "PX", n.ttl}
+	n.free = releaseScript.Command([]string{n.Lock, n.Waiters}, "")
+	return n
+}
+
+// Keys are a name's companions.
+type Keys struct {
+	base, Last, Fence, Waiters string
+}
+
+// KeysOf returns the companions of a name.
+func KeysOf(name string) Keys {
+	base := Companion(name)
+	return Keys{base: base, Last: base + "last", Fence: base + "fence", Waiters: base + "wait"}
+}
+
+// Tick is the key of one tick.
+func (k Keys) Tick(ms int64) string { return k.TickPrefix() + decimal(ms) }
+
+// TickPrefix is what the keys of all ticks begin with.
+func (k Keys) TickPrefix() string { return k.base + "tick:" }
+
+func (k Keys) dead(token string) string { return k.base + "dead:" + token }
+
+// Claimant returns the token that a field of a tick's key names.
+func Claimant(field string) (token string, ok bool) { return strings.CutPrefix(field, "token:") }
+
+func decimal(n int64) string              { return strconv.FormatInt(n, 10) }
+func milliseconds(d time.Duration) string { return decimal(d.Milliseconds()) }
+
+// Companion is what the other keys of a name begin with. It begins with the name
+// itself, so that an access rule for the name's prefix covers it, and it is in
+// the name's hash slot. Redis hashes what stands between the first '{' and the
+// first '}' after it, unless that is empty or missing; then the whole key counts
+// (Redis Cluster specification, "Hash tags").
+func Companion(name string) string {
+	if hashTag(name) != "" {
+		return name + ":redtick:"
+	}
+	return name + ":redtick:{" + name + "}:"
+}
+
+// Spellable reports whether a name has companions in its hash slot: it contains
+// no braces, or a hash tag.
+func Spellable(name string) bool { return hashTag(name) != "" || !strings.ContainsAny(name, "{}") }
+
+// hashTag is the part of a key that decides its slot, or "" when the whole key does.
+func hashTag(key string) string {
+	_, after, found := strings.Cut(key, "{")
+	if !found {
+		return ""
+	}
+	tag, _, found := strings.Cut(after, "}")
+	if !found {
+		return ""
+	}
+	return tag
+}
+
+// NameOf returns the name whose newest tick or fence a key holds, or "".
+func NameOf(key string) string {
+	for _, what := range []string{"last", "fence"} {
+		base, found := strings.CutSuffix(key, what)
+		if !found {
+			continue
+		}
+		if name, found := strings.CutSuffix(base, ":redtick:"); found && Companion(name) == base {
+			return name
+		}
+		name, _, found := strings.Cut(base, ":redtick:{")
+		if found && Companion(name) == base {
+			return name
+		}
+	}
+	return ""
+}

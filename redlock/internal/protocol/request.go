@@ -1,0 +1,183 @@
+package protocol
+
+import (
+	"slices"
+
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/pipeline"
+	"github.com/redtick/redtick/redlock/internal/quorum"
+)
+
+func request(s *pipeline.Script, decode func(driver.Reply) quorum.Answer, keys []string, args ...string) quorum.Request {
+	return quorum.Request{Request: pipeline.Request{Command: s.Command(keys, args...), Script: s}, Decode: decode}
+}
+
+// plain copies a prepared command and puts the token in its place: a string that is put into an any costs an allocation.
+func plain(prepared driver.Command, at int, token string) driver.Command {
+	c := slices.Clone(prepared)
+	c[at] = token
+	return c
+}
+
+// Acquire is the vote on a lock. The plain one is SET NX PX: it costs a server
+// half of what a script does. GET makes it say who was there.
+func (n *Name) Acquire(token string) quorum.Request {
+	if !n.fencing && !n.guarded {
+		return quorum.Request{Request: pipeline.Request{Command: plain(n.set, 2, token), Legacy: lockScript}, Decode: decodeSet(token)}
+	}
+	decode := decodeVote
+	if n.fencing {
+		decode = decodeFenced
+	}
+	return request(acquireScript, decode, n.withGuard(n.Lock, n.dead(token), n.Fence),
+		token, n.ttl, flag(n.fencing), n.guard)
+}
+
+// withGuard adds the restart guard's key, which is in no name's slot, only where it is used.
+func (n *Name) withGuard(keys ...string) []string {
+	if n.guarded {
+		return append(keys, GuardKey)
+	}
+	return keys
+}
+
+// Claim is the vote on a tick. Without an owner each token is one of its own.
+func (n *Name) Claim(tick int64, token, owner string) quorum.Request {
+	return n.claim(tick, token, owner, false)
+}
+
+func (n *Name) claim(tick int64, token, owner string, dryRun bool) quorum.Request {
+	keys := append(make([]string, 0, 6), n.Lock, n.Tick(tick), n.Last, n.dead(token))
+	decode := decodeVote
+	if n.fencing {
+		keys, decode = append(keys, n.Fence), decodeFenced
+	}
+	r := request(claimScript, decode, n.withGuard(keys...),
+		token, n.ttl, decimal(tick), ownerOr(owner, token), n.retention, n.maxSkew, n.spacing, string(n.mode), flag(dryRun), n.guard, flag(n.fencing))
+	if dryRun {
+		r.DryRun, r.Decode = true, vacant(decodeVote)
+	}
+	return r
+}
+
+func ownerOr(owner, token string) string {
+	if owner == "" {
+		return token
+	}
+	return owner
+}
+
+// Look asks who is there, as a vote of this token would, and changes nothing.
+// For a lock, tick is 0.
+func (n *Name) Look(tick int64, token, owner string) quorum.Request {
+	if tick != 0 {
+		return n.claim(tick, token, owner, true)
+	}
+	r := request(lookScript, vacant(decodeVote), []string{n.Lock})
+	r.DryRun = true
+	return r
+}
+
+// Stand makes a fence count on a node, while the lock there is the token's.
+func (n *Name) Stand(token string, fence int64) quorum.Request {
+	return request(standScript, decodeCount, []string{n.Lock, n.Fence}, token, decimal(fence))
+}
+
+// Swap hands the lock from one token to another. over says that no handle counts
+// on the old one.
+func (n *Name) Swap(from, to string, over bool) quorum.Request {
+	keys := append(make([]string, 0, 5), n.Lock, n.dead(from), n.dead(to))
+	decode := decodeVote
+	if n.fencing {
+		keys, decode = append(keys, n.Fence), decodeFenced
+	}
+	return request(swapScript, decode, n.withGuard(keys...), from, to, n.ttl, longest, flag(n.fencing), n.guard, flag(over))
+}
+
+// longest is the longest TTL there is, in ms: the old token's is not known.
+const longest = "86400000"
+
+// Abort takes a token off a node, with its tick if it has one, and keeps it off.
+func (n *Name) Abort(token string, tick int64) quorum.Request {
+	if tick == 0 && !n.fencing && !n.guarded {
+		return n.Release(token, false)
+	}
+	return n.bar(token, tick, n.tombstone)
+}
+
+func (n *Name) bar(token string, tick int64, lifetime string) quorum.Request {
+	keys := append(make([]string, 0, 3), n.Lock, n.dead(token))
+	if tick != 0 {
+		keys = append(keys, n.Tick(tick))
+	}
+	return request(abortScript, decodeCount, keys, token, lifetime)
+}
+
+// Bar takes a lock from its token, and keeps it off for as long as any holder may
+// try to extend it.
+func (n *Name) Bar(token string) quorum.Request { return n.bar(token, 0, longest) }
+
+// Extend keeps a lease alive.
+func (n *Name) Extend(token string) quorum.Request {
+	return request(extendScript, decodeExtend, n.withGuard(n.Lock, n.dead(token)), token, n.ttl, n.guard)
+}
+
+// Release is compare and delete. With wake it wakes the next waiter.
+func (n *Name) Release(token string, wake bool) quorum.Request {
+	if !wake {
+		return request(releaseScript, decodeRelease, []string{n.Lock}, token)
+	}
+	return quorum.Request{Request: pipeline.Request{Command: plain(n.free, len(n.free)-1, token), Script: releaseScript}, Decode: decodeRelease}
+}
+
+// Confirm tells a node that a claim was granted by a majority.
+func (n *Name) Confirm(tick int64, token, owner string) quorum.Request {
+	key, owner, lifetime := n.mark(tick, token, owner)
+	return request(confirmScript, decodeAny, []string{key}, token, decimal(tick), owner, lifetime)
+}
+
+// Finish is the release of a claim that ends its tick.
+func (n *Name) Finish(tick int64, token, owner string) quorum.Request {
+	key, owner, lifetime := n.mark(tick, token, owner)
+	return request(finishScript, decodeRelease, []string{n.Lock, n.Waiters, key}, token, decimal(tick), owner, lifetime)
+}
+
+// mark is the key that proves that a tick was granted, the owner in it, and its lifetime.
+func (n *Name) mark(tick int64, token, owner string) (key, markOwner, lifetime string) {
+	if n.mode == AnyOrder {
+		return n.Tick(tick), ownerOr(owner, token), n.granted
+	}
+	return n.Last, "", n.lastLifetime
+}
+
+// LastTick asks for the newest tick granted.
+func (n *Name) LastTick() quorum.Request {
+	return quorum.Request{Request: pipeline.Request{Command: driver.Command{"GET", n.Last}}, Decode: decodeLast, DryRun: true}
+}
+
+// Enqueue puts a waiting process in line on a node, at the place that it had
+// there before, if any. The answer has the place as its Token and what remains of
+// the holder's lock.
+func (n *Name) Enqueue(waiter, place string) quorum.Request {
+	return request(enqueueScript, decodePlace, []string{n.Lock, n.Waiters}, waiter, n.lineLife, place)
+}
+
+// Dequeue takes a process out of line.
+func (n *Name) Dequeue(waiter string) pipeline.Request {
+	return pipeline.Request{Command: driver.Command{"ZREM", n.Waiters, waiter}}
+}
+
+// Bootstrap declares a node that remembers nothing to be fresh.
+func Bootstrap() quorum.Request {
+	return request(bootstrapScript, decodeBootstrap, []string{GuardKey})
+}
+
+// WakeChannel is where a waiting process listens.
+func WakeChannel(waiter string) string { return "redtick:wake:" + waiter }
+
+func flag(on bool) string {
+	if on {
+		return "1"
+	}
+	return "0"
+}

@@ -1,0 +1,256 @@
+package quorum
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/pipeline"
+)
+
+// Request is a command and what its reply means.
+type Request struct {
+	pipeline.Request
+	Decode func(driver.Reply) Answer
+	DryRun bool // it changes nothing
+}
+
+// Class says how a pipeline treats a request.
+type Class uint8
+
+// The classes.
+const (
+	Vote    Class = iota // a new acquisition
+	Renewal              // goes before votes
+	Release              // goes before votes, and must be delivered
+	Chase                // Release of what was not answered
+)
+
+// Group is the nodes that decide together. It is safe for concurrent use.
+type Group struct {
+	Pipelines []*pipeline.Pipeline
+	Quorum    int
+	timers    sync.Pool // stopped ones; a timer for each wait would cost as much as the vote's own memory
+}
+
+// NewGroup returns a group in which a majority decides.
+func NewGroup(pipelines []*pipeline.Pipeline) *Group {
+	return &Group{Pipelines: pipelines, Quorum: len(pipelines)/2 + 1}
+}
+
+// Poll is one request put to the nodes, and the count of their answers. Replies
+// are counted on the goroutines that read them, and the caller is woken once.
+type Poll struct {
+	Start time.Time
+
+	group   *Group
+	settled func() // called once instead of waking somebody; it must not block
+
+	mu      sync.Mutex
+	answers []Answer
+	calls   []ballot
+	first   int // the node whose answer alone ends a Wait, or -1
+	wake    chan struct{}
+	certain bool
+	// late, once set, is told of nodes that grant after the poll was given up, or may have done so. It must not block.
+	late func(node int, release Class)
+}
+
+// ballot is what one node is asked.
+type ballot struct {
+	pipeline.Call
+	decode func(driver.Reply) Answer
+	dryRun bool
+}
+
+// NewPoll prepares a poll of all nodes. Its memory is one piece when there are few of them, as there usually are.
+func (g *Group) NewPoll() *Poll {
+	var p *Poll
+	switch n := len(g.Pipelines); {
+	case n == 1:
+		few := new(struct {
+			Poll
+			answers [1]Answer
+			calls   [1]ballot
+		})
+		p = &few.Poll
+		p.answers, p.calls = few.answers[:], few.calls[:]
+	case n <= 5:
+		few := new(struct {
+			Poll
+			answers [5]Answer
+			calls   [5]ballot
+		})
+		p = &few.Poll
+		p.answers, p.calls = few.answers[:n], few.calls[:n]
+	default:
+		p = &Poll{answers: make([]Answer, n), calls: make([]ballot, n)}
+	}
+	p.group, p.Start, p.first, p.wake = g, time.Now(), -1, make(chan struct{}, 1)
+	return p
+}
+
+// Ask puts the request to every node, in order, before anybody waits. It is not
+// sent later than until.
+func (g *Group) Ask(r Request, until time.Time, c Class) *Poll {
+	p := g.NewPoll()
+	for i := range p.calls {
+		p.AskOne(i, r, until, c)
+	}
+	return p
+}
+
+// AskThen is Ask without anybody waiting: settled is called once the outcome is
+// certain. It must not block.
+func (g *Group) AskThen(r Request, until time.Time, c Class, settled func(*Poll)) *Poll {
+	p := g.NewPoll()
+	p.settled = func() { settled(p) }
+	for i := range p.calls {
+		p.AskOne(i, r, until, c)
+	}
+	return p
+}
+
+// AskOne puts the request to one node.
+func (p *Poll) AskOne(node int, r Request, until time.Time, c Class) {
+	p.calls[node] = ballot{decode: r.Decode, dryRun: r.DryRun, Call: pipeline.Call{
+		Request: r.Request, To: p, Index: node, Until: until, Vote: c == Vote, MustDeliver: c >= Release, Chases: c == Chase}}
+	p.group.Pipelines[node].Post(&p.calls[node].Call, p.Start)
+}
+
+// Asked reports whether the node was asked.
+func (p *Poll) Asked(node int) bool { return p.calls[node].To != nil }
+
+// Vacate counts a node as one that need not be asked, since nothing of ours is there.
+func (p *Poll) Vacate(node int) {
+	p.calls[node].decode = func(driver.Reply) Answer { return Answer{Verdict: Refused} }
+	p.Receive(node, driver.Reply{})
+}
+
+// GiveUp has release called for every node that granted the request, or may have
+// done so, at once and when a late answer comes. A refusal, which most late
+// answers are, costs nothing. A call that was not sent is cancelled.
+func (p *Poll) GiveUp(release func(node int, c Class)) {
+	p.mu.Lock()
+	p.late = release
+	answers := slices.Clone(p.answers)
+	p.mu.Unlock()
+	for i := range answers {
+		p.takeBack(i, answers[i].Verdict, release)
+	}
+}
+
+func (p *Poll) takeBack(node int, v Verdict, release func(node int, c Class)) {
+	b := &p.calls[node]
+	if b.To == nil || b.dryRun || !p.group.Pipelines[node].Cancel(&b.Call) {
+		return
+	}
+	switch v {
+	case Granted:
+		release(node, Release)
+	case Failed: // which may be a lost answer
+		release(node, Chase)
+	}
+}
+
+// MayHold reports whether the node granted the request, or may do so yet, and
+// how to release it. A call that was not sent is cancelled.
+func (p *Poll) MayHold(node int) (release Class, ok bool) {
+	b := &p.calls[node]
+	if b.To == nil || b.dryRun || !p.group.Pipelines[node].Cancel(&b.Call) {
+		return Release, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch p.answers[node].Verdict {
+	case Granted:
+		return Release, true
+	case Pending, Failed: // which may be a lost answer
+		return Chase, true
+	}
+	return Release, false
+}
+
+// Receive counts one node's answer.
+func (p *Poll) Receive(node int, r driver.Reply) {
+	a := p.calls[node].decode(r)
+	p.mu.Lock()
+	if p.answers[node].Verdict == Pending {
+		p.answers[node] = a
+	}
+	t := Count(p.answers, p.group.Quorum)
+	news := !p.certain && t.Certain()
+	p.certain = p.certain || news
+	awaited := node == p.first
+	late := p.late
+	p.mu.Unlock()
+	if late != nil {
+		p.takeBack(node, a.Verdict, late)
+	}
+	switch {
+	case news && p.settled != nil:
+		p.settled()
+	case news || awaited:
+		select {
+		case p.wake <- struct{}{}:
+		default: // a wake-up that has not been consumed does for both
+		}
+	}
+}
+
+// Wait returns the tally as soon as the outcome is certain, limit has passed, or
+// ctx ends. In the last case the error is ctx's.
+func (p *Poll) Wait(ctx context.Context, limit time.Duration) (Tally, error) {
+	return p.WaitFor(ctx, -1, limit)
+}
+
+// WaitFor is Wait that also returns when the node first has answered.
+func (p *Poll) WaitFor(ctx context.Context, first int, limit time.Duration) (t Tally, err error) {
+	timer, used := p.group.timers.Get().(*time.Timer)
+	if used {
+		timer.Reset(limit)
+	} else {
+		timer = time.NewTimer(limit)
+	}
+	for late := false; !late && err == nil && !p.over(first); {
+		select {
+		case <-p.wake:
+		case <-timer.C:
+			late = true
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	timer.Stop()
+	p.group.timers.Put(timer)
+	return p.Tally(), err
+}
+
+// over reports whether nothing is left to wait for.
+func (p *Poll) over(first int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.first = first
+	return p.certain || first >= 0 && p.answers[first].Verdict != Pending
+}
+
+// Tally is the state of the vote by now.
+func (p *Poll) Tally() Tally {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Count(slices.Clone(p.answers), p.group.Quorum)
+}
+
+// Responsive reports whether a missing answer may still come soon: its node
+// keeps answering others.
+func (p *Poll) Responsive(t *Tally) bool {
+	now := time.Now()
+	for i := range t.Answers {
+		if t.Answers[i].Verdict == Pending && p.Asked(i) && p.group.Pipelines[i].Responsive(now) {
+			return true
+		}
+	}
+	return false
+}

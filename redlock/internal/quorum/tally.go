@@ -1,0 +1,155 @@
+// Package quorum counts votes: a [Tally] is the state of a vote, a [Poll] puts
+// a request to all nodes and wakes its caller once, when the outcome is certain.
+package quorum
+
+import (
+	"fmt"
+	"time"
+)
+
+// Verdict is what one node's reply means for the vote.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Pending     Verdict = iota // no answer yet
+	Granted                    // for us
+	Refused                    // another token is there
+	Done                       // proof that the tick was granted to another owner
+	Stale                      // the tick is older than the retention
+	TooFarAhead                // the tick is too far ahead of the node's clock
+	Failed                     // no vote: no answer, an error, or the node abstains
+	Vacant                     // nobody is there; the node was only asked
+)
+
+// Answer is one node's reply, decoded.
+type Answer struct {
+	Verdict   Verdict
+	Lasting   bool          // of a refusal: the key there never expires
+	Token     string        // of a refusal: the token that is there
+	Remaining time.Duration // how long the lock there lives
+	Last      int64         // the newest tick granted, as far as the node knows
+	Fence     int64
+	Err       error // of a failure
+}
+
+// Tally is the state of a vote. It depends on nothing but the answers.
+type Tally struct {
+	Answers []Answer
+	Quorum  int
+
+	Granted, Refused, Done, Stale, TooFarAhead, Failed, Pending int
+
+	most int // refusals that name the same token
+}
+
+// Count tallies answers, of which quorum decide.
+func Count(answers []Answer, quorum int) Tally {
+	t := Tally{Answers: answers, Quorum: quorum}
+	for i := range answers {
+		switch answers[i].Verdict {
+		case Pending:
+			t.Pending++
+		case Granted:
+			t.Granted++
+		case Refused:
+			t.Refused++
+			t.most = max(t.most, same(answers, i))
+		case Done:
+			t.Done++
+		case Stale:
+			t.Stale++
+		case TooFarAhead:
+			t.TooFarAhead++
+		case Failed:
+			t.Failed++
+		}
+	}
+	return t
+}
+
+// same counts the refusals that name the token of the i-th.
+func same(answers []Answer, i int) (n int) {
+	for k := range answers {
+		if answers[k].Verdict == Refused && answers[k].Token == answers[i].Token {
+			n++
+		}
+	}
+	return n
+}
+
+// Won reports whether a majority granted.
+func (t *Tally) Won() bool { return t.Granted >= t.Quorum }
+
+// Certain reports whether the missing answers cannot change the outcome: the
+// tick is proven done, a majority granted, or none can grant any more and none
+// can turn out to hold one token.
+func (t *Tally) Certain() bool {
+	if t.Done > 0 || t.Won() {
+		return true
+	}
+	return t.Granted+t.Pending < t.Quorum && (t.most >= t.Quorum || t.most+t.Pending < t.Quorum)
+}
+
+// Blocks reports whether n nodes are enough to deny everybody else a quorum.
+// For an even number of nodes that is half of them, and no majority.
+func (t *Tally) Blocks(n int) bool { return n > len(t.Answers)-t.Quorum }
+
+// Missing counts the nodes that gave no vote. Once the outcome is certain, those
+// whose answer was not waited for are not among them.
+func (t *Tally) Missing() int {
+	if t.Certain() {
+		return t.Failed
+	}
+	return t.Failed + t.Pending
+}
+
+// Lasting counts the refusals by keys that never expire.
+func (t *Tally) Lasting() (n int) {
+	for i := range t.Answers {
+		if t.Answers[i].Verdict == Refused && t.Answers[i].Lasting {
+			n++
+		}
+	}
+	return n
+}
+
+// Leader returns the one token that a majority of the nodes holds, if there is
+// one, with the longest remaining time and the newest tick that any node named.
+func (t *Tally) Leader() (leader Answer, ok bool) {
+	if t.most < t.Quorum {
+		return Answer{}, false
+	}
+	for i, a := range t.Answers {
+		if a.Verdict != Refused {
+			continue
+		}
+		leader.Last = max(leader.Last, a.Last)
+		if same(t.Answers, i) >= t.Quorum {
+			leader.Token = a.Token
+			leader.Remaining = max(leader.Remaining, a.Remaining)
+		}
+	}
+	return leader, true
+}
+
+// Fence is the largest fence among the grants. agreed reports whether a majority
+// named it.
+func (t *Tally) Fence() (fence int64, agreed bool) {
+	n := 0
+	for _, a := range t.Answers {
+		switch {
+		case a.Verdict != Granted || a.Fence < fence:
+		case a.Fence > fence:
+			fence, n = a.Fence, 1
+		default:
+			n++
+		}
+	}
+	return fence, n >= t.Quorum
+}
+
+func (t *Tally) String() string {
+	return fmt.Sprintf("of %d nodes %d voted for this call, %d for another's, %d gave no vote, and %d are needed",
+		len(t.Answers), t.Granted, t.Refused, t.Missing(), t.Quorum)
+}

@@ -1,0 +1,141 @@
+// Package waitqueue is where callers wait for a name. Those of one process wait
+// in a line of their own, of which only the first asks Redis. Processes wait in
+// a line in Redis, on one node that is the same for all, and each release wakes
+// the first of them.
+package waitqueue
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redtick/redtick/redlock/internal/protocol"
+	"github.com/redtick/redtick/redlock/internal/quorum"
+)
+
+// Queue is a process's waiters. It is safe for concurrent use.
+type Queue struct {
+	group *quorum.Group
+	id    string // the process, in the lines in Redis
+
+	mu            sync.Mutex
+	lines         map[string]*line
+	handedOff     map[string]time.Time // names that went to a waiter elsewhere, and when
+	subscriptions []subscription
+	closed        chan struct{}
+}
+
+// line is a process's waiters for one name, in order of arrival.
+type line struct {
+	waiters []*Waiter
+	node    int // where the process is in line in Redis, or -1
+}
+
+// New returns a queue for the process called id, which no other process is.
+func New(group *quorum.Group, id string) *Queue {
+	return &Queue{group: group, id: id, lines: map[string]*line{}, handedOff: map[string]time.Time{},
+		subscriptions: make([]subscription, len(group.Pipelines)), closed: make(chan struct{})}
+}
+
+// Enter waits to be the first of this process in line for a name. The waiter
+// must Leave. The error is ctx's, or nil with a nil waiter when the queue was
+// closed.
+func (q *Queue) Enter(ctx context.Context, name *protocol.Name, nodeTimeout, ttl time.Duration) (*Waiter, error) {
+	w := &Waiter{queue: q, name: name, nodeTimeout: nodeTimeout, ttl: ttl, signal: make(chan struct{}, 1)}
+	q.mu.Lock()
+	at := q.lines[name.Lock]
+	if at == nil {
+		at = &line{node: -1}
+		q.lines[name.Lock] = at
+	}
+	at.waiters = append(at.waiters, w)
+	if len(at.waiters) == 1 {
+		w.wake()
+	}
+	q.mu.Unlock()
+	if err := w.pause(ctx, nil); err != nil {
+		w.Leave(false)
+		return nil, err
+	}
+	if q.isClosed() {
+		w.Leave(false)
+		return nil, nil
+	}
+	return w, nil
+}
+
+// Close ends all waiting, now and later.
+func (q *Queue) Close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.isClosed() {
+		close(q.closed)
+	}
+	for i := range q.subscriptions {
+		q.subscriptions[i].stop()
+	}
+}
+
+func (q *Queue) isClosed() bool {
+	select {
+	case <-q.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// handoffGrace is for how long a process that has just released a name to a
+// waiter elsewhere lets that one go first.
+const handoffGrace = 250 * time.Millisecond
+
+// HandedOff notes that a release of this process woke a waiter for the name.
+func (q *Queue) HandedOff(name string) {
+	now := time.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for other, at := range q.handedOff {
+		if now.Sub(at) > handoffGrace {
+			delete(q.handedOff, other)
+		}
+	}
+	q.handedOff[name] = now
+}
+
+// shouldYield is for how long others go first.
+func (q *Queue) shouldYield(name string) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at, found := q.handedOff[name]
+	if !found {
+		return 0
+	}
+	return max(handoffGrace-time.Since(at), 0)
+}
+
+// notify passes a notice, "length:token" and the name, to the first in line. A
+// notice is for one waiter and must not be lost: without one here, the next
+// process gets it.
+func (q *Queue) notify(node int, notice string) {
+	length, rest, _ := strings.Cut(notice, ":")
+	n, err := strconv.Atoi(length)
+	if err != nil || n < 0 || n > len(rest) {
+		return // not ours
+	}
+	token, name := rest[:n], rest[n:]
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at := q.lines[name]
+	if at == nil {
+		q.pass(node, protocol.NewName(name, protocol.Settings{}), token)
+		return
+	}
+	at.waiters[0].notice(token)
+}
+
+// pass wakes the next process in line. A release of a token that is gone does no more than that.
+func (q *Queue) pass(node int, name *protocol.Name, token string) {
+	q.group.Pipelines[node].Send(name.Release(token, true).Request, time.Now().Add(time.Second))
+}

@@ -1,0 +1,166 @@
+package waitqueue
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/redtick/redtick/redlock/internal/protocol"
+	"github.com/redtick/redtick/redlock/internal/quorum"
+)
+
+// Waiter is a caller that is the first of its process in line for a name. One
+// goroutine uses it.
+type Waiter struct {
+	queue            *Queue
+	name             *protocol.Name
+	nodeTimeout, ttl time.Duration
+	signal           chan struct{} // its turn has come, or the name was released
+	place            string        // in the line in Redis, kept when it has to get in line again
+
+	released string // the token of the last notice; the queue guards it
+	hurries  int    // how often it asked again at once since; the queue guards it
+}
+
+// Yield lets a waiter elsewhere go first that a release of this process has just
+// woken, and that this caller, who is nearer, would overtake.
+func (w *Waiter) Yield(ctx context.Context) error {
+	grace := w.queue.shouldYield(w.name.Lock)
+	if grace == 0 {
+		return nil
+	}
+	if _, listening := w.enqueue(ctx); !listening {
+		return ctx.Err()
+	}
+	return w.rest(ctx, grace)
+}
+
+// Wait waits until asking again may succeed: for a release notice, the end of
+// the holder's lock, or a back-off, whichever comes first. holder is the token
+// that was met, or "" when nobody's was, which waiting in line does not change.
+func (w *Waiter) Wait(ctx context.Context, holder string, backoff time.Duration) error {
+	if holder == "" {
+		return w.rest(ctx, backoff)
+	}
+	if d, hurry := w.hurry(holder); hurry {
+		return w.rest(ctx, d)
+	}
+	remaining, listening := w.enqueue(ctx)
+	if listening && remaining == 0 {
+		// It was released while we got in line, and the notice may have gone to nobody.
+		w.queue.mu.Lock()
+		if w.released != holder {
+			w.notice(holder)
+		}
+		w.queue.mu.Unlock()
+		if d, hurry := w.hurry(holder); hurry {
+			return w.rest(ctx, d)
+		}
+	}
+	if listening {
+		// Notices are best effort, so also poll, at a quarter of the rate. After a TTL the place in line must be renewed.
+		backoff = min(4*min(backoff, w.ttl), w.ttl)
+	}
+	if remaining > 0 {
+		backoff = min(backoff-time.Millisecond, remaining) + time.Millisecond
+	}
+	return w.rest(ctx, backoff)
+}
+
+// maxHurries is how often a waiter asks again soon for a lock whose release it was told of.
+const maxHurries = 8
+
+// hurry reports whether the holder that was met is the one whose release was announced, and how soon to ask again. The
+// release reaches the node that announces it before it reaches the others.
+func (w *Waiter) hurry(holder string) (d time.Duration, ok bool) {
+	w.queue.mu.Lock()
+	defer w.queue.mu.Unlock()
+	if holder != w.released || w.hurries >= maxHurries {
+		return 0, false
+	}
+	w.hurries++
+	return 250 * time.Microsecond << (w.hurries - 1), true
+}
+
+// enqueue gets in line on the first node that is there and can notify, the same for everybody. It returns what remains of
+// the holder's lock there.
+func (w *Waiter) enqueue(ctx context.Context) (remaining time.Duration, listening bool) {
+	q := w.queue
+	for i := range q.group.Pipelines {
+		if !q.listen(ctx, i, w.nodeTimeout) {
+			continue
+		}
+		p := q.group.NewPoll()
+		p.AskOne(i, w.name.Enqueue(q.id, w.place), p.Start.Add(w.nodeTimeout), quorum.Vote)
+		t, err := p.WaitFor(ctx, i, w.nodeTimeout)
+		if a := t.Answers[i]; err == nil && a.Verdict == quorum.Granted {
+			w.place = a.Token
+			q.mu.Lock()
+			q.lines[w.name.Lock].node = i
+			q.mu.Unlock()
+			return a.Remaining, true
+		}
+	}
+	return 0, false
+}
+
+// Leave gives the turn to the next. served says that the waiter got the lock.
+// The last one of the process also gets out of line in Redis. A notice that was
+// not made use of goes to the next waiter, here or there.
+func (w *Waiter) Leave(served bool) {
+	q := w.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at := q.lines[w.name.Lock]
+	at.waiters = slices.DeleteFunc(at.waiters, func(other *Waiter) bool { return other == w })
+	unused := w.released != "" && !served
+	if len(at.waiters) > 0 {
+		next := at.waiters[0]
+		if unused {
+			next.released, next.hurries = w.released, 0
+		}
+		next.wake()
+		return
+	}
+	delete(q.lines, w.name.Lock)
+	if at.node >= 0 {
+		q.group.Pipelines[at.node].Send(w.name.Dequeue(q.id), time.Now().Add(w.ttl))
+		if unused {
+			q.pass(at.node, w.name, w.released)
+		}
+	}
+	if len(q.lines) == 0 {
+		q.closeIdle()
+	}
+}
+
+// notice tells the waiter that token is gone, or about to be. The caller holds the queue's mutex.
+func (w *Waiter) notice(token string) {
+	w.released, w.hurries = token, 0
+	w.wake()
+}
+
+func (w *Waiter) wake() {
+	select {
+	case w.signal <- struct{}{}:
+	default:
+	}
+}
+
+// rest waits for a signal, at most d.
+func (w *Waiter) rest(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	return w.pause(ctx, timer.C)
+}
+
+func (w *Waiter) pause(ctx context.Context, timeout <-chan time.Time) error {
+	select {
+	case <-w.signal:
+	case <-timeout:
+	case <-w.queue.closed:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package redlock
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/redtick/redtick/redlock/internal/protocol"
+)
+
+// Job is a named, immutable description of a schedule whose ticks are claimed.
+// It holds no state of a run, so any number of goroutines may share it.
+type Job struct{ t *target }
+
+// Name returns the job's name, with the prefix: its lock's key in Redis.
+func (j *Job) Name() string { return j.t.name.Lock }
+
+// Takeover reports whether [WithTakeover] is set, for the job or its Locker.
+func (j *Job) Takeover() bool { return j.t.cfg.takeover }
+
+// Claim asks for the right to run one tick of the job. For each tick it is
+// granted to at most one owner, however the replicas' clocks differ, however
+// long the job takes, and however late a replica asks.
+//
+// tick is the scheduled instant, not the moment the code started. It counts in
+// whole milliseconds of Unix time, so two ticks of one job must be at least a
+// millisecond apart.
+//
+// When it is not granted, the error matches
+//   - [ErrTickDone]: the tick, or a later one, was granted to another owner;
+//   - [ErrTaken]: another owner is ahead on this tick, or an earlier run still holds the job;
+//   - [ErrTickStale], [ErrClockSkew]: the tick is too old, or too far ahead of the nodes' clocks;
+//   - [ErrNoQuorum], or ctx's error.
+//
+// Claim does not wait for a run to end. Since a tick that nobody gets is lost, it
+// votes again while a split vote leaves the tick to nobody, for up to eight times
+// the node timeout, and while no majority answers, for up to six times.
+//
+// Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
+// once it was granted spends the tick, unless [WithTakeover] is set.
+func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
+	a, err := j.claimOf(ctx, tick)
+	if err != nil {
+		return nil, err
+	}
+	return j.t.acquire(ctx, a)
+}
+
+// Await is Claim under [WithTakeover], with waiting: it returns once the tick
+// is done, or with a lease when its holder died and it is taken over. Without
+// WithTakeover there is nothing to wait for, and Await is Claim.
+func (j *Job) Await(ctx context.Context, tick time.Time) (*Lease, error) {
+	a, err := j.claimOf(ctx, tick)
+	switch {
+	case err != nil:
+		return nil, err
+	case j.t.cfg.takeover:
+		a.op = "await"
+		return j.t.await(ctx, a)
+	}
+	return j.t.acquire(ctx, a)
+}
+
+// Run claims the tick (as [Job.Await] does, so it waits under [WithTakeover]),
+// runs f with a context that ends when ctx ends or the lease is lost, and
+// unlocks, even when f panics. When the tick is not granted, f does not run and
+// the error is Claim's. Otherwise it is f's, joined with the unlock's.
+func (j *Job) Run(ctx context.Context, tick time.Time, f func(ctx context.Context) error) error {
+	lease, err := j.Await(ctx, tick)
+	if err != nil {
+		return err
+	}
+	return lease.run(ctx, f)
+}
+
+// LastTick returns the newest tick that was granted, in UTC, or the zero time
+// when the nodes remember none. They do for at least 7 days after a grant, and
+// for at least the retention. Under [WithAnyOrder] it is not known.
+func (j *Job) LastTick(ctx context.Context) (time.Time, error) {
+	tally, err := j.t.poll(ctx, j.t.name.LastTick())
+	switch {
+	case err != nil:
+		return time.Time{}, j.t.fail("last tick", 0, tally, err)
+	case tally.Blocks(tally.Missing()):
+		return time.Time{}, j.t.fail("last tick", 0, tally, ErrNoQuorum)
+	}
+	newest := int64(0)
+	for _, a := range tally.Answers {
+		newest = max(newest, a.Last)
+	}
+	return protocol.Instant(newest), nil
+}
+
+// claimOf checks the tick, and waits for as long as WithSpread and WithHandicap say.
+func (j *Job) claimOf(ctx context.Context, tick time.Time) (*acquisition, error) {
+	ms := tick.UnixMilli()
+	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms <= 0 {
+		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
+	}
+	a := &acquisition{op: "claim", tick: ms}
+	wait := j.t.cfg.handicap
+	if spread := j.t.cfg.spread; spread > 0 {
+		h := fnv.New64a()
+		fmt.Fprintf(h, "%s\x00%d\x00%s", j.t.name.Lock, ms, j.t.cfg.holder)
+		wait += time.Duration(mix(h.Sum64()) % uint64(spread))
+	}
+	if wait > 0 {
+		pause(ctx, wait)
+	}
+	return a, nil
+}
+
+// mix is the finalizer of MurmurHash3: FNV's low bits hardly differ for inputs that do so only at the end.
+func mix(h uint64) uint64 {
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}

@@ -1,0 +1,178 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redtick/redtick/redlock/internal/protocol"
+	"github.com/redtick/redtick/redlock/internal/quorum"
+)
+
+// releaseState is how far a lease's release has come. Its lease's mutex guards it.
+type releaseState struct {
+	begun, over bool
+	abandoned   bool          // the tick is not done
+	done        chan struct{} // made by a second caller, who waits for the first
+	err         error
+}
+
+// Unlock releases the lease on all nodes and returns once a majority has
+// confirmed it. It works with a ctx that has already ended, and returns after
+// the node timeout at the latest: nodes that do not answer are released in the
+// background, as soon as they do. A second Unlock returns what the first did.
+//
+// It returns an error that matches [ErrLost] when the lease was no longer ours
+// at the end, and one that matches [ErrNoQuorum] when that is not known.
+func (l *Lease) Unlock(_ context.Context) error {
+	return l.releaseOnce(func() error { return l.unlock(false) })
+}
+
+// Abandon is Unlock without the tick being done. Under [WithTakeover] another
+// replica may then run it at once; at most once, which is the default, the tick
+// stays spent. For a lock it is Unlock.
+func (l *Lease) Abandon(_ context.Context) error {
+	return l.releaseOnce(func() error { return l.unlock(l.t.cfg.takeover) })
+}
+
+// releaseOnce has one caller release. Others wait on a channel, not on a mutex, which synctest could not see through.
+func (l *Lease) releaseOnce(release func() error) error {
+	l.mu.Lock()
+	if l.release.begun {
+		return l.secondRelease()
+	}
+	l.release.begun = true
+	l.mu.Unlock()
+	err := release()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.release.over, l.release.err = true, err
+	if l.release.done != nil {
+		close(l.release.done)
+	}
+	return err
+}
+
+// secondRelease returns what the first did. The caller holds mu.
+func (l *Lease) secondRelease() error {
+	if !l.release.over && l.release.done == nil {
+		l.release.done = make(chan struct{})
+	}
+	done := l.release.done
+	l.mu.Unlock()
+	if done != nil {
+		<-done
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.release.err
+}
+
+// unlock releases the lock, and ends the tick unless it was abandoned.
+func (l *Lease) unlock(abandoned bool) error {
+	l.mu.Lock()
+	valid := !over(time.Now(), l.until)
+	l.mu.Unlock()
+	if !valid {
+		l.markLost(expired)
+	}
+	held := l.finish(errReleased)
+	l.posting.Wait()
+	begin := time.Now()
+	p := l.postRelease(held && !l.tick.IsZero() && !abandoned)
+	if !held {
+		return l.errLost("unlock")
+	}
+	// The caller's context does not matter: gocron and cron cancel a job's context before they unlock.
+	tally, _ := p.Wait(context.Background(), l.t.cfg.nodeTimeout)
+	var err error
+	switch {
+	case tally.Blocks(tally.Refused):
+		err = l.t.fail("unlock", l.tickMillis(), tally, ErrLost)
+	case !tally.Won():
+		err = l.t.fail("unlock", l.tickMillis(), tally, ErrNoQuorum)
+	}
+	l.report(Released, begin.Sub(l.since), err)
+	return err
+}
+
+// postRelease sends the release where the token may be. The end of a tick goes to every node: under take-over it is what
+// ends the tick, and elsewhere it proves to a node that did not vote that the tick is done.
+func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
+	request := l.t.name.Release(l.token, true)
+	if endsTick {
+		request = l.t.name.Finish(l.tick.UnixMilli(), l.token, l.t.cfg.owner)
+	}
+	request.Decode = l.t.released
+	until := l.t.releaseDeadline()
+	p := l.t.locker.group.NewPoll()
+	for i := range l.t.locker.group.Pipelines {
+		class, holds := l.mayHold(i)
+		switch {
+		case holds || endsTick && l.t.cfg.takeover:
+			p.AskOne(i, request, until, class)
+		case endsTick:
+			p.AskOne(i, request, until, quorum.Renewal)
+		default:
+			p.Vacate(i)
+		}
+	}
+	return p
+}
+
+// mayHold reports whether a node may hold this lease's token. One that was out all the time has never heard of it, nor has
+// one whose vote was still queued, and now is cancelled.
+func (l *Lease) mayHold(node int) (release quorum.Class, ok bool) {
+	l.mu.Lock()
+	extended := l.extension.Command != nil
+	l.mu.Unlock()
+	release, ok = l.vote.MayHold(node)
+	return release, ok || extended
+}
+
+// Detach ends this handle without releasing the lock, and returns a token for
+// [Mutex.Adopt] in another process. The lock then lives for a TTL. The context
+// ends as with Unlock. On an error the lock is released.
+func (l *Lease) Detach() (token string, err error) {
+	first := false
+	_ = l.releaseOnce(func() error {
+		first = true
+		token, err = l.detach()
+		return l.errLost("unlock") // what was detached is no longer ours to release
+	})
+	if !first {
+		return "", l.errLost("detach")
+	}
+	return token, err
+}
+
+// detach ends the handle before it swaps the token: the new one can be read off the nodes, and adopted, at once.
+func (l *Lease) detach() (string, error) {
+	if l.mu.Lock(); over(time.Now(), l.until) {
+		l.mu.Unlock()
+		l.markLost(expired)
+		return "", errors.Join(l.errLost("detach"), l.unlock(false))
+	}
+	l.mu.Unlock()
+	if !l.finish(errDetached) {
+		return "", l.errLost("detach")
+	}
+	l.posting.Wait()
+	random, err := l.t.locker.tokens.next()
+	if err != nil {
+		return "", err
+	}
+	next := protocol.Detached(l.t.cfg.holder, random, l.tickMillis())
+	s := l.t.newSwap(&acquisition{op: "detach", tick: l.tickMillis()}, l.token, next, true)
+	tally, _ := s.vote(context.Background())
+	if !tally.Won() {
+		s.abort()
+		l.postRelease(false)
+		err = l.t.fail("detach", l.tickMillis(), tally, ErrNoQuorum)
+	}
+	l.report(Released, time.Since(l.since), err)
+	if err != nil {
+		return "", err
+	}
+	return next, nil
+}
