@@ -109,16 +109,11 @@ inline deliver(c, n, what) {
         least = fence[c];
         raise(n);
         AT(c, n) = AT(c, n) | (phase[c] == RAISING -> STANDS : 0)
-    :: what == EXTEND && (AT(c, n) & LOCK || FREE(n)) ->
-        AT(c, n) = AT(c, n) | LOCK;
-        least = (counter[n] -> fence[c] : 0);
-        raise(n)
+    :: what == EXTEND && (AT(c, n) & LOCK || FREE(n)) -> AT(c, n) = AT(c, n) | LOCK
     :: what == RELEASE && !OWNLOCK ->
         for (d : 0 .. C - 1) { AT(d, n) = AT(d, n) & ~LOCK }
     :: what == RELEASE && OWNLOCK && AT(c, n) & LOCK ->
-        AT(c, n) = AT(c, n) & ~LOCK;
-        least = (counter[n] -> fence[c] : 0);
-        raise(n)
+        AT(c, n) = AT(c, n) & ~LOCK
     :: else
     fi
 }
