@@ -294,7 +294,8 @@ inline fail(c, into) {
 inline lease(c) {
     for (d : 0 .. C - 1) {
         assert(d == c || phase[d] != RUN);
-        assert(ANY || EXPIRY && !PROMPT || TICK(d) <= TICK(c) || !GRANTED(d) || phase[d] == DIED && !told[d]);
+        assert(ANY || EXPIRY && !PROMPT || TICK(d) <= TICK(c) || !GRANTED(d) || phase[d] == ABANDONED ||
+            phase[d] == DIED && !told[d]);
         assert(d == c || TICK(d) != TICK(c) || OWNER(d) == OWNER(c) || (TAKEOVER -> phase[d] != FINISHED : !GRANTED(d)));
         assert(ABANDON != 3 || d == c || TICK(d) != TICK(c) || phase[d] != ABANDONED)
     }
