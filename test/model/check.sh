@@ -55,7 +55,7 @@ claim abandon-marks      fails quick -DC=2 -DTAKEOVER=1 -DABANDON=2
 claim abandon-rerun      fails quick -DC=2 -DTAKEOVER=1 -DABANDON=3
 claim no-confirm         fails quick -DC=2 -DTICKS=21 -DEXPIRY=1 -DPROMPT=1 -DCONFIRMS=0
 claim short-takeover     fails quick -DC=2 -DTAKEOVER=1 -DLIFETIMES=2
-claim short-order        fails quick -DC=2 -DTICKS=21 -DLIFETIMES=2
+claim short-order        fails quick -DC=2 -DTICKS=12 -DLIFETIMES=2
 claim short-anyorder     fails quick -DC=2 -DANY=1 -DLIFETIMES=2
 claim plain-commands     fails quick -DC=2 -DTICKKEY=5 -DREORDER=1
 claim string-tombstone   fails quick -DC=2 -DTICKKEY=3 -DREORDER=1 -DTOMBSTONE=0
@@ -125,7 +125,7 @@ adopt short-key          fails quick -DFROM=210 -DKEEPS=0
 adopt shortened-key      fails quick -DFROM=210 -DKEEPS=1
 adopt restored-waiting   fails long  -DFROM=210 -DRESTORES=2
 adopt detach-ends-late   fails quick -DFROM=210 -DHANDOVER=10 -DENDSFIRST=0
-adopt young-counts       fails quick -DFROM=10 -DEMPTY=1 -DYOUNGSWAP=1
+adopt young-counts       fails long  -DFROM=10 -DEMPTY=1 -DYOUNGSWAP=1
 adopt no-validity        fails quick -DFROM=10 -DVALIDITY=0
 END
 }
