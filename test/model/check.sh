@@ -12,7 +12,7 @@ set -u
 setups() { cat <<'END'
 claim crash              holds quick -DCRASH=1
 claim loss               holds quick -DLOSS=1
-claim crash-loss         holds quick -DCRASH=1 -DLOSS=1
+claim crash-loss         holds long  -DCRASH=1 -DLOSS=1
 claim crash-loss-expiry  holds quick -DCRASH=1 -DLOSS=2 -DEXPIRY=1
 claim rounds-left        holds quick -DC=2 -DR=2 -DCRASH=1 -DLOSS=1 -DEXPIRY=1
 claim rounds-expiry      holds long  -DC=2 -DR=2 -DCRASH=1 -DLOSS=2 -DEXPIRY=1
@@ -24,7 +24,18 @@ claim owner              holds long  -DOWNERS=211 -DCRASH=1 -DLOSS=2 -DEXPIRY=1
 claim verdict            holds long  -DR=2 -DVERDICT=1
 claim anyorder           holds quick -DANY=1 -DCRASH=1 -DLOSS=2 -DEXPIRY=1
 claim takeover           holds quick -DTAKEOVER=1 -DCRASH=1 -DLOSS=2 -DEXPIRY=1
-claim plain              holds quick -DC=2 -DCRASH=1 -DLOSS=2 -DEXPIRY=1 -DPLAIN=1
+claim later-confirm      holds long  -DTICKS=211 -DEXPIRY=1 -DPROMPT=1 -DCRASH=1 -DCONFIRMS=2
+claim later-verdict      holds long  -DR=2 -DVERDICT=1 -DCONFIRMS=2
+claim abandon            holds quick -DTAKEOVER=1 -DABANDON=1 -DCRASH=1 -DLOSS=2 -DEXPIRY=1
+claim abandon-ticks      holds long  -DTAKEOVER=1 -DABANDON=1 -DTICKS=211 -DCRASH=1
+claim lifetime-takeover  holds quick -DC=2 -DTAKEOVER=1 -DLIFETIMES=1 -DCRASH=1 -DEXPIRY=1
+claim lifetime-order     holds long  -DC=2 -DTICKS=21 -DLIFETIMES=1 -DCRASH=1
+claim lifetime-anyorder  holds long  -DC=2 -DANY=1 -DLIFETIMES=1 -DCRASH=1
+claim string-expiry      holds long  -DTICKKEY=3 -DCRASH=1 -DLOSS=2 -DEXPIRY=1
+claim string-rounds      holds quick -DTICKKEY=3 -DC=2 -DR=2 -DCRASH=1 -DLOSS=1 -DEXPIRY=1
+claim string-reorder     holds long  -DTICKKEY=3 -DREORDER=1
+claim string-verdict     holds long  -DTICKKEY=3 -DR=2 -DVERDICT=1
+claim plain              holds long  -DC=2 -DCRASH=1 -DLOSS=2 -DEXPIRY=1 -DPLAIN=1
 
 claim no-abort           fails quick -DABORT=0
 claim abort-any-lock     fails quick -DTICKS=211 -DEXPIRY=1 -DABORT=2
@@ -39,14 +50,31 @@ claim vote-marks         fails quick -DC=2 -DMARK=0
 claim majority-marks     fails quick -DC=2 -DEXPIRY=1 -DMARK=1
 claim unlock-marks-not   fails quick -DC=2 -DTICKS=21 -DLOSS=1 -DMARK=3
 claim takeover-late      fails quick -DTAKEOVER=1 -DEXPIRY=1 -DLATEUNLOCK=1
+claim abandon-marks      fails quick -DC=2 -DTAKEOVER=1 -DABANDON=2
+claim abandon-rerun      fails quick -DC=2 -DTAKEOVER=1 -DABANDON=3
+claim no-confirm         fails quick -DC=2 -DTICKS=21 -DEXPIRY=1 -DPROMPT=1 -DCONFIRMS=0
+claim short-takeover     fails quick -DC=2 -DTAKEOVER=1 -DLIFETIMES=2
+claim short-order        fails quick -DC=2 -DTICKS=12 -DLIFETIMES=2
+claim short-anyorder     fails quick -DC=2 -DANY=1 -DLIFETIMES=2
+claim plain-commands     fails quick -DC=2 -DTICKKEY=5 -DREORDER=1
+claim string-tombstone   fails quick -DC=2 -DTICKKEY=3 -DREORDER=1 -DTOMBSTONE=0
 
 fence three              holds long  -DC=3
 fence two                holds quick -DC=2
-fence extend             holds quick -DC=2 -DEXTENDS=1
+fence extend             holds long  -DC=2 -DEXTENDS=1
+fence takeover           holds quick -DC=2 -DKINDS=11
+fence adopt              holds quick -DC=2 -DKINDS=90
+fence adopt-extend       holds long  -DC=2 -DKINDS=90 -DEXTENDS=1
+fence adopt-claim        holds long  -DC=2 -DKINDS=91
+fence adopt-empty        holds long  -DC=2 -DKINDS=90 -DFORGETS=1
+fence takeover-empty     holds long  -DC=2 -DKINDS=11 -DFORGETS=1
+fence mixed              holds long  -DC=3 -DKINDS=110 -DSPREAD=1 -DFAULTS=0
+fence mixed-ticks        holds long  -DC=3 -DKINDS=210 -DSPREAD=1 -DFAULTS=0
+fence mixed-adopt        holds long  -DC=3 -DKINDS=910 -DSPREAD=1 -DFAULTS=0
 fence empty              holds quick -DC=2 -DFORGETS=1
 fence empty-extend       holds long  -DC=2 -DFORGETS=1 -DEXTENDS=1
 fence empty-three        holds long  -DC=3 -DFORGETS=1 -DSPREAD=2
-fence counter-two        holds quick -DC=2 -DFORGETS=2
+fence counter-two        holds long  -DC=2 -DFORGETS=2
 fence counter            holds long  -DC=3 -DFORGETS=2 -DSPREAD=2 -DFAULTS=0
 fence plain              holds long  -DC=2 -DSPREAD=2 -DPLAIN=1
 
@@ -58,10 +86,13 @@ fence early-validity     fails quick -DC=2 -DVALIDITY=2
 fence smallest           fails quick -DC=2 -DLARGEST=0
 fence release-any-lock   fails long  -DC=3 -DOWNLOCK=0
 fence counter-from-zero  fails quick -DC=2 -DFORGETS=1 -DCLOCK=0
+fence claim-is-tick      fails quick -DC=2 -DKINDS=10 -DCLAIMFENCE=0
+fence takeover-keeps     fails quick -DC=2 -DKINDS=11 -DCLAIMFENCE=2
+fence adopt-reads        fails quick -DC=2 -DKINDS=90 -DADOPTFENCE=0
 
 lease two                holds quick -DC=2 -DK=2
 lease three              holds quick -DC=3 -DK=2
-lease guard              holds quick -DC=3 -DK=2 -DEMPTY=1
+lease guard              holds long  -DC=3 -DK=2 -DEMPTY=1
 lease plain              holds quick -DC=2 -DPLAIN=1
 
 lease young-counts       fails quick -DEMPTY=1 -DYOUNGEXTEND=2
@@ -70,6 +101,31 @@ lease no-guard           fails quick -DEMPTY=1 -DGUARD=0
 lease no-validity        fails quick -DVALIDITY=0
 lease late-extension     fails quick -DINTIME=0
 lease extend-any-lock    fails quick -DFREEONLY=0
+
+adopt held               holds long  -DFROM=110
+adopt held-lock          holds quick -DFROM=10
+adopt held-extends       holds quick -DC=2 -DFROM=10 -DK=2
+adopt chain              holds long  -DFROM=210
+adopt handover           holds long  -DC=4 -DFROM=2210 -DHANDOVER=10
+adopt handover-lock      holds long  -DC=4 -DFROM=210 -DHANDOVER=10
+adopt handover-and-held  holds long  -DC=4 -DFROM=2110 -DHANDOVER=10
+adopt handover-unburied  holds long  -DC=4 -DFROM=2210 -DHANDOVER=10 -DTOMBSTONE=1
+adopt guard              holds long  -DFROM=10 -DEMPTY=1
+adopt plain              holds quick -DC=2 -DFROM=10 -DPLAIN=1
+
+adopt same-token         fails quick -DC=2 -DFROM=10 -DFRESH=0
+adopt swap-any-token     fails quick -DFROM=110 -DCOMPARE=0
+adopt no-tombstone       fails quick -DC=2 -DFROM=10 -DK=2 -DTOMBSTONE=0
+adopt no-tombstone-twice fails quick -DFROM=110 -DTOMBSTONE=0
+adopt at-once            fails quick -DC=2 -DFROM=10 -DWAITS=0
+adopt last-answer        fails quick -DC=2 -DFROM=10 -DWAITS=1
+adopt aborted-early      fails quick -DFROM=10 -DLEAVES=0
+adopt short-key          fails quick -DFROM=210 -DKEEPS=0
+adopt shortened-key      fails quick -DFROM=210 -DKEEPS=1
+adopt restored-waiting   fails long  -DFROM=210 -DRESTORES=2
+adopt detach-ends-late   fails quick -DFROM=210 -DHANDOVER=10 -DENDSFIRST=0
+adopt young-counts       fails long  -DFROM=10 -DEMPTY=1 -DYOUNGSWAP=1
+adopt no-validity        fails quick -DFROM=10 -DVALIDITY=0
 END
 }
 
@@ -87,7 +143,7 @@ if [ "${KEEP:-}" = 1 ]; then
 else
     trap 'rm -rf "$work"' EXIT
 fi
-trap 'exit 1' HUP INT TERM
+trap 'rm -f "$work/setups"; exit 1' HUP INT TERM # without the list the other worker stops
 
 # search: what pan did, in one word
 search() {
@@ -102,11 +158,11 @@ search() {
     fi
 }
 
-# run MODEL NAME EXPECTED SWITCHES...
+# run MODEL NAME EXPECTED WEIGHT SWITCHES...
 run() {
-    model=$1 name=$2 expected=$3
-    shift 3
-    mkdir "$work/$model-$name" && cd "$work/$model-$name" || return 1
+    model=$1 name=$2 expected=$3 weight=$4
+    shift 4
+    cd "$work/$model-$name" || return 1
     cp "$here/$model.pml" . || return 1
     begin=$(date +%s)
     # What fails does so at once: there compiling well takes longer than searching.
@@ -120,30 +176,42 @@ run() {
     states=$(awk '/states, stored/ { printf "%.0f", $1 }' out)
     verdict=ok
     [ "$result" = "$expected" ] || verdict=SURPRISE
-    printf '%-24s %-8s %-9s %11s %5ds  %s\n' "$model/$name" "$expected" "$result" "${states:--}" "$(($(date +%s) - begin))" "$verdict"
+    printf '%-28s %-8s %-9s %11s %5ds  %s\n' "$model/$name" "$expected" "$result" "${states:--}" "$(($(date +%s) - begin))" "$verdict"
     [ "$verdict" = ok ] && return 0
     tail -20 out >&2
-    return 1
+    touch "$work/surprise-$model-$name"
 }
 
-only=${1:-} surprises=0 ran=0
-printf '%-24s %-8s %-9s %11s %6s\n' set-up expected result states seconds
-setups >"$work/setups"
-while read -r model name expected weight switches; do
+# worker takes the next set-up that no other worker has taken; there are two
+worker() {
+    while read -r model name expected weight switches; do
+        [ -f "$work/setups" ] || break
+        mkdir "$work/$model-$name" 2>/dev/null || continue
+        # shellcheck disable=SC2086 # the switches are words
+        run "$model" "$name" "$expected" "$weight" $switches </dev/null
+    done <"$work/setups"
+}
+
+only=${1:-}
+setups | while read -r model name expected weight switches; do
     [ -n "$model" ] || continue
     case $only in
     '') ;;
     -quick) [ "$weight" = quick ] || continue ;;
     *) case $model/$name in *"$only"*) ;; *) continue ;; esac ;;
     esac
-    ran=$((ran + 1))
-    # shellcheck disable=SC2086 # the switches are words
-    run "$model" "$name" "$expected" $switches </dev/null || surprises=$((surprises + 1))
-done <"$work/setups"
-
+    echo "$model $name $expected $weight $switches"
+done >"$work/setups"
+ran=$(wc -l <"$work/setups")
 if [ "$ran" = 0 ]; then
     echo "check.sh: no set-up is named like $only; a part of a name in the table of README.md is wanted" >&2
     exit 1
 fi
-echo "$ran set-ups, $surprises surprises"
+
+printf '%-28s %-8s %-9s %11s %6s\n' set-up expected result states seconds
+worker &
+worker
+wait
+surprises=$(find "$work" -name 'surprise-*' | wc -l)
+echo "$((ran)) set-ups, $((surprises)) surprises"
 [ "$surprises" = 0 ]

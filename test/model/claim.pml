@@ -51,6 +51,12 @@
 #ifndef LATEUNLOCK
 #define LATEUNLOCK 0    /* with TAKEOVER: locks may expire before the unlock arrives */
 #endif
+#ifndef LIFETIMES
+#define LIFETIMES 0     /* nodes' clocks pass ticks' retention; `last` and tick keys expire 1: after that only; 2: at any moment */
+#endif
+#ifndef PROMPT
+#define PROMPT 0        /* a lock does not expire before the confirm of its claim has arrived: then ticks are in order */
+#endif
 #ifndef VERDICT
 #define VERDICT 0       /* 1: rounds end by their votes only, not at any moment; what losers are told is checked */
 #endif
@@ -70,7 +76,15 @@
 #define VALIDITY 1      /* validity is checked at the decision */
 #endif
 #ifndef TICKKEY
-#define TICKKEY 2       /* the tick's key holds 2: the set of tokens; 1: the newest only; 0: there is no such key */
+#define TICKKEY 2       /* the tick's key holds 2: the set of tokens; 3: the first only; 1: the newest only; 0: there is no such key;
+                           4: the first, also where the lock is another's; 5: as 4, and the lock is taken where it is free, in any case */
+#endif
+#ifndef CONFIRMS
+#define CONFIRMS 1      /* a confirm is sent 1: at once; 2: some time before the lease ends, unless an unlock comes before; 0: not at all */
+#endif
+#ifndef ABANDON
+#define ABANDON 0       /* with TAKEOVER: claims are abandoned, which 1: releases the lock only; 2: writes `last`, too;
+                           3: as 1, but that nobody runs the tick again is asserted, to see that somebody does */
 #endif
 #ifndef TOMBSTONE
 #define TOMBSTONE 1     /* an abort leaves one */
@@ -91,8 +105,11 @@
 #define TAKEN 6         /* told that another is ahead */
 #define DONE 7          /* told that the tick is done */
 #define DEAD 8          /* crashed without having been granted */
+#define ABANDONED 9     /* granted, and ended with the tick not done */
 byte phase[C], round[C];
 bit ended[C];           /* the validity of the current round */
+bit told[C];            /* its confirm is sent, or nobody waits for it */
+byte past[N];           /* the newest tick whose retention is over */
 byte last[N];           /* the newest tick granted; with ANY the set of ticks marked as granted */
 
 /* A cell. The messages' bits are in the order in which they are sent. */
@@ -118,12 +135,14 @@ byte by[C * N];         /* who refused the current round, PROOF, or 0 */
 
 #define TOKEN(c, r) (1 + 2 * (c) + (r))
 #define VOTES(c) ((AT(c, 0) & VOTE) / VOTE + (AT(c, 1) & VOTE) / VOTE + (AT(c, 2) & VOTE) / VOTE)
-#define GRANTED(c) (phase[c] >= RUN && phase[c] <= DIED)
+#define GRANTED(c) (phase[c] >= RUN && phase[c] <= DIED || phase[c] == ABANDONED)
 #define CRASHED(c) (phase[c] == DEAD || phase[c] == DIED)
 #define MARKED(n, c) (ANY -> (last[n] >> TICK(c)) & 1 : last[n] >= TICK(c))
 #define VALID(c, r) ((r) == round[c] && (phase[c] == ROUND && !ended[c] || phase[c] == RUN))
 #define LOCKED(c, n) (AT(c, n) & LOCK(0) && !VALID(c, 0) || AT(c, n) & LOCK(1) && !VALID(c, 1))
-#define EXPIRES(c, n) (LOCKED(c, n) && !(TAKEOVER && !LATEUNLOCK && phase[c] == FINISHED))
+#define CONFIRMING(c, n) (phase[c] == RUN && !told[c] || AT(c, n) & (CONFIRM | FINISH))
+#define EXPIRES(c, n) (LOCKED(c, n) && !(TAKEOVER && !LATEUNLOCK && phase[c] == FINISHED) && !(PROMPT && CONFIRMING(c, n)))
+#define LASTS(n, tick) (LIFETIMES == 1 && (tick) > past[n])
 
 hidden byte d, i, k, r, holder, other, answer;
 hidden short s;
@@ -154,6 +173,7 @@ inline claim(c, n) {
         fi;
         if
         :: AT(d, n) & KEYS && TICK(d) == TICK(c) && OWNER(d) != OWNER(c) -> other = TOKEN(d, !(AT(d, n) & KEY(0)))
+        :: TICKKEY > 2 && d == c && AT(c, n) & KEYS & ~KEY(r) -> other = TOKEN(c, 1 - r)
         :: else
         fi
     }
@@ -164,12 +184,17 @@ inline claim(c, n) {
         :: other -> answer = (ANY && MARKED(n, c) || !PROVISIONAL -> DONE : TAKEN)
         :: else ->
             if
-            :: AT(c, n) & GRAVE(r) -> answer = OUT
+            :: AT(c, n) & GRAVE(r) || LIFETIMES && TICK(c) <= past[n] -> answer = OUT
             :: else ->
                 other = holder;
-                answer = (holder && holder != TOKEN(c, r) -> TAKEN : RUN)
+                answer = (holder && holder != TOKEN(c, r) -> TAKEN : RUN);
+                AT(c, n) = AT(c, n) | (TICKKEY > 3 -> KEY(r) : 0)
             fi
         fi
+    fi;
+    if
+    :: TICKKEY == 5 && !(AT(c, n) & GRAVE(r)) -> AT(c, n) = AT(c, n) | (!holder -> LOCK(r) : 0)
+    :: else
     fi;
     if
     :: answer == RUN -> grant(c, n)
@@ -222,7 +247,7 @@ inline back(c, n) {
 inline finish(c, n) {
     AT(c, n) = AT(c, n) & ~LOCKS;
     if
-    :: MARK != 3 -> mark(c, n)
+    :: MARK != 3 && (phase[c] != ABANDONED || ABANDON == 2) -> mark(c, n)
     :: else
     fi
 }
@@ -238,15 +263,20 @@ inline deliver(c, n, what) {
     fi
 }
 
+/* A tick's key goes as a whole. */
+inline expire(c, n) {
+    for (d : 0 .. C - 1) { AT(d, n) = (TICK(d) == TICK(c) -> AT(d, n) & ~KEYS : AT(d, n)) }
+    last[n] = (ANY -> last[n] & ~(1 << TICK(c)) : last[n])
+}
+
 inline post(c, what) {
     for (i : 0 .. N - 1) { AT(c, i) = AT(c, i) | what }
 }
 
-/* A round ends without a lease: abort it where it was granted or still may be, and perhaps go again. */
+/* A round ends without a lease: every node that was sent its vote is sent an abort behind it, and perhaps it goes again. */
 inline fail(c, into) {
     for (i : 0 .. N - 1) {
-        s = AT(c, i) & (CLAIM(round[c]) | KEY(round[c]) | LOCK(round[c]));
-        AT(c, i) = AT(c, i) & ~VOTE | (ABORT && s -> BACK(round[c]) : 0);
+        AT(c, i) = AT(c, i) & ~VOTE | (ABORT -> BACK(round[c]) : 0);
 #if VERDICT
         by[L(c, i)] = 0
 #endif
@@ -264,12 +294,15 @@ inline fail(c, into) {
 inline lease(c) {
     for (d : 0 .. C - 1) {
         assert(d == c || phase[d] != RUN);
-        assert(ANY || EXPIRY || TICK(d) <= TICK(c) || !GRANTED(d));
-        assert(d == c || TICK(d) != TICK(c) || OWNER(d) == OWNER(c) || (TAKEOVER -> phase[d] != FINISHED : !GRANTED(d)))
+        assert(ANY || EXPIRY && !PROMPT || TICK(d) <= TICK(c) || !GRANTED(d) || phase[d] == ABANDONED ||
+            phase[d] == DIED && !told[d]);
+        assert(d == c || TICK(d) != TICK(c) || OWNER(d) == OWNER(c) || (TAKEOVER -> phase[d] != FINISHED : !GRANTED(d)));
+        assert(ABANDON != 3 || d == c || TICK(d) != TICK(c) || phase[d] != ABANDONED)
     }
     phase[c] = RUN;
+    told[c] = CONFIRMS != 2;
     for (i : 0 .. N - 1) {
-        AT(c, i) = AT(c, i) & ~VOTE | (TAKEOVER -> 0 : CONFIRM);
+        AT(c, i) = AT(c, i) & ~VOTE | (TAKEOVER || CONFIRMS != 1 -> 0 : CONFIRM);
 #if VERDICT
         by[L(c, i)] = 0
 #endif
@@ -282,14 +315,14 @@ inline prune(c, n) {
     AT(c, n) = s &
         ((s & (CLAIM(0) | KEY(0) | LOCK(0))) || REORDER -> 32767 : ~BACK(0)) &
         ((s & (CLAIM(1) | KEY(1) | LOCK(1))) || REORDER -> 32767 : ~BACK(1)) &
-        (MARKED(n, c) && (!ANY || s & KEYS) -> ~CONFIRM : 32767) &
-        (MARKED(n, c) && (!ANY || s & KEYS) && !(s & (CLAIM(0) | CLAIM(1) | LOCKS)) -> ~FINISH : 32767)
+        (MARKED(n, c) && (!ANY || s & KEYS) && !LIFETIMES -> ~CONFIRM : 32767) &
+        (MARKED(n, c) && (!ANY || s & KEYS) && !LIFETIMES && !(s & (CLAIM(0) | CLAIM(1) | LOCKS)) -> ~FINISH : 32767)
 }
 
 inline swap(a, b) { s = a; a = b; b = s }
 
-#define COLUMN(n) (((AT(0, n) * 61 + AT(1, n)) * 61 + AT(C - 1, n)) * 4 + last[n])
-#define ROW(c) (phase[c] * 4 + round[c] * 2 + ended[c] + 64 * (AT(c, 0) + AT(c, 1) + AT(c, 2)))
+#define COLUMN(n) ((((AT(0, n) * 61 + AT(1, n)) * 61 + AT(C - 1, n)) * 4 + last[n]) * 4 + past[n])
+#define ROW(c) (phase[c] * 8 + told[c] * 4 + round[c] * 2 + ended[c] + 128 * (AT(c, 0) + AT(c, 1) + AT(c, 2)))
 
 inline tidy() {
     for (d : 0 .. C - 1) {
@@ -300,7 +333,7 @@ inline tidy() {
             fi
         }
         if
-        :: phase[d] != ROUND -> ended[d] = 0
+        :: phase[d] != ROUND -> ended[d] = 0; told[d] = told[d] && (phase[d] == RUN || phase[d] == DIED)
         :: else
         fi
     }
@@ -308,7 +341,7 @@ inline tidy() {
         d = k & 1;
         if
         :: !PLAIN && ALIKE && d + 1 < C && ROW(d) > ROW(d + 1) ->
-            swap(phase[d], phase[d + 1]); swap(round[d], round[d + 1]); swap(ended[d], ended[d + 1]);
+            swap(phase[d], phase[d + 1]); swap(round[d], round[d + 1]); swap(ended[d], ended[d + 1]); swap(told[d], told[d + 1]);
             for (i : 0 .. N - 1) { swap(AT(d, i), AT(d + 1, i)) }
         :: else
         fi
@@ -317,7 +350,7 @@ inline tidy() {
         i = k & 1;
         if
         :: !PLAIN && COLUMN(i) > COLUMN(i + 1) ->
-            swap(last[i], last[i + 1]);
+            swap(last[i], last[i + 1]); swap(past[i], past[i + 1]);
             for (d : 0 .. C - 1) {
                 swap(AT(d, i), AT(d, i + 1))
 #if VERDICT
@@ -410,8 +443,13 @@ active proctype fleet() {
         :: at == N && phase[who] == ROUND && (SPLIT(who) || LED(who)) && round[who] + 1 < R -> d_step { fail(who, ROUND) }
         :: at == N && phase[who] == ROUND && LED(who) -> d_step { fail(who, TAKEN) }
         :: at == N && phase[who] == ROUND && TOLD(who) -> d_step { fail(who, DONE) }
+        :: at < N && LIFETIMES && who == 0 && past[at] < 2 -> past[at]++
+        :: at < N && LIFETIMES && who == 0 && !ANY && last[at] && !LASTS(at, last[at]) -> last[at] = 0
+        :: at < N && LIFETIMES && !LASTS(at, TICK(who)) -> d_step { expire(who, at); skip }
         :: at == N && phase[who] == RUN -> d_step { phase[who] = FINISHED; post(who, FINISH); skip }
-        :: at == N && phase[who] == RUN && EXPIRY -> phase[who] = LOST
+        :: at == N && phase[who] == RUN && ABANDON -> d_step { phase[who] = ABANDONED; post(who, FINISH); skip }
+        :: at == N && phase[who] == RUN && !told[who] -> d_step { told[who] = 1; post(who, CONFIRM); skip }
+        :: at == N && phase[who] == RUN && EXPIRY && told[who] -> phase[who] = LOST
         :: at == N && phase[who] == ROUND && EXPIRY && !ended[who] -> ended[who] = 1
         :: at == N && phase[who] == RUN && CRASH -> phase[who] = DIED
         :: at == N && phase[who] == ROUND && CRASH -> d_step { phase[who] = DEAD; for (i : 0 .. N - 1) { AT(who, i) = AT(who, i) & ~VOTE }; skip }
