@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,9 +66,6 @@ var arms = []arm{
 	{name: "Stamp+OncePerTick: slow handler", lasts: 5 * time.Second, outcome: fine, fleet: stampedStock, done: "1x"},
 	{name: "Stamp+OncePerTick: failing once", skewed: true, outcome: flaky, fleet: stampedStock, started: "2x", done: "1x"},
 	{name: "Stamp+OncePerTick: failing, MaxRetry(0)", outcome: always, fleet: stampedStock, opts: []asynq.Option{asynq.MaxRetry(0)}, started: "1x", done: "0x"},
-
-	{name: "Lead: plain", outcome: fine, fleet: led, done: "1x"},
-	{name: "Lead: failing once", outcome: flaky, fleet: led, started: "2x", done: "1x"},
 }
 
 // farm is what an arm runs on.
@@ -107,7 +103,7 @@ func TestArms(t *testing.T) {
 	}
 }
 
-// matches tells whether a histogram is what an arm promises for all ticks.
+// matches reports whether a histogram is what an arm promises for all ticks.
 func matches(got, want string, ticks int) bool {
 	if len(want) == len("1x") {
 		return got == want+":"+strconv.Itoa(ticks)
@@ -132,7 +128,7 @@ func (f *farm) run() (started, done string) {
 // last is the end of the ticks that count. Schedulers end before the next one.
 func (f *farm) last() time.Time { return f.begin.Add(time.Duration(f.ticks)*interval + interval*3/4) }
 
-// serve runs two servers. A task that brings no tick belongs to the one that was newest when it first ran.
+// serve runs two servers. A task that brings no tick belongs to the newest one when it first ran.
 func (f *farm) serve(use ...func() asynq.MiddlewareFunc) {
 	seen := map[string]time.Time{}
 	handler := func(ctx context.Context, task *asynq.Task) error {
@@ -186,7 +182,10 @@ func stock(f *farm) {
 }
 
 // start starts a scheduler one second before the first tick, at a whole second: robfig's @every counts from there.
-func (f *farm) start(s asynqadapter.Runner) {
+func (f *farm) start(s interface {
+	Start() error
+	Shutdown()
+}) {
 	time.Sleep(time.Until(f.begin.Add(interval - interval)))
 	if err := s.Start(); err != nil {
 		f.t.Fatal(err)
@@ -230,24 +229,5 @@ func stampedStock(f *farm) {
 			f.t.Fatal(err)
 		}
 		f.start(s)
-	}
-}
-
-// led is one stock scheduler, on the leader.
-func led(f *farm) {
-	f.serve()
-	var made atomic.Int64
-	lead, err := asynqadapter.Lead(func() (*asynq.Scheduler, error) {
-		made.Add(1)
-		s := asynq.NewScheduler(f.q, &asynq.SchedulerOpts{LogLevel: asynq.FatalLevel})
-		_, err := s.Register(every2s, asynq.NewTask("job", nil), f.opts...)
-		return s, err
-	})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for i := range 3 {
-		c := campaign(f.t, f.nodes, "replica "+strconv.Itoa(i), lead)
-		time.AfterFunc(time.Until(f.last()), c.cancel)
 	}
 }

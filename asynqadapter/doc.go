@@ -28,10 +28,31 @@
 //   - [Scheduler]: a scheduler for every replica, with asynq's verbs. Each
 //     tick is enqueued once, without a leader and without a gap. It needs no
 //     Locker: asynq's own Redis decides.
-//   - [Lead]: a stock asynq.Scheduler on the leader.
+//   - [PeriodicTaskManager]: the same for asynq's manager, whose entries come
+//     from a provider. Changing the package name of NewPeriodicTaskManager is all.
 //   - [Stamp] and [OncePerTick]: a stock asynq.Scheduler on every replica, and
 //     workers that drop the duplicates.
 //
-// The default for new code is Scheduler. redlock.WithTakeover has no place in
-// this package: what it does for a dead job, asynq does for a dead worker.
+// The default for new code is Scheduler. A stock scheduler on a leader only, by
+// redlock's Elector, loses the ticks between a leader's death and the next
+// election. redlock.WithTakeover has no place in this package: what it does for
+// a dead job, asynq does for a dead worker.
+//
+// # Handlers
+//
+// [TickOf] reads a task's tick. Under a middleware of this package the context
+// has it, too, and the lease: redlock.TickFrom and redlock.LeaseFrom.
+//
+// # asynqmon
+//
+// A PeriodicTaskManager's entries are on asynqmon's page of schedulers, and so
+// are a Scheduler's that was made with [WithHeartbeat], which says how that works
+// and what differs. asynq's history of enqueue events stays empty, since asynq
+// alone can write it; a task's ID has its tick.
+//
+// # Events
+//
+// The middlewares report to their Locker's observer, the schedulers to
+// [WithObserver]. Without either, warnings and errors go to slog.Default. Each
+// tick that is not enqueued and each task that is not run is an event.
 package asynqadapter

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+
+	"github.com/redtick/redtick/redlock"
 )
 
 const (
@@ -17,28 +19,29 @@ const (
 )
 
 // enqueue tries until the tick is enqueued, by this replica or another, or too
-// late. Trying again is safe also after an attempt that may have worked: the
+// late. Trying again is safe even after an attempt that may have worked: the
 // ID is taken then.
 func (s *Scheduler) enqueue(e *entry, tick time.Time) {
-	opts, err := s.prepare(e, tick)
+	task, opts, err := s.prepare(e, tick)
 	if err != nil {
 		s.giveUp(e, tick, opts, err)
 		return
 	}
 	for try := 0; ; try++ {
-		if late := s.cfg.now().Sub(tick); late > s.cfg.lateness {
-			s.giveUp(e, tick, opts, fmt.Errorf("%w: %w", ErrLate, err))
+		if over := s.over(e, tick); over != nil {
+			if err != nil {
+				over = fmt.Errorf("%w: %w", over, err)
+			}
+			s.giveUp(e, tick, opts, over)
 			return
 		}
 		var info *asynq.TaskInfo
-		if info, err = s.attempt(e.task, opts); err == nil || errors.Is(err, asynq.ErrTaskIDConflict) {
-			s.settle(e, tick, info, err)
+		if info, err = s.attempt(task, opts); err == nil || errors.Is(err, asynq.ErrTaskIDConflict) {
+			s.succeed(e, tick, info, err)
 			return
 		}
 		wait := backoff(try)
-		event := s.event(EnqueueFailed, e, tick, err)
-		event.After = wait
-		s.cfg.observe.tell(event)
+		s.report(EnqueueFailed, e, tick, fmt.Errorf("%w; tried again in %v", err, wait))
 		if !s.pause(wait) {
 			s.giveUp(e, tick, opts, fmt.Errorf("asynqadapter: shut down before it was enqueued: %w", err))
 			return
@@ -46,19 +49,46 @@ func (s *Scheduler) enqueue(e *entry, tick time.Time) {
 	}
 }
 
-// prepare makes the options of one tick. The task ID comes after
-// PreEnqueueFunc, which may change the others in place.
-func (s *Scheduler) prepare(e *entry, tick time.Time) ([]asynq.Option, error) {
-	opts := slices.Clone(e.opts)
+var (
+	errSetBack    = fmt.Errorf("%w: the clock was set back before it was enqueued; it comes again at its time", ErrLate)
+	errSuperseded = fmt.Errorf("%w: a newer tick of the entry is due", ErrLate)
+)
+
+// over returns why a tick must not be enqueued any more.
+func (s *Scheduler) over(e *entry, tick time.Time) error {
+	switch late := s.cfg.now().Sub(tick); {
+	case late > s.cfg.lateness:
+		return ErrLate
+	case late < -maxSleep: // by so much that the loop is sure to notice and to derive the tick again
+		return errSetBack
+	}
+	if !s.cfg.newestOnly {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.previous.After(tick) {
+		return errSuperseded
+	}
+	return nil
+}
+
+// prepare makes the task and options of one tick. PreEnqueueFunc may replace
+// both in place, so what Register checked is checked again. The task ID comes last.
+func (s *Scheduler) prepare(e *entry, tick time.Time) (*asynq.Task, []asynq.Option, error) {
+	task, opts := *e.task, slices.Clone(e.opts)
 	if s.opts.PreEnqueueFunc != nil {
-		s.opts.PreEnqueueFunc(e.task, opts)
-		for _, o := range opts {
-			if o == nil || o.Type() == asynq.UniqueOpt || o.Type() == asynq.GroupOpt {
-				return opts, invalid("PreEnqueueFunc put the option %v on a task of entry %q; Unique and Group do not go with a task ID per tick", o, e.name)
-			}
+		s.opts.PreEnqueueFunc(&task, opts)
+		err := checkTask(&task, opts)
+		if err == nil {
+			known, _ := readOptions(&task, opts)
+			err = known.check(e.name, s.cfg.lateness)
+		}
+		if err != nil {
+			return &task, opts, fmt.Errorf("after PreEnqueueFunc: %w", err)
 		}
 	}
-	return append(opts, asynq.TaskID(withTick(e.name, tick))), nil
+	return &task, append(opts, asynq.TaskID(withTick(e.name, tick))), nil
 }
 
 // attempt is not ended by Shutdown: then nobody would know how it ended.
@@ -68,19 +98,23 @@ func (s *Scheduler) attempt(task *asynq.Task, opts []asynq.Option) (*asynq.TaskI
 	return s.client.EnqueueContext(ctx, task, opts...)
 }
 
-func (s *Scheduler) settle(e *entry, tick time.Time, info *asynq.TaskInfo, err error) {
+func (s *Scheduler) succeed(e *entry, tick time.Time, info *asynq.TaskInfo, err error) {
 	kind := Enqueued
 	if err != nil {
 		kind = EnqueuedElsewhere
 	}
-	s.cfg.observe.tell(s.event(kind, e, tick, nil))
+	s.report(kind, e, tick, nil)
 	if s.opts.PostEnqueueFunc != nil {
 		s.opts.PostEnqueueFunc(info, err)
 	}
 }
 
 func (s *Scheduler) giveUp(e *entry, tick time.Time, opts []asynq.Option, err error) {
-	s.cfg.observe.tell(s.event(Late, e, tick, err))
+	kind := Late
+	if errors.Is(err, redlock.ErrInvalid) {
+		kind = redlock.Refused
+	}
+	s.report(kind, e, tick, err)
 	if s.opts.PostEnqueueFunc != nil {
 		s.opts.PostEnqueueFunc(nil, err)
 	}
@@ -89,8 +123,8 @@ func (s *Scheduler) giveUp(e *entry, tick time.Time, opts []asynq.Option, err er
 	}
 }
 
-func (s *Scheduler) event(kind EventKind, e *entry, tick time.Time, err error) Event {
-	return Event{Kind: kind, Name: e.name, TaskType: e.task.Type(), TaskID: withTick(e.name, tick), Tick: tick, Err: err}
+func (s *Scheduler) report(kind redlock.EventKind, e *entry, tick time.Time, err error) {
+	s.cfg.observe.tell(redlock.Event{Kind: kind, Name: e.name, Tick: tick, Err: err})
 }
 
 // pause returns false when the scheduler is shut down.

@@ -1,6 +1,7 @@
 package asynqadapter
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,83 +11,106 @@ import (
 
 const maxEntryName = 200
 
+// How long a finished task keeps its ID, in multiples of the lateness: the
+// default, and the least that Register accepts.
+const (
+	retentionFactor = 3
+	leastRetention  = 2
+)
+
 // entry is one registered task.
 type entry struct {
 	name     string
+	queue    string
 	spec     string
 	schedule schedule
 	task     *asynq.Task
 	opts     []asynq.Option
 	// The rest belongs to the scheduler's mutex.
+	seen           moment // when it was last looked at: ticks up to here were taken
 	next, previous time.Time
+	claimed        bool // the name, in this process
 }
 
 func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option) (*entry, error) {
-	if task == nil || strings.TrimSpace(task.Type()) == "" {
-		return nil, invalid("task is nil or has no type; make it with asynq.NewTask(type, payload)")
-	}
-	if i := slices.Index(opts, nil); i >= 0 {
-		return nil, invalid("option %d of task %q is nil; leave it out", i, task.Type())
+	if err := checkTask(task, opts); err != nil {
+		return nil, err
 	}
 	known, others := readOptions(task, opts)
-	e := &entry{name: known.name, spec: spec, task: task, opts: others}
+	e := &entry{name: known.name, queue: known.queue, spec: spec, task: task, opts: others}
 	if e.name == "" {
 		e.name = identity(task)
+	}
+	if len(e.name) > maxEntryName || strings.TrimSpace(e.name) == "" {
+		return nil, invalid("name %.40q has %d bytes, must have 1 to %d and not be blank", e.name, len(e.name), maxEntryName)
 	}
 	var err error
 	if e.schedule, err = parseSpec(spec, s.location); err != nil {
 		return nil, err
 	}
-	if err := e.check(known, s.cfg); err != nil {
+	if !known.retained {
+		retention := retentionFactor * s.cfg.lateness
+		e.opts = append(e.opts, asynq.Retention(retention))
+		known.retention, known.retained = retention, true
+	}
+	if err := known.check(e.name, s.cfg.lateness); err != nil {
 		return nil, err
 	}
-	if !known.retained {
-		e.opts = append(e.opts, asynq.Retention(retentionFactor*s.cfg.lateness))
+	if e.schedule.after(s.cfg.now()).IsZero() {
+		return nil, invalid("spec %q of entry %q has no activation in the next five years", spec, e.name)
 	}
 	return e, nil
 }
 
-// check refuses what would let a tick be enqueued twice, or never.
-func (e *entry) check(known taskOptions, cfg config) error {
-	least := leastRetention * cfg.lateness
-	switch {
-	case len(e.name) > maxEntryName || strings.TrimSpace(e.name) == "":
-		return invalid("name %.40q has %d bytes, must have 1 to %d and not be blank", e.name, len(e.name), maxEntryName)
-	case known.refused != "":
-		return invalid("entry %q has the option %s; a Scheduler gives each tick a task ID of its own, "+
-			"and Unique (which leaks its lock when the ID is taken), Group (which frees the ID early) and TaskID do not go with that; leave it out", e.name, known.refused)
-	case known.spare:
-		return invalid("the task of entry %q was made with an options slice that has room to spare, which asynq would write to for several ticks at a time; "+
-			"pass slices.Clip(opts)... to asynq.NewTask, or the options to Register", e.name)
-	case known.retained && known.retention < least:
-		return invalid("entry %q has Retention(%v), must be at least %v, %d times the lateness (%v): until then a late replica would enqueue the tick again; raise it or lower WithLateness",
-			e.name, known.retention, least, leastRetention, cfg.lateness)
-	case e.schedule.after(cfg.now()).IsZero():
-		return invalid("spec %q of entry %q has no activation in the next five years", e.spec, e.name)
+// begin forgets what was derived from the wall clock and derives it anew.
+func (e *entry) begin(now moment) {
+	e.seen, e.next = now, e.schedule.after(now.wall)
+	if e.previous.After(now.wall) {
+		e.previous = time.Time{}
 	}
-	for _, o := range e.opts {
-		if o.Type() == asynq.QueueOpt && strings.TrimSpace(o.Value().(string)) == "" {
-			return invalid("entry %q has a blank queue name; leave Queue out for \"default\"", e.name)
-		}
-	}
-	return nil
 }
 
-// missed are ticks that are too late to be enqueued. After a long pause there may be many.
-type missed struct {
-	count  int
-	newest time.Time
+// missed are ticks that are not enqueued: the first of them, and a time before which they all lie.
+type missed struct{ first, before time.Time }
+
+func (m missed) Error() string {
+	return fmt.Sprintf("%v: it passed while this process was paused or its clock was set forward, as did all until %s",
+		ErrLate, m.before.UTC().Format(time.RFC3339))
 }
 
-// due takes the ticks that are not after now.
-func (e *entry) due(now, oldest time.Time) (ticks []time.Time, late missed) {
-	for ; !e.next.IsZero() && !e.next.After(now); e.next = e.schedule.after(e.next) {
-		e.previous = e.next
-		if e.next.Before(oldest) {
-			late = missed{late.count + 1, e.next}
-			continue
-		}
+func (m missed) Unwrap() error { return ErrLate }
+
+// due takes the ticks that are not after now. It does not walk through those
+// that are too old: a clock may be set forward by decades, as when a machine
+// without one first hears of the time.
+func (e *entry) due(now moment, oldest time.Time, newestOnly bool) (ticks []time.Time, late missed) {
+	if e.next.IsZero() || e.next.After(now.wall) {
+		return nil, missed{}
+	}
+	first := e.next
+	if first.Before(oldest) {
+		first = e.schedule.after(oldest.Add(-time.Nanosecond))
+	}
+	if newest := e.schedule.upTo(now.wall); newestOnly && newest.After(first) {
+		first = newest
+	}
+	if first.After(e.next) {
+		late = missed{first: e.next, before: first}
+	}
+	for e.next = first; !e.next.IsZero() && !e.next.After(now.wall); e.next = e.schedule.after(e.next) {
 		ticks = append(ticks, e.next)
+		e.previous = e.next
 	}
 	return ticks, late
+}
+
+// checkTask refuses what asynq would refuse later, or panic on.
+func checkTask(task *asynq.Task, opts []asynq.Option) error {
+	if task == nil || strings.TrimSpace(task.Type()) == "" {
+		return invalid("task is nil or has no type; make it with asynq.NewTask(type, payload)")
+	}
+	if i := slices.Index(opts, nil); i >= 0 {
+		return invalid("option %d of task %q is nil; leave it out", i, task.Type())
+	}
+	return nil
 }

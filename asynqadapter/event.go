@@ -7,114 +7,96 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+
+	"github.com/redtick/redtick/redlock"
 )
 
-// EventKind says what an [Event] is about.
-type EventKind string
-
-// The kinds of events, with the level the default observer logs them at.
+// The kinds of events that this package adds to redlock's. Name is the mutex's
+// name for a middleware, the entry's for a [Scheduler], whose task IDs are the
+// name, "@" and the tick. Err says why, and for a middleware it is a
+// [*TaskError], which says which task.
+//
+// What cannot work whatever happens, such as a task's key that is refused or an
+// option that PreEnqueueFunc put on a task, is a redlock.Refused whose Err
+// matches redlock.ErrInvalid. The levels below are those of Event.Level; where
+// no quorum could be had, all are warnings.
 const (
-	// Skipped (info): the key was busy and the task was not run, by the policy [Skip].
-	Skipped EventKind = "skipped"
-	// Requeued (debug): the task was sent back to run later; Err says why.
-	Requeued EventKind = "requeued"
-	// Waiting (info): the task has no retries left to be sent back with, so it waits in its worker.
-	Waiting EventKind = "waiting"
-	// Dropped (info): the task was a duplicate of a tick that another task has claimed.
-	Dropped EventKind = "dropped"
+	// Requeued (debug): the task was sent back to run later.
+	Requeued redlock.EventKind = "requeued"
+	// Skipped (debug): the key was busy and the task was not run, by the policy [Skip].
+	Skipped redlock.EventKind = "skipped"
+	// Waiting (debug): the task has no retries left to be sent back with, so it waits in its worker.
+	Waiting redlock.EventKind = "waiting"
+	// Dropped (debug): the task was a duplicate of a tick that another task has claimed, or that is done.
+	Dropped redlock.EventKind = "dropped"
 	// Unstamped (warn, once per task type): [OncePerTick] ran a task that has no tick, like any other task.
-	Unstamped EventKind = "unstamped"
-	// Stale (warn): the tick is too old for anybody to know whether it ran; the task is archived.
-	Stale EventKind = "stale"
-	// Lost (warn): the lease ended before its handler did, so another handler of the key may have run at the same time.
-	Lost EventKind = "lost"
+	Unstamped redlock.EventKind = "unstamped"
 	// Unconfigured (warn, once): a task that was sent back was counted as a failure; see [Configure].
-	Unconfigured EventKind = "unconfigured"
-	// Late (warn): a tick was not enqueued by this replica because it is too old; Err matches [ErrLate].
-	Late EventKind = "late"
+	Unconfigured redlock.EventKind = "unconfigured"
+	// Late (warn): a tick was not enqueued by this replica; Err matches [ErrLate] unless the scheduler was shut down.
+	Late redlock.EventKind = "late"
 	// EnqueueFailed (warn): an attempt to enqueue a tick failed; it is repeated until the tick is [Late].
-	EnqueueFailed EventKind = "enqueue_failed"
-	// Enqueued (debug): this replica enqueued a tick.
-	Enqueued EventKind = "enqueued"
-	// EnqueuedElsewhere (debug): another replica was first.
-	EnqueuedElsewhere EventKind = "enqueued_elsewhere"
-	// LeadFailed (warn): the factory passed to [Lead] failed, or what it made did not start.
-	LeadFailed EventKind = "lead_failed"
+	EnqueueFailed redlock.EventKind = "enqueue_failed"
+	// SyncFailed (warn): a [PeriodicTaskManager] could not learn its entries and keeps those it has.
+	SyncFailed redlock.EventKind = "sync_failed"
+	// Enqueued (info): this replica enqueued a tick.
+	Enqueued redlock.EventKind = "enqueued"
+	// EnqueuedElsewhere (info): another replica was first.
+	EnqueuedElsewhere redlock.EventKind = "enqueued_elsewhere"
 )
 
-// Event is one thing that happened to a task or a tick. Fields that do not
-// apply are zero.
-type Event struct {
-	Kind EventKind
-	// Name is the mutex's name for a middleware, the entry's for a [Scheduler].
-	Name     string
-	TaskType string
-	TaskID   string
-	Tick     time.Time
-	// After is when a requeued task comes back, or an enqueue is tried again.
-	After time.Duration
-	Err   error
+// level is debug for each tick's normal end, as it is with asynq's scheduler.
+func level(e redlock.Event) slog.Level {
+	if e.Kind == Enqueued || e.Kind == EnqueuedElsewhere {
+		return slog.LevelDebug
+	}
+	return e.Level()
 }
 
-// Observer is told about events on the goroutine they happen on, so it must be
-// quick and safe for concurrent use. A panic in it is swallowed.
-type Observer func(Event)
+type observer redlock.Observer
 
-func (o Observer) tell(e Event) {
+func (o observer) tell(e redlock.Event) {
 	defer func() { _ = recover() }()
+	e.At = time.Now()
 	o(e)
 }
 
-// logTo is the default observer.
-func logTo(logger *slog.Logger) Observer {
-	return func(e Event) {
-		logger.LogAttrs(context.Background(), e.level(), "asynqadapter: "+string(e.Kind), e.attributes()...)
+// defaultObserver writes to asynq's logger where there is one.
+func defaultObserver(logger asynq.Logger, lowest asynq.LogLevel) observer {
+	if logger == nil {
+		return logWarnings
 	}
-}
-
-// logDefault looks the default logger up late, so that a program may set it after its constructors ran.
-func logDefault(e Event) { logTo(slog.Default())(e) }
-
-func (e Event) level() slog.Level {
-	switch e.Kind {
-	case Enqueued, EnqueuedElsewhere, Requeued:
-		return slog.LevelDebug
-	case Skipped, Waiting, Dropped:
-		return slog.LevelInfo
-	}
-	return slog.LevelWarn
-}
-
-func (e Event) attributes() []slog.Attr {
-	var all []slog.Attr
-	add := func(there bool, a slog.Attr) {
-		if there {
-			all = append(all, a)
-		}
-	}
-	add(e.Name != "", slog.String("name", e.Name))
-	add(e.TaskType != "", slog.String("type", e.TaskType))
-	add(e.TaskID != "", slog.String("task", e.TaskID))
-	add(!e.Tick.IsZero(), slog.Time("tick", e.Tick))
-	add(e.After != 0, slog.Duration("after", e.After))
-	add(e.Err != nil, slog.Any("error", e.Err))
-	return all
-}
-
-// logToAsynq writes to the logger of an asynq.SchedulerOpts.
-func logToAsynq(logger asynq.Logger, lowest asynq.LogLevel) Observer {
 	if lowest == 0 {
 		lowest = asynq.InfoLevel
 	}
-	return func(e Event) {
-		line := fmt.Sprintf("asynqadapter: %s %v", e.Kind, e.attributes())
-		switch level := e.level(); {
-		case level == slog.LevelDebug && lowest <= asynq.DebugLevel:
-			logger.Debug(line)
-		case level == slog.LevelInfo && lowest <= asynq.InfoLevel:
-			logger.Info(line)
-		case level == slog.LevelWarn && lowest <= asynq.WarnLevel:
-			logger.Warn(line)
+	write := map[slog.Level]struct {
+		level asynq.LogLevel
+		write func(...any)
+	}{
+		slog.LevelDebug: {asynq.DebugLevel, logger.Debug}, slog.LevelInfo: {asynq.InfoLevel, logger.Info},
+		slog.LevelWarn: {asynq.WarnLevel, logger.Warn}, slog.LevelError: {asynq.ErrorLevel, logger.Error},
+	}
+	return func(e redlock.Event) {
+		if to := write[level(e)]; to.level >= lowest {
+			to.write(fmt.Sprintf("asynqadapter: %s %v", e.Kind, attributes(e)))
 		}
 	}
+}
+
+// logWarnings looks the default logger up late, so that a program may set it after its constructors ran.
+func logWarnings(e redlock.Event) {
+	if l := level(e); l >= slog.LevelWarn {
+		slog.Default().LogAttrs(context.Background(), l, "asynqadapter: "+string(e.Kind), attributes(e)...)
+	}
+}
+
+func attributes(e redlock.Event) []slog.Attr {
+	all := []slog.Attr{slog.String("name", e.Name)}
+	if !e.Tick.IsZero() {
+		all = append(all, slog.Time("tick", e.Tick), slog.String("task", withTick(e.Name, e.Tick)))
+	}
+	if e.Err != nil {
+		all = append(all, slog.Any("error", e.Err))
+	}
+	return all
 }

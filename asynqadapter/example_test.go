@@ -26,8 +26,8 @@ func exampleRedis() (asynq.RedisConnOpt, func()) {
 }
 
 // exampleLocker stands for redlock.New(goredis.Nodes(rdb1, rdb2, rdb3)).
-func exampleLocker() *redlock.Locker {
-	locker, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(3), "example"))
+func exampleLocker(opts ...redlock.LockerOption) *redlock.Locker {
+	locker, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(3), "example"), opts...)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -137,13 +137,15 @@ func ExampleScheduler() {
 func ExampleOncePerTick() {
 	redis, stop := exampleRedis()
 	defer stop()
-	locker := exampleLocker()
+	events := make(chan string, 100)
+	locker := exampleLocker(redlock.WithObserver(func(e redlock.Event) {
+		if e.Kind == asynqadapter.Dropped {
+			events <- string(e.Kind)
+		}
+	}))
 	defer locker.Close(context.Background())
 
-	events := make(chan string, 100)
-	oncePerTick, err := asynqadapter.OncePerTick(locker, asynqadapter.WithObserver(func(e asynqadapter.Event) {
-		events <- string(e.Kind)
-	}))
+	oncePerTick, err := asynqadapter.OncePerTick(locker)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -183,35 +185,44 @@ func ExampleOncePerTick() {
 	// dropped
 }
 
-// A stock asynq.Scheduler, a fresh one for each time this replica is elected.
-func ExampleLead() {
+// everySecond stands for a provider that reads a table.
+type everySecond struct{}
+
+func (everySecond) GetConfigs() ([]*asynq.PeriodicTaskConfig, error) {
+	return []*asynq.PeriodicTaskConfig{{Cronspec: "@every 1s", Task: asynq.NewTask("report", nil)}}, nil
+}
+
+// Three replicas of a service that used asynq.NewPeriodicTaskManager.
+func ExamplePeriodicTaskManager() {
 	redis, stop := exampleRedis()
 	defer stop()
-	locker := exampleLocker()
-	defer locker.Close(context.Background())
 
-	ctx, cancel := context.WithCancel(context.Background())
-	lead, err := asynqadapter.Lead(func() (*asynq.Scheduler, error) {
-		scheduler := asynq.NewScheduler(redis, &asynq.SchedulerOpts{LogLevel: asynq.FatalLevel})
-		id, err := scheduler.Register("@hourly", asynq.NewTask("report", nil))
-		fmt.Println("elected, registered:", id != "")
-		time.AfterFunc(100*time.Millisecond, cancel)
-		return scheduler, err
-	})
-	if err != nil {
-		log.Fatal(err)
+	outcomes := make(chan error, 100)
+	awayFromTick()
+	for range 3 {
+		manager, err := asynqadapter.NewPeriodicTaskManager(asynq.PeriodicTaskManagerOpts{
+			PeriodicTaskConfigProvider: everySecond{},
+			RedisConnOpt:               redis,
+			SchedulerOpts: &asynq.SchedulerOpts{
+				LogLevel:        asynq.FatalLevel,
+				PostEnqueueFunc: func(_ *asynq.TaskInfo, err error) { outcomes <- err },
+			},
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := manager.Start(); err != nil {
+			log.Fatal(err)
+		}
+		defer manager.Shutdown()
 	}
-	mutex, err := locker.NewMutex("reports-scheduler")
-	if err != nil {
-		log.Fatal(err)
+	enqueued := 0
+	for range 3 {
+		if <-outcomes == nil {
+			enqueued++
+		}
 	}
-	elector, err := redlock.NewElector(mutex)
-	if err != nil {
-		log.Fatal(err)
-	}
-	err = elector.Run(ctx, lead) // for as long as ctx lasts
-	fmt.Println(errors.Is(err, context.Canceled))
+	fmt.Println("tasks for the first tick:", enqueued)
 	// Output:
-	// elected, registered: true
-	// true
+	// tasks for the first tick: 1
 }

@@ -3,6 +3,7 @@ package asynqadapter
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/hibiken/asynq"
 
@@ -11,24 +12,28 @@ import (
 
 // Middleware lets one task of a key run at a time, on all servers that share
 // the locker's nodes: the handler runs under a lease, which is renewed while
-// it runs and given back when it returns or panics. [WithBusy] says what
-// happens to the others. Pass [Configure]'s result to their asynq.NewServer.
+// it runs and released when it returns or panics. [WithBusy] says what happens
+// to the others. Pass [Configure]'s result to their asynq.NewServer.
 //
-// The handler's context also ends when the lease is lost, with a cause that
-// matches redlock.ErrLost; an error it returns then matches that too. If it
-// returns nil all the same, the task is done, and a [Lost] event tells.
+// The handler's context carries the lease (redlock.LeaseFrom) and ends when the
+// lease is lost, with a cause that matches redlock.ErrLost; an error it returns
+// then matches that too. If it returns nil all the same, the task is done.
 //
-// It knows [WithKey], [WithBusy], [WithRequeueDelay], [WithMutex] and
-// [WithObserver]. The middleware is safe for concurrent use.
-func Middleware(locker *redlock.Locker, opts ...Option) (asynq.MiddlewareFunc, error) {
-	known := []string{"WithKey", "WithBusy", "WithRequeueDelay", "WithMutex", "WithObserver"}
-	cfg, err := newConfig("Middleware", known, opts)
+// A context that carries the lease of the key already, because the middleware
+// is used twice on the way to a handler, passes.
+//
+// Events go to the locker's observer. The middleware is safe for concurrent use.
+func Middleware(locker *redlock.Locker, opts ...MiddlewareOption) (asynq.MiddlewareFunc, error) {
+	cfg, err := newGuardConfig(opts, MiddlewareOption.middleware)
 	if err != nil {
 		return nil, err
 	}
-	g, err := newGuard(locker, cfg)
-	if err != nil {
-		return nil, err
+	if locker == nil {
+		return nil, invalid("locker is nil; make one with redlock.New")
+	}
+	g := &guard{locker: locker, cfg: cfg}
+	if _, err := g.mutex("check", attempt{}); err != nil {
+		return nil, err // rather than when the first task comes
 	}
 	return func(next asynq.Handler) asynq.Handler {
 		return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
@@ -37,23 +42,28 @@ func Middleware(locker *redlock.Locker, opts ...Option) (asynq.MiddlewareFunc, e
 	}, nil
 }
 
+func (g *guard) mutex(name string, a attempt) (*redlock.Mutex, error) {
+	return g.locker.NewMutex(name, slices.Concat([]redlock.MutexOption{redlock.WithHolder(a.holder())}, g.cfg.mutex)...)
+}
+
 func (g *guard) exclude(ctx context.Context, a attempt, next asynq.Handler) error {
-	key, err := g.key(ctx, a.task)
+	key := g.cfg.key(ctx, a.task)
+	m, err := g.mutex(key, a)
 	if err != nil {
-		return err
+		return g.refuse(a, key, err)
 	}
-	m, err := g.mutex(key, redlock.WithHolder(a.holder()))
-	if err != nil {
-		return err
+	if covered(ctx, m.Name()) {
+		return next.ProcessTask(ctx, a.task)
 	}
 	lease, err := g.enter(ctx, m, a)
 	switch {
 	case err == nil:
-		return g.run(ctx, lease, m.Name(), a, next)
+		defer func() { _ = lease.Unlock(ctx) }() // when the handler panics, too
+		return g.run(ctx, lease, a, next)
 	case ctx.Err() != nil:
 		return err
-	case g.cfg.busy == Skip && errors.Is(err, redlock.ErrTaken) && !heldBy(a, err):
-		g.cfg.observe.tell(a.event(Skipped, m.Name(), err))
+	case g.cfg.busy == Skip && heldByAnother(a, err):
+		g.report(a, Skipped, m.Name(), err)
 		return nil
 	case undecided(err) && !a.last:
 		return g.sendBack(a, m.Name(), err)
@@ -61,23 +71,32 @@ func (g *guard) exclude(ctx context.Context, a attempt, next asynq.Handler) erro
 	return err
 }
 
-// enter decides now, except where a task has to wait.
+// enter decides now or, where a task has to wait, when it has waited long enough.
 func (g *guard) enter(ctx context.Context, m *redlock.Mutex, a attempt) (*redlock.Lease, error) {
 	if g.cfg.busy == Wait {
 		return m.Lock(ctx)
 	}
 	lease, err := m.TryLock(ctx)
-	if !a.last || !undecided(err) || ctx.Err() != nil {
+	switch {
+	case err == nil || !undecided(err) || ctx.Err() != nil:
 		return lease, err
-	}
-	if g.cfg.busy == Skip && errors.Is(err, redlock.ErrTaken) && !heldBy(a, err) {
+	case g.cfg.busy == Skip && heldByAnother(a, err):
 		return nil, err
+	case a.last:
+		g.report(a, Waiting, m.Name(), err)
+		return m.Lock(ctx)
 	}
-	g.cfg.observe.tell(a.event(Waiting, m.Name(), err))
-	return m.Lock(ctx)
+	limited, cancel := context.WithTimeout(ctx, g.cfg.maxWait)
+	defer cancel()
+	lease, late := m.Lock(limited)
+	if late != nil && limited.Err() != nil && ctx.Err() == nil {
+		return nil, err // what it waited for
+	}
+	return lease, late
 }
 
-func heldBy(a attempt, err error) bool {
+// heldByAnother reports whether the key is held, and not by an earlier delivery of the same task.
+func heldByAnother(a attempt, err error) bool {
 	var refusal *redlock.Error
-	return errors.As(err, &refusal) && a.holds(refusal.Holder)
+	return errors.Is(err, redlock.ErrTaken) && !(errors.As(err, &refusal) && a.holds(refusal.Holder))
 }

@@ -85,7 +85,7 @@ func TestOncePerTick_backlog(t *testing.T) {
 						return errors.New("transient")
 					}
 					return nil
-				}, oncePerTick(t, newLocker(t, redlocktest.Servers(nodes)), asynqadapter.WithObserver(seen.observe)))
+				}, oncePerTick(t, newLocker(t, redlocktest.Servers(nodes), seen.watched())))
 				time.Sleep(time.Minute)
 				synctest.Wait()
 				if got := book.histogram(book.done); got != "1x:300" {
@@ -127,12 +127,12 @@ var outcomes = []struct {
 	before func(nodes []*redlocktest.Server, again func() error)
 	ran    bool
 	want   error // nil: the task ends
-	kind   asynqadapter.EventKind
+	kind   redlock.EventKind
 }{
 	{"first", bubbleStart, nil, true, nil, ""},
 	{"hours late", bubbleStart.Add(-20 * time.Hour), nil, true, nil, ""},
 	{"second", bubbleStart, func(_ []*redlocktest.Server, again func() error) { _ = again() }, false, nil, asynqadapter.Dropped},
-	{"older than anybody remembers", bubbleStart.Add(-25 * time.Hour), nil, false, asynq.SkipRetry, asynqadapter.Stale},
+	{"older than anybody remembers", bubbleStart.Add(-25 * time.Hour), nil, false, asynq.SkipRetry, redlock.Refused},
 	{"a clock far ahead", bubbleStart.Add(time.Hour), nil, false, redlock.ErrClockSkew, ""},
 	{"no quorum", bubbleStart, func(nodes []*redlocktest.Server, _ func() error) { nodes[0].Freeze(); nodes[1].Freeze() },
 		false, redlock.ErrNoQuorum, asynqadapter.Requeued},
@@ -147,10 +147,11 @@ func TestOncePerTick_outcomes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				nodes, seen, ran := redlocktest.Servers(3), &events{}, false
-				mw := oncePerTick(t, newLocker(t, nodes), asynqadapter.WithObserver(seen.observe))
+				mw := oncePerTick(t, newLocker(t, nodes, seen.watched()))
 				handler := mw(asynq.HandlerFunc(func(ctx context.Context, _ *asynq.Task) error {
-					lease, ok := asynqadapter.LeaseFrom(ctx)
-					ran = ok && lease.Tick().Equal(c.tick) && lease.Fence() == c.tick.UnixMilli()
+					lease, ok := redlock.LeaseFrom(ctx)
+					tick, known := redlock.TickFrom(ctx)
+					ran = ok && lease.Tick().Equal(c.tick) && known && tick.Equal(c.tick)
 					return nil
 				}))
 				try := func() error { return handler.ProcessTask(t.Context(), stamped("job", c.tick)) }
@@ -162,6 +163,7 @@ func TestOncePerTick_outcomes(t *testing.T) {
 				for _, n := range nodes {
 					n.Thaw()
 				}
+				synctest.Wait()
 				if !errors.Is(err, c.want) || ran != c.ran {
 					t.Errorf("ran: %v, error %v; want %v, %v", ran, err, c.ran, c.want)
 				}
@@ -178,7 +180,8 @@ func TestOncePerTick_outcomes(t *testing.T) {
 }
 
 // A task without retries cannot be sent back while nodes are away, nor while
-// an earlier delivery of itself still runs. Mutation: claim without its loop.
+// an earlier delivery of itself still runs. When that one is done after all, so
+// is this. Mutations: claim without its loop; Abandon for Unlock.
 func TestOncePerTick_waits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, nodes, seen, book := newQueue(t), redlocktest.Servers(3), &events{}, newDiary()
@@ -190,7 +193,7 @@ func TestOncePerTick_waits(t *testing.T) {
 				defer book.end(tick, true)
 				time.Sleep(15 * time.Second)
 				return nil
-			}, oncePerTick(t, newLocker(t, nodes), asynqadapter.WithObserver(seen.observe)))
+			}, oncePerTick(t, newLocker(t, nodes, seen.watched())))
 		}
 		first := serve()
 		nodes[0].Freeze()
@@ -203,7 +206,7 @@ func TestOncePerTick_waits(t *testing.T) {
 		serve()
 		first.Shutdown() // its handler goes on, and the task comes again
 		time.Sleep(time.Minute)
-		if book.histogram(book.started) != "2x:1" || book.histogram(book.most) != "1x:1" || q.states("default") != "" {
+		if book.histogram(book.started) != "1x:1" || book.histogram(book.most) != "1x:1" || q.states("default") != "" {
 			t.Errorf("started %s, at a time %s, left %q", book.histogram(book.started), book.histogram(book.most), q.states("default"))
 		}
 		if seen.count(asynqadapter.Waiting) != 2 {
@@ -216,13 +219,14 @@ func TestOncePerTick_waits(t *testing.T) {
 func TestOncePerTick_unstamped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen, runs := &events{}, 0
-		handler := oncePerTick(t, newLocker(t, redlocktest.Servers(1)), asynqadapter.WithObserver(seen.observe))(
+		handler := oncePerTick(t, newLocker(t, redlocktest.Servers(1), seen.watched()))(
 			asynq.HandlerFunc(func(context.Context, *asynq.Task) error { runs++; return nil }))
 		for _, kind := range []string{"a", "a", "b"} {
 			if err := handler.ProcessTask(t.Context(), asynq.NewTask(kind, nil)); err != nil {
 				t.Error(err)
 			}
 		}
+		synctest.Wait()
 		if runs != 3 || seen.count(asynqadapter.Unstamped) != 2 {
 			t.Errorf("%d runs, reported %v; want 3, one per type", runs, seen.all)
 		}
@@ -235,15 +239,97 @@ func TestOncePerTick_invalid(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		opt  asynqadapter.Option
+		opt  asynqadapter.OnceOption
 		says string
 	}{
-		{asynqadapter.WithMutex(redlock.WithTakeover()), "WithTakeover and WithAnyOrder"},
-		{asynqadapter.WithMutex(redlock.WithSpacing(time.Second)), "WithSpacing"},
-		{asynqadapter.WithBusy(asynqadapter.Skip), "no use for WithBusy"},
+		{asynqadapter.WithJob(redlock.WithTakeover()), "WithTakeover and WithAnyOrder"},
+		{asynqadapter.WithJob(redlock.WithSpacing(time.Second)), "WithSpacing"},
 	} {
 		if _, err := asynqadapter.OncePerTick(locker, c.opt); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("got %v, want ErrInvalid that mentions %q", err, c.says)
 		}
+	}
+}
+
+// IDs that are used twice prove nothing: a pinned ID that is free again after
+// each run, and one that two queues have.
+//
+// Mutations: Unlock for Abandon and the other way round; the owner without the
+// queue; Claim of the first job only.
+func TestOncePerTick_reusedID(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		queues  []string
+		outcome func(nth int) error
+		started string
+		done    string
+	}{
+		{"done", []string{"a", "a", "a"}, fine, "1x:4", "1x:4"},
+		{"two queues", []string{"a", "b"}, fine, "1x:4", "1x:4"},
+		{"two queues, failing once", []string{"a", "b"}, flaky, "2x:4", "1x:4"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, book := newQueue(t), newDiary()
+				locker := newLocker(t, redlocktest.Servers(3))
+				cfg := asynqadapter.Configure(asynq.Config{
+					Concurrency: 4, Queues: map[string]int{"a": 1, "b": 1},
+					RetryDelayFunc: func(int, error, *asynq.Task) time.Duration { return 3 * time.Second },
+				})
+				q.serve(cfg, func(ctx context.Context, task *asynq.Task) error {
+					tick, _ := asynqadapter.TickOf(task)
+					err := c.outcome(book.start(tick))
+					time.Sleep(100 * time.Millisecond)
+					book.end(tick, err == nil)
+					return err
+				}, oncePerTick(t, locker))
+				for i := range 4 {
+					tick := bubbleStart.Add(time.Duration(i) * time.Minute)
+					for _, queue := range c.queues {
+						q.enqueue(stamped("job", tick), asynq.TaskID("pinned"), asynq.Queue(queue))
+						if queue == c.queues[0] && len(c.queues) > 2 {
+							time.Sleep(5 * time.Second) // it is done, and its ID free
+						}
+					}
+					time.Sleep(time.Minute)
+				}
+				if got, started := book.histogram(book.done), book.histogram(book.started); got != c.done || started != c.started {
+					t.Errorf("done %s, started %s; want %s, %s", got, started, c.done, c.started)
+				}
+				for _, queue := range c.queues {
+					if left := q.states(queue); left != "" {
+						t.Errorf("left %q in %s", left, queue)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Whatever a handler returns that makes asynq come again leaves the tick open,
+// and what does not ends it. Mutation: RevokeTask left out.
+func TestOncePerTick_over(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		err   error
+		again bool
+	}{
+		{"nil", nil, false}, {"error", errTransient, true}, {"revoked", asynq.RevokeTask, false}, {"archived, and run again by hand", asynq.SkipRetry, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				runs := 0
+				handler := oncePerTick(t, newLocker(t, redlocktest.Servers(3)))(asynq.HandlerFunc(func(context.Context, *asynq.Task) error {
+					runs++
+					return c.err
+				}))
+				for range 2 {
+					_ = handler.ProcessTask(t.Context(), stamped("job", bubbleStart))
+				}
+				if runs != 1 && !c.again || runs != 2 && c.again {
+					t.Errorf("%d runs", runs)
+				}
+			})
+		})
 	}
 }

@@ -2,8 +2,6 @@ package asynqadapter
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -14,7 +12,7 @@ import (
 // Defaults of the options.
 const (
 	DefaultRequeueDelay = 5 * time.Second
-	DefaultLateness     = 5 * time.Minute
+	DefaultMaxWait      = time.Second
 )
 
 // KeyFunc names what a task must not do twice at a time. The name is used as
@@ -22,107 +20,100 @@ const (
 // has nothing to do with asynq. It must not be empty.
 type KeyFunc func(ctx context.Context, task *asynq.Task) string
 
-// Option changes a default of a constructor of this package. Each option says
-// which constructors know it; the others refuse it.
-type Option func(*config)
+// MiddlewareOption changes a default of [Middleware].
+type MiddlewareOption interface{ middleware(*guardConfig) }
 
-type config struct {
+// OnceOption changes a default of [OncePerTick].
+type OnceOption interface{ once(*guardConfig) }
+
+// TaskOption changes a default of [Middleware] or [OncePerTick].
+type TaskOption interface {
+	MiddlewareOption
+	OnceOption
+}
+
+type guardConfig struct {
 	key          KeyFunc
 	busy         Busy
+	maxWait      time.Duration
 	requeueDelay time.Duration
-	lateness     time.Duration
-	mutex        []redlock.JobOption
-	observe      Observer
-	now          func() time.Time
-	used         []string
+	mutex        []redlock.MutexOption
+	job          []redlock.JobOption
 }
 
-func (c *config) use(name string) { c.used = append(c.used, name) }
+type (
+	middlewareOption func(*guardConfig)
+	onceOption       func(*guardConfig)
+	taskOption       func(*guardConfig)
+)
 
-// WithKey sets how [Middleware] and [OncePerTick] name a task's mutex. Default
-// [Key]: the task's type and a digest of its payload.
-func WithKey(f KeyFunc) Option {
-	return func(c *config) { c.use("WithKey"); c.key = f }
+func (o middlewareOption) middleware(c *guardConfig) { o(c) }
+func (o onceOption) once(c *guardConfig)             { o(c) }
+func (o taskOption) middleware(c *guardConfig)       { o(c) }
+func (o taskOption) once(c *guardConfig)             { o(c) }
+
+// WithKey sets how a task's mutex is named. Default [Key]: the task's type and
+// a digest of its payload. A task whose key redlock refuses (empty, over 1,024
+// bytes) is archived, with a redlock.Refused event.
+func WithKey(f KeyFunc) TaskOption {
+	return taskOption(func(c *guardConfig) { c.key = f })
 }
 
-// WithBusy sets what [Middleware] does with a task whose key is busy. Default
-// [Requeue].
-func WithBusy(b Busy) Option {
-	return func(c *config) { c.use("WithBusy"); c.busy = b }
+// WithRequeueDelay sets how long a task is sent away: a random time from d to
+// 1.5 d. 1 s to 24 h, default 5 s. asynq looks for returning tasks every
+// Config.DelayedTaskCheckInterval, and stores the instant in whole seconds.
+func WithRequeueDelay(d time.Duration) TaskOption {
+	return taskOption(func(c *guardConfig) { c.requeueDelay = d })
 }
 
-// WithRequeueDelay sets how long [Middleware] and [OncePerTick] send a task
-// away: a random time from d to 1.5 d. 1 s to 24 h, default 5 s. asynq looks
-// for returning tasks every Config.DelayedTaskCheckInterval, and stores the
-// instant in whole seconds.
-func WithRequeueDelay(d time.Duration) Option {
-	return func(c *config) { c.use("WithRequeueDelay"); c.requeueDelay = d }
+// WithBusy sets what happens to a task whose key is busy. Default [Requeue].
+func WithBusy(b Busy) MiddlewareOption {
+	return middlewareOption(func(c *guardConfig) { c.busy = b })
 }
 
-// WithMutex passes options to the mutexes of [Middleware] and [OncePerTick],
-// such as redlock.WithTTL. Default none: those of the Locker apply.
-func WithMutex(opts ...redlock.JobOption) Option {
-	return func(c *config) { c.use("WithMutex"); c.mutex = append(c.mutex, opts...) }
+// WithMaxWait sets how long a worker waits for a busy key before it sends the
+// task back. 0 (at once) to 1 min, default 1 s. [Busy] has figures.
+func WithMaxWait(d time.Duration) MiddlewareOption {
+	return middlewareOption(func(c *guardConfig) { c.maxWait = d })
 }
 
-// WithLateness sets how late a replica may still enqueue a tick through
-// [Scheduler]: after a pause of its process, or while Redis is away. 1 s to
-// 24 h, default 5 min. It also sets how long finished tasks are kept; see
-// [Scheduler].
-func WithLateness(d time.Duration) Option {
-	return func(c *config) { c.use("WithLateness"); c.lateness = d }
+// WithMutex passes options to the mutexes, such as redlock.WithTTL. Default
+// none: those of the Locker apply.
+func WithMutex(opts ...redlock.MutexOption) MiddlewareOption {
+	return middlewareOption(func(c *guardConfig) { c.mutex = append(c.mutex, opts...) })
 }
 
-// WithClock sets where [Scheduler] reads the wall clock, for tests and demos
-// that make replicas disagree. Its timers keep the time of the process. Default
-// time.Now.
-func WithClock(now func() time.Time) Option {
-	return func(c *config) { c.use("WithClock"); c.now = now }
+// WithJob passes options to the jobs whose ticks are claimed, such as
+// redlock.WithRetention. Default none: those of the Locker apply.
+func WithJob(opts ...redlock.JobOption) OnceOption {
+	return onceOption(func(c *guardConfig) { c.job = append(c.job, opts...) })
 }
 
-// WithObserver reports events. Every constructor knows it. By default each is
-// one line of slog.Default, or of asynq.SchedulerOpts.Logger where it is set.
-func WithObserver(o Observer) Option {
-	return func(c *config) { c.use("WithObserver"); c.observe = o }
-}
-
-// newConfig applies opts for a constructor that knows only some of them.
-func newConfig(constructor string, known []string, opts []Option) (config, error) {
-	c := config{
+func newGuardConfig[O any](opts []O, apply func(O, *guardConfig)) (guardConfig, error) {
+	c := guardConfig{
 		key:          func(_ context.Context, task *asynq.Task) string { return Key(task) },
+		maxWait:      DefaultMaxWait,
 		requeueDelay: DefaultRequeueDelay,
-		lateness:     DefaultLateness,
-		observe:      logDefault,
-		now:          time.Now,
 	}
 	for i, o := range opts {
-		if o == nil {
-			return c, invalid("option %d of %s is nil; leave it out", i, constructor)
+		if any(o) == nil {
+			return c, invalid("option %d is nil; leave it out", i)
 		}
-		o(&c)
-	}
-	for _, name := range c.used {
-		if !slices.Contains(known, name) {
-			return c, invalid("%s has no use for %s; it knows %s", constructor, name, strings.Join(known, ", "))
-		}
+		apply(o, &c)
 	}
 	return c, c.check()
 }
 
-func (c *config) check() error {
+func (c *guardConfig) check() error {
 	switch {
 	case c.key == nil:
 		return invalid("key function is nil; leave WithKey out for the task's type and payload")
 	case c.busy < Requeue || c.busy > Wait:
 		return invalid("busy policy is %d, must be Requeue, Skip or Wait", c.busy)
+	case c.maxWait < 0 || c.maxWait > time.Minute:
+		return invalid("max wait is %v, must be 0 to 1m (default %v); for as long as it takes, pass WithBusy(Wait)", c.maxWait, DefaultMaxWait)
 	case c.requeueDelay < time.Second || c.requeueDelay > 24*time.Hour:
 		return invalid("requeue delay is %v, must be 1s to 24h: asynq stores the return in whole seconds", c.requeueDelay)
-	case c.lateness < time.Second || c.lateness > 24*time.Hour:
-		return invalid("lateness is %v, must be 1s to 24h (default %v)", c.lateness, DefaultLateness)
-	case c.observe == nil:
-		return invalid("observer is nil; leave WithObserver out to log through slog")
-	case c.now == nil:
-		return invalid("clock is nil; leave WithClock out for time.Now")
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ const (
 
 // roles are what a replica's process does, until it is told to end. Each says
 // when it begins to enqueue.
-var roles = map[string]func(addr string) error{"scheduler": schedulerRole, "leader": leaderRole}
+var roles = map[string]func(addr string) error{"scheduler": schedulerRole, "manager": managerRole}
 
 func schedulerRole(addr string) error {
 	client := asynq.NewClient(asynq.RedisClientOpt{Addr: addr})
@@ -47,31 +47,26 @@ func schedulerRole(addr string) error {
 	return s.Run()
 }
 
-func leaderRole(addr string) error {
-	rdb := redis.NewClient(&redis.Options{Addr: addr})
-	locker, err := redlock.New(goredis.Nodes(rdb), redlock.WithTTL(500*time.Millisecond))
-	if err != nil {
-		return err
+// seconds is a provider whose second entry comes and goes.
+type seconds struct{}
+
+func (seconds) GetConfigs() ([]*asynq.PeriodicTaskConfig, error) {
+	all := []*asynq.PeriodicTaskConfig{{Cronspec: "@every 1s", Task: asynq.NewTask("job", nil)}}
+	if time.Now().Unix()/2%2 == 0 {
+		all = append(all, &asynq.PeriodicTaskConfig{Cronspec: "@every 1s", Task: asynq.NewTask("other", nil), Opts: []asynq.Option{asynq.Queue("other")}})
 	}
-	m, err := locker.NewMutex("scheduler")
-	if err != nil {
-		return err
-	}
-	elector, err := redlock.NewElector(m)
-	if err != nil {
-		return err
-	}
-	lead, err := asynqadapter.Lead(func() (*asynq.Scheduler, error) {
-		s := asynq.NewScheduler(asynq.RedisClientOpt{Addr: addr}, &asynq.SchedulerOpts{LogLevel: asynq.FatalLevel})
-		// Whole seconds, whenever the scheduler is started.
-		_, err := s.Register("@every 1s", asynq.NewTask("job", nil))
-		fmt.Println("ready")
-		return s, err
+	return all, nil
+}
+
+func managerRole(addr string) error {
+	m, err := asynqadapter.NewPeriodicTaskManager(asynq.PeriodicTaskManagerOpts{
+		PeriodicTaskConfigProvider: seconds{}, RedisConnOpt: asynq.RedisClientOpt{Addr: addr}, SyncInterval: 500 * time.Millisecond,
 	})
 	if err != nil {
 		return err
 	}
-	return elector.Run(context.Background(), lead)
+	fmt.Println("ready")
+	return m.Run()
 }
 
 // replica is a process of its own.
@@ -173,7 +168,7 @@ func gaps(t *testing.T, book *diary) (missing, ticks int) {
 // lateness: no tick is missing and none has two tasks.
 //
 // Mutations: e.next computed from now (the three ticks are missing); TaskID
-// left out; no Retention and no check of the lateness (the one that was
+// left out; no Retention and no check of the lateness (the replica that was
 // stopped for long enqueues again).
 func TestScheduler_processes(t *testing.T) {
 	t.Parallel() // it mostly sleeps
@@ -212,51 +207,37 @@ func TestScheduler_processes(t *testing.T) {
 	}
 }
 
-// Three processes that elect a leader. It is killed between ticks: the ticks
-// go on, none of them twice. How many fall into the election is a matter of
-// speed; TestLead has that in fake time.
+// Three managers on a real Redis, whose entries come and go. Two are killed,
+// one after the other, while their ticks are being enqueued.
 //
-// Mutation: serve returning at once.
-func TestLead_processes(t *testing.T) {
+// Mutations: TaskID left out of prepare; remove without take.
+func TestPeriodicTaskManager_processes(t *testing.T) {
 	t.Parallel() // it mostly sleeps
 	q, book := realQueue(t), newDiary()
 	collect(q, book)
-	begin := time.Now()
 	var all []*replica
 	for range 3 {
-		all = append(all, launch(t, "leader", q.addr))
+		all = append(all, launch(t, "manager", q.addr))
 	}
-	for round := range 2 {
-		leader := awaitLeader(t, all)
-		if round == 1 {
-			t.Logf("the next leader started %v after the first was killed", time.Since(begin).Round(time.Millisecond))
-		}
+	for _, r := range all {
+		<-r.ready
+	}
+	for _, r := range all[:2] {
 		time.Sleep(2 * time.Second)
-		afterNextSecond()
-		begin = time.Now()
-		all[leader].kill()
-		all = append(all[:leader:leader], all[leader+1:]...)
+		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
+		r.kill()
 	}
+	time.Sleep(2500 * time.Millisecond)
+	all[2].signal(syscall.SIGTERM) // Run
+	if err := <-all[2].ended; err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+	all[2].ended = nil
+	time.Sleep(300 * time.Millisecond)
 	missing, ticks := gaps(t, book)
-	t.Logf("%d ticks, %d missing at the hand-over, tasks per tick %s", ticks, missing, book.histogram(book.started))
-	if ticks < 4 {
-		t.Errorf("%d ticks", ticks)
+	if missing != 0 || ticks < 6 {
+		t.Errorf("%d of %d ticks missing", missing, missing+ticks)
 	}
-}
-
-func awaitLeader(t *testing.T, all []*replica) int {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		for i, r := range all {
-			select {
-			case <-r.ready:
-				return i
-			default:
-			}
-		}
-	}
-	t.Fatal("nobody became the leader")
-	return 0
 }
 
 func realLocker(t *testing.T, servers []*redisserver.Server) *redlock.Locker {

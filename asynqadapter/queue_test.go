@@ -119,7 +119,7 @@ func newLocker(t testing.TB, servers []*redlocktest.Server, opts ...redlock.Lock
 	return locker
 }
 
-func middleware(t testing.TB, locker *redlock.Locker, opts ...asynqadapter.Option) asynq.MiddlewareFunc {
+func middleware(t testing.TB, locker *redlock.Locker, opts ...asynqadapter.MiddlewareOption) asynq.MiddlewareFunc {
 	t.Helper()
 	mw, err := asynqadapter.Middleware(locker, opts...)
 	if err != nil {
@@ -128,7 +128,7 @@ func middleware(t testing.TB, locker *redlock.Locker, opts ...asynqadapter.Optio
 	return mw
 }
 
-func oncePerTick(t testing.TB, locker *redlock.Locker, opts ...asynqadapter.Option) asynq.MiddlewareFunc {
+func oncePerTick(t testing.TB, locker *redlock.Locker, opts ...asynqadapter.OnceOption) asynq.MiddlewareFunc {
 	t.Helper()
 	mw, err := asynqadapter.OncePerTick(locker, opts...)
 	if err != nil {
@@ -137,21 +137,30 @@ func oncePerTick(t testing.TB, locker *redlock.Locker, opts ...asynqadapter.Opti
 	return mw
 }
 
-// events collects what an adapter reports.
+// events collects what an adapter reports. A Locker's observer hears of more.
 type events struct {
 	mu  sync.Mutex
-	all []asynqadapter.Event
+	all []redlock.Event
 }
 
-func (e *events) observe(event asynqadapter.Event) {
+// watched is an option for newLocker.
+func (e *events) watched() redlock.LockerOption { return redlock.WithObserver(e.observe) }
+
+var ofTheCore = []redlock.EventKind{redlock.Acquired, redlock.Renewed, redlock.RenewFailed, redlock.Released,
+	redlock.NodeOut, redlock.NodeBack, redlock.Elected, redlock.SteppedDown, redlock.Lost}
+
+func (e *events) observe(event redlock.Event) {
+	if _, ofTheCores := event.Err.(*redlock.Error); ofTheCores || slices.Contains(ofTheCore, event.Kind) {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.all = append(e.all, event)
 }
 
-func (e *events) count(kind asynqadapter.EventKind) int { return len(e.of(kind)) }
+func (e *events) count(kind redlock.EventKind) int { return len(e.of(kind)) }
 
-func (e *events) of(kind asynqadapter.EventKind) (some []asynqadapter.Event) {
+func (e *events) of(kind redlock.EventKind) (some []redlock.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, event := range e.all {

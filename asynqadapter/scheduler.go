@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"reflect"
@@ -14,13 +13,6 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
-)
-
-// How long a finished task keeps its ID, in multiples of the lateness: the
-// default, and the least that Register accepts.
-const (
-	retentionFactor = 3
-	leastRetention  = 2
 )
 
 // Enqueuer is the part of *asynq.Client that a [Scheduler] uses.
@@ -39,27 +31,41 @@ var _ Enqueuer = (*asynq.Client)(nil)
 // than [WithLateness] by its own clock, and a finished task keeps its ID
 // (asynq.Retention) for three times that, or what Register is given, but no
 // less than twice. So clocks, of workers too, and the way from that check to
-// Redis may be off by the lateness. Within it an enqueue that failed is tried
-// again, and ticks that passed while the process was paused are made up for.
+// Redis may be off by the lateness.
+//
+// Within the lateness no tick is lost: an enqueue that failed is tried again,
+// and ticks that passed while the process was paused are enqueued when it goes
+// on. When the wall clock is set forward, which includes a machine that was
+// suspended, only the newest tick of each entry is, since a clock that skips an
+// hour would otherwise release an hour of tasks at once; [WithNewestOnly]
+// extends that to pauses and outages. When the clock is set back, the next tick
+// is the first one after the new time, within a minute.
 //
 // What frees an ID early, and so may let a late replica enqueue a tick again:
 // a handler that returns asynq.RevokeTask, deleting the task by hand, and
 // replicas that disagree about the entry's queue, as IDs are unique per queue.
+// A task that failed and sits in the archive keeps only the ID of its own tick,
+// so it never blocks a later one.
+//
+// Two services that share a queue must not share entry names: they would share
+// the ticks. Give the entries a [Name] of their own, or each service a queue.
 //
 // Its verbs are those of asynq.Scheduler. It is safe for concurrent use.
 type Scheduler struct {
 	client   Enqueuer
 	opts     asynq.SchedulerOpts
-	cfg      config
+	cfg      schedulerConfig
 	location *time.Location
 
-	mu      sync.Mutex
-	state   state
-	entries map[string]*entry
-	changed chan struct{} // holds one
-	done    chan struct{}
-	loop    sync.WaitGroup
-	ticks   sync.WaitGroup
+	mu       sync.Mutex
+	state    state
+	entries  map[string]*entry
+	departed map[string]*entry // entries that were unregistered just now
+	mirror   *mirror           // nil without a heartbeat
+	changed  chan struct{}     // holds one
+	done     chan struct{}
+	loop     sync.WaitGroup
+	ticks    sync.WaitGroup
 }
 
 type state int
@@ -74,17 +80,19 @@ const (
 // the caller's to close, after Shutdown.
 //
 // Of opts, which may be nil, it honours Location (default UTC), Logger and
-// LogLevel, and the callbacks. PreEnqueueFunc is called once per tick, with
-// options of that tick alone, which it may replace in place; the task is that of
-// all ticks, and not to be changed. PostEnqueueFunc is called once per tick with the
-// outcome: on all replicas but one its error is asynq.ErrTaskIDConflict.
-// EnqueueErrorHandler is called only for a tick that this replica gave up.
-// HeartbeatInterval is refused, since the heartbeats that list a scheduler's
-// entries in asynqmon are internal to asynq: use [Scheduler.Entries].
+// LogLevel, and the callbacks. PreEnqueueFunc is called once per tick, with a
+// task and options of that tick alone, which it may replace in place; the result
+// must pass what Register checks, else the tick is refused. PostEnqueueFunc is
+// called once per tick with the outcome: on all replicas but one its error is
+// asynq.ErrTaskIDConflict. EnqueueErrorHandler is called only for a tick that
+// this replica gave up. All are called on goroutines of the ticks, several at a
+// time where ticks are due together. None of them may call Shutdown, which waits
+// for them; asynq's own scheduler hangs there, too.
 //
-// It knows [WithLateness], [WithClock] and [WithObserver].
-func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...Option) (*Scheduler, error) {
-	cfg, err := newConfig("NewScheduler", []string{"WithLateness", "WithClock", "WithObserver"}, more)
+// HeartbeatInterval (default 10 s) needs [WithHeartbeat], which shows the entries
+// in asynqmon.
+func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...SchedulerOption) (*Scheduler, error) {
+	cfg, err := newSchedulerConfig(more)
 	if err != nil {
 		return nil, err
 	}
@@ -92,20 +100,20 @@ func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...Option) (*
 		return nil, invalid("client is nil; make one with asynq.NewClient")
 	}
 	s := &Scheduler{
-		client: client, cfg: cfg, location: time.UTC,
-		entries: map[string]*entry{}, changed: make(chan struct{}, 1), done: make(chan struct{}),
+		client: client, cfg: cfg, location: time.UTC, entries: map[string]*entry{}, departed: map[string]*entry{},
+		changed: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if opts != nil {
 		s.opts = *opts
 	}
-	if s.opts.HeartbeatInterval != 0 {
-		return nil, invalid("HeartbeatInterval is %v; this scheduler writes no heartbeats, leave it out and list its entries with Entries", s.opts.HeartbeatInterval)
+	if s.opts.HeartbeatInterval != 0 && cfg.heartbeat == nil {
+		return nil, invalid("HeartbeatInterval is %v, but there is no Redis to write it to; pass asynqadapter.WithHeartbeat, or list the entries with Entries", s.opts.HeartbeatInterval)
 	}
 	if s.opts.Location != nil {
 		s.location = s.opts.Location
 	}
-	if s.opts.Logger != nil && !slices.Contains(cfg.used, "WithObserver") {
-		s.cfg.observe = logToAsynq(s.opts.Logger, s.opts.LogLevel)
+	if s.cfg.observe == nil {
+		s.cfg.observe = defaultObserver(s.opts.Logger, s.opts.LogLevel)
 	}
 	return s, nil
 }
@@ -116,9 +124,13 @@ func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...Option) (*
 //
 // The entry's ID is its name: that of the option [Name], else the task's type
 // and, unless it is empty, a digest of its payload, which must then be the
-// same on all replicas. A repeated name is an error, and so are
-// asynq.Unique, asynq.TaskID, asynq.Group and an asynq.Retention that is too
-// short, also when they were given to asynq.NewTask.
+// same on all replicas. A repeated name is an error, and so is one that another
+// Scheduler of the process has for another spec or task on the same client and
+// queue. asynq.Unique, asynq.TaskID, asynq.Group and an asynq.Retention that is
+// too short are refused wherever they were given.
+//
+// An entry that comes back with the same name and spec within ten seconds of
+// its Unregister goes on where it was, so that a reload loses no tick.
 func (s *Scheduler) Register(cronspec string, task *asynq.Task, opts ...asynq.Option) (entryID string, err error) {
 	e, err := s.newEntry(cronspec, task, opts)
 	if err != nil {
@@ -127,22 +139,69 @@ func (s *Scheduler) Register(cronspec string, task *asynq.Task, opts ...asynq.Op
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if other := s.entries[e.name]; other != nil {
-		return "", invalid("the name %q is taken by an entry with spec %q; give one of them asynqadapter.Name(…)", e.name, other.spec)
+		return "", invalid("the name %q is taken by an entry with spec %q; give one of them asynqadapter.Name(…), or replace it with Update", e.name, other.spec)
 	}
-	s.entries[e.name] = e
-	e.next = e.schedule.after(s.cfg.now())
-	s.wake()
+	if err := s.claimName(e); err != nil {
+		return "", err
+	}
+	s.add(e.name, e, s.moment())
 	return e.name, nil
 }
 
-// Unregister removes an entry. Ticks that are being enqueued are finished.
+// Update replaces an entry: what is due by the old one is enqueued, and all
+// later ticks are the new one's. The entry keeps its ID, whatever the task.
+func (s *Scheduler) Update(entryID, cronspec string, task *asynq.Task, opts ...asynq.Option) error {
+	e, err := s.newEntry(cronspec, task, append(slices.Clone(opts), Name(entryID)))
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, now := s.entries[entryID], s.moment() // one moment: no tick falls between
+	if err := s.remove(entryID, now); err != nil {
+		return err
+	}
+	if err := s.claimName(e); err != nil {
+		_ = s.claimName(old) // just released, under this mutex
+		s.add(entryID, old, now)
+		return err
+	}
+	s.add(entryID, e, now)
+	return nil
+}
+
+// Unregister removes an entry. Ticks that are due, or being enqueued, are finished.
 func (s *Scheduler) Unregister(entryID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.entries[entryID] == nil {
-		return invalid("no entry %q; Register returned its ID", entryID)
+	return s.remove(entryID, s.moment())
+}
+
+// add, remove and take are called with the mutex held.
+func (s *Scheduler) add(id string, e *entry, now moment) {
+	e.begin(now)
+	if old := s.departed[id]; old != nil && old.spec == e.spec && e.seen.own.Sub(old.seen.own) <= reloadLimit {
+		// A reload: a tick that fell between Unregister and Register is not lost.
+		e.seen, e.next, e.previous = old.seen, old.next, old.previous
 	}
-	delete(s.entries, entryID)
+	delete(s.departed, id)
+	s.entries[id] = e
+	s.mirror.add(e)
+	s.wake()
+}
+
+func (s *Scheduler) remove(id string, now moment) error {
+	e := s.entries[id]
+	if e == nil {
+		return invalid("no entry %q; Register returned its ID", id)
+	}
+	if s.state == running {
+		s.take(e, now)
+		s.departed[id] = e
+	}
+	delete(s.entries, id)
+	s.releaseName(e)
+	s.mirror.remove(e)
 	return nil
 }
 
@@ -166,7 +225,7 @@ func (s *Scheduler) Entries() []*asynq.SchedulerEntry {
 }
 
 // Start begins to enqueue. It returns an error when the scheduler runs or was
-// shut down. Ticks before Start are not made up for.
+// shut down. Ticks before Start are not enqueued.
 func (s *Scheduler) Start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,10 +235,15 @@ func (s *Scheduler) Start() error {
 	case closed:
 		return errors.New("asynqadapter: the scheduler has been shut down; make a new one")
 	}
-	s.state = running
-	now := s.cfg.now()
+	mirror, err := s.newMirror()
+	if err != nil {
+		return err
+	}
+	s.state, s.mirror = running, mirror
+	now := s.moment()
 	for _, e := range s.entries {
-		e.next = e.schedule.after(now)
+		e.begin(now)
+		mirror.add(e)
 	}
 	s.loop.Go(s.run)
 	return nil
@@ -188,21 +252,37 @@ func (s *Scheduler) Start() error {
 // Run is Start, and Shutdown once the process is told to end by SIGINT or
 // SIGTERM.
 func (s *Scheduler) Run() error {
+	return runUntilSignal(s.Start, s.Shutdown)
+}
+
+func runUntilSignal(start func() error, shutdown func()) error {
 	told := make(chan os.Signal, 1)
 	signal.Notify(told, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(told)
-	if err := s.Start(); err != nil {
+	if err := start(); err != nil {
 		return err
 	}
 	<-told
-	s.Shutdown()
+	shutdown()
 	return nil
 }
 
-// Shutdown stops for good. It waits for enqueues that are under way, not for
-// repeating those that fail: these ticks are left to the other replicas.
+// Ping asks the client's Redis for an answer, as asynq.Scheduler does.
+func (s *Scheduler) Ping() error {
+	if c, ok := s.client.(interface{ Ping() error }); ok {
+		return c.Ping()
+	}
+	return nil
+}
+
+// Shutdown stops for good. It tries each tick that is due once and waits for
+// enqueues that are under way, not for repeating those that fail: these ticks
+// are left to the other replicas.
 func (s *Scheduler) Shutdown() {
 	s.mu.Lock()
+	for _, e := range s.entries {
+		s.releaseName(e)
+	}
 	if s.state != running {
 		s.mu.Unlock()
 		return
@@ -212,52 +292,5 @@ func (s *Scheduler) Shutdown() {
 	close(s.done)
 	s.loop.Wait()
 	s.ticks.Wait()
-}
-
-// maxSleep bounds how long a step of the wall clock goes unnoticed.
-const maxSleep = time.Minute
-
-func (s *Scheduler) run() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-s.done:
-			return
-		case <-timer.C:
-		case <-s.changed:
-		}
-		timer.Reset(min(s.fire(), maxSleep))
-	}
-}
-
-func (s *Scheduler) wake() {
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
-}
-
-// fire starts what is due and returns how long nothing will be.
-func (s *Scheduler) fire() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	// Without the monotonic reading: ticks are instants of the wall clock.
-	now := s.cfg.now().Round(0)
-	pause := maxSleep
-	for _, e := range s.entries {
-		ticks, late := e.due(now, now.Add(-s.cfg.lateness))
-		if late.count > 0 {
-			s.ticks.Go(func() {
-				s.giveUp(e, late.newest, e.opts, fmt.Errorf("%w: %d passed while this process was paused", ErrLate, late.count))
-			})
-		}
-		for _, tick := range ticks {
-			s.ticks.Go(func() { s.enqueue(e, tick) })
-		}
-		if !e.next.IsZero() {
-			pause = min(pause, e.next.Sub(now))
-		}
-	}
-	return max(pause, 0)
+	s.mirror.close()
 }

@@ -72,7 +72,7 @@ func (l link) EnqueueContext(_ context.Context, task *asynq.Task, opts ...asynq.
 	return l.take(task, opts)
 }
 
-func newScheduler(t testing.TB, client asynqadapter.Enqueuer, opts *asynq.SchedulerOpts, more ...asynqadapter.Option) *asynqadapter.Scheduler {
+func newScheduler(t testing.TB, client asynqadapter.Enqueuer, opts *asynq.SchedulerOpts, more ...asynqadapter.SchedulerOption) *asynqadapter.Scheduler {
 	t.Helper()
 	s, err := asynqadapter.NewScheduler(client, opts, more...)
 	if err != nil {
@@ -184,7 +184,7 @@ func checkTicks(t *testing.T, ids *ledger, begin, end time.Time, where *time.Loc
 	}
 }
 
-// Redis is away for a while. Within the lateness every tick is made up for;
+// Redis is away for a while. Within the lateness every tick is enqueued after all;
 // what is older is given up, and that is told.
 //
 // Mutations: no loop in enqueue; no check of the lateness; giveUp without its
@@ -213,7 +213,7 @@ func TestScheduler_outage(t *testing.T) {
 		synctest.Wait()
 		want := []string{"job@2000-01-01T00:03:00Z", "job@2000-01-01T00:04:00Z"}
 		if got := ids.ids(); !slices.Equal(got, want) {
-			t.Errorf("made up for %v, want %v", got, want)
+			t.Errorf("enqueued %v, want %v", got, want)
 		}
 		if before.Load() != 4 || after.Load() != 4 || gaveUp.Load() != 2 || seen.count(asynqadapter.Late) != 2 || seen.count(asynqadapter.EnqueueFailed) < 10 {
 			t.Errorf("%d before, %d after, %d given up, %d late, %d failed attempts", before.Load(), after.Load(), gaveUp.Load(),
@@ -231,7 +231,7 @@ func TestScheduler_lateReplica(t *testing.T) {
 		name string
 		late time.Duration
 		opts []asynq.Option
-		want asynqadapter.EventKind
+		want redlock.EventKind
 	}{
 		{"soon", 10 * time.Second, nil, asynqadapter.EnqueuedElsewhere},
 		{"just in time", 5*time.Minute - time.Second, nil, asynqadapter.EnqueuedElsewhere},
@@ -312,7 +312,7 @@ func TestNewScheduler_invalid(t *testing.T) {
 		name   string
 		client asynqadapter.Enqueuer
 		opts   *asynq.SchedulerOpts
-		more   asynqadapter.Option
+		more   asynqadapter.SchedulerOption
 		says   string
 	}{
 		{"no client", nil, nil, asynqadapter.WithLateness(time.Minute), "asynq.NewClient"},
@@ -320,7 +320,8 @@ func TestNewScheduler_invalid(t *testing.T) {
 		{"heartbeat", link{}, &asynq.SchedulerOpts{HeartbeatInterval: time.Second}, asynqadapter.WithLateness(time.Minute), "Entries"},
 		{"lateness", link{}, nil, asynqadapter.WithLateness(time.Millisecond), "1ms"},
 		{"clock", link{}, nil, asynqadapter.WithClock(nil), "time.Now"},
-		{"foreign option", link{}, nil, asynqadapter.WithBusy(asynqadapter.Skip), "no use for WithBusy"},
+		{"observer", link{}, nil, asynqadapter.WithObserver(nil), "observer is nil"},
+		{"no Redis", link{}, nil, asynqadapter.WithHeartbeat(nil), "WithHeartbeat"},
 	} {
 		_, err := asynqadapter.NewScheduler(c.client, c.opts, c.more)
 		if !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
@@ -484,29 +485,67 @@ func TestScheduler_Shutdown_outage(t *testing.T) {
 	})
 }
 
-// PreEnqueueFunc may change options of one tick. Mutations: e.opts instead of a clone; no check after it.
+// PreEnqueueFunc may change the task and options of one tick, and of no other,
+// to what Register would take. Each tick has another change.
+//
+// Mutations: e.opts instead of a clone; e.task instead of a copy; no check after it.
 func TestScheduler_PreEnqueueFunc(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q, seen := newQueue(t), &events{}
-		ticks := 0
-		s := newScheduler(t, q.client(), &asynq.SchedulerOpts{PreEnqueueFunc: func(_ *asynq.Task, opts []asynq.Option) {
-			switch ticks++; ticks {
-			case 1:
-				opts[0] = asynq.Queue("first")
-			case 3:
-				opts[0] = asynq.Unique(time.Hour)
-			}
-		}}, asynqadapter.WithObserver(seen.observe))
-		register(t, s, "* * * * *", asynq.NewTask("job", nil), asynq.Queue("usual"))
-		start(t, s)
-		time.Sleep(3*time.Minute + time.Second)
-		if q.states("first") != "pending:1" || q.states("usual") != "pending:1" {
-			t.Errorf("first %q, usual %q; want one each", q.states("first"), q.states("usual"))
-		}
-		if late := seen.of(asynqadapter.Late); len(late) != 1 || !errors.Is(late[0].Err, redlock.ErrInvalid) {
-			t.Errorf("reported %v for Unique, want ErrInvalid", late)
-		}
-	})
+	for _, c := range []struct {
+		name   string
+		change func(task *asynq.Task, opts []asynq.Option)
+		says   string // "" when it is allowed
+	}{
+		{"queue", func(_ *asynq.Task, opts []asynq.Option) { opts[0] = asynq.Queue("other") }, ""},
+		{"task", func(task *asynq.Task, _ []asynq.Option) { *task = *asynq.NewTask("other", nil) }, ""},
+		{"longer retention", func(_ *asynq.Task, opts []asynq.Option) { opts[1] = asynq.Retention(time.Hour) }, ""},
+		{"nil", func(_ *asynq.Task, opts []asynq.Option) { opts[0] = nil }, "option 0"},
+		{"Unique", func(_ *asynq.Task, opts []asynq.Option) { opts[0] = asynq.Unique(time.Hour) }, "Unique"},
+		{"Group", func(_ *asynq.Task, opts []asynq.Option) { opts[0] = asynq.Group("g") }, "Group"},
+		{"TaskID", func(_ *asynq.Task, opts []asynq.Option) { opts[0] = asynq.TaskID("x") }, "TaskID"},
+		{"blank queue", func(_ *asynq.Task, opts []asynq.Option) { opts[0] = asynq.Queue("") }, "blank queue"},
+		{"short retention", func(_ *asynq.Task, opts []asynq.Option) { opts[0] = asynq.Retention(time.Second); opts[1] = opts[0] }, "at least 10m0s"},
+		{"no retention", func(_ *asynq.Task, opts []asynq.Option) { opts[1] = opts[0] }, "at least 10m0s"},
+		{"no type", func(task *asynq.Task, _ []asynq.Option) { *task = *asynq.NewTask("", nil) }, "no type"},
+		{"Unique inside", func(task *asynq.Task, _ []asynq.Option) { *task = *asynq.NewTask("job", nil, asynq.Unique(time.Hour)) }, "Unique (inside"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ids, seen := newLedger(), &events{}
+				var ticks atomic.Int64
+				var mu sync.Mutex
+				var outcomes []error
+				s := newScheduler(t, link{ids, 0}, &asynq.SchedulerOpts{
+					PreEnqueueFunc: func(task *asynq.Task, opts []asynq.Option) {
+						if ticks.Add(1) == 2 {
+							c.change(task, opts)
+						}
+					},
+					PostEnqueueFunc: func(_ *asynq.TaskInfo, err error) {
+						mu.Lock()
+						defer mu.Unlock()
+						outcomes = append(outcomes, err)
+					},
+				}, asynqadapter.WithObserver(seen.observe))
+				register(t, s, "* * * * *", asynq.NewTask("job", nil), asynq.Queue("usual"))
+				start(t, s)
+				time.Sleep(3*time.Minute + time.Second)
+				s.Shutdown()
+				want := []string{"job@2000-01-01T00:01:00Z", "job@2000-01-01T00:02:00Z", "job@2000-01-01T00:03:00Z"}
+				refused := seen.of(redlock.Refused)
+				if c.says != "" {
+					want = slices.Delete(want, 1, 2)
+					if len(refused) != 1 || !errors.Is(outcomes[1], redlock.ErrInvalid) || !strings.Contains(refused[0].Err.Error(), c.says) {
+						t.Errorf("reported %v, PostEnqueueFunc got %v; want one refusal that mentions %q", refused, outcomes, c.says)
+					}
+				} else if len(refused) != 0 {
+					t.Errorf("reported %v", refused)
+				}
+				if got := ids.ids(); !slices.Equal(got, want) {
+					t.Errorf("enqueued %q, want %q", got, want)
+				}
+			})
+		})
+	}
 }
 
 // lines is an asynq.Logger.

@@ -55,7 +55,9 @@ func (s *Stamp) SchedulerOpts() *asynq.SchedulerOpts {
 
 // Register registers task with the scheduler so that it is stamped. The task
 // must have headers, so it is made with asynq.NewTaskWithHeaders and a map that
-// is not nil.
+// is not nil. asynq.TaskID, asynq.Unique and asynq.Group are refused as they are
+// by [Scheduler]'s Register: they make the tasks of different ticks block each
+// other, and with TaskID one that failed and is archived blocks all later ones.
 func (s *Stamp) Register(scheduler *asynq.Scheduler, cronspec string, task *asynq.Task, opts ...asynq.Option) (entryID string, err error) {
 	if scheduler == nil {
 		return "", invalid("scheduler is nil; make one with asynq.NewScheduler and the options SchedulerOpts returns")
@@ -63,9 +65,19 @@ func (s *Stamp) Register(scheduler *asynq.Scheduler, cronspec string, task *asyn
 	if task == nil || task.Headers() == nil {
 		return "", invalid("task is nil or has no headers to put the tick in; make it with asynq.NewTaskWithHeaders(type, payload, map[string]string{})")
 	}
+	if err := checkTask(task, opts); err != nil {
+		return "", err
+	}
+	known, _ := readOptions(task, opts)
+	if err := known.checkID(identity(task)); err != nil {
+		return "", err
+	}
 	spec, err := parseSpec(cronspec, s.location)
 	if err != nil {
 		return "", err
+	}
+	if spec.after(time.Now()).IsZero() {
+		return "", invalid("spec %q has no activation in the next five years", cronspec)
 	}
 	// A task may be registered twice; its copy is not.
 	bound := *task

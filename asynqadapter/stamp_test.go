@@ -97,13 +97,22 @@ func TestStamp_Register_invalid(t *testing.T) {
 			scheduler  *asynq.Scheduler
 			task       *asynq.Task
 			says       string
+			opts       []asynq.Option
 		}{
-			{"scheduler", "@hourly", nil, asynq.NewTaskWithHeaders("job", nil, headers), "asynq.NewScheduler"},
-			{"task", "@hourly", scheduler, nil, "NewTaskWithHeaders"},
-			{"headers", "@hourly", scheduler, asynq.NewTask("job", nil), "NewTaskWithHeaders"},
-			{"spec", "hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "five fields"},
+			{"scheduler", "@hourly", nil, asynq.NewTaskWithHeaders("job", nil, headers), "asynq.NewScheduler", nil},
+			{"task", "@hourly", scheduler, nil, "NewTaskWithHeaders", nil},
+			{"headers", "@hourly", scheduler, asynq.NewTask("job", nil), "NewTaskWithHeaders", nil},
+			{"spec", "hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "five fields", nil},
+			{"never", "0 0 30 2 *", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "no activation", nil},
+			{"no type", "@hourly", scheduler, asynq.NewTaskWithHeaders(" ", nil, headers), "no type", nil},
+			{"nil option", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "option 0", []asynq.Option{nil}},
+			{"TaskID", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), `TaskID("x")`, []asynq.Option{asynq.TaskID("x")}},
+			{"TaskID inside", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers, asynq.TaskID("x")), "TaskID (inside", nil},
+			{"Unique", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "Unique(", []asynq.Option{asynq.Unique(time.Hour)}},
+			{"Group", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "Group(", []asynq.Option{asynq.Group("g")}},
+			{"blank queue", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "blank queue", []asynq.Option{asynq.Queue(" ")}},
 		} {
-			if _, err := stamp.Register(c.scheduler, c.spec, c.task); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
+			if _, err := stamp.Register(c.scheduler, c.spec, c.task, c.opts...); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%s: got %v, want ErrInvalid that mentions %q", c.name, err, c.says)
 			}
 		}

@@ -15,11 +15,13 @@ type taskOptions struct {
 	retention time.Duration
 	retained  bool
 	refused   string // an option that would free the ID too early, or take another
-	spare     bool   // asynq appends the ID of each tick to the task's options, in place if it can
+	queue     string
+	spare     bool // asynq appends the ID of each tick to the task's options, in place if it can
 }
 
 // readOptions reads options given to Register and, as they apply too, to asynq.NewTask.
 func readOptions(task *asynq.Task, opts []asynq.Option) (known taskOptions, others []asynq.Option) {
+	known.queue = "default"
 	known.readInside(task)
 	for _, o := range opts {
 		if name, ok := o.(nameOption); ok {
@@ -31,6 +33,8 @@ func readOptions(task *asynq.Task, opts []asynq.Option) (known taskOptions, othe
 			known.retention, known.retained = o.Value().(time.Duration), true
 		case asynq.UniqueOpt, asynq.TaskIDOpt, asynq.GroupOpt:
 			known.refused = o.String()
+		case asynq.QueueOpt:
+			known.queue = o.Value().(string)
 		}
 		others = append(others, o)
 	}
@@ -52,11 +56,41 @@ func (k *taskOptions) readInside(task *asynq.Task) {
 			k.name = value.String()
 		case "retentionOption":
 			k.retention, k.retained = time.Duration(value.Int()), true
+		case "queueOption":
+			k.queue = value.String()
 		case "uniqueOption", "taskIDOption", "groupOption":
 			name := strings.TrimSuffix(value.Type().Name(), "Option")
 			k.refused = strings.ToUpper(name[:1]) + name[1:] + " (inside the task)"
 		}
 	}
+}
+
+// check refuses what would let a tick be enqueued twice, or never.
+func (k taskOptions) check(name string, lateness time.Duration) error {
+	if err := k.checkID(name); err != nil {
+		return err
+	}
+	switch least := leastRetention * lateness; {
+	case k.spare:
+		return invalid("the task of entry %q was made with an options slice that has room to spare, which asynq would write to for several ticks at a time; "+
+			"pass slices.Clip(opts)... to asynq.NewTask, or the options to Register", name)
+	case !k.retained || k.retention < least:
+		return invalid("entry %q has Retention(%v), must be at least %v, %d times the lateness (%v): until then a late replica would enqueue the tick again; raise it or lower WithLateness",
+			name, k.retention, least, leastRetention, lateness)
+	}
+	return nil
+}
+
+// checkID refuses options that make the tasks of different ticks, or of one, mistaken for each other.
+func (k taskOptions) checkID(name string) error {
+	switch {
+	case k.refused != "":
+		return invalid("entry %q has the option %s; each tick needs a task of its own, "+
+			"and TaskID, Unique (whose lock outlives a conflict) and Group (which frees the ID early) do not go with that; leave it out", name, k.refused)
+	case strings.TrimSpace(k.queue) == "":
+		return invalid("entry %q has a blank queue name; leave Queue out for \"default\"", name)
+	}
+	return nil
 }
 
 // Name is an option for [Scheduler.Register], or asynq.NewTask: the entry's

@@ -11,7 +11,8 @@ import (
 const tickHeader = "redtick-tick"
 
 // TickOf returns the scheduled instant, in UTC, that a handler's task was
-// enqueued for, by a [Scheduler] or with a [Stamp]. It is the natural fence for
+// enqueued for, by a [Scheduler] or with a [Stamp]. It cannot know who chose a
+// task's ID: one that ends in "@" and an RFC 3339 instant has that as its tick. It is the natural fence for
 // writes of the kind "where last_tick < :tick".
 func TickOf(task *asynq.Task) (tick time.Time, ok bool) {
 	if text, stamped := task.Headers()[tickHeader]; stamped {

@@ -61,6 +61,11 @@ func (e Event) level() slog.Level {
 		if e.Err != nil {
 			return slog.LevelWarn
 		}
+	case Acquired, NodeBack, Elected, SteppedDown:
+	default: // an adapter's kind
+		if e.Err != nil {
+			return min(slog.LevelWarn, e.refusalLevel())
+		}
 	}
 	return slog.LevelInfo
 }

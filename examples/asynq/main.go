@@ -1,6 +1,6 @@
 // Asynq shows three replicas of one service, as processes of their own with
 // clocks apart, that are each worker and scheduler of one asynq queue: each
-// tick is enqueued and run once, also after one of them was killed.
+// tick is enqueued and run once, even after one of them was killed.
 //
 //	go run ./examples/asynq
 //	go run ./examples/asynq -scheduler=stock
@@ -20,6 +20,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -48,7 +49,7 @@ func main() {
 // serve is a replica's life.
 func serve(ctx context.Context, r *demo.Replica, kind schedulerFlag) error {
 	queue, redis := r.Prefix+"asynq", asynq.RedisClientOpt{Addr: r.Addrs[0]}
-	locker, err := newLocker(r.Addrs, redlock.WithPrefix(r.Prefix), redlock.WithHolder(r.Name))
+	locker, err := newLocker(r.Addrs, redlock.WithPrefix(r.Prefix), redlock.WithHolder(r.Name), redlock.WithObserver(tell(r)))
 	if err != nil {
 		return err
 	}
@@ -71,16 +72,16 @@ func serve(ctx context.Context, r *demo.Replica, kind schedulerFlag) error {
 }
 
 func start(r *demo.Replica, kind schedulerFlag, redis asynq.RedisConnOpt, client *asynq.Client, queue string, locker *redlock.Locker) (stop func(), err error) {
-	pulse, report, observe := work(r, "pulse"), work(r, "report"), asynqadapter.WithObserver(tell(r))
+	pulse, report := work(r, "pulse"), work(r, "report")
 	if kind != ours {
-		server, err1 := startStockWorkers(redis, queue, locker, kind == stockOnce, pulse, report, observe)
+		server, err1 := startStockWorkers(redis, queue, locker, kind == stockOnce, pulse, report)
 		// "@every 5s" of asynq's scheduler counts from its start; the show expects the multiples of 5 s.
 		time.Sleep(time.Until(time.Now().Truncate(5 * time.Second).Add(5 * time.Second)))
 		scheduler, err2 := startStock(redis, queue)
 		return func() { scheduler.Shutdown(); server.Shutdown() }, errors.Join(err1, err2)
 	}
 	server, err1 := startWorkers(redis, queue, locker, pulse, report)
-	scheduler, err2 := startSchedule(client, queue, asynqadapter.WithClock(r.Now), observe)
+	scheduler, err2 := startSchedule(client, queue, asynqadapter.WithClock(r.Now), asynqadapter.WithObserver(tell(r)))
 	return func() { scheduler.Shutdown(); server.Shutdown() }, errors.Join(err1, err2)
 }
 
@@ -96,16 +97,16 @@ func work(r *demo.Replica, job string) asynq.HandlerFunc {
 }
 
 // tell shows who did not get a tick. Who enqueued it and did not run it too has nothing to show.
-func tell(r *demo.Replica) asynqadapter.Observer {
-	return func(e asynqadapter.Event) {
-		switch e.Kind {
-		case asynqadapter.Enqueued:
-		case asynqadapter.EnqueuedElsewhere:
-			r.Refused(e.TaskType, e.Tick, redlock.ErrTickDone)
-		case asynqadapter.Dropped:
-			r.Refused(e.TaskType, e.Tick, e.Err)
-		default:
-			r.Trouble(fmt.Errorf("%s %s: %w", e.Kind, e.TaskID, e.Err))
+func tell(r *demo.Replica) redlock.Observer {
+	return func(e redlock.Event) {
+		var of *asynqadapter.TaskError
+		switch {
+		case e.Kind == asynqadapter.EnqueuedElsewhere:
+			r.Refused(e.Name, e.Tick, redlock.ErrTickDone)
+		case e.Kind == asynqadapter.Dropped && errors.As(e.Err, &of):
+			r.Refused(of.Type, e.Tick, e.Err)
+		case e.Level() >= slog.LevelWarn:
+			r.Trouble(fmt.Errorf("%s %s: %w", e.Kind, e.Name, e.Err))
 		}
 	}
 }

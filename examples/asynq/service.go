@@ -18,7 +18,7 @@ import (
 
 // startSchedule needs no lock: asynq's Redis enqueues each tick's task once.
 // The variadic options are there for the show's sake.
-func startSchedule(client *asynq.Client, queue string, opts ...asynqadapter.Option) (*asynqadapter.Scheduler, error) {
+func startSchedule(client *asynq.Client, queue string, opts ...asynqadapter.SchedulerOption) (*asynqadapter.Scheduler, error) {
 	scheduler, err := asynqadapter.NewScheduler(client, &asynq.SchedulerOpts{Location: time.UTC}, opts...)
 	if err != nil {
 		return nil, err

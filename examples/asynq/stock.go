@@ -26,10 +26,10 @@ func startStock(redis asynq.RedisConnOpt, queue string) (*asynq.Scheduler, error
 }
 
 // startStockWorkers runs every task, or with oncePerTick one for each tick.
-func startStockWorkers(redis asynq.RedisConnOpt, queue string, locker *redlock.Locker, oncePerTick bool, pulse, report asynq.Handler, opts ...asynqadapter.Option) (*asynq.Server, error) {
+func startStockWorkers(redis asynq.RedisConnOpt, queue string, locker *redlock.Locker, oncePerTick bool, pulse, report asynq.Handler) (*asynq.Server, error) {
 	mux := asynq.NewServeMux()
 	if oncePerTick {
-		dropDuplicates, err := asynqadapter.OncePerTick(locker, opts...)
+		dropDuplicates, err := asynqadapter.OncePerTick(locker)
 		if err != nil {
 			return nil, err
 		}
