@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -127,6 +128,28 @@ func newFleet(t *testing.T, nodes int, ahead ...time.Duration) []*replica {
 	return fleet
 }
 
+// newSchedulers makes one replica of NewScheduler for each clock, over three
+// in-memory nodes. Their runs are not counted, so leave waits for
+// ten seconds.
+func newSchedulers(t *testing.T, opts []gocronadapter.Option, ahead ...time.Duration) []*replica {
+	t.Helper()
+	servers := redlocktest.Servers(3)
+	fleet := make([]*replica, len(ahead))
+	for i, d := range ahead {
+		fleet[i] = newSchedulerOn(t, lockerOn(t, servers, fmt.Sprint(i)), append(slices.Clip(opts), gocronadapter.WithClock(newClock(d)))...)
+	}
+	return fleet
+}
+
+func newSchedulerOn(t *testing.T, locker linked, opts ...gocronadapter.Option) *replica {
+	t.Helper()
+	s, err := gocronadapter.NewScheduler(locker.Locker, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &replica{Scheduler: s, locker: locker, shutdown: sync.OnceValue(s.Shutdown)}
+}
+
 func (r *replica) job(t *testing.T, d gocron.JobDefinition, task gocron.Task, opts ...gocron.JobOption) gocron.Job {
 	t.Helper()
 	j, err := r.NewJob(d, task, opts...)
@@ -140,7 +163,13 @@ func (r *replica) job(t *testing.T, d gocron.JobDefinition, task gocron.Task, op
 // last run is over, which in a bubble would be for ever.
 func (r *replica) leave(t *testing.T) {
 	t.Helper()
-	for synctest.Wait(); r.adapter.runs.Load() > 0; synctest.Wait() {
+	if r.adapter == nil {
+		for _, j := range r.Jobs() {
+			_ = r.RemoveJob(j.ID())
+		}
+		time.Sleep(10 * time.Second)
+	}
+	for synctest.Wait(); r.adapter != nil && r.adapter.runs.Load() > 0; synctest.Wait() {
 		time.Sleep(time.Millisecond)
 	}
 	if err := r.Shutdown(); err != nil {

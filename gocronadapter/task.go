@@ -25,22 +25,30 @@ func Task(f func(ctx context.Context) error) gocron.Task {
 	if f == nil {
 		return gocron.NewTask(nil) // NewJob refuses it
 	}
-	return gocron.NewTask(func(ctx context.Context) error {
-		r := handOver.take(ctx)
-		if r == nil {
-			return fmt.Errorf("%w: the scheduler did not lock this run; it needs a Locker of this package, and no elector beside it", ErrNoLease)
-		}
-		if lost := context.Cause(r.lease.Context()); lost != nil {
-			return lost // while a listener took its time
-		}
-		held, stop := r.lease.Bind(context.WithValue(ctx, leaseKey{}, r.lease))
-		defer stop()
-		err := f(held)
-		if lost := context.Cause(held); errors.Is(lost, redlock.ErrLost) && !errors.Is(err, redlock.ErrLost) {
-			err = errors.Join(err, lost)
-		}
-		return err
-	})
+	return gocron.NewTask(wrapper{f}.run)
+}
+
+// wrapper is a named type for its method's name, by which gocron calls a job
+// that has no other.
+type wrapper struct {
+	f func(ctx context.Context) error
+}
+
+func (w wrapper) run(ctx context.Context) error {
+	r := handOver.take(ctx)
+	if r == nil {
+		return fmt.Errorf("%w: the scheduler did not lock this run; it needs a Locker of this package, and no elector beside it", ErrNoLease)
+	}
+	if lost := context.Cause(r.lease.Context()); lost != nil {
+		return lost // while a listener took its time
+	}
+	held, stop := r.lease.Bind(context.WithValue(ctx, leaseKey{}, r.lease))
+	defer stop()
+	err := w.f(held)
+	if lost := context.Cause(held); errors.Is(lost, redlock.ErrLost) && !errors.Is(err, redlock.ErrLost) {
+		err = errors.Join(err, lost)
+	}
+	return err
 }
 
 type leaseKey struct{}
@@ -88,13 +96,16 @@ func (q *runs) take(job context.Context) *run {
 	}
 	r := q.waiting[job][len(q.waiting[job])-1]
 	q.remove(r)
+	r.begun = true
 	return r
 }
 
-func (q *runs) drop(r *run) {
+// drop reports whether a task had taken the run.
+func (q *runs) drop(r *run) (begun bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.remove(r)
+	return r.begun
 }
 
 func (q *runs) remove(r *run) {
