@@ -89,7 +89,7 @@ func TestLocker_Lock_before_NewJob_returned(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		synctest.Wait()
+		time.Sleep(gocronadapter.DefaultSpread)
 		for i := range jobs {
 			name := fmt.Sprint("job ", i)
 			if n := len(log.of(name)); n != 1 {

@@ -36,7 +36,7 @@
 //
 // # At least once
 //
-// With redlock.WithTakeover, in [WithMutexOptions] or [WithJob], a tick whose
+// With redlock.WithTakeover, in [WithJobOptions] or [WithJob], a tick whose
 // run is not known to have ended is run again: by another replica when the
 // holder dies, by the same one when it lost its lease. Lock answers at once as
 // ever; a refused tick stands by until it is over. When the holder's lock has
@@ -99,7 +99,7 @@
 // tick left and are refused with [ErrNoTick].
 //
 // [Task] hands the job the context of its own run, which ends when the lease is
-// lost, and with [TickFrom] the tick: the natural fence for writes of the kind
+// lost, and with redlock.TickFrom the tick: the natural fence for writes of the kind
 // "… WHERE last_tick < :tick".
 //
 // [Elector] is the other way gocron offers: only the leader runs jobs. A term

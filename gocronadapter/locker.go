@@ -82,12 +82,12 @@ func (l *Locker) acquireByTime(ctx context.Context, key string) (*run, error) {
 	if l.takesOver(key) {
 		return nil, errUnattached(key)
 	}
-	m, err := l.locker.NewMutex(key, l.of(key, 0)...)
+	j, err := l.locker.NewJob(key, l.of(key, 0, l.window)...)
 	if err != nil {
 		return nil, err
 	}
 	// A timer is late more easily than early: for that a wall clock has to be set back.
-	lease, err := claim(ctx, m, l.clock.Now().Add(l.window/10).Truncate(l.window))
+	lease, err := j.Claim(ctx, l.clock.Now().Add(l.window/10).Truncate(l.window))
 	if err != nil {
 		return nil, err
 	}
@@ -111,14 +111,14 @@ func (l *Locker) reportRefusal(key string, err error) {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the job has ended
 	case !errors.As(err, &core):
-		report(l.locker, redlock.Event{Kind: redlock.Refused, Name: key, Err: err})
+		l.report(redlock.Event{Kind: redlock.Refused, Name: key, Err: err})
 	case core.Op == opBehind:
-		report(l.locker, redlock.Event{Kind: redlock.Refused, Name: core.Name, Err: err})
+		l.report(redlock.Event{Kind: redlock.Refused, Name: core.Name, Err: err})
 	}
 }
 
 func (l *Locker) warn(name string, err error) {
-	report(l.locker, redlock.Event{Kind: Warning, Name: name, Err: err})
+	l.report(redlock.Event{Kind: Warning, Name: name, Err: err})
 }
 
 func (l *Locker) noteEnd() { l.lastEnd.Store(int64(time.Since(l.born))) }

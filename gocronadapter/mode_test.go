@@ -110,7 +110,7 @@ func TestLocker_queued_runs_in_wait_modes(t *testing.T) {
 				r := newReplica(t, lockerOn(t, redlocktest.Servers(1), "a"), newClock(0), mode.scheduler...)
 				work := []time.Duration{3500 * time.Millisecond}
 				task := gocronadapter.Task(func(ctx context.Context) error {
-					tick, _ := gocronadapter.TickFrom(ctx)
+					tick, _ := redlock.TickFrom(ctx)
 					log.begin("job", tick)
 					defer log.end("job")
 					if len(work) > 0 {

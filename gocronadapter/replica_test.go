@@ -75,10 +75,11 @@ func (l *busyLock) Unlock(ctx context.Context) error {
 	return l.Lock.Unlock(ctx)
 }
 
-// newReplica attaches a Locker to a plain gocron scheduler.
+// newReplica attaches a Locker to a plain gocron scheduler. Without a spread,
+// runs begin exactly with their ticks.
 func newReplica(t *testing.T, locker linked, c *clock, opts ...gocron.SchedulerOption) *replica {
 	t.Helper()
-	adapter, err := gocronadapter.NewLocker(locker.Locker, gocronadapter.WithClock(c))
+	adapter, err := gocronadapter.NewLocker(locker.Locker, gocronadapter.WithClock(c), gocronadapter.WithJobOptions(redlock.WithSpread(0)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,8 +130,8 @@ func newFleet(t *testing.T, nodes int, ahead ...time.Duration) []*replica {
 }
 
 // newSchedulers makes one replica of NewScheduler for each clock, over three
-// in-memory nodes. Their runs are not counted, so leave waits for
-// ten seconds.
+// in-memory nodes. Their runs are not counted, so they leave by
+// leaveAll.
 func newSchedulers(t *testing.T, opts []gocronadapter.Option, ahead ...time.Duration) []*replica {
 	t.Helper()
 	servers := redlocktest.Servers(3)
@@ -163,12 +164,6 @@ func (r *replica) job(t *testing.T, d gocron.JobDefinition, task gocron.Task, op
 // last run is over, which in a bubble would be for ever.
 func (r *replica) leave(t *testing.T) {
 	t.Helper()
-	if r.adapter == nil {
-		for _, j := range r.Jobs() {
-			_ = r.RemoveJob(j.ID())
-		}
-		time.Sleep(10 * time.Second)
-	}
 	for synctest.Wait(); r.adapter != nil && r.adapter.runs.Load() > 0; synctest.Wait() {
 		time.Sleep(time.Millisecond)
 	}
@@ -177,6 +172,22 @@ func (r *replica) leave(t *testing.T) {
 	}
 	if err := r.locker.Close(context.Background()); err != nil {
 		t.Error(err)
+	}
+}
+
+// leaveAll ends a fleet of newSchedulers, of which no run takes longer than a minute.
+func leaveAll(t *testing.T, fleet []*replica) {
+	t.Helper()
+	for _, r := range fleet {
+		for _, j := range r.Jobs() {
+			if err := r.RemoveJob(j.ID()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	time.Sleep(time.Minute)
+	for _, r := range fleet {
+		r.leave(t)
 	}
 }
 

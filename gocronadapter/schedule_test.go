@@ -55,7 +55,7 @@ func TestLocker_duration_job_unaligned(t *testing.T) {
 }
 
 // The user's own spacing is the last word.
-func TestWithMutexOptions_spacing(t *testing.T) {
+func TestWithJobOptions_spacing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newLedger()
 		locker, s := newScheduler(t, gocronadapter.WithJob("job", redlock.WithSpacing(35*time.Second)))
@@ -150,9 +150,7 @@ func TestNewScheduler_start_immediately(t *testing.T) {
 		fleet[1].job(t, job(), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"), gocron.WithStartAt(gocron.WithStartImmediately()))
 		fleet[1].Start()
 		time.Sleep(20 * time.Second)
-		for _, r := range fleet {
-			r.leave(t)
-		}
+		leaveAll(t, fleet)
 		wantTicks(t, "job", log.of("job"), append([]time.Time{{}}, atSecond(start, 0, 10, 20, 30)...))
 	})
 }

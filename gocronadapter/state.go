@@ -51,27 +51,34 @@ func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time
 	return s
 }
 
-// mutex has the options of the job, and the spacing that its schedule has now.
-func (s *jobState) mutex() (*redlock.Mutex, error) {
-	return s.locker.locker.NewMutex(s.name, s.locker.of(s.name, s.spacing())...)
+// options has the spacing that the job's schedule has now, and a spread for a
+// tick that is just due. Nobody competes for older ones.
+func (s *jobState) options(tick time.Time) []redlock.JobOption {
+	s.mu.Lock()
+	gap := s.gap
+	s.mu.Unlock()
+	if tick.IsZero() || s.locker.clock.Now().Sub(tick) > DefaultSpread {
+		gap = 0
+	}
+	return s.locker.of(s.name, s.spacing(), gap)
 }
 
 // Claim asks for a tick and does not wait.
 func (s *jobState) Claim(ctx context.Context, tick time.Time) (*redlock.Lease, error) {
-	m, err := s.mutex()
+	j, err := s.locker.locker.NewJob(s.name, s.options(tick)...)
 	if err != nil {
 		return nil, err
 	}
-	return claim(ctx, m, tick)
+	return j.Claim(ctx, tick)
 }
 
 // Await asks for a tick and waits until it is over, or can be taken over.
 func (s *jobState) Await(ctx context.Context, tick time.Time) (*redlock.Lease, error) {
-	m, err := s.mutex()
+	j, err := s.locker.locker.NewJob(s.name, s.options(time.Time{})...)
 	if err != nil {
 		return nil, err
 	}
-	return await(ctx, m, tick)
+	return j.Await(ctx, tick)
 }
 
 func (s *jobState) acquire(ctx context.Context) (*run, error) {
@@ -147,7 +154,13 @@ func (s *jobState) lockOnly(ctx context.Context, d due) (*run, error) {
 	if err := s.admit(d); err != nil {
 		return nil, err
 	}
-	m, err := s.mutex()
+	var opts []redlock.MutexOption
+	for _, o := range s.options(time.Time{}) {
+		if o, ok := o.(redlock.MutexOption); ok {
+			opts = append(opts, o)
+		}
+	}
+	m, err := s.locker.locker.NewMutex(s.name, opts...)
 	if err != nil {
 		return nil, err
 	}
