@@ -57,10 +57,11 @@ func (e Event) level() slog.Level {
 		return slog.LevelError
 	case Refused:
 		return e.refusalLevel()
-	case Released:
-		if e.Err != nil {
-			return slog.LevelWarn
-		}
+	case Acquired, NodeBack, Elected, SteppedDown:
+		return slog.LevelInfo
+	}
+	if e.Err != nil { // a release that failed, or a kind of an adapter's own
+		return slog.LevelWarn
 	}
 	return slog.LevelInfo
 }
