@@ -11,13 +11,13 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// closure matches main.f.func1, and what is made of it by inlining: main.f.func1.g.2.
-var closure = regexp.MustCompile(`\.func\d+(\.|$)`)
+// compiled matches main.f.func1, and what is made of it by inlining: main.f.func1.g.2.
+var compiled = regexp.MustCompile(`\.func\d+(\.|$)`)
 
 // checkName refuses what the compiler calls a function that has no name, or
 // this package's own wrapper of one.
 func checkName(name string) error {
-	if closure.MatchString(name) || name == taskName() {
+	if compiled.MatchString(name) || name == taskName() {
 		return fmt.Errorf("%w: %q is what the compiler called a function that has no name; in the next build that may be another function; name the job with gocron.WithName",
 			ErrJobName, name)
 	}

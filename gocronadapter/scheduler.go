@@ -96,6 +96,7 @@ func (s *scheduler) add(old *jobLocker, opts []gocron.JobOption, t gocron.Task, 
 	l.become(j)
 	s.remember(l, old)
 	s.locker.checkDates(traits.name, j.Schedule())
+	s.locker.checkZone(traits.name, j.Schedule(), s.examiner.zone)
 	return &job{Job: j, locker: s.locker}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-co-op/gocron/v2"
 )
@@ -24,6 +25,7 @@ type examiner struct {
 	still   gocron.Scheduler // with the user's options
 	plain   gocron.Scheduler // without
 	ended   context.Context
+	zone    *time.Location // of the scheduler
 }
 
 func newExaminer(options []gocron.SchedulerOption) (*examiner, error) {
@@ -38,7 +40,24 @@ func newExaminer(options []gocron.SchedulerOption) (*examiner, error) {
 	if e.plain, err = gocron.NewScheduler(); err != nil {
 		return nil, errors.Join(err, e.still.Shutdown())
 	}
-	return e, errors.Join(e.still.Shutdown(), e.plain.Shutdown())
+	if err := errors.Join(e.still.Shutdown(), e.plain.Shutdown()); err != nil {
+		return nil, err
+	}
+	e.zone = e.findZone()
+	return e, nil
+}
+
+// findZone returns the scheduler's time zone, in which a daily job has its times.
+func (e *examiner) findZone() *time.Location {
+	daily := gocron.DailyJob(1, gocron.NewAtTimes(gocron.NewAtTime(0, 0, 0)))
+	j, err := e.still.NewJob(daily, noTask, gocron.WithContext(e.ended))
+	if err != nil || j == nil {
+		return nil
+	}
+	if s, ok := j.Schedule().(gocron.DailyJobSchedule); ok && len(s.AtTimes) > 0 {
+		return s.AtTimes[0].Location()
+	}
+	return nil
 }
 
 var noTask = gocron.NewTask(func() {})
