@@ -53,14 +53,21 @@ func (s *jobState) rests(ctx context.Context, tick time.Time) bool {
 	if _, random := s.job.Schedule().(gocron.DurationRandomJobSchedule); random {
 		return false
 	}
+	if ctx.Err() != nil {
+		return false // gocron would not answer
+	}
 	next, err := ask(ctx, s.job.NextRun)
-	if err != nil || next.IsZero() || next.Sub(asked)%d == 0 {
+	if err != nil || next.IsZero() || !wall(s.locker.clock.Now()).After(asked) {
 		return false
+	}
+	rhythm = fromCompletion
+	if next.Sub(asked)%d == 0 {
+		rhythm = fromTick
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rhythm = fromCompletion
-	return true
+	s.rhythm = rhythm
+	return rhythm == fromCompletion
 }
 
 // interval is that of a job for which gocron.WithIntervalFromCompletion has a

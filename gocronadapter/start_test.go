@@ -12,6 +12,7 @@ import (
 
 	"github.com/redtick/redtick/gocronadapter"
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 // mode is one of the ways in which gocron runs jobs.
@@ -196,5 +197,24 @@ func TestLocker_RunNow_unannounced_after_dropped_ticks(t *testing.T) {
 		}
 		log.refusedFor(t, "job")
 		r.leave(t)
+	})
+}
+
+// Ticks that are hardly more than a millisecond apart: each run takes its own.
+//
+// Seen to fail when choose looks ahead first: the second tick runs in place of the first.
+func TestNewScheduler_ticks_a_millisecond_apart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, start := newLedger(), time.Now()
+		c := newClock(0)
+		c.late = func() time.Duration { return time.Millisecond }
+		fleet := []*replica{newSchedulerOn(t, lockerOn(t, redlocktest.Servers(1), "a"), gocronadapter.WithClock(c), gocronadapter.WithJobOptions(redlock.WithSpread(0)))}
+		dates := []time.Time{start.Add(time.Second), start.Add(time.Second + 2*time.Millisecond)}
+		fleet[0].job(t, gocron.OneTimeJob(gocron.OneTimeJobStartDateTimes(dates...)), log.task("job", 0), log.refusals(), gocron.WithName("job"))
+		fleet[0].Start()
+		time.Sleep(2 * time.Second)
+		wantTicks(t, "job", log.of("job"), dates)
+		log.refusedFor(t, "job")
+		leaveAll(t, fleet)
 	})
 }

@@ -148,11 +148,15 @@ func (s *jobState) dropped(pending []time.Time) error {
 func (s *jobState) choose(pending []time.Time, now time.Time) time.Time {
 	fresh := func(t time.Time) bool { return t.After(s.asked) }
 	due := func(t time.Time) bool { return !wall(t).After(wall(now)) }
+	tick := newest(slices.Concat(pending, s.known), func(t time.Time) bool { return fresh(t) && due(t) })
+	tolerance := early
+	if !tick.IsZero() {
+		tolerance = 0 // ticks may be that close to each other, and the run is for the one that is due
+	}
 	ahead := slices.IndexFunc(pending, func(t time.Time) bool { return fresh(t) && !due(t) })
-	if ahead >= 0 && s.fired(pending[ahead], now) {
+	if ahead >= 0 && s.fired(pending[ahead], now, tolerance) {
 		return pending[ahead]
 	}
-	tick := newest(slices.Concat(pending, s.known), func(t time.Time) bool { return fresh(t) && due(t) })
 	if tick.IsZero() {
 		// Still pending though it was asked for: after odd turns of the clock this may be a
 		// run of the schedule. Asking again refuses it; taking it for RunNow would run it.
@@ -172,9 +176,9 @@ func newest(ticks []time.Time, ok func(time.Time) bool) (tick time.Time) {
 
 // fired reports whether gocron's timer for a tick has ended, though the tick is
 // not due by the wall clock: that may be set back, and timers do not follow.
-func (s *jobState) fired(tick, now time.Time) bool {
+func (s *jobState) fired(tick, now time.Time, tolerance time.Duration) bool {
 	steady := wall(s.armed).Add(now.Sub(s.armed)) // the wall clock if it had not been set
-	return !wall(tick).After(steady.Add(early))
+	return !wall(tick).After(steady.Add(tolerance))
 }
 
 // wall is what the clock on the wall shows, without the monotonic reading: gocron
@@ -186,7 +190,7 @@ func wall(t time.Time) time.Time { return t.Round(0) }
 // for the job's random numbers.
 func (s *jobState) randomTick(now time.Time) (time.Time, error) {
 	next, err := s.job.NextRun()
-	if err != nil || !s.fired(next, now) {
+	if err != nil || !s.fired(next, now, early) {
 		return time.Time{}, err
 	}
 	s.armed = now
