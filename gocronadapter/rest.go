@@ -18,56 +18,49 @@ const (
 	fromCompletion
 )
 
-// watch has a look at the job once a run has lasted for a tenth of its interval.
+// minLook is more than gocron takes to plan the next tick once Lock has returned.
+const minLook = 50 * time.Millisecond
+
+// watch looks at the job during its run, unless the run is so short that the
+// spacing makes up for it.
 func (s *jobState) watch() (stop func() bool) {
 	s.mu.Lock()
-	rhythm := s.rhythm
-	s.mu.Unlock()
-	if rhythm != unknown || s.interval() == 0 {
+	defer s.mu.Unlock()
+	d := s.interval()
+	if s.rhythm != unknown || d == 0 {
 		return nil
 	}
-	return time.AfterFunc(s.interval()/10, func() {
-		next, err := s.job.NextRun() // only the first: asking for more would race for the random numbers
-		if err != nil {
-			return
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.rhythm = fromCompletion
-		if wall(next).After(wall(s.locker.clock.Now())) {
-			s.rhythm = fromTick
-		}
-	}).Stop
+	return time.AfterFunc(max(d/200, min(minLook, d/2)), s.look).Stop
 }
 
-// rests reports whether the job rests once the run for this tick is over. For a
-// short run nobody has had a look yet, but a next tick off the grid shows it.
-func (s *jobState) rests(ctx context.Context, tick time.Time) bool {
-	s.mu.Lock()
-	rhythm, asked := s.rhythm, s.asked
-	s.mu.Unlock()
-	d := s.interval()
-	if d == 0 || tick.IsZero() || rhythm != unknown {
-		return rhythm == fromCompletion && !tick.IsZero()
-	}
-	if _, random := s.job.Schedule().(gocron.DurationRandomJobSchedule); random {
-		return false
-	}
-	if ctx.Err() != nil {
-		return false // gocron would not answer
-	}
-	next, err := ask(ctx, s.job.NextRun)
-	if err != nil || next.IsZero() || !wall(s.locker.clock.Now()).After(asked) {
-		return false
-	}
-	rhythm = fromCompletion
-	if next.Sub(asked)%d == 0 {
-		rhythm = fromTick
+func (s *jobState) look() {
+	next, err := s.job.NextRun() // only the first: asking for more would race for the random numbers
+	if err != nil {
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rhythm = rhythm
-	return rhythm == fromCompletion
+	s.rhythm = fromCompletion
+	if wall(next).After(wall(s.locker.clock.Now())) {
+		s.rhythm = fromTick
+	}
+}
+
+// relearn corrects a look that came before a busy gocron had planned the next
+// tick: a tick exactly an interval after one that was run here does not depend on
+// how long the run took.
+func (s *jobState) relearn(tick time.Time) {
+	d, ok := s.job.Schedule().(gocron.DurationJobSchedule)
+	if ok && s.rhythm == fromCompletion && s.ran.Equal(s.asked) && tick.Sub(s.ran) == d.Duration {
+		s.rhythm = fromTick
+	}
+}
+
+// rests reports whether the job rests after its runs of the schedule.
+func (s *jobState) rests() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rhythm == fromCompletion
 }
 
 // interval is that of a job for which gocron.WithIntervalFromCompletion has a

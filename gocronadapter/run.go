@@ -31,7 +31,7 @@ func (r *run) Unlock(ctx context.Context) error {
 	if r.watch != nil {
 		r.watch()
 	}
-	if r.state != nil && r.state.rests(r.job, r.lease.Tick()) {
+	if r.state != nil && !r.lease.Tick().IsZero() && r.state.rests() {
 		go r.rest()
 		return nil
 	}

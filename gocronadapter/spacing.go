@@ -12,7 +12,8 @@ import (
 const maxSpacing = 7 * 24 * time.Hour
 
 // spacing serves the schedules whose ticks may differ from replica to replica.
-// A tenth is left for clocks that differ.
+// An eleventh is left for clocks that differ, so that after a run too short for
+// watch nine tenths remain.
 func (s *jobState) spacing() time.Duration {
 	d := s.interval()
 	if d == 0 {
@@ -23,7 +24,7 @@ func (s *jobState) spacing() time.Duration {
 		}
 		d = s.gap
 	}
-	return min(d-d/10, maxSpacing)
+	return min(d-d/11, maxSpacing)
 }
 
 // common reports whether all replicas have the schedule's ticks in common. A

@@ -40,6 +40,7 @@ type jobState struct {
 	startsAtOnce bool          // the run for that has not come
 	queued       int           // runs for skipped ticks that gocron may have in a queue
 	rhythm       rhythm
+	ran          time.Time // the newest tick that was run here
 	tasked       bool // a Task of the job has begun, so the others will
 }
 
@@ -93,7 +94,16 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 		return s.lockOnly(ctx, d)
 	}
 	lease, err := s.Claim(ctx, d.tick)
+	if err == nil {
+		s.noteRun(d.tick)
+	}
 	return s.newRun(ctx, lease, nil, err)
+}
+
+func (s *jobState) noteRun(tick time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ran = tick
 }
 
 func (s *jobState) newRun(ctx context.Context, lease *redlock.Lease, tick *standby.Run, err error) (*run, error) {

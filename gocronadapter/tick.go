@@ -57,6 +57,7 @@ func (s *jobState) due(now time.Time) (due, error) {
 		return due{tick: tick}, nil
 	}
 	s.owed(len(skipped))
+	s.relearn(tick)
 	s.asked = tick
 	if s.queue == nil {
 		skipped = nil
