@@ -119,12 +119,20 @@ func (m *Mutex) pauseBefore(ctx context.Context, b bid) error {
 	if m.cfg.spread > 0 {
 		h := fnv.New64a()
 		fmt.Fprintf(h, "%s\x00%d\x00%s", m.keys.lock, b.tick, m.cfg.holder)
-		wait += time.Duration(h.Sum64() % uint64(m.cfg.spread))
+		wait += time.Duration(scatter(h.Sum64()) % uint64(m.cfg.spread))
 	}
 	if wait > 0 {
 		pause(ctx, wait)
 	}
 	return ctx.Err()
+}
+
+// scatter makes every bit of a hash depend on all others (MurmurHash3's last
+// step). FNV alone has a period of 10 for ticks a second apart, modulo 50 ms.
+func scatter(h uint64) uint64 {
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
 }
 
 func bidFor(tick time.Time) (bid, error) {
