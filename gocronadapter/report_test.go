@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,12 +163,12 @@ func TestNewScheduler_job_that_opted_out(t *testing.T) {
 					t.Fatal(err)
 				}
 				mustJob(t, s, gocron.NewTask(func() {}), gocron.WithName("taken"))
-				runs := 0
-				mustJob(t, s, gocron.NewTask(func() { runs++ }), opts...)
+				var runs atomic.Int32
+				mustJob(t, s, gocron.NewTask(func() { runs.Add(1) }), opts...)
 				s.Start()
 				time.Sleep(2500 * time.Millisecond)
-				if runs != 2 || len(s.Jobs()) != 2 || len(events.of(redlock.Refused, gocronadapter.ErrJobName)) != 0 {
-					t.Errorf("%d runs, %d jobs, events %v", runs, len(s.Jobs()), events.all)
+				if runs.Load() != 2 || len(s.Jobs()) != 2 || len(events.of(redlock.Refused, gocronadapter.ErrJobName)) != 0 {
+					t.Errorf("%d runs, %d jobs, events %v", runs.Load(), len(s.Jobs()), events.all)
 				}
 				if _, err := s.NewJob(everySecond(), gocron.NewTask(func() {}), gocron.WithDisabledDistributedJobLocker(false)); !errors.Is(err, gocronadapter.ErrJobName) {
 					t.Errorf("a job that did not opt out: %v", err)
@@ -235,14 +236,15 @@ func TestNewScheduler_name_of_another_scheduler(t *testing.T) {
 func TestLocker_name_of_another_scheduler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events, l := observed(t)
-		runs := [2]int{}
-		for i := range runs {
+		var counts [2]atomic.Int32
+		for i := range counts {
 			s := attached(t, l)
-			mustJob(t, s, gocron.NewTask(func() { runs[i]++ }), gocron.WithName("x"))
+			mustJob(t, s, gocron.NewTask(func() { counts[i].Add(1) }), gocron.WithName("x"))
 			s.Start()
 			time.Sleep(time.Second)
 		}
 		time.Sleep(9500 * time.Millisecond)
+		runs := [2]int32{counts[0].Load(), counts[1].Load()}
 		if min(runs[0], runs[1]) != 0 || max(runs[0], runs[1]) < 10 || len(events.of(redlock.Refused, gocronadapter.ErrJobName)) < 9 {
 			t.Errorf("runs %v, %d refusals", runs, len(events.of(redlock.Refused, gocronadapter.ErrJobName)))
 		}

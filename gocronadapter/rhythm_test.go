@@ -2,6 +2,7 @@ package gocronadapter_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,18 +137,23 @@ func TestNewScheduler_interval_from_completion(t *testing.T) {
 				if c.def == nil {
 					c.def = func() gocron.JobDefinition { return gocron.DurationJob(10 * time.Second) }
 				}
+				var mu sync.Mutex
 				var ended time.Time
 				rest, runs := time.Hour, 0
 				fleet := newSchedulers(t, nil, 0, 0, 0)
 				for _, r := range fleet {
 					r.job(t, c.def(), gocronadapter.Task(func(ctx context.Context) error {
+						mu.Lock()
 						if runs++; !ended.IsZero() {
 							rest = min(rest, time.Since(ended))
 						}
+						mu.Unlock()
 						select {
 						case <-time.After(c.work):
 						case <-ctx.Done():
 						}
+						mu.Lock()
+						defer mu.Unlock()
 						ended = time.Now()
 						return nil
 					}), append(c.opts, gocron.WithName("job"), gocron.WithIntervalFromCompletion())...)
@@ -155,10 +161,14 @@ func TestNewScheduler_interval_from_completion(t *testing.T) {
 					time.Sleep(3 * time.Second)
 				}
 				time.Sleep(20 * time.Minute)
+				mu.Lock()
+				defer mu.Unlock()
 				if rest < 9*time.Second || runs < int(20*time.Minute/(c.work+22*time.Second)) {
 					t.Errorf("%d runs, the shortest rest was %v, want at least 9s", runs, rest)
 				}
+				mu.Unlock()
 				leaveAll(t, fleet)
+				mu.Lock()
 			})
 		})
 	}
