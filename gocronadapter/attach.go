@@ -4,16 +4,22 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
 )
 
-// patience bounds how long Lock waits for gocron to tell about a job.
+// patience bounds how long Lock waits for gocron to answer about a job.
 const patience = 5 * time.Second
 
 // Attach lets the Locker ask the scheduler for the tick of each run. Call it
 // once, with the scheduler that was made with this Locker, before Start.
+//
+// It cannot see a job's options, as [NewScheduler] can. So the instant at which
+// gocron.WithStartImmediately starts a job is taken for a tick, except for a
+// one-time job; names are checked when a job first runs; and a run that a
+// listener vetoes is noticed once a [Task] of the job has run before.
 //
 // A Locker that is not attached knows only the time. It takes a run for that of
 // the whole second (or [WithWindow]) in which it starts. Then each tick runs
@@ -26,23 +32,17 @@ func (l *Locker) Attach(s gocron.Scheduler) error {
 	if s == nil {
 		return invalid("scheduler is nil; make one with gocron.NewScheduler")
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.scheduler != nil {
-		return invalid("this Locker is attached already; make one for each scheduler")
-	}
 	if hidden(s, "elector").IsValid() {
 		return invalid("the scheduler has an elector too, and gocron then never asks its locker; leave one of them out")
 	}
 	if theirs := hidden(s, "clock"); theirs.IsValid() && theirs.Type() != reflect.TypeOf(l.clock) {
 		return invalid("gocron's clock is a %v, the Locker's is a %T; give both the same one, with WithClock of this package", theirs.Type(), l.clock)
 	}
-	l.scheduler, l.since = s, l.clock.Now()
-	return nil
+	return l.index.attach(s, l.clock.Now())
 }
 
 // hidden returns what gocron keeps in this field of its executor, if there is
-// anything. gocron has no method to ask; one that keeps it elsewhere merely
+// anything. gocron has no method to ask. One that keeps it elsewhere merely
 // loses a warning.
 func hidden(s gocron.Scheduler, field string) reflect.Value {
 	v := reflect.Indirect(reflect.ValueOf(s))
@@ -58,51 +58,114 @@ func hidden(s gocron.Scheduler, field string) reflect.Value {
 	return v.Elem()
 }
 
-// attached returns the scheduler, or nil.
-func (l *Locker) attached() gocron.Scheduler {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.scheduler
+// index finds the job that an attached scheduler's Lock is called for. gocron
+// passes a name, so the jobs are listed once and kept by name.
+type index struct {
+	listing chan struct{} // held while the jobs are listed; not a mutex, on which a bubble's time would stand still
+
+	mu        sync.Mutex
+	scheduler gocron.Scheduler
+	since     time.Time // when it was attached
+	jobs      map[string][]gocron.Job
+	states    map[identity]*jobState
+	live      map[string]int // states by name
 }
 
-// identity tells the jobs of a process apart. gocron gives each one a context of
-// its own, and a new one when the job is updated or started again.
+// identity distinguishes the jobs of a scheduler. gocron gives each one a
+// context of its own, and a new one when the job is updated or started again.
 type identity struct {
 	ctx  context.Context
 	name string
 }
 
-// book looks the job up once and keeps the handle: gocron does not tell its
-// jobs while it stops.
-func (l *Locker) book(ctx context.Context, s gocron.Scheduler, name string) (*book, error) {
-	id := identity{ctx, name}
-	l.mu.Lock()
-	b := l.books[id]
-	l.mu.Unlock()
-	if b != nil {
-		return b, nil
+func newIndex() index {
+	return index{listing: make(chan struct{}, 1), states: make(map[identity]*jobState), live: make(map[string]int)}
+}
+
+func (x *index) attach(s gocron.Scheduler, now time.Time) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.scheduler != nil {
+		return invalid("this Locker is attached already; make one for each scheduler")
 	}
-	job, err := ask(ctx, func() (gocron.Job, error) { return find(s.Jobs(), name) })
+	x.scheduler, x.since = s, now
+	return nil
+}
+
+// attached returns the scheduler, or nil.
+func (x *index) attached() gocron.Scheduler {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.scheduler
+}
+
+// stateOf looks the job up once and keeps the handle, since gocron does not
+// list its jobs while it stops.
+func (l *Locker) stateOf(ctx context.Context, s gocron.Scheduler, name string) (*jobState, error) {
+	id := identity{ctx, name}
+	x := &l.index
+	x.mu.Lock()
+	state := x.states[id]
+	x.mu.Unlock()
+	if state != nil {
+		return state, nil
+	}
+	job, err := ask(ctx, func() (gocron.Job, error) { return x.find(s, name) })
 	if err != nil {
 		return nil, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if b = l.books[id]; b == nil {
-		b = &book{job: job, armed: l.since}
-		if l.takesOver(name) {
-			b.backlog = new(backlog)
-		}
-		l.books[id] = b
-		context.AfterFunc(ctx, func() { l.forget(id) })
+	o := &owner{job: job, ended: ctx.Err}
+	if err := names.reserve(nameKey{l.locker, name}, o, nil); err != nil {
+		return nil, err
 	}
-	return b, nil
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if state = x.states[id]; state == nil {
+		state = l.newState(name, job, traits{}, x.since)
+		x.states[id] = state
+		x.live[name]++
+		context.AfterFunc(ctx, func() { l.forget(id, o) })
+	}
+	return state, nil
 }
 
-func (l *Locker) forget(id identity) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.books, id)
+func (l *Locker) forget(id identity, o *owner) {
+	names.release(nameKey{l.locker, id.name}, o)
+	x := &l.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.states, id)
+	if x.live[id.name]--; x.live[id.name] <= 0 {
+		delete(x.live, id.name)
+	}
+}
+
+// find returns the only job of that name. What was listed is enough for a job
+// that is alone, unless a run of another one by that name has been here.
+func (x *index) find(s gocron.Scheduler, name string) (gocron.Job, error) {
+	x.listing <- struct{}{}
+	defer func() { <-x.listing }()
+	x.mu.Lock()
+	jobs, again := x.jobs[name], x.live[name] > 0
+	x.mu.Unlock()
+	if len(jobs) == 1 && !again && exists(jobs[0]) {
+		return jobs[0], nil
+	}
+	listed := make(map[string][]gocron.Job)
+	for _, j := range s.Jobs() {
+		listed[j.Name()] = append(listed[j.Name()], j)
+	}
+	x.mu.Lock()
+	x.jobs = listed
+	x.mu.Unlock()
+	switch jobs := listed[name]; len(jobs) {
+	case 0:
+		return nil, fmt.Errorf("%w: the attached scheduler has no job %q; attach the Locker to the scheduler that uses it", ErrNoTick, name)
+	case 1:
+		return jobs[0], nil
+	default:
+		return nil, errShared(name, jobs[0], jobs[1])
+	}
 }
 
 // ask calls f, which blocks while gocron stops, for no longer than ctx lasts:
@@ -124,7 +187,7 @@ func ask[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	case r = <-replies:
 	case <-ctx.Done():
 	case <-limit.C:
-		r.err = fmt.Errorf("%w: gocron did not tell about its jobs within %v; is a monitor blocking the scheduler?", ErrNoTick, patience)
+		r.err = fmt.Errorf("%w: gocron did not answer about its jobs within %v; is a monitor blocking the scheduler?", ErrNoTick, patience)
 	}
 	if ctx.Err() != nil {
 		return r.value, ctx.Err()

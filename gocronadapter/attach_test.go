@@ -89,7 +89,7 @@ func TestLocker_Lock_before_NewJob_returned(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		synctest.Wait()
+		time.Sleep(gocronadapter.DefaultSpread)
 		for i := range jobs {
 			name := fmt.Sprint("job ", i)
 			if n := len(log.of(name)); n != 1 {
@@ -237,8 +237,8 @@ func TestNewScheduler_Update(t *testing.T) {
 		if _, err = s.Update(j.ID(), everySecond(), log.task("job", 0), gocron.WithName("other")); !errors.Is(err, gocronadapter.ErrJobName) {
 			t.Errorf("Update to a name that is taken: %v", err)
 		}
-		if len(s.Jobs()) != 1 || !strings.Contains(err.Error(), "it is removed: add it again") {
-			t.Errorf("after that %d jobs are left, and the error says %v", len(s.Jobs()), err)
+		if n := len(s.Jobs()); n != 2 {
+			t.Errorf("after that %d jobs are left, want both as they were", n)
 		}
 		closeAll(t, locker, s)
 	})

@@ -14,29 +14,47 @@
 // do. These do not:
 //
 //   - DurationJob counts from the start of its replica. [Aligned] puts it on a
-//     common grid. Without, a run is refused when it comes less than 9/10 of the
+//     common grid. Without, a run is refused when it comes less than 10/11 of the
 //     duration after the newest one anywhere: about one run per duration, whose
 //     phase moves, and up to two durations between runs, when replicas go away.
-//   - DurationRandomJob has no common ticks. Runs are at least 9/10 of the
+//   - DurationRandomJob has no common ticks. Runs are at least 10/11 of the
 //     minimum apart.
+//   - CronJob("@every 10s"), a gocron.Cron that is not gocron's own, and calendar
+//     jobs with an interval above 1 are spaced likewise, by the shortest time
+//     between their ticks.
+//   - WithIntervalFromCompletion: after a run its lock is kept for nine tenths of
+//     the interval, so that no replica begins before. When the replica that ran
+//     leaves meanwhile, the rest is a TTL at most.
 //   - WithStartImmediately, and one-time jobs that start at once, begin with a
 //     run that is each replica's own: it takes the lock but no tick, so each
 //     replica has one, never two at a time. (For DurationJob the spacing holds.)
-//   - Daily, weekly and monthly jobs with an interval above 1 count from the
-//     start of their replica and run once per replica, unless all have the same
-//     WithStartAt.
+//
+// docs/schedules.md in the repository lists what else breaks it in practice.
+//
+// Which replica wins a tick is left to chance: each asks up to [DefaultSpread]
+// after it.
 //
 // A Cron of WithCronImplementation is asked by several goroutines.
 //
 // WithLimitedRuns counts the runs of one replica.
 //
-// Refusals reach gocron's AfterLockError and redlock's observer; gocron itself
+// Dates of one gocron.OneTimeJobStartDateTimes that are closer than Lock takes
+// make gocron 2.21 hang; NewJob warns when they are less than 5 s apart.
+//
+// Every refusal, redlock's or this package's, is an event of the redlock.Locker,
+// which logs it by default, and reaches gocron's AfterLockError. gocron itself
 // logs nothing and counts them as skipped. gocron throws away what Unlock
-// returns; a loss is told by the run's context and by the observer.
+// returns; a loss is told by the run's context and by the observer. A schedule
+// that will surprise is an event of the kind [Warning].
+//
+// A BeforeJobRunsSkipIfBeforeFuncErrors that returns an error does so once the
+// tick is claimed. At most once, no replica then runs it; under take-over
+// another one does. Either is an event that matches [ErrVetoed], if the job's
+// task is a [Task]: another function does not say whether it was called.
 //
 // # At least once
 //
-// With redlock.WithTakeover, in [WithMutexOptions] or [WithJob], a tick whose
+// With redlock.WithTakeover, in [WithJobOptions] or [WithJob], a tick whose
 // run is not known to have ended is run again: by another replica when the
 // holder dies, by the same one when it lost its lease. Lock answers at once as
 // ever; a refused tick stands by until it is over. When the holder's lock has
@@ -83,23 +101,26 @@
 //
 // # What it does
 //
-// [NewScheduler] makes a gocron scheduler with a [Locker]; or make both, and
-// [Locker.Attach] them. gocron passes a Locker the name of a job but not the
-// tick, so the Locker asks the job: the newest pending tick that is due. It
-// claims that tick on the nodes, under the name of the job, and waits for
-// nobody. So a tick that was run is not run again, whatever the clocks of the
-// replicas show and however short the job was. A run that no tick is due for was
-// started by RunNow: it takes the lock and no tick.
+// [NewScheduler] makes a gocron scheduler that gives each job a Locker of its
+// own; or make a [Locker] and a scheduler, and [Locker.Attach] them. gocron
+// passes a Locker the name of a job but not the tick, so the Locker asks the job:
+// the newest pending tick that is due. It claims that tick on the nodes, under
+// the name of the job, and waits for nobody. So a tick that was run is not run
+// again, whatever the clocks of the replicas show and however short the job was.
+// A run that no tick is due for was started by RunNow, or at once: it takes the
+// lock and no tick.
 //
-// The job's name is its identity on all replicas. Two jobs of one name, and
-// closures, which have only a number for a name, are refused: see [ErrJobName].
+// The job's name is its identity on all replicas. Two jobs of one name on one
+// redlock.Locker, and functions without a name, which have only a number in the
+// build, are refused: see [ErrJobName]. Two services on one Redis that may have
+// jobs of one name need redlock.WithPrefix.
 //
 // gocron can queue runs (LimitModeWait, in singleton mode and as a limit). A run
 // that has waited runs the newest tick that is due; those behind it find no
 // tick left and are refused with [ErrNoTick].
 //
 // [Task] hands the job the context of its own run, which ends when the lease is
-// lost, and with [TickFrom] the tick: the natural fence for writes of the kind
+// lost, and with redlock.TickFrom the tick: the natural fence for writes of the kind
 // "… WHERE last_tick < :tick".
 //
 // [Elector] is the other way gocron offers: only the leader runs jobs. A term

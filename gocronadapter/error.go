@@ -7,8 +7,8 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// The refusals of this package. They reach gocron's AfterLockError, as
-// redlock's own do, and match with [errors.Is].
+// The refusals of this package. They reach gocron's AfterLockError and the
+// redlock.Locker's observer, as redlock's own do, and match with [errors.Is].
 var (
 	// ErrJobName: the job's name does not tell it apart from another job, or from itself in another build.
 	// NewJob of a scheduler from [NewScheduler] returns it.
@@ -17,10 +17,18 @@ var (
 	ErrNoTick = errors.New("gocronadapter: run without a tick")
 	// ErrBacklog: so many ticks of a job stand by to be taken over that this one does not.
 	ErrBacklog = errors.New("gocronadapter: too many ticks stand by")
+	// ErrVetoed: a gocron listener refused the run once its tick was claimed. It reaches the observer only.
+	ErrVetoed = errors.New("gocronadapter: run vetoed")
 	// ErrNoLease: a [Task] was started without a lease, so it was not run. It reaches AfterJobRunsWithError.
 	ErrNoLease = errors.New("gocronadapter: task without a lease")
+	// ErrSchedule: what a [Warning] says of a schedule that will surprise.
+	ErrSchedule = errors.New("gocronadapter: schedule")
 )
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("gocronadapter: %w: "+format, append([]any{redlock.ErrInvalid}, args...)...)
+}
+
+func errUnattached(name string) error {
+	return fmt.Errorf("%w: WithTakeover needs the scheduler, to start a run of %q when another replica dies; pass it to Locker.Attach", ErrNoTick, name)
 }

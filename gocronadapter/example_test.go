@@ -164,7 +164,7 @@ func ExampleAligned() {
 	_, err = scheduler.NewJob(
 		gocron.DurationJob(200*time.Millisecond),
 		gocronadapter.Task(func(ctx context.Context) error {
-			tick, _ := gocronadapter.TickFrom(ctx)
+			tick, _ := redlock.TickFrom(ctx)
 			ticks <- tick
 			return nil
 		}),
@@ -202,8 +202,8 @@ func ExampleTask() {
 		gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at)),
 		gocronadapter.Task(func(ctx context.Context) error {
 			defer close(done)
-			tick, _ := gocronadapter.TickFrom(ctx)
-			lease, _ := gocronadapter.LeaseFrom(ctx)
+			tick, _ := redlock.TickFrom(ctx)
+			lease, _ := redlock.LeaseFrom(ctx)
 			// db.ExecContext(ctx, "UPDATE report SET …, last_tick = $1 WHERE last_tick < $1", tick)
 			fmt.Println("the tick:", tick.Equal(at), "valid:", time.Now().Before(lease.ValidUntil()))
 			return ctx.Err()
@@ -242,7 +242,7 @@ func ExampleLocker_RunNow() {
 	job, err := scheduler.NewJob(
 		gocron.CronJob("0 3 * * *", false),
 		gocronadapter.Task(func(ctx context.Context) error {
-			_, hasTick := gocronadapter.TickFrom(ctx)
+			_, hasTick := redlock.TickFrom(ctx)
 			done <- hasTick
 			return nil
 		}),

@@ -37,7 +37,7 @@ func newLedger() *ledger {
 // task works for so long and writes down its tick.
 func (l *ledger) task(job string, work time.Duration) gocron.Task {
 	return gocronadapter.Task(func(ctx context.Context) error {
-		tick, _ := gocronadapter.TickFrom(ctx)
+		tick, _ := redlock.TickFrom(ctx)
 		l.begin(job, tick)
 		defer l.end(job)
 		time.Sleep(work)

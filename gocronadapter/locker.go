@@ -2,7 +2,9 @@ package gocronadapter
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
@@ -17,11 +19,11 @@ type Locker struct {
 	locker *redlock.Locker
 	config
 
-	mu        sync.Mutex
-	scheduler gocron.Scheduler
-	books     map[identity]*book
-	since     time.Time         // when it was attached
-	announced map[uuid.UUID]int // runs that RunNow has started and that have not come yet
+	index     index
+	announced announced
+	lastEnd   atomic.Int64 // when a run of any job ended or was refused, in ns since born
+	born      time.Time
+	zone      sync.Once // warns about the time zone
 }
 
 var _ gocron.Locker = (*Locker)(nil)
@@ -47,77 +49,117 @@ func newLocker(locker *redlock.Locker, c config) (*Locker, error) {
 	if err := c.check(locker); err != nil {
 		return nil, err
 	}
-	return &Locker{locker: locker, config: c, books: make(map[identity]*book), announced: make(map[uuid.UUID]int)}, nil
+	return &Locker{locker: locker, config: c, index: newIndex(), announced: announced{runs: make(map[uuid.UUID]int)}, born: time.Now()}, nil
 }
 
 // Lock is called by gocron when a run is due. It never waits for another
 // owner's run. Its error reaches AfterLockError unchanged: one of redlock's
-// (ErrTickDone, ErrTaken, ErrNoQuorum, …), one of this package's, or ctx's. A
-// Locker around this one must pass ctx on as it is.
+// (ErrTickDone, ErrTaken, ErrNoQuorum, …), one of this package's, or ctx's.
+// Each refusal is also an event of the redlock.Locker. A Locker around this one
+// must pass ctx on as it is.
 func (l *Locker) Lock(ctx context.Context, key string) (gocron.Lock, error) {
+	r, err := l.acquire(ctx, key)
+	return l.answer(key, r, err)
+}
+
+func (l *Locker) acquire(ctx context.Context, key string) (*run, error) {
 	if err := checkName(key); err != nil {
 		return nil, err
 	}
-	r, err := l.acquire(ctx, key)
+	s := l.index.attached()
+	if s == nil {
+		return l.acquireByTime(ctx, key)
+	}
+	state, err := l.stateOf(ctx, s, key)
 	if err != nil {
+		return nil, err
+	}
+	return state.acquire(ctx)
+}
+
+// acquireByTime serves a Locker that is not attached, which takes the time for the tick.
+func (l *Locker) acquireByTime(ctx context.Context, key string) (*run, error) {
+	if l.takesOver(key) {
+		return nil, errUnattached(key)
+	}
+	j, err := l.locker.NewJob(key, l.of(key, 0, l.window)...)
+	if err != nil {
+		return nil, err
+	}
+	// A timer is late more easily than early: for that a wall clock has to be set back.
+	lease, err := j.Claim(ctx, l.clock.Now().Add(l.window/10).Truncate(l.window))
+	if err != nil {
+		return nil, err
+	}
+	return &run{job: ctx, lease: lease, locker: l, name: key}, nil
+}
+
+// answer is how every call of Lock ends.
+func (l *Locker) answer(key string, r *run, err error) (gocron.Lock, error) {
+	if err != nil {
+		l.noteEnd()
+		l.reportRefusal(key, err)
 		return nil, err
 	}
 	handOver.put(r)
 	return r, nil
 }
 
-func (l *Locker) acquire(ctx context.Context, key string) (*run, error) {
-	p, err := l.plan(ctx, key)
-	if p.book != nil && p.book.backlog != nil {
-		return l.inTurn(ctx, key, p, err)
+// reportRefusal makes an event of what redlock itself has not reported.
+func (l *Locker) reportRefusal(key string, err error) {
+	var core *redlock.Error
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the job has ended
+	case !errors.As(err, &core):
+		l.report(redlock.Event{Kind: redlock.Refused, Name: key, Err: err})
+	case core.Op == opBehind:
+		l.report(redlock.Event{Kind: redlock.Refused, Name: core.Name, Err: err})
 	}
-	if err != nil {
-		return nil, err
-	}
-	if p.tick.IsZero() {
-		return l.lockOnly(ctx, key, p)
-	}
-	m, err := l.locker.NewJob(key, l.of(key, p.spacing)...)
-	if err != nil {
-		return nil, err
-	}
-	lease, err := m.Claim(ctx, p.tick)
-	return &run{job: ctx, lease: lease}, err
 }
 
-// lockOnly is for runs that no tick is due for.
-func (l *Locker) lockOnly(ctx context.Context, key string, p plan) (*run, error) {
-	if err := l.admitRunNow(p.book); err != nil {
-		return nil, err
+func (l *Locker) warn(name string, err error) {
+	l.report(redlock.Event{Kind: Warning, Name: name, Err: err})
+}
+
+func (l *Locker) noteEnd() { l.lastEnd.Store(int64(time.Since(l.born))) }
+
+// idle reports whether no run of any job has just ended or been refused. A run
+// that begins then has not waited in a queue of gocron.
+func (l *Locker) idle() bool {
+	end := l.lastEnd.Load()
+	return end == 0 || time.Since(l.born)-time.Duration(end) > queueGap
+}
+
+// queueGap is more than gocron takes from the end of a run to the next in its queue.
+const queueGap = 5 * time.Millisecond
+
+// announced counts the runs that RunNow has started and that have not come.
+type announced struct {
+	mu   sync.Mutex
+	runs map[uuid.UUID]int
+}
+
+// add reports whether runs of this job had been announced.
+func (a *announced) add(id uuid.UUID, runs int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.runs[id]
+	if a.runs[id] += runs; a.runs[id] <= 0 {
+		delete(a.runs, id)
 	}
-	var opts []redlock.MutexOption
-	for _, o := range l.of(key, p.spacing) {
-		if o, ok := o.(redlock.MutexOption); ok {
-			opts = append(opts, o)
-		}
-	}
-	m, err := l.locker.NewMutex(key, opts...)
+	return before > 0
+}
+
+// RunNow is job.RunNow for a scheduler that the Locker was attached to. The run
+// takes the lock and no tick. A job's own RunNow does the same, but right after
+// a run that was longer than the job's interval: there, gocron cannot tell it
+// from a run that waited in a queue until its tick was over, and the next such
+// run is refused with [ErrNoTick].
+func (l *Locker) RunNow(j gocron.Job) error {
+	l.announced.add(j.ID(), 1)
+	err := j.RunNow()
 	if err != nil {
-		return nil, err
-	}
-	lease, err := m.TryLock(ctx)
-	return &run{job: ctx, lease: lease}, err
-}
-
-// run is one run of a job: what gocron unlocks when it is over.
-type run struct {
-	job   context.Context // names the job that holds the lease; nothing is derived from it here
-	lease *redlock.Lease
-	over  func(unlocked error) // nil unless the job's ticks are taken over
-}
-
-// Unlock is called by gocron when the run is over, with a context that
-// Shutdown and RemoveJob have already cancelled.
-func (r *run) Unlock(ctx context.Context) error {
-	handOver.drop(r)
-	err := r.lease.Unlock(ctx)
-	if r.over != nil {
-		r.over(err)
+		l.announced.add(j.ID(), -1)
 	}
 	return err
 }

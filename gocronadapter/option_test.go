@@ -16,7 +16,7 @@ import (
 //
 // Seen to fail when check returns nil.
 func TestNewScheduler_refusals(t *testing.T) {
-	mutex := gocronadapter.WithMutexOptions
+	mutex := gocronadapter.WithJobOptions
 	job := func(opts ...redlock.JobOption) gocronadapter.Option { return gocronadapter.WithJob("j", opts...) }
 	for name, c := range map[string]struct {
 		opt  gocronadapter.Option

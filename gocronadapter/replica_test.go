@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -74,10 +75,11 @@ func (l *busyLock) Unlock(ctx context.Context) error {
 	return l.Lock.Unlock(ctx)
 }
 
-// newReplica attaches a Locker to a plain gocron scheduler.
+// newReplica attaches a Locker to a plain gocron scheduler. Without a spread,
+// runs begin exactly with their ticks.
 func newReplica(t *testing.T, locker linked, c *clock, opts ...gocron.SchedulerOption) *replica {
 	t.Helper()
-	adapter, err := gocronadapter.NewLocker(locker.Locker, gocronadapter.WithClock(c))
+	adapter, err := gocronadapter.NewLocker(locker.Locker, gocronadapter.WithClock(c), gocronadapter.WithJobOptions(redlock.WithSpread(0)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +129,28 @@ func newFleet(t *testing.T, nodes int, ahead ...time.Duration) []*replica {
 	return fleet
 }
 
+// newSchedulers makes one replica of NewScheduler for each clock, over three
+// in-memory nodes. Their runs are not counted, so they leave by
+// leaveAll.
+func newSchedulers(t *testing.T, opts []gocronadapter.Option, ahead ...time.Duration) []*replica {
+	t.Helper()
+	servers := redlocktest.Servers(3)
+	fleet := make([]*replica, len(ahead))
+	for i, d := range ahead {
+		fleet[i] = newSchedulerOn(t, lockerOn(t, servers, fmt.Sprint(i)), append(slices.Clip(opts), gocronadapter.WithClock(newClock(d)))...)
+	}
+	return fleet
+}
+
+func newSchedulerOn(t *testing.T, locker linked, opts ...gocronadapter.Option) *replica {
+	t.Helper()
+	s, err := gocronadapter.NewScheduler(locker.Locker, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &replica{Scheduler: s, locker: locker, shutdown: sync.OnceValue(s.Shutdown)}
+}
+
 func (r *replica) job(t *testing.T, d gocron.JobDefinition, task gocron.Task, opts ...gocron.JobOption) gocron.Job {
 	t.Helper()
 	j, err := r.NewJob(d, task, opts...)
@@ -140,7 +164,7 @@ func (r *replica) job(t *testing.T, d gocron.JobDefinition, task gocron.Task, op
 // last run is over, which in a bubble would be for ever.
 func (r *replica) leave(t *testing.T) {
 	t.Helper()
-	for synctest.Wait(); r.adapter.runs.Load() > 0; synctest.Wait() {
+	for synctest.Wait(); r.adapter != nil && r.adapter.runs.Load() > 0; synctest.Wait() {
 		time.Sleep(time.Millisecond)
 	}
 	if err := r.Shutdown(); err != nil {
@@ -148,6 +172,22 @@ func (r *replica) leave(t *testing.T) {
 	}
 	if err := r.locker.Close(context.Background()); err != nil {
 		t.Error(err)
+	}
+}
+
+// leaveAll ends a fleet of newSchedulers, of which no run takes longer than a minute.
+func leaveAll(t *testing.T, fleet []*replica) {
+	t.Helper()
+	for _, r := range fleet {
+		for _, j := range r.Jobs() {
+			if err := r.RemoveJob(j.ID()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	time.Sleep(time.Minute)
+	for _, r := range fleet {
+		r.leave(t)
 	}
 }
 

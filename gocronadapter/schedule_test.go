@@ -55,7 +55,7 @@ func TestLocker_duration_job_unaligned(t *testing.T) {
 }
 
 // The user's own spacing is the last word.
-func TestWithMutexOptions_spacing(t *testing.T) {
+func TestWithJobOptions_spacing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newLedger()
 		locker, s := newScheduler(t, gocronadapter.WithJob("job", redlock.WithSpacing(35*time.Second)))
@@ -138,11 +138,11 @@ func TestLocker_random_interval_RunNow(t *testing.T) {
 // A replica that starts at once runs the job without a tick, and so does not
 // refuse the tick just before to a replica whose clock is behind.
 //
-// Seen to fail when startedAtOnce is always false: the tick 10 is lost.
-func TestLocker_start_immediately(t *testing.T) {
+// Seen to fail when startOf finds nothing: the tick 10 is lost.
+func TestNewScheduler_start_immediately(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := newLedger(), time.Now()
-		fleet := newFleet(t, 3, -300*time.Millisecond, 0)
+		fleet := newSchedulers(t, nil, -300*time.Millisecond, 0)
 		job := func() gocron.JobDefinition { return gocron.CronJob("*/10 * * * * *", true) }
 		fleet[0].job(t, job(), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"))
 		fleet[0].Start()
@@ -150,9 +150,7 @@ func TestLocker_start_immediately(t *testing.T) {
 		fleet[1].job(t, job(), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"), gocron.WithStartAt(gocron.WithStartImmediately()))
 		fleet[1].Start()
 		time.Sleep(20 * time.Second)
-		for _, r := range fleet {
-			r.leave(t)
-		}
+		leaveAll(t, fleet)
 		wantTicks(t, "job", log.of("job"), append([]time.Time{{}}, atSecond(start, 0, 10, 20, 30)...))
 	})
 }

@@ -1,10 +1,13 @@
 package gocronadapter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/go-co-op/gocron/v2"
 	"github.com/google/uuid"
@@ -12,10 +15,15 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// NewScheduler returns a gocron scheduler with a Locker attached. It differs
-// from gocron's own in two ways: NewJob and Update refuse a job whose name does
-// not identify it with [ErrJobName], and RunNow works in all modes. gocron has
-// replaced a job by the time its Update is refused, so the job is removed then.
+// NewScheduler returns a gocron scheduler whose jobs are locked. It differs from
+// gocron's own in two ways. NewJob and Update refuse a job whose name does not
+// identify it with [ErrJobName], before they do anything else. And runs that
+// start at once, by gocron.WithStartImmediately or RunNow, are known for what
+// they are in all of gocron's modes.
+//
+// Names are compared over all schedulers of this process that share the
+// redlock.Locker. A job with gocron.WithDisabledDistributedJobLocker(true) is
+// none of this package's business, nor is one with a locker of its own.
 func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, error) {
 	c, err := newConfig(opts)
 	if err != nil {
@@ -27,6 +35,10 @@ func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, err
 	}
 	options := slices.Concat([]gocron.SchedulerOption{gocron.WithClock(c.clock)}, c.scheduler,
 		[]gocron.SchedulerOption{gocron.WithDistributedLocker(l)})
+	examiner, err := newExaminer(options)
+	if err != nil {
+		return nil, err
+	}
 	s, err := gocron.NewScheduler(options...)
 	if err != nil {
 		return nil, err
@@ -34,46 +46,157 @@ func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, err
 	if err := l.Attach(s); err != nil {
 		return nil, errors.Join(err, s.Shutdown())
 	}
-	return &scheduler{Scheduler: s, locker: l}, nil
+	return &scheduler{Scheduler: s, locker: l, examiner: examiner, jobs: make(map[uuid.UUID]*jobLocker)}, nil
 }
 
-// scheduler is gocron's, with names checked where the mistake is made.
+// scheduler is gocron's. It gives each job a Locker of its own, which knows its
+// job and looks nothing up.
 type scheduler struct {
 	gocron.Scheduler
-	locker *Locker
+	locker   *Locker
+	examiner *examiner
 
-	naming sync.Mutex
+	mu      sync.Mutex
+	jobs    map[uuid.UUID]*jobLocker
+	sweepAt int // how many jobs make it worth while to look for those that are gone
+
+	started atomic.Pointer[time.Time] // when Start was last called, from which a job that starts at once counts
 }
 
 func (s *scheduler) NewJob(d gocron.JobDefinition, t gocron.Task, opts ...gocron.JobOption) (gocron.Job, error) {
-	s.naming.Lock()
-	defer s.naming.Unlock()
-	j, err := s.Scheduler.NewJob(d, t, opts...)
-	return s.admit(j, err)
+	return s.add(nil, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.NewJob(d, t, opts...) })
 }
 
 func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, opts ...gocron.JobOption) (gocron.Job, error) {
-	s.naming.Lock()
-	defer s.naming.Unlock()
-	j, err := s.Scheduler.Update(id, d, t, opts...)
-	if j, err = s.admit(j, err); errors.Is(err, ErrJobName) {
-		err = fmt.Errorf("%w; Update had replaced the job %v by then, so it is removed: add it again, with NewJob", err, id)
+	s.mu.Lock()
+	old := s.jobs[id]
+	s.mu.Unlock()
+	j, err := s.add(old, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.Update(id, d, t, opts...) })
+	if err != nil && !errors.Is(err, ErrJobName) && old != nil && !exists(old.owner.get()) {
+		s.forget(old) // gocron removes the job before it looks at the new definition
 	}
 	return j, err
 }
 
-func (s *scheduler) admit(j gocron.Job, err error) (gocron.Job, error) {
+// add makes a job, or replaces the old one.
+func (s *scheduler) add(old *jobLocker, opts []gocron.JobOption, t gocron.Task, add func([]gocron.JobOption) (gocron.Job, error)) (gocron.Job, error) {
+	traits, err := s.examiner.examine(t, opts)
+	if err != nil {
+		return add(opts) // it is for gocron to refuse it
+	}
+	l, err := s.lockerFor(traits, old, opts)
+	if err != nil {
+		return nil, err
+	}
+	j, err := add(append([]gocron.JobOption{gocron.WithDistributedJobLocker(l)}, opts...))
 	if err != nil || j == nil {
+		l.unready()
 		return j, err
 	}
-	err = checkName(j.Name())
+	l.become(j)
+	s.remember(l, old)
+	s.locker.checkDates(traits.name, j.Schedule())
+	s.locker.checkZone(traits.name, j.Schedule(), s.examiner.zone)
+	return &job{Job: j, locker: s.locker}, nil
+}
+
+// lockerFor reserves the job's name and makes its locker.
+func (s *scheduler) lockerFor(t traits, old *jobLocker, opts []gocron.JobOption) (*jobLocker, error) {
+	l := &jobLocker{locker: s.locker, traits: t, key: nameKey{s.locker.locker, t.name}, owner: new(owner), ready: make(chan struct{}), started: s.started.Load}
+	var replaced *owner
+	if old != nil && old.key == l.key {
+		replaced = old.owner
+	}
+	err := checkName(t.name)
 	if err == nil {
-		_, err = find(s.Scheduler.Jobs(), j.Name())
+		err = names.reserve(l.key, l.owner, replaced)
 	}
-	if errors.Is(err, ErrJobName) {
-		return nil, errors.Join(err, s.RemoveJob(j.ID()))
+	if err != nil && s.examiner.locks(opts) {
+		return nil, err
 	}
-	return &job{Job: j, locker: s.locker}, nil // one that is gone already is gocron's to report
+	l.made = s.locker.clock.Now()
+	return l, nil
+}
+
+func (s *scheduler) remember(l, old *jobLocker) {
+	if old != nil && old.key != l.key {
+		old.forget()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.jobs[l.id] = l
+	if len(s.jobs) > max(s.sweepAt, minSweep) {
+		s.sweep()
+		s.sweepAt = 2 * len(s.jobs)
+	}
+}
+
+// minSweep is more jobs than are worth a look for those that gocron has removed by itself.
+const minSweep = 256
+
+// sweep forgets the jobs that gocron does not have any more. gocron does not say
+// when it removes one.
+func (s *scheduler) sweep() {
+	there := make(map[uuid.UUID]bool, len(s.jobs))
+	for _, j := range s.Scheduler.Jobs() {
+		there[j.ID()] = true
+	}
+	for id, l := range s.jobs {
+		if !there[id] {
+			delete(s.jobs, id)
+			l.forget()
+		}
+	}
+}
+
+func (s *scheduler) forget(l *jobLocker) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.jobs[l.id] == l {
+		delete(s.jobs, l.id)
+	}
+	l.forget()
+}
+
+func (s *scheduler) RemoveJob(id uuid.UUID) error {
+	err := s.Scheduler.RemoveJob(id)
+	s.mu.Lock()
+	l := s.jobs[id]
+	s.mu.Unlock()
+	if l != nil && (err == nil || errors.Is(err, gocron.ErrJobNotFound)) {
+		s.forget(l)
+	}
+	return err
+}
+
+func (s *scheduler) RemoveByTags(tags ...string) {
+	s.Scheduler.RemoveByTags(tags...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep()
+}
+
+func (s *scheduler) Start() {
+	now := s.locker.clock.Now()
+	s.started.Store(&now)
+	s.Scheduler.Start()
+}
+
+func (s *scheduler) Shutdown() error { return s.ended(s.Scheduler.Shutdown()) }
+
+func (s *scheduler) ShutdownWithContext(ctx context.Context) error {
+	return s.ended(s.Scheduler.ShutdownWithContext(ctx))
+}
+
+// ended gives up the names: gocron makes no job any more.
+func (s *scheduler) ended(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.jobs {
+		l.forget()
+	}
+	clear(s.jobs)
+	return err
 }
 
 func (s *scheduler) Jobs() []gocron.Job {
@@ -90,3 +213,76 @@ type job struct {
 }
 
 func (j *job) RunNow() error { return j.locker.RunNow(j.Job) }
+
+// jobLocker is the gocron.Locker of one job.
+type jobLocker struct {
+	locker  *Locker
+	traits  traits
+	key     nameKey
+	owner   *owner
+	made    time.Time
+	started func() *time.Time
+	id      uuid.UUID
+	ready   chan struct{} // closed once NewJob has returned: a job may be run before
+
+	mu    sync.Mutex
+	ctx   context.Context // of the state: gocron makes a new one at each start
+	state *jobState
+}
+
+func (l *jobLocker) become(j gocron.Job) {
+	l.id = j.ID()
+	l.owner.set(j)
+	close(l.ready)
+}
+
+// unready is for a job that gocron has refused.
+func (l *jobLocker) unready() {
+	close(l.ready)
+	l.forget()
+}
+
+func (l *jobLocker) forget() { names.release(l.key, l.owner) }
+
+func (l *jobLocker) Lock(ctx context.Context, _ string) (gocron.Lock, error) {
+	s, err := l.current(ctx)
+	if err != nil {
+		return l.locker.answer(l.traits.name, nil, err)
+	}
+	r, err := s.acquire(ctx)
+	return l.locker.answer(l.traits.name, r, err)
+}
+
+func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
+	if err := l.wait(ctx); err != nil {
+		return nil, err
+	}
+	job := l.owner.get()
+	if job == nil {
+		return nil, fmt.Errorf("%w: gocron runs the job %q, which it has refused", ErrNoTick, l.traits.name)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ctx != ctx {
+		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.started()))
+	}
+	return l.state, nil
+}
+
+// wait returns once NewJob has. Only a user's monitor can hold that up for long.
+func (l *jobLocker) wait(ctx context.Context) error {
+	select {
+	case <-l.ready:
+		return ctx.Err()
+	default:
+	}
+	_, err := ask(ctx, func() (struct{}, error) { <-l.ready; return struct{}{}, nil })
+	return err
+}
+
+func later(a time.Time, b *time.Time) time.Time {
+	if b != nil && wall(*b).After(wall(a)) {
+		return *b
+	}
+	return a
+}

@@ -46,7 +46,7 @@ type diary struct {
 // task works for so long, or until its context ends.
 func (d *diary) task(replica int, work func() time.Duration) gocron.Task {
 	return gocronadapter.Task(func(ctx context.Context) error {
-		tick, _ := gocronadapter.TickFrom(ctx)
+		tick, _ := redlock.TickFrom(ctx)
 		a := d.begin(replica, tick)
 		done := time.NewTimer(work())
 		defer done.Stop()

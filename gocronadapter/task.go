@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/go-co-op/gocron/v2"
 
@@ -15,7 +14,7 @@ import (
 
 // Task makes a gocron task of f and hands it the context of its own run: it
 // ends when the lease is lost, with a cause that matches redlock.ErrLost, or
-// when gocron ends the job. [TickFrom] and [LeaseFrom] work on it.
+// when gocron ends the job. redlock.LeaseFrom and redlock.TickFrom work on it.
 //
 // The job needs a gocron.WithName, since gocron would name it after Task.
 // When the lease was lost before f returned, the run's error matches
@@ -25,43 +24,30 @@ func Task(f func(ctx context.Context) error) gocron.Task {
 	if f == nil {
 		return gocron.NewTask(nil) // NewJob refuses it
 	}
-	return gocron.NewTask(func(ctx context.Context) error {
-		r := handOver.take(ctx)
-		if r == nil {
-			return fmt.Errorf("%w: the scheduler did not lock this run; it needs a Locker of this package, and no elector beside it", ErrNoLease)
-		}
-		if lost := context.Cause(r.lease.Context()); lost != nil {
-			return lost // while a listener took its time
-		}
-		held, stop := r.lease.Bind(context.WithValue(ctx, leaseKey{}, r.lease))
-		defer stop()
-		err := f(held)
-		if lost := context.Cause(held); errors.Is(lost, redlock.ErrLost) && !errors.Is(err, redlock.ErrLost) {
-			err = errors.Join(err, lost)
-		}
-		return err
-	})
+	return gocron.NewTask(wrapper{f}.run)
 }
 
-type leaseKey struct{}
-
-// LeaseFrom returns the lease of the run that ctx belongs to. ctx is the one
-// that [Task] handed to its function, or derived from it; with any other, ok is
-// false.
-func LeaseFrom(ctx context.Context) (lease *redlock.Lease, ok bool) {
-	lease, ok = ctx.Value(leaseKey{}).(*redlock.Lease)
-	return lease, ok
+// wrapper is a named type for its method's name, by which gocron calls a job
+// that has no other.
+type wrapper struct {
+	f func(ctx context.Context) error
 }
 
-// TickFrom returns the scheduled instant of the run that ctx belongs to, in UTC
-// and whole milliseconds. ok is false for a run without a tick (RunNow), and
-// for a ctx that [LeaseFrom] does not know.
-func TickFrom(ctx context.Context) (tick time.Time, ok bool) {
-	lease, ok := LeaseFrom(ctx)
-	if !ok || lease.Tick().IsZero() {
-		return time.Time{}, false
+func (w wrapper) run(ctx context.Context) error {
+	r := handOver.take(ctx)
+	if r == nil {
+		return fmt.Errorf("%w: the scheduler did not lock this run; it needs a Locker of this package, and no elector beside it", ErrNoLease)
 	}
-	return lease.Tick(), true
+	if lost := context.Cause(r.lease.Context()); lost != nil {
+		return lost // while a listener took its time
+	}
+	held, stop := r.lease.Bind(ctx)
+	defer stop()
+	err := w.f(held)
+	if lost := context.Cause(held); errors.Is(lost, redlock.ErrLost) && !errors.Is(err, redlock.ErrLost) {
+		err = errors.Join(err, lost)
+	}
+	return err
 }
 
 // handOver carries a run from Lock to its task, which gocron gives nothing in common but the job's context.
@@ -88,13 +74,16 @@ func (q *runs) take(job context.Context) *run {
 	}
 	r := q.waiting[job][len(q.waiting[job])-1]
 	q.remove(r)
+	r.begun = true
 	return r
 }
 
-func (q *runs) drop(r *run) {
+// drop reports whether a task had taken the run.
+func (q *runs) drop(r *run) (begun bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.remove(r)
+	return r.begun
 }
 
 func (q *runs) remove(r *run) {

@@ -124,8 +124,8 @@ func TestTask_overlapping_runs_after_a_loss(t *testing.T) {
 		start := time.Now()
 		r.job(t, gocron.CronJob("*/10 * * * * *", true), gocronadapter.Task(func(ctx context.Context) error {
 			time.Sleep(15 * time.Second) // whatever ctx says
-			tick, _ := gocronadapter.TickFrom(ctx)
-			lease, _ := gocronadapter.LeaseFrom(ctx)
+			tick, _ := redlock.TickFrom(ctx)
+			lease, _ := redlock.LeaseFrom(ctx)
 			mu.Lock()
 			defer mu.Unlock()
 			outcomes = append(outcomes, outcome{int(tick.Sub(start).Seconds()), lease, context.Cause(ctx)})
@@ -170,7 +170,7 @@ func TestTask_overtaken_after_a_loss(t *testing.T) {
 		var calls atomic.Int32
 		start := time.Now()
 		r.job(t, gocron.CronJob("*/10 * * * * *", true), gocronadapter.Task(func(ctx context.Context) error {
-			tick, _ := gocronadapter.TickFrom(ctx)
+			tick, _ := redlock.TickFrom(ctx)
 			log.write(fmt.Sprintf("%v: %v", tick.Sub(start), context.Cause(ctx)))
 			time.Sleep(5 * time.Second)
 			return nil
@@ -223,7 +223,7 @@ func TestTask_given_up_before_it_began(t *testing.T) {
 // Seen to fail when Unlock does not drop the run, and when forget keeps the book.
 func TestLocker_keeps_nothing_of_a_removed_job(t *testing.T) {
 	// The runtime keeps a timer that was stopped until it would have ended.
-	l := newLocker(t, gocronadapter.WithMutexOptions(redlock.WithTTL(200*time.Millisecond)))
+	l := newLocker(t, gocronadapter.WithJobOptions(redlock.WithTTL(200*time.Millisecond)))
 	s := newGocron(t, gocron.WithDistributedLocker(l))
 	if err := l.Attach(s); err != nil {
 		t.Fatal(err)
@@ -350,10 +350,10 @@ func TestLocker_errors_reach_AfterLockError(t *testing.T) {
 
 // Contexts that no Task made have no lease.
 func TestLeaseFrom_foreign_context(t *testing.T) {
-	if lease, ok := gocronadapter.LeaseFrom(t.Context()); ok || lease != nil {
+	if lease, ok := redlock.LeaseFrom(t.Context()); ok || lease != nil {
 		t.Errorf("lease %v", lease)
 	}
-	if tick, ok := gocronadapter.TickFrom(t.Context()); ok || !tick.IsZero() {
+	if tick, ok := redlock.TickFrom(t.Context()); ok || !tick.IsZero() {
 		t.Errorf("tick %v", tick)
 	}
 }

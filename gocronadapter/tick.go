@@ -1,10 +1,8 @@
 package gocronadapter
 
 import (
-	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
@@ -15,112 +13,96 @@ const (
 	early = time.Millisecond
 	// lookAhead is how many ticks are asked for at first, and at most.
 	lookAhead, maxLookAhead = 16, 1 << 16
-	// maxSpacing is how long redlock remembers the last tick.
-	maxSpacing = 7 * 24 * time.Hour
 )
 
-// book is what one replica knows about the ticks of one job. gocron passes Lock
-// no tick, so it is read from the job's list of pending ones: the run's own is
-// still in there. The list cannot be trusted alone, since gocron also keeps
-// ticks it has skipped and drops those that came due while Lock was busy.
-type book struct {
-	job     gocron.Job
-	backlog *backlog // nil unless the job's ticks are taken over
-
-	mu    sync.Mutex
-	armed time.Time   // about when the timer of the next tick was set
-	asked time.Time   // the newest tick that was asked for
-	known []time.Time // the ticks that were pending, or foreseen, at the last look
-}
-
-// plan is what one run asks the nodes for.
-type plan struct {
-	due
-	book    *book // nil when the Locker is not attached
-	spacing time.Duration
-}
-
-// due is the tick that a run is for.
+// due is what a run is for.
 type due struct {
-	tick  time.Time // zero: none, the run takes the lock only
-	fresh bool      // it was not asked for before
+	tick   time.Time // zero: none, the run takes the lock only
+	fresh  bool      // the tick was not asked for before
+	starts bool      // the run is the one with which the job starts at once
 }
 
-func (l *Locker) plan(ctx context.Context, key string) (plan, error) {
-	s := l.attached()
-	if s == nil {
-		if l.takesOver(key) {
-			return plan{}, fmt.Errorf("%w: WithTakeover needs the scheduler, to start a run of %q when another replica dies; pass it to Locker.Attach", ErrNoTick, key)
-		}
-		// A timer is late more easily than early: for that a wall clock has to be set back.
-		return plan{due: due{tick: l.clock.Now().Add(l.window / 10).Truncate(l.window), fresh: true}}, nil
-	}
-	b, err := l.book(ctx, s, key)
-	if err != nil {
-		return plan{}, err
-	}
-	d, err := ask(ctx, func() (due, error) { return b.due(l.clock.Now()) })
-	return plan{due: d, book: b, spacing: spacingOf(b.job.Schedule())}, err
-}
-
-// spacingOf serves the schedules whose ticks may differ from replica to
-// replica. A tenth is left for clocks that differ.
-func spacingOf(s gocron.JobSchedule) time.Duration {
-	var d time.Duration
-	switch s := s.(type) {
-	case gocron.DurationJobSchedule:
-		d = s.Duration
-	case gocron.DurationRandomJobSchedule:
-		d = s.Min
-	}
-	return min(d-d/10, maxSpacing)
-}
-
-// due finds the tick of the run which starts now. When ticks are taken over, it
+// due finds the tick of the run which begins now. When ticks are taken over, it
 // stands by from here on, behind those that gocron has skipped.
-func (b *book) due(now time.Time) (due, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, random := b.job.Schedule().(gocron.DurationRandomJobSchedule); random {
-		tick, err := b.randomTick(now)
+func (s *jobState) due(now time.Time) (due, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, random := s.job.Schedule().(gocron.DurationRandomJobSchedule); random {
+		tick, err := s.randomTick(now)
 		if err != nil || tick.IsZero() {
 			return due{}, err
 		}
-		return due{tick, true}, b.keep(tick)
+		return due{tick: tick, fresh: true}, s.keep(tick)
 	}
-	pending, err := foresee(b.job, now)
+	pending, err := foresee(s.job, now)
 	if err != nil {
 		return due{}, err
 	}
-	tick := b.choose(pending, now)
-	skipped := b.skipped(pending, tick)
+	s.learn(pending)
+	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !s.start.IsZero() && t.Equal(s.start) })
+	tick := s.choose(pending, now)
+	skipped := s.skipped(pending, tick)
 	if len(pending) > 0 {
-		b.known = pending
+		s.known = pending
+	}
+	if s.startsAtOnce && !tick.After(s.asked) {
+		s.startsAtOnce = false
+		return due{starts: true}, nil
 	}
 	if tick.IsZero() {
-		return due{}, b.dropped(pending)
+		return due{}, s.dropped(pending)
 	}
-	b.armed = now
-	first := b.asked.IsZero()
-	if !tick.After(b.asked) {
-		return due{tick, false}, nil
+	s.armed = now
+	if !tick.After(s.asked) {
+		return due{tick: tick}, nil
 	}
-	b.asked = tick
-	if first && startedAtOnce(b.job.Schedule(), tick) {
-		return due{}, nil
+	s.owed(len(skipped))
+	s.relearn(tick)
+	s.asked = tick
+	if s.queue == nil {
+		skipped = nil
 	}
-	return due{tick, true}, b.keep(append(skipped, tick)...)
+	return due{tick: tick, fresh: true}, s.keep(append(skipped, tick)...)
+}
+
+// learn has a first look at the job's ticks: whether they are common, and the
+// instant at which the job was started at once. That is no tick, because no
+// other replica has it, and claiming it would refuse the last regular tick to a
+// replica that is a little late.
+func (s *jobState) learn(pending []time.Time) {
+	if !s.learned && len(pending) > 0 {
+		s.learned = true
+		s.uncommon = !common(s.job.Schedule(), pending)
+		s.startsAtOnce = s.startOf(pending)
+		s.locker.checkZone(s.name, s.job.Schedule(), pending[0].Location())
+	}
+	s.gap = gapOf(s.asked, pending)
+}
+
+// startOf finds the instant of a start at once, for jobs whose ticks are common
+// otherwise.
+func (s *jobState) startOf(pending []time.Time) bool {
+	began := func(t time.Time) bool { return s.traits.startsAtOnce && !s.uncommon && !wall(t).Before(wall(s.since)) }
+	if once, ok := s.job.Schedule().(gocron.OneTimeJobSchedule); ok {
+		began = func(t time.Time) bool { return !slices.ContainsFunc(once.StartAt, t.Equal) }
+	}
+	i := slices.IndexFunc(pending, began)
+	if i < 0 {
+		return false
+	}
+	s.start = pending[i]
+	return true
 }
 
 // keep has ticks stand by, in order, if ticks are taken over.
-func (b *book) keep(ticks ...time.Time) error {
-	if b.backlog == nil {
+func (s *jobState) keep(ticks ...time.Time) error {
+	if s.queue == nil {
 		return nil
 	}
 	for _, t := range ticks {
-		if !b.backlog.add(t) {
+		if !s.queue.Add(t) {
 			return fmt.Errorf("%w: %d ticks of job %q stand by on this replica, so the one of %v does not, and is lost unless another replica runs it; is the job slower than its schedule?",
-				ErrBacklog, maxBacklog, b.job.Name(), t.UTC())
+				ErrBacklog, s.queue.Len(), s.name, t.UTC())
 		}
 	}
 	return nil
@@ -129,40 +111,53 @@ func (b *book) keep(ticks ...time.Time) error {
 // skipped lists the ticks before this one that were not asked for, in order.
 // What was foreseen counts only where it came true: an interval that counts
 // from the end of a run moves with each run.
-func (b *book) skipped(pending []time.Time, tick time.Time) (ticks []time.Time) {
-	if b.backlog == nil || b.asked.IsZero() {
+func (s *jobState) skipped(pending []time.Time, tick time.Time) (ticks []time.Time) {
+	if s.asked.IsZero() {
 		return nil
 	}
 	all := slices.Clone(pending)
-	if slices.ContainsFunc(b.known, tick.Equal) {
-		all = append(all, b.known...)
+	if slices.ContainsFunc(s.known, tick.Equal) {
+		all = append(all, s.known...)
 	}
-	all = slices.DeleteFunc(all, func(t time.Time) bool { return !t.After(b.asked) || !t.Before(tick) })
+	all = slices.DeleteFunc(all, func(t time.Time) bool { return !t.After(s.asked) || !t.Before(tick) })
 	slices.SortFunc(all, time.Time.Compare)
 	return slices.CompactFunc(all, time.Time.Equal)
 }
 
-// dropped tells a run whose tick gocron has dropped from one that never had
-// any: gocron has the next tick of a job pending, unless the job is at its end.
-func (b *book) dropped(pending []time.Time) error {
-	_, once := b.job.Schedule().(gocron.OneTimeJobSchedule)
+// owed counts the runs for skipped ticks, which gocron has dropped or, in its
+// wait modes, has in a queue. Those in a queue come before it is idle again.
+func (s *jobState) owed(skipped int) {
+	if s.locker.idle() {
+		s.queued = 0
+	}
+	s.queued += skipped
+}
+
+// dropped distinguishes a run whose tick gocron has dropped from one that never
+// had any: gocron has the next tick of a job pending, unless the job is at its end.
+func (s *jobState) dropped(pending []time.Time) error {
+	_, once := s.job.Schedule().(gocron.OneTimeJobSchedule)
 	if once || len(pending) > 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: gocron has dropped the tick of job %q while the votes on those before took longer than its interval; is a node slow?",
-		ErrNoTick, b.job.Name())
+		ErrNoTick, s.name)
 }
 
 // choose takes the newest tick that is due and was not asked for. What is older
 // was skipped by gocron, or waits in a queue behind this run.
-func (b *book) choose(pending []time.Time, now time.Time) time.Time {
-	fresh := func(t time.Time) bool { return t.After(b.asked) }
+func (s *jobState) choose(pending []time.Time, now time.Time) time.Time {
+	fresh := func(t time.Time) bool { return t.After(s.asked) }
 	due := func(t time.Time) bool { return !wall(t).After(wall(now)) }
+	tick := newest(slices.Concat(pending, s.known), func(t time.Time) bool { return fresh(t) && due(t) })
+	tolerance := early
+	if !tick.IsZero() {
+		tolerance = 0 // ticks may be that close to each other, and the run is for the one that is due
+	}
 	ahead := slices.IndexFunc(pending, func(t time.Time) bool { return fresh(t) && !due(t) })
-	if ahead >= 0 && b.fired(pending[ahead], now) {
+	if ahead >= 0 && s.fired(pending[ahead], now, tolerance) {
 		return pending[ahead]
 	}
-	tick := newest(slices.Concat(pending, b.known), func(t time.Time) bool { return fresh(t) && due(t) })
 	if tick.IsZero() {
 		// Still pending though it was asked for: after odd turns of the clock this may be a
 		// run of the schedule. Asking again refuses it; taking it for RunNow would run it.
@@ -180,11 +175,11 @@ func newest(ticks []time.Time, ok func(time.Time) bool) (tick time.Time) {
 	return tick
 }
 
-// fired tells whether gocron's timer for a tick has ended, though the tick is
-// not due by the wall clock: somebody set that back, and timers do not follow.
-func (b *book) fired(tick, now time.Time) bool {
-	steady := wall(b.armed).Add(now.Sub(b.armed)) // the wall clock had nobody touched it
-	return !wall(tick).After(steady.Add(early))
+// fired reports whether gocron's timer for a tick has ended, though the tick is
+// not due by the wall clock: that may be set back, and timers do not follow.
+func (s *jobState) fired(tick, now time.Time, tolerance time.Duration) bool {
+	steady := wall(s.armed).Add(now.Sub(s.armed)) // the wall clock if it had not been set
+	return !wall(tick).After(steady.Add(tolerance))
 }
 
 // wall is what the clock on the wall shows, without the monotonic reading: gocron
@@ -194,12 +189,12 @@ func wall(t time.Time) time.Time { return t.Round(0) }
 // randomTick takes the moment itself: replicas have no tick in common, so only
 // the spacing counts. Asking for more than the next run would race with gocron
 // for the job's random numbers.
-func (b *book) randomTick(now time.Time) (time.Time, error) {
-	next, err := b.job.NextRun()
-	if err != nil || !b.fired(next, now) {
+func (s *jobState) randomTick(now time.Time) (time.Time, error) {
+	next, err := s.job.NextRun()
+	if err != nil || !s.fired(next, now, early) {
 		return time.Time{}, err
 	}
-	b.armed = now
+	s.armed = now
 	return now, nil
 }
 
@@ -217,17 +212,4 @@ func foresee(job gocron.Job, now time.Time) ([]time.Time, error) {
 			return slices.Clone(ticks), nil
 		}
 	}
-}
-
-// startedAtOnce: WithStartImmediately makes the instant of the start the first
-// tick. It is no other replica's, and claiming it would refuse the last regular
-// tick to a replica that is a little late.
-func startedAtOnce(s gocron.JobSchedule, tick time.Time) bool {
-	switch s := s.(type) {
-	case gocron.CronJobSchedule, gocron.DailyJobSchedule, gocron.WeeklyJobSchedule, gocron.MonthlyJobSchedule:
-		return tick.Nanosecond() != 0
-	case gocron.OneTimeJobSchedule:
-		return !slices.ContainsFunc(s.StartAt, tick.Equal)
-	}
-	return false
 }

@@ -74,10 +74,16 @@ func (e Event) refusalLevel() slog.Level {
 	switch {
 	case errors.Is(e.Err, ErrTaken), errors.Is(e.Err, ErrTickDone), errors.Is(e.Err, context.Canceled):
 		return slog.LevelDebug
-	case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, ErrClosed):
+	case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, ErrClosed), errors.Is(e.Err, ErrNoQuorum) && stillWaits(e.Err):
 		return slog.LevelWarn
 	}
 	return slog.LevelError
+}
+
+// stillWaits reports whether the call goes on asking.
+func stillWaits(err error) bool {
+	refusal, ok := errors.AsType[*Error](err)
+	return ok && !refusal.permanent && (refusal.Op == "lock" || refusal.Op == "await")
 }
 
 func (e Event) text() string {

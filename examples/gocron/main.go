@@ -75,7 +75,7 @@ func start(locker *redlock.Locker, r *demo.Replica, lock lockerFlag) (gocron.Sch
 // work is what the jobs do: the show's counting, for the tick they are told.
 func work(r *demo.Replica, job string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		tick, ok := gocronadapter.TickFrom(ctx)
+		tick, ok := redlock.TickFrom(ctx)
 		if !ok {
 			return errors.New("the run has no tick")
 		}

@@ -1,0 +1,175 @@
+package gocronadapter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// grantAll is a gocron.Locker that asks nobody: what gocron itself costs.
+type grantAll struct{}
+
+func (grantAll) Lock(context.Context, string) (gocron.Lock, error) { return grantAll{}, nil }
+func (grantAll) Unlock(context.Context) error                      { return nil }
+
+// fleetOf makes schedulers of one kind, and what ends them.
+type fleetOf func(tb testing.TB, replicas int) (schedulers []gocron.Scheduler, end func())
+
+func kinds() map[string]fleetOf {
+	return map[string]fleetOf{
+		"gocron":       func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return plainFleet(tb, n) },
+		"NewScheduler": func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return redtickFleet(tb, n, false) },
+		"Attach":       func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return redtickFleet(tb, n, true) },
+	}
+}
+
+func plainFleet(tb testing.TB, replicas int) (fleet []gocron.Scheduler, end func()) {
+	tb.Helper()
+	for range replicas {
+		s, err := gocron.NewScheduler(gocron.WithDistributedLocker(grantAll{}))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		fleet = append(fleet, s)
+	}
+	return fleet, func() { endAll(fleet, nil) }
+}
+
+func redtickFleet(tb testing.TB, replicas int, attach bool) (fleet []gocron.Scheduler, end func()) {
+	tb.Helper()
+	servers := redlocktest.Servers(1)
+	var lockers []*redlock.Locker
+	for i := range replicas {
+		l, err := redlock.New(redlocktest.Nodes(servers, fmt.Sprint(i)), redlock.WithObserver(func(redlock.Event) {}))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		lockers = append(lockers, l)
+		s, err := newBenchScheduler(l, attach)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		fleet = append(fleet, s)
+	}
+	return fleet, func() { endAll(fleet, lockers) }
+}
+
+func newBenchScheduler(l *redlock.Locker, attach bool) (gocron.Scheduler, error) {
+	if !attach {
+		return gocronadapter.NewScheduler(l)
+	}
+	adapter, err := gocronadapter.NewLocker(l)
+	if err != nil {
+		return nil, err
+	}
+	s, err := gocron.NewScheduler(gocron.WithDistributedLocker(adapter))
+	if err != nil {
+		return nil, err
+	}
+	return s, adapter.Attach(s)
+}
+
+func endAll(fleet []gocron.Scheduler, lockers []*redlock.Locker) {
+	for _, s := range fleet {
+		_ = s.Shutdown()
+	}
+	for _, l := range lockers {
+		_ = l.Close(context.Background())
+	}
+}
+
+func addJobs(tb testing.TB, s gocron.Scheduler, n int, definition func() gocron.JobDefinition, f func(), opts ...gocron.JobOption) {
+	tb.Helper()
+	for i := range n {
+		if _, err := s.NewJob(definition(), gocron.NewTask(f), append(opts, gocron.WithName(fmt.Sprint("job ", i)))...); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkNewJob adds n jobs to a scheduler.
+func BenchmarkNewJob(b *testing.B) {
+	for _, jobs := range []int{100, 1_000, 10_000} {
+		for _, schedule := range []string{"cron", "duration"} {
+			for kind, fleet := range kinds() {
+				b.Run(fmt.Sprintf("jobs=%d/%s/%s", jobs, schedule, kind), func(b *testing.B) {
+					definition := func() gocron.JobDefinition { return gocron.DurationJob(time.Hour) }
+					if schedule == "cron" {
+						definition = func() gocron.JobDefinition { return gocron.CronJob("0 3 * * *", false) }
+					}
+					for b.Loop() {
+						b.StopTimer()
+						schedulers, end := fleet(b, 1)
+						b.StartTimer()
+						addJobs(b, schedulers[0], jobs, definition, func() {})
+						b.StopTimer()
+						end()
+						b.StartTimer()
+					}
+					b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*jobs), "µs/job")
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkFirstTick is the time from a tick that n jobs share until each of them
+// has run on one of three replicas. gocron, beside it, runs each of them on all.
+func BenchmarkFirstTick(b *testing.B) {
+	for _, jobs := range []int{100, 1_000, 4_000, 10_000} {
+		for kind, fleet := range kinds() {
+			b.Run(fmt.Sprintf("jobs=%d/%s", jobs, kind), func(b *testing.B) {
+				var took time.Duration
+				for b.Loop() {
+					d, err := firstTick(b, fleet, jobs, kind == "gocron")
+					if err != nil {
+						b.Fatal(err)
+					}
+					took += d
+				}
+				b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "ms/tick")
+			})
+		}
+	}
+}
+
+func firstTick(tb testing.TB, fleet fleetOf, jobs int, onEach bool) (time.Duration, error) {
+	schedulers, end := fleet(tb, 3)
+	defer end()
+	var runs, last atomic.Int64
+	at := time.Now().Add(time.Second + time.Duration(jobs)*300*time.Microsecond)
+	want := int64(jobs)
+	if onEach {
+		want *= 3
+	}
+	for _, s := range schedulers {
+		addJobs(tb, s, jobs, func() gocron.JobDefinition { return gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at)) }, func() {
+			last.Store(int64(time.Since(at)))
+			runs.Add(1)
+		})
+		s.Start()
+	}
+	if time.Now().After(at) {
+		return 0, errors.New("the jobs were not added in time")
+	}
+	for deadline := at.Add(time.Minute); runs.Load() < want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return 0, fmt.Errorf("%d of %d runs within a minute", runs.Load(), want)
+		}
+	}
+	took := time.Duration(last.Load())
+	time.Sleep(200 * time.Millisecond)
+	if n := runs.Load(); n != want {
+		return 0, fmt.Errorf("%d runs, want %d", n, want)
+	}
+	return took, nil
+}

@@ -1,0 +1,128 @@
+package standby
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// retrigger is how soon the scheduler is asked once more for a run that has not
+// come, and retriggerGrowth how much longer each time. In some modes gocron
+// drops runs without a word.
+const retrigger, retriggerGrowth = 50 * time.Millisecond, 2
+
+// Job claims ticks under redlock.WithTakeover. Claim never waits. Await waits
+// until the tick is over or can be taken over.
+type Job interface {
+	Claim(ctx context.Context, tick time.Time) (*redlock.Lease, error)
+	Await(ctx context.Context, tick time.Time) (*redlock.Lease, error)
+}
+
+// ErrBehind refuses a run because earlier ticks of the job are run, or stand
+// by, on this replica.
+var ErrBehind = errors.New("standby: earlier ticks are not over")
+
+// Claim asks for the first tick of the queue, once. While that is held
+// elsewhere, it and those behind it stand by until ctx, the job's own, ends.
+func (q *Queue) Claim(ctx context.Context) (*Run, error) {
+	if !q.lead() {
+		return nil, ErrBehind
+	}
+	var over error
+	for {
+		p, active := q.first()
+		switch {
+		case p == nil:
+			return nil, over
+		case active != nil:
+			go q.standBy(ctx)
+			return nil, ErrBehind
+		}
+		lease, err := q.job.Claim(ctx, p.tick)
+		switch {
+		case err == nil:
+			run := &Run{Lease: lease, queue: q, tick: p, active: q.begin(p, lease)}
+			go q.standBy(ctx)
+			return run, nil
+		case ctx.Err() == nil && (errors.Is(err, redlock.ErrTaken) || errors.Is(err, redlock.ErrNoQuorum)):
+			go q.standBy(ctx)
+			return nil, err
+		}
+		q.remove(p)
+		over = err
+	}
+}
+
+// standBy leads the queue until it is empty or the job ends. It waits until the
+// first tick is over, or takes it over when its holder dies. It watches runs of
+// this replica too, since they may lose their lease.
+func (q *Queue) standBy(ctx context.Context) {
+	for ctx.Err() == nil {
+		p, active := q.first()
+		if p == nil {
+			return
+		}
+		if active != nil {
+			active.wait(ctx)
+			continue
+		}
+		lease, err := q.job.Await(ctx, p.tick)
+		switch {
+		case err == nil:
+			q.offerRun(ctx, p, lease)
+		case ctx.Err() == nil:
+			q.remove(p) // it is over, or too old; redlock's observer was told
+		}
+	}
+}
+
+// offerRun has a run of the job accept the lease. When none does, because the
+// scheduler is busy, stopped or drops runs, the tick must neither be kept from
+// the other replicas for long nor be marked as done. So its lock is left to
+// expire, and they get the first chance.
+func (q *Queue) offerRun(ctx context.Context, p *pendingTick, lease *redlock.Lease) {
+	validity := time.Until(lease.ValidUntil())
+	o := q.makeOffer(p, lease)
+	if q.triggerRun(ctx, o, validity) || !q.withdrawOffer(o) {
+		return
+	}
+	if _, err := lease.Detach(); err == nil {
+		sleep(ctx, validity+validity/4)
+	}
+}
+
+// triggerRun asks the scheduler for a run until one has accepted the offer, for
+// no longer than limit. gocron's RunNow is bounded by itself, even while gocron
+// stops. It must not reach one that has stopped, so ctx is checked first.
+func (q *Queue) triggerRun(ctx context.Context, o *offer, limit time.Duration) (accepted bool) {
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	for pause := retrigger; ctx.Err() == nil; pause *= retriggerGrowth {
+		q.noteTrigger()
+		_ = q.runNow() // one that is said to have failed may still come
+		again := time.NewTimer(pause)
+		select {
+		case <-o.accepted:
+			accepted = true
+		case <-again.C:
+			continue
+		case <-end.C:
+		case <-ctx.Done():
+		case <-o.lease.Context().Done():
+		}
+		again.Stop()
+		break
+	}
+	return accepted
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

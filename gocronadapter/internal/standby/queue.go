@@ -1,0 +1,177 @@
+// Package standby keeps the ticks of one job that this replica has asked for
+// and that are not known to be over, and has them run when their holder dies.
+package standby
+
+import (
+	"sync"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// Max bounds the ticks of a job that stand by. It is more than one a second for
+// redlock.DefaultRetention; those that are older are refused anyway.
+const Max = 1000
+
+// Queue holds a job's pending ticks in order. Only the first of them is ever
+// claimed, because a tick that was run ends all those before it. One goroutine
+// at a time leads the queue: a call of [Queue.Claim], or the stand-by. It is
+// safe for concurrent use.
+type Queue struct {
+	job    Job
+	runNow func() error
+
+	mu        sync.Mutex
+	ticks     []*pendingTick
+	led       bool
+	offer     *offer
+	triggered int // runs that the stand-by has asked for and that have not come
+}
+
+// pendingTick is guarded by its queue.
+type pendingTick struct {
+	tick   time.Time
+	active *activeRun // of this replica, or nil
+}
+
+// offer is a lease that the stand-by was granted and that waits for a run.
+type offer struct {
+	tick     *pendingTick
+	lease    *redlock.Lease
+	accepted chan struct{}
+}
+
+// New returns an empty queue. runNow asks the scheduler for a run of the job;
+// that run calls [Queue.Accept].
+func New(job Job, runNow func() error) *Queue { return &Queue{job: job, runNow: runNow} }
+
+// Add appends a tick and reports whether there was room.
+func (q *Queue) Add(tick time.Time) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.ticks) >= Max {
+		return false
+	}
+	q.ticks = append(q.ticks, &pendingTick{tick: tick})
+	return true
+}
+
+// Len returns how many ticks are run or stand by.
+func (q *Queue) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.ticks)
+}
+
+// Triggered reports whether the stand-by has asked for a run that has not come
+// yet, and takes the caller's for it.
+func (q *Queue) Triggered() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.triggered == 0 {
+		return false
+	}
+	q.triggered--
+	return true
+}
+
+func (q *Queue) noteTrigger() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.triggered++
+}
+
+func (q *Queue) remove(p *pendingTick) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.removeLocked(p)
+}
+
+func (q *Queue) removeLocked(p *pendingTick) {
+	for i, other := range q.ticks {
+		if other == p {
+			q.ticks = append(q.ticks[:i:i], q.ticks[i+1:]...)
+			return
+		}
+	}
+}
+
+// lead makes the caller the leader, if there is none and there is anything to lead.
+func (q *Queue) lead() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.led || len(q.ticks) == 0 {
+		return false
+	}
+	q.led = true
+	return true
+}
+
+// first returns the leader's next tick, and the run of this replica that holds
+// it. When there is none left, the caller leads no longer.
+func (q *Queue) first() (*pendingTick, *activeRun) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.ticks) == 0 {
+		q.led = false
+		return nil, nil
+	}
+	p := q.ticks[0]
+	if p.active != nil && p.active.lost() {
+		return p, nil
+	}
+	return p, p.active
+}
+
+func (q *Queue) begin(p *pendingTick, lease *redlock.Lease) *activeRun {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	p.active = &activeRun{lease: lease, over: make(chan struct{})}
+	return p.active
+}
+
+// end notes that a run is over. A tick that is not known to be done stays.
+func (q *Queue) end(p *pendingTick, a *activeRun, done bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	close(a.over)
+	if p.active != a {
+		return // it was lost, and another run of this replica has the tick
+	}
+	p.active = nil
+	if done {
+		q.removeLocked(p)
+	}
+}
+
+// Accept hands the offered lease, if there is one, to the caller's run.
+func (q *Queue) Accept() *Run {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	o := q.offer
+	if o == nil || o.lease.Context().Err() != nil {
+		return nil
+	}
+	q.offer = nil
+	o.tick.active = &activeRun{lease: o.lease, over: make(chan struct{})}
+	close(o.accepted)
+	return &Run{Lease: o.lease, queue: q, tick: o.tick, active: o.tick.active}
+}
+
+func (q *Queue) makeOffer(p *pendingTick, lease *redlock.Lease) *offer {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.offer = &offer{p, lease, make(chan struct{})}
+	return q.offer
+}
+
+// withdrawOffer reports whether no run has accepted the offer, and then none will.
+func (q *Queue) withdrawOffer(o *offer) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.offer != o {
+		return false
+	}
+	q.offer = nil
+	return true
+}

@@ -1,0 +1,53 @@
+package gocronadapter
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+	"github.com/google/uuid"
+)
+
+// noListeners replaces those of a job that is only examined.
+func noListeners() gocron.JobOption {
+	none := func(uuid.UUID, string) {}
+	return gocron.WithEventListeners(
+		gocron.BeforeJobRuns(none), gocron.AfterJobRuns(none),
+		gocron.BeforeJobRunsSkipIfBeforeFuncErrors(func(uuid.UUID, string) error { return nil }),
+		gocron.AfterJobRunsWithError(func(uuid.UUID, string, error) {}),
+		gocron.AfterJobRunsWithPanic(func(uuid.UUID, string, any) {}),
+		gocron.AfterLockError(func(uuid.UUID, string, error) {}),
+	)
+}
+
+// refuse is a gocron.Locker that grants nothing.
+type refuse func()
+
+func (r refuse) Lock(context.Context, string) (gocron.Lock, error) {
+	r()
+	return nil, errors.New("gocronadapter: examined only")
+}
+
+// noMonitor replaces the monitor of a scheduler that only examines.
+type noMonitor struct{}
+
+func (noMonitor) SchedulerStarted()                                      {}
+func (noMonitor) SchedulerStopped()                                      {}
+func (noMonitor) SchedulerShutdown()                                     {}
+func (noMonitor) JobRegistered(gocron.Job)                               {}
+func (noMonitor) JobUnregistered(gocron.Job)                             {}
+func (noMonitor) JobStarted(gocron.Job)                                  {}
+func (noMonitor) JobRunning(gocron.Job)                                  {}
+func (noMonitor) JobFailed(gocron.Job, error)                            {}
+func (noMonitor) JobCompleted(gocron.Job)                                {}
+func (noMonitor) JobExecutionTime(gocron.Job, time.Duration)             {}
+func (noMonitor) JobSchedulingDelay(gocron.Job, time.Time, time.Time)    {}
+func (noMonitor) ConcurrencyLimitReached(limitType string, j gocron.Job) {}
+
+type noLogger struct{}
+
+func (noLogger) Debug(string, ...any) {}
+func (noLogger) Info(string, ...any)  {}
+func (noLogger) Warn(string, ...any)  {}
+func (noLogger) Error(string, ...any) {}

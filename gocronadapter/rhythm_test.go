@@ -1,0 +1,192 @@
+package gocronadapter_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/gocronadapter"
+)
+
+// sinceStart is a gocron.Cron that counts from when it is asked, with fractions.
+type sinceStart time.Duration
+
+func (sinceStart) IsValid(string, *time.Location, time.Time) error { return nil }
+func (d sinceStart) Next(last time.Time) time.Time                 { return last.Add(time.Duration(d)) }
+
+// anchored is a gocron.Cron that counts from the start of its process.
+type anchored struct {
+	start time.Time
+	every time.Duration
+}
+
+func (anchored) IsValid(string, *time.Location, time.Time) error { return nil }
+func (a anchored) Next(last time.Time) time.Time {
+	return a.start.Add(last.Sub(a.start).Truncate(a.every) + a.every)
+}
+
+// Schedules that differ from replica to replica run as often as on one.
+//
+// Seen to fail when common is always true: three times as many runs.
+func TestNewScheduler_cron_without_common_ticks(t *testing.T) {
+	for name, job := range map[string]func() (gocron.JobDefinition, gocron.JobOption){
+		"@every": func() (gocron.JobDefinition, gocron.JobOption) {
+			return gocron.CronJob("@every 10s", false), gocron.WithTags()
+		},
+		"@every in a zone": func() (gocron.JobDefinition, gocron.JobOption) {
+			return gocron.CronJob("CRON_TZ=Europe/Berlin @every 10s", true), gocron.WithTags()
+		},
+		"a Cron that counts from the last run": func() (gocron.JobDefinition, gocron.JobOption) {
+			return gocron.CronJob("every ten", true), gocron.WithCronImplementation(sinceStart(10 * time.Second))
+		},
+		"a Cron that counts from its start": func() (gocron.JobDefinition, gocron.JobOption) {
+			return gocron.CronJob("* * * * * *", true), gocron.WithCronImplementation(anchored{time.Now(), 10 * time.Second})
+		},
+		"@every, at once": func() (gocron.JobDefinition, gocron.JobOption) {
+			return gocron.CronJob("@every 10s", false), gocron.WithStartAt(gocron.WithStartImmediately())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := newLedger()
+				fleet := newSchedulers(t, nil, 0, 5*time.Millisecond, 0)
+				for _, r := range fleet {
+					d, o := job()
+					r.job(t, d, log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"), o)
+					r.Start()
+					time.Sleep(3*time.Second + 100*time.Millisecond)
+				}
+				time.Sleep(10 * time.Minute)
+				if n := len(log.of("job")); n < 57 || n > 62 {
+					t.Errorf("%d runs in 10 minutes, want 60 or 61", n)
+				}
+				if n := log.withoutTick("job"); n != 0 {
+					t.Errorf("%d runs without a tick", n)
+				}
+				leaveAll(t, fleet)
+			})
+		})
+	}
+}
+
+// Calendar jobs of every second day that start on different days.
+func TestNewScheduler_every_second_day(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newLedger()
+		fleet := newSchedulers(t, nil, 0, 0)
+		for _, r := range fleet {
+			r.job(t, gocron.DailyJob(2, gocron.NewAtTimes(gocron.NewAtTime(1, 0, 0))), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"))
+			r.Start()
+			time.Sleep(25 * time.Hour)
+		}
+		time.Sleep(20 * 24 * time.Hour)
+		if shortest, _ := gaps(log.of("job")); shortest < 43*time.Hour {
+			t.Errorf("ran for %v", log.of("job"))
+		}
+		leaveAll(t, fleet)
+	})
+}
+
+// An ordinary cron gets no spacing: after a schedule became sparser, its first tick runs.
+func TestNewScheduler_common_ticks_are_not_spaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, start := newLedger(), time.Now()
+		fleet := newSchedulers(t, nil, 0)
+		j := fleet[0].job(t, gocron.CronJob("* * * * *", false), log.task("job", 0), gocron.WithName("job"))
+		fleet[0].Start()
+		time.Sleep(59*time.Minute + 30*time.Second)
+		if _, err := fleet[0].Update(j.ID(), gocron.CronJob("0 * * * *", false), log.task("job", 0), gocron.WithName("job")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		ticks := log.of("job")
+		if last := ticks[len(ticks)-1]; !last.Equal(start.Add(time.Hour)) {
+			t.Errorf("the last tick is %v, want the hour", last)
+		}
+		leaveAll(t, fleet)
+	})
+}
+
+// With an interval from the end of a run, no replica begins earlier, however
+// long the runs are, and whoever of the fleet ran before.
+//
+// Seen to fail when rests is always false: rests of 0 to 1 s.
+func TestNewScheduler_interval_from_completion(t *testing.T) {
+	for name, c := range map[string]struct {
+		work time.Duration
+		opts []gocron.JobOption
+		def  func() gocron.JobDefinition
+	}{
+		"long":                 {25 * time.Second, nil, nil},
+		"two intervals":        {20 * time.Second, nil, nil},
+		"one interval":         {10 * time.Second, nil, nil},
+		"half":                 {5 * time.Second, nil, nil},
+		"short":                {900 * time.Millisecond, nil, nil},
+		"nothing":              {0, nil, nil},
+		"singleton reschedule": {25 * time.Second, []gocron.JobOption{gocron.WithSingletonMode(gocron.LimitModeReschedule)}, nil},
+		"singleton wait":       {25 * time.Second, []gocron.JobOption{gocron.WithSingletonMode(gocron.LimitModeWait)}, nil},
+		"at once":              {25 * time.Second, []gocron.JobOption{gocron.WithStartAt(gocron.WithStartImmediately())}, nil},
+		"random":               {25 * time.Second, nil, func() gocron.JobDefinition { return gocron.DurationRandomJob(10*time.Second, 12*time.Second) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if c.def == nil {
+					c.def = func() gocron.JobDefinition { return gocron.DurationJob(10 * time.Second) }
+				}
+				var mu sync.Mutex
+				var ended time.Time
+				rest, runs := time.Hour, 0
+				fleet := newSchedulers(t, nil, 0, 0, 0)
+				for _, r := range fleet {
+					r.job(t, c.def(), gocronadapter.Task(func(ctx context.Context) error {
+						mu.Lock()
+						if runs++; !ended.IsZero() {
+							rest = min(rest, time.Since(ended))
+						}
+						mu.Unlock()
+						select {
+						case <-time.After(c.work):
+						case <-ctx.Done():
+						}
+						mu.Lock()
+						defer mu.Unlock()
+						ended = time.Now()
+						return nil
+					}), append(c.opts, gocron.WithName("job"), gocron.WithIntervalFromCompletion())...)
+					r.Start()
+					time.Sleep(3 * time.Second)
+				}
+				time.Sleep(20 * time.Minute)
+				mu.Lock()
+				defer mu.Unlock()
+				if rest < 9*time.Second || runs < int(20*time.Minute/(c.work+22*time.Second)) {
+					t.Errorf("%d runs, the shortest rest was %v, want at least 9s", runs, rest)
+				}
+				mu.Unlock()
+				leaveAll(t, fleet)
+				mu.Lock()
+			})
+		})
+	}
+}
+
+// A job without that option is not held up by it.
+func TestNewScheduler_long_runs_do_not_rest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newLedger()
+		fleet := newSchedulers(t, nil, 0, 0)
+		for _, r := range fleet {
+			r.job(t, gocron.DurationJob(10*time.Second), log.task("job", 4*time.Second), gocron.WithName("job"), gocronadapter.Aligned(10*time.Second))
+			r.Start()
+		}
+		time.Sleep(10 * time.Minute)
+		if n := len(log.of("job")); n < 59 {
+			t.Errorf("%d runs in 10 minutes, want 60", n)
+		}
+		leaveAll(t, fleet)
+	})
+}

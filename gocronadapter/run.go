@@ -1,0 +1,64 @@
+package gocronadapter
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redtick/redtick/gocronadapter/internal/standby"
+	"github.com/redtick/redtick/redlock"
+)
+
+// run is one run of a job, which gocron unlocks when it is over.
+type run struct {
+	job    context.Context // identifies the job that holds the lease; nothing is derived from it here
+	name   string
+	lease  *redlock.Lease
+	locker *Locker
+	state  *jobState    // nil when the Locker is not attached
+	tick   *standby.Run // nil unless the job's ticks are taken over
+	watch  func() bool  // stops the look at a long run; nil when there is none
+	begun  bool         // guarded by handOver
+}
+
+// Unlock is called by gocron when the run is over, with a context that
+// Shutdown and RemoveJob have already cancelled.
+func (r *run) Unlock(ctx context.Context) error {
+	begun := handOver.drop(r)
+	defer r.locker.noteEnd()
+	if r.state != nil && r.state.vetoed(begun) {
+		return r.veto(ctx)
+	}
+	if r.watch != nil {
+		r.watch()
+	}
+	if r.state != nil && !r.lease.Tick().IsZero() && r.state.rests() {
+		go r.rest()
+		return nil
+	}
+	return r.end(ctx)
+}
+
+func (r *run) end(ctx context.Context) error {
+	err := r.lease.Unlock(ctx)
+	if r.tick != nil {
+		r.tick.End(err == nil)
+	}
+	return err
+}
+
+// veto ends a run whose task gocron has not begun, because a
+// BeforeJobRunsSkipIfBeforeFuncErrors of this replica returned an error. Under
+// take-over the tick is for the other replicas, so this one must not stand by.
+func (r *run) veto(ctx context.Context) error {
+	event := redlock.Event{Kind: redlock.Refused, Name: r.name, Tick: r.lease.Tick(), Token: r.lease.Token()}
+	defer func() { r.locker.report(event) }()
+	if r.tick == nil {
+		event.Err = fmt.Errorf("%w: BeforeJobRunsSkipIfBeforeFuncErrors returned an error once the tick was claimed, so no replica runs it; use redlock.WithTakeover to have another one run it",
+			ErrVetoed)
+		return r.end(ctx)
+	}
+	event.Err = fmt.Errorf("%w: BeforeJobRunsSkipIfBeforeFuncErrors returned an error, so the tick is left to the other replicas", ErrVetoed)
+	err := r.lease.Abandon(ctx)
+	r.tick.End(true)
+	return err
+}

@@ -1,0 +1,122 @@
+package gocronadapter
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+)
+
+// maxSpacing is how long redlock remembers the last tick.
+const maxSpacing = 7 * 24 * time.Hour
+
+// spacing serves the schedules whose ticks may differ from replica to replica.
+// An eleventh is left for clocks that differ, so that after a run too short for
+// watch nine tenths remain.
+func (s *jobState) spacing() time.Duration {
+	d := s.interval()
+	if d == 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.uncommon {
+			return 0
+		}
+		d = s.gap
+	}
+	return min(d-d/11, maxSpacing)
+}
+
+// common reports whether all replicas have the schedule's ticks in common. A
+// cron schedule is asked itself: whether its next tick depends on when it is
+// asked, as that of "@every 10s" does. A gocron.Cron that is not gocron's own
+// cannot be asked, so its ticks do not count as common; the spacing that they
+// get then is less than the time between two of them, and does no harm if they are.
+// The last two ticks are looked at: those before may be left over from an earlier start.
+func common(schedule gocron.JobSchedule, ticks []time.Time) bool {
+	switch s := schedule.(type) {
+	case gocron.CronJobSchedule:
+		return len(ticks) < 2 || agrees(s.Crontab, ticks[len(ticks)-2], ticks[len(ticks)-1])
+	case gocron.DailyJobSchedule:
+		return s.Interval == 1
+	case gocron.WeeklyJobSchedule:
+		return s.Interval == 1
+	case gocron.MonthlyJobSchedule:
+		return s.Interval == 1
+	case gocron.OneTimeJobSchedule:
+		return true
+	}
+	return false
+}
+
+// agrees reports whether the crontab has this next tick from different starts.
+func agrees(crontab string, from, next time.Time) bool {
+	cron := gocron.NewDefaultCron(true) // it takes both five fields and six
+	if cron.IsValid(crontab, from.Location(), from) != nil {
+		return false
+	}
+	gap := next.Sub(from)
+	for _, start := range []time.Duration{0, gap / 3, gap / 2} {
+		if !cron.Next(from.Add(start)).Equal(next) {
+			return false
+		}
+	}
+	return true
+}
+
+// gapOf returns the shortest time between the last tick and those to come.
+func gapOf(last time.Time, ticks []time.Time) (gap time.Duration) {
+	for _, t := range ticks {
+		if d := t.Sub(last); !last.IsZero() && d > 0 && (gap == 0 || d < gap) {
+			gap = d
+		}
+		last = t
+	}
+	return gap
+}
+
+// checkZone warns once when a schedule follows the time zone of the machine,
+// which may be another one on another replica.
+func (l *Locker) checkZone(name string, schedule gocron.JobSchedule, zone *time.Location) {
+	switch s := schedule.(type) {
+	case gocron.CronJobSchedule:
+		if strings.HasPrefix(s.Crontab, "TZ=") || strings.HasPrefix(s.Crontab, "CRON_TZ=") {
+			return
+		}
+	case gocron.DailyJobSchedule, gocron.WeeklyJobSchedule, gocron.MonthlyJobSchedule:
+	default:
+		return
+	}
+	if zone != time.Local || isUTC(time.Local) {
+		return
+	}
+	l.zone.Do(func() {
+		l.warn(name, fmt.Errorf("%w: job %q follows the time zone of this machine (%s, now %s); a replica with another TZ runs it at other instants, and then it runs more than once; give the scheduler gocron.WithLocation",
+			ErrSchedule, name, zone, time.Now().Format("MST -0700")))
+	})
+}
+
+func isUTC(zone *time.Location) bool {
+	for _, month := range []time.Month{time.January, time.July} {
+		if _, offset := time.Date(time.Now().Year(), month, 1, 0, 0, 0, 0, zone).Zone(); offset != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// minDateGap is less than which a vote may take when nodes are slow.
+const minDateGap = 5 * time.Second
+
+// checkDates warns of one-time dates that are so close that gocron may hang: it
+// looks for the next date once Lock has returned, and for ever when none is left.
+func (l *Locker) checkDates(name string, schedule gocron.JobSchedule) {
+	once, ok := schedule.(gocron.OneTimeJobSchedule)
+	if !ok {
+		return
+	}
+	if gap := gapOf(time.Time{}, once.StartAt); gap > 0 && gap < minDateGap {
+		l.warn(name, fmt.Errorf("%w: job %q has dates that are %v apart; gocron 2.21 hangs for good when Lock takes longer than that, as it may when a node is slow; keep them at least %v apart, or use gocron.WithSingletonMode",
+			ErrSchedule, name, gap, minDateGap))
+	}
+}

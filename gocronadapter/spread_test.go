@@ -1,0 +1,84 @@
+package gocronadapter_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// One replica's clock is ahead and its link is shorter: with the default spread
+// it does not win every tick.
+//
+// Seen to fail with redlock.WithSpread(0): the first wins 300 of 300.
+func TestNewScheduler_shares_of_wins(t *testing.T) {
+	spread := func(d time.Duration) []gocronadapter.Option {
+		return []gocronadapter.Option{gocronadapter.WithJobOptions(redlock.WithSpread(d))}
+	}
+	for name, c := range map[string]struct {
+		clocks    []time.Duration
+		opts      []gocronadapter.Option
+		low, high int // percent
+	}{
+		"default":            {[]time.Duration{0, 0, 0}, nil, 20, 46},
+		"default, 5ms ahead": {[]time.Duration{5 * time.Millisecond, 0, 0}, nil, 20, 46},
+		"default, far ahead": {[]time.Duration{40 * time.Millisecond, 5 * time.Millisecond, 0}, nil, 10, 75},
+		"200ms, far ahead":   {[]time.Duration{40 * time.Millisecond, 5 * time.Millisecond, 0}, spread(200 * time.Millisecond), 15, 60},
+		"off":                {[]time.Duration{0, 0, 0}, spread(0), 0, 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				wins, lag, calls := shares(t, c.clocks, c.opts)
+				t.Logf("wins %v, %v after the tick on average, %.1f commands per tick", wins, lag, calls)
+				for _, n := range wins {
+					if percent := n * 100 / 300; percent < c.low || percent > c.high {
+						t.Errorf("wins %v of 300, want %d to %d percent for each", wins, c.low, c.high)
+					}
+				}
+				if name == "off" && wins[0] != 300 {
+					t.Errorf("wins %v without a spread, want all for the nearest", wins)
+				}
+			})
+		})
+	}
+}
+
+func shares(t *testing.T, clocks []time.Duration, opts []gocronadapter.Option) (wins [3]int, lag time.Duration, perTick float64) {
+	t.Helper()
+	servers := redlocktest.Servers(3)
+	var mu sync.Mutex
+	var commands atomic.Int64
+	fleet := make([]*replica, 3)
+	for i, ahead := range clocks {
+		l := lockerOn(t, servers, fmt.Sprint(i), redlock.WithHolder(fmt.Sprint("replica-", i)))
+		for _, n := range l.links {
+			link := n.(*redlocktest.Node)
+			link.Delay(time.Duration(i)*time.Millisecond/2, time.Duration(i)*time.Millisecond/2)
+			link.OnBatch(func(batch []driver.Command) redlocktest.Fault {
+				commands.Add(int64(len(batch)))
+				return redlocktest.Fault{}
+			})
+		}
+		fleet[i] = newSchedulerOn(t, l, append([]gocronadapter.Option{gocronadapter.WithClock(newClock(ahead))}, opts...)...)
+		fleet[i].job(t, everySecond(), gocron.NewTask(func() {
+			mu.Lock()
+			defer mu.Unlock()
+			wins[i]++
+			lag += time.Since(time.Now().Add(500 * time.Millisecond).Truncate(time.Second))
+		}), gocron.WithName("job"))
+		fleet[i].Start()
+	}
+	time.Sleep(300*time.Second + 500*time.Millisecond)
+	perTick = float64(commands.Load()) / 300
+	leaveAll(t, fleet)
+	return wins, lag / 300, perTick
+}

@@ -1,0 +1,207 @@
+package gocronadapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/gocronadapter/internal/standby"
+	"github.com/redtick/redtick/redlock"
+)
+
+// opBehind is the Op of the errors that this package makes in redlock's stead.
+const opBehind = "stand by"
+
+// jobState is what one replica knows about the ticks of one job, from one start
+// of the job to the next. gocron passes Lock no tick, so it is read from the
+// job's list of pending ones: the run's own is still in there. The list cannot
+// be trusted alone, since gocron also keeps ticks it has skipped and drops those
+// that came due while Lock was busy.
+type jobState struct {
+	locker *Locker
+	name   string
+	job    gocron.Job
+	traits traits
+	since  time.Time      // about when the job was started
+	queue  *standby.Queue // nil unless the job's ticks are taken over
+
+	mu           sync.Mutex
+	armed        time.Time   // about when the timer of the next tick was set
+	asked        time.Time   // the newest tick that was asked for
+	known        []time.Time // the ticks that were pending, or foreseen, at the last look
+	learned      bool
+	uncommon     bool          // the ticks differ from replica to replica
+	gap          time.Duration // the shortest time between ticks
+	start        time.Time     // the instant of a start at once, which is no tick
+	startsAtOnce bool          // the run for that has not come
+	queued       int           // runs for skipped ticks that gocron may have in a queue
+	rhythm       rhythm
+	ran          time.Time // the newest tick that was run here
+	tasked       bool // a Task of the job has begun, so the others will
+}
+
+func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time) *jobState {
+	s := &jobState{locker: l, name: name, job: job, traits: t, since: since, armed: since, tasked: t.task}
+	if l.takesOver(name) {
+		s.queue = standby.New(s, job.RunNow)
+	}
+	return s
+}
+
+// options has the spacing that the job's schedule has now, and a spread for a
+// tick that is just due. Nobody competes for older ones.
+func (s *jobState) options(tick time.Time) []redlock.JobOption {
+	s.mu.Lock()
+	gap := s.gap
+	s.mu.Unlock()
+	if tick.IsZero() || s.locker.clock.Now().Sub(tick) > DefaultSpread {
+		gap = 0
+	}
+	return s.locker.of(s.name, s.spacing(), gap)
+}
+
+// Claim asks for a tick and does not wait.
+func (s *jobState) Claim(ctx context.Context, tick time.Time) (*redlock.Lease, error) {
+	j, err := s.locker.locker.NewJob(s.name, s.options(tick)...)
+	if err != nil {
+		return nil, err
+	}
+	return j.Claim(ctx, tick)
+}
+
+// Await asks for a tick and waits until it is over, or can be taken over.
+func (s *jobState) Await(ctx context.Context, tick time.Time) (*redlock.Lease, error) {
+	j, err := s.locker.locker.NewJob(s.name, s.options(time.Time{})...)
+	if err != nil {
+		return nil, err
+	}
+	return j.Await(ctx, tick)
+}
+
+func (s *jobState) acquire(ctx context.Context) (*run, error) {
+	d, err := ask(ctx, func() (due, error) { return s.due(s.locker.clock.Now()) })
+	if s.queue != nil {
+		return s.inTurn(ctx, d, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if d.tick.IsZero() {
+		return s.lockOnly(ctx, d)
+	}
+	lease, err := s.Claim(ctx, d.tick)
+	if err == nil {
+		s.noteRun(d.tick)
+	}
+	return s.newRun(ctx, lease, nil, err)
+}
+
+func (s *jobState) noteRun(tick time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ran = tick
+}
+
+func (s *jobState) newRun(ctx context.Context, lease *redlock.Lease, tick *standby.Run, err error) (*run, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &run{job: ctx, name: s.name, lease: lease, locker: s.locker, state: s, tick: tick, watch: s.watch()}, nil
+}
+
+// inTurn decides on a run of a job whose ticks are taken over. Runs are
+// interchangeable: for each tick one is started, and each takes the oldest tick
+// that can be had.
+func (s *jobState) inTurn(ctx context.Context, d due, planned error) (*run, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if tick := s.queue.Accept(); tick != nil {
+		if !d.fresh && !d.starts && !s.queue.Triggered() {
+			s.locker.announced.add(s.job.ID(), -1)
+		}
+		return s.newRun(ctx, tick.Lease, tick, nil)
+	}
+	switch {
+	case planned != nil:
+		return nil, planned
+	case d.fresh:
+		return s.claimFirst(ctx)
+	case d.tick.IsZero() || s.locker.announced.add(s.job.ID(), 0):
+		return s.lockOnly(ctx, d)
+	}
+	s.queue.Triggered()
+	return nil, s.behind() // asking again for a tick that was asked for before leads nowhere
+}
+
+func (s *jobState) claimFirst(ctx context.Context) (*run, error) {
+	tick, err := s.queue.Claim(ctx)
+	switch {
+	case errors.Is(err, standby.ErrBehind):
+		return nil, s.behind()
+	case err != nil:
+		return nil, err
+	}
+	return s.newRun(ctx, tick.Lease, tick, nil)
+}
+
+// behind refuses a run whose tick comes after others.
+func (s *jobState) behind() error {
+	n := s.queue.Len()
+	if n == 0 {
+		return fmt.Errorf("%w: another run of job %q has just asked for its tick, which is over", ErrNoTick, s.name)
+	}
+	return &redlock.Error{Op: opBehind, Name: s.name, Reason: redlock.ErrTaken,
+		Detail: fmt.Sprintf("%d ticks are run or stand by on this replica, and come one after the other", n)}
+}
+
+// lockOnly is for runs that no tick is due for.
+func (s *jobState) lockOnly(ctx context.Context, d due) (*run, error) {
+	if err := s.admit(d); err != nil {
+		return nil, err
+	}
+	var opts []redlock.MutexOption
+	for _, o := range s.options(time.Time{}) {
+		if o, ok := o.(redlock.MutexOption); ok {
+			opts = append(opts, o)
+		}
+	}
+	m, err := s.locker.locker.NewMutex(s.name, opts...)
+	if err != nil {
+		return nil, err
+	}
+	lease, err := m.TryLock(ctx)
+	return s.newRun(ctx, lease, nil, err)
+}
+
+// admit decides whether a run without a tick is a start at once, or a RunNow.
+// The other possibility is a run that has waited in a queue of gocron until its
+// tick was over. gocron does not say, so those runs are counted.
+func (s *jobState) admit(d due) error {
+	switch {
+	case d.starts, s.locker.announced.add(s.job.ID(), -1):
+		return nil
+	case s.queue != nil && s.queue.Triggered():
+		return fmt.Errorf("%w: a run of job %q was started for a tick that stood by, and another run has picked that up", ErrNoTick, s.name)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.queued == 0 {
+		return nil
+	}
+	s.queued--
+	return fmt.Errorf("%w: job %q waited in a queue until its tick was over or taken by the run before; use Locker.RunNow if this was a RunNow", ErrNoTick, s.name)
+}
+
+// vetoed reports whether a run has ended without its task. Only a Task says
+// that it has begun.
+func (s *jobState) vetoed(begun bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tasked = s.tasked || begun
+	return s.tasked && !begun
+}
