@@ -3,13 +3,16 @@
 GO ?= go
 SOAK ?= 1h
 
-.PHONY: test lint bench demo soak chaos model browsertest mutants cover
+.PHONY: test compat lint bench demo soak chaos model browsertest mutants cover
 
 test: ## all tests of the library, with the race detector, on real redis-server processes
 	@scripts/need-redis
 	REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
 	cd redlock/otelredlock && REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
 	cd test/mutants && $(GO) test -count=1 ./...
+
+compat: ## on Redis and Valkey from Debian's packages: the drivers, and a fleet through every failover; QUICK=1 for two minutes
+	scripts/compat $(if $(QUICK),-quick)
 
 lint: ## what CI checks besides the tests
 	scripts/lint

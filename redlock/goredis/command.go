@@ -31,18 +31,26 @@ func (command) NoRetry() bool { return true }
 func (c command) reply(failure error) driver.Reply {
 	value, err := c.Result()
 	switch {
+	case value != nil:
+		// Whatever err says: go-redis fails a whole batch when a connection
+		// breaks or a shard is down, also the commands that were answered.
+		return driver.Reply{Value: plain(value)}
 	case err != nil && errors.Is(err, redis.Nil):
 		return driver.Reply{}
 	case err != nil:
 		return driver.Reply{Err: err}
-	case value == nil && failure != nil:
+	case failure != nil:
 		return driver.Reply{Err: failure}
-	case value == nil:
-		// A null is redis.Nil. Without that a hook of the client's kept the
-		// command back, and to take it for a null would count it as a vote.
-		return driver.Reply{Err: errUnanswered}
 	}
-	return driver.Reply{Value: plain(value)}
+	// A null is redis.Nil. Without that a hook of the client's kept the
+	// command back, and to take it for a null would count it as a vote.
+	return driver.Reply{Err: errUnanswered}
+}
+
+// answered reports whether the server executed the command or refused to.
+func answered(err error) bool {
+	var refusal redis.Error
+	return err == nil || errors.As(err, &refusal)
 }
 
 // plain makes of a RESP3 value what the same server says in RESP2.

@@ -10,12 +10,15 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// The conformance suite on a plain server, behind a password, and over TLS.
+// The conformance suite on a plain server, in RESP2, behind a password, and over TLS.
 func TestNode_conformance(t *testing.T) {
 	for name, start := range map[string]func(t testing.TB) *redis.Options{
 		"plain": func(t testing.TB) *redis.Options { return &redis.Options{Addr: redisserver.Start(t).Addr()} },
 		"password": func(t testing.TB) *redis.Options {
 			return &redis.Options{Addr: redisserver.Start(t, "--requirepass", "secret").Addr(), Password: "secret"}
+		},
+		"resp2": func(t testing.TB) *redis.Options {
+			return &redis.Options{Addr: redisserver.Start(t).Addr(), Protocol: 2}
 		},
 		"tls": func(t testing.TB) *redis.Options {
 			s := redisserver.StartTLS(t)

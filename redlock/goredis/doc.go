@@ -5,23 +5,39 @@
 // Any [redis.UniversalClient] will do, with its default options: a client of
 // one server, of a Sentinel group or of a Cluster is one node with one vote.
 //
+// # When servers fail over
+//
+// A Do returns by its context's deadline, also with a client that has no
+// ContextTimeoutEnabled. What did not answer by then is not used again, and the
+// idle connections of the client are asked for a PING: behind a firewall that
+// forgot one connection, others are as dead.
+//
+// A server that says READONLY, MASTERDOWN or LOADING is left: the client's idle
+// connections are closed, with QUIT, so that a name that was moved is looked up
+// again.
+//
+// A Cluster's layout is reloaded when a server is gone, which go-redis itself
+// does once a minute. While one shard does not answer, its keys are refused at
+// once, with a CLUSTERDOWN of the driver's, and the shard is asked every
+// 100 ms; names on other shards go on.
+//
 // # Limits
 //
-//   - Without ContextTimeoutEnabled go-redis does not look at a context while
-//     it reads. A Do to a server that hangs then lasts for the client's
-//     ReadTimeout (5 s by default), whatever the context says. Callers of
-//     redlock do not wait for it, each has a limit of its own.
-//   - When a connection breaks in the middle of a batch, go-redis marks the
-//     whole batch as failed, also the commands that were already answered.
+//   - Hooks that are added to a client after its node was made are not called
+//     for the node's commands.
 //   - In a Cluster and a Ring a batch is split by server: commands keep their
 //     order per hash slot, not across slots.
+//   - With a Cluster, a Ring or a wrapper, what a Do has given up may hold a
+//     connection for the client's ReadTimeout (5 s by default) unless the client
+//     has ContextTimeoutEnabled. Nothing is sent after the deadline.
 //   - A Ring spreads keys and channels over servers that know nothing of each
 //     other, so a waiting Lock hears of a release only when both happen to be
 //     on one of them. It gets the lock when it asks again.
 //   - A subscription to a server that vanished without closing its connection
 //     ends only with the connection's keep-alive.
 //   - go-redis does not tell the name of a Sentinel group. Such a node is named
-//     by its client's address in memory, which differs from run to run.
+//     by its client's address in memory, which differs from run to run. So is a
+//     Cluster client without addresses.
 //
 // # What is not retried
 //

@@ -1,6 +1,7 @@
 package goredis
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,10 +23,13 @@ func name(client redis.UniversalClient) string {
 		}
 		return database(o.Addr, o.DB)
 	case *redis.ClusterClient:
-		return strings.Join(c.Options().Addrs, ",")
+		// A Sentinel group with routed reads, and a client that is told its
+		// slots by a function, have no addresses.
+		return cmp.Or(strings.Join(c.Options().Addrs, ","), fmt.Sprintf("cluster(%p)", c))
 	case *redis.Ring:
 		o := c.Options()
-		return database(strings.Join(slices.Sorted(maps.Values(o.Addrs)), ","), o.DB)
+		addrs := strings.Join(slices.Sorted(maps.Values(o.Addrs)), ",")
+		return database(cmp.Or(addrs, fmt.Sprintf("ring(%p)", c)), o.DB)
 	}
 	return fmt.Sprintf("%T(%p)", client, client)
 }

@@ -1,13 +1,16 @@
 package goredis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"reflect"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
 var (
@@ -18,17 +21,29 @@ var (
 // Node is one Redis deployment behind a go-redis client. It is safe for
 // concurrent use, as the client is. It does not close the client.
 type Node struct {
-	client redis.UniversalClient
-	name   string
+	client  redis.UniversalClient
+	name    string
+	single  *redis.Client // of one server or Sentinel group, on the client's connections; else nil
+	layout  layout
+	shards  *exchange.Shards // of a Cluster; else nil
+	sweeper sweeper
 }
 
 // NewNode makes a node of client. It does not connect. A nil client is an
-// error.
+// error. Hooks that are added to a client later are not called for the node.
 func NewNode(client redis.UniversalClient) (*Node, error) {
 	if isNil(client) {
 		return nil, errors.New("goredis: the client is nil")
 	}
-	return &Node{client: client, name: name(client)}, nil
+	n := &Node{client: client, name: name(client)}
+	switch c := client.(type) {
+	case *redis.Client:
+		n.single = punctual(c)
+	case *redis.ClusterClient:
+		n.layout.cluster = c
+		n.shards = exchange.NewShards(n.doSeveral)
+	}
+	return n, nil
 }
 
 // Nodes makes one node of each client, in order. A nil client becomes a nil
@@ -49,19 +64,37 @@ func Nodes(clients ...redis.UniversalClient) []driver.Node {
 func (n *Node) String() string { return n.name }
 
 // Do sends commands as one pipeline and returns a reply for each, in order. It
-// returns when the client does: see the package's limits.
+// returns by the context's deadline, whatever the client's options say. A
+// connection that did not answer by then is not used again.
 func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
+	switch {
+	case n.shards != nil:
+		return n.shards.Do(ctx, commands)
+	case n.single == nil:
+		return n.doSeveral(ctx, commands)
+	}
+	replies := n.doSingle(ctx, commands)
+	switch {
+	case exchange.AnyDemoted(replies):
+		n.sweeper.leave(ctx, n.single)
+	case !alive(replies):
+		n.sweeper.test(n.single, n.single)
+	}
+	return replies
+}
+
+func (n *Node) doSingle(ctx context.Context, commands []driver.Command) []driver.Reply {
 	if len(commands) == 1 {
 		// Three quarters of the allocations of a pipeline of one.
 		c := newCommand(ctx, commands[0])
-		err := n.client.Process(ctx, c)
+		err := n.single.Process(ctx, c)
 		return []driver.Reply{c.reply(err)}
 	}
 	cmds := make([]redis.Cmder, len(commands))
 	for i := range commands {
 		cmds[i] = newCommand(ctx, commands[i])
 	}
-	pipe := n.client.Pipeline()
+	pipe := n.single.Pipeline()
 	_ = pipe.BatchProcess(ctx, cmds...)
 	_, err := pipe.Exec(ctx)
 	replies := make([]driver.Reply, len(cmds))
@@ -69,6 +102,64 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 		replies[i] = cmds[i].(command).reply(err)
 	}
 	return replies
+}
+
+// doSeveral returns the replies of the shards that answer although another one
+// does not.
+func (n *Node) doSeveral(ctx context.Context, commands []driver.Command) []driver.Reply {
+	b := newBatch(ctx, commands)
+	replies := exchange.Within(ctx,
+		func() []driver.Reply {
+			err := b.send(ctx, n.client)
+			return b.replies(cmp.Or(err, errUnanswered), true)
+		},
+		func() []driver.Reply { return b.replies(ctx.Err(), false) })
+	switch {
+	case n.layout.cluster == nil:
+	case !alive(replies):
+		n.layout.reload()
+		n.testShards(commands, replies)
+	case exchange.AnyDemoted(replies): // of a Sentinel group with routed reads
+		n.layout.reload()
+	}
+	return replies
+}
+
+// testShards tests the idle connections to the masters that left a command
+// unanswered.
+func (n *Node) testShards(commands []driver.Command, replies []driver.Reply) {
+	// A client that knows no layout yet asks for one.
+	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
+	tested := make(chan struct{})
+	go func() {
+		defer close(tested)
+		defer cancel()
+		seen := map[*redis.Client]bool{}
+		for i := range replies {
+			if answered(replies[i].Err) {
+				continue
+			}
+			master, err := n.layout.cluster.MasterForKey(ctx, exchange.Key(commands[i]))
+			if err == nil && !seen[master] {
+				seen[master] = true
+				n.sweeper.test(master, punctual(master))
+			}
+		}
+	}()
+	select {
+	case <-tested:
+	case <-time.After(2 * exchange.SettleLimit):
+	}
+}
+
+// alive reports whether every command was answered.
+func alive(replies []driver.Reply) bool {
+	for i := range replies {
+		if !answered(replies[i].Err) {
+			return false
+		}
+	}
+	return true
 }
 
 // isNil also sees the nil *redis.Client of a failed constructor, which is not

@@ -2,13 +2,13 @@ package redigo
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
 
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
 var (
@@ -19,24 +19,24 @@ var (
 // Node is one Redis server behind a redigo pool. It is safe for concurrent
 // use, as the pool is. It does not close the pool.
 type Node struct {
-	pool *redis.Pool
+	pool    Pool
+	name    string
+	testing atomic.Bool // idle connections are
+	watch   exchange.Watch
 }
 
 // NewNode makes a node of pool. It does not connect. A nil pool is an error,
-// and so is one with neither Dial nor DialContext.
-func NewNode(pool *redis.Pool) (*Node, error) {
-	switch {
-	case pool == nil:
-		return nil, errors.New("redigo: the pool is nil")
-	case pool.Dial == nil && pool.DialContext == nil:
-		return nil, errors.New("redigo: the pool has neither Dial nor DialContext")
+// and so is a *redis.Pool with neither Dial nor DialContext.
+func NewNode(pool Pool) (*Node, error) {
+	if err := check(pool); err != nil {
+		return nil, err
 	}
-	return &Node{pool: pool}, nil
+	return &Node{pool: pool, name: name(pool)}, nil
 }
 
 // Nodes makes one node of each pool, in order. A pool that NewNode refuses
 // becomes a nil node, which redlock.New refuses with its position.
-func Nodes(pools ...*redis.Pool) []driver.Node {
+func Nodes[P Pool](pools ...P) []driver.Node {
 	nodes := make([]driver.Node, len(pools))
 	for i, pool := range pools {
 		if node, err := NewNode(pool); err == nil {
@@ -46,37 +46,57 @@ func Nodes(pools ...*redis.Pool) []driver.Node {
 	return nodes
 }
 
-// String is the same for two nodes of one pool, and only for those.
-func (n *Node) String() string { return fmt.Sprintf("redigo(%p)", n.pool) }
+// String is the same for two nodes of one pool, and only for those, unless the
+// pool names itself.
+func (n *Node) String() string { return n.name }
 
 // Do sends commands as one pipeline on one connection and returns a reply for
-// each, in order. It waits for a reply until the context's deadline, or for as
-// long as the pool's connections do without one.
+// each, in order. It returns by the context's deadline. A connection that did
+// not answer by then is closed, and so is one to a server that takes no writes.
 func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
-	replies := make([]driver.Reply, len(commands))
-	conn, err := n.pool.GetContext(ctx)
-	if err != nil {
-		return fail(replies, err)
-	}
-	defer conn.Close()
-	if err := send(conn, commands); err != nil {
-		return fail(replies, err)
-	}
-	for i := range replies {
-		value, err := receive(ctx, conn)
-		// Only this tells the server's error from a broken connection.
-		if conn.Err() != nil {
-			fail(replies[i:], err)
-			break
-		}
-		replies[i] = driver.Reply{Value: plain(value), Err: err}
+	// Dialling and the pool's own checks may take any time.
+	replies := n.watch.Do(ctx, n.idle() > 0,
+		func() []driver.Reply { return n.do(ctx, commands) },
+		func() []driver.Reply { return exchange.Fail(len(commands), ctx.Err()) })
+	if exchange.AnyDemoted(replies) {
+		n.leave(ctx)
 	}
 	return replies
 }
 
-func fail(replies []driver.Reply, err error) []driver.Reply {
+func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply {
+	conn, err := n.pool.GetContext(ctx)
+	if err != nil {
+		return exchange.Fail(len(commands), err)
+	}
+	defer conn.Close()
+	// A pool's Dial knows no context, and may return long after the batch was
+	// given up and later commands have overtaken it.
+	if ctx.Err() != nil {
+		return exchange.Fail(len(commands), ctx.Err())
+	}
+	if err := send(conn, commands); err != nil {
+		n.testIdle()
+		return exchange.Fail(len(commands), err)
+	}
+	replies := n.receiveAll(ctx, conn, len(commands))
+	if exchange.AnyDemoted(replies) {
+		drop(conn)
+	}
+	return replies
+}
+
+func (n *Node) receiveAll(ctx context.Context, conn redis.Conn, count int) []driver.Reply {
+	replies := make([]driver.Reply, count)
 	for i := range replies {
-		replies[i].Err = err
+		value, err := receive(ctx, conn)
+		// Only this tells the server's error from a broken connection.
+		if conn.Err() != nil {
+			n.testIdle()
+			copy(replies[i:], exchange.Fail(count-i, err))
+			break
+		}
+		replies[i] = driver.Reply{Value: plain(value), Err: err}
 	}
 	return replies
 }

@@ -2,17 +2,14 @@ package redigo_test
 
 import (
 	"context"
-	"errors"
-	"os"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/gomodule/redigo/redis"
 
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/drivertest"
 	"github.com/redtick/redtick/redlock/redigo"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
@@ -52,83 +49,6 @@ func do(node driver.Node, commands ...driver.Command) []any {
 	return all
 }
 
-func TestNode_Do(t *testing.T) {
-	addrs := map[string]string{
-		"miniredis":    miniredis.RunT(t).Addr(),
-		"redis-server": redisserver.Start(t).Addr(),
-	}
-	const odd = "a\x00{b}\r\n\xff"
-	sha := strings.Repeat("0", 40)
-	for _, c := range []struct {
-		name     string
-		commands []driver.Command
-		want     []any
-	}{
-		{"string", []driver.Command{{"SET", odd, odd}, {"GET", odd}}, []any{"OK", odd}},
-		{"null", []driver.Command{{"GET", "none"}}, []any{nil}},
-		{"null in a pipeline", []driver.Command{{"GET", "none"}, {"GET", odd}}, []any{nil, odd}},
-		{"empty string", []driver.Command{{"SET", "e", ""}, {"GET", "e"}}, []any{"OK", ""}},
-		{"integer", []driver.Command{{"PTTL", odd}}, []any{int64(-1)}},
-		{"array", []driver.Command{{"MGET", odd, "none"}}, []any{[]any{odd, nil}}},
-		{
-			"nested array",
-			[]driver.Command{{"EVAL", "return {1, {KEYS[1]}, {}}", "1", odd}},
-			[]any{[]any{int64(1), []any{odd}, []any{}}},
-		},
-		{
-			"unknown script",
-			[]driver.Command{{"EVALSHA", sha, "0"}},
-			[]any{"NOSCRIPT No matching script. Please use EVAL."},
-		},
-		{
-			"order, and errors that concern only their own command",
-			[]driver.Command{
-				{"SET", "l", "1"}, {"HGET", "l", "f"}, {"INCR", "l"}, {"GET", "none"}, {"EVALSHA", sha, "0"}, {"GET", "l"},
-			},
-			[]any{
-				"OK", "WRONGTYPE Operation against a key holding the wrong kind of value", int64(2), nil,
-				"NOSCRIPT No matching script. Please use EVAL.", "2",
-			},
-		},
-	} {
-		for server, addr := range addrs {
-			t.Run(c.name+" on "+server, func(t *testing.T) {
-				if got := do(newNode(t, pool(addr)), c.commands...); !reflect.DeepEqual(got, c.want) {
-					t.Errorf("got %#v, want %#v", got, c.want)
-				}
-			})
-		}
-	}
-}
-
-func TestNode_Do_leavesCommandsAlone(t *testing.T) {
-	node := newNode(t, pool(miniredis.RunT(t).Addr()))
-	commands := []driver.Command{{"SET", "k", "v"}, {"GET", "k"}}
-	do(node, commands...)
-	want := []driver.Command{{"SET", "k", "v"}, {"GET", "k"}}
-	if !reflect.DeepEqual(commands, want) {
-		t.Errorf("got %q", commands)
-	}
-}
-
-func TestNode_Do_serverGone(t *testing.T) {
-	server := redisserver.Start(t)
-	node := newNode(t, pool(server.Addr()))
-	do(node, driver.Command{"PING"})
-	server.Kill()
-	for range 2 {
-		for _, r := range node.Do(context.Background(), []driver.Command{{"PING"}, {"GET", "k"}}) {
-			if r.Err == nil {
-				t.Errorf("got %v from a dead server", r.Value)
-			}
-		}
-	}
-	server.Restart()
-	if got := do(node, driver.Command{"PING"}); got[0] != "PONG" {
-		t.Errorf("after the restart: %v", got)
-	}
-}
-
 // The server answers the first command and then closes the connection.
 func TestNode_Do_connectionBreaksInABatch(t *testing.T) {
 	server := redisserver.Start(t)
@@ -141,40 +61,6 @@ func TestNode_Do_connectionBreaksInABatch(t *testing.T) {
 		if r.Err == nil {
 			t.Errorf("got %v behind a QUIT", r.Value)
 		}
-	}
-}
-
-func TestNode_Do_contextDeadline(t *testing.T) {
-	server := redisserver.Start(t)
-	node := newNode(t, pool(server.Addr()))
-	do(node, driver.Command{"PING"})
-	server.Pause()
-	defer server.Resume()
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	start := time.Now()
-	for _, r := range node.Do(ctx, []driver.Command{{"PING"}, {"PING"}}) {
-		if !errors.Is(r.Err, os.ErrDeadlineExceeded) {
-			t.Errorf("got %v, want a timeout", text(r))
-		}
-	}
-	if passed := time.Since(start); passed > time.Second {
-		t.Errorf("returned after %v", passed)
-	}
-}
-
-// What comes after a timed out batch must not read its late replies.
-func TestNode_Do_afterATimeout(t *testing.T) {
-	server := redisserver.Start(t)
-	node := newNode(t, pool(server.Addr()))
-	do(node, driver.Command{"PING"})
-	server.Pause()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
-	defer cancel()
-	node.Do(ctx, []driver.Command{{"ECHO", "late"}})
-	server.Resume()
-	if got := do(node, driver.Command{"ECHO", "own"}); got[0] != "own" {
-		t.Errorf("got %v", got)
 	}
 }
 
@@ -194,14 +80,6 @@ func TestNode_Do_password(t *testing.T) {
 	}
 }
 
-func TestNode_Do_tls(t *testing.T) {
-	server := redisserver.StartTLS(t)
-	node := newNode(t, pool(server.TLSAddr(), redis.DialUseTLS(true), redis.DialTLSConfig(server.TLSConfig())))
-	if got := do(node, driver.Command{"PING"}, driver.Command{"GET", "k"}); !reflect.DeepEqual(got, []any{"PONG", nil}) {
-		t.Errorf("got %v", got)
-	}
-}
-
 func TestNewNode_refuses(t *testing.T) {
 	for name, pool := range map[string]*redis.Pool{"no pool": nil, "no Dial": {}} {
 		if _, err := redigo.NewNode(pool); err == nil {
@@ -210,6 +88,43 @@ func TestNewNode_refuses(t *testing.T) {
 		if nodes := redigo.Nodes(pool); len(nodes) != 1 || nodes[0] != nil {
 			t.Errorf("%s: got %v, want a nil node", name, nodes)
 		}
+	}
+}
+
+// lender is a pool of somebody else's, such as one that counts.
+type lender struct {
+	pool *redis.Pool
+	name string
+}
+
+func (l *lender) GetContext(ctx context.Context) (redis.Conn, error) { return l.pool.GetContext(ctx) }
+func (l *lender) String() string                                     { return l.name }
+
+func TestNewNode_poolInterface(t *testing.T) {
+	server := redisserver.Start(t)
+	p := &lender{pool(server.Addr()), "orders"}
+	t.Cleanup(func() { _ = p.pool.Close() })
+	node, err := redigo.NewNode(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := do(node, driver.Command{"PING"}); got[0] != "PONG" || node.String() != "orders" {
+		t.Errorf("got %v from %v", got, node)
+	}
+	drivertest.Exercise(t, server, node)
+	for end := time.Now().Add(5 * time.Second); p.pool.ActiveCount() > p.pool.IdleCount(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the subscription's connection did not come back to the pool")
+		}
+	}
+	if got := do(node, driver.Command{"PING"}); got[0] != "PONG" {
+		t.Errorf("after a subscription: %v", got)
+	}
+	if _, err := redigo.NewNode((*lender)(nil)); err == nil {
+		t.Error("a nil pool was taken")
+	}
+	if mixed := redigo.Nodes[redigo.Pool](p, p.pool); mixed[0] == nil || mixed[1] == nil {
+		t.Errorf("got %v of two kinds of pools", mixed)
 	}
 }
 

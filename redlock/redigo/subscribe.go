@@ -2,41 +2,85 @@ package redigo
 
 import (
 	"context"
+	"errors"
+	"sync"
 
 	"github.com/gomodule/redigo/redis"
 )
 
+var errUnsubscribed = errors.New("redigo: the server ended the subscription")
+
 // Subscribe listens to channel until ctx ends or the connection is lost. It
 // calls ready when the server has confirmed, then deliver for each message, and
-// returns ctx.Err() or what the connection died of. It uses a connection of its
-// own, which does not count against the pool's MaxActive.
+// returns ctx.Err() or what the connection died of.
+//
+// A [*redis.Pool] dials a connection for it, which does not count against
+// MaxActive. Any other pool lends one of its own for as long as Subscribe runs.
 func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error {
-	conn, err := n.dial(ctx)
+	conn, lent, err := n.dial(ctx)
 	if err != nil {
 		return err
 	}
+	sub := redis.PubSubConn{Conn: conn}
+	if err := sub.Subscribe(channel); err != nil {
+		conn.Close()
+		return err
+	}
+	if lent {
+		return listenLent(ctx, sub, ready, deliver)
+	}
 	defer conn.Close()
-	// A connection of the pool's must not be closed while it is read; this one
-	// may, as redigo does it itself when a context ends.
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	err = listen(redis.PubSubConn{Conn: conn}, channel, ready, deliver)
+	err = listen(sub, ready, deliver)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err
 }
 
-func (n *Node) dial(ctx context.Context) (redis.Conn, error) {
-	if n.pool.DialContext != nil {
-		return n.pool.DialContext(ctx)
+func (n *Node) dial(ctx context.Context) (conn redis.Conn, lent bool, err error) {
+	pool, ok := n.pool.(*redis.Pool)
+	switch {
+	case !ok:
+		conn, err = n.pool.GetContext(ctx)
+	case pool.DialContext != nil:
+		conn, err = pool.DialContext(ctx)
+	default:
+		conn, err = pool.Dial()
 	}
-	return n.pool.Dial()
+	return conn, !ok, err
 }
 
-func listen(conn redis.PubSubConn, channel string, ready func(), deliver func(message string)) error {
-	if err := conn.Subscribe(channel); err != nil {
+// listenLent leaves the reading to a goroutine: a pool's connection must not
+// be closed while it is read, but it may be written to. So the end of ctx
+// unsubscribes, and a server that hangs keeps the connection, not the caller.
+func listenLent(ctx context.Context, sub redis.PubSubConn, ready func(), deliver func(message string)) error {
+	ended := make(chan error, 1)
+	var use sync.Mutex // of the connection, but for reading
+	go func() {
+		defer func() {
+			use.Lock()
+			defer use.Unlock()
+			sub.Close()
+		}()
+		ended <- listen(sub, ready, func(message string) {
+			if ctx.Err() == nil {
+				deliver(message)
+			}
+		})
+	}()
+	select {
+	case err := <-ended:
 		return err
+	case <-ctx.Done():
+		use.Lock()
+		defer use.Unlock()
+		_ = sub.Unsubscribe()
+		return ctx.Err()
 	}
+}
+
+func listen(conn redis.PubSubConn, ready func(), deliver func(message string)) error {
 	for {
 		// Without a limit: the pool's read timeout is meant for replies, and a
 		// channel may be silent for hours.
@@ -44,6 +88,9 @@ func listen(conn redis.PubSubConn, channel string, ready func(), deliver func(me
 		case error:
 			return m
 		case redis.Subscription:
+			if m.Count == 0 {
+				return errUnsubscribed
+			}
 			ready()
 		case redis.Message:
 			deliver(string(m.Data))

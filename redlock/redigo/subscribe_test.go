@@ -2,123 +2,59 @@ package redigo_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
 
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/drivertest"
+	"github.com/redtick/redtick/redlock/redigo"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-const patience = 5 * time.Second
-
-type subscription struct {
-	ready    chan struct{}
-	messages chan string
-	ended    chan error
-}
-
-func subscribe(ctx context.Context, node driver.Subscriber, channel string) subscription {
-	s := subscription{make(chan struct{}, 9), make(chan string, 9), make(chan error, 1)}
-	go func() {
-		s.ended <- node.Subscribe(ctx, channel,
-			func() { s.ready <- struct{}{} },
-			func(message string) { s.messages <- message })
-	}()
-	return s
-}
-
-func receive[T any](t *testing.T, what string, from <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("no %s in %v", what, patience)
-		panic("unreachable")
-	}
-}
-
-func exercise(t *testing.T, server *redisserver.Server, node driver.Subscriber) {
-	t.Helper()
-	const channel, message = "wake:{a}\x00", "m\x00\r\n"
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	s := subscribe(ctx, node, channel)
-	receive(t, "ready", s.ready)
-	// What is published from here on must arrive: that is what ready says.
-	if n, err := server.Do("PUBLISH", channel, message); err != nil || n != int64(1) {
-		t.Errorf("%v subscribers after ready (%v)", n, err)
-	}
-	if got := receive(t, "message", s.messages); got != message {
-		t.Errorf("got %q, want %q", got, message)
-	}
-	cancel()
-	if err := receive(t, "end", s.ended); !errors.Is(err, context.Canceled) {
-		t.Errorf("ended with %v, want the context's error", err)
-	}
-}
-
 func TestNode_Subscribe(t *testing.T) {
-	server := redisserver.Start(t)
-	exercise(t, server, newNode(t, pool(server.Addr())))
+	drivertest.TestSubscriber(t, func(t testing.TB, addr string) driver.Node { return newNode(t, pool(addr)) })
 }
 
-func TestNode_Subscribe_serverKilled(t *testing.T) {
-	server := redisserver.Start(t)
-	s := subscribe(context.Background(), newNode(t, pool(server.Addr())), "c")
-	receive(t, "ready", s.ready)
-	server.Kill()
-	if err := receive(t, "end", s.ended); err == nil {
-		t.Error("ended without a reason")
-	}
-}
-
-func TestNode_Subscribe_connectionKilled(t *testing.T) {
-	server := redisserver.Start(t)
-	s := subscribe(context.Background(), newNode(t, pool(server.Addr())), "c")
-	receive(t, "ready", s.ready)
-	if _, err := server.Do("CLIENT", "KILL", "TYPE", "pubsub"); err != nil {
-		t.Fatal(err)
-	}
-	if err := receive(t, "end", s.ended); err == nil || len(s.ready) > 0 {
-		t.Errorf("ended with %v, ready %d times more", err, len(s.ready))
-	}
-}
-
-func TestNode_Subscribe_serverGone(t *testing.T) {
-	server := redisserver.Start(t)
-	server.Kill()
-	s := subscribe(context.Background(), newNode(t, pool(server.Addr())), "c")
-	if err := receive(t, "end", s.ended); err == nil || len(s.ready) > 0 {
-		t.Errorf("ended with %v, ready %d times", err, len(s.ready))
-	}
-}
-
-func TestNode_Subscribe_contextEndsWhileServerHangs(t *testing.T) {
-	server := redisserver.Start(t)
-	node := newNode(t, pool(server.Addr()))
-	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-	defer cancel()
-	s := subscribe(ctx, node, "c")
-	receive(t, "ready", s.ready)
-	server.Pause()
-	defer server.Resume()
-	if err := receive(t, "end", s.ended); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("ended with %v", err)
-	}
+// A pool of another kind lends one of its connections.
+func TestNode_Subscribe_lent(t *testing.T) {
+	drivertest.TestSubscriber(t, func(t testing.TB, addr string) driver.Node {
+		p := &lender{pool: pool(addr)}
+		t.Cleanup(func() { _ = p.pool.Close() })
+		return redigo.Nodes(p)[0]
+	})
 }
 
 // The read timeout of a pool's connections is for replies.
 func TestNode_Subscribe_outlastsReadTimeout(t *testing.T) {
-	server := redisserver.Start(t)
-	s := subscribe(context.Background(), newNode(t, pool(server.Addr(), redis.DialReadTimeout(20*time.Millisecond))), "c")
-	receive(t, "ready", s.ready)
-	time.Sleep(60 * time.Millisecond)
-	if _, err := server.Do("PUBLISH", "c", "m"); err != nil {
-		t.Fatal(err)
+	for name, node := range map[string]func(p *redis.Pool) driver.Node{
+		"dialled": func(p *redis.Pool) driver.Node { return newNode(t, p) },
+		"lent":    func(p *redis.Pool) driver.Node { return redigo.Nodes(&lender{pool: p})[0] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redisserver.Start(t)
+			ready, messages := make(chan struct{}, 1), make(chan string, 1)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			go func() {
+				_ = node(pool(server.Addr(), redis.DialReadTimeout(20*time.Millisecond))).(driver.Subscriber).Subscribe(ctx, "c",
+					func() { ready <- struct{}{} }, func(message string) { messages <- message })
+			}()
+			select {
+			case <-ready:
+			case <-ctx.Done():
+				t.Fatal("no subscription")
+			}
+			time.Sleep(60 * time.Millisecond)
+			if _, err := server.Do("PUBLISH", "c", "m"); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-messages:
+			case <-ctx.Done():
+				t.Error("no message after a pause longer than the read timeout")
+			}
+		})
 	}
-	receive(t, "message", s.messages)
 }

@@ -38,6 +38,7 @@ var checks = []struct {
 	{"Replies", checkReplies},
 	{"Nulls", checkNulls},
 	{"NoOtherTypes", checkTypes},
+	{"ProtocolsAlike", checkProtocols},
 	{"ErrorTexts", checkErrorTexts},
 	{"ErrorsBetweenReplies", checkMixed},
 	{"ScriptByHash", checkScriptByHash},

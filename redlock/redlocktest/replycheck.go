@@ -61,6 +61,25 @@ func checkTypes(t *testing.T, node subject) {
 	node.want([]any{"field", "value"}, "HGETALL", "hash")
 }
 
+// checkProtocols has a script answer with what only RESP3 has. It must arrive
+// as RESP2 puts it, whichever the client speaks.
+func checkProtocols(t *testing.T, node subject) {
+	const script = "redis.setresp(3) return "
+	if reply := node.one("EVAL", script+"1", "0"); reply.Err != nil {
+		t.Skip("the server's scripts cannot answer in RESP3")
+	}
+	for returned, want := range map[string]any{
+		"{map={k={double=0.5}}}":              []any{"k", "0.5"},
+		"{double=0.5}":                        "0.5",
+		"true":                                int64(1),
+		"false":                               int64(0),
+		"nil":                                 nil,
+		"{big_number='12345678901234567890'}": "12345678901234567890",
+	} {
+		node.want(want, "EVAL", script+returned, "0")
+	}
+}
+
 func contractual(value any) bool {
 	switch value := value.(type) {
 	case nil, int64, string:

@@ -10,7 +10,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// The conformance suite on a plain server, behind a password, and over TLS.
+// The conformance suite on a plain server, in RESP2, behind a password, and over TLS.
 func TestNode_conformance(t *testing.T) {
 	for name, start := range map[string]func(t testing.TB) rueidis.ClientOption{
 		"plain": func(t testing.TB) rueidis.ClientOption {
@@ -18,6 +18,9 @@ func TestNode_conformance(t *testing.T) {
 		},
 		"password": func(t testing.TB) rueidis.ClientOption {
 			return rueidis.ClientOption{InitAddress: []string{redisserver.Start(t, "--requirepass", "secret").Addr()}, Password: "secret"}
+		},
+		"resp2": func(t testing.TB) rueidis.ClientOption {
+			return rueidis.ClientOption{InitAddress: []string{redisserver.Start(t).Addr()}, AlwaysRESP2: true, DisableCache: true}
 		},
 		"tls": func(t testing.TB) rueidis.ClientOption {
 			s := redisserver.StartTLS(t)

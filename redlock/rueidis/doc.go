@@ -7,19 +7,33 @@
 // valkey-go, the same client under another name, make rueidis clients with the
 // same options for redlock: the servers cannot tell them apart.
 //
+// # When servers fail over
+//
+// A Do returns by its context's deadline. For one server or a Sentinel group it
+// uses a connection of its own from the client's pool for blocking commands. What
+// did not answer by the deadline is closed, and so is a connection to a server
+// that says READONLY, MASTERDOWN or LOADING, so that a name that was moved is
+// looked up again.
+//
+// A Cluster's shared connections are left alone for 12 s when one of them left
+// a command unanswered, which is how long rueidis may keep a dead one. While one
+// shard does not answer, its keys are refused at once, with a CLUSTERDOWN of the
+// driver's, and the shard is asked every 100 ms; names on other shards go on.
+//
 // # Limits
 //
 //   - rueidis.NewClient fails when its server is down. A service that must
 //     start while one node of several is out sets ForceSingleClient; rueidis
 //     then returns a client beside the error, and it connects when it can.
+//   - The client's pool for blocking commands (BlockingPoolSize) needs one
+//     connection for redlock, and one for each subscription.
 //   - In a Cluster a batch is split by server: commands keep their order per
 //     hash slot, not across slots. Commands without a key go where their first
 //     argument would as a key.
 //   - A context that ends gives the batch up, not the commands: what was already
 //     handed to the connection is still executed, in order.
-//   - A subscription takes a connection of its own from the client's pool for
-//     blocking commands (BlockingPoolSize). While it waits for one, or connects,
-//     it may outlast its context by the Dialer's timeout.
+//   - A subscription that waits for a connection, or connects, may outlast its
+//     context by the Dialer's timeout.
 //   - rueidis cuts "ERR " off the errors of a server. It is put back before a
 //     text that does not start with another error code, all capitals; a text
 //     such as "ERR DISCARD without MULTI" stays without.

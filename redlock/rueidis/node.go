@@ -1,15 +1,19 @@
 package rueidis
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/redis/rueidis"
 
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
 var (
@@ -20,9 +24,14 @@ var (
 // Node is one Redis or Valkey deployment behind a rueidis client. It is safe
 // for concurrent use, as the client is. It does not close the client.
 type Node struct {
-	client  rueidis.Client
-	name    string
-	cluster bool
+	client rueidis.Client
+	name   string
+	shards *exchange.Shards // of a Cluster; else nil
+	conns  connections
+	watch  exchange.Watch
+	// distrusted is until when, in nanoseconds, a Cluster's shared connections
+	// are not used.
+	distrusted atomic.Int64
 }
 
 // NewNode makes a node of client. It sends nothing. A nil client is an error.
@@ -30,11 +39,14 @@ func NewNode(client rueidis.Client) (*Node, error) {
 	if client == nil {
 		return nil, errors.New("rueidis: the client is nil")
 	}
-	return &Node{
-		client:  client,
-		name:    strings.Join(slices.Sorted(maps.Keys(client.Nodes())), ","),
-		cluster: client.Mode() == rueidis.ClientModeCluster,
-	}, nil
+	n := &Node{
+		client: client,
+		name:   cmp.Or(strings.Join(slices.Sorted(maps.Keys(client.Nodes())), ","), fmt.Sprintf("rueidis(%p)", client)),
+	}
+	if client.Mode() == rueidis.ClientModeCluster {
+		n.shards = exchange.NewShards(n.doWithin)
+	}
+	return n, nil
 }
 
 // Nodes makes one node of each client, in order. A nil client becomes a nil
@@ -55,19 +67,67 @@ func Nodes(clients ...rueidis.Client) []driver.Node {
 func (n *Node) String() string { return n.name }
 
 // Do sends commands as one pipeline and returns a reply for each, in order. It
-// returns when all are there, when the connection fails or when ctx ends.
+// returns by the context's deadline. A connection that did not answer by then
+// is closed, and so is one to a server that takes no writes.
 func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
+	if n.shards != nil {
+		return n.shards.Do(ctx, commands)
+	}
+	replies := n.doWithin(ctx, commands)
+	switch {
+	case exchange.AnyDemoted(replies):
+		n.leave(ctx)
+	case !alive(replies):
+		n.testIdle(1, "") // rueidis has closed the one that failed
+	}
+	return replies
+}
+
+func (n *Node) doWithin(ctx context.Context, commands []driver.Command) []driver.Reply {
+	return n.watch.Do(ctx, n.shards == nil,
+		func() []driver.Reply { return n.do(ctx, commands) },
+		func() []driver.Reply { return exchange.Fail(len(commands), ctx.Err()) })
+}
+
+func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply {
+	if n.shards != nil {
+		ctx, cancel := newPunctual(ctx)
+		defer cancel()
+		return n.doCluster(ctx, commands)
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		longer, cancel := context.WithTimeout(ctx, unbounded)
+		defer cancel()
+		ctx = longer
+	}
+	n.conns.take()
+	defer n.conns.put()
 	batch := make(rueidis.Commands, len(commands))
 	for i, c := range commands {
-		batch[i] = n.build(c)
+		batch[i] = n.buildAlone(c)
 	}
-	results := n.client.DoMulti(ctx, batch...)
-	// A reply that is left out must not look like one: null is a granted vote. The core tells of those that are missing.
-	replies := make([]driver.Reply, min(len(results), len(commands)))
+	return translate(n.client.DoMulti(ctx, batch...), len(commands))
+}
+
+// translate makes replies of results. One that is left out must not look like
+// a reply: null is a granted vote. The core tells of those that are missing.
+func translate(results []rueidis.RedisResult, wanted int) []driver.Reply {
+	replies := make([]driver.Reply, min(len(results), wanted))
 	for i := range replies {
 		replies[i] = reply(results[i])
 	}
 	return replies
+}
+
+// alive reports whether every command was answered.
+func alive(replies []driver.Reply) bool {
+	var refusal *rueidis.RedisError
+	for i := range replies {
+		if err := replies[i].Err; err != nil && !errors.As(err, &refusal) {
+			return false
+		}
+	}
+	return true
 }
 
 // build adds keys as plain arguments. To mark them with Arbitrary.Keys would
@@ -78,21 +138,17 @@ func (n *Node) build(c driver.Command) rueidis.Completed {
 	for _, arg := range c[1:] {
 		built = built.Args(arg.(string))
 	}
-	if !n.cluster {
-		return built.Build()
-	}
-	return built.Build().SetSlot(key(c))
+	return built.Build()
 }
 
-// key is what a Cluster routes c by. Commands without a key are routed too, as
-// anywhere is right for them: rueidis panics over a batch that has commands
-// without a slot and commands of different slots.
-func key(c driver.Command) string {
-	switch {
-	case len(c) > 3 && strings.HasPrefix(strings.ToUpper(c[0].(string)), "EVAL"):
-		return c[3].(string)
-	case len(c) > 1:
-		return c[1].(string)
+// buildAlone marks a command as blocking, for what rueidis does then: it sends
+// it on a connection that nobody shares, and closes it when a deadline passes. A
+// shared one would be kept until the client's own PING has waited for ten
+// seconds.
+func (n *Node) buildAlone(c driver.Command) rueidis.Completed {
+	built := n.client.B().Arbitrary(c[0].(string))
+	for _, arg := range c[1:] {
+		built = built.Args(arg.(string))
 	}
-	return ""
+	return built.Blocking()
 }

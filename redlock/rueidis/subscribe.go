@@ -16,10 +16,11 @@ var errClosed = errors.New("rueidis: the subscription was closed")
 func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error {
 	// Client.Receive would mend a broken connection by itself, and say nothing
 	// of the messages that it missed. A dedicated one ends with its connection.
-	client, release := n.client.Dedicate()
-	// Beside the caller: rueidis unsubscribes first, and waits for a server that
-	// may hang.
-	defer func() { go release() }()
+	client, _ := n.client.Dedicate()
+	// Closed, not released: rueidis would hand it to the next Do, still in the
+	// state in which it shares. Beside the caller, since it waits for a server
+	// that may hang.
+	defer func() { go client.Close() }()
 	confirmed := rueidis.WithOnSubscriptionHook(ctx, func(s rueidis.PubSubSubscription) {
 		if s.Kind == "subscribe" {
 			ready()

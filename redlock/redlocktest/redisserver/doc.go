@@ -3,6 +3,7 @@
 // It needs a redis-server in the PATH and a Unix system. Without redis-server
 // a test is skipped, with a message that says so; with REDTICK_REQUIRE_REDIS=1
 // in the environment it fails instead, which is what CI sets.
+// REDTICK_REDIS_SERVER=/path/to/valkey-server runs another server in its place.
 //
 // Every server listens on a free port of 127.0.0.1, keeps nothing on disk
 // unless told to, and ends with its test:
@@ -15,4 +16,7 @@
 //	server.Resume()
 //	server.Kill()   // refuses connections
 //	server.Restart()
+//
+// [StartSentinel] and [StartShards] run what fails over by itself, and
+// [Forward] is an address that can be moved from one server to another.
 package redisserver

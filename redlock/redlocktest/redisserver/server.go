@@ -32,6 +32,7 @@ type Server struct {
 	args     []string
 	password string
 	secure   *secure // nil without TLS
+	sentinel bool    // it watches other servers; see StartSentinel
 
 	process *os.Process
 	exited  chan struct{}
@@ -148,6 +149,9 @@ func (s *Server) launch() error {
 }
 
 func (s *Server) arguments() []string {
+	if s.sentinel {
+		return append(slices.Clone(s.args), "--port", strconv.Itoa(s.port))
+	}
 	args := []string{
 		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1",
 		"--save", "", "--appendonly", "no", "--dir", s.dir,
@@ -163,16 +167,16 @@ func (s *Server) awaitAnswer() error {
 	for end := time.Now().Add(startLimit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		select {
 		case <-s.exited:
-			return fmt.Errorf("redis-server ended: %s", s.log())
+			return fmt.Errorf("%s ended: %s", s.binary, s.log())
 		default:
 		}
 		info, err := s.Do("INFO")
 		text, ok := info.(string)
-		if err == nil && ok && strings.Contains(text, mine) && strings.Contains(text, "\nloading:0\r\n") {
+		if err == nil && ok && strings.Contains(text, mine) && (s.sentinel || strings.Contains(text, "\nloading:0\r\n")) {
 			return nil
 		}
 	}
-	return fmt.Errorf("redis-server does not answer: %s", s.log())
+	return fmt.Errorf("%s does not answer: %s", s.binary, s.log())
 }
 
 func (s *Server) log() []byte {
@@ -180,8 +184,20 @@ func (s *Server) log() []byte {
 	return text
 }
 
+// binaryVariable names the server to run in place of the redis-server in the
+// PATH.
+const binaryVariable = "REDTICK_REDIS_SERVER"
+
 func find(t testing.TB) string {
 	t.Helper()
+	if named := os.Getenv(binaryVariable); named != "" {
+		binary, err := exec.LookPath(named)
+		if err != nil {
+			// Not skipped: what was asked for would silently not be tested.
+			t.Fatalf("%s is %q, must be a redis-server or valkey-server that can be run: %v", binaryVariable, named, err)
+		}
+		return binary
+	}
 	binary, err := exec.LookPath("redis-server")
 	if err == nil {
 		return binary

@@ -1,0 +1,41 @@
+package goredis_test
+
+import (
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/internal/drivertest"
+)
+
+func TestNode_failover(t *testing.T) {
+	drivertest.TestFailover(t, func(t testing.TB, addr string) driver.Node {
+		return newNode(t, &redis.Options{Addr: addr})
+	})
+}
+
+func TestNode_cluster(t *testing.T) {
+	drivertest.TestCluster(t, func(t testing.TB, addrs []string) driver.Node {
+		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+		t.Cleanup(func() { _ = client.Close() })
+		node, err := goredis.NewNode(client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return node
+	})
+}
+
+func TestNode_silentCluster(t *testing.T) {
+	drivertest.TestSilentCluster(t, func(t testing.TB, addrs []string) driver.Node {
+		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+		t.Cleanup(func() { _ = client.Close() })
+		node, err := goredis.NewNode(client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return node
+	})
+}

@@ -1,0 +1,102 @@
+package goredis
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/exchange"
+)
+
+// tracked is a command whose reply can be read before go-redis returns. A
+// Cluster's client returns when its slowest shard does.
+type tracked struct {
+	command
+	ctx context.Context
+
+	mu    *sync.Mutex // the batch's
+	reply driver.Reply
+	final bool
+}
+
+// SetErr is what go-redis calls once a command was read, and again when it
+// sends the command elsewhere or gives the batch up.
+func (c *tracked) SetErr(err error) {
+	c.Cmd.SetErr(err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.final {
+		return
+	}
+	c.reply = c.command.reply(nil)
+	c.final = answered(c.reply.Err) && !redirected(c.reply.Err)
+}
+
+// Args is what go-redis writes. It may get around to it long after the batch
+// was given up, when later commands have overtaken it.
+func (c *tracked) Args() []any {
+	if err := c.ctx.Err(); err != nil {
+		return []any{overdue{err}}
+	}
+	return c.Cmd.Args()
+}
+
+// overdue is an argument that cannot be written.
+type overdue struct{ reason error }
+
+// MarshalBinary fails.
+func (o overdue) MarshalBinary() ([]byte, error) { return nil, o.reason }
+
+// redirected reports whether go-redis answers err by sending the command on.
+func redirected(err error) bool {
+	if err == nil {
+		return false
+	}
+	code, _, _ := strings.Cut(err.Error(), " ")
+	return code == "MOVED" || code == "ASK" || code == "READONLY"
+}
+
+// batch is what a client of several servers was given to do.
+type batch struct {
+	mu       sync.Mutex
+	commands []*tracked
+}
+
+func newBatch(ctx context.Context, commands []driver.Command) *batch {
+	b := &batch{commands: make([]*tracked, len(commands))}
+	for i, c := range commands {
+		b.commands[i] = &tracked{command: newCommand(ctx, c), ctx: ctx, mu: &b.mu}
+	}
+	return b
+}
+
+func (b *batch) send(ctx context.Context, client redis.UniversalClient) error {
+	if len(b.commands) == 1 {
+		return client.Process(ctx, b.commands[0])
+	}
+	cmds := make([]redis.Cmder, len(b.commands))
+	for i, c := range b.commands {
+		cmds[i] = c
+	}
+	pipe := client.Pipeline()
+	_ = pipe.BatchProcess(ctx, cmds...)
+	_, err := pipe.Exec(ctx)
+	return err
+}
+
+// replies is what is there, and failure for the rest. Before go-redis has
+// returned, only final replies count.
+func (b *batch) replies(failure error, returned bool) []driver.Reply {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	replies := exchange.Fail(len(b.commands), failure)
+	for i, c := range b.commands {
+		if c.final || returned && c.reply.Err != nil {
+			replies[i] = c.reply
+		}
+	}
+	return replies
+}

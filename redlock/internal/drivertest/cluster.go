@@ -1,0 +1,187 @@
+//go:build unix
+
+package drivertest
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+// shards has a key for each of three masters.
+var shards = []string{"a", "b", "c"}
+
+// TestCluster fails a master of a Cluster in several ways. A driver has to find
+// the new one a second after the servers have, and meanwhile to answer for the
+// other shards, also in a batch that has commands for the dead one.
+func TestCluster(t *testing.T, connect func(t testing.TB, addrs []string) driver.Node) {
+	for _, c := range []struct {
+		name string
+		fail func(c *redisserver.Shards, master *redisserver.Server) error
+		// outage: the servers themselves take a while.
+		outage bool
+	}{
+		{"Kill", func(_ *redisserver.Shards, master *redisserver.Server) error { master.Kill(); return nil }, true},
+		{"Stop", func(_ *redisserver.Shards, master *redisserver.Server) error { master.Pause(); return nil }, true},
+		{"Failover", func(c *redisserver.Shards, _ *redisserver.Server) error { return c.Failover("a") }, false},
+		{"Migrate", func(c *redisserver.Shards, _ *redisserver.Server) error { return c.Migrate("a", c.Master("b")) }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			servers := redisserver.StartShards(t)
+			node := connect(t, servers.Addrs())
+			w := watch(t, node)
+			defer w.end()
+			time.Sleep(300 * time.Millisecond)
+			master := servers.Master("a")
+			failed := time.Now()
+			if err := c.fail(servers, master); err != nil {
+				t.Fatal(err)
+			}
+			well := awaitOwner(t, servers, master)
+			time.Sleep(2 * time.Second)
+			w.check(t, failed, well, c.outage)
+		})
+	}
+}
+
+// TestSilentCluster makes black holes of the connections that stand to a
+// Cluster, as checkSilent does for one server.
+func TestSilentCluster(t *testing.T, connect func(t testing.TB, addrs []string) driver.Node) {
+	servers := redisserver.StartShards(t)
+	names := servers.Forward(t)
+	var addrs []string
+	for _, f := range names {
+		addrs = append(addrs, f.Addr())
+	}
+	node := connect(t, addrs)
+	batch := []driver.Command{{"SET", "a", "v"}, {"SET", "b", "v"}, {"SET", "c", "v"}}
+	for range 2 {
+		fill(t, node, 4)
+		// The client's own PING is under way when the connections go silent.
+		for range 10 {
+			if err := firstError(send(t, node, batch)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		for _, f := range names {
+			f.Silence()
+		}
+		time.Sleep(1500 * time.Millisecond)
+		for _, b := range [][]driver.Command{batch, batch[:1], batch[1:2], batch[2:]} {
+			failures, took := untilWell(t, node, b)
+			if len(failures) > 1 || took > nodeTimeout+late {
+				t.Errorf("%v: %d failures in %v: %v", b, len(failures), took, failures)
+			}
+		}
+	}
+}
+
+// awaitOwner returns when the servers have given the slot of "a" to another
+// one that takes writes.
+func awaitOwner(t *testing.T, servers *redisserver.Shards, old *redisserver.Server) time.Time {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		owner := servers.MasterBut(old, "a")
+		if owner == nil || owner == old {
+			continue
+		}
+		if _, err := owner.Do("SET", "a", "probe", "PX", "60000"); err == nil {
+			return time.Now()
+		}
+	}
+	t.Fatal("the servers did not fail over")
+	return time.Time{}
+}
+
+// watcher uses all shards in one batch, again and again.
+type watcher struct {
+	stop chan struct{}
+	done sync.WaitGroup
+
+	mu       sync.Mutex
+	failures map[string][]failure
+	batches  int
+}
+
+type failure struct {
+	sent, at time.Time
+	err      error
+}
+
+func watch(t *testing.T, node driver.Node) *watcher {
+	w := &watcher{stop: make(chan struct{}), failures: map[string][]failure{}}
+	w.done.Go(func() {
+		for {
+			select {
+			case <-w.stop:
+				return
+			case <-time.After(50 * time.Millisecond):
+				w.ask(t, node)
+			}
+		}
+	})
+	return w
+}
+
+func (w *watcher) ask(t *testing.T, node driver.Node) {
+	var batch []driver.Command
+	for _, key := range shards {
+		batch = append(batch, driver.Command{"SET", key, "v", "PX", "60000"})
+	}
+	sent := time.Now()
+	replies := send(t, node, batch)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.batches++
+	for i, r := range replies {
+		if r.Err != nil {
+			w.failures[shards[i]] = append(w.failures[shards[i]], failure{sent, time.Now(), r.Err})
+		}
+	}
+}
+
+func (w *watcher) end() {
+	close(w.stop)
+	w.done.Wait()
+}
+
+func (w *watcher) check(t *testing.T, failed, well time.Time, outage bool) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last := failed
+	for key, failures := range w.failures {
+		for _, f := range failures {
+			last = later(last, f.at)
+			switch {
+			case f.sent.Before(failed) && f.at.Before(failed):
+				t.Errorf("%s failed before anything happened: %v", key, f.err)
+			case key != "a" && strings.HasPrefix(f.err.Error(), "CLUSTERDOWN "):
+				// Its servers take no writes while a slot has no owner.
+			case key != "a":
+				t.Errorf("%s, on a shard that is well, failed %v after the fault: %v", key, f.at.Sub(failed), f.err)
+			case f.sent.After(well.Add(time.Second)):
+				t.Errorf("a failed %v after the servers were well: %v", f.at.Sub(well), f.err)
+			}
+		}
+	}
+	// During a failover by hand the old master lets its clients wait.
+	if n := len(w.failures["a"]); outage && n == 0 || !outage && n > 0 && well.Sub(failed) < nodeTimeout/2 {
+		t.Errorf("%d failures on the shard that failed", n)
+	}
+	t.Log(fmt.Sprintf("servers well after %v, client %v later; %d of %d batches failed in part",
+		well.Sub(failed).Round(time.Millisecond), max(last.Sub(well), 0).Round(time.Millisecond), len(w.failures["a"]), w.batches))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

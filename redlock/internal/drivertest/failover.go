@@ -1,0 +1,278 @@
+//go:build unix
+
+// Package drivertest checks on real servers what redlocktest.TestNode cannot:
+// that a driver leaves a server or a connection that is no longer the right
+// one.
+package drivertest
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+const (
+	// nodeTimeout is what the core gives a batch by default.
+	nodeTimeout = 500 * time.Millisecond
+	// late is how long after its deadline a Do may return on a busy machine.
+	late = 300 * time.Millisecond
+)
+
+// TestFailover runs the checks on a driver for one server. connect makes a node
+// of a client with default options.
+func TestFailover(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
+	for _, idle := range []int{1, 4} {
+		t.Run(fmt.Sprintf("MovedEndpoint/%d connections", idle), func(t *testing.T) { checkMoved(t, connect, idle) })
+		t.Run(fmt.Sprintf("SilentConnections/%d connections", idle), func(t *testing.T) { checkSilent(t, connect, idle) })
+	}
+	t.Run("Demoted", func(t *testing.T) { checkDemoted(t, connect) })
+	t.Run("ServerGone", func(t *testing.T) { checkGone(t, connect) })
+	t.Run("Deadline", func(t *testing.T) { checkDeadline(t, connect) })
+	t.Run("DeadlineWhileDialling", func(t *testing.T) { checkDialling(t, connect) })
+}
+
+// batches that a driver may treat differently: a client may look at the first
+// reply only.
+var batches = map[string][]driver.Command{
+	"a write":              {{"SET", "k", "v", "PX", "60000"}},
+	"a write after a read": {{"GET", "k"}, {"SET", "k", "v", "PX", "60000"}},
+	"a script":             {{"EVAL", "return redis.call('SET', KEYS[1], 'v', 'PX', 60000)", "1", "k"}},
+}
+
+// checkMoved demotes a primary whose connections stand, and moves its name to
+// the replica.
+func checkMoved(t *testing.T, connect func(t testing.TB, addr string) driver.Node, idle int) {
+	for name, batch := range batches {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			old := redisserver.Start(t, "--repl-diskless-sync-delay", "0")
+			promoted := redisserver.Start(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(old.Port()))
+			endpoint := redisserver.Forward(t, old.Addr())
+			node := connect(t, endpoint.Addr())
+			fill(t, node, idle)
+			command(t, promoted, "REPLICAOF", "NO", "ONE")
+			command(t, old, "REPLICAOF", "127.0.0.1", strconv.Itoa(promoted.Port()))
+			command(t, promoted, "SET", "here", "1")
+			endpoint.Move(promoted.Addr())
+
+			failures, took := untilWell(t, node, batch)
+			// The first batch has to find out. A second one is lost when the
+			// old server is loading, say.
+			if len(failures) > 2 || took > time.Second {
+				t.Errorf("%d failures in %v: %v", len(failures), took, failures)
+			}
+			for _, err := range failures {
+				if code, _, _ := strings.Cut(err.Error(), " "); code != "READONLY" && code != "LOADING" && code != "MASTERDOWN" {
+					t.Errorf("the server's answer arrived as %q", err)
+				}
+			}
+			if got := node.Do(t.Context(), []driver.Command{{"EXISTS", "here"}})[0]; got.Value != int64(1) {
+				t.Errorf("still on the old server: %v, %v", got.Value, got.Err)
+			}
+		})
+	}
+}
+
+// checkSilent makes black holes of the connections that stand.
+func checkSilent(t *testing.T, connect func(t testing.TB, addr string) driver.Node, idle int) {
+	for name, batch := range batches {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			endpoint := redisserver.Forward(t, redisserver.Start(t).Addr())
+			node := connect(t, endpoint.Addr())
+			fill(t, node, idle)
+			for _, b := range batches { // a client may keep connections for single commands and for pipelines apart
+				node.Do(t.Context(), b)
+			}
+			endpoint.Silence()
+			if idle > 1 {
+				time.Sleep(1500 * time.Millisecond) // the client's own PING, if any, is under way
+			}
+			failures, took := untilWell(t, node, batch)
+			if len(failures) > 1 || took > nodeTimeout+late {
+				t.Errorf("%d failures in %v: %v", len(failures), took, failures)
+			}
+			t.Logf("well after %v", took)
+			for _, b := range batches {
+				if failures, _ := untilWell(t, node, b); len(failures) > 0 {
+					t.Errorf("a dead connection was left: %v", failures)
+				}
+			}
+		})
+	}
+}
+
+// untilWell repeats a batch as the core does, each time with a deadline, and
+// returns what went wrong before it succeeded.
+func untilWell(t *testing.T, node driver.Node, batch []driver.Command) (failures []error, took time.Duration) {
+	t.Helper()
+	start := time.Now()
+	for time.Since(start) < 10*time.Second {
+		err := firstError(send(t, node, batch))
+		if err == nil {
+			return failures, time.Since(start)
+		}
+		failures = append(failures, err)
+		time.Sleep(10 * time.Millisecond)
+	}
+	return failures, time.Since(start)
+}
+
+// send insists on the deadline.
+func send(t *testing.T, node driver.Node, batch []driver.Command) []driver.Reply {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), nodeTimeout)
+	defer cancel()
+	start := time.Now()
+	replies := node.Do(ctx, batch)
+	if took := time.Since(start); took > nodeTimeout+late {
+		t.Errorf("Do returned after %v, its context ended after %v", took, nodeTimeout)
+	}
+	if len(replies) != len(batch) {
+		t.Fatalf("%d replies to %d commands", len(replies), len(batch))
+	}
+	return replies
+}
+
+func firstError(replies []driver.Reply) error {
+	for _, r := range replies {
+		if r.Err != nil {
+			return r.Err
+		}
+	}
+	return nil
+}
+
+// checkDemoted answers what servers answer that do not take writes, also in
+// the words of old ones, and looks for another connection.
+func checkDemoted(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
+	node := connect(t, redisserver.Start(t).Addr())
+	id := func() any {
+		t.Helper()
+		return one(t, node, driver.Command{"CLIENT", "ID"}).Value
+	}
+	for _, c := range []struct {
+		text    string
+		another bool
+	}{
+		{"READONLY You can't write against a read only replica.", true},
+		{"ERR Error running script (call to f_5b): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.", true},
+		{"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", true},
+		{"LOADING Redis is loading the dataset in memory", true},
+		{"WRONGTYPE Operation against a key holding the wrong kind of value", false},
+		{"BUSY Redis is busy running a script.", false},
+	} {
+		for _, lead := range [][]driver.Command{nil, {{"PING"}}} {
+			before := id()
+			said := driver.Command{"EVAL", "return redis.error_reply(ARGV[1])", "0", c.text}
+			replies := send(t, node, append(lead, said))
+			if got := replies[len(lead)].Err; got == nil || got.Error() != c.text {
+				t.Errorf("%s: arrived as %v", c.text, got)
+			}
+			if after := id(); (after != before) != c.another {
+				t.Errorf("%s, after %d other replies: connection %v, then %v; another wanted: %v", c.text, len(lead), before, after, c.another)
+			}
+		}
+	}
+}
+
+// checkGone kills the server, and starts it again.
+func checkGone(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
+	server := redisserver.Start(t)
+	node := connect(t, server.Addr())
+	one(t, node, driver.Command{"PING"})
+	server.Kill()
+	for _, batch := range [][]driver.Command{{{"PING"}}, {{"PING"}, {"GET", "k"}}} {
+		for _, r := range send(t, node, batch) {
+			if r.Err == nil {
+				t.Errorf("got %v from a dead server", r.Value)
+			}
+		}
+	}
+	server.Restart()
+	if failures, took := untilWell(t, node, []driver.Command{{"PING"}}); len(failures) > 1 {
+		t.Errorf("well %v after the restart: %v", took, failures)
+	}
+}
+
+// checkDeadline stops the server in the middle of a conversation.
+func checkDeadline(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
+	server := redisserver.Start(t)
+	node := connect(t, server.Addr())
+	one(t, node, driver.Command{"PING"})
+	server.Pause()
+	for _, batch := range [][]driver.Command{{{"ECHO", "late"}}, {{"ECHO", "late"}, {"ECHO", "later"}}} {
+		for _, r := range send(t, node, batch) {
+			if r.Err == nil {
+				t.Errorf("got %v from a server that hangs", r.Value)
+			}
+		}
+	}
+	server.Resume()
+	// What comes after a batch that timed out must not read its late replies.
+	for range 3 {
+		if got := one(t, node, driver.Command{"ECHO", "own"}); got.Value != "own" {
+			t.Errorf("afterwards: %v, %v", got.Value, got.Err)
+		}
+	}
+}
+
+// checkDialling has a server that accepts connections and says nothing.
+func checkDialling(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
+	server := redisserver.Start(t)
+	endpoint := redisserver.Forward(t, server.Addr())
+	node := connect(t, endpoint.Addr())
+	one(t, node, driver.Command{"PING"})
+	server.Pause()
+	endpoint.Silence()
+	for range 3 {
+		if r := send(t, node, []driver.Command{{"INCR", "n"}})[0]; r.Err == nil {
+			t.Errorf("got %v from a server that hangs", r.Value)
+		}
+	}
+	server.Resume()
+	if failures, took := untilWell(t, node, []driver.Command{{"PING"}}); took > time.Second {
+		t.Errorf("well after %v: %v", took, failures)
+	}
+}
+
+// fill makes connections, by using them at the same time.
+func fill(t *testing.T, node driver.Node, connections int) {
+	t.Helper()
+	var busy sync.WaitGroup
+	for i := range connections {
+		busy.Go(func() {
+			wait := driver.Command{"BLPOP", "none" + strconv.Itoa(i), "0.1"}
+			if err := firstError(node.Do(t.Context(), []driver.Command{wait})); err != nil {
+				t.Errorf("BLPOP: %v", err)
+			}
+		})
+	}
+	busy.Wait()
+	if err := firstError(node.Do(t.Context(), batches["a write after a read"])); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func one(t *testing.T, node driver.Node, c driver.Command) driver.Reply {
+	t.Helper()
+	r := send(t, node, []driver.Command{c})[0]
+	if r.Err != nil {
+		t.Errorf("%v: %v", c, r.Err)
+	}
+	return r
+}
+
+func command(t *testing.T, server *redisserver.Server, args ...string) {
+	t.Helper()
+	if _, err := server.Do(args...); err != nil {
+		t.Fatalf("%q: %v", args, err)
+	}
+}

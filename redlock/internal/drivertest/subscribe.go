@@ -1,0 +1,121 @@
+//go:build unix
+
+package drivertest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+const patience = 5 * time.Second
+
+// TestSubscriber checks how a subscription ends when its server does.
+func TestSubscriber(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
+	for name, check := range map[string]func(t *testing.T, server *redisserver.Server, node driver.Subscriber){
+		"Messages":                    Exercise,
+		"ServerKilled":                checkServerKilled,
+		"ConnectionKilled":            checkConnectionKilled,
+		"ServerGone":                  checkServerGone,
+		"ContextEndsWhileServerHangs": checkServerHangs,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redisserver.Start(t)
+			check(t, server, connect(t, server.Addr()).(driver.Subscriber))
+		})
+	}
+}
+
+func checkServerKilled(t *testing.T, server *redisserver.Server, node driver.Subscriber) {
+	s := subscribe(context.Background(), node)
+	receive(t, "ready", s.ready)
+	server.Kill()
+	if err := receive(t, "end", s.ended); err == nil {
+		t.Error("ended without a reason")
+	}
+}
+
+// checkConnectionKilled: a client that mends a broken subscription by itself
+// loses what was published meanwhile. The caller has to know.
+func checkConnectionKilled(t *testing.T, server *redisserver.Server, node driver.Subscriber) {
+	s := subscribe(context.Background(), node)
+	receive(t, "ready", s.ready)
+	command(t, server, "CLIENT", "KILL", "TYPE", "pubsub")
+	if err := receive(t, "end", s.ended); err == nil || len(s.ready) > 0 {
+		t.Errorf("ended with %v, ready %d times more", err, len(s.ready))
+	}
+}
+
+func checkServerGone(t *testing.T, server *redisserver.Server, node driver.Subscriber) {
+	server.Kill()
+	s := subscribe(context.Background(), node)
+	if err := receive(t, "end", s.ended); err == nil || len(s.ready) > 0 {
+		t.Errorf("ended with %v, ready %d times", err, len(s.ready))
+	}
+}
+
+func checkServerHangs(t *testing.T, server *redisserver.Server, node driver.Subscriber) {
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	s := subscribe(ctx, node)
+	receive(t, "ready", s.ready)
+	server.Pause()
+	defer server.Resume()
+	if err := receive(t, "end", s.ended); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+const channel = "wake:{a}\x00"
+
+// Exercise subscribes, and publishes through server.
+func Exercise(t *testing.T, server *redisserver.Server, node driver.Subscriber) {
+	t.Helper()
+	const message = "m\x00\r\n"
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s := subscribe(ctx, node)
+	receive(t, "ready", s.ready)
+	// What is published from here on must arrive: that is what ready says.
+	if n, err := server.Do("PUBLISH", channel, message); err != nil || n != int64(1) {
+		t.Errorf("%v subscribers after ready (%v)", n, err)
+	}
+	if got := receive(t, "message", s.messages); got != message {
+		t.Errorf("got %q, want %q", got, message)
+	}
+	cancel()
+	if err := receive(t, "end", s.ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended with %v, want the context's error", err)
+	}
+}
+
+type subscription struct {
+	ready    chan struct{}
+	messages chan string
+	ended    chan error
+}
+
+func subscribe(ctx context.Context, node driver.Subscriber) subscription {
+	s := subscription{make(chan struct{}, 9), make(chan string, 9), make(chan error, 1)}
+	go func() {
+		s.ended <- node.Subscribe(ctx, channel,
+			func() { s.ready <- struct{}{} },
+			func(message string) { s.messages <- message })
+	}()
+	return s
+}
+
+func receive[T any](t *testing.T, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("no %s in %v", what, patience)
+		panic("unreachable")
+	}
+}

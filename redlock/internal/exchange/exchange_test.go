@@ -1,0 +1,63 @@
+package exchange_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/exchange"
+)
+
+func TestDemoted(t *testing.T) {
+	for text, want := range map[string]bool{
+		"READONLY You can't write against a read only replica.":                                                                 true,
+		"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.":                                      true,
+		"LOADING Redis is loading the dataset in memory":                                                                        true,
+		"READONLY You can't write against a read only replica. script: 5bdb, on @user_script:1.":                                true,
+		"ERR Error running script (call to f_5b): @user_script:1: @user_script: 1: -READONLY You can't write against a replica": true,
+		"ERR unknown command 'READONLY '":                                                                                       false,
+		"WRONGTYPE Operation : -READONLY value":                                                                                 false,
+		"READONLYISH text":                                                                                                      false,
+		"dial tcp: connection refused":                                                                                          false,
+	} {
+		if got := exchange.Demoted(errors.New(text)); got != want {
+			t.Errorf("%q: got %v, want %v", text, got, want)
+		}
+	}
+	if exchange.Demoted(nil) {
+		t.Error("no error counts as a demotion")
+	}
+}
+
+func TestWithin(t *testing.T) {
+	reply := func(text string) []driver.Reply { return []driver.Reply{{Value: text}} }
+	for _, c := range []struct {
+		name        string
+		takes, ends time.Duration
+		want        string
+		after       time.Duration
+	}{
+		{"in time", time.Second, 2 * time.Second, "answer", time.Second},
+		{"a moment late", 2*time.Second + time.Millisecond, 2 * time.Second, "answer", 2*time.Second + time.Millisecond},
+		{"too late", time.Minute, 2 * time.Second, "late", 2*time.Second + 50*time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), c.ends)
+				defer cancel()
+				start := time.Now()
+				got := exchange.Within(ctx, func() []driver.Reply {
+					time.Sleep(c.takes)
+					return reply("answer")
+				}, func() []driver.Reply { return reply("late") })
+				defer time.Sleep(c.takes) // let it end
+				if got[0].Value != c.want || time.Since(start) != c.after {
+					t.Errorf("got %v after %v, want %v after %v", got[0].Value, time.Since(start), c.want, c.after)
+				}
+			})
+		})
+	}
+}

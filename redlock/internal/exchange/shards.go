@@ -1,0 +1,246 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
+)
+
+const (
+	// probePause is between two looks at a shard that does not answer.
+	probePause = 100 * time.Millisecond
+	// firstLook is how long the first look may take, and who asks again waits.
+	firstLook = 100 * time.Millisecond
+	// probeLimit is how long a look may take, where shards answer fast. One that
+	// began before the shard was replaced delays the next.
+	probeLimit = 250 * time.Millisecond
+	// probeFor is how long after its last command a shard is looked at.
+	probeFor = 5 * time.Second
+	// aliveFor is how long an answer proves that the Cluster is there.
+	aliveFor = time.Second
+	// samples are so many keys that some belong to a shard that is well.
+	samples = 4
+)
+
+// errSilent is a Cluster's own word for "no server takes this key now", and it
+// is as true: the command was not sent.
+var errSilent = errors.New("CLUSTERDOWN the shard of this key does not answer, though other shards do; it is asked every 100ms")
+
+// errMissing: an empty reply would be a null, which is a granted vote.
+var errMissing = errors.New("the client returned no reply")
+
+// Shards keeps a Cluster's dead shard from stalling the names of the others. A
+// Do lasts until its last command is answered, so commands for a shard that
+// hangs would hold up all that come after them. Once a shard has left a command
+// unanswered, its keys are refused at once, until it answers a probe.
+type Shards struct {
+	send func(ctx context.Context, commands []driver.Command) []driver.Reply
+
+	mu       sync.Mutex
+	slowest  time.Duration         // of the batches that were answered, fading
+	answered time.Time             // by any shard
+	silent   map[string]*silentKey // by hash tag
+	probing  bool
+}
+
+type silentKey struct {
+	key    string
+	used   time.Time
+	looked chan struct{} // closed after the first look
+}
+
+// NewShards makes one for a client's pipeline.
+func NewShards(send func(ctx context.Context, commands []driver.Command) []driver.Reply) *Shards {
+	return &Shards{send: send, silent: map[string]*silentKey{}}
+}
+
+// Do sends the commands whose shards are thought to answer.
+func (s *Shards) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
+	s.awaitFirstLook(commands)
+	replies := Fail(len(commands), errMissing)
+	sent, indices := s.split(commands, replies)
+	if len(sent) == 0 {
+		return replies
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.limit(ctx))
+	defer cancel()
+	start := time.Now()
+	for i, r := range s.send(ctx, sent) {
+		replies[indices[i]] = r
+	}
+	s.learn(commands, replies, time.Since(start))
+	return replies
+}
+
+// awaitFirstLook gives the first probe of a shard time to find that it was
+// only a connection that went silent. Then a second vote is not refused.
+func (s *Shards) awaitFirstLook(commands []driver.Command) {
+	var looks []chan struct{}
+	s.mu.Lock()
+	if len(s.silent) > 0 {
+		for _, c := range commands {
+			if silent := s.silent[Tag(Key(c))]; silent != nil {
+				looks = append(looks, silent.looked)
+			}
+		}
+	}
+	s.mu.Unlock()
+	for _, looked := range looks {
+		<-looked
+	}
+}
+
+// split writes the refusals.
+func (s *Shards) split(commands []driver.Command, replies []driver.Reply) (sent []driver.Command, indices []int) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// When nothing answers, it is not one shard: the core must see it.
+	refuse := len(s.silent) > 0 && now.Sub(s.answered) < aliveFor
+	for i, c := range commands {
+		if silent := s.silent[Tag(Key(c))]; refuse && silent != nil {
+			silent.used = now
+			replies[i].Err = errSilent
+			continue
+		}
+		sent, indices = append(sent, c), append(indices, i)
+	}
+	return sent, indices
+}
+
+// limit is half of what is left, so that the core does not take the whole
+// Cluster for dead because one shard is, or more where answers take long.
+func (s *Shards) limit(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return time.Minute
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(time.Until(deadline)/2, 4*s.slowest)
+}
+
+func (s *Shards) learn(commands []driver.Command, replies []driver.Reply, took time.Duration) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := true
+	for i, r := range replies {
+		switch {
+		case r.Err == errSilent:
+		case Answered(r.Err):
+			s.answered = now
+			delete(s.silent, Tag(Key(commands[i])))
+		default:
+			all = false
+			key := Key(commands[i])
+			if s.silent[Tag(key)] == nil {
+				silent := &silentKey{key: key, used: now, looked: make(chan struct{})}
+				s.silent[Tag(key)] = silent
+				go s.firstLook(silent)
+			}
+		}
+	}
+	if all {
+		s.slowest = max(took, s.slowest-s.slowest/16)
+	}
+	if len(s.silent) > 0 && !s.probing {
+		s.probing = true
+		go s.probe()
+	}
+}
+
+// probe looks at the silent shards until they answer or nobody wants them.
+func (s *Shards) probe() {
+	for {
+		time.Sleep(probePause)
+		keys, limit := s.wanted()
+		if keys == nil {
+			return
+		}
+		var looks sync.WaitGroup
+		for _, key := range keys {
+			looks.Go(func() { s.look(key, limit) })
+		}
+		looks.Wait()
+	}
+}
+
+func (s *Shards) firstLook(silent *silentKey) {
+	defer close(silent.looked)
+	s.look(silent.key, firstLook)
+}
+
+// wanted is what to look at: each silent key, and others to learn whether any
+// shard is well. Without silent keys the probing ends.
+func (s *Shards) wanted() (keys []string, limit time.Duration) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, silent := range s.silent {
+		if now.Sub(silent.used) > probeFor {
+			delete(s.silent, name)
+			continue
+		}
+		keys = append(keys, silent.key)
+	}
+	if keys == nil {
+		s.probing = false
+		return nil, 0
+	}
+	for range samples {
+		keys = append(keys, strconv.FormatUint(rand.Uint64(), 36))
+	}
+	return keys, max(probeLimit, 4*s.slowest)
+}
+
+func (s *Shards) look(key string, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	for _, r := range s.send(ctx, []driver.Command{{"PTTL", key}}) {
+		if !Answered(r.Err) {
+			continue
+		}
+		s.mu.Lock()
+		s.answered = time.Now()
+		delete(s.silent, Tag(key))
+		s.mu.Unlock()
+	}
+}
+
+// Answered reports whether err, if any, is a server's: its code is in capitals.
+func Answered(err error) bool {
+	if err == nil {
+		return true
+	}
+	code, _, more := strings.Cut(err.Error(), " ")
+	return more && code != "" && code == strings.ToUpper(code) && code[0] >= 'A' && code[0] <= 'Z' && !strings.HasSuffix(code, ":")
+}
+
+// Key is what a Cluster routes c by, and something for commands without one,
+// which are right anywhere.
+func Key(c driver.Command) string {
+	switch {
+	case len(c) > 3 && strings.HasPrefix(strings.ToUpper(c[0].(string)), "EVAL"):
+		return c[3].(string)
+	case len(c) > 1:
+		return c[1].(string)
+	}
+	return ""
+}
+
+// Tag is what of a key decides on its slot.
+func Tag(key string) string {
+	if _, rest, ok := strings.Cut(key, "{"); ok {
+		if inner, _, ok := strings.Cut(rest, "}"); ok && inner != "" {
+			return inner
+		}
+	}
+	return key
+}

@@ -1,0 +1,129 @@
+//go:build unix
+
+package redisserver
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+)
+
+// Forwarder is an address in front of a server, as a load balancer or a DNS
+// name is. Its methods may be called from any goroutine.
+type Forwarder struct {
+	listener net.Listener
+
+	mu     sync.Mutex
+	target string
+	links  map[*link]struct{}
+}
+
+// link is one client's connection. Its gate is closed once nothing passes.
+type link struct {
+	client, server net.Conn
+	gate           chan struct{}
+	once           sync.Once
+}
+
+// Forward listens on a free port of 127.0.0.1 and connects every client to
+// target. It ends with the test.
+func Forward(t testing.TB, target string) *Forwarder {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("redisserver: %v", err)
+	}
+	f := &Forwarder{listener: listener, target: target, links: map[*link]struct{}{}}
+	go f.serve()
+	t.Cleanup(f.close)
+	return f
+}
+
+// Addr is where the forwarder listens.
+func (f *Forwarder) Addr() string { return f.listener.Addr().String() }
+
+// Move sends new connections to another target. Those that stand stay with
+// the server they have.
+func (f *Forwarder) Move(target string) {
+	f.mu.Lock()
+	f.target = target
+	f.mu.Unlock()
+}
+
+// Silence makes black holes of the connections that stand, as a NAT or a
+// firewall does that has forgotten them: nothing passes in either direction,
+// and neither side is told. New connections work.
+func (f *Forwarder) Silence() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for l := range f.links {
+		l.silence()
+	}
+}
+
+func (f *Forwarder) serve() {
+	for {
+		client, err := f.listener.Accept()
+		if err != nil {
+			return
+		}
+		f.mu.Lock()
+		target := f.target
+		f.mu.Unlock()
+		server, err := net.Dial("tcp", target)
+		if err != nil {
+			client.Close()
+			continue
+		}
+		l := &link{client: client, server: server, gate: make(chan struct{})}
+		f.mu.Lock()
+		f.links[l] = struct{}{}
+		f.mu.Unlock()
+		go f.pass(l, l.server, l.client)
+		go f.pass(l, l.client, l.server)
+	}
+}
+
+// pass copies until one side ends, and then ends the other: unless the link is
+// silenced, when neither side may notice anything of the other.
+func (f *Forwarder) pass(l *link, to, from net.Conn) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		select {
+		case <-l.gate:
+			// Read on, or the sender would notice that its window closes.
+			_, _ = io.Copy(io.Discard, from)
+			return
+		default:
+		}
+		if n > 0 {
+			_, _ = to.Write(buffer[:n])
+		}
+		if err != nil {
+			f.end(l)
+			return
+		}
+	}
+}
+
+func (f *Forwarder) end(l *link) {
+	l.client.Close()
+	l.server.Close()
+	f.mu.Lock()
+	delete(f.links, l)
+	f.mu.Unlock()
+}
+
+func (l *link) silence() { l.once.Do(func() { close(l.gate) }) }
+
+func (f *Forwarder) close() {
+	f.listener.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for l := range f.links {
+		l.client.Close()
+		l.server.Close()
+	}
+}

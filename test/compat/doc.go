@@ -1,0 +1,10 @@
+// Package compat measures what a fleet of replicas loses when its Redis fails
+// over: three replicas claim six jobs at 1 Hz through each client, while a
+// master is killed, stopped, demoted, or a slot moves.
+//
+//	make compat                 all faults, on Redis and on Valkey
+//	make compat QUICK=1         four of them, within two minutes
+//	go test -v -run TestFleet   on the redis-server in the PATH
+//
+// It fails when a tick ran twice, or when a client did not come back in time.
+package compat
