@@ -41,7 +41,7 @@ type jobState struct {
 	queued       int           // runs for skipped ticks that gocron may have in a queue
 	rhythm       rhythm
 	ran          time.Time // the newest tick that was run here
-	tasked       bool // a Task of the job has begun, so the others will
+	tasked       bool      // a Task of the job has begun, so the others will
 }
 
 func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time) *jobState {

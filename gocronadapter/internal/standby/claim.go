@@ -80,17 +80,16 @@ func (q *Queue) standBy(ctx context.Context) {
 
 // offerRun has a run of the job accept the lease. When none does, because the
 // scheduler is busy, stopped or drops runs, the tick must neither be kept from
-// the other replicas for long nor be marked as done. So its lock is left to
-// expire, and they get the first chance.
+// the other replicas nor be marked as done. So it is abandoned, and this replica
+// waits for a while before it asks again.
 func (q *Queue) offerRun(ctx context.Context, p *pendingTick, lease *redlock.Lease) {
 	validity := time.Until(lease.ValidUntil())
 	o := q.makeOffer(p, lease)
 	if q.triggerRun(ctx, o, validity) || !q.withdrawOffer(o) {
 		return
 	}
-	if _, err := lease.Detach(); err == nil {
-		sleep(ctx, validity+validity/4)
-	}
+	_ = lease.Abandon(ctx) // a failure is an event
+	sleep(ctx, validity+validity/4)
 }
 
 // triggerRun asks the scheduler for a run until one has accepted the offer, for
