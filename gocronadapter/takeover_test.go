@@ -538,6 +538,7 @@ func TestTakeover_ends_while_nobody_picks_up(t *testing.T) {
 				if len(log.done()) > 0 {
 					t.Errorf("to their end: %v", log.done())
 				}
+				time.Sleep(longer) // the probe's subscription outlives its waiting
 				fleet[0].cut(false)
 				retire(t, fleet...)
 				retire(t, busy)
