@@ -51,7 +51,7 @@ func (w *world) checkDeadlines() {
 }
 
 // G2: each tick has at most one owner; unless owners may try again, it is granted once. A take-over follows only a run
-// that was not given back.
+// that was not unlocked.
 func (w *world) checkTicks() {
 	byTick := w.byTick()
 	for _, runs := range byTick {
@@ -59,7 +59,7 @@ func (w *world) checkTicks() {
 			switch {
 			case w.plan.mode == "take-over":
 				if earlier.returned && earlier.returnedAt < later.at {
-					w.violate("G2: taken over although it was given back:\n\t%v\n\t%v", earlier, later)
+					w.violate("G2: taken over although it was unlocked:\n\t%v\n\t%v", earlier, later)
 				}
 			case earlier.owner != later.owner:
 				w.violate("G2: two owners of one tick:\n\t%v\n\t%v", earlier, later)

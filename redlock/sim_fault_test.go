@@ -25,7 +25,7 @@ func (f fault) String() string {
 	return fmt.Sprintf("%s at %v for %v, replicas %v, servers %v", f.kind, f.at, f.lasts, f.replicas, f.servers)
 }
 
-// touches tells whether the link from a replica to a server suffers it.
+// touches reports whether the link from a replica to a server suffers it.
 func (f fault) touches(replica, server int) bool {
 	return slices.Contains(f.replicas, replica) && slices.Contains(f.servers, server)
 }

@@ -131,7 +131,7 @@ func (r *replica) workOffQueue() {
 	}
 }
 
-// claim asks for a tick and runs it. It tells whether the tick's fate is known.
+// claim asks for a tick and runs it. It reports whether the tick's fate is known.
 func (r *replica) claim(m *subject, tick time.Time, owner string) bool {
 	ctx, stop := r.patient()
 	defer stop()

@@ -106,7 +106,7 @@ func (w *world) settle() {
 	if w.plan.weather == calm {
 		w.checkLocksAreGone("right after Close")
 	}
-	// Leases that were never given back, and copies of votes that came late.
+	// Leases that were never unlocked, and copies of votes that came late.
 	time.Sleep(4*w.plan.ttl + time.Second)
 	w.checkLocksAreGone("long after Close")
 }

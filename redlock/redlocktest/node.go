@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/redlocktest/internal/memredis"
 )
 
 // DefaultTimeout is how long a [Node] waits for an answer unless
@@ -20,8 +21,6 @@ const DefaultTimeout = 5 * time.Second
 
 // ErrDisconnected is what [Node.Disconnect] does to the batch under way.
 var ErrDisconnected = errors.New("redlocktest: read: connection reset by peer")
-
-var errEmpty = errors.New("redlocktest: a command needs a name")
 
 // Node is one client's link to a [Server]. It may be told to misbehave at any
 // time. It is safe for concurrent use.
@@ -91,7 +90,7 @@ func texts(commands []driver.Command) ([][]string, error) {
 	batch := make([][]string, len(commands))
 	for i, command := range commands {
 		if len(command) == 0 {
-			return nil, errEmpty
+			return nil, memredis.ErrEmpty
 		}
 		batch[i] = make([]string, len(command))
 		for j, element := range command {
@@ -178,7 +177,7 @@ func (n *Node) serve(t *trip) {
 	})
 }
 
-// passes tells whether the link lets something of this trip through.
+// passes reports whether the link lets something of this trip through.
 func (n *Node) passes(t *trip) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -1,19 +1,14 @@
 package redlocktest
 
 import (
-	"crypto/sha1"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	lua "github.com/yuin/gopher-lua"
-
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/redlocktest/internal/memredis"
 )
 
 // ErrRestarted is what batches and subscriptions that were under way get when
@@ -24,12 +19,8 @@ var ErrRestarted = errors.New("redlocktest: read: connection reset by peer: serv
 // [Server.Node]. It is safe for concurrent use.
 type Server struct {
 	mu            sync.Mutex // never held while waiting
-	data          *keyspace
-	scripts       map[string]*lua.FunctionProto
-	lua           *interpreter
+	redis         *memredis.Server
 	clock         clock
-	config        map[string]string
-	runID, replID string
 	frozen        bool
 	arrived       []func() // what came while frozen
 	subscriptions []*subscription
@@ -40,12 +31,8 @@ type Server struct {
 
 // NewServer returns an empty server whose clock is right.
 func NewServer() *Server {
-	s := &Server{
-		config:   map[string]string{"maxmemory-policy": "noeviction", "appendonly": "no"},
-		commands: make(map[string]int),
-	}
-	s.boot()
-	s.data = newKeyspace()
+	s := &Server{commands: make(map[string]int)}
+	s.redis = memredis.New(func() time.Time { return s.clock.now() }, s.publish)
 	return s
 }
 
@@ -66,14 +53,6 @@ func Nodes(servers []*Server, client string) []driver.Node {
 		nodes[i] = server.Node(fmt.Sprintf("%s/%d", client, i+1))
 	}
 	return nodes
-}
-
-var ids atomic.Uint64
-
-// newID makes a run or replication id, different each time but not random.
-func newID() string {
-	sum := sha1.Sum(fmt.Append(nil, ids.Add(1)))
-	return hex.EncodeToString(sum[:])
 }
 
 // SetClock makes the server's clock differ from now on: it is ahead by offset
@@ -97,20 +76,12 @@ func (s *Server) RestartWithData() { s.restart(true) }
 func (s *Server) restart(keep bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.boot()
-	if !keep {
-		s.data = newKeyspace()
-	}
+	s.redis.Restart(keep)
+	s.frozen, s.arrived = false, nil
+	s.subscriptions = nil
 	for _, node := range s.nodes {
 		node.breakConnection(ErrRestarted)
 	}
-}
-
-func (s *Server) boot() {
-	s.runID, s.replID = newID(), newID()
-	s.scripts = make(map[string]*lua.FunctionProto)
-	s.frozen, s.arrived = false, nil
-	s.subscriptions = nil
 }
 
 // Promote gives the server another replication id, as a replica has after it
@@ -118,11 +89,11 @@ func (s *Server) boot() {
 func (s *Server) Promote() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.replID = newID()
+	s.redis.Promote()
 }
 
 // Freeze stops the process. What reaches it waits, until [Server.Thaw] or for
-// ever, also when its sender has given up. The clock goes on.
+// ever, even when its sender has given up. The clock goes on.
 func (s *Server) Freeze() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,59 +130,24 @@ func (s *Server) execute(batch [][]string) []driver.Reply {
 	replies := make([]driver.Reply, len(batch))
 	for i, args := range batch {
 		s.commands[strings.ToUpper(args[0])]++
-		replies[i] = s.reply(args)
+		replies[i] = s.redis.Do(args)
 	}
 	return replies
-}
-
-// reply runs one command at the server's present time. The caller holds s.mu.
-func (s *Server) reply(args []string) driver.Reply {
-	s.data.now = s.clock.now().UnixMilli()
-	switch reply := s.dispatch(args).(type) {
-	case error:
-		return driver.Reply{Err: reply}
-	default:
-		return driver.Reply{Value: plain(reply)}
-	}
-}
-
-// plain leaves only the types a [driver.Reply] may have.
-func plain(reply any) any {
-	switch reply := reply.(type) {
-	case status:
-		return string(reply)
-	case failure:
-		return string(reply)
-	case []any:
-		for i := range reply {
-			reply[i] = plain(reply[i])
-		}
-	}
-	return reply
 }
 
 // Do runs one command right in the server: at once, also while it is frozen,
 // over no link and without being counted. It is for looking and for preparing.
 func (s *Server) Do(args ...string) driver.Reply {
-	if len(args) == 0 {
-		return driver.Reply{Err: errEmpty}
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.reply(args)
+	return s.redis.Do(args)
 }
 
 // Keys lists the keys that are alive, sorted.
 func (s *Server) Keys() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.data.now = s.clock.now().UnixMilli()
-	keys := []string{}
-	for _, e := range s.data.live(0) {
-		keys = append(keys, e.key)
-	}
-	slices.Sort(keys)
-	return keys
+	return s.redis.Keys()
 }
 
 // Get returns the string at key, and whether there is one.

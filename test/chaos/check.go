@@ -140,7 +140,7 @@ func checkTicks(t tally, h history, job string, all []period, mustRun bool) {
 	}
 }
 
-// mustRun tells whether a tick had to be granted to somebody: no replica was
+// mustRun reports whether a tick had to be granted to somebody: no replica was
 // disturbed, a majority of the nodes was well and had been long enough for
 // everyone to know, and the machine was not too busy.
 func (h *history) mustRun(due instant) bool {

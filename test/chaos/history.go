@@ -26,7 +26,7 @@ type history struct {
 // overlaps.
 type period struct {
 	event          // how it was granted
-	to     instant // given back, or the end of its validity, whichever came first
+	to     instant // the release, or the end of its validity, whichever came first
 	worked instant // the work was over; 0 when there was none, or nobody lived to tell
 }
 
@@ -67,7 +67,7 @@ func (h *history) instantOf(tick int64) instant {
 	return h.start.add(time.UnixMilli(tick).Sub(h.clock))
 }
 
-// stalledIn tells whether the process did not run for some time in between;
+// stalledIn reports whether the process did not run for some time in between;
 // without a process, whether any did not.
 func (h *history) stalledIn(process string, from, to instant) bool {
 	return slices.ContainsFunc(h.events, func(e event) bool {
@@ -89,7 +89,7 @@ func (h *history) wounded(from, to instant) int {
 	return len(hurt)
 }
 
-// disturbed tells whether some replica was paused, killed or not there.
+// disturbed reports whether some replica was paused, killed or not there.
 func (h *history) disturbed(from, to instant) bool {
 	return slices.ContainsFunc(slices.Concat(h.faults, h.rests), func(f happened) bool {
 		return f.target() == "replica" && overlap(f.from, f.to, from, to)

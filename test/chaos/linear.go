@@ -36,9 +36,9 @@ var lock = porcupine.Model{
 
 const searchLimit = time.Minute
 
-// explained tells whether there is an order of grants and ends that a lock could
+// explained reports whether there is an order of grants and ends that a lock could
 // have produced. A grant took effect between the call and its return; a lease
-// ended when it was given back or its validity was over.
+// ended when it was released or its validity was over.
 func explained(all []period) bool {
 	var ops []porcupine.Operation
 	for i, p := range all {

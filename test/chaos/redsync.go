@@ -12,7 +12,7 @@ import (
 )
 
 // redsyncLocker does what the usual lockers for schedulers do with redsync: a
-// lock per run of a tick, given back at its end. It has no ticks, no fences
+// lock per run of a tick, released at its end. It has no ticks, no fences
 // and no renewal.
 type redsyncLocker struct {
 	setup  setup

@@ -29,7 +29,7 @@ func newResource(dir, name string) resource {
 }
 
 // read returns the number, and refuses from now on everybody with an older
-// fence. It tells whether the caller itself is refused.
+// fence. It reports whether the caller itself is refused.
 func (r resource) read(fence int64) (seen content, ok bool, err error) {
 	err = r.locked(func(f *os.File) error {
 		if seen, err = load(f); err != nil {

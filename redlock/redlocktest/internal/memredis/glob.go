@@ -1,6 +1,6 @@
-package redlocktest
+package memredis
 
-// glob tells whether text matches a pattern as Redis reads it: *, ?, [a-c],
+// glob reports whether text matches a pattern as Redis reads it: *, ?, [a-c],
 // [^a] and \ before a character that is meant literally.
 func glob(pattern, text string) bool {
 	for pattern != "" {

@@ -1,4 +1,4 @@
-package redlocktest
+package memredis
 
 var hashCommands = map[string]command{
 	"HSET":    {arity: -4, run: runHSet},

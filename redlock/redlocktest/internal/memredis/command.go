@@ -1,4 +1,4 @@
-package redlocktest
+package memredis
 
 import (
 	"fmt"
@@ -47,7 +47,7 @@ func (c command) accepts(args []string) bool {
 	return len(args) == c.arity || c.arity < 0 && len(args) >= -c.arity
 }
 
-// dispatch runs one command. The caller holds s.mu.
+// dispatch runs one command.
 func (s *Server) dispatch(args []string) any {
 	known, ok := commands[strings.ToUpper(args[0])]
 	if !ok {

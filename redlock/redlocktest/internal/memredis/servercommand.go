@@ -1,4 +1,4 @@
-package redlocktest
+package memredis
 
 import (
 	"fmt"
@@ -31,7 +31,7 @@ func runPing(_ *Server, args []string) any {
 }
 
 func runTime(s *Server, _ []string) any {
-	micros := s.clock.now().UnixMicro()
+	micros := s.now().UnixMicro()
 	second := time.Second.Microseconds()
 	return []any{strconv.FormatInt(micros/second, 10), strconv.FormatInt(micros%second, 10)}
 }

@@ -1,4 +1,4 @@
-package redlocktest
+package memredis
 
 import "slices"
 

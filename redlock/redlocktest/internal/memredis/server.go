@@ -1,0 +1,103 @@
+package memredis
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/redtick/redtick/redlock/driver"
+)
+
+// ErrEmpty is the answer to no command at all.
+var ErrEmpty = errors.New("redlocktest: a command needs a name")
+
+// Server is one Redis: its keys, scripts, settings and ids. It is not safe for
+// concurrent use.
+type Server struct {
+	now           func() time.Time
+	publish       func(channel, message string) (receivers int64)
+	data          *keyspace
+	scripts       map[string]*lua.FunctionProto
+	lua           *interpreter
+	config        map[string]string
+	runID, replID string
+}
+
+// New returns an empty server. It reads the time from now and hands what is
+// published to publish, which returns the number of receivers.
+func New(now func() time.Time, publish func(channel, message string) int64) *Server {
+	s := &Server{
+		now:     now,
+		publish: publish,
+		config:  map[string]string{"maxmemory-policy": "noeviction", "appendonly": "no"},
+	}
+	s.Restart(false)
+	return s
+}
+
+var ids atomic.Uint64
+
+// newID makes a run or replication id, different each time but not random.
+func newID() string {
+	sum := sha1.Sum(fmt.Append(nil, ids.Add(1)))
+	return hex.EncodeToString(sum[:])
+}
+
+// Restart forgets the scripts, and the keys too unless they are kept, and takes
+// other ids.
+func (s *Server) Restart(keep bool) {
+	s.runID, s.replID = newID(), newID()
+	s.scripts = make(map[string]*lua.FunctionProto)
+	if !keep {
+		s.data = newKeyspace()
+	}
+}
+
+// Promote takes another replication id.
+func (s *Server) Promote() { s.replID = newID() }
+
+// Do runs one command at the server's present time.
+func (s *Server) Do(args []string) driver.Reply {
+	if len(args) == 0 {
+		return driver.Reply{Err: ErrEmpty}
+	}
+	s.data.now = s.now().UnixMilli()
+	switch reply := s.dispatch(args).(type) {
+	case error:
+		return driver.Reply{Err: reply}
+	default:
+		return driver.Reply{Value: plain(reply)}
+	}
+}
+
+// plain leaves only the types a [driver.Reply] may have.
+func plain(reply any) any {
+	switch reply := reply.(type) {
+	case status:
+		return string(reply)
+	case failure:
+		return string(reply)
+	case []any:
+		for i := range reply {
+			reply[i] = plain(reply[i])
+		}
+	}
+	return reply
+}
+
+// Keys lists the keys that are alive, sorted.
+func (s *Server) Keys() []string {
+	s.data.now = s.now().UnixMilli()
+	keys := []string{}
+	for _, e := range s.data.live(0) {
+		keys = append(keys, e.key)
+	}
+	slices.Sort(keys)
+	return keys
+}
