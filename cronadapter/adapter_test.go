@@ -42,7 +42,7 @@ func TestNew_refuses(t *testing.T) {
 	}{
 		"no locker":  {nil, cronadapter.WithoutAlignment(), "locker is nil"},
 		"nil option": {locker, nil, "option 0 is nil"},
-		"nil logger": {locker, cronadapter.WithLogger(nil), "logger is nil"},
+		"job option": {locker, cronadapter.WithJobOptions(redlock.WithTTL(1)), "TTL"},
 		"nil clock":  {locker, cronadapter.WithClock(nil), "clock is nil"},
 		"nil parser": {locker, cronadapter.WithParser(nil), "parser is nil"},
 	}
@@ -206,14 +206,5 @@ func TestWithParser(t *testing.T) {
 	}
 	if _, err := newAdapter(t).Add(c, "job", "0 6 1 *", nothing); err == nil {
 		t.Error("the default parser took four fields")
-	}
-}
-
-func TestTickFrom_elsewhere(t *testing.T) {
-	if tick, ok := cronadapter.TickFrom(t.Context()); ok || !tick.IsZero() {
-		t.Errorf("tick %v of a context that is no run's", tick)
-	}
-	if lease, ok := cronadapter.LeaseFrom(t.Context()); ok || lease != nil {
-		t.Errorf("lease %v of a context that is no run's", lease)
 	}
 }
