@@ -107,6 +107,12 @@ func TestAdapter_Add_refuses(t *testing.T) {
 	}
 }
 
+func TestAdapter_AddFunc_refuses_no_function(t *testing.T) {
+	if _, err := newAdapter(t).AddFunc(cron.New(), "job", "* * * * *", nil); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), `"job"`) {
+		t.Error(err)
+	}
+}
+
 func TestAdapter_NewJob_refuses_no_schedule(t *testing.T) {
 	if _, err := newAdapter(t).NewJob("job", nil, nothing); !errors.Is(err, redlock.ErrInvalid) {
 		t.Error(err)
@@ -116,6 +122,10 @@ func TestAdapter_NewJob_refuses_no_schedule(t *testing.T) {
 // A name belongs to one job, in whatever form it was added.
 func TestAdapter_names(t *testing.T) {
 	forms := map[string]func(*cronadapter.Adapter) error{
+		"AddFunc": func(a *cronadapter.Adapter) error {
+			_, err := a.AddFunc(cron.New(), "job", "* * * * *", func() {})
+			return err
+		},
 		"Add": func(a *cronadapter.Adapter) error {
 			_, err := a.Add(cron.New(), "job", "* * * * *", nothing)
 			return err

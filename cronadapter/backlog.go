@@ -27,8 +27,7 @@ func (b *backlog) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case <-turn:
 		return func() { b.remove(turn) }, nil
-	case <-ctx.Done():
-		b.remove(turn)
+	case <-ctx.Done(): // the adapter was stopped, so nobody will have a turn
 		return nil, context.Cause(ctx)
 	}
 }

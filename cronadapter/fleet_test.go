@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -210,6 +211,18 @@ func same(t *testing.T, what string, got, want []time.Time) {
 		}
 	}
 	t.Errorf("%s: %d runs of %d ticks; %d ticks did not run once", what, len(got), len(want), gone)
+}
+
+func hasAll(text string, parts ...string) bool {
+	return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) })
+}
+
+func newLocalCron() *cron.Cron { return cron.New(cron.WithLogger(cron.DiscardLogger)) }
+
+// wrapFunc adds a plain function under a wrapper of the job's own.
+func (r *replica) wrapFunc(job, spec string, f func()) {
+	r.f.t.Helper()
+	must(r.f.t)(r.AddJob(spec, cron.NewChain(r.wrap(job)).Then(cron.FuncJob(f))))
 }
 
 // travel lets the bubble's clock come to an instant.

@@ -37,8 +37,7 @@ type Job struct {
 //   - One that counts from when it is asked, as cron.Every(d) does, is aligned
 //     as "@every d" is.
 //   - The fields of a crontab, in the type that robfig/cron and its forks have
-//     for them, are the same on every replica, and so are instants that are
-//     multiples of the time between them since 1970-01-01 UTC.
+//     for them, are the same on every replica.
 //   - Of any other schedule nobody can tell whether it counts from the start of
 //     its process. Then a tick is refused when another one was granted less
 //     than 9/10 of the time since the schedule's instant before it. That does

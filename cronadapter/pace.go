@@ -38,19 +38,12 @@ func paceOf(s Schedule, now time.Time) pace {
 	if p.moves && first.Sub(now) == p.gap && about(third.Sub(second), p.gap/3) && about(half.Sub(second), p.gap/2) {
 		p.every = p.gap
 	}
-	p.own = p.moves || !isSpec(s) && !onGrid(s, first, second)
+	p.own = p.moves || !isSpec(s)
 	return p
 }
 
 // about allows for a schedule that drops fractions of a second.
 func about(d, want time.Duration) bool { return d <= want && d > want-time.Second }
-
-// onGrid reports whether the instants are the multiples of the time between
-// them, which is no accident of when somebody began to count.
-func onGrid(s Schedule, first, second time.Time) bool {
-	gap := second.Sub(first)
-	return gap > 0 && s.Next(second).Sub(second) == gap && first.Sub(epoch)%gap == 0
-}
 
 // isSpec reports whether a schedule is made of the fields of a crontab, as
 // robfig/cron and its forks export them. Its instants are the same everywhere,

@@ -22,6 +22,7 @@ type recorder struct {
 
 	mu    sync.Mutex
 	due   time.Time   // the answer that has come last
+	run   time.Time   // the tick of the last run
 	ahead []time.Time // the others, in order
 }
 
@@ -48,11 +49,20 @@ func (r *recorder) next(after time.Time) time.Time {
 	return next
 }
 
+// early is how far a clock may be set back between the moment in which cron
+// fires a job and that in which the job looks for its tick.
+const early = 100 * time.Millisecond
+
 // tick is the newest activation that has come, or the zero time.
 func (r *recorder) tick() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.advance(r.now())
+	now := r.now()
+	r.advance(now)
+	if r.due.Equal(r.run) { // so this run is not for that one
+		r.advance(now.Add(early))
+	}
+	r.run = r.due
 	return r.due
 }
 
