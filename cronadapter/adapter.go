@@ -2,7 +2,7 @@ package cronadapter
 
 import (
 	"context"
-	"slices"
+	"fmt"
 	"sync"
 
 	"github.com/robfig/cron/v3"
@@ -13,18 +13,19 @@ import (
 // Adapter makes jobs for cron that run once per tick among all replicas. One
 // Adapter serves a process; it is safe for concurrent use.
 type Adapter struct {
-	locker *redlock.Locker
-	cfg    config
-	ctx    context.Context // of every run; ends with Stop
-	end    context.CancelCauseFunc
-
-	mu    sync.Mutex
-	names map[string]bool
-	crons []*cron.Cron
+	locker  *redlock.Locker
+	cfg     config
+	ctx     context.Context // of every run; ends with Stop
+	end     context.CancelCauseFunc
+	listing *listing
+	zone    sync.Once // warns about the time zone
 }
 
 // New returns an adapter over locker, which it does not close. Errors match
 // redlock.ErrInvalid.
+//
+// What happens to jobs is told to the Locker's observer, without one in the
+// log: redlock's events, and this package's [Failed] and [Warning].
 func New(locker *redlock.Locker, opts ...Option) (*Adapter, error) {
 	if locker == nil {
 		return nil, invalid("locker is nil; make one with redlock.New")
@@ -33,7 +34,10 @@ func New(locker *redlock.Locker, opts ...Option) (*Adapter, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Adapter{locker: locker, cfg: cfg, names: make(map[string]bool)}
+	if _, err := locker.NewJob("any", cfg.jobs...); err != nil {
+		return nil, fmt.Errorf("cronadapter: WithJobOptions: %w", err)
+	}
+	a := &Adapter{locker: locker, cfg: cfg, listing: newListing()}
 	a.ctx, a.end = context.WithCancelCause(context.Background())
 	return a, nil
 }
@@ -41,15 +45,16 @@ func New(locker *redlock.Locker, opts ...Option) (*Adapter, error) {
 // Add adds job to c under a name, with a spec as in cron.AddFunc. job gets a
 // context that ends when its lease is lost (with a cause that matches
 // redlock.ErrLost) or at [Adapter.Stop] ([ErrStopped]), and from which
-// [TickFrom] and [LeaseFrom] read. Its error goes to the logger. A panic gives
-// the lease back and goes on to the cron.Recover of c's chain, if there is one.
+// redlock.TickFrom and redlock.LeaseFrom read. An error that it returns is an
+// event, [Failed]. A panic unlocks and goes on to the cron.Recover of c's
+// chain, if there is one.
 //
 // The name must be the same on every replica and is required: it is the key in
 // Redis. opts override the Locker's for this job.
 //
 // An error matches redlock.ErrInvalid: the name is empty or used by another job
-// of this adapter, the spec cannot be read or never activates, or an option is
-// refused. Nothing was added then.
+// on the same redlock.Locker, the spec cannot be read or never activates, or an
+// option is refused. Nothing was added then.
 func (a *Adapter) Add(c *cron.Cron, name, spec string, job func(ctx context.Context) error, opts ...redlock.JobOption) (cron.EntryID, error) {
 	if c == nil {
 		return 0, invalid("cron is nil for job %q; make one with cron.New", name)
@@ -65,69 +70,62 @@ func (a *Adapter) Add(c *cron.Cron, name, spec string, job func(ctx context.Cont
 	return c.Schedule(j, j), nil
 }
 
+// AddFunc is [Adapter.Add] for a function as cron.AddFunc takes it, which is
+// told neither that its lease is lost nor of Stop:
+//
+//	c.AddFunc("0 9 * * *", report)                    // runs on every replica
+//	adapter.AddFunc(c, "report", "0 9 * * *", report) // runs on one
+//
+// For a cron.Job, or a chain, pass its Run.
+func (a *Adapter) AddFunc(c *cron.Cron, name, spec string, job func(), opts ...redlock.JobOption) (cron.EntryID, error) {
+	if job == nil {
+		return 0, invalid("the function of job %q is nil", name)
+	}
+	return a.Add(c, name, spec, func(context.Context) error { job(); return nil }, opts...)
+}
+
 // Remove takes the job of this name out of c, so that no later tick runs, and
 // frees the name, also when c has no such job. A run that is under way goes on.
-// It tells whether c had one.
+// It reports whether c had one. c may be nil, to free the name of a job that
+// was removed from a fork's cron.
 func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
-	for _, e := range c.Entries() {
-		if a.named(name, e.Schedule) || a.named(name, e.Job) || a.named(name, e.WrappedJob) {
-			c.Remove(e.ID)
-			found = true
+	if c != nil {
+		for _, e := range c.Entries() {
+			if a.named(name, e.Schedule) || a.named(name, e.Job) || a.named(name, e.WrappedJob) {
+				c.Remove(e.ID)
+				found = true
+			}
 		}
 	}
-	a.free(name)
+	names.free(a, name)
 	return found
 }
 
 func (a *Adapter) named(name string, part any) bool {
 	switch p := part.(type) {
 	case *Job:
-		return p.a == a && p.name == name
+		return p.runner.a == a && p.runner.name == name
 	case *wrapped:
-		return p.a == a && p.name == name
+		return p.runner.a == a && p.runner.name == name
 	}
 	return false
 }
 
 // Attach tells the adapter where to look for the entries of jobs under
 // [Adapter.Wrap]. It is not needed for other jobs.
-func (a *Adapter) Attach(c *cron.Cron) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !slices.Contains(a.crons, c) {
-		a.crons = append(a.crons, c)
-	}
-}
+func (a *Adapter) Attach(c *cron.Cron) { a.listing.attach(c) }
 
-// Stop stops c as c.Stop does, and then tells the adapter's running jobs: their
-// contexts end with [ErrStopped]. It does not wait. The context that it returns,
-// c's own, ends when the running jobs have returned and their leases were given
-// back; close the Locker after that.
+// Stop stops c, a *cron.Cron of robfig/cron or of a fork, as c.Stop does, and
+// then tells the adapter's running jobs: their contexts end with [ErrStopped].
+// It does not wait. The context that it returns, c's own, ends when the running
+// jobs have returned and their leases were unlocked; close the Locker after
+// that.
 //
-// It is for the end of the process: no job of the adapter runs any more, also
-// not on other crons.
-func (a *Adapter) Stop(c *cron.Cron) context.Context {
+// It is for the end of the adapter: no job of it runs any more, also not on
+// other crons, and its names are free.
+func (a *Adapter) Stop(c interface{ Stop() context.Context }) context.Context {
 	stopped := c.Stop()
 	a.end(ErrStopped)
+	names.freeAll(a)
 	return stopped
-}
-
-// reserve makes sure that a name is used once.
-func (a *Adapter) reserve(name string) error {
-	if name == "" {
-		return invalid("name is empty; every job needs its own, the same on all replicas: it is the key of its lock")
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.names[name] {
-		return invalid("name %q belongs to another job of this adapter; two jobs of one name would take each other's ticks: choose another, or Remove that one first", name)
-	}
-	a.names[name] = true
-	return nil
-}
-
-func (a *Adapter) free(name string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.names, name)
 }

@@ -42,7 +42,7 @@ func TestNew_refuses(t *testing.T) {
 	}{
 		"no locker":  {nil, cronadapter.WithoutAlignment(), "locker is nil"},
 		"nil option": {locker, nil, "option 0 is nil"},
-		"nil logger": {locker, cronadapter.WithLogger(nil), "logger is nil"},
+		"job option": {locker, cronadapter.WithJobOptions(redlock.WithTTL(1)), "TTL"},
 		"nil clock":  {locker, cronadapter.WithClock(nil), "clock is nil"},
 		"nil parser": {locker, cronadapter.WithParser(nil), "parser is nil"},
 	}
@@ -107,6 +107,12 @@ func TestAdapter_Add_refuses(t *testing.T) {
 	}
 }
 
+func TestAdapter_AddFunc_refuses_no_function(t *testing.T) {
+	if _, err := newAdapter(t).AddFunc(cron.New(), "job", "* * * * *", nil); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), `"job"`) {
+		t.Error(err)
+	}
+}
+
 func TestAdapter_NewJob_refuses_no_schedule(t *testing.T) {
 	if _, err := newAdapter(t).NewJob("job", nil, nothing); !errors.Is(err, redlock.ErrInvalid) {
 		t.Error(err)
@@ -116,6 +122,10 @@ func TestAdapter_NewJob_refuses_no_schedule(t *testing.T) {
 // A name belongs to one job, in whatever form it was added.
 func TestAdapter_names(t *testing.T) {
 	forms := map[string]func(*cronadapter.Adapter) error{
+		"AddFunc": func(a *cronadapter.Adapter) error {
+			_, err := a.AddFunc(cron.New(), "job", "* * * * *", func() {})
+			return err
+		},
 		"Add": func(a *cronadapter.Adapter) error {
 			_, err := a.Add(cron.New(), "job", "* * * * *", nothing)
 			return err
@@ -206,14 +216,5 @@ func TestWithParser(t *testing.T) {
 	}
 	if _, err := newAdapter(t).Add(c, "job", "0 6 1 *", nothing); err == nil {
 		t.Error("the default parser took four fields")
-	}
-}
-
-func TestTickFrom_elsewhere(t *testing.T) {
-	if tick, ok := cronadapter.TickFrom(t.Context()); ok || !tick.IsZero() {
-		t.Errorf("tick %v of a context that is no run's", tick)
-	}
-	if lease, ok := cronadapter.LeaseFrom(t.Context()); ok || lease != nil {
-		t.Errorf("lease %v of a context that is no run's", lease)
 	}
 }

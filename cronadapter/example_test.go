@@ -29,7 +29,7 @@ func ExampleAdapter_Add() {
 	servers := redlocktest.Servers(3)
 	ticks := make(chan time.Time, 100)
 	job := func(ctx context.Context) error {
-		tick, _ := cronadapter.TickFrom(ctx)
+		tick, _ := redlock.TickFrom(ctx)
 		ticks <- tick
 		return nil
 	}
@@ -135,7 +135,7 @@ func ExampleAdapter_NewJob() {
 	}
 	done := make(chan int64, 10)
 	job, err := adapter.NewJob("pulse", halfSecond{}, func(ctx context.Context) error {
-		lease, _ := cronadapter.LeaseFrom(ctx)
+		lease, _ := redlock.LeaseFrom(ctx)
 		done <- lease.Fence()
 		return nil
 	})

@@ -3,10 +3,13 @@ package cronadapter_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	_ "time/tzdata"
 
@@ -60,11 +63,10 @@ func (f *fleet) replica(name string, skew time.Duration, opts ...cronadapter.Opt
 		n.(*redlocktest.Node).Delay(f.latency/10, f.latency)
 	}
 	var err error
-	r.locker, err = redlock.New(r.nodes, redlock.WithHolder(name), redlock.WithTokenFunc(tokens(name)))
+	r.locker, err = redlock.New(r.nodes, redlock.WithHolder(name), redlock.WithTokenFunc(tokens(name)), redlock.WithObserver(r.log.observe))
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	opts = append(opts, cronadapter.WithLogger(r.log))
 	if skew != 0 {
 		opts = append(opts, cronadapter.WithClock(func() time.Time { return time.Now().Add(skew) }))
 	}
@@ -106,7 +108,7 @@ func (r *replica) schedule(job string, schedule cron.Schedule, f func(context.Co
 // noting writes down that f began.
 func (f *fleet) noting(replica, job string, work func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		tick, ok := cronadapter.TickFrom(ctx)
+		tick, ok := redlock.TickFrom(ctx)
 		if !ok {
 			f.t.Error("the job's context has no tick")
 		}
@@ -211,6 +213,18 @@ func same(t *testing.T, what string, got, want []time.Time) {
 	t.Errorf("%s: %d runs of %d ticks; %d ticks did not run once", what, len(got), len(want), gone)
 }
 
+func hasAll(text string, parts ...string) bool {
+	return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) })
+}
+
+func newLocalCron() *cron.Cron { return cron.New(cron.WithLogger(cron.DiscardLogger)) }
+
+// wrapFunc adds a plain function under a wrapper of the job's own.
+func (r *replica) wrapFunc(job, spec string, f func()) {
+	r.f.t.Helper()
+	must(r.f.t)(r.AddJob(spec, cron.NewChain(r.wrap(job)).Then(cron.FuncJob(f))))
+}
+
 // travel lets the bubble's clock come to an instant.
 func travel(to time.Time) { time.Sleep(time.Until(to)) }
 
@@ -223,51 +237,50 @@ func zone(t *testing.T, name string) *time.Location {
 	return loc
 }
 
-// line is one call of a logger.
-type line struct {
-	at  time.Time
-	err error // nil for Info
-	msg string
-	kv  map[string]any
-}
-
-// logbook is a cron.Logger that keeps what it is told.
+// logbook keeps the events that are about a tick that did not run as planned.
+// Its methods are called in a bubble.
 type logbook struct {
-	mu    sync.Mutex
-	lines []line
+	mu     sync.Mutex
+	events []redlock.Event
 }
 
-func (b *logbook) Info(msg string, keysAndValues ...any) { b.note(nil, msg, keysAndValues) }
-
-func (b *logbook) Error(err error, msg string, keysAndValues ...any) { b.note(err, msg, keysAndValues) }
-
-func (b *logbook) note(err error, msg string, keysAndValues []any) {
-	l := line{at: time.Now(), err: err, msg: msg, kv: map[string]any{}}
-	for i := 0; i+1 < len(keysAndValues); i += 2 {
-		l.kv[fmt.Sprint(keysAndValues[i])] = keysAndValues[i+1]
+func (b *logbook) observe(e redlock.Event) {
+	switch e.Kind {
+	case redlock.Refused, redlock.Lost, cronadapter.Failed, cronadapter.Warning:
+	case redlock.Released:
+		if e.Err == nil {
+			return
+		}
+	default:
+		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.lines = append(b.lines, l)
+	b.events = append(b.events, e)
 }
 
 // take returns what was told so far, and forgets it.
-func (b *logbook) take() []line {
+func (b *logbook) take() []redlock.Event {
+	synctest.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	lines := b.lines
-	b.lines = nil
-	return lines
+	events := b.events
+	b.events = nil
+	return events
 }
 
-// failures are the Error lines.
-func (b *logbook) failures() (lines []line) {
+// failures are what is logged by default.
+func (b *logbook) failures() (events []redlock.Event) {
+	synctest.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, l := range b.lines {
-		if l.err != nil {
-			lines = append(lines, l)
+	for _, e := range b.events {
+		if !skip(e) {
+			events = append(events, e)
 		}
 	}
-	return lines
+	return events
 }
+
+// skip reports whether the tick is another replica's, or the process ends.
+func skip(e redlock.Event) bool { return e.Kind == redlock.Refused && e.Level() < slog.LevelInfo }

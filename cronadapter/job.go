@@ -19,67 +19,92 @@ var (
 // what it calls a Job. It belongs to one cron, which must get it as both. It is
 // safe for concurrent use.
 type Job struct {
-	a     *Adapter
-	name  string
-	mutex *redlock.Job
-	ticks recorder
-	f     func(ctx context.Context) error
+	ticks  recorder
+	runner *runner
+	f      func(ctx context.Context) error
 }
 
-// NewJob is [Adapter.Add] for a schedule that is not a spec, or for a chain of
-// this job's own. The caller adds it:
+// NewJob is [Adapter.Add] for a schedule that is not a spec, for a chain of
+// this job's own, or for a fork of robfig/cron. The caller adds it:
 //
 //	c.Schedule(job, job)
 //	c.Schedule(job, cron.NewChain(cron.Recover(logger)).Then(job))
 //
-// The schedule must answer the same on every replica, with ticks at least a
-// millisecond apart. A cron.ConstantDelaySchedule is treated as "@every".
-func (a *Adapter) NewJob(name string, schedule cron.Schedule, job func(ctx context.Context) error, opts ...redlock.JobOption) (*Job, error) {
+// The schedule must answer the same whenever it is asked for what comes after
+// an instant, and on every replica, with ticks at least a millisecond apart. It
+// is asked some times at once, to find out what it is:
+//
+//   - One that counts from when it is asked, as cron.Every(d) does, is aligned
+//     as "@every d" is.
+//   - The fields of a crontab, in the type that robfig/cron and its forks have
+//     for them, are the same on every replica.
+//   - Of any other schedule nobody can tell whether it counts from the start of
+//     its process. Then a tick is refused when another one was granted less
+//     than 9/10 of the time since the schedule's instant before it. That does
+//     nothing where replicas have their instants in common; only a schedule
+//     that was just changed may lose its first tick. redlock.WithSpacing(0)
+//     turns it off.
+func (a *Adapter) NewJob(name string, schedule Schedule, job func(ctx context.Context) error, opts ...redlock.JobOption) (*Job, error) {
 	switch {
 	case job == nil:
 		return nil, invalid("the function of job %q is nil", name)
 	case schedule == nil:
 		return nil, invalid("the schedule of job %q is nil; use Add for a spec, or parse it with cron.ParseStandard", name)
 	}
-	if every, ok := schedule.(cron.ConstantDelaySchedule); ok {
-		if every.Delay <= 0 {
-			return nil, invalid("the delay of job %q is %v, must be positive; make it with cron.Every", name, every.Delay)
-		}
-		if a.cfg.unaligned {
-			opts = spaced(every, opts)
-		} else {
-			schedule = grid{every.Delay}
-		}
+	now := a.cfg.now()
+	if next := schedule.Next(now); !next.IsZero() && !next.After(now) {
+		return nil, invalid("the schedule of job %q answers %v for what comes after %v, must be later or zero; make one with cron.Every or cron.ParseStandard", name, next, now)
 	}
-	m, err := a.newMutex(name, opts)
+	p := paceOf(schedule, now)
+	if p.every > 0 && !a.cfg.unaligned {
+		schedule = grid{p.every}
+		p = pace{schedule: schedule, gap: p.every}
+	}
+	r, err := a.newRunner(name, p, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &Job{a: a, name: name, mutex: m, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job}, nil
+	return &Job{runner: r, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job}, nil
 }
 
 // Next is the schedule's answer, for cron. Anybody may ask, also for instants
 // far away.
-func (j *Job) Next(t time.Time) time.Time { return j.ticks.next(t) }
+func (j *Job) Next(t time.Time) time.Time {
+	next := j.ticks.next(t)
+	j.runner.checkZone(t)
+	return next
+}
 
 // Run claims the newest tick that has come, and if this replica gets it runs
 // the function, for cron.
-func (j *Job) Run() {
-	run := run{a: j.a, name: j.name, tick: j.ticks.tick()}
-	run.under(j.mutex, j.f)
+func (j *Job) Run() { j.runner.run(j.ticks.tick(), j.f) }
+
+// checkZone warns once when a schedule follows the time zone of the machine,
+// which may be another one on another replica.
+func (r *runner) checkZone(t time.Time) {
+	if t.Location() != time.Local || isUTC(time.Local) {
+		return
+	}
+	r.mu.Lock()
+	p := r.pace
+	r.mu.Unlock()
+	if !p.inZone(t) {
+		return
+	}
+	r.a.zone.Do(func() {
+		r.a.report(Warning, r.fullName(), time.Time{}, fmt.Errorf(
+			"%w: job %q follows the time zone of this machine (TZ, now %s); a replica with another one runs it at other instants, and then it runs more than once; give the cron cron.WithLocation, or begin the spec with CRON_TZ=",
+			ErrSchedule, r.name, t.Format("MST -0700")))
+	})
 }
 
-// newMutex makes the mutex of a name that no other job has.
-func (a *Adapter) newMutex(name string, opts []redlock.JobOption) (*redlock.Job, error) {
-	if err := a.reserve(name); err != nil {
-		return nil, err
+func isUTC(zone *time.Location) bool {
+	for _, month := range []time.Month{time.January, time.July} {
+		if _, offset := time.Date(time.Now().Year(), month, 1, 0, 0, 0, 0, zone).Zone(); offset != 0 {
+			return false
+		}
 	}
-	m, err := a.locker.NewJob(name, opts...)
-	if err != nil {
-		a.free(name)
-		return nil, fmt.Errorf("cronadapter: job %q: %w", name, err)
-	}
-	return m, nil
+	return true
 }
 
 // parse reads a spec. An error of the parser has the value and the rule.
@@ -98,9 +123,4 @@ func (a *Adapter) parse(spec string) (schedule cron.Schedule, err error) {
 		return nil, invalid("spec %q does not activate within five years; is there such a date?", spec)
 	}
 	return schedule, nil
-}
-
-// spaced puts the spacing of an unaligned schedule before the job's own options.
-func spaced(every cron.ConstantDelaySchedule, opts []redlock.JobOption) []redlock.JobOption {
-	return append([]redlock.JobOption{redlock.WithSpacing(every.Delay)}, opts...)
 }

@@ -3,6 +3,7 @@ package cronadapter_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -15,8 +16,8 @@ import (
 )
 
 // solo lets one replica run a job for a while, with what happens meanwhile, and
-// returns what its logger was told.
-func solo(t *testing.T, job func(context.Context) error, meanwhile func(f *fleet, r *replica)) []line {
+// returns what its observer was told.
+func solo(t *testing.T, job func(context.Context) error, meanwhile func(f *fleet, r *replica)) []redlock.Event {
 	t.Helper()
 	travel(nights[0].noon)
 	f := newFleet(t, 3)
@@ -29,40 +30,32 @@ func solo(t *testing.T, job func(context.Context) error, meanwhile func(f *fleet
 	return r.log.take()
 }
 
-// one fails unless there is one line, an Error with this reason and message or,
-// with an empty message, a skip with this reason.
-func one(t *testing.T, lines []line, msg string, reason error, tick time.Time) line {
+// one fails unless there is one event, of this kind, reason and tick.
+func one(t *testing.T, events []redlock.Event, kind redlock.EventKind, reason error, tick time.Time) redlock.Event {
 	t.Helper()
-	if len(lines) != 1 {
-		t.Fatalf("%d lines, want 1: %v", len(lines), lines)
+	if len(events) != 1 {
+		t.Fatalf("%d events, want 1: %v", len(events), events)
 	}
-	l := lines[0]
-	if msg == "" {
-		if l.err != nil || l.msg != "skip" || l.kv["reason"] != reason {
-			t.Errorf("told %q %v %v, want a skip for %v", l.msg, l.err, l.kv, reason)
-		}
-	} else if !errors.Is(l.err, reason) || l.msg != msg {
-		t.Errorf("told %q %v, want %q %v", l.msg, l.err, msg, reason)
+	e := events[0]
+	if e.Kind != kind || !errors.Is(e.Err, reason) || e.Name != "job" || !e.Tick.Equal(tick) {
+		t.Errorf("told %s %v of %q %v, want %s %v of \"job\" %v", e.Kind, e.Err, e.Name, e.Tick, kind, reason, tick.UTC())
 	}
-	if got, _ := l.kv["tick"].(time.Time); l.kv["job"] != "job" || got != tick.UTC() {
-		t.Errorf("it is about %v, want job and %v", l.kv, tick.UTC())
-	}
-	return l
+	return e
 }
 
-// A tick that another replica has is no error: the logger is told at Info level
-// why this one did not run it and, as far as that is known, who did.
-func TestLogger_skips(t *testing.T) {
+// A tick that another replica has is no error: the observer is told why this one
+// did not run it and, as far as that is known, who did, and the log is not.
+func TestEvents_skips(t *testing.T) {
 	hour := nights[0].noon.Truncate(time.Hour).Add(time.Hour)
 	cases := map[string]struct {
 		work    time.Duration // of the other replica, on the hour
 		spec    string
 		tick    time.Time
 		reason  error
-		holders []any
+		holders []string
 	}{
-		"the tick was run":    {time.Millisecond, "0 * * * *", hour, redlock.ErrTickDone, []any{"b", ""}},
-		"an earlier one runs": {61 * time.Second, "1 * * * *", hour.Add(time.Minute), redlock.ErrTaken, []any{"b"}},
+		"the tick was run":    {time.Millisecond, "0 * * * *", hour, redlock.ErrTickDone, []string{"b", ""}},
+		"an earlier one runs": {61 * time.Second, "1 * * * *", hour.Add(time.Minute), redlock.ErrTaken, []string{"b"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -77,8 +70,9 @@ func TestLogger_skips(t *testing.T) {
 				travel(hour.Add(5 * time.Minute))
 				a.leave()
 				b.leave()
-				if l := one(t, a.log.take(), "", c.reason, c.tick); !slices.Contains(c.holders, l.kv["holder"]) {
-					t.Errorf("holder %q, want one of %q", l.kv["holder"], c.holders)
+				e := one(t, a.log.take(), redlock.Refused, c.reason, c.tick)
+				if !slices.Contains(c.holders, redlock.HolderOf(e.Holder)) || !skip(e) {
+					t.Errorf("holder %q, want one of %q, at level %v", e.Holder, c.holders, e.Level())
 				}
 				if lines := b.log.take(); len(lines) != 0 {
 					t.Errorf("the replica that ran it said %v", lines)
@@ -88,20 +82,20 @@ func TestLogger_skips(t *testing.T) {
 	}
 }
 
-func TestLogger_job_failed(t *testing.T) {
+func TestEvents_job_failed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
 		lines := solo(t, func(context.Context) error { return broken }, func(*fleet, *replica) { time.Sleep(time.Minute) })
-		one(t, lines, "job failed", broken, nights[0].noon.Add(30*time.Second))
+		one(t, lines, cronadapter.Failed, broken, nights[0].noon.Add(30*time.Second))
 	})
 }
 
-// A loss is told when it happens, to the job and to the logger, and not again
+// A loss is told when it happens, to the job and to the observer, and not again
 // when the job, which heeds it late, has returned.
 //
 // Seen to fail without the lease in the job's context, without the watch, and
 // with the loss told twice.
-func TestLogger_lease_lost(t *testing.T) {
+func TestEvents_lease_lost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told time.Time
 		var cause error
@@ -118,15 +112,15 @@ func TestLogger_lease_lost(t *testing.T) {
 			travel(tick.Add(50 * time.Second))
 			r.Cron.Stop()
 		})
-		l := one(t, lines, "lease lost, job was told", redlock.ErrLost, tick)
-		if !errors.Is(cause, redlock.ErrLost) || !told.Equal(l.at) || told.Sub(tick) > redlock.DefaultTTL {
-			t.Errorf("job told %v after the tick of %v, logger at %v", told.Sub(tick), cause, l.at)
+		l := one(t, lines, redlock.Lost, redlock.ErrLost, tick)
+		if !errors.Is(cause, redlock.ErrLost) || !told.Equal(l.At) || told.Sub(tick) > redlock.DefaultTTL {
+			t.Errorf("job told %v after the tick of %v, observer at %v", told.Sub(tick), cause, l.At)
 		}
 	})
 }
 
 // Every reason why a tick may have run nowhere is an error.
-func TestLogger_not_run(t *testing.T) {
+func TestEvents_not_run(t *testing.T) {
 	cases := map[string]struct {
 		before func(*fleet, *replica)
 		reason error
@@ -148,7 +142,9 @@ func TestLogger_not_run(t *testing.T) {
 						s.Thaw()
 					}
 				})
-				one(t, lines, "not run", c.reason, nights[0].noon.Add(30*time.Second))
+				if e := one(t, lines, redlock.Refused, c.reason, nights[0].noon.Add(30*time.Second)); e.Level() < slog.LevelWarn {
+					t.Errorf("not logged by default: %v", e)
+				}
 				if ran {
 					t.Error("it ran all the same")
 				}
@@ -165,7 +161,7 @@ func (f *fleet) setClocks(offset time.Duration) {
 
 // A lease whose end no majority has confirmed will be held until its TTL; that
 // may cost the next tick.
-func TestLogger_not_given_back(t *testing.T) {
+func TestEvents_not_given_back(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes := make(chan []driver.Node, 1)
 		job := func(context.Context) error {
@@ -175,12 +171,12 @@ func TestLogger_not_given_back(t *testing.T) {
 			return nil
 		}
 		lines := solo(t, job, func(f *fleet, r *replica) { nodes <- r.nodes; time.Sleep(time.Minute) })
-		one(t, lines, "lease not given back", redlock.ErrNoQuorum, nights[0].noon.Add(30*time.Second))
+		one(t, lines, redlock.Released, redlock.ErrNoQuorum, nights[0].noon.Add(30*time.Second))
 	})
 }
 
 // What a job does with its own lease is no loss.
-func TestLogger_job_ends_its_lease(t *testing.T) {
+func TestEvents_job_ends_its_lease(t *testing.T) {
 	for name, end := range map[string]func(context.Context, *redlock.Lease) error{
 		"Unlock": func(ctx context.Context, l *redlock.Lease) error { return l.Unlock(ctx) },
 		"Detach": func(_ context.Context, l *redlock.Lease) error { _, err := l.Detach(); return err },
@@ -188,8 +184,8 @@ func TestLogger_job_ends_its_lease(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				lines := solo(t, func(ctx context.Context) error {
-					lease, _ := cronadapter.LeaseFrom(ctx)
-					if tick, _ := cronadapter.TickFrom(ctx); lease.Fence() != tick.UnixMilli() {
+					lease, _ := redlock.LeaseFrom(ctx)
+					if tick, _ := redlock.TickFrom(ctx); lease.Fence() != tick.UnixMilli() {
 						t.Errorf("fence %d, want the tick %v", lease.Fence(), tick)
 					}
 					return end(context.Background(), lease)

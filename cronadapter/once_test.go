@@ -8,6 +8,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/redtick/redtick/cronadapter"
+	"github.com/redtick/redtick/redlock"
 )
 
 // Mutations that were made and seen to fail, by what they break:
@@ -83,9 +86,9 @@ func TestAdapter_once_per_tick(t *testing.T) {
 }
 
 // startAll starts a replica per clock, all with the same jobs.
-func (f *fleet) startAll(specs map[string]string) (fleet []*replica) {
+func (f *fleet) startAll(specs map[string]string, opts ...cronadapter.Option) (fleet []*replica) {
 	for i, skew := range clocks {
-		r := f.replica(string(rune('a'+i)), skew)
+		r := f.replica(string(rune('a'+i)), skew, opts...)
 		for job, spec := range specs {
 			r.add(job, spec, time.Millisecond)
 		}
@@ -100,7 +103,7 @@ func leaveAll(fleet []*replica) {
 	for _, r := range fleet {
 		r.leave()
 		for _, l := range r.log.failures() {
-			r.f.t.Errorf("%s: %s: %v", r.name, l.msg, l.err)
+			r.f.t.Errorf("%s: %s: %v", r.name, l.Kind, l.Err)
 		}
 	}
 }
@@ -109,14 +112,14 @@ func leaveAll(fleet []*replica) {
 // tick at the same instant, and the others are told the same. Two things would
 // be the Go scheduler's choice, so they are kept out: which of two jobs that
 // fire in the same nanosecond asks first, and votes that split, after which
-// replicas pause for a random time.
+// replicas pause for a random time. A spread would make the second happen.
 func TestAdapter_same_history(t *testing.T) {
 	history := func() (text string) {
 		synctest.Test(t, func(t *testing.T) {
 			travel(nights[0].noon.Add(10 * time.Second))
 			f := newFleet(t, 5)
 			f.latency = 3 * time.Millisecond
-			fleet := f.startAll(map[string]string{"minute": "* * * * *", "half": "30 * * * * *"})
+			fleet := f.startAll(map[string]string{"minute": "* * * * *", "half": "30 * * * * *"}, cronadapter.WithJobOptions(redlock.WithSpread(0)))
 			travel(time.Now().Add(2*time.Hour - 20*time.Second))
 			leaveAll(fleet)
 			text = f.history(fleet)
@@ -142,7 +145,7 @@ func (f *fleet) history(fleet []*replica) string {
 	}
 	for _, r := range fleet {
 		for _, l := range r.log.take() {
-			events = append(events, fmt.Sprintf("%s %s %v %s %v %v %v\n", l.at.Format(time.RFC3339Nano), r.name, l.kv["job"], l.msg, l.kv["tick"], l.kv["reason"], l.kv["holder"]))
+			events = append(events, fmt.Sprintf("%s %s %v %s %v %v\n", l.At.Format(time.RFC3339Nano), r.name, l.Name, l.Kind, l.Tick, l.Err))
 		}
 	}
 	slices.Sort(events)

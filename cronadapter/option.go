@@ -4,27 +4,31 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/redtick/redtick/redlock"
 )
+
+// DefaultSpread is how much later than its tick a replica may ask for it, so
+// that not always the same one wins: [redlock.WithSpread]. For ticks closer
+// than half a second it is a tenth of the time between them. WithJobOptions and
+// a job's own options change it; redlock.WithSpread(0) turns it off.
+const DefaultSpread = 50 * time.Millisecond
 
 // Option changes a default of an [Adapter]. [New] checks every value.
 type Option func(*config)
 
 type config struct {
-	logger    cron.Logger
 	parser    cron.ScheduleParser
 	now       func() time.Time
+	jobs      []redlock.JobOption
 	unaligned bool
 }
 
-// WithLogger sets where skips and errors go. A tick that another replica has is
-// told with Info("skip", …); Error is for a job that failed, a lease that was
-// lost, a missing quorum and every other reason why a tick may have run nowhere.
-// The pairs that follow the message are "job", "tick", and for a skip "reason"
-// and "holder". It is called from many goroutines at a time.
-//
-// Default cron.DefaultLogger, which prints errors to standard output and leaves
-// out skips.
-func WithLogger(l cron.Logger) Option { return func(c *config) { c.logger = l } }
+// WithJobOptions applies to all jobs, such as redlock.WithTTL, before a job's
+// own options. Default none: the redlock.Locker's, and [DefaultSpread].
+func WithJobOptions(opts ...redlock.JobOption) Option {
+	return func(c *config) { c.jobs = append(c.jobs, opts...) }
+}
 
 // WithParser sets how [Adapter.Add] reads a spec. It is needed for a cron that
 // has a dialect of its own (cron.WithParser). The default reads those of
@@ -41,15 +45,14 @@ func WithParser(p cron.ScheduleParser) Option { return func(c *config) { c.parse
 func WithoutAlignment() Option { return func(c *config) { c.unaligned = true } }
 
 // WithClock sets what [Job] takes for the time when it looks which tick has
-// come. It is for tests and shows in which a schedule is shifted, as if the
-// machine's clock were wrong: the clock must be wrong by the same amount. cron
-// itself has no such option. Default time.Now.
+// come. It must be the clock that the cron follows. robfig/cron always follows
+// time.Now, so there it is for tests and shows in which a schedule is shifted;
+// a fork may have an option for it. Default time.Now.
 func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }
 
 func defaults() config {
 	return config{
 		now:    time.Now,
-		logger: cron.DefaultLogger,
 		parser: cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor),
 	}
 }
@@ -62,8 +65,6 @@ func (c config) with(opts []Option) (config, error) {
 		o(&c)
 	}
 	switch {
-	case c.logger == nil:
-		return c, invalid("logger is nil; leave WithLogger out for cron.DefaultLogger, or pass cron.DiscardLogger")
 	case c.parser == nil:
 		return c, invalid("parser is nil; leave WithParser out for five or six fields and descriptors")
 	case c.now == nil:

@@ -55,7 +55,7 @@ func TestAdapter_panic(t *testing.T) {
 				if runs != 4 {
 					t.Errorf("%d runs in 4 ticks of which the first panics", runs)
 				}
-				if len(outcry) != 1 || outcry[0].msg != "panic" {
+				if len(outcry) != 1 || outcry[0].Error() != "first" {
 					t.Errorf("Recover was told %d times, want once", len(outcry))
 				}
 				if !free {
@@ -91,11 +91,11 @@ func TestAdapter_panic_SkipIfStillRunning(t *testing.T) {
 	}
 }
 
-func panicky(t *testing.T, add arrangement) (runs int, outcry []line, free bool) {
+func panicky(t *testing.T, add arrangement) (runs int, outcry []error, free bool) {
 	travel(nights[0].noon)
 	f := newFleet(t, 1)
 	r := f.replica("a", 0)
-	var log logbook
+	var log outcries
 	add(t, r, &log, func() {
 		if runs++; runs == 1 {
 			panic("first")
@@ -106,7 +106,7 @@ func panicky(t *testing.T, add arrangement) (runs int, outcry []line, free bool)
 	_, held := f.servers[0].Get("job")
 	time.Sleep(3 * time.Minute)
 	leaveAll([]*replica{r})
-	return runs, log.failures(), !held
+	return runs, log.errs, !held
 }
 
 // A job may end its goroutine, as a test's FailNow does.
@@ -123,6 +123,13 @@ func TestAdapter_Goexit(t *testing.T) {
 		}
 	})
 }
+
+// outcries is a cron.Logger that keeps errors.
+type outcries struct{ errs []error }
+
+func (o *outcries) Info(string, ...any) {}
+
+func (o *outcries) Error(err error, _ string, _ ...any) { o.errs = append(o.errs, err) }
 
 func must(t *testing.T) func(cron.EntryID, error) {
 	return func(_ cron.EntryID, err error) {

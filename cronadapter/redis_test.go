@@ -3,6 +3,7 @@ package cronadapter_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strconv"
@@ -112,7 +113,7 @@ func (a arm) play(t *testing.T, ticks int) []int {
 // start starts one replica. A clock that is behind is a run that begins late.
 func (a arm) start(t *testing.T, behind time.Duration, count *counter) (stop func()) {
 	locker, disconnect := a.locker(t)
-	adapter, err := cronadapter.New(locker, cronadapter.WithLogger(strict{t}))
+	adapter, err := cronadapter.New(locker)
 	check(t, err)
 	late := func(j cron.Job) cron.Job { return cron.FuncJob(func() { time.Sleep(behind); j.Run() }) }
 	c := cron.New(cron.WithSeconds(), cron.WithChain(late), cron.WithLogger(cron.DiscardLogger))
@@ -161,7 +162,11 @@ func (a arm) locker(t *testing.T) (locker *redlock.Locker, disconnect func()) {
 	for _, s := range a.nodes {
 		clients = append(clients, redis.NewClient(&redis.Options{Addr: s.Addr()}))
 	}
-	locker, err := redlock.New(goredis.Nodes(clients...))
+	locker, err := redlock.New(goredis.Nodes(clients...), redlock.WithObserver(func(e redlock.Event) {
+		if e.Level() >= slog.LevelWarn {
+			t.Errorf("%s: %v", e.Kind, e.Err)
+		}
+	}))
 	check(t, err)
 	return locker, func() {
 		for _, c := range clients {
@@ -198,13 +203,6 @@ func (c *counter) all() []int {
 	defer c.mu.Unlock()
 	return slices.Clone(c.runs)
 }
-
-// strict fails a test for what is an error to an adapter.
-type strict struct{ t *testing.T }
-
-func (l strict) Info(string, ...any) {}
-
-func (l strict) Error(err error, msg string, _ ...any) { l.t.Errorf("%s: %v", msg, err) }
 
 // report is the table: arms, ticks, runs per tick.
 type report struct {

@@ -3,78 +3,122 @@ package cronadapter
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
 )
 
-// run is one run of one tick.
-type run struct {
-	a    *Adapter
-	name string
-	tick time.Time
+// runner runs the ticks of one name.
+type runner struct {
+	a       *Adapter
+	name    string
+	opts    []redlock.JobOption
+	backlog backlog
+
+	mu   sync.Mutex
+	pace pace
+	job  *redlock.Job
 }
 
-// under claims the tick and runs f while the lease is held.
-func (r run) under(m *redlock.Job, f func(ctx context.Context) error) {
-	if r.tick.IsZero() {
-		r.fail(errNotDue, "not run")
-		return
+// newRunner reserves the name and checks the options.
+func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*runner, error) {
+	if err := names.reserve(a, name); err != nil {
+		return nil, err
 	}
-	lease, err := m.Await(r.a.ctx, r.tick)
+	r := &runner{a: a, name: name, opts: opts}
+	if err := r.follow(p); err != nil {
+		names.free(a, name)
+		return nil, err
+	}
+	return r, nil
+}
+
+// follow has the options that a schedule asks for. The user's come after them.
+func (r *runner) follow(p pace) error {
+	job, err := r.newJob(p, p.every)
 	if err != nil {
-		r.refused(err)
-		return
+		return err
 	}
-	// Deferred, so that a panic gives the lease back on its way to cron.Recover.
-	defer r.release(lease, r.watch(lease))
-	ctx, stop := lease.Bind(context.WithValue(r.a.ctx, leaseKey{}, lease))
-	defer stop()
-	if err := f(ctx); err != nil {
-		r.fail(err, "job failed")
-	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pace, r.job = p, job
+	return nil
 }
 
-// refused tells a tick that runs elsewhere from one that may run nowhere.
-func (r run) refused(err error) {
-	var why *redlock.Error
-	switch {
-	case r.a.ctx.Err() != nil:
-		r.skip(ErrStopped, "")
-	case errors.As(err, &why) && (errors.Is(err, redlock.ErrTickDone) || errors.Is(err, redlock.ErrTaken)):
-		r.skip(why.Reason, redlock.HolderOf(why.Holder))
-	default:
-		r.fail(err, "not run")
+func (r *runner) newJob(p pace, spacing time.Duration) (*redlock.Job, error) {
+	spread := DefaultSpread
+	if p.gap > 0 {
+		spread = min(spread, p.gap/10)
 	}
+	opts := []redlock.JobOption{redlock.WithSpread(spread)}
+	if spacing > 0 {
+		opts = append(opts, redlock.WithSpacing(spacing))
+	}
+	opts = append(append(opts, r.a.cfg.jobs...), r.opts...)
+	job, err := r.a.locker.NewJob(r.name, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("cronadapter: job %q: %w", r.name, err)
+	}
+	return job, nil
 }
 
-// watch tells a loss when it happens, since the job may take long to heed it.
-// What it returns ends the watch; it is true when the lease had not ended.
-func (r run) watch(lease *redlock.Lease) (unwatch func() bool) {
-	held := lease.Context()
-	return context.AfterFunc(held, func() {
-		// Otherwise the job itself has unlocked or detached it.
-		if err := context.Cause(held); errors.Is(err, redlock.ErrLost) {
-			r.fail(err, "lease lost, job was told")
-		}
+// jobFor has a spacing of its own for a tick that other replicas may not have.
+func (r *runner) jobFor(tick time.Time) (*redlock.Job, error) {
+	r.mu.Lock()
+	p, job := r.pace, r.job
+	r.mu.Unlock()
+	if p.every > 0 || !p.own {
+		return job, nil
+	}
+	return r.newJob(p, p.spacing(tick))
+}
+
+// run claims a tick and runs f while the lease is held. What redlock refuses it
+// has reported itself.
+func (r *runner) run(tick time.Time, f func(ctx context.Context) error) {
+	var failed error
+	began := false
+	err := r.claim(tick, func(ctx context.Context) error {
+		began = true
+		failed = f(ctx)
+		return failed
 	})
-}
-
-func (r run) release(lease *redlock.Lease, unwatch func() bool) {
-	held := unwatch()
-	if err := lease.Unlock(r.a.ctx); err != nil && (held || !errors.Is(err, redlock.ErrLost)) {
-		r.fail(err, "lease not given back")
+	var theirs *redlock.Error
+	switch {
+	case failed != nil:
+		r.a.report(Failed, r.fullName(), tick, failed)
+	case err != nil && !began && !errors.As(err, &theirs):
+		r.refuse(tick, err)
 	}
 }
 
-func (r run) skip(reason error, holder string) {
-	r.a.cfg.logger.Info("skip", "job", r.name, "tick", r.tick.UTC(), "reason", reason, "holder", holder)
+func (r *runner) claim(tick time.Time, f func(ctx context.Context) error) error {
+	if tick.IsZero() {
+		return errNotDue
+	}
+	job, err := r.jobFor(tick)
+	if err != nil {
+		return err
+	}
+	if job.Takeover() {
+		leave, err := r.backlog.enter(r.a.ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	return job.Run(r.a.ctx, tick, f)
 }
 
-func (r run) fail(err error, what string) {
-	if r.tick.IsZero() {
-		r.a.cfg.logger.Error(err, what, "job", r.name)
-		return
-	}
-	r.a.cfg.logger.Error(err, what, "job", r.name, "tick", r.tick.UTC())
+func (r *runner) refuse(tick time.Time, err error) {
+	r.a.report(redlock.Refused, r.fullName(), tick, err)
+}
+
+// fullName has the Locker's prefix, as in redlock's events.
+func (r *runner) fullName() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.job.Name()
 }

@@ -4,19 +4,25 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/robfig/cron/v3"
 )
+
+// Schedule is all that is needed of a schedule: what robfig/cron and its forks
+// call by this name.
+type Schedule interface {
+	// Next returns the first instant of the schedule that is later than t, or the zero time.
+	Next(t time.Time) time.Time
+}
 
 // recorder passes a schedule's answers on to cron and keeps them: they are the
 // ticks. cron tells a job nothing about the activation it is run for, but it
 // has asked for each of them before.
 type recorder struct {
-	schedule cron.Schedule
+	schedule Schedule
 	now      func() time.Time
 
 	mu    sync.Mutex
-	due   time.Time   // the newest answer that has come
+	due   time.Time   // the answer that has come last
+	run   time.Time   // the tick of the last run
 	ahead []time.Time // the others, in order
 }
 
@@ -24,6 +30,9 @@ type recorder struct {
 // up. cron's own answer is the nearest and is never dropped.
 const maxAhead = 64
 
+// next keeps what lies ahead. After due is what cron asks for; one that is not
+// after it lies ahead only when the clock was set back, and then cron, started
+// anew, waits for it.
 func (r *recorder) next(after time.Time) time.Time {
 	next := r.schedule.Next(after)
 	if next.IsZero() {
@@ -31,26 +40,35 @@ func (r *recorder) next(after time.Time) time.Time {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.advance()
-	if i, known := slices.BinarySearchFunc(r.ahead, next, time.Time.Compare); !known && next.After(r.due) {
+	now := r.now()
+	r.advance(now)
+	if i, known := slices.BinarySearchFunc(r.ahead, next, time.Time.Compare); !known && (next.After(r.due) || next.After(now)) {
 		r.ahead = slices.Insert(r.ahead, i, next)
 		r.ahead = r.ahead[:min(len(r.ahead), maxAhead)]
 	}
 	return next
 }
 
+// early is how far a clock may be set back between the moment in which cron
+// fires a job and that in which the job looks for its tick.
+const early = 100 * time.Millisecond
+
 // tick is the newest activation that has come, or the zero time.
 func (r *recorder) tick() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.advance()
+	now := r.now()
+	r.advance(now)
+	if r.due.Equal(r.run) { // so this run is not for that one
+		r.advance(now.Add(early))
+	}
+	r.run = r.due
 	return r.due
 }
 
-// advance never goes back: a run that is delayed while the clock is set back
-// still belongs to the tick that fired it.
-func (r *recorder) advance() {
-	now := r.now()
+// advance leaves due alone when the clock is set back: a run that is delayed
+// meanwhile still belongs to the tick that fired it, until another one comes.
+func (r *recorder) advance(now time.Time) {
 	for len(r.ahead) > 0 && !r.ahead[0].After(now) {
 		r.due = r.ahead[0]
 		r.ahead = r.ahead[1:]

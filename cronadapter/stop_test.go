@@ -72,7 +72,7 @@ func TestAdapter_cron_Stop_alone(t *testing.T) {
 		time.Sleep(61 * time.Second)
 		begin := time.Now()
 		<-r.Cron.Stop().Done()
-		if took := time.Since(begin); took != 49*time.Second {
+		if took := time.Since(begin); took < 49*time.Second || took > 49*time.Second+cronadapter.DefaultSpread {
 			t.Errorf("waited %v", took)
 		}
 		if _, held := f.servers[0].Get("job"); held {
@@ -94,7 +94,7 @@ func TestAdapter_Stop_is_final(t *testing.T) {
 		r.Start()
 		time.Sleep(time.Minute)
 		skips := r.log.take()
-		if len(f.of("job")) != 1 || len(skips) != 1 || skips[0].kv["reason"] != cronadapter.ErrStopped {
+		if len(f.of("job")) != 1 || len(skips) != 1 || !skip(skips[0]) || !errors.Is(skips[0].Err, context.Canceled) {
 			t.Errorf("%d runs, told %v", len(f.of("job")), skips)
 		}
 		leaveAll([]*replica{r})
@@ -141,8 +141,9 @@ func TestAdapter_WithTakeover(t *testing.T) {
 				}
 				for i, r := range fleet {
 					<-r.a.Stop(r.Cron).Done()
-					if skipped := len(r.log.take()) - len(r.log.failures()); i == 1 && c.runs == 1 && skipped != 1 {
-						t.Errorf("the waiter said %d things, want one skip", skipped)
+					failed, all := r.log.failures(), r.log.take()
+					if i == 1 && c.runs == 1 && (len(all) == 0 || len(failed) != 0) {
+						t.Errorf("the waiter said %d things, want skips, and failures %v", len(all), failed)
 					}
 					r.locker.Close(t.Context())
 				}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
-	"github.com/redtick/redtick/cronadapter"
+	"github.com/redtick/redtick/redlock"
 )
 
 // Specs that activate so often that a window of hours is enough, every few
@@ -92,7 +92,7 @@ func (r *replica) addSpec(job, spec string) {
 func (r *replica) wrapSpec(job, spec string) {
 	r.f.t.Helper()
 	plain := cron.FuncJob(func() { r.f.note(r.name, job, r.f.claimed(job)) })
-	must(r.f.t)(r.AddJob(spec, cron.NewChain(r.wrap(job), cron.Recover(r.log)).Then(plain)))
+	must(r.f.t)(r.AddJob(spec, cron.NewChain(r.wrap(job), cron.Recover(cron.DiscardLogger)).Then(plain)))
 }
 
 // Late wake-ups: a stalled scheduler fires once, for the instant it was waiting
@@ -260,7 +260,7 @@ func TestJob_behind_DelayIfStillRunning(t *testing.T) {
 		begin := time.Now().Add(30 * time.Second)
 		r.Cron = cron.New(cron.WithChain(delayIfStillRunning), cron.WithLocation(time.UTC))
 		long := func(ctx context.Context) error {
-			if tick, _ := cronadapter.TickFrom(ctx); tick.Equal(begin) {
+			if tick, _ := redlock.TickFrom(ctx); tick.Equal(begin) {
 				time.Sleep(150 * time.Second)
 			}
 			return nil

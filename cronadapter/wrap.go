@@ -3,6 +3,7 @@ package cronadapter
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/robfig/cron/v3"
 
@@ -28,66 +29,61 @@ import (
 // [WithoutAlignment].
 //
 // A wrapper belongs to one job. Inside a chain it can return no error, so a
-// second job that it is applied to never runs, and the logger is told so at
-// once and at each of its ticks. The errors of Wrap itself are those of Add.
+// second job that it is applied to never runs; that is an event at once and at
+// each of its ticks. The errors of Wrap itself are those of Add.
 func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper, error) {
-	m, err := a.newMutex(name, opts)
+	r, err := a.newRunner(name, pace{}, opts)
 	if err != nil {
 		return nil, err
 	}
 	var used atomic.Bool
 	return func(inner cron.Job) cron.Job {
 		if used.Swap(true) {
-			never := refusedJob{run{a: a, name: name}}
+			never := refusedJob{r}
 			never.Run()
 			return never
 		}
-		return &wrapped{a: a, name: name, opts: opts, mutex: m, inner: inner}
+		return &wrapped{runner: r, inner: inner}
 	}, nil
 }
 
 // refusedJob is the second job of one wrapper.
-type refusedJob struct{ run run }
+type refusedJob struct{ runner *runner }
 
-func (r refusedJob) Run() { r.run.fail(errUsed, "not run") }
+func (r refusedJob) Run() { r.runner.refuse(time.Time{}, errUsed) }
 
 type wrapped struct {
-	a     *Adapter
-	name  string
-	opts  []redlock.JobOption
-	mutex *redlock.Job
-	inner cron.Job
+	runner *runner
+	inner  cron.Job
+	paced  atomic.Bool // the runner follows the entry's schedule
 }
 
 func (w *wrapped) Run() {
-	entry, err := w.entry()
-	run := run{a: w.a, name: w.name, tick: entry.Prev}
-	mutex := w.mutex
-	if every, ok := entry.Schedule.(cron.ConstantDelaySchedule); ok && err == nil {
-		mutex, err = w.a.locker.NewJob(w.name, spaced(every, w.opts)...)
-	}
-	if err != nil {
-		run.fail(err, "not run")
+	entry, ok := w.runner.a.listing.find(w)
+	if !ok {
+		w.runner.refuse(time.Time{}, errNoEntry)
 		return
 	}
-	run.under(mutex, func(context.Context) error {
+	if err := w.follow(entry); err != nil {
+		w.runner.refuse(entry.Prev, err)
+		return
+	}
+	w.runner.run(entry.Prev, func(context.Context) error {
 		w.inner.Run()
 		return nil
 	})
 }
 
-// entry finds the job in its cron. cron fires a job before it notes the tick,
-// but it answers on the goroutine that does both, so afterwards.
-func (w *wrapped) entry() (cron.Entry, error) {
-	w.a.mu.Lock()
-	crons := w.a.crons
-	w.a.mu.Unlock()
-	for _, c := range crons {
-		for _, e := range c.Entries() {
-			if e.Job == cron.Job(w) || e.WrappedJob == cron.Job(w) {
-				return e, nil
-			}
-		}
+// follow looks at the entry's schedule when it is first seen.
+func (w *wrapped) follow(entry found) error {
+	if w.paced.Load() {
+		return nil
 	}
-	return cron.Entry{}, errNoEntry
+	now := w.runner.a.cfg.now().In(entry.cron.Location())
+	if err := w.runner.follow(paceOf(entry.Schedule, now)); err != nil {
+		return err
+	}
+	w.paced.Store(true)
+	w.runner.checkZone(now)
+	return nil
 }

@@ -17,7 +17,7 @@ import (
 func TestAdapter_Wrap_misplaced(t *testing.T) {
 	cases := map[string]func(r *replica, job cron.Job){
 		"not first in its chain": func(r *replica, job cron.Job) {
-			r.AddJob("* * * * *", cron.NewChain(cron.Recover(r.log), r.wrap("job")).Then(job))
+			r.AddJob("* * * * *", cron.NewChain(cron.Recover(cron.DiscardLogger), r.wrap("job")).Then(job))
 		},
 		"cron not attached": func(r *replica, job cron.Job) {
 			wrap := r.wrap("job")
@@ -38,8 +38,8 @@ func TestAdapter_Wrap_misplaced(t *testing.T) {
 					t.Fatalf("%d runs, %d errors in 3 ticks", runs, len(lines))
 				}
 				for _, l := range lines {
-					if !errors.Is(l.err, cronadapter.ErrNoTick) || l.kv["job"] != "job" {
-						t.Errorf("told %v about %v", l.err, l.kv)
+					if l.Kind != redlock.Refused || !errors.Is(l.Err, cronadapter.ErrNoTick) || l.Name != "job" {
+						t.Errorf("told %v", l)
 					}
 				}
 			})
@@ -57,7 +57,7 @@ func TestAdapter_Wrap_two_jobs(t *testing.T) {
 		var first, second int
 		must(t)(r.AddFunc("* * * * *", func() { first++ }))
 		must(t)(r.AddFunc("* * * * *", func() { second++ }))
-		if lines := r.log.failures(); len(lines) != 1 || !errors.Is(lines[0].err, redlock.ErrInvalid) {
+		if lines := r.log.failures(); len(lines) != 1 || !errors.Is(lines[0].Err, redlock.ErrInvalid) {
 			t.Errorf("told at once: %v", lines)
 		}
 		r.Start()
@@ -87,12 +87,12 @@ func TestAdapter_started_by_hand(t *testing.T) {
 				add(r)
 				r.Start()
 				r.Entries()[0].WrappedJob.Run()
-				if lines := r.log.take(); len(lines) != 1 || !errors.Is(lines[0].err, cronadapter.ErrNoTick) {
+				if lines := r.log.take(); len(lines) != 1 || !errors.Is(lines[0].Err, cronadapter.ErrNoTick) {
 					t.Errorf("before the first tick: %v", lines)
 				}
 				time.Sleep(61 * time.Second)
 				r.Entries()[0].WrappedJob.Run()
-				if lines := r.log.take(); len(lines) != 1 || lines[0].kv["reason"] != redlock.ErrTickDone {
+				if lines := r.log.take(); len(lines) != 1 || !errors.Is(lines[0].Err, redlock.ErrTickDone) {
 					t.Errorf("after it: %v", lines)
 				}
 				time.Sleep(time.Minute)

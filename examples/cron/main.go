@@ -49,7 +49,7 @@ func serve(ctx context.Context, r *demo.Replica, lock lockerFlag) error {
 	if err != nil {
 		return err
 	}
-	adapter, err := cronadapter.New(locker, cronadapter.WithClock(r.Now), cronadapter.WithLogger(logger{r}))
+	adapter, err := cronadapter.New(locker, cronadapter.WithClock(r.Now))
 	if err != nil {
 		return err
 	}
@@ -80,24 +80,15 @@ func add(c *cron.Cron, a *cronadapter.Adapter, locker *redlock.Locker, r *demo.R
 // work is what the jobs do: the show's counting, for the tick they are told.
 func work(r *demo.Replica, job string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		tick, ok := cronadapter.TickFrom(ctx)
+		tick, ok := redlock.TickFrom(ctx)
 		if !ok {
-			return errors.New("the run has no tick")
+			r.Trouble(errors.New("the run has no tick"))
 		}
-		return r.Work(ctx, job, tick)
-	}
-}
-
-// logger shows what jobs failed of. Refusals and losses reach the view already,
-// through the Locker.
-type logger struct{ r *demo.Replica }
-
-func (logger) Info(string, ...any) {}
-
-func (l logger) Error(err error, msg string, _ ...any) {
-	var told *redlock.Error
-	if !errors.As(err, &told) && !errors.Is(err, cronadapter.ErrStopped) {
-		l.r.Trouble(fmt.Errorf("%s: %w", msg, err))
+		err := r.Work(ctx, job, tick)
+		if err != nil && ctx.Err() == nil {
+			r.Trouble(err)
+		}
+		return err
 	}
 }
 

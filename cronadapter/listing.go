@@ -1,0 +1,81 @@
+package cronadapter
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/robfig/cron/v3"
+)
+
+// listing finds the entries of wrapped jobs. A cron can only be asked for all
+// of its entries, so runs that begin together share one answer: else n jobs
+// would cost n times n.
+type listing struct {
+	busy chan struct{} // held by one who lists; not a mutex, on which a bubble's time would stand still
+
+	mu      sync.Mutex
+	crons   []*cron.Cron
+	pending *answer // has not begun, so whoever fires now may join it
+}
+
+type answer struct {
+	done    chan struct{}
+	entries map[*wrapped]found
+}
+
+type found struct {
+	cron.Entry
+	cron *cron.Cron
+}
+
+func newListing() *listing { return &listing{busy: make(chan struct{}, 1)} }
+
+func (l *listing) attach(c *cron.Cron) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.Contains(l.crons, c) {
+		l.crons = append(l.crons, c)
+	}
+}
+
+// find looks for an entry as it is after the caller was fired. cron fires a job
+// before it notes the tick, but it answers on the goroutine that does both, so
+// afterwards.
+func (l *listing) find(w *wrapped) (found, bool) {
+	l.mu.Lock()
+	a := l.pending
+	first := a == nil
+	if first {
+		a = &answer{done: make(chan struct{})}
+		l.pending = a
+	}
+	l.mu.Unlock()
+	if first {
+		l.busy <- struct{}{}
+		l.answer(a)
+		<-l.busy
+	}
+	<-a.done
+	entry, ok := a.entries[w]
+	return entry, ok
+}
+
+func (l *listing) answer(a *answer) {
+	l.mu.Lock()
+	l.pending = nil
+	crons := slices.Clone(l.crons)
+	l.mu.Unlock()
+	a.entries = make(map[*wrapped]found)
+	for _, c := range crons {
+		for _, e := range c.Entries() {
+			w, ok := e.Job.(*wrapped)
+			if !ok {
+				w, ok = e.WrappedJob.(*wrapped)
+			}
+			if ok {
+				a.entries[w] = found{e, c}
+			}
+		}
+	}
+	close(a.done)
+}

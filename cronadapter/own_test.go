@@ -1,0 +1,203 @@
+package cronadapter_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/redtick/redtick/cronadapter"
+	"github.com/redtick/redtick/redlock"
+)
+
+// fromStart counts from when it was made, as schedules in a process do.
+type fromStart struct {
+	start time.Time
+	every time.Duration
+}
+
+func (s fromStart) Next(t time.Time) time.Time {
+	return s.start.Add((t.Sub(s.start)/s.every + 1) * s.every)
+}
+
+// fromNow counts from when it is asked, as "@every" does under another name.
+type fromNow time.Duration
+
+func (d fromNow) Next(t time.Time) time.Time { return t.Add(time.Duration(d)) }
+
+// forksEvery is how forks spell robfig's type.
+type forksEvery struct{ Delay time.Duration }
+
+func (s forksEvery) Next(t time.Time) time.Time { return cron.Every(s.Delay).Next(t) }
+
+// shaky is about every ten seconds.
+type shaky struct{ *rand.Rand }
+
+func (s shaky) Next(t time.Time) time.Time {
+	return t.Add(9500*time.Millisecond + time.Duration(s.IntN(1000))*time.Millisecond)
+}
+
+// Three replicas that start three seconds apart, with schedules whose instants
+// they do not have in common: one run an interval, not one on each.
+//
+// Seen to fail when only robfig's ConstantDelaySchedule was treated as "@every",
+// and when other schedules had no spacing.
+func TestSchedule_instants_of_its_own(t *testing.T) {
+	schedules := map[string]func(i int) cron.Schedule{
+		"from the start": func(int) cron.Schedule { return fromStart{time.Now(), 10 * time.Second} },
+		"from a fraction": func(i int) cron.Schedule {
+			return fromStart{time.Now().Add(time.Duration(i) * 250 * time.Millisecond), 10 * time.Second}
+		},
+		"from when it is asked":  func(int) cron.Schedule { return fromNow(10 * time.Second) },
+		"a fork's @every":        func(int) cron.Schedule { return forksEvery{10 * time.Second} },
+		"robfig's @every":        func(int) cron.Schedule { return cron.Every(10 * time.Second) },
+		"about every 10 s":       func(i int) cron.Schedule { return shaky{rand.New(rand.NewPCG(1, uint64(i)))} },
+		"a spec, for comparison": func(int) cron.Schedule { s, _ := cron.ParseStandard("@every 10s"); return s },
+	}
+	for name, schedule := range schedules {
+		for _, form := range []string{"NewJob", "NewJob, not aligned", "Wrap"} {
+			t.Run(name+", "+form, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := newFleet(t, 1)
+					var fleet []*replica
+					for i := range 3 {
+						var opts []cronadapter.Option
+						if form == "NewJob, not aligned" {
+							opts = append(opts, cronadapter.WithoutAlignment())
+						}
+						r := f.replica(string(rune('a'+i)), 0, opts...)
+						if form == "Wrap" {
+							plain := cron.FuncJob(func() { f.note(r.name, "job", f.claimed("job")) })
+							r.Schedule(schedule(i), cron.NewChain(r.wrap("job")).Then(plain))
+						} else {
+							r.schedule("job", schedule(i), nothing)
+						}
+						r.Start()
+						fleet = append(fleet, r)
+						time.Sleep(3 * time.Second)
+					}
+					time.Sleep(10*time.Minute - 9*time.Second)
+					leaveAll(fleet)
+					// A shaky schedule is refused more often than one that is even.
+					if got := len(f.of("job")); got > 61 || got < 59 && name != "about every 10 s" || got < 45 {
+						t.Errorf("%d runs in 10 minutes, want 60", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+// minutes is a schedule of one's own that has the same instants everywhere, but
+// no even time between them.
+type minutes []int
+
+func (m minutes) Next(t time.Time) time.Time {
+	for t = t.Truncate(time.Minute).Add(time.Minute); !slices.Contains(m, t.Minute()); t = t.Add(time.Minute) {
+	}
+	return t
+}
+
+// Nobody can tell that its instants are common, so it is spaced, and that
+// refuses nothing: for each tick by the time since the one before.
+//
+// Seen to fail with the time between the first two ticks as the spacing.
+func TestSchedule_uneven(t *testing.T) {
+	for _, form := range []string{"NewJob", "Wrap"} {
+		t.Run(form, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				travel(nights[0].noon.Truncate(time.Hour).Add(59 * time.Minute))
+				f := newFleet(t, 1)
+				var fleet []*replica
+				for i := range 3 {
+					r := f.replica(string(rune('a'+i)), 0)
+					schedule := minutes{0, 20, 40, 41, 44}
+					if form == "Wrap" {
+						plain := cron.FuncJob(func() { f.note(r.name, "job", f.claimed("job")) })
+						r.Schedule(schedule, cron.NewChain(r.wrap("job")).Then(plain))
+					} else {
+						r.schedule("job", schedule, nothing)
+					}
+					r.Start()
+					fleet = append(fleet, r)
+				}
+				begin := time.Now()
+				time.Sleep(24 * time.Hour)
+				leaveAll(fleet)
+				same(t, "job", f.of("job"), chain(t, "0,20,40,41,44 * * * *", time.UTC, begin, time.Now()))
+			})
+		})
+	}
+}
+
+// A schedule must go forward, or cron would run it without end.
+func TestAdapter_NewJob_refuses_a_schedule_that_stands_still(t *testing.T) {
+	still := scheduleFunc(func(t time.Time) time.Time { return t })
+	if _, err := newAdapter(t).NewJob("job", still, nothing); err == nil || !hasAll(err.Error(), `"job"`, "must be later") {
+		t.Error(err)
+	}
+}
+
+// The replicas of a service share its ticks, by default.
+//
+// Seen to fail without the spread: the one whose clock is ahead has 300 of 300.
+func TestAdapter_shares_ticks(t *testing.T) {
+	cases := map[string]struct {
+		opts  []redlock.JobOption
+		least int
+	}{
+		"by default":   {nil, 60},
+		"of a Locker":  {[]redlock.JobOption{redlock.WithSpread(200 * time.Millisecond)}, 60},
+		"switched off": {[]redlock.JobOption{redlock.WithSpread(0)}, 0},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, 3)
+				f.latency = 2 * time.Millisecond
+				var fleet []*replica
+				for i, ahead := range []time.Duration{0, 5 * time.Millisecond, 2 * time.Millisecond} {
+					r := f.replica(string(rune('a'+i)), ahead, cronadapter.WithJobOptions(c.opts...))
+					r.add("job", "* * * * *", time.Millisecond)
+					r.Start()
+					fleet = append(fleet, r)
+				}
+				time.Sleep(300*time.Minute + time.Second)
+				leaveAll(fleet)
+				wins := map[string]int{}
+				for _, r := range f.runs {
+					wins[r.replica]++
+				}
+				if len(f.runs) != 300 || min(wins["a"], wins["b"], wins["c"]) < c.least || c.least == 0 && wins["b"] != 300 {
+					t.Errorf("%d runs in 300 ticks, shared %v", len(f.runs), wins)
+				}
+				t.Log(wins)
+			})
+		})
+	}
+}
+
+// Ticks that are close together are asked for with less delay.
+//
+// Seen to fail with the same spread for all.
+func TestAdapter_spread_of_close_ticks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 1)
+		r := f.replica("a", 0)
+		r.schedule("job", fromStart{time.Now(), 100 * time.Millisecond}, nothing)
+		r.Start()
+		time.Sleep(time.Minute)
+		leaveAll([]*replica{r})
+		for _, run := range f.runs {
+			if late := run.at.Sub(run.tick); late > 10*time.Millisecond {
+				t.Fatalf("the tick %v ran %v late", run.tick, late)
+			}
+		}
+		if len(f.runs) < 599 {
+			t.Errorf("%d runs of 600 ticks", len(f.runs))
+		}
+	})
+}
