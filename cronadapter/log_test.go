@@ -185,7 +185,7 @@ func TestEvents_job_ends_its_lease(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				lines := solo(t, func(ctx context.Context) error {
 					lease, _ := redlock.LeaseFrom(ctx)
-					if tick, _ := redlock.TickFrom(ctx); lease.Fence() != tick.UnixMilli() {
+					if tick, _ := redlock.TickFrom(ctx); lease.Fence() != tick.UnixMicro() {
 						t.Errorf("fence %d, want the tick %v", lease.Fence(), tick)
 					}
 					return end(context.Background(), lease)

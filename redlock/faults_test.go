@@ -1,0 +1,359 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// answersWith is a node that answers every command with an error reply while it has one.
+type answersWith struct {
+	driver.Node
+	reply atomic.Pointer[string]
+}
+
+func (n *answersWith) Do(ctx context.Context, c []driver.Command) []driver.Reply {
+	text := n.reply.Load()
+	if text == nil {
+		return n.Node.Do(ctx, c)
+	}
+	r := make([]driver.Reply, len(c))
+	for i := range r {
+		r[i].Err = errors.New(*text)
+	}
+	return r
+}
+
+// passing are error replies that pass: the server answered, and has not executed the command.
+var passing = []string{
+	"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+	"LOADING Redis is loading the dataset in memory",
+	"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+	"READONLY You can't write against a read only replica.",
+	"OOM command not allowed when used memory > 'maxmemory'.",
+	"NOREPLICAS Not enough good replicas to write.",
+	"TRYAGAIN Multiple keys request during rehashing of slot",
+	"CLUSTERDOWN The cluster is down",
+	"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+}
+
+// A release that a server answers with an error that passes is owed until the server has executed it.
+//
+// Seen to fail when an error reply counts as an execution.
+func TestRelease_answeredWithPassingError(t *testing.T) {
+	for _, text := range passing {
+		t.Run(strings.Fields(text)[0], func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := redlocktest.NewServer()
+				n := &answersWith{Node: server.Node("a")}
+				l := must[*redlock.Locker](t)(redlock.New([]driver.Node{n}, redlock.WithObserver(func(redlock.Event) {})))
+				lease := must[*redlock.Lease](t)(subjectOn(t, l, "job").TryLock(t.Context()))
+				n.reply.Store(&text)
+				_ = lease.Unlock(t.Context())
+				time.Sleep(200 * time.Millisecond)
+				n.reply.Store(nil)
+				time.Sleep(time.Second)
+				if _, held := server.Get("job"); held {
+					t.Errorf("the key is still there, for another %v ms", server.Do("PTTL", "job").Value)
+				}
+				ok(t, l.Close(t.Context()))
+			})
+		})
+	}
+}
+
+// An aborted claim leaves no provisional tick key behind when its abort is answered with an error that passes: the tick runs.
+//
+// Seen to fail when an error reply counts as an execution.
+func TestClaim_abortAnsweredWithPassingError(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		busy := passing[0]
+		var nodes []driver.Node
+		var links []*answersWith
+		for _, n := range redlocktest.Nodes(fl.servers, "a") {
+			links = append(links, &answersWith{Node: n})
+			nodes = append(nodes, links[len(links)-1])
+		}
+		l := must[*redlock.Locker](t)(redlock.New(nodes, redlock.WithTTL(3*time.Second), redlock.WithObserver(func(redlock.Event) {})))
+		fl.lockers = append(fl.lockers, l)
+		links[1].reply.Store(&busy)
+		links[2].reply.Store(&busy)
+		tick := time.Now()
+		go func() { // the one vote is granted, and its abort is answered with an error
+			time.Sleep(time.Millisecond)
+			links[0].reply.Store(&busy)
+		}()
+		if _, err := subjectOn(t, l, "job").Claim(t.Context(), tick); !errors.Is(err, redlock.ErrNoQuorum) {
+			t.Fatalf("got %v, want ErrNoQuorum", err)
+		}
+		for _, link := range links {
+			link.reply.Store(nil)
+		}
+		time.Sleep(2 * time.Second)
+		ok(t, must[*redlock.Lease](t)(fl.process("b").mutex(t, "job").Claim(t.Context(), tick)).Unlock(t.Context()))
+	})
+}
+
+// A finished take-over tick is remembered for as long as it may be asked for.
+//
+// Seen to fail when `last` lives for 7 days whatever the retention.
+func TestJob_takeoverAfterAWeek(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		m := fl.process("a").mutex(t, "job", redlock.WithRetention(30*24*time.Hour), redlock.WithTakeover())
+		tick := time.Now()
+		ok(t, must[*redlock.Lease](t)(m.Claim(t.Context(), tick)).Unlock(t.Context()))
+		for _, s := range fl.servers {
+			s.SetClock(7*24*time.Hour+time.Minute, 1)
+		}
+		if _, err := m.Claim(t.Context(), tick); !errors.Is(err, redlock.ErrTickDone) {
+			t.Errorf("within the retention: %v, want ErrTickDone", err)
+		}
+	})
+}
+
+// A token that anybody can read gives no second valid lease: Adopt waits until the holder cannot count on it any more.
+//
+// Seen to fail when a held token is adopted at once.
+func TestMutex_adoptWhileHeld(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a").mutex(t, "job"), fl.process("b").mutex(t, "job")
+		held := must[*redlock.Lease](t)(a.Lock(t.Context()))
+		token := must[string](t)(b.Holder(t.Context()))
+		adopted := must[*redlock.Lease](t)(b.Adopt(t.Context(), token))
+		if now := time.Now(); now.Before(held.ValidUntil()) {
+			t.Errorf("two valid leases: until %v and %v", held.ValidUntil(), adopted.ValidUntil())
+		}
+		if err := context.Cause(held.Context()); !errors.Is(err, redlock.ErrLost) {
+			t.Errorf("the former holder was told %v, want ErrLost", err)
+		}
+		ok(t, adopted.Unlock(t.Context()))
+		_ = held.Unlock(t.Context())
+	})
+}
+
+// Of several who adopt one detached token, one succeeds.
+//
+// Seen to fail when the swap does not compare.
+func TestMutex_adoptOnce(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		token := must[string](t)(must[*redlock.Lease](t)(fl.process("a").mutex(t, "job").Lock(t.Context())).Detach())
+		var adopted atomic.Int32
+		var all sync.WaitGroup
+		for i := range 5 {
+			p := fl.process(fmt.Sprint("b", i))
+			p.delay(0, time.Millisecond)
+			all.Go(func() {
+				if lease, err := p.mutex(t, "job").Adopt(t.Context(), token); err == nil {
+					adopted.Add(1)
+					time.Sleep(time.Second)
+					ok(t, lease.Unlock(t.Context()))
+				}
+			})
+		}
+		all.Wait()
+		if n := adopted.Load(); n > 1 {
+			t.Errorf("%d of 5 adopted one token", n)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// Fences of one name have one order over locks, claims and take-overs.
+//
+// Seen to fail when a claim's fence is its tick.
+func TestFence_mixed(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		m := fl.process("a").mutex(t, "job", redlock.WithFencing())
+		highest := int64(0)
+		for i := range 20 {
+			var lease *redlock.Lease
+			if i%2 == 0 {
+				lease = must[*redlock.Lease](t)(m.Lock(t.Context()))
+			} else {
+				lease = must[*redlock.Lease](t)(m.Claim(t.Context(), time.Now()))
+			}
+			if lease.Fence() <= highest {
+				t.Errorf("fence %d after %d", lease.Fence(), highest)
+			}
+			highest = lease.Fence()
+			ok(t, lease.Unlock(t.Context()))
+			time.Sleep(2 * time.Millisecond)
+		}
+	})
+}
+
+// A replica that takes a tick over has a larger fence than the dead one.
+//
+// Seen to fail when take-over does not include fencing.
+func TestFence_takeover(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		tick, opts := time.Now(), []redlock.LockerOption{redlock.WithTTL(time.Second), redlock.WithTakeover(), redlock.WithoutRenewal()}
+		dead := must[*redlock.Lease](t)(fl.process("a").mutex(t, "job", opts...).Claim(t.Context(), tick))
+		next := must[*redlock.Lease](t)(fl.process("b").mutex(t, "job", opts...).Await(t.Context(), tick))
+		if next.Fence() <= dead.Fence() {
+			t.Errorf("fence %d after %d", next.Fence(), dead.Fence())
+		}
+		ok(t, next.Unlock(t.Context()))
+		_ = dead.Unlock(t.Context())
+	})
+}
+
+// 20,000 claims at once on one healthy node are all granted, and a lease that is held meanwhile is kept.
+//
+// Seen to fail when all of them vote at a time.
+func TestClaim_overload(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		var trouble atomic.Int32
+		p := fl.process("a", redlock.WithObserver(func(e redlock.Event) {
+			if e.Kind == redlock.NodeOut || e.Kind == redlock.Lost || e.Kind == redlock.RenewFailed {
+				trouble.Add(1)
+			}
+		}))
+		p.links[0].Delay(20*time.Millisecond, 20*time.Millisecond)
+		held := must[*redlock.Lease](t)(p.mutex(t, "held", redlock.WithTTL(time.Second)).Lock(t.Context()))
+		var all sync.WaitGroup
+		tick := time.Now()
+		for i := range 20_000 {
+			m := p.mutex(t, fmt.Sprint("job", i))
+			all.Go(func() { ok(t, must[*redlock.Lease](t)(m.Claim(t.Context(), tick)).Unlock(t.Context())) })
+		}
+		all.Wait()
+		ok(t, held.Unlock(t.Context()))
+		if n := trouble.Load(); n > 0 {
+			t.Errorf("%d events of a node that is out, a failed renewal or a lost lease", n)
+		}
+	})
+}
+
+// A wait ends on an error that does not pass by itself, and the error names the cure.
+//
+// Seen to fail when it is taken for a node that will be back.
+func TestLock_permanentError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &answersWith{Node: redlocktest.NewServer().Node("a")}
+		noperm := "NOPERM this user has no permissions to run the 'evalsha' command"
+		n.reply.Store(&noperm)
+		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{n}, redlock.WithObserver(func(redlock.Event) {})))
+		begin := time.Now()
+		_, err := subjectOn(t, l, "job").Lock(t.Context())
+		if !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "ACL SETUSER") || time.Since(begin) > time.Second {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+		ok(t, l.Close(t.Context()))
+	})
+}
+
+// A server that does not know SET NX GET, which is older than 7.0, takes plain locks by a script.
+//
+// Seen to fail without the script.
+func TestTryLock_beforeRedis7(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &old{Node: redlocktest.NewServer().Node("a")}
+		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{n}))
+		m := subjectOn(t, l, "job")
+		lease := must[*redlock.Lease](t)(m.TryLock(t.Context()))
+		if _, err := m.TryLock(t.Context()); !errors.Is(err, redlock.ErrTaken) || !strings.Contains(err.Error(), lease.Token()) {
+			t.Errorf("got %v, want ErrTaken by %s", err, lease.Token())
+		}
+		ok(t, lease.Unlock(t.Context()))
+		ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+		if n.refused != 1 {
+			t.Errorf("the server refused %d commands, want the first only", n.refused)
+		}
+		ok(t, l.Close(t.Context()))
+	})
+}
+
+// old answers SET NX GET as servers before 7.0 do.
+type old struct {
+	driver.Node
+	refused int
+}
+
+func (n *old) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
+	replies := make([]driver.Reply, len(commands))
+	for i, c := range commands {
+		if c[0] == "SET" {
+			n.refused++
+			replies[i].Err = errors.New("ERR syntax error")
+			continue
+		}
+		replies[i] = n.Node.Do(ctx, commands[i : i+1])[0]
+	}
+	return replies
+}
+
+// A token function that repeats itself would make one lease pass for another.
+//
+// Seen to fail when a repeated token is taken.
+func TestNew_tokenFunc(t *testing.T) {
+	nodes := redlocktest.Nodes(redlocktest.Servers(1), "a")
+	if _, err := redlock.New(nodes, redlock.WithTokenFunc(func() (string, error) { return "", errors.New("no entropy") })); err == nil || !strings.Contains(err.Error(), "no entropy") {
+		t.Errorf("one that fails: %v", err)
+	}
+	l := must[*redlock.Locker](t)(redlock.New(nodes, redlock.WithTokenFunc(func() (string, error) { return "same", nil }), redlock.WithObserver(func(redlock.Event) {})))
+	if _, err := subjectOn(t, l, "job").TryLock(t.Context()); !errors.Is(err, redlock.ErrInvalid) {
+		t.Errorf("one that returns a constant: %v, want ErrInvalid", err)
+	}
+	ok(t, l.Close(t.Context()))
+}
+
+// Keys that never expire on half of the nodes are an answer.
+//
+// Seen to fail when a split vote is voted on until the time is up.
+func TestTryLock_lastingSplit(t *testing.T) {
+	inBubble(t, 4, func(t *testing.T, fl *fleet) {
+		for _, s := range fl.servers[:2] {
+			s.Do("SET", "job", "somebody's")
+		}
+		begin := time.Now()
+		_, err := fl.process("a").mutex(t, "job").TryLock(t.Context())
+		if took := time.Since(begin); !errors.Is(err, redlock.ErrTaken) || took > 500*time.Millisecond {
+			t.Errorf("after %v: %v, want ErrTaken within a node timeout", took, err)
+		}
+		for _, s := range fl.servers[:2] {
+			s.Do("DEL", "job")
+		}
+	})
+}
+
+// A second Unlock at the same time waits on a channel, so that a bubble can see it.
+//
+// Seen to fail when it waits on a mutex.
+func TestLease_unlockTwiceInABubble(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		p.delay(time.Millisecond, time.Millisecond)
+		lease := must[*redlock.Lease](t)(p.mutex(t, "x").TryLock(t.Context()))
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() { ok(t, lease.Unlock(t.Context())) })
+		}
+		all.Wait()
+	})
+}
+
+// Work that fails at once does not keep the fleet busy.
+//
+// Seen to fail when the pause does not grow.
+func TestElector_leadFailsAtOnce(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		n := 0
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_ = newElector(t, fl.process("a").mutex(t, "lead")).Run(ctx, func(context.Context) error { n++; return errors.New("no database") })
+		if n > 400 {
+			t.Errorf("%d terms in an hour", n)
+		}
+	})
+}
