@@ -38,12 +38,11 @@
 //  4. A lease is renewed every third of its TTL until [Lease.Unlock], which
 //     compares and deletes. Its context ends when it is lost, by a local timer.
 //
-// A [Mutex.Claim] adds two keys: one per tick, which is kept after the run and
+// A [Job.Claim] adds two keys: one per tick, which is kept after the run and
 // holds the owner, so that the tick is not run a second time however short the
 // job was; and one with the newest tick granted, which only grows.
 //
-// All commands for a node go through one line in order, one pipeline at a
-// time. So a release never overtakes its acquire, a hung node costs neither
+// All commands for a node go through one queue, one pipeline at a time. So a release never overtakes its acquire, a hung node costs neither
 // latency nor connections, and concurrent callers share round trips.
 //
 // The lock is described at https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/,

@@ -288,7 +288,7 @@ func (n *old) Do(ctx context.Context, commands []driver.Command) []driver.Reply 
 			replies[i].Err = errors.New("ERR syntax error")
 			continue
 		}
-		replies[i] = n.Node.Do(ctx, commands[i : i+1])[0]
+		replies[i] = n.Node.Do(ctx, commands[i:i+1])[0]
 	}
 	return replies
 }
