@@ -48,7 +48,7 @@ type Error struct {
 	Tick time.Time
 	// Reason is the sentinel, or the context's error.
 	Reason error
-	// Holder is the token of whoever is ahead or has claimed the tick, as far as a node told; see [HolderOf].
+	// Holder is the token that is ahead or has claimed the tick, as far as a node said; see [HolderOf].
 	Holder string
 	// Remaining is how long the holder's lock lives without renewal, or 0 when unknown.
 	Remaining time.Duration

@@ -33,7 +33,7 @@ type Event struct {
 	Tick time.Time
 	// Token is our own, for Refused that of the last round; [HolderOf] makes it readable.
 	Token string
-	// Holder is the token of whoever was ahead.
+	// Holder is the token that was ahead.
 	Holder string
 	// Node is the node's name for NodeOut and NodeBack.
 	Node string

@@ -81,9 +81,9 @@ func same(answers []Answer, i int) (n int) {
 // Won reports whether a majority granted.
 func (t *Tally) Won() bool { return t.Granted >= t.Quorum }
 
-// Certain reports whether the missing answers cannot change the outcome: the
-// tick is proven done, a majority granted, or none can grant any more and none
-// can turn out to hold one token.
+// Certain reports whether the missing answers cannot change the outcome, unless
+// one proves that the tick is done: it is proven, a majority granted, or none can
+// grant any more and none can turn out to hold one token.
 func (t *Tally) Certain() bool {
 	if t.Done > 0 || t.Won() {
 		return true
