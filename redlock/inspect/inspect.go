@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"sync"
 	"time"
@@ -273,9 +274,9 @@ func (i *Inspector) do(ctx context.Context, node int, calls ...pipeline.Call) []
 		return nil
 	}
 	now := time.Now()
-	a := &answers{replies: make([]driver.Reply, len(calls)), left: len(calls), done: make(chan struct{})}
+	a := &answers{silent: fmt.Errorf("no answer within %v", i.timeout), replies: make([]driver.Reply, len(calls)), left: len(calls), done: make(chan struct{})}
 	for k := range a.replies {
-		a.replies[k].Err = fmt.Errorf("no answer within %v", i.timeout)
+		a.replies[k].Err = a.silent
 	}
 	for k := range calls {
 		calls[k].To, calls[k].Index, calls[k].Until = a, k, now.Add(i.timeout)
@@ -292,6 +293,8 @@ func (i *Inspector) do(ctx context.Context, node int, calls ...pipeline.Call) []
 
 // answers collects the replies of one node, whatever they are.
 type answers struct {
+	silent error // for a node that did not answer
+
 	mu      sync.Mutex
 	replies []driver.Reply
 	got     []bool
@@ -305,6 +308,9 @@ func (a *answers) Receive(index int, r driver.Reply) {
 	defer a.mu.Unlock()
 	if a.got == nil {
 		a.got = make([]bool, len(a.replies))
+	}
+	if late, ok := errors.AsType[net.Error](r.Err); ok && late.Timeout() {
+		r.Err = a.silent // be it the driver's time that was up, or the pipeline's
 	}
 	a.replies[index], a.got[index] = r, true
 	if a.left--; a.left == 0 {
