@@ -105,8 +105,8 @@ func TestCheck_keys(t *testing.T) {
 		{"a lock of somebody who left", foundKey{name: plainLock, token: "a/1", left: time.Second}, []string{leftBehind}},
 		{"a lock of somebody who was killed", foundKey{name: plainLock, token: "k/1", left: time.Second}, nil},
 		{"a lock that outlives its holder's TTL", foundKey{name: plainLock, token: "k/1", left: time.Minute}, []string{leftBehind}},
-		{"a companion that expires", foundKey{name: "{plain}:redtick:last", left: time.Hour}, nil},
-		{"a companion that does not", foundKey{name: "{plain}:redtick:last", left: -1}, []string{leftBehind}},
+		{"a companion that expires", foundKey{name: "plain:redtick:{plain}:last", left: time.Hour}, nil},
+		{"a companion that does not", foundKey{name: "plain:redtick:{plain}:last", left: -1}, []string{leftBehind}},
 		{"gone between scan and look", foundKey{name: plainLock, left: -2}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
