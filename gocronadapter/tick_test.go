@@ -114,7 +114,7 @@ func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
 func wantLast(t *testing.T, s *redlocktest.Server, start time.Time, second int) {
 	t.Helper()
 	synctest.Wait()
-	last, _ := s.Get("{job}:redtick:last")
+	last, _ := s.Get("job:redtick:{job}:last")
 	want := fmt.Sprint(start.Add(time.Duration(second) * time.Second).UnixMilli())
 	if second == 0 {
 		want = ""
