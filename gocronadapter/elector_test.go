@@ -197,6 +197,7 @@ func TestElector_Task(t *testing.T) {
 		first.Resign()
 		time.Sleep(30 * time.Second)
 		first.stop()
+		synctest.Wait()
 		if cause == nil || returned.IsZero() || began.Before(returned) {
 			t.Errorf("the task ended with %v and returned at %v, the next began at %v", cause, returned, began)
 		}

@@ -335,7 +335,7 @@ func TestLocker_errors_reach_AfterLockError(t *testing.T) {
 			t.Errorf("details: %+v", details)
 		}
 		fleet[1].cut(true)
-		time.Sleep(3 * time.Second)
+		time.Sleep(5 * time.Second) // a claim asks for six node timeouts, 3 s
 		synctest.Wait()
 		cut := log.refusalsOf("short")
 		if last := cut[len(cut)-1]; !errors.Is(last, redlock.ErrNoQuorum) {

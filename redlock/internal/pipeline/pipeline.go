@@ -251,7 +251,7 @@ func (p *Pipeline) next() (refused []*Call, cause error, more bool) {
 	}
 	if len(p.batch) > 0 {
 		p.breaker.since = now
-		p.limit.leave(now, p.breaker.timeout)
+		p.limit.leave(now, 2*p.breaker.timeout)
 		return nil, nil, true
 	}
 	p.sending = false
