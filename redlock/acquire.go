@@ -44,7 +44,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		r.abort() // whatever was sent: a vote that is still on its way must not outlive the round
 		result, reason := t.classify(a, &tally, err, try)
 		probe.observe(r, &tally, result)
-		if try == probeLasting && result == split && a.tick == 0 {
+		if try >= probeLasting && result == split && a.tick == 0 {
 			result, tally, reason = t.lookForLasting(ctx, tally, reason)
 		}
 		if result == final || time.Since(voting) > t.budget(a, result, probe.on) {

@@ -39,7 +39,7 @@ func FuzzTicks(f *testing.F) {
 			if err != nil {
 				return
 			}
-			if exact := tick.UTC().Truncate(time.Millisecond); !lease.Tick().Equal(exact) || lease.Fence() != exact.UnixMilli() || !redlock.TickOf(lease.Token()).Equal(exact) {
+			if exact := tick.UTC().Truncate(time.Millisecond); !lease.Tick().Equal(exact) || lease.Fence() != exact.UnixMicro() || !redlock.TickOf(lease.Token()).Equal(exact) {
 				t.Errorf("claimed %v, fence %d, token %q for the tick %v", lease.Tick(), lease.Fence(), lease.Token(), tick)
 			}
 			ok(t, lease.Unlock(t.Context()))

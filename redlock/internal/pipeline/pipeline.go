@@ -178,7 +178,7 @@ func (p *Pipeline) wake() {
 	var due, later []*Call
 	for _, c := range p.delayed {
 		switch {
-		case now.After(c.Until):
+		case p.expired(c, now):
 		case c.resendAt.After(soon):
 			later = append(later, c)
 		default:
@@ -270,7 +270,7 @@ func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 			break
 		}
 		n++
-		if c.stage == dropped || now.After(c.Until) {
+		if c.stage == dropped || p.expired(c, now) {
 			c.stage = dropped
 			continue
 		}
@@ -295,7 +295,7 @@ func (p *Pipeline) refuse(now time.Time) (refused []*Call) {
 	var kept []*Call
 	for _, c := range append(p.urgent, p.votes...) {
 		switch {
-		case c.stage == dropped, now.After(c.Until):
+		case c.stage == dropped, p.expired(c, now):
 			c.stage = dropped
 		case c.MustDeliver:
 			kept = append(kept, c)
@@ -321,7 +321,9 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 		cause = replies[i].Err
 	}
 	p.mu.Lock()
-	p.prolong(now.Sub(p.breaker.since), alive)
+	if p.breaker.fails > 0 || now.Sub(p.breaker.since) > p.breaker.timeout {
+		p.prolong(now)
+	}
 	p.breaker.returned(alive, cause, now)
 	p.keep(replies, now)
 	out := !alive && (p.breaker.told || p.breaker.skipping(now))
@@ -340,15 +342,20 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	}
 }
 
-// prolong keeps what chases an unanswered call for as long as the batch before it hung, unless somebody waits for the
-// pipeline to be done.
-func (p *Pipeline) prolong(hung time.Duration, alive bool) {
-	if alive && hung <= p.breaker.timeout || p.idle != nil {
-		return
-	}
-	for _, c := range append(p.batch, p.urgent...) {
-		if c.Chases {
-			c.Until = c.Until.Add(hung)
+// expired reports whether a call is too late to be sent. One that chases an unanswered call is kept while its node hangs, unless
+// somebody waits for the pipeline to be done. The caller holds mu.
+func (p *Pipeline) expired(c *Call, now time.Time) bool {
+	return now.After(c.Until) && !(c.Chases && p.breaker.fails > 0 && p.idle == nil)
+}
+
+// prolong gives what chases an unanswered call the time to be sent after a hang. The caller holds mu.
+func (p *Pipeline) prolong(now time.Time) {
+	until := now.Add(afterHang)
+	for _, queue := range [][]*Call{p.batch, p.urgent, p.delayed} {
+		for _, c := range queue {
+			if c != nil && c.Chases && c.Until.Before(until) {
+				c.Until = until
+			}
 		}
 	}
 }
@@ -423,6 +430,7 @@ func (p *Pipeline) Flushed() <-chan struct{} {
 	defer p.mu.Unlock()
 	if p.idle == nil {
 		p.idle = make(chan struct{})
+		p.prolong(time.Now()) // for one probe more of a node that hangs
 	}
 	idle := p.idle
 	p.settle()
