@@ -32,6 +32,7 @@ func (c *child) start(env []string) error {
 	if err := c.Start(); err != nil {
 		return cannotRun(err)
 	}
+	adoptOrphans(c)
 	go func() {
 		_ = c.Wait() // its outcome is in ProcessState
 		close(c.ended)

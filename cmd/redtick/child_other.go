@@ -18,4 +18,6 @@ func (c *child) kill() { _ = c.Process.Kill() }
 
 func (c *child) lives() bool { return !c.hasEnded() }
 
+func adoptOrphans(*child) {}
+
 func (c *child) code() int { return c.ProcessState.ExitCode() }

@@ -21,6 +21,7 @@ type running struct {
 	try       bool
 	wait      time.Duration
 	tick      string
+	zone      string
 	grace     time.Duration
 	fence     bool
 	takenCode int
@@ -35,8 +36,13 @@ not wait for nodes: with no majority at the start it ends at once.
 With --tick run claims a tick instead of a lock: each tick is run once in the
 whole fleet, however short CMD is, and whichever machine comes first. A period
 stands for its current tick: with "--tick 1m", from the crontab of every machine,
-each minute is run once; with 24h each UTC day. The machines' clocks may
-differ, but by less than the period. A machine that dies spends its tick.
+each minute is run once; with 24h each day. The machines' clocks may differ, but
+by less than the period. A machine that dies spends its tick.
+
+Days, and parts of a day longer than an hour, begin at midnight in the time zone
+of --zone, as in a crontab; weeks begin on Monday. By default it is the machine's
+own (TZ), as it is for cron. Give --zone when that differs from machine to
+machine. A day that begins less than 20 hours after the newest one is refused.
 
 CMD has run's stdin, stdout and stderr; run itself writes to stderr only. In CMD's
 environment are REDTICK_NAME, REDTICK_TOKEN, REDTICK_TICK (with --tick) and
@@ -96,6 +102,7 @@ func (r *running) flags(c *cobra.Command) {
 	f.BoolVar(&r.try, "try", false, "do not wait")
 	f.DurationVar(&r.wait, "wait", 0, "wait no longer than this; 0 is without end")
 	f.StringVar(&r.tick, "tick", "", "claim a tick: a period (1m, 24h) for its current tick, or an instant (RFC 3339); implies --try")
+	f.StringVar(&r.zone, "zone", "", "the time zone in which --tick counts days, such as Europe/Berlin or UTC (default the machine's)")
 	f.DurationVar(&r.grace, "grace", 5*time.Second, "from SIGTERM to SIGKILL when the lease is lost; at most ttl/2, by default 5s but no more than ttl/6")
 	f.BoolVar(&r.fence, "fence", false, "give CMD a growing number in REDTICK_FENCE")
 	f.IntVar(&r.takenCode, "taken-code", exitTaken, "the exit code when somebody else has it, 0 to 255")
@@ -119,6 +126,9 @@ func afterDashes(c *cobra.Command, args []string) error {
 func (r *running) check(c *cobra.Command) error {
 	if r.name == "" {
 		return usage("--name is missing; whoever uses the same name excludes each other")
+	}
+	if r.zone != "" && r.tick == "" {
+		return usage("--zone is %q, but there is no --tick whose days it counts; give both or none", r.zone)
 	}
 	if r.wait < 0 {
 		return usage("--wait is %v, must not be negative; --try does not wait", r.wait)
@@ -175,7 +185,7 @@ func (r *running) plan() (taking, []redlock.LockerOption, error) {
 	if r.tick == "" {
 		return r.lock, options, nil
 	}
-	tick, more, err := parseTick(r.tick, time.Now())
+	tick, more, err := parseTick(r.tick, r.zone, time.Now())
 	claim := func(ctx context.Context, l *redlock.Locker) (*redlock.Lease, error) {
 		job, err := l.NewJob(r.name, more...)
 		if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"time"
+	_ "time/tzdata" // containers often have no time zones, and --zone must work there
 
 	"github.com/redtick/redtick/redlock"
 )
@@ -9,12 +10,14 @@ import (
 const (
 	shortestPeriod = time.Second
 	longestPeriod  = 28 * 24 * time.Hour
+	day            = 24 * time.Hour
 )
 
-// parseTick reads -tick: the current one of ticks that follow each other by a
+// parseTick reads --tick: the current one of ticks that follow each other by a
 // period, or an instant. options make the nodes remember it for long enough:
-// the current tick of a period may be almost as old as the period.
-func parseTick(s string, now time.Time) (tick time.Time, options []redlock.JobOption, err error) {
+// the current tick of a period may be almost as old as the period, and a day
+// may have 25 hours.
+func parseTick(s, zone string, now time.Time) (tick time.Time, options []redlock.JobOption, err error) {
 	if at, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		return at, nil, nil
 	}
@@ -22,5 +25,60 @@ func parseTick(s string, now time.Time) (tick time.Time, options []redlock.JobOp
 	if err != nil || period < shortestPeriod || period > longestPeriod {
 		return time.Time{}, nil, usage("--tick is %q, must be a period from %v to %v such as 1m or 24h, or an instant such as 2026-01-02T15:04:00Z", s, shortestPeriod, longestPeriod)
 	}
-	return now.Truncate(period).UTC(), []redlock.JobOption{redlock.WithRetention(period + redlock.DefaultRetention)}, nil
+	in, err := parseZone(zone)
+	if err != nil {
+		return time.Time{}, nil, err
+	}
+	options = []redlock.JobOption{redlock.WithRetention(period + time.Hour + redlock.DefaultRetention)}
+	if period%day == 0 {
+		options = append(options, redlock.WithSpacing(daysApart(period)))
+	}
+	return current(now, period, in), options, nil
 }
+
+func parseZone(name string) (*time.Location, error) {
+	if name == "" {
+		return time.Local, nil
+	}
+	in, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, usage("--zone is %q, must be a name of the time zone database such as Europe/Berlin, or UTC", name)
+	}
+	return in, nil
+}
+
+// current is when the period that now lies in began. Crontabs follow the clock
+// on the wall, and so do periods of days, and of hours that divide a day: they
+// are counted from midnight, however long the night was. In UTC, the run at
+// midnight in summer would still be in the period of the day before. Up to an
+// hour UTC will do, where both of autumn's 1:30 are ticks; and others cannot be
+// said in a crontab.
+func current(now time.Time, period time.Duration, in *time.Location) time.Time {
+	if period <= time.Hour || period%day != 0 && day%period != 0 {
+		return now.Truncate(period).UTC()
+	}
+	began := wall(now, in).Truncate(period)
+	tick := time.Date(began.Year(), began.Month(), began.Day(), began.Hour(), began.Minute(), began.Second(), 0, in)
+	// Where midnight comes twice, the period began with the first one.
+	for range 4 {
+		earlier := tick.Add(-step)
+		if !wall(earlier, in).Truncate(period).Equal(began) {
+			break
+		}
+		tick = earlier
+	}
+	return tick.UTC()
+}
+
+// step divides every change of a clock.
+const step = 30 * time.Minute
+
+// wall is what the clock on the wall shows, as if it were UTC.
+func wall(t time.Time, in *time.Location) time.Time {
+	t = t.In(in)
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
+}
+
+// daysApart keeps machines that are in different time zones after all from
+// running a day once in each of them. A day has 23 hours at least.
+func daysApart(period time.Duration) time.Duration { return min(period-4*time.Hour, 7*day) }

@@ -1,0 +1,93 @@
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// asReaper makes the test's own binary a program that gets orphans, as PID 1
+// does, and then the command.
+const asReaper = "REDTICK_TEST_AS_REAPER"
+
+func init() {
+	path := os.Getenv(asReaper)
+	if path == "" {
+		return
+	}
+	_ = os.Unsetenv(asReaper)
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		panic(err)
+	}
+	panic(syscall.Exec(path, append([]string{path}, os.Args[1:]...), os.Environ()))
+}
+
+// What the program leaves behind does not stay a zombie, and the program's own
+// exit code is kept.
+//
+// Seen to fail without adoptOrphans, and when it waits for the program as well.
+func TestRun_reaps_orphans(t *testing.T) {
+	f := newFleet(t)
+	for i := range 5 {
+		p := f.startReaper("run", "-name", fmt.Sprint(i), "--", "sh", "-c",
+			`for n in 1 2 3 4 5 6 7 8 9; do (sleep 0.0$n &); done; sleep 0.3; touch left`+strconv.Itoa(i)+`; while [ ! -e go ]; do sleep 0.01; done; exit 7`)
+		f.await(fmt.Sprint("left", i))
+		eventually(t, "all zombies to end", func() bool { return zombies(t, p.Process.Pid) == 0 })
+		f.leave("go")
+		if o := p.end(); o.code != 7 {
+			t.Errorf("%+v, want the program's exit code 7", o)
+		}
+		_ = os.Remove(filepath.Join(f.dir, "go"))
+	}
+}
+
+// The program's end is never taken from it, though orphans end at the same moment.
+func TestRun_reaps_orphans_at_the_end(t *testing.T) {
+	f := newFleet(t)
+	for i := range 20 {
+		p := f.startReaper("run", "-name", fmt.Sprint(i), "--", "sh", "-c", `for n in 1 2 3 4 5 6 7 8 9; do (sleep 0.02 &); done; sleep 0.02; exit 7`)
+		if o := p.end(); o.code != 7 {
+			t.Fatalf("%+v, want the program's exit code 7", o)
+		}
+	}
+}
+
+func (f *fleet) startReaper(args ...string) *process {
+	f.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Setenv(asReaper, binary)
+	defer os.Unsetenv(asReaper)
+	command := binary
+	binary = self
+	defer func() { binary = command }()
+	return f.start(args...)
+}
+
+// zombies counts the dead children of a process that it has not waited for.
+func zombies(t *testing.T, parent int) (n int) {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		_, rest, _ := strings.Cut(string(text), ") ") // behind the name of the program
+		if f := strings.Fields(rest); len(f) > 1 && f[0] == "Z" && f[1] == strconv.Itoa(parent) {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,4 @@
+package main
+
+// Current is what a period of --tick stands for.
+var Current = current

@@ -1,0 +1,139 @@
+//go:build unix
+
+package main_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	command "github.com/redtick/redtick/cmd/redtick"
+)
+
+// A local crontab with the same period: each day, or part of a day, has a tick
+// of its own, through all changes of clocks in four years, and none lies ahead.
+//
+// Seen to fail with periods that count in UTC: the day after spring forward is
+// skipped, and so is the period of hours that comes after the missing one.
+func TestCurrent_follows_crontabs(t *testing.T) {
+	zones := []string{"UTC", "Europe/London", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "America/Havana",
+		"Australia/Lord_Howe", "Asia/Kolkata", "Asia/Kathmandu", "Pacific/Apia", "Pacific/Auckland", "Africa/Cairo", "Asia/Beirut"}
+	specs := map[string]time.Duration{
+		"0 0 * * *": 24 * time.Hour, "30 1 * * *": 24 * time.Hour, "30 2 * * *": 24 * time.Hour, "30 19 * * *": 24 * time.Hour,
+		"59 23 * * *": 24 * time.Hour, "0 0 * * 1": 7 * 24 * time.Hour, "30 23 * * 0": 7 * 24 * time.Hour,
+		"0 */12 * * *": 12 * time.Hour, "0 */6 * * *": 6 * time.Hour, "30 */4 * * *": 4 * time.Hour, "0 */3 * * *": 3 * time.Hour,
+		"0 */2 * * *": 2 * time.Hour, "0 * * * *": time.Hour, "30 * * * *": time.Hour, "*/30 * * * *": 30 * time.Minute,
+	}
+	for _, zone := range zones {
+		for spec, period := range specs {
+			if zone == "Australia/Lord_Howe" && period <= time.Hour {
+				continue // its clocks change by half an hour, so that night has an hour with two ticks of "30 * * * *", or none
+			}
+			t.Run(fmt.Sprint(zone, " ", spec), func(t *testing.T) {
+				in, err := time.LoadLocation(zone)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, change := range changes(in) {
+					margin := max(2*period, 2*24*time.Hour)
+					follow(t, spec, period, change.Add(-margin), change.Add(margin))
+				}
+			})
+		}
+	}
+}
+
+// changes are the days on which the clocks of a zone change.
+func changes(in *time.Location) (days []time.Time) {
+	for _, year := range []int{2017, 2018, 2026, 2027} {
+		for at := time.Date(year, 1, 1, 12, 0, 0, 0, in); at.Year() == year; at = at.Add(24 * time.Hour) {
+			_, before := at.Zone()
+			if _, after := at.Add(24 * time.Hour).Zone(); before != after {
+				days = append(days, at)
+			}
+		}
+	}
+	return append(days, time.Date(2026, 6, 1, 0, 0, 0, 0, in))
+}
+
+func follow(t *testing.T, spec string, period time.Duration, from, to time.Time) {
+	schedule, err := cron.ParseStandard(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const wall = "2006-01-02 15:04"
+	var before, last time.Time
+	for at := schedule.Next(from); at.Before(to); at = schedule.Next(at) {
+		tick := command.Current(at, period, at.Location())
+		// What cron runs twice in one night is one tick: at the same time on the wall, or half an hour apart on Lord Howe.
+		twice := period > time.Hour && at.Format(wall) == before.Format(wall) || at.Sub(before) < min(period, time.Hour)
+		if twice != tick.Equal(last) || tick.Before(last) {
+			t.Errorf("at %v the tick is %v, after %v at %v", at, tick, last, before)
+		}
+		if tick.After(at) {
+			t.Errorf("at %v the tick is %v, which lies ahead", at, tick)
+		}
+		// Another machine, whose crontab is late, means the same tick.
+		if again := command.Current(at.Add(time.Second), period, at.Location()); !again.Equal(tick) {
+			t.Errorf("at %v the tick is %v, a second later %v", at, tick, again)
+		}
+		before, last = at, tick
+	}
+}
+
+// Weeks begin on Monday, and periods that no crontab can say count in UTC.
+func TestCurrent_periods(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 7, 16, 1, 10, 0, 0, berlin) // a Thursday, on Wednesday in UTC
+	for period, want := range map[time.Duration]time.Time{
+		7 * 24 * time.Hour: time.Date(2026, 7, 13, 0, 0, 0, 0, berlin),
+		24 * time.Hour:     time.Date(2026, 7, 16, 0, 0, 0, 0, berlin),
+		5 * time.Hour:      now.Truncate(5 * time.Hour),
+		time.Minute:        now,
+	} {
+		if got := command.Current(now, period, berlin); !got.Equal(want) || got.Location() != time.UTC {
+			t.Errorf("%v: %v, want %v", period, got, want)
+		}
+	}
+}
+
+// Seen to fail when --zone is not looked at, and when days count in UTC.
+func TestRun_tick_zone(t *testing.T) {
+	f := newFleet(t)
+	midnight := func(zone string) string {
+		in, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now().In(in)
+		return time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, in).UTC().Format(time.RFC3339)
+	}
+	tick := func(name, tz string, args ...string) outcome {
+		t.Setenv("TZ", tz)
+		return f.redtick(append(append([]string{"run", "-name", name, "-tick", "24h"}, args...), "--", "sh", "-c", "echo $REDTICK_TICK")...)
+	}
+	if o := tick("option", "UTC", "-zone", "Asia/Kolkata"); o.code != 0 || o.stdout != midnight("Asia/Kolkata")+"\n" {
+		t.Errorf("--zone: %+v, want %s", o, midnight("Asia/Kolkata"))
+	}
+	if o := tick("machine", "Asia/Kolkata"); o.code != 0 || o.stdout != midnight("Asia/Kolkata")+"\n" {
+		t.Errorf("TZ: %+v, want %s", o, midnight("Asia/Kolkata"))
+	}
+	if o := tick("machine", "Asia/Kathmandu"); o.code != 75 {
+		t.Errorf("the same day on a machine in another zone: %+v, want exit code 75", o)
+	}
+	for _, c := range []struct{ args, says string }{
+		{"-tick 24h -zone Mars/Olympus", `--zone is "Mars/Olympus"`},
+		{"-zone UTC", "no --tick"},
+	} {
+		o := f.redtick(append(append([]string{"run", "-name", "x"}, strings.Fields(c.args)...), "--", "true")...)
+		if o.code != 64 || !strings.Contains(o.stderr, c.says) {
+			t.Errorf("%s: %+v", c.args, o)
+		}
+	}
+}
