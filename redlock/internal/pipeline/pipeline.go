@@ -321,7 +321,7 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 		cause = replies[i].Err
 	}
 	p.mu.Lock()
-	if p.breaker.fails > 0 || now.Sub(p.breaker.since) > p.breaker.timeout {
+	if alive && (p.breaker.fails > 0 || now.Sub(p.breaker.since) > p.breaker.timeout) {
 		p.prolong(now)
 	}
 	p.breaker.returned(alive, cause, now)
