@@ -342,10 +342,13 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	}
 }
 
+// maxChase bounds how long a node that hangs is waited for.
+const maxChase = time.Minute
+
 // expired reports whether a call is too late to be sent. One that chases an unanswered call is kept while its node hangs, unless
 // somebody waits for the pipeline to be done. The caller holds mu.
 func (p *Pipeline) expired(c *Call, now time.Time) bool {
-	return now.After(c.Until) && !(c.Chases && p.breaker.fails > 0 && p.idle == nil)
+	return now.After(c.Until) && (!(c.Chases && p.breaker.fails > 0 && p.idle == nil) || now.After(c.Until.Add(maxChase)))
 }
 
 // prolong gives what chases an unanswered call the time to be sent after a hang. The caller holds mu.
