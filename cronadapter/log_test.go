@@ -62,7 +62,8 @@ func TestEvents_skips(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				travel(nights[0].noon)
 				f := newFleet(t, 3)
-				a, b := f.replica("a", -40*time.Millisecond), f.replica("b", 0)
+				at := cronadapter.WithJobOptions(redlock.WithSpread(0))
+				a, b := f.replica("a", -40*time.Millisecond, at), f.replica("b", 0, at)
 				a.add("job", c.spec, 0)
 				b.add("job", "0 * * * *", c.work)
 				a.Start()

@@ -10,9 +10,10 @@ import (
 
 // DefaultSpread is how much later than its tick a replica may ask for it, so
 // that not always the same one wins: [redlock.WithSpread]. For ticks closer
-// than half a second it is a tenth of the time between them. WithJobOptions and
-// a job's own options change it; redlock.WithSpread(0) turns it off.
-const DefaultSpread = 50 * time.Millisecond
+// than a second it is a tenth of the time between them. WithJobOptions and a
+// job's own options change it; redlock.WithSpread(0) turns it off. It goes
+// before a redlock.WithSpread of the Locker.
+const DefaultSpread = 100 * time.Millisecond
 
 // Option changes a default of an [Adapter]. [New] checks every value.
 type Option func(*config)

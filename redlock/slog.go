@@ -51,7 +51,7 @@ func (e Event) level() slog.Level {
 	switch e.Kind {
 	case Renewed:
 		return slog.LevelDebug
-	case RenewFailed, NodeOut, "failed", "warning": // the last two are adapters'
+	case RenewFailed, NodeOut:
 		return slog.LevelWarn
 	case Lost:
 		return slog.LevelError

@@ -219,6 +219,9 @@ func TestFork_differs(t *testing.T) {
 	const newYork, saoPaulo = "America/New_York", "America/Sao_Paulo"
 	spring, autumn := time.Date(2026, 3, 8, 4, 0, 0, 0, time.UTC), time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
 	midnight, month := time.Date(2018, 11, 4, 1, 0, 0, 0, time.UTC), time.Date(2026, 2, 9, 0, 0, 0, 0, time.UTC)
+	if _, err := cron.ParseStandard("TZ=UTC"); err == nil {
+		t.Error("the fork takes a zone without fields")
+	}
 	for _, c := range []struct {
 		zone, spec   string
 		from         time.Time
