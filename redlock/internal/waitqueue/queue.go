@@ -129,13 +129,14 @@ func (q *Queue) notify(node int, notice string) {
 	defer q.mu.Unlock()
 	at := q.lines[name]
 	if at == nil {
-		q.pass(node, protocol.NewName(name, protocol.Settings{}), token)
+		q.pass(node, protocol.NewName(name, protocol.Settings{}))
 		return
 	}
 	at.waiters[0].notice(token)
 }
 
-// pass wakes the next process in line. A release of a token that is gone does no more than that.
-func (q *Queue) pass(node int, name *protocol.Name, token string) {
-	q.group.Pipelines[node].Send(name.Release(token, true).Request, time.Now().Add(time.Second))
+// pass wakes the next process in line. It releases a token that nobody has: the one that was announced, or met, may be the
+// holder's, who has released it on this node only.
+func (q *Queue) pass(node int, name *protocol.Name) {
+	q.group.Pipelines[node].Send(name.Release("-", true).Request, time.Now().Add(time.Second))
 }

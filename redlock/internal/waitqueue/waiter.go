@@ -126,7 +126,7 @@ func (w *Waiter) Leave(served bool) {
 	if at.node >= 0 {
 		q.group.Pipelines[at.node].Send(w.name.Dequeue(q.id), time.Now().Add(w.ttl))
 		if unused {
-			q.pass(at.node, w.name, w.released)
+			q.pass(at.node, w.name)
 		}
 	}
 	if len(q.lines) == 0 {
