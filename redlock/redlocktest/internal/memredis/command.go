@@ -56,6 +56,9 @@ func (s *Server) dispatch(args []string) any {
 	if !known.accepts(args) {
 		return failure(fmt.Sprintf("ERR wrong number of arguments for '%s' command", strings.ToLower(args[0])))
 	}
+	if err := s.Refused(args); err != nil && s.refuses {
+		return err
+	}
 	return known.run(s, args)
 }
 
@@ -70,6 +73,10 @@ func (s *Server) dispatchInScript(args []string) any {
 	case known.topLevel:
 		return failure("ERR This Redis command is not allowed from script")
 	}
+	if err := s.refusedInScript(args); err != nil && s.refuses {
+		return err
+	}
+	s.dirty = s.dirty || writes(args)
 	return known.run(s, args)
 }
 

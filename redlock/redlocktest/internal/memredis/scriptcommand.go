@@ -59,6 +59,7 @@ func (s *Server) runScript(sha string, keys, args []string) any {
 	if s.lua == nil {
 		s.lua = newInterpreter(s.dispatchInScript)
 	}
+	s.dirty = false
 	return s.lua.run(s.scripts[sha], sha, keys, args)
 }
 
