@@ -59,7 +59,7 @@ func between(r *rand.Rand, low, high time.Duration) time.Duration {
 
 func newPlan(seed uint64) *plan {
 	r := stream(seed, "plan")
-	p := &plan{seed: seed, mode: pick(r, modes...), weather: pick(r, calm, minority, refusals, storm, storm)}
+	p := &plan{seed: seed, mode: pick(r, modes...), weather: pick(r, calm, minority, storm, storm, refusals)}
 	p.servers = pick(r, 1, 2, 3, 3, 3, 4, 5, 5, 7)
 	p.replicas = 2 + min(r.IntN(8), r.IntN(8))
 	p.ttl = pick(r, 100*time.Millisecond, 300*time.Millisecond, time.Second, 3*time.Second)
