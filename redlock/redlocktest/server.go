@@ -134,6 +134,22 @@ func (s *Server) Answer(code string) {
 	}
 }
 
+// Version makes the server answer like an older Redis: "5.0", "6.0", "6.2", or
+// "7.0", which is the default. Before 7.0 SET does not take GET beside NX and an
+// error raised in a script comes wrapped, as
+//
+//	ERR Error running script (call to f_<sha>): @user_script:1: WRONGTYPE …
+//
+// Before 6.2 SET knows neither GET nor EXAT and PXAT, before 6.0 no KEEPTTL, and
+// SCAN no TYPE. It stays over restarts. A version that is not listed here panics.
+func (s *Server) Version(version string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.redis.Imitate(version) {
+		panic(fmt.Sprintf("redlocktest: Version(%q): no such version, use one of %q", version, memredis.Versions()))
+	}
+}
+
 // arrive runs something that has reached the server, now or after a thaw, with
 // s.mu held.
 func (s *Server) arrive(run func()) {

@@ -60,7 +60,11 @@ func (s *Server) runScript(sha string, keys, args []string) any {
 		s.lua = newInterpreter(s.dispatchInScript)
 	}
 	s.dirty = false
-	return s.lua.run(s.scripts[sha], sha, keys, args)
+	reply := s.lua.run(s.scripts[sha], keys, args)
+	if err, failed := reply.(scriptError); failed {
+		return err.reply(sha, s.version)
+	}
+	return reply
 }
 
 func (s *Server) load(text string) (sha string, err error) {

@@ -30,6 +30,8 @@ type Server struct {
 	refusal       refusal
 	refuses       bool // what runs now was sent by a client
 	dirty         bool // the script that runs has written
+	version       version
+	fullVersion   string
 }
 
 // New returns an empty server. It reads the time from now and hands what is
@@ -40,6 +42,7 @@ func New(now func() time.Time, publish func(channel, message string) int64) *Ser
 		publish: publish,
 		config:  map[string]string{"maxmemory-policy": "noeviction", "appendonly": "no"},
 	}
+	s.Imitate("7.0")
 	s.Restart(false)
 	return s
 }
