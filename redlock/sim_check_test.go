@@ -2,6 +2,7 @@ package redlock_test
 
 import (
 	"cmp"
+	"fmt"
 	"iter"
 	"slices"
 	"strconv"
@@ -22,7 +23,7 @@ func (w *world) check() {
 	w.checkFences()
 	w.checkOutcomes()
 	w.checkKeys()
-	if w.plan.weather != storm {
+	if w.plan.weather < refusals {
 		w.checkFairWeather()
 	}
 }
@@ -114,6 +115,33 @@ func (w *world) checkLocksAreGone(when string) {
 	}
 }
 
+// resent is how long after a server is well again what it refused has been sent once more.
+const resent = 1100 * time.Millisecond
+
+// G4: what was unlocked while a server refused is released once it no longer does.
+func (w *world) checkReleased(f fault) {
+	for _, i := range f.servers {
+		token, locked := w.servers[i].Get(simName)
+		if !locked || w.refusedSince(i, f) {
+			continue
+		}
+		w.mu.Lock()
+		for _, g := range w.grants {
+			if g.unlocked && g.returnedAt < f.at+f.lasts && g.lease.Token() == token {
+				w.violations = append(w.violations, fmt.Sprintf("G4: server %d keeps the lock after %v: %v", i, f, g))
+			}
+		}
+		w.mu.Unlock()
+	}
+}
+
+// refusedSince reports whether the server has refused again since f.
+func (w *world) refusedSince(server int, f fault) bool {
+	return slices.ContainsFunc(w.plan.faults, func(other fault) bool {
+		return other.at+other.lasts > f.at+f.lasts && other.at < f.at+f.lasts+resent && slices.Contains(other.servers, server)
+	})
+}
+
 // G4: nothing stays for ever, and tick keys stay only for ticks that were granted, or whose claimer was cut off.
 func (w *world) checkKeys() {
 	byTick := w.byTick()
@@ -129,9 +157,12 @@ func (w *world) checkKeys() {
 	}
 }
 
-// excused: a claimer could not give its votes back before they were given up, or a copy of a vote that was refused was
+// excused: where something was lost, a claimer could not give its votes back before they were given up, or a copy of a vote that was refused was
 // executed later.
 func (w *world) excused(k serverKey) bool {
+	if w.plan.weather == refusals {
+		return false
+	}
 	fields, _ := w.servers[k.server].Do("HKEYS", k.key).Value.([]any)
 	for _, f := range fields {
 		token, isToken := strings.CutPrefix(f.(string), "token:r")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,10 +20,12 @@ type fault struct {
 	lasts    time.Duration
 	replicas []int
 	servers  []int
+	code     string // what the servers answer with
 }
 
 func (f fault) String() string {
-	return fmt.Sprintf("%s at %v for %v, replicas %v, servers %v", f.kind, f.at, f.lasts, f.replicas, f.servers)
+	return strings.TrimSpace(fmt.Sprintf("%s %s", f.kind, f.code)) +
+		fmt.Sprintf(" at %v for %v, replicas %v, servers %v", f.at, f.lasts, f.replicas, f.servers)
 }
 
 // touches reports whether the link from a replica to a server suffers it.
@@ -38,6 +41,12 @@ func newFaults(p *plan) (faults []fault) {
 		return nil
 	}
 	r := stream(p.seed, "faults")
+	if p.weather == refusals {
+		for range 5 + r.IntN(20) {
+			faults = append(faults, newRefusal(p, r))
+		}
+		return faults
+	}
 	for range 1 + r.IntN(10) {
 		f := newFault(p, r)
 		if f.kind == "" {
@@ -49,20 +58,20 @@ func newFaults(p *plan) (faults []fault) {
 }
 
 func newFault(p *plan, r *rand.Rand) fault {
-	f := fault{at: between(r, 0, p.length()), lasts: between(r, 0, p.ttl/2)}
+	f := fault{at: between(r, 0, p.length()), lasts: between(r, 0, p.ttl/2), servers: some(r, p.servers), replicas: some(r, p.replicas)}
 	if r.IntN(3) == 0 {
 		f.lasts = between(r, p.ttl/2, 3*p.ttl)
 	}
-	f.servers = some(r, p.servers)
-	f.replicas = some(r, p.replicas)
 	if p.weather == minority {
 		f.servers = sequence((p.servers - 1) / 2)
 		if len(f.servers) == 0 {
 			return fault{}
 		}
 	}
-	f.kind = pick(r, "hang", "hang", "freeze", "freeze", "flaky", "flaky", "flaky", "disconnect", "restart", "pause", "kill", "slow")
+	f.kind = pick(r, "hang", "hang", "freeze", "freeze", "flaky", "flaky", "flaky", "disconnect", "restart", "pause", "kill", "slow", "refuse", "refuse")
 	switch f.kind {
+	case "refuse":
+		f.replicas, f.code = sequence(p.replicas), pick(r, codes...)
 	case "freeze", "restart":
 		f.replicas = sequence(p.replicas)
 		if p.forgets && r.IntN(2) == 0 && f.kind == "restart" {
@@ -75,6 +84,16 @@ func newFault(p *plan, r *rand.Rand) fault {
 		f.replicas, f.servers = []int{r.IntN(p.replicas)}, sequence(p.servers)
 	}
 	return f
+}
+
+var codes = []string{"BUSY", "LOADING", "MISCONF", "READONLY", "OOM", "NOREPLICAS", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN"}
+
+// newRefusal: some servers answer with an error for a while. Most are brief, so that there is somebody to unlock.
+func newRefusal(p *plan, r *rand.Rand) fault {
+	return fault{
+		kind: "refuse", code: pick(r, codes...), at: between(r, 0, p.length()), lasts: between(r, 0, pick(r, p.ttl/20, p.ttl/4, p.ttl)),
+		servers: some(r, p.servers), replicas: sequence(p.replicas),
+	}
 }
 
 func sequence(n int) []int {
@@ -108,6 +127,9 @@ func (w *world) misbehave() {
 		steps = append(steps,
 			step{f.at, func() { w.record(-1, "begins: %v", f); w.begin(f) }},
 			step{f.at + f.lasts, func() { w.record(-1, "ends: %v", f); w.finish(f) }})
+		if w.plan.weather == refusals {
+			steps = append(steps, step{f.at + f.lasts + resent, func() { w.checkReleased(f) }})
+		}
 	}
 	slices.SortStableFunc(steps, func(a, b step) int { return int(a.at - b.at) })
 	for _, s := range steps {
@@ -121,6 +143,11 @@ func (w *world) begin(f fault) {
 	case "freeze":
 		for _, s := range f.servers {
 			w.servers[s].Freeze()
+		}
+		return
+	case "refuse":
+		for _, s := range f.servers {
+			w.servers[s].Answer(f.code)
 		}
 		return
 	case "restart", "forget":
@@ -160,6 +187,10 @@ func (w *world) finish(f fault) {
 	case "freeze":
 		for _, s := range f.servers {
 			w.servers[s].Thaw()
+		}
+	case "refuse":
+		for _, s := range f.servers {
+			w.servers[s].Answer("")
 		}
 	case "hang", "pause":
 		w.each(f, func(l *link) { l.hangs--; l.settle() })

@@ -43,7 +43,8 @@ type grant struct {
 	end   time.Duration
 	until time.Duration // ValidUntil when the context ended
 
-	returned   bool // Unlock confirmed it
+	unlocked   bool // Unlock returned
+	returned   bool // and confirmed it
 	returnedAt time.Duration
 }
 
@@ -113,7 +114,7 @@ func (w *world) released(g *grant, err error) {
 	w.record(g.who, "unlock of tick %d: %v", g.tick, reason(err))
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	g.returned, g.returnedAt = err == nil, w.now()
+	g.unlocked, g.returned, g.returnedAt = true, err == nil, w.now()
 }
 
 func (w *world) refused(r *replica, op string, tick int64, err error) {

@@ -19,6 +19,7 @@ type weather int
 const (
 	calm     weather = iota // delays only
 	minority                // whatever happens, happens to the same minority of the servers
+	refusals                // servers answer with errors now and then, and nothing is lost
 	storm                   // everything
 )
 
@@ -58,14 +59,17 @@ func between(r *rand.Rand, low, high time.Duration) time.Duration {
 
 func newPlan(seed uint64) *plan {
 	r := stream(seed, "plan")
-	p := &plan{seed: seed, mode: pick(r, modes...), weather: pick(r, calm, minority, storm, storm)}
+	p := &plan{seed: seed, mode: pick(r, modes...), weather: pick(r, calm, minority, storm, storm, refusals)}
 	p.servers = pick(r, 1, 2, 3, 3, 3, 4, 5, 5, 7)
 	p.replicas = 2 + min(r.IntN(8), r.IntN(8))
 	p.ttl = pick(r, 100*time.Millisecond, 300*time.Millisecond, time.Second, 3*time.Second)
+	if p.weather == refusals {
+		p.ttl *= 10 // a release that is dropped must not hide behind the end of its key
+	}
 	p.period = time.Duration(float64(p.ttl) * pick(r, 0.7, 1.5, 3))
 	p.ticks = 3 + r.IntN(5)
 	p.guard = r.IntN(4) == 0
-	p.forgets = p.guard && p.weather != calm
+	p.forgets = p.guard && p.weather != calm && p.weather != refusals
 	p.brief = r.IntN(4) == 0 && p.mode != "any order"
 	p.renewal = p.mode == "elector" || r.IntN(5) > 0
 	// A tenth of the TTL is the node timeout: several trips must fit into it.
@@ -79,7 +83,7 @@ func newPlan(seed uint64) *plan {
 
 func (p *plan) String() string {
 	text := fmt.Sprintf("seed %d: %s, %s, %d servers, %d replicas, ttl %v, %d ticks every %v, delay up to %v, guard %v, brief %v, renewal %v",
-		p.seed, p.mode, [...]string{"calm", "minority", "storm"}[p.weather], p.servers, p.replicas, p.ttl, p.ticks, p.period, p.delay, p.guard, p.brief, p.renewal)
+		p.seed, p.mode, [...]string{"calm", "minority", "refusals", "storm"}[p.weather], p.servers, p.replicas, p.ttl, p.ticks, p.period, p.delay, p.guard, p.brief, p.renewal)
 	for i, f := range p.faults {
 		text += fmt.Sprintf("\n\tfault %d: %v", i, f)
 	}

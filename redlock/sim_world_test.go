@@ -83,6 +83,7 @@ func (w *world) heal() {
 	w.record(-1, "everything is healed")
 	for _, s := range w.servers {
 		s.Thaw()
+		s.Answer("")
 	}
 	for _, r := range w.replicas {
 		if r.killed() {
@@ -103,7 +104,7 @@ func (w *world) settle() {
 			w.close(r)
 		}
 	}
-	if w.plan.weather == calm {
+	if w.plan.weather == calm || w.plan.weather == refusals {
 		w.checkLocksAreGone("right after Close")
 	}
 	// Leases that were never unlocked, and copies of votes that came late.

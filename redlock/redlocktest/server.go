@@ -65,8 +65,8 @@ func (s *Server) SetClock(offset time.Duration, rate float64) {
 }
 
 // Restart ends the process and starts it anew without its data: no keys, no
-// scripts, other ids, not frozen. Whatever was under way fails with
-// [ErrRestarted] and is not executed any more.
+// scripts, other ids, not frozen, refusing nothing. Whatever was under way fails
+// with [ErrRestarted] and is not executed any more.
 func (s *Server) Restart() { s.restart(false) }
 
 // RestartWithData is [Server.Restart] by a server that had written all its keys
@@ -112,6 +112,44 @@ func (s *Server) Thaw() {
 	}
 }
 
+// Answer makes the server refuse what its links send from now on: it executes
+// nothing of that and answers with the error that Redis has for the code.
+//
+//   - BUSY concerns every command.
+//   - LOADING and MASTERDOWN concern all but TIME, INFO, CONFIG, PUBLISH and
+//     SUBSCRIBE.
+//   - CLUSTERDOWN concerns commands and scripts with a key, TRYAGAIN those with
+//     more than one.
+//   - READONLY, NOREPLICAS and MISCONF concern writes, and OOM those that need
+//     memory (SET, INCR, HSET, ZADD). A script runs until it calls one, unless
+//     it has written before. MISCONF concerns PING too.
+//
+// Answer("") and a restart end it. Another code takes the place of the one
+// before, and one that is not listed here panics. [Server.Do] is never refused.
+func (s *Server) Answer(code string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.redis.Refuse(code) {
+		panic(fmt.Sprintf("redlocktest: Answer(%q): no such code, use one of %q", code, memredis.Refusals()))
+	}
+}
+
+// Version makes the server answer like an older Redis: "5.0", "6.0", "6.2", or
+// "7.0", which is the default. Before 7.0 SET does not take GET beside NX and an
+// error raised in a script comes wrapped, as
+//
+//	ERR Error running script (call to f_<sha>): @user_script:1: WRONGTYPE …
+//
+// Before 6.2 SET knows neither GET nor EXAT and PXAT, before 6.0 no KEEPTTL, and
+// SCAN no TYPE. It stays over restarts. A version that is not listed here panics.
+func (s *Server) Version(version string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.redis.Imitate(version) {
+		panic(fmt.Sprintf("redlocktest: Version(%q): no such version, use one of %q", version, memredis.Versions()))
+	}
+}
+
 // arrive runs something that has reached the server, now or after a thaw, with
 // s.mu held.
 func (s *Server) arrive(run func()) {
@@ -129,8 +167,10 @@ func (s *Server) execute(batch [][]string) []driver.Reply {
 	s.batches++
 	replies := make([]driver.Reply, len(batch))
 	for i, args := range batch {
-		s.commands[strings.ToUpper(args[0])]++
-		replies[i] = s.redis.Do(args)
+		if s.redis.Refused(args) == nil {
+			s.commands[strings.ToUpper(args[0])]++
+		}
+		replies[i] = s.redis.Serve(args)
 	}
 	return replies
 }
@@ -165,7 +205,7 @@ func (s *Server) Batches() int {
 }
 
 // Commands counts how often the named command was executed, over all links and
-// not counting what scripts do, since the server was made.
+// not counting what scripts do and what was refused, since the server was made.
 func (s *Server) Commands(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

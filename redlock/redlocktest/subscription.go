@@ -32,10 +32,7 @@ func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deli
 	t.ignoreContext = false
 	sub := &subscription{node: n, channel: channel, trip: t, arrived: make(chan struct{}, 1)}
 	defer n.server.unsubscribe(sub)
-	t.run = func() []driver.Reply {
-		n.server.subscribe(sub)
-		return make([]driver.Reply, 1)
-	}
+	t.run = func() []driver.Reply { return []driver.Reply{{Err: n.server.subscribe(sub)}} }
 	if err := n.travel(ctx, t)[0].Err; err != nil {
 		return err
 	}
@@ -43,10 +40,15 @@ func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deli
 	return sub.listen(ctx, deliver)
 }
 
-func (s *Server) subscribe(sub *subscription) {
+// subscribe adds a subscription. The caller holds s.mu.
+func (s *Server) subscribe(sub *subscription) error {
+	if err := s.redis.Refused([]string{"SUBSCRIBE", sub.channel}); err != nil {
+		return err
+	}
 	if !sub.closed {
 		s.subscriptions = append(s.subscriptions, sub)
 	}
+	return nil
 }
 
 func (s *Server) unsubscribe(sub *subscription) {

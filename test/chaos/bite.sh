@@ -47,4 +47,5 @@ mutant owed-release  lease.go         's{begin\.Add\(m\.cfg\.owing\(\)\), true\)
 mutant deadline      lease.go         's{if !early}{if false}'
 mutant guard         lua/guard.lua    's{return now - tonumber\(known\[2\]\), tonumber\(known\[2\]\)}{return 1e12, 0}'
 mutant compare       lua/release.lua  's{local mine = [^\n]*}{local mine = true}'
+mutant error-reply   internal/pipeline/reply.go 's{return r\.Err == nil \|\| IsWrongType\(r\.Err\)}{return Answered(r)}'
 exit $status

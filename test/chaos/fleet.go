@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -121,10 +122,12 @@ func (fl *fleet) kill(r int) {
 // apply makes the fault happen; undo ends it.
 func (fl *fleet) apply(f fault) error {
 	return fl.each(f, func(n int) error {
-		switch f.Kind {
-		case nodeStop:
+		switch code, refuses := strings.CutPrefix(f.Kind, answers); {
+		case refuses:
+			return fl.servers[n].refuse(context.Background(), code)
+		case f.Kind == nodeStop:
 			fl.servers[n].hang()
-		case nodeKill, nodeForget:
+		default:
 			fl.servers[n].child.kill()
 		}
 		return nil
@@ -140,7 +143,10 @@ func (fl *fleet) apply(f fault) error {
 
 func (fl *fleet) undo(f fault) error {
 	return fl.each(f, func(n int) error {
-		if f.Kind == nodeStop {
+		switch code, refuses := strings.CutPrefix(f.Kind, answers); {
+		case refuses:
+			return fl.servers[n].obey(context.Background(), code)
+		case f.Kind == nodeStop:
 			fl.servers[n].resume()
 			return nil
 		}

@@ -125,7 +125,13 @@ func (p *plan) breadth() int {
 
 func (p *plan) node(on []int) fault {
 	f := fault{Kind: nodeStop, Nodes: on, For: p.between(100*time.Millisecond, 3*time.Second)}
-	if p.rng.IntN(2) == 0 {
+	switch p.rng.IntN(3) {
+	case 0:
+		f.Kind = answers + refusals[p.rng.IntN(len(refusals))]
+		if f.Kind == answers+"BUSY" {
+			f.Nodes, f.For = on[:1], f.For/3 // it takes a whole core
+		}
+	case 1:
 		f.Kind = nodeKill
 		if p.forgetful {
 			f.Kind, f.Nodes = nodeForget, on[:min(len(on), minority)]

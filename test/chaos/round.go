@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -62,8 +63,18 @@ func (r *round) faults() (err error) {
 	if r.past.faults, err = n.play(); err != nil {
 		return fmt.Errorf("the nemesis failed: %w", err)
 	}
-	return r.rest()
+	last := fault{Kind: answers + "NOREPLICAS", Nodes: r.fleet.plan.weak}
+	if err := r.fleet.apply(last); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	time.AfterFunc(lastRefusal, func() { ended <- r.fleet.undo(last) })
+	return errors.Join(r.rest(), <-ended)
 }
+
+// lastRefusal is for how long a minority refuses what is released when everybody
+// leaves, so that a release that was dropped is still to be seen.
+const lastRefusal = 300 * time.Millisecond
 
 func (r *round) calm() error {
 	if err := r.fleet.startAll(); err != nil {

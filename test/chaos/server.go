@@ -20,6 +20,7 @@ const startLimit = 15 * time.Second
 // server is one redis-server process, which may be killed and started again.
 type server struct {
 	port  int
+	dir   string
 	args  []string
 	child *child
 	admin *redis.Client // past the links
@@ -35,7 +36,7 @@ func startServer(dir string, i int, durable bool) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{port: freePort()}
+	s := &server{port: freePort(), dir: data}
 	s.args = []string{"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", data, "--save", ""}
 	if durable {
 		s.args = append(s.args, "--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0")

@@ -51,10 +51,13 @@ func (c command) accepts(args []string) bool {
 func (s *Server) dispatch(args []string) any {
 	known, ok := commands[strings.ToUpper(args[0])]
 	if !ok {
-		return unknownCommand(args)
+		return s.unknownCommand(args)
 	}
 	if !known.accepts(args) {
-		return failure(fmt.Sprintf("ERR wrong number of arguments for '%s' command", strings.ToLower(args[0])))
+		return wrongArity(args)
+	}
+	if err := s.Refused(args); err != nil && s.refuses {
+		return err
 	}
 	return known.run(s, args)
 }
@@ -64,24 +67,47 @@ func (s *Server) dispatchInScript(args []string) any {
 	known, ok := commands[strings.ToUpper(args[0])]
 	switch {
 	case !ok:
-		return failure("ERR Unknown Redis command called from script")
+		return s.misuse("ERR Unknown Redis command called from script", "Unknown Redis command called from Lua script")
 	case !known.accepts(args):
-		return failure("ERR Wrong number of args calling Redis command from script")
+		return s.misuse("ERR Wrong number of args calling Redis command from script", "Wrong number of args calling Redis command From Lua script")
 	case known.topLevel:
-		return failure("ERR This Redis command is not allowed from script")
+		return s.misuse("ERR This Redis command is not allowed from script", "This Redis command is not allowed from scripts")
 	}
+	if err := s.refusedInScript(args); err != nil && s.refuses {
+		return s.misuse(err.Error(), "-"+err.Error()+"\r\n")
+	}
+	s.dirty = s.dirty || writes(args)
 	return known.run(s, args)
 }
 
-func unknownCommand(args []string) error {
+// misuse is what the interpreter itself says against a call, in its words
+// before Redis 7 and since.
+type misuse string
+
+func (s *Server) misuse(since7, before string) any {
+	if s.version < redis7 {
+		return misuse(before)
+	}
+	return failure(since7)
+}
+
+func wrongArity(args []string) error {
+	return failure(fmt.Sprintf("ERR wrong number of arguments for '%s' command", strings.ToLower(args[0])))
+}
+
+func (s *Server) unknownCommand(args []string) error {
+	text, item := "ERR unknown command '%.128s', with args beginning with: %s", "'%.*s' "
+	if s.version < redis7 {
+		text, item = "ERR unknown command `%.128s`, with args beginning with: %s", "`%.*s`, "
+	}
 	var list strings.Builder
 	for _, arg := range args[1:] {
 		if list.Len() >= 128 {
 			break
 		}
-		fmt.Fprintf(&list, "'%.*s' ", 128-list.Len(), arg)
+		fmt.Fprintf(&list, item, 128-list.Len(), arg)
 	}
-	return failure(fmt.Sprintf("ERR unknown command '%.128s', with args beginning with: %s", args[0], list.String()))
+	return failure(fmt.Sprintf(text, args[0], list.String()))
 }
 
 func integer(text string) (int64, error) {

@@ -87,33 +87,57 @@ func (in *interpreter) protect() {
 	})
 }
 
-func (in *interpreter) run(script *lua.FunctionProto, sha string, keys, args []string) any {
+func (in *interpreter) run(script *lua.FunctionProto, keys, args []string) any {
 	in.globals.RawSetString("KEYS", stringTable(in.state, keys))
 	in.globals.RawSetString("ARGV", stringTable(in.state, args))
 	in.state.Push(in.state.NewFunctionFromProto(script))
 	if err := in.state.PCall(0, 1, in.locate); err != nil {
-		return scriptFailure(err, sha)
+		return newScriptError(err)
 	}
 	reply := fromLua(in.state.Get(-1))
 	in.state.SetTop(0)
 	return reply
 }
 
-// scriptFailure is the error of a script that raised one. Redis adds where.
-func scriptFailure(err error, sha string) failure {
+// scriptError is what a script raised, and the line where it did, if that is
+// known.
+type scriptError struct{ text, line string }
+
+func newScriptError(err error) scriptError {
 	raised, ok := err.(*lua.ApiError)
 	if !ok {
-		return failure("ERR " + err.Error())
+		return scriptError{text: "ERR " + err.Error()}
 	}
 	located, ok := raised.Object.(*lua.LTable)
 	if !ok {
-		return failure("ERR " + raised.Object.String())
+		return scriptError{text: "ERR " + raised.Object.String()}
 	}
-	text := lua.LVAsString(located.RawGetString("err"))
-	if line := located.RawGetString("line"); line != lua.LNil {
-		text += fmt.Sprintf(" script: %s, on @%s:%s.", sha, chunkName, line)
+	return scriptError{lua.LVAsString(located.RawGetString("err")), lua.LVAsString(located.RawGetString("line"))}
+}
+
+// reply is the error with what Redis adds to it.
+func (e scriptError) reply(sha string, v version) failure {
+	switch {
+	case v < redis7:
+		return e.wrapped(sha)
+	case e.line != "":
+		return failure(fmt.Sprintf("%s script: %s, on @%s:%s.", e.text, sha, chunkName, e.line))
 	}
-	return failure(text)
+	return failure(e.text)
+}
+
+// wrapped is the error as Redis sent it before 7.0: behind where it was, and
+// with spaces for line ends, one of them its own.
+func (e scriptError) wrapped(sha string) failure {
+	text := e.text
+	if mine, isLua := strings.CutPrefix(text, "ERR "+chunkName+":"); isLua {
+		text = chunkName + ":" + mine
+	}
+	if e.line != "" {
+		text = "@" + chunkName + ":" + e.line + ": " + text
+	}
+	text = strings.NewReplacer("\r", " ", "\n", " ").Replace(text)
+	return failure("ERR Error running script (call to f_" + sha + "): " + text + " ")
 }
 
 // locate handles an error while the stack still tells where it was raised.
@@ -158,7 +182,11 @@ func (in *interpreter) invoke(l *lua.LState) any {
 			return failure("ERR Lua redis lib command arguments must be strings or integers")
 		}
 	}
-	return in.dispatch(args)
+	reply := in.dispatch(args)
+	if text, refused := reply.(misuse); refused {
+		return failure(fmt.Sprintf("@%s: %s: %s", chunkName, lineOf(l), text))
+	}
+	return reply
 }
 
 // lineOf is the line of the script that is running, "" outside of one.

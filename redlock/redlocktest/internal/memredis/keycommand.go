@@ -34,6 +34,9 @@ func runExists(s *Server, args []string) any {
 }
 
 func runPExpire(s *Server, args []string) any {
+	if len(args) > 3 && s.version < redis7 {
+		return wrongArity(args)
+	}
 	if len(args) > 3 {
 		return failure("ERR Unsupported option " + args[3])
 	}
@@ -109,6 +112,9 @@ func runScan(s *Server, args []string) any {
 	options, err := parseScan(args[2:])
 	if err != nil {
 		return err
+	}
+	if options.kind != "" && s.version < redis6 {
+		return errSyntax
 	}
 	page := s.data.live(cursor)
 	next := uint64(0)

@@ -59,7 +59,12 @@ func (s *Server) runScript(sha string, keys, args []string) any {
 	if s.lua == nil {
 		s.lua = newInterpreter(s.dispatchInScript)
 	}
-	return s.lua.run(s.scripts[sha], sha, keys, args)
+	s.dirty = false
+	reply := s.lua.run(s.scripts[sha], keys, args)
+	if err, failed := reply.(scriptError); failed {
+		return err.reply(sha, s.version)
+	}
+	return reply
 }
 
 func (s *Server) load(text string) (sha string, err error) {

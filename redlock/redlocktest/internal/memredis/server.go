@@ -27,6 +27,11 @@ type Server struct {
 	lua           *interpreter
 	config        map[string]string
 	runID, replID string
+	refusal       refusal
+	refuses       bool // what runs now was sent by a client
+	dirty         bool // the script that runs has written
+	version       version
+	fullVersion   string
 }
 
 // New returns an empty server. It reads the time from now and hands what is
@@ -37,6 +42,7 @@ func New(now func() time.Time, publish func(channel, message string) int64) *Ser
 		publish: publish,
 		config:  map[string]string{"maxmemory-policy": "noeviction", "appendonly": "no"},
 	}
+	s.Imitate("7.0")
 	s.Restart(false)
 	return s
 }
@@ -49,9 +55,10 @@ func newID() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Restart forgets the scripts, and the keys too unless they are kept, and takes
-// other ids.
+// Restart forgets the scripts, and the keys too unless they are kept, refuses
+// nothing, and takes other ids.
 func (s *Server) Restart(keep bool) {
+	s.refusal = refusal{}
 	s.runID, s.replID = newID(), newID()
 	s.scripts = make(map[string]*lua.FunctionProto)
 	if !keep {
@@ -62,7 +69,15 @@ func (s *Server) Restart(keep bool) {
 // Promote takes another replication id.
 func (s *Server) Promote() { s.replID = newID() }
 
-// Do runs one command at the server's present time.
+// Serve is [Server.Do] for a client, who may be refused.
+func (s *Server) Serve(args []string) driver.Reply {
+	s.refuses = true
+	defer func() { s.refuses = false }()
+	return s.Do(args)
+}
+
+// Do runs one command at the server's present time, whatever it refuses to
+// clients.
 func (s *Server) Do(args []string) driver.Reply {
 	if len(args) == 0 {
 		return driver.Reply{Err: ErrEmpty}

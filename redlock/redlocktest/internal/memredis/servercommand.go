@@ -51,7 +51,7 @@ func isFlushMode(text string) bool {
 func runInfo(s *Server, args []string) any {
 	aof := flag(s.config["appendonly"] == "yes")
 	sections := []struct{ name, lines string }{
-		{"Server", fmt.Sprintf("redis_version:7.0.15\r\nredis_mode:standalone\r\nrun_id:%s\r\n", s.runID)},
+		{"Server", fmt.Sprintf("redis_version:%s\r\nredis_mode:standalone\r\nrun_id:%s\r\n", s.fullVersion, s.runID)},
 		{"Memory", fmt.Sprintf("maxmemory:0\r\nmaxmemory_policy:%s\r\n", s.config["maxmemory-policy"])},
 		{"Persistence", fmt.Sprintf("loading:0\r\naof_enabled:%d\r\n", aof)},
 		{"Replication", fmt.Sprintf("role:master\r\nconnected_slaves:0\r\nmaster_replid:%s\r\n", s.replID)},

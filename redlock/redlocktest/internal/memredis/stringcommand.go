@@ -66,6 +66,9 @@ type setOptions struct {
 
 func runSet(s *Server, args []string) any {
 	options, err := parseSet(args[3:])
+	if err == nil {
+		err = options.knownTo(s.version)
+	}
 	if err != nil {
 		return err
 	}
@@ -113,6 +116,17 @@ func parseSet(args []string) (setOptions, error) {
 		}
 	}
 	return o, nil
+}
+
+// knownTo refuses what older servers do not know.
+func (o setOptions) knownTo(v version) error {
+	switch {
+	case o.keepTTL && v < redis6,
+		(o.get || strings.HasSuffix(o.unit, "AT")) && v < redis62,
+		o.get && o.ifMissing && v < redis7:
+		return errSyntax
+	}
+	return nil
 }
 
 // expiryUnits has the ways to say when a key ends, in milliseconds.
