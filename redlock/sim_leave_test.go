@@ -1,5 +1,3 @@
-//go:build corefaults
-
 package redlock_test
 
 import (
