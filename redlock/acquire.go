@@ -29,10 +29,11 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 	defer t.locker.dismiss()
 	voting := time.Now()
 	var probe orderedProbe
+	var before error // why the round before was not won
 	for try := 0; ; try++ {
 		r, err := t.newRound(ctx, a)
 		if err != nil {
-			return nil, t.refuse(a, begin, quorum.Tally{}, err)
+			return nil, joined(t.refuse(a, begin, quorum.Tally{}, err), before)
 		}
 		tally, err := probe.vote(ctx, r)
 		lease, err := r.lease(ctx, tally, err)
@@ -50,6 +51,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		if result == final || time.Since(voting) > t.budget(a, result, probe.on) {
 			return nil, t.refuse(a, begin, probe.mostInformative(tally), reason)
 		}
+		before = t.fail(a.op, a.tick, tally, reason)
 		switch {
 		case result == unanswered:
 			pause(ctx, t.jitter(t.cfg.nodeTimeout/4, min(try, 2)))
@@ -57,6 +59,14 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 			pause(ctx, t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
 		}
 	}
+}
+
+// joined is errors.Join that leaves a single error as it is.
+func joined(err, before error) error {
+	if before == nil {
+		return err
+	}
+	return errors.Join(err, before)
 }
 
 // outcome is what a round that was not won means.

@@ -24,6 +24,7 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 	if err := w.Yield(ctx); err != nil {
 		return nil, t.fail(a.op, a.tick, quorum.Tally{}, err)
 	}
+	var before error // the refusal before
 	for try := 0; ; try++ {
 		lease, err := t.acquire(ctx, a)
 		if err == nil {
@@ -37,9 +38,12 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 		switch gone := ctx.Err(); {
 		case gone != nil && !errors.Is(err, gone):
 			return nil, errors.Join(t.fail(a.op, a.tick, quorum.Tally{}, gone), err)
-		case gone != nil || !mayChange:
+		case gone != nil:
+			return nil, joined(err, before)
+		case !mayChange:
 			return nil, err
 		}
+		before = err
 	}
 }
 
