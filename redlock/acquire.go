@@ -29,17 +29,21 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 	defer t.locker.dismiss()
 	voting := time.Now()
 	var probe orderedProbe
-	var before error // why the round before was not won
+	var before quorum.Tally // of the round before
+	var why error           // it was not won; nil before the first
 	for try := 0; ; try++ {
 		r, err := t.newRound(ctx, a)
 		if err != nil {
-			return nil, joined(t.refuse(a, begin, quorum.Tally{}, err), before)
+			if err = t.refuse(a, begin, quorum.Tally{}, err); why != nil {
+				err = errors.Join(err, t.fail(a.op, a.tick, before, why))
+			}
+			return nil, err
 		}
 		tally, err := probe.vote(ctx, r)
 		lease, err := r.lease(ctx, tally, err)
 		if lease != nil {
 			lease.confirm()
-			t.locker.Report(Event{Kind: Acquired, Name: t.name.Lock, Tick: lease.tick, Token: r.token, Duration: time.Since(begin)})
+			lease.report(Acquired, time.Since(begin), nil)
 			return lease, nil
 		}
 		r.abort() // whatever was sent: a vote that is still on its way must not outlive the round
@@ -51,7 +55,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		if result == final || time.Since(voting) > t.budget(a, result, probe.on) {
 			return nil, t.refuse(a, begin, probe.mostInformative(tally), reason)
 		}
-		before = t.fail(a.op, a.tick, tally, reason)
+		before, why = tally, reason
 		switch {
 		case result == unanswered:
 			pause(ctx, t.jitter(t.cfg.nodeTimeout/4, min(try, 2)))
@@ -59,14 +63,6 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 			pause(ctx, t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
 		}
 	}
-}
-
-// joined is errors.Join that leaves a single error as it is.
-func joined(err, before error) error {
-	if before == nil {
-		return err
-	}
-	return errors.Join(err, before)
 }
 
 // outcome is what a round that was not won means.

@@ -308,6 +308,29 @@ func TestNew_tokenFunc(t *testing.T) {
 	ok(t, l.Close(t.Context()))
 }
 
+// A lease that cannot be detached is released.
+//
+// Seen to fail when the handle ends before the token is made.
+func TestLease_detachWithoutToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, n := redlocktest.NewServer(), 0
+		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{server.Node("a")}, redlock.WithTokenFunc(func() (string, error) {
+			if n++; n > 2 {
+				return "", errors.New("no entropy")
+			}
+			return fmt.Sprint(n), nil
+		})))
+		lease := must[*redlock.Lease](t)(subjectOn(t, l, "job").TryLock(t.Context()))
+		if _, err := lease.Detach(); err == nil || !strings.Contains(err.Error(), "no entropy") {
+			t.Errorf("got %v, want the token function's error", err)
+		}
+		if _, held := server.Get("job"); held {
+			t.Error("the lock is still there")
+		}
+		ok(t, l.Close(t.Context()))
+	})
+}
+
 // Keys that never expire on half of the nodes are an answer.
 //
 // Seen to fail when a split vote is voted on until the time is up.

@@ -70,12 +70,7 @@ func (l *Lease) secondRelease() error {
 
 // unlock releases the lock, and ends the tick unless it was abandoned.
 func (l *Lease) unlock(abandoned bool) error {
-	l.mu.Lock()
-	valid := !over(time.Now(), l.until)
-	l.mu.Unlock()
-	if !valid {
-		l.markLost(expired)
-	}
+	l.markIfOver()
 	held := l.finish(errReleased)
 	l.posting.Wait()
 	begin := time.Now()
@@ -94,6 +89,17 @@ func (l *Lease) unlock(abandoned bool) error {
 	}
 	l.report(Released, begin.Sub(l.since), err)
 	return err
+}
+
+// markIfOver marks the lease as lost when its validity has ended, and reports whether it has.
+func (l *Lease) markIfOver() bool {
+	l.mu.Lock()
+	ended := over(time.Now(), l.until)
+	l.mu.Unlock()
+	if ended {
+		l.markLost(expired)
+	}
+	return ended
 }
 
 // postRelease sends the release where the token may be. The end of a tick goes to every node: under take-over it is what
@@ -148,20 +154,17 @@ func (l *Lease) Detach() (token string, err error) {
 
 // detach ends the handle before it swaps the token: the new one can be read off the nodes, and adopted, at once.
 func (l *Lease) detach() (string, error) {
-	if l.mu.Lock(); over(time.Now(), l.until) {
-		l.mu.Unlock()
-		l.markLost(expired)
-		return "", errors.Join(l.errLost("detach"), l.unlock(false))
+	random, err := l.t.locker.tokens.next()
+	if l.markIfOver() {
+		err = l.errLost("detach")
 	}
-	l.mu.Unlock()
+	if err != nil {
+		return "", errors.Join(err, l.unlock(false))
+	}
 	if !l.finish(errDetached) {
 		return "", l.errLost("detach")
 	}
 	l.posting.Wait()
-	random, err := l.t.locker.tokens.next()
-	if err != nil {
-		return "", err
-	}
 	next := protocol.Detached(l.t.cfg.holder, random, l.tickMillis())
 	s := l.t.newSwap(&acquisition{op: "detach", tick: l.tickMillis()}, l.token, next, true)
 	tally, _ := s.vote(context.Background())

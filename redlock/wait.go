@@ -38,9 +38,9 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 		switch gone := ctx.Err(); {
 		case gone != nil && !errors.Is(err, gone):
 			return nil, errors.Join(t.fail(a.op, a.tick, quorum.Tally{}, gone), err)
-		case gone != nil:
-			return nil, joined(err, before)
-		case !mayChange:
+		case gone != nil && before != nil:
+			return nil, errors.Join(err, before)
+		case gone != nil || !mayChange:
 			return nil, err
 		}
 		before = err

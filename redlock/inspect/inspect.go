@@ -235,7 +235,7 @@ func (i *Inspector) Bootstrap(ctx context.Context) error {
 	}
 	request := protocol.Bootstrap()
 	errs := make([]error, len(i.nodes))
-	for n, r := range i.each(ctx, func(n int) []driver.Reply {
+	for n, r := range i.each(func(n int) []driver.Reply {
 		return patient.do(ctx, n, pipeline.Call{Request: request.Request})
 	}) {
 		if a := request.Decode(r[0]); a.Err != nil {
@@ -247,10 +247,10 @@ func (i *Inspector) Bootstrap(ctx context.Context) error {
 
 // askAll sends the commands to every node and waits for all of them, at most the timeout.
 func (i *Inspector) askAll(ctx context.Context, commands ...driver.Command) [][]driver.Reply {
-	return i.each(ctx, func(n int) []driver.Reply { return i.ask(ctx, n, commands...) })
+	return i.each(func(n int) []driver.Reply { return i.ask(ctx, n, commands...) })
 }
 
-func (i *Inspector) each(_ context.Context, ask func(node int) []driver.Reply) [][]driver.Reply {
+func (i *Inspector) each(ask func(node int) []driver.Reply) [][]driver.Reply {
 	all := make([][]driver.Reply, len(i.nodes))
 	var asked sync.WaitGroup
 	for n := range i.nodes {

@@ -26,7 +26,7 @@ type Node struct {
 // Nodes describes all nodes.
 func (i *Inspector) Nodes(ctx context.Context) []Node {
 	nodes := make([]Node, len(i.nodes))
-	i.each(ctx, func(n int) []driver.Reply {
+	i.each(func(n int) []driver.Reply {
 		nodes[n] = i.node(ctx, n)
 		nodes[n].Name = i.group.Pipelines[n].Name()
 		return nil

@@ -39,13 +39,13 @@ mutant() {
 }
 
 chosen="$*"
-mutant quorum        locker.go        's{quorum: len\(nodes\)/2 \+ 1}{quorum: len(nodes) / 2}'
-mutant write-back    'fence.go round.go lease.go' 's{standing >= t\.quorum}{standing >= 0}; s{fence != 0( \{|:)}{fence == -1$1}g'
-mutant tick-memory   lua/claim.lua    's{local last = [^\n]*}{local last = false}; s{local owner = [^\n]*}{local owner = false}'
-mutant abort         mutex.go         's{\t\tr\.abort\(ctx\)\n}{}'
-mutant owed-release  lease.go         's{begin\.Add\(m\.cfg\.owing\(\)\), true\)}{begin.Add(m.cfg.owing()), false)}'
-mutant deadline      lease.go         's{if !early}{if false}'
-mutant guard         lua/guard.lua    's{return now - tonumber\(known\[2\]\), tonumber\(known\[2\]\)}{return 1e12, 0}'
-mutant compare       lua/release.lua  's{local mine = [^\n]*}{local mine = true}'
+mutant quorum        internal/quorum/poll.go       's{Quorum: len\(pipelines\)/2 \+ 1}{Quorum: len(pipelines) / 2}'
+mutant write-back    round.go                      's{if stands \{}{if stands || true \{}'
+mutant tick-memory   internal/protocol/lua/claim.lua 's{local last = [^\n]*}{local last = false}; s{local owner = [^\n]*}{local owner = false}'
+mutant abort         acquire.go                    's{\t\tr\.abort\(\) // [^\n]*\n}{}'
+mutant owed-release  internal/quorum/poll.go       's{MustDeliver: c >= Release}{MustDeliver: false}'
+mutant deadline      lease.go                      's{if !early}{if false}'
+mutant guard         internal/protocol/lua/guard.lua 's{return now - tonumber\(known\[2\]\), tonumber\(known\[2\]\)}{return 1e12, 0}'
+mutant compare       internal/protocol/lua/release.lua 's{local mine = [^\n]*}{local mine = true}'
 mutant error-reply   internal/pipeline/reply.go 's{return r\.Err == nil \|\| IsWrongType\(r\.Err\)}{return Answered(r)}'
 exit $status

@@ -327,9 +327,7 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	p.breaker.returned(alive, cause, now)
 	p.keep(replies, now)
 	out := !alive && (p.breaker.told || p.breaker.skipping(now))
-	if !out {
-		cause = nil
-	} else {
+	if cause = nil; out {
 		cause = p.breaker.error()
 	}
 	changed := p.breaker.tell(out)

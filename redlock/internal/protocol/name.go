@@ -35,10 +35,10 @@ type Name struct {
 	Lock string // the canonical Redlock key, which is the name itself
 	Keys
 
-	mode                                       Mode
-	fencing, guarded                           bool
-	ttl, retention, maxSkew, spacing, guard    string
-	tombstone, granted, lastLifetime, lineLife string
+	mode                                    Mode
+	fencing, guarded                        bool
+	ttl, retention, maxSkew, spacing, guard string
+	twice, granted, lastLifetime            string // twice is 2 TTLs: no copy of a vote, and no place in line, is older
 
 	set, free driver.Command // of a plain lock, ready but for the token
 }
@@ -59,8 +59,7 @@ func NewName(name string, s Settings) *Name {
 		mode: s.Mode, fencing: s.Fencing, guarded: s.Guard > 0,
 		ttl: milliseconds(s.TTL), retention: milliseconds(s.Retention), maxSkew: milliseconds(s.MaxSkew),
 		spacing: milliseconds(max(s.Spacing, time.Millisecond)), guard: milliseconds(s.Guard),
-		tombstone: milliseconds(2 * s.TTL), granted: milliseconds(beyond), lastLifetime: milliseconds(max(LastLifetime, beyond)),
-		lineLife: milliseconds(2 * s.TTL),
+		twice: milliseconds(2 * s.TTL), granted: milliseconds(beyond), lastLifetime: milliseconds(max(LastLifetime, beyond)),
 	}
 	n.set = driver.Command{"SET", n.Lock, nil, "NX", "GET", "PX", n.ttl}
 	n.free = releaseScript.Command([]string{n.Lock, n.Waiters}, "")

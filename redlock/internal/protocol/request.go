@@ -102,7 +102,7 @@ func (n *Name) Abort(token string, tick int64) quorum.Request {
 	if tick == 0 && !n.fencing && !n.guarded {
 		return n.Release(token, false)
 	}
-	return n.bar(token, tick, n.tombstone)
+	return n.bar(token, tick, n.twice)
 }
 
 func (n *Name) bar(token string, tick int64, lifetime string) quorum.Request {
@@ -159,7 +159,7 @@ func (n *Name) LastTick() quorum.Request {
 // there before, if any. The answer has the place as its Token and what remains of
 // the holder's lock.
 func (n *Name) Enqueue(waiter, place string) quorum.Request {
-	return request(enqueueScript, decodePlace, []string{n.Lock, n.Waiters}, waiter, n.lineLife, place)
+	return request(enqueueScript, decodePlace, []string{n.Lock, n.Waiters}, waiter, n.twice, place)
 }
 
 // Dequeue takes a process out of line.

@@ -143,34 +143,38 @@ func (p *Poll) GiveUp(release func(node int, c Class)) {
 }
 
 func (p *Poll) takeBack(node int, v Verdict, release func(node int, c Class)) {
-	b := &p.calls[node]
-	if b.To == nil || b.dryRun || !p.group.Pipelines[node].Cancel(&b.Call) {
-		return
-	}
-	switch v {
-	case Granted:
-		release(node, Release)
-	case Failed: // which may be a lost answer
-		release(node, Chase)
+	sent := p.wasSent(node)
+	if c, ok := toRelease(v); ok && sent && v != Pending { // a pending answer comes to Receive
+		release(node, c)
 	}
 }
 
-// MayHold reports whether the node granted the request, or may do so yet, and
-// how to release it. A call that was not sent is cancelled.
-func (p *Poll) MayHold(node int) (release Class, ok bool) {
-	b := &p.calls[node]
-	if b.To == nil || b.dryRun || !p.group.Pipelines[node].Cancel(&b.Call) {
-		return Release, false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch p.answers[node].Verdict {
+// toRelease reports whether a node with this verdict may hold what it was asked for, and how to release it.
+func toRelease(v Verdict) (c Class, ok bool) {
+	switch v {
 	case Granted:
 		return Release, true
 	case Pending, Failed: // which may be a lost answer
 		return Chase, true
 	}
 	return Release, false
+}
+
+// wasSent reports whether the node was sent a request that changes something. One that is still queued is cancelled.
+func (p *Poll) wasSent(node int) bool {
+	b := &p.calls[node]
+	return b.To != nil && !b.dryRun && p.group.Pipelines[node].Cancel(&b.Call)
+}
+
+// MayHold reports whether the node granted the request, or may do so yet, and
+// how to release it. A call that was not sent is cancelled.
+func (p *Poll) MayHold(node int) (release Class, ok bool) {
+	if !p.wasSent(node) {
+		return Release, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return toRelease(p.answers[node].Verdict)
 }
 
 // Receive counts one node's answer.
