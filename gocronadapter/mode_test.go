@@ -125,7 +125,9 @@ func TestLocker_queued_runs_in_wait_modes(t *testing.T) {
 				r.leave(t)
 				// 2, 3 and 4 wait behind the run for 1. Then one of the three runs are for 4.
 				wantTicks(t, "job", log.of("job"), atSecond(start, 1, 4, 5, 6, 7))
-				if got := log.refusedFor(t, "job", gocronadapter.ErrNoTick); got[0] != 2 {
+				// gocron may fire a tick twice when its instant lasts, as it does in a bubble:
+				// a run that completes before gocron has rescheduled it leaves it no time to count on from.
+				if got := log.refusedFor(t, "job", gocronadapter.ErrNoTick, redlock.ErrTaken, redlock.ErrTickDone); got[0] != 2 {
 					t.Errorf("%d queued runs were refused with ErrNoTick, want 2", got[0])
 				}
 			})

@@ -118,8 +118,8 @@ func TestShards_silentConnection(t *testing.T) {
 		c := &cluster{}
 		s := exchange.NewShards(c.do)
 		c.kill("a")
+		time.AfterFunc(100*time.Millisecond, func() { c.kill() })
 		ask(t, s, "a", "b")
-		c.kill()
 		if got, took := ask(t, s, "a"); got[0] != "ok" || took != 0 {
 			t.Errorf("got %v after %v", got, took)
 		}
