@@ -123,7 +123,7 @@ func TestSimulation_repeats(t *testing.T) {
 		seen := map[uint64]bool{}
 		a := simulate(t, seed, nil)
 		var b *world
-		for len(seen) < 3 && !seen[a.sum()] {
+		for len(seen) < 6 && !seen[a.sum()] {
 			seen[a.sum()] = true
 			a, b = simulate(t, seed, nil), a
 		}
