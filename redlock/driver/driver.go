@@ -67,6 +67,7 @@ type Subscriber interface {
 // Cluster, which Do would look for on one of its masters only.
 type Cluster interface {
 	// Masters returns a node for each master, or none when the client's server
-	// is not a cluster.
+	// is not a cluster. It is an error when one of them is not known: a list
+	// that lacks its keys would look complete.
 	Masters(ctx context.Context) ([]Node, error)
 }

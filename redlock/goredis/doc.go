@@ -21,6 +21,12 @@
 // once, with a CLUSTERDOWN of the driver's, and the shard is asked every
 // 100 ms; names on other shards go on.
 //
+// # Listing
+//
+// [Node.Masters] lets package inspect list the names of a whole Cluster or Ring.
+// While one of its servers does not answer, a list is an error. Keys that move
+// from one server to another meanwhile may be missed.
+//
 // # Limits
 //
 //   - Hooks that are added to a client after its node was made are not called

@@ -17,25 +17,23 @@ func TestNode_failover(t *testing.T) {
 }
 
 func TestNode_cluster(t *testing.T) {
-	drivertest.TestCluster(t, func(t testing.TB, addrs []string) driver.Node {
-		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
-		t.Cleanup(func() { _ = client.Close() })
-		node, err := goredis.NewNode(client)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return node
-	})
+	drivertest.TestCluster(t, newCluster)
 }
 
 func TestNode_silentCluster(t *testing.T) {
-	drivertest.TestSilentCluster(t, func(t testing.TB, addrs []string) driver.Node {
-		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
-		t.Cleanup(func() { _ = client.Close() })
-		node, err := goredis.NewNode(client)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return node
-	})
+	drivertest.TestSilentCluster(t, newCluster)
+}
+
+func TestNode_listing(t *testing.T) {
+	drivertest.TestListing(t, newCluster)
+}
+
+func newCluster(t testing.TB, addrs []string) driver.Node {
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+	t.Cleanup(func() { _ = client.Close() })
+	node, err := goredis.NewNode(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return node
 }

@@ -16,6 +16,7 @@ import (
 var (
 	_ driver.Node       = (*Node)(nil)
 	_ driver.Subscriber = (*Node)(nil)
+	_ driver.Cluster    = (*Node)(nil)
 )
 
 // Node is one Redis deployment behind a go-redis client. It is safe for

@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -22,7 +21,8 @@ var companionKey = regexp.MustCompile(`:redtick:(\{.*\}:)?(tick|dead|wait|last|f
 // Names lists, sorted, up to limit names that begin with prefix and that the
 // nodes know of: those that are locked now, and those of which a tick or a
 // fence is remembered. It scans the databases a page at a time and rests between
-// pages, so it takes time in proportion to their size; ctx bounds it. more
+// pages, so it takes time in proportion to their size; ctx bounds it. Of a Redis
+// Cluster it scans every master that is reached by a [driver.Cluster]. more
 // reports that there are others.
 func (i *Inspector) Names(ctx context.Context, prefix string, limit int) (names []string, more bool, err error) {
 	if limit < 1 {
@@ -32,8 +32,8 @@ func (i *Inspector) Names(ctx context.Context, prefix string, limit int) (names 
 	failed := &redlock.Error{Op: "list", Name: prefix, Reason: redlock.ErrNoQuorum}
 	full := i.prefix + prefix
 	for n := range i.nodes {
-		err := i.scan(ctx, n, escapeGlob(full)+"*", func(at *Inspector, node int, keys []string) error {
-			return at.namesIn(ctx, node, full, keys, found)
+		err := i.scan(ctx, n, escapeGlob(full)+"*", func(keys []string) error {
+			return i.namesIn(ctx, n, full, keys, found)
 		})
 		if err != nil {
 			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: err})
@@ -89,7 +89,7 @@ func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]Tick, 
 	failed := &redlock.Error{Op: "ticks", Name: name, Reason: redlock.ErrNoQuorum}
 	found := map[int64]bool{}
 	for n := range i.nodes {
-		err := i.scan(ctx, n, escapeGlob(keys.TickPrefix())+"*", func(_ *Inspector, _ int, page []string) error {
+		err := i.scan(ctx, n, escapeGlob(keys.TickPrefix())+"*", func(page []string) error {
 			for _, key := range page {
 				if ms, err := strconv.ParseInt(strings.TrimPrefix(key, keys.TickPrefix()), 10, 64); err == nil {
 					found[ms] = true
@@ -147,15 +147,14 @@ func escapeGlob(s string) string {
 }
 
 // scan visits the keys of one node that match pattern, a page at a time, some perhaps twice. Of a Redis Cluster it visits
-// every master, each through an inspector of its own.
-func (i *Inspector) scan(ctx context.Context, node int, pattern string, visit func(at *Inspector, node int, keys []string) error) error {
-	cluster, ok := i.nodes[node].(driver.Cluster)
-	if !ok {
+// every master, or fails.
+func (i *Inspector) scan(ctx context.Context, node int, pattern string, visit func(keys []string) error) error {
+	masters, err := i.masters(ctx, node)
+	switch {
+	case err != nil:
+		return err
+	case len(masters) == 0:
 		return i.scanNode(ctx, node, pattern, visit)
-	}
-	masters, err := cluster.Masters(ctx)
-	if err != nil || len(masters) == 0 { // it is no cluster
-		return errors.Join(err, i.scanNode(ctx, node, pattern, visit))
 	}
 	at, err := New(masters, WithTimeout(i.timeout))
 	if err != nil {
@@ -169,7 +168,18 @@ func (i *Inspector) scan(ctx context.Context, node int, pattern string, visit fu
 	return nil
 }
 
-func (i *Inspector) scanNode(ctx context.Context, node int, pattern string, visit func(at *Inspector, node int, keys []string) error) error {
+// masters are the parts of a node that is a Redis Cluster.
+func (i *Inspector) masters(ctx context.Context, node int) ([]driver.Node, error) {
+	cluster, ok := i.nodes[node].(driver.Cluster)
+	if !ok {
+		return nil, nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, i.timeout)
+	defer cancel()
+	return cluster.Masters(bounded)
+}
+
+func (i *Inspector) scanNode(ctx context.Context, node int, pattern string, visit func(keys []string) error) error {
 	for cursor := "0"; ; {
 		begin := time.Now()
 		r := i.ask(ctx, node, driver.Command{"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"})[0]
@@ -185,7 +195,7 @@ func (i *Inspector) scanNode(ctx context.Context, node int, pattern string, visi
 		for k := range listed {
 			keys = append(keys, protocol.Text(listed, k))
 		}
-		if err := visit(i, node, keys); err != nil {
+		if err := visit(keys); err != nil {
 			return err
 		}
 		if cursor = protocol.Text(page, 0); cursor == "" {

@@ -14,7 +14,7 @@
 //
 // redigo knows neither Sentinel nor Cluster. For Sentinel, the pool's
 // DialContext asks the Sentinels for the master each time; see
-// docs/compatibility.md. A Cluster needs another driver.
+// docs/compatibility.md. A Cluster needs another driver, also to list its names.
 //
 // # Limits
 //

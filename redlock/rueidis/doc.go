@@ -20,6 +20,12 @@
 // shard does not answer, its keys are refused at once, with a CLUSTERDOWN of the
 // driver's, and the shard is asked every 100 ms; names on other shards go on.
 //
+// # Listing
+//
+// [Node.Masters] lets package inspect list the names of a whole Cluster. While
+// one of its masters does not answer, a list is an error. Keys that move from one
+// master to another meanwhile may be missed.
+//
 // # Limits
 //
 //   - rueidis.NewClient fails when its server is down. A service that must

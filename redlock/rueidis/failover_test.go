@@ -16,13 +16,17 @@ func TestNode_failover(t *testing.T) {
 }
 
 func TestNode_cluster(t *testing.T) {
-	drivertest.TestCluster(t, func(t testing.TB, addrs []string) driver.Node {
-		return newNode(t, rueidis.ClientOption{InitAddress: addrs})
-	})
+	drivertest.TestCluster(t, newCluster)
 }
 
 func TestNode_silentCluster(t *testing.T) {
-	drivertest.TestSilentCluster(t, func(t testing.TB, addrs []string) driver.Node {
-		return newNode(t, rueidis.ClientOption{InitAddress: addrs})
-	})
+	drivertest.TestSilentCluster(t, newCluster)
+}
+
+func TestNode_listing(t *testing.T) {
+	drivertest.TestListing(t, newCluster)
+}
+
+func newCluster(t testing.TB, addrs []string) driver.Node {
+	return newNode(t, rueidis.ClientOption{InitAddress: addrs})
 }

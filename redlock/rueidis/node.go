@@ -19,6 +19,7 @@ import (
 var (
 	_ driver.Node       = (*Node)(nil)
 	_ driver.Subscriber = (*Node)(nil)
+	_ driver.Cluster    = (*Node)(nil)
 )
 
 // Node is one Redis or Valkey deployment behind a rueidis client. It is safe

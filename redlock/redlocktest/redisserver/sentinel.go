@@ -66,6 +66,9 @@ func (g *Sentinel) Switched() bool {
 }
 
 func (g *Sentinel) known() error {
+	if err := g.Master.followedBy(g.Replica, "redisserver:probe"); err != nil {
+		return err
+	}
 	for _, s := range g.Sentinels {
 		for what, want := range map[string]int{"REPLICAS": 1, "SENTINELS": 2} {
 			found, err := s.Do("SENTINEL", what, SentinelMaster)

@@ -1,0 +1,90 @@
+package goredis
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/redlock/driver"
+)
+
+// Masters returns a node for each master of a Cluster, and for each server of a
+// Ring, on the client's connections; for one server or a Sentinel group, none. A
+// server that hangs delays it by a quarter of a second: another is asked beside
+// it. It is an error when the layout cannot be had by the end of ctx, or a Ring
+// has left a server out.
+func (n *Node) Masters(ctx context.Context) ([]driver.Node, error) {
+	var clients []*redis.Client
+	var err error
+	switch c := n.client.(type) {
+	case *redis.ClusterClient:
+		clients, err = clusterMasters(ctx, c)
+	case *redis.Ring:
+		clients, err = ringServers(ctx, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	nodes := make([]driver.Node, len(clients))
+	for i, client := range clients {
+		if nodes[i], err = NewNode(client); err != nil {
+			return nil, err
+		}
+	}
+	return nodes, nil
+}
+
+// each is ForEachMaster or ForEachShard.
+type each func(ctx context.Context, visit func(context.Context, *redis.Client) error) error
+
+func collect(ctx context.Context, visitAll each) ([]*redis.Client, error) {
+	var mu sync.Mutex
+	var clients []*redis.Client
+	err := visitAll(ctx, func(_ context.Context, client *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		clients = append(clients, client)
+		return nil
+	})
+	return clients, err
+}
+
+// clusterMasters asks a random server for the layout, as layout.look does.
+func clusterMasters(ctx context.Context, cluster *redis.ClusterClient) ([]*redis.Client, error) {
+	type answer struct {
+		clients []*redis.Client
+		err     error
+	}
+	answers := make(chan answer, reloadLimit)
+	again := time.NewTicker(reloadEvery)
+	defer again.Stop()
+	for asked := 0; ; {
+		if asked < reloadLimit {
+			asked++
+			go func() {
+				clients, err := collect(ctx, cluster.ForEachMaster)
+				answers <- answer{clients, err}
+			}()
+		}
+		select {
+		case a := <-answers:
+			return a.clients, a.err
+		case <-ctx.Done():
+			return nil, fmt.Errorf("goredis: no server told the Cluster's layout in time: %w", ctx.Err())
+		case <-again.C:
+		}
+	}
+}
+
+// ringServers also counts: go-redis passes servers that are down over, and puts
+// their keys on others.
+func ringServers(ctx context.Context, ring *redis.Ring) ([]*redis.Client, error) {
+	clients, err := collect(ctx, ring.ForEachShard)
+	if want := len(ring.Options().Addrs); err == nil && len(clients) < want {
+		err = fmt.Errorf("goredis: %d of the Ring's %d servers are in use; keys on the others are not seen until they are back", len(clients), want)
+	}
+	return clients, err
+}

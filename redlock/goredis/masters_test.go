@@ -1,0 +1,43 @@
+package goredis_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+// A server of a Ring that is down is passed over by go-redis, and a list without
+// its keys would look complete.
+func TestNode_Masters_ring(t *testing.T) {
+	a, b := redisserver.Start(t), redisserver.Start(t)
+	ring := redis.NewRing(&redis.RingOptions{
+		Addrs: map[string]string{"a": a.Addr(), "b": b.Addr()}, HeartbeatFrequency: 10 * time.Millisecond,
+	})
+	t.Cleanup(func() { _ = ring.Close() })
+	node, err := goredis.NewNode(ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if servers, err := node.Masters(t.Context()); err != nil || len(servers) != 2 {
+		t.Errorf("%v, %v; want 2", servers, err)
+	}
+	b.Kill()
+	for end := time.Now().Add(5 * time.Second); ring.Len() == 2 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if servers, err := node.Masters(t.Context()); err == nil || !strings.Contains(err.Error(), "1 of the Ring's 2 servers") {
+		t.Errorf("one is down: %v, %v", servers, err)
+	}
+}
+
+func TestNode_Masters_single(t *testing.T) {
+	node := newNode(t, &redis.Options{Addr: "127.0.0.1:1"})
+	if servers, err := node.Masters(t.Context()); err != nil || len(servers) > 0 {
+		t.Errorf("one server: %v, %v; want none", servers, err)
+	}
+}
