@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// child is the program that run guards. ended is closed when it has.
+// child is a program that runs under a lease. ended is closed when it has ended.
 type child struct {
 	*exec.Cmd
 	group bool // it is a process group of its own
@@ -29,12 +29,12 @@ func newChild(command []string) (*child, error) {
 func (c *child) start(env []string) error {
 	c.Env = env
 	c.SysProcAttr = attributes(c.group)
-	if err := c.Start(); err != nil {
+	if err := startProgram(c.Cmd); err != nil {
 		return cannotRun(err)
 	}
-	adoptOrphans(c)
 	go func() {
 		_ = c.Wait() // its outcome is in ProcessState
+		endedProgram(c.Process.Pid)
 		close(c.ended)
 	}()
 	return nil

@@ -2,35 +2,58 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"os/signal"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// adoptOrphans ends the zombies of processes that the program has started and
-// left behind, until the program itself has ended. As PID 1 of a container we
-// are their parent then, and nobody else waits for them.
-func adoptOrphans(c *child) {
+// programs are our children that os/exec waits for. The lock keeps orphans from
+// being looked for while one is started whose id is not known yet.
+var programs = struct {
+	sync.Mutex
+	ids map[int]bool
+}{ids: map[int]bool{}}
+
+// adoptOrphans ends the zombies of processes that programs have started and
+// left behind. As PID 1 of a container we are their parent then, and nobody
+// else waits for them.
+var adoptOrphans = sync.OnceFunc(func() {
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, unix.SIGCHLD)
 	go func() {
-		defer signal.Stop(died)
-		for {
-			reap(c.Process.Pid)
-			select {
-			case <-died:
-			case <-c.ended:
-				return
-			}
+		for range died {
+			reap()
 		}
 	}()
+})
+
+func startProgram(c *exec.Cmd) error {
+	adoptOrphans()
+	programs.Lock()
+	defer programs.Unlock()
+	err := c.Start()
+	if err == nil {
+		programs.ids[c.Process.Pid] = true
+	}
+	return err
 }
 
-// reap waits for all children that have died but the program, which os/exec
-// waits for. While that one is dead and not waited for, others may be hidden
-// behind it; then the end is near anyway.
-func reap(program int) {
+// endedProgram also ends the orphans that were hidden behind the program.
+func endedProgram(pid int) {
+	programs.Lock()
+	delete(programs.ids, pid)
+	programs.Unlock()
+	reap()
+}
+
+// reap waits for all children that have died but programs. While one of these
+// is dead and not waited for, others may be hidden behind it.
+func reap() {
+	programs.Lock()
+	defer programs.Unlock()
 	for {
 		var info unix.Siginfo
 		err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
@@ -38,7 +61,7 @@ func reap(program int) {
 		switch {
 		case err == unix.EINTR:
 			continue
-		case err != nil || pid == 0 || pid == program:
+		case err != nil || pid == 0 || programs.ids[pid]:
 			return
 		}
 		if _, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); err != nil && err != unix.EINTR {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"syscall"
 )
 
@@ -18,6 +19,10 @@ func (c *child) kill() { _ = c.Process.Kill() }
 
 func (c *child) lives() bool { return !c.hasEnded() }
 
-func adoptOrphans(*child) {}
+func adoptOrphans() {}
+
+func startProgram(c *exec.Cmd) error { return c.Start() }
+
+func endedProgram(int) {}
 
 func (c *child) code() int { return c.ProcessState.ExitCode() }

@@ -14,11 +14,11 @@ import (
 
 // guard runs child while lease is held, and gives the lease back.
 func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Signal) error {
-	if err := child.start(r.environment(lease)); err != nil {
+	if err := child.start(environment(os.Environ(), r.name, lease)); err != nil {
 		_ = lease.Unlock(context.Background())
 		return err
 	}
-	lost := r.attend(lease, child, signals)
+	lost := attend(context.Background(), lease, child, r.grace, signals) != nil
 	if lost {
 		say("the lease of %q is lost; ending the program", r.name)
 		child.end(r.grace)
@@ -38,21 +38,26 @@ func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Si
 	return nil
 }
 
-// attend passes signals on until the child has ended or must end: when the
-// lease is lost, or so close to its end that only the grace is left.
-func (r *running) attend(lease *redlock.Lease, child *child, signals <-chan os.Signal) (lost bool) {
+var errLeaseLost = errors.New("the lease is lost")
+
+// attend passes signals on until the child has ended, or returns why it must
+// end: the lease is lost, or so close to its end that only the grace is left;
+// or halt has ended.
+func attend(halt context.Context, lease *redlock.Lease, child *child, grace time.Duration, signals <-chan os.Signal) error {
 	for {
-		left := time.Until(lease.ValidUntil()) - r.grace
+		left := time.Until(lease.ValidUntil()) - grace
 		if left <= 0 {
-			return true
+			return errLeaseLost
 		}
 		last := time.NewTimer(left)
 		select {
 		case <-child.ended:
 			last.Stop()
-			return false
+			return nil
 		case <-lease.Context().Done():
-			return true
+			return errLeaseLost
+		case <-halt.Done():
+			return context.Cause(halt)
 		case s := <-signals:
 			child.forward(s)
 		case <-last.C:
@@ -61,12 +66,13 @@ func (r *running) attend(lease *redlock.Lease, child *child, signals <-chan os.S
 	}
 }
 
-func (r *running) environment(lease *redlock.Lease) []string {
+// environment adds what a program may know of its lease.
+func environment(base []string, name string, lease *redlock.Lease) []string {
 	// A run that this one is part of may have had a tick and a fence, of another name.
-	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
+	env := slices.DeleteFunc(slices.Clone(base), func(v string) bool {
 		return strings.HasPrefix(v, "REDTICK_TICK=") || strings.HasPrefix(v, "REDTICK_FENCE=")
 	})
-	env = append(env, "REDTICK_NAME="+r.name, "REDTICK_TOKEN="+lease.Token())
+	env = append(env, "REDTICK_NAME="+name, "REDTICK_TOKEN="+lease.Token())
 	if tick := lease.Tick(); !tick.IsZero() {
 		env = append(env, "REDTICK_TICK="+instant(tick))
 	}

@@ -2,9 +2,16 @@
 
 package main
 
-import "syscall"
+import (
+	"os/exec"
+	"syscall"
+)
 
-func adoptOrphans(*child) {}
+func adoptOrphans() {}
+
+func startProgram(c *exec.Cmd) error { return c.Start() }
+
+func endedProgram(int) {}
 
 func attributes(group bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: group}

@@ -9,7 +9,7 @@ import (
 )
 
 const about = `redtick shows who holds which name on a fleet's Redis nodes, and runs any
-program under a lease, so that one machine of many runs it.
+program under a lease, so that one machine of many runs it, or a whole crontab.
 
 The nodes come from --nodes, or else from the environment variable REDIS_ADDRS:
 addresses (host:port; the port is 6379 if left out) or URLs
@@ -25,7 +25,7 @@ Exit codes
   1   status: fine with warnings; release: nothing was released
   2   no majority of the nodes answers
   64  the command line is wrong
-  run has codes of its own; see "redtick run --help"`
+  run and cron have codes of their own; see their --help`
 
 const examples = `  export REDIS_ADDRS=redis-a:6379,redis-b:6379,redis-c:6379
   redtick status                     are the nodes fit to vote?
@@ -33,6 +33,7 @@ const examples = `  export REDIS_ADDRS=redis-a:6379,redis-b:6379,redis-c:6379
   redtick show report                all about one name
   redtick watch                      the same as ls, live
   redtick run -name report -- ./report.sh
+  redtick cron crontab               a crontab that all machines share
   redtick ls -o json | jq -r '.names[] | select(.held) | .name'`
 
 func newRoot() *cobra.Command {
@@ -47,7 +48,7 @@ func newRoot() *cobra.Command {
 	}
 	t := &target{}
 	t.flags(root)
-	root.AddCommand(newStatus(t), newList(t), newShow(t), newRelease(t), newWatch(t), newRun(t))
+	root.AddCommand(newStatus(t), newList(t), newShow(t), newRelease(t), newWatch(t), newRun(t), newCron(t))
 	return root
 }
 

@@ -16,13 +16,12 @@ import (
 // running is the run command.
 type running struct {
 	*target
+	leasing
 	name      string
-	ttl       time.Duration
 	try       bool
 	wait      time.Duration
 	tick      string
 	zone      string
-	grace     time.Duration
 	fence     bool
 	takenCode int
 	verbose   bool
@@ -98,12 +97,11 @@ func newRun(t *target) *cobra.Command {
 func (r *running) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&r.name, "name", "n", "", "the name to take (required)")
-	f.DurationVar(&r.ttl, "ttl", redlock.DefaultTTL, "how long the lease lives without renewal: what a crash costs the others (20ms to 24h)")
 	f.BoolVar(&r.try, "try", false, "do not wait")
 	f.DurationVar(&r.wait, "wait", 0, "wait no longer than this; 0 is without end")
 	f.StringVar(&r.tick, "tick", "", "claim a tick: a period (1m, 24h) for its current tick, or an instant (RFC 3339); implies --try")
 	f.StringVar(&r.zone, "zone", "", "the time zone in which --tick counts days, such as Europe/Berlin or UTC (default the machine's)")
-	f.DurationVar(&r.grace, "grace", 5*time.Second, "from SIGTERM to SIGKILL when the lease is lost; at most ttl/2, by default 5s but no more than ttl/6")
+	r.leasing.flags(f)
 	f.BoolVar(&r.fence, "fence", false, "give CMD a growing number in REDTICK_FENCE")
 	f.IntVar(&r.takenCode, "taken-code", exitTaken, "the exit code when somebody else has it, 0 to 255")
 	f.BoolVarP(&r.verbose, "verbose", "v", false, "say on stderr what happens to the lease")
@@ -136,13 +134,7 @@ func (r *running) check(c *cobra.Command) error {
 	if r.takenCode < 0 || r.takenCode > 255 {
 		return usage("--taken-code is %d, must be 0 to 255", r.takenCode)
 	}
-	if !c.Flags().Changed("grace") {
-		r.grace = min(r.grace, r.ttl/6)
-	}
-	if r.grace < 0 || r.grace > r.ttl/2 {
-		return usage("--grace is %v, must be 0 to half of --ttl, which is %v: CMD is told so long before the lease ends, and renewal needs its time too", r.grace, r.ttl/2)
-	}
-	return nil
+	return r.leasing.check(c)
 }
 
 func (r *running) run(c *cobra.Command, command []string) error {
@@ -162,7 +154,7 @@ func (r *running) run(c *cobra.Command, command []string) error {
 		return err
 	}
 	defer f.close()
-	signals, stop := catchSignals()
+	signals, stop := catchSignals(ownsTerminal())
 	defer stop()
 	lease, err := acquire(c.Context(), f.locker, take, signals)
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 var endings = []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 
 // catchSignals receives what is to be passed on. What was ignored when we were
-// started (nohup) stays so. Ctrl-Z does nothing when it would stop us but
-// not the child, which would then outlive its lease.
-func catchSignals() (signals <-chan os.Signal, stop func()) {
-	if !ownsTerminal() {
+// started (nohup) stays so. Unless the children are in our group, Ctrl-Z does
+// nothing: it would stop us but not them, who would then outlive their leases.
+func catchSignals(ourGroup bool) (signals <-chan os.Signal, stop func()) {
+	if !ourGroup {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGTSTP)
 	}
 	all := make(chan os.Signal, 16)
@@ -28,3 +28,10 @@ func catchSignals() (signals <-chan os.Signal, stop func()) {
 }
 
 func numberOf(s os.Signal) int { return int(s.(syscall.Signal)) }
+
+// reloads are SIGHUP, as for other daemons, and supercronic's signal.
+func reloads(s os.Signal) bool { return s == syscall.SIGHUP || s == syscall.SIGUSR2 }
+
+func ends(s os.Signal) bool {
+	return s == syscall.SIGINT || s == syscall.SIGTERM || s == syscall.SIGQUIT
+}

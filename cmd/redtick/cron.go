@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/cmd/redtick/internal/crontab"
+	"github.com/redtick/redtick/redlock"
+)
+
+// cronning is the cron command.
+type cronning struct {
+	*target
+	leasing
+	file    string
+	once    bool
+	check   bool
+	raw     bool
+	drain   time.Duration
+	format  string
+	verbose bool
+}
+
+const cronAbout = `cron runs a crontab on every machine of a fleet, and each tick of each line on
+one of them: whichever comes first. All machines need the same file, up to a
+reload. A machine that dies spends the ticks that it had begun, except those of
+lines with takeover, which another machine runs again.
+
+  # redtick: name=report timeout=20m
+  */5 * * * *  ./report.sh --all
+
+A line is a schedule and a command, as in other crontabs: five fields, or six of
+which the first one is seconds, or @hourly and the like, or @every 90s, which
+counts from 1970 and so is the same on all machines. NAME=value lines are for the
+lines below them. CRON_TZ= is the time zone of their schedules; without it, it is
+that of the machine. SHELL= runs their commands. "# redtick:" lines have
+options, for the next line with a command, or with "defaults" for all below:
+
+  name=NAME     its key on the nodes; keep it when the line changes. Without a
+                name it is made of schedule and command
+  takeover      at least once: a tick whose machine died is run by another
+  timeout=20m   then the command gets SIGTERM, and SIGKILL after --grace
+  max-hold=1h   then the lease is renewed no more, and so is lost
+  shell=PATH    runs the command, as SHELL= does
+
+Runs of one line do not overlap, on any machine: a tick that comes while an
+earlier one is run is skipped, which is a warning; with takeover it is run later.
+A run ends when its program does; what that left in the background is not waited
+for. Commands have the environment of redtick, no stdin, and a process group of
+their own. REDTICK_NAME, REDTICK_TOKEN, REDTICK_TICK and REDTICK_FENCE are as in
+"redtick run"; so is what happens when the lease is lost.
+
+SIGHUP (and SIGUSR2) reads the file again. Lines that have not changed are not
+touched, and runs that have begun go on. A bad file changes nothing, and the log
+says what is wrong with it.
+SIGTERM, SIGINT and SIGQUIT: no run begins any more, and cron ends when those that
+have begun are over. After --drain, or with a second signal, they get SIGTERM,
+and SIGKILL after --grace.
+
+Exit codes
+  0   ended by a signal; --once: no run failed; --check: the file is fine
+  1   --once: a run failed, was lost, or was refused though nobody else had it
+  2   --once: no majority of the nodes answers
+  64  the command line or the file is wrong`
+
+func newCron(t *target) *cobra.Command {
+	r := &cronning{target: t}
+	c := &cobra.Command{
+		Use:   "cron FILE",
+		Short: "Run a crontab that a fleet shares, each tick on one machine",
+		Long:  cronAbout,
+		Example: `  redtick cron crontab                as the last command of every container
+  redtick cron --check crontab        is it right, and when does it run next?
+  redtick cron --once crontab         run the current tick of each line, and end`,
+		Args: oneFile,
+		RunE: func(c *cobra.Command, args []string) error {
+			r.file = args[0]
+			return r.run(c)
+		},
+	}
+	r.flags(c)
+	return c
+}
+
+func (r *cronning) flags(c *cobra.Command) {
+	f := c.Flags()
+	r.leasing.flags(f)
+	f.BoolVar(&r.once, "once", false, "run the current tick of each line, unless it was run already or is older than 6 days, and end")
+	f.BoolVar(&r.check, "check", false, "read FILE, show the next runs, and end; needs no nodes")
+	f.BoolVar(&r.raw, "raw", false, "leave what commands write as it is; by default each line has the name of its job before it")
+	f.DurationVar(&r.drain, "drain", 0, "how long runs may go on after SIGTERM; 0 is without end")
+	f.StringVar(&r.format, "log", "text", "how to log, on stderr: text or json")
+	f.BoolVarP(&r.verbose, "verbose", "v", false, "log also what other machines run, and renewals")
+	c.MarkFlagsMutuallyExclusive("once", "check")
+}
+
+func oneFile(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usage("%s are given, must be one, as in: redtick cron crontab", count(len(args), "file"))
+	}
+	return nil
+}
+
+func (r *cronning) checkFlags(c *cobra.Command) error {
+	if r.drain < 0 {
+		return usage("--drain is %v, must not be negative; 0 waits for runs without end", r.drain)
+	}
+	if r.format != "text" && r.format != "json" {
+		return usage("--log is %q, must be text or json", r.format)
+	}
+	return r.leasing.check(c)
+}
+
+func (r *cronning) run(c *cobra.Command) error {
+	if err := r.checkFlags(c); err != nil {
+		return err
+	}
+	file, err := r.read()
+	if err != nil {
+		return usage("%w", err)
+	}
+	if r.check {
+		return r.show(c.OutOrStdout(), file)
+	}
+	d := newDaemon(r)
+	d.fleet, err = r.open(2*time.Second, redlock.WithTTL(r.ttl), redlock.WithObserver(d.observe))
+	if err != nil {
+		return err
+	}
+	defer d.fleet.close()
+	signals, stop := catchSignals(false)
+	defer stop()
+	adoptOrphans()
+	if r.once {
+		return d.runOnce(file, signals)
+	}
+	return d.runForever(file, signals)
+}
+
+// read also looks for the shells, which are the machine's.
+func (r *cronning) read() (*crontab.File, error) {
+	text, err := os.ReadFile(r.file)
+	if err != nil {
+		return nil, err
+	}
+	file, err := crontab.Parse(string(text))
+	if err != nil {
+		return nil, inFile(r.file, err)
+	}
+	var problems crontab.Problems
+	for _, j := range file.Jobs {
+		if _, err := exec.LookPath(j.Shell); err != nil {
+			problems = append(problems, crontab.Problem{Line: j.Line, Text: "the shell cannot be run: " + err.Error() + "; give another with SHELL= or shell="})
+		}
+	}
+	if len(problems) > 0 {
+		return nil, inFile(r.file, problems)
+	}
+	return file, nil
+}
+
+func (r *cronning) logger() *slog.Logger {
+	options := &slog.HandlerOptions{}
+	if r.verbose {
+		options.Level = slog.LevelDebug
+	}
+	if r.format == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}
+
+// limits of a run: its own, and the end of the daemon.
+func (d *daemon) limit(j crontab.Job) (context.Context, context.CancelFunc) {
+	if j.Timeout == 0 {
+		return d.halted, func() {}
+	}
+	return context.WithTimeoutCause(d.halted, j.Timeout, timedOut(j.Timeout))
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redtick/redtick/cmd/redtick/internal/crontab"
+	"github.com/redtick/redtick/redlock"
+)
+
+// daemon is a cron under way.
+type daemon struct {
+	*cronning
+	fleet  *fleet
+	log    *slog.Logger
+	output *output
+	starts chan func() // what only the main thread may do
+	table  *crontab.Timetable
+	runs   atomic.Int32
+
+	halted context.Context // of every program; ends when there is no more time for them
+	halt   context.CancelCauseFunc
+}
+
+var errHalted = errors.New("redtick was told to end")
+
+func timedOut(d time.Duration) error { return fmt.Errorf("timed out after %v", d) }
+
+func newDaemon(r *cronning) *daemon {
+	d := &daemon{cronning: r, log: r.logger(), output: &output{raw: r.raw}, starts: make(chan func())}
+	d.halted, d.halt = context.WithCancelCause(context.Background())
+	return d
+}
+
+func (d *daemon) runForever(file *crontab.File, signals <-chan os.Signal) error {
+	table, err := crontab.NewTimetable(d.fleet.locker, d.work)
+	if err != nil {
+		return err
+	}
+	if err := table.Load(file); err != nil {
+		return usage("%w", inFile(d.file, err))
+	}
+	d.table = table
+	d.told(file, "crontab is read")
+	d.serve(signals, nil, func() <-chan struct{} { return table.Stop() })
+	return nil
+}
+
+// told says what a file has.
+func (d *daemon) told(file *crontab.File, message string) {
+	d.log.Info(message, "file", d.file, "jobs", len(file.Jobs))
+	for _, w := range file.Warnings {
+		d.log.Warn(w.Text, "file", d.file, "line", w.Line)
+	}
+	if len(file.Jobs) == 0 {
+		d.log.Warn("there are no jobs in the file, so nothing will run", "file", d.file)
+	}
+}
+
+func (d *daemon) reload() {
+	file, err := d.read()
+	if err == nil {
+		if err = d.table.Load(file); err != nil {
+			err = inFile(d.file, err)
+		}
+	}
+	if err == nil {
+		d.told(file, "crontab is read again")
+		return
+	}
+	for line := range strings.Lines(err.Error()) {
+		d.log.Error("crontab is not read again, what was read before stands", "error", strings.TrimSpace(line))
+	}
+}
+
+// serve starts programs and heeds signals until done is closed. At the first
+// signal to end, wind makes sure that nothing new begins, and returns what is
+// closed when all has come to its end.
+func (d *daemon) serve(signals <-chan os.Signal, done <-chan struct{}, wind func() <-chan struct{}) {
+	var limit <-chan time.Time
+	winding := false
+	for {
+		select {
+		case <-done:
+			return
+		case start := <-d.starts:
+			start()
+		case <-limit:
+			d.halt(errHalted)
+		case s := <-signals:
+			switch {
+			case reloads(s) && d.table != nil && !winding:
+				d.reload()
+			case !ends(s):
+			case winding:
+				d.halt(errHalted)
+			default:
+				winding, done = true, wind()
+				d.log.Info("ending: no run begins any more; a second signal ends those that have begun", "signal", s.String(), "runs", d.runs.Load())
+				if d.drain > 0 {
+					limit = time.After(d.drain)
+				}
+			}
+		}
+	}
+}
+
+// runOnce claims the current tick of each job.
+func (d *daemon) runOnce(file *crontab.File, signals <-chan os.Signal) error {
+	d.told(file, "crontab is read")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	outcomes := make([]error, len(file.Jobs))
+	var all sync.WaitGroup
+	for i, j := range file.Jobs {
+		all.Go(func() { outcomes[i] = d.current(ctx, j) })
+	}
+	done := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(done)
+	}()
+	d.serve(signals, done, func() <-chan struct{} { cancel(); return done })
+	err := errors.Join(outcomes...)
+	switch {
+	case errors.Is(err, redlock.ErrNoQuorum):
+		return exit(exitNoQuorum, nil)
+	case err != nil:
+		return exit(exitWarning, nil)
+	}
+	return nil
+}
+
+// current runs the current tick of a job, unless somebody has. Nodes that
+// remember ticks for less time than this one is old would refuse it.
+func (d *daemon) current(ctx context.Context, j crontab.Job) error {
+	now := time.Now()
+	tick := j.Newest(now)
+	if tick.IsZero() {
+		d.log.Info("no tick within 6 days, nothing to run", "name", j.Name)
+		return nil
+	}
+	opts := j.JobOptions()
+	if age := now.Sub(tick) + time.Hour; age > redlock.DefaultRetention {
+		opts = append(opts, redlock.WithRetention(age))
+	}
+	job, err := d.fleet.locker.NewJob(j.Name, opts...)
+	if err != nil {
+		return err
+	}
+	err = job.Run(ctx, tick, func(ctx context.Context) error { return d.work(ctx, j) })
+	if errors.Is(err, redlock.ErrTickDone) || errors.Is(err, redlock.ErrTaken) {
+		d.log.Info("the current tick was run, or is run, elsewhere", "name", j.Name, "tick", instant(tick))
+		return nil
+	}
+	return err
+}

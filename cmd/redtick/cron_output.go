@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// output is where the jobs write to: our stdout and stderr.
+type output struct {
+	raw bool
+	mu  sync.Mutex // one line at a time
+}
+
+// pipes are what one run writes to. They are read until their other ends are
+// closed, which may be long after the run if it has left something in the
+// background: a program must not be killed for writing on.
+type pipes struct {
+	stdout, stderr *os.File
+	read           sync.WaitGroup
+	raw            bool
+}
+
+func (o *output) pipes(name string) (*pipes, error) {
+	if o.raw {
+		return &pipes{stdout: os.Stdout, stderr: os.Stderr, raw: true}, nil
+	}
+	fromOut, out, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	fromErr, stderr, err := os.Pipe()
+	if err != nil {
+		_, _ = fromOut.Close(), out.Close()
+		return nil, err
+	}
+	p := &pipes{stdout: out, stderr: stderr}
+	p.read.Go(func() { o.pass(os.Stdout, fromOut, name) })
+	p.read.Go(func() { o.pass(os.Stderr, fromErr, name) })
+	return p, nil
+}
+
+// handedOver: the program has its own handles by now.
+func (p *pipes) handedOver() {
+	if !p.raw {
+		_, _ = p.stdout.Close(), p.stderr.Close()
+	}
+}
+
+const (
+	longestLine = 64 << 10
+	lastLines   = 100 * time.Millisecond
+)
+
+// drain waits for what was written before the end, so that it stands before
+// what is said of the end.
+func (p *pipes) drain() {
+	all := make(chan struct{})
+	go func() {
+		p.read.Wait()
+		close(all)
+	}()
+	select {
+	case <-all:
+	case <-time.After(lastLines):
+	}
+}
+
+// pass writes each line at once and with the job's name, so that lines of jobs
+// that run together can be told apart. One that is too long is broken.
+func (o *output) pass(to io.Writer, from *os.File, name string) {
+	defer from.Close()
+	lines := bufio.NewReaderSize(from, longestLine)
+	for {
+		text, err := lines.ReadSlice('\n')
+		if len(text) > 0 {
+			o.write(to, name, text)
+		}
+		if err != nil && err != bufio.ErrBufferFull {
+			return
+		}
+	}
+}
+
+func (o *output) write(to io.Writer, name string, text []byte) {
+	line := append([]byte(printable(name)+": "), text...)
+	if line[len(line)-1] != '\n' {
+		line = append(line, '\n')
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, _ = to.Write(line)
+}

@@ -1,0 +1,116 @@
+package crontab
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// directive is the "# redtick:" lines above a line with a command.
+type directive struct {
+	line int // of the last one; 0 when there is none
+	text string
+	sets []func(*Job)
+	seen []string
+}
+
+func (d directive) apply(j *Job) {
+	for _, set := range d.sets {
+		set(j)
+	}
+}
+
+const maxName = 512
+
+// direct reads the options of a "# redtick:" line.
+func (p *parser) direct(text string) {
+	words := strings.Fields(text)
+	if len(words) > 0 && words[0] == "defaults" {
+		p.setDefaults(words[1:])
+		return
+	}
+	p.directive.line, p.directive.text = p.line, "# redtick: "+text
+	p.collect(&p.directive, words)
+}
+
+// setDefaults are for all lines below, until they are set anew.
+func (p *parser) setDefaults(words []string) {
+	var d directive
+	p.collect(&d, words)
+	j := Job{Options: p.defaults, Shell: p.settings.shell}
+	d.apply(&j)
+	if j.Name != "" {
+		p.refuse(p.line, "name=%s is a default, but every job needs a name of its own; put it above the line of the job", j.Name)
+	}
+	p.defaults, p.settings.shell = j.Options, j.Shell
+}
+
+func (p *parser) collect(d *directive, words []string) {
+	for _, w := range words {
+		key, value, given := strings.Cut(w, "=")
+		set, err := option(key, value, given)
+		if err != nil {
+			p.refuse(p.line, "%v", err)
+			continue
+		}
+		if slices.Contains(d.seen, key) {
+			p.refuse(p.line, "the option %s is given twice for one job; leave one out", key)
+		}
+		d.seen = append(d.seen, key)
+		d.sets = append(d.sets, set)
+	}
+}
+
+// option is what one word of a directive does to its job.
+func option(key, value string, given bool) (func(*Job), error) {
+	switch key {
+	case "name":
+		return func(j *Job) { j.Name = value }, checkName(value)
+	case "takeover":
+		on, err := yes(key, value, given)
+		return func(j *Job) { j.Takeover = on }, err
+	case "max-hold":
+		d, err := duration(key, value)
+		return func(j *Job) { j.MaxHold = d }, err
+	case "timeout":
+		d, err := duration(key, value)
+		return func(j *Job) { j.Timeout = d }, err
+	case "shell":
+		if !path.IsAbs(value) {
+			return nil, fmt.Errorf("shell is %q, must be an absolute path such as /bin/bash", value)
+		}
+		return func(j *Job) { j.Shell = value }, nil
+	}
+	return nil, fmt.Errorf("there is no option %q; there are name=NAME, takeover, timeout=10m, max-hold=1h, shell=/bin/bash, and defaults before them to set them for all lines below", key)
+}
+
+func checkName(name string) error {
+	switch {
+	case name == "" || len(name) > maxName:
+		return fmt.Errorf("name has %d bytes, must have 1 to %d; it is the job's key in Redis", len(name), maxName)
+	case strings.ContainsAny(name, "{}") || strings.IndexFunc(name, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) >= 0:
+		return fmt.Errorf("name is %q, must have no braces and nothing that cannot be printed", name)
+	}
+	return nil
+}
+
+func yes(key, value string, given bool) (bool, error) {
+	switch {
+	case !given || value == "yes":
+		return true, nil
+	case value == "no":
+		return false, nil
+	}
+	return false, fmt.Errorf("%s is %q, must be yes or no; %s alone is yes", key, value, key)
+}
+
+func duration(key, value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 || d > 0 && d < time.Second {
+		return 0, fmt.Errorf("%s is %q, must be a duration of a second or more such as 90s or 2h30m, or 0 for no limit", key, value)
+	}
+	return d, nil
+}

@@ -1,0 +1,184 @@
+package crontab
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Parse reads a crontab. Its error is Problems, with every bad line.
+func Parse(text string) (*File, error) {
+	p := &parser{file: &File{}, names: map[string]int{}}
+	p.settings.shell = "/bin/sh"
+	text = strings.TrimPrefix(text, "\ufeff")
+	for line := range strings.Lines(text) {
+		p.line++
+		p.read(strings.TrimSpace(line))
+	}
+	if p.directive.line > 0 {
+		p.refuse(p.directive.line, "%q is followed by no line with a command; put it above the line it is about", p.directive.text)
+	}
+	if len(p.problems) > 0 {
+		return nil, p.problems
+	}
+	return p.file, nil
+}
+
+type parser struct {
+	file      *File
+	problems  Problems
+	line      int
+	names     map[string]int // the line of each
+	settings  settings
+	defaults  Options
+	directive directive
+}
+
+// settings are what NAME=value lines say of the lines below them.
+type settings struct {
+	zone, shell string
+	env         []string
+}
+
+func (p *parser) refuse(line int, format string, args ...any) {
+	p.problems = append(p.problems, Problem{line, fmt.Sprintf(format, args...)})
+}
+
+func (p *parser) warn(line int, format string, args ...any) {
+	p.file.Warnings = append(p.file.Warnings, Problem{line, fmt.Sprintf(format, args...)})
+}
+
+var (
+	comment    = regexp.MustCompile(`^#\s*(?i:redtick)\s*:\s*(.*)$`)
+	assignment = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$`)
+)
+
+func (p *parser) read(line string) {
+	if found := comment.FindStringSubmatch(line); found != nil {
+		p.direct(found[1])
+		return
+	}
+	if line == "" || line[0] == '#' {
+		return
+	}
+	if found := assignment.FindStringSubmatch(line); found != nil {
+		p.set(found[1], unquoted(found[2]))
+		return
+	}
+	p.job(line)
+}
+
+// unquoted takes away the quotes around a value, as other crons do.
+func unquoted(s string) string {
+	if n := len(s); n >= 2 && (s[0] == '"' || s[0] == '\'') && s[n-1] == s[0] {
+		return s[1 : n-1]
+	}
+	return s
+}
+
+// without is what variables that mean something to other crons do not do here.
+var without = map[string]string{
+	"MAILTO":       "nothing is mailed; what commands write goes to redtick's stdout and stderr",
+	"USER":         "commands run as the user that redtick runs as",
+	"LOGNAME":      "commands run as the user that redtick runs as",
+	"TZ":           "it is the time zone of the commands; that of the schedules is CRON_TZ",
+	"RANDOM_DELAY": "nothing is delayed",
+}
+
+func (p *parser) set(name, value string) {
+	switch name {
+	case "CRON_TZ":
+		if _, err := time.LoadLocation(value); err != nil || value == "Local" {
+			p.refuse(p.line, "CRON_TZ is %q, must be a name of the time zone database such as Europe/Berlin, or UTC, and stand on a line of its own; without a value it is the machine's", value)
+			return
+		}
+		p.settings.zone = value
+	case "SHELL":
+		if !path.IsAbs(value) {
+			p.refuse(p.line, "SHELL is %q, must be an absolute path such as /bin/bash", value)
+			return
+		}
+		p.settings.shell = value
+	}
+	if text := without[name]; text != "" && value != "" {
+		p.warn(p.line, "%s does not do what it does in other crons: %s", name, text)
+	}
+	p.settings.env = append(slices.Clip(p.settings.env), name+"="+value)
+}
+
+// job reads a line with a command. What stands above it is used up, even when
+// it is wrong, or else the next line would be blamed for it.
+func (p *parser) job(line string) {
+	above := p.directive
+	p.directive = directive{}
+	spec, command, err := split(line)
+	if err != nil {
+		p.refuse(p.line, "%v", err)
+		return
+	}
+	schedule, err := parseSchedule(spec, p.settings.zone)
+	if err != nil {
+		p.refuse(p.line, "%v", err)
+		return
+	}
+	j := Job{
+		Line: p.line, Spec: spec, Zone: p.settings.zone, Schedule: schedule, Command: strings.ReplaceAll(command, `\%`, "%"),
+		Env: p.settings.env, Shell: p.settings.shell, Options: p.defaults,
+	}
+	above.apply(&j)
+	if p.name(&j) {
+		p.file.Jobs = append(p.file.Jobs, j)
+	}
+}
+
+// name makes sure that a job has one of its own. It is the key on the nodes.
+func (p *parser) name(j *Job) bool {
+	given := j.Name != ""
+	if !given {
+		j.Name = derived(*j)
+	}
+	other, known := p.names[j.Name]
+	switch {
+	case known && given:
+		p.refuse(j.Line, "the name %q is that of line %d; two jobs of one name would take each other's ticks, so choose another", j.Name, other)
+		return false
+	case known:
+		p.refuse(j.Line, "%q is the same as line %d; name one of them with a line above it, such as: # redtick: name=another", j.Spec+" "+j.Command, other)
+		return false
+	case !given:
+		p.warn(j.Line, "the job has no name, so it is called %q after its schedule and command, and is another job once they change; name it with a line above it, such as: # redtick: name=%s",
+			j.Name, stem(j.Command))
+	}
+	p.names[j.Name] = j.Line
+	return true
+}
+
+// derived is the name of a job that was given none: the same on all machines
+// that have the same line.
+func derived(j Job) string {
+	sum := sha256.Sum256([]byte(j.Zone + "\n" + j.Spec + "\n" + j.Command))
+	return fmt.Sprintf("%s-%x", stem(j.Command), sum[:4])
+}
+
+// stem is what a person would call a command: the name of its program.
+func stem(command string) string {
+	program := path.Base(strings.Fields(command)[0])
+	if end := strings.LastIndexByte(program, '.'); end > 0 {
+		program = program[:end]
+	}
+	plain := strings.Map(func(r rune) rune {
+		if r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_') {
+			return r
+		}
+		return -1
+	}, program)
+	if plain == "" {
+		return "job"
+	}
+	return plain
+}

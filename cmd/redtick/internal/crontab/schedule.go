@@ -1,0 +1,149 @@
+package crontab
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+const rule = "write minute (0-59) hour (0-23) day of month (1-31) month (1-12) day of week (0-7), seconds (0-59) before them if wanted; " +
+	"or @hourly, @daily, @weekly, @monthly, @yearly, @every 90s"
+
+var (
+	word = regexp.MustCompile(`\S+`)
+	// What the sixth word of a line may look like to be a field.
+	field = regexp.MustCompile(`^(?i:[0-9*?/,-]|sun|mon|tue|wed|thu|fri|sat)+$`)
+	// What no command begins with.
+	number = regexp.MustCompile(`^[0-9*?,-][0-9*?/,-]*$`)
+)
+
+// split finds where the command begins.
+func split(line string) (spec, command string, err error) {
+	words := word.FindAllStringIndex(line, -1)
+	at := func(n int) string { return line[words[n][0]:words[n][1]] }
+	fields := 5
+	switch {
+	case at(0) == "@every":
+		fields = 2
+	case line[0] == '@':
+		fields = 1
+	case len(words) > 5 && number.MatchString(at(5)), len(words) > 6 && field.MatchString(at(5)):
+		fields = 6
+	}
+	if len(words) <= fields {
+		return "", "", fmt.Errorf("%q has %d of the %d fields of a schedule and no command behind them; %s, and then the command", line, min(len(words), fields), fields, rule)
+	}
+	spec = strings.Join(strings.Fields(line)[:fields], " ")
+	if next := at(fields); line[0] != '@' && number.MatchString(next) {
+		return "", "", fmt.Errorf("%q follows the six fields of %q and looks like a seventh, but there is none for the year; leave it out", next, spec)
+	}
+	return spec, line[words[fields][0]:], nil
+}
+
+var parser5or6 = cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
+
+func parseSchedule(spec, zone string) (cron.Schedule, error) {
+	if every, ok := strings.CutPrefix(spec, "@every"); ok {
+		d, err := time.ParseDuration(strings.TrimSpace(every))
+		if err != nil || d < time.Second || d%time.Second != 0 {
+			return nil, fmt.Errorf("the schedule is %q, must be @every and whole seconds, at least one, such as @every 90s or @every 1h30m", spec)
+		}
+	}
+	if spec == "@reboot" {
+		return nil, errors.New(`the schedule is "@reboot", but a fleet as a whole never starts, so there is no tick to share; run the command before redtick cron`)
+	}
+	full := sundays(spec)
+	if zone != "" {
+		full = "CRON_TZ=" + zone + " " + full
+	}
+	schedule, err := parser5or6.Parse(full)
+	if err != nil {
+		return nil, fmt.Errorf("the schedule is %q, which is refused (%w); %s", spec, err, rule)
+	}
+	if schedule.Next(time.Now()).IsZero() {
+		return nil, fmt.Errorf("the schedule is %q, but there is no such date within five years; check the day of the month and the month", spec)
+	}
+	return schedule, nil
+}
+
+// sundays writes the 7 that other crons take for Sunday as 0, which robfig/cron wants.
+func sundays(spec string) string {
+	fields := strings.Fields(spec)
+	if len(fields) < 5 {
+		return spec
+	}
+	days := strings.Split(fields[len(fields)-1], ",")
+	for i, day := range days {
+		days[i] = sunday(day)
+	}
+	fields[len(fields)-1] = strings.Join(days, ",")
+	return strings.Join(fields, " ")
+}
+
+var upToSeven = regexp.MustCompile(`^(?:7|([0-6])-7(?:/([1-9]\d*))?)$`)
+
+// sunday lists the days of a range that ends with 7, since 0 cannot end one.
+func sunday(days string) string {
+	found := upToSeven.FindStringSubmatch(days)
+	switch {
+	case found == nil:
+		return days
+	case found[1] == "":
+		return "0"
+	}
+	from, _ := strconv.Atoi(found[1])
+	step, _ := strconv.Atoi(found[2])
+	var all []string
+	for day := from; day <= 7; day += max(step, 1) {
+		all = append(all, strconv.Itoa(day%7))
+	}
+	return strings.Join(all, ",")
+}
+
+// oldest is as far back as Newest looks. It is less than the 7 days for which
+// nodes remember what was run, whatever the machines' clocks.
+const oldest = 6 * 24 * time.Hour
+
+// Newest is the newest instant of the job that has come, or the zero time when
+// there is none within six days.
+func (j Job) Newest(now time.Time) time.Time {
+	s := j.Schedule
+	if every, ok := s.(cron.ConstantDelaySchedule); ok {
+		// As cronadapter has them, the same on all machines.
+		return time.Unix(0, now.UnixNano()-now.UnixNano()%int64(every.Delay))
+	}
+	for back := time.Second; ; back *= 2 {
+		newest := s.Next(now.Add(-min(back, oldest)))
+		if newest.IsZero() || newest.After(now) {
+			if back > oldest {
+				return time.Time{}
+			}
+			continue
+		}
+		for next := s.Next(newest); !next.IsZero() && !next.After(now); next = s.Next(next) {
+			newest = next
+		}
+		return newest
+	}
+}
+
+// Next is the next n instants of the job.
+func (j Job) Next(now time.Time, n int) (all []time.Time) {
+	s := j.Schedule
+	if every, ok := s.(cron.ConstantDelaySchedule); ok {
+		for at := j.Newest(now); len(all) < n; {
+			at = at.Add(every.Delay)
+			all = append(all, at)
+		}
+		return all
+	}
+	for at := s.Next(now); !at.IsZero() && len(all) < n; at = s.Next(at) {
+		all = append(all, at)
+	}
+	return all
+}

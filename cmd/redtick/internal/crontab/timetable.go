@@ -1,0 +1,127 @@
+package crontab
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/redtick/redtick/cronadapter"
+	"github.com/redtick/redtick/redlock"
+)
+
+// Timetable runs the jobs of a crontab when they are due. Its methods belong to
+// one goroutine.
+type Timetable struct {
+	locker  *redlock.Locker
+	adapter *cronadapter.Adapter
+	cron    *cron.Cron
+	run     func(ctx context.Context, j Job) error
+	jobs    map[string]Job
+	late    sync.WaitGroup // runs that cron does not know of
+}
+
+// NewTimetable has no jobs. run is called for each tick that this process was
+// granted, with a context from which redlock.LeaseFrom reads.
+func NewTimetable(locker *redlock.Locker, run func(ctx context.Context, j Job) error) (*Timetable, error) {
+	adapter, err := cronadapter.New(locker)
+	if err != nil {
+		return nil, err
+	}
+	c := cron.New(cron.WithLogger(cron.DiscardLogger))
+	c.Start()
+	return &Timetable{locker: locker, adapter: adapter, cron: c, run: run, jobs: map[string]Job{}}, nil
+}
+
+// Load replaces the jobs by those of f. A job that has not changed is not
+// touched, and a run that is under way goes on, whatever became of its job. On
+// an error nothing has changed.
+func (t *Timetable) Load(f *File) error {
+	wanted := map[string]Job{}
+	var problems Problems
+	for _, j := range f.Jobs {
+		wanted[j.Name] = j
+		if _, err := t.locker.NewJob(j.Name, j.JobOptions()...); err != nil {
+			problems = append(problems, Problem{j.Line, err.Error()})
+		}
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	for name, j := range t.jobs {
+		if _, stays := wanted[name]; !stays {
+			t.adapter.Remove(t.cron, name)
+			delete(t.jobs, j.Name)
+		}
+	}
+	for _, j := range f.Jobs {
+		if err := t.put(j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// slow is how late cron may be with a tick.
+const slow = time.Second
+
+// put adds a job, or replaces the one of its name. Then a tick may come that
+// finds neither in cron, so the new one asks for what has just come as well;
+// where the old one was in time, that is refused as done.
+func (t *Timetable) put(j Job) error {
+	old, known := t.jobs[j.Name]
+	if known && old.same(j) {
+		t.jobs[j.Name] = j
+		return nil
+	}
+	began := time.Now()
+	if known {
+		t.adapter.Remove(t.cron, j.Name)
+	}
+	job, err := t.adapter.NewJob(j.Name, j.Schedule, func(ctx context.Context) error { return t.run(ctx, j) }, j.JobOptions()...)
+	if err != nil {
+		return Problem{j.Line, err.Error()}
+	}
+	t.jobs[j.Name] = j
+	if known && old.Spec == j.Spec && old.Zone == j.Zone {
+		began = began.Add(-slow)
+	}
+	t.cron.Schedule(job, job)
+	if known && hasCome(job, began) {
+		t.late.Go(job.Run)
+	}
+	return nil
+}
+
+// hasCome reports whether the job has a tick between then and now, all of which
+// the job gets to know of.
+func hasCome(job *cronadapter.Job, then time.Time) (any bool) {
+	now := time.Now()
+	for due := job.Next(then); !due.IsZero() && !due.After(now); due = job.Next(due) {
+		any = true
+	}
+	return any
+}
+
+// JobOptions are what the job asks of the library.
+func (j Job) JobOptions() []redlock.JobOption {
+	opts := []redlock.JobOption{redlock.WithMaxHold(j.MaxHold)}
+	if j.Takeover {
+		opts = append(opts, redlock.WithTakeover())
+	}
+	return opts
+}
+
+// Stop runs no further tick, and returns what is closed when those under way
+// have returned.
+func (t *Timetable) Stop() <-chan struct{} {
+	stopped := t.adapter.Stop(t.cron)
+	done := make(chan struct{})
+	go func() {
+		<-stopped.Done()
+		t.late.Wait()
+		close(done)
+	}()
+	return done
+}
