@@ -133,8 +133,7 @@ func (r *cronning) run(c *cobra.Command) error {
 		return err
 	}
 	defer d.fleet.close()
-	signals, stop := catchSignals(false)
-	defer stop()
+	signals, _ := catchSignals(false) // to the end of the process: a late one must not change the exit code
 	adoptOrphans()
 	if r.once {
 		return d.runOnce(file, signals)

@@ -80,12 +80,16 @@ func (d *daemon) reload() {
 	}
 }
 
+// twice: signals that come so close are one. timeout(1) sends each to us and to
+// our group.
+const twice = 100 * time.Millisecond
+
 // serve starts programs and heeds signals until done is closed. At the first
 // signal to end, wind makes sure that nothing new begins, and returns what is
 // closed when all has come to its end.
 func (d *daemon) serve(signals <-chan os.Signal, done <-chan struct{}, wind func() <-chan struct{}) {
 	var limit <-chan time.Time
-	winding := false
+	var winding time.Time // since when
 	for {
 		select {
 		case <-done:
@@ -96,13 +100,13 @@ func (d *daemon) serve(signals <-chan os.Signal, done <-chan struct{}, wind func
 			d.halt(errHalted)
 		case s := <-signals:
 			switch {
-			case reloads(s) && d.table != nil && !winding:
+			case reloads(s) && d.table != nil && winding.IsZero():
 				d.reload()
-			case !ends(s):
-			case winding:
+			case !ends(s) || time.Since(winding) < twice:
+			case !winding.IsZero():
 				d.halt(errHalted)
 			default:
-				winding, done = true, wind()
+				winding, done = time.Now(), wind()
 				d.log.Info("ending: no run begins any more; a second signal ends those that have begun", "signal", s.String(), "runs", d.runs.Load())
 				if d.drain > 0 {
 					limit = time.After(d.drain)

@@ -115,15 +115,21 @@ func (w *written) await(t *testing.T, text string) {
 
 func start(t *testing.T, addrs, dir string, args ...string) *process {
 	t.Helper()
+	p := prepare(t, addrs, dir, args...)
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func prepare(t *testing.T, addrs, dir string, args ...string) *process {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	t.Cleanup(cancel)
 	p := &process{Cmd: exec.CommandContext(ctx, binary, args...), t: t}
 	p.Env = append(os.Environ(), "REDIS_ADDRS="+addrs)
 	p.Dir, p.Stdout, p.Stderr = dir, &p.out, &p.err
 	p.WaitDelay = 5 * time.Second
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
 	return p
 }
 
@@ -145,6 +151,11 @@ func redtick(t *testing.T, addrs string, args ...string) outcome {
 func (f *fleet) start(args ...string) *process {
 	f.t.Helper()
 	return start(f.t, f.addrs, f.dir, args...)
+}
+
+func (f *fleet) prepare(args ...string) *process {
+	f.t.Helper()
+	return prepare(f.t, f.addrs, f.dir, args...)
 }
 
 func (f *fleet) redtick(args ...string) outcome {
