@@ -18,9 +18,9 @@ compat: ## on Redis and Valkey from Debian's packages: the drivers, and a fleet 
 lint: ## what CI checks besides the tests
 	scripts/lint
 
-bench: ## redtick beside its peers, on servers that it starts itself
+bench: ## redtick beside its peers, on servers that it starts itself; AGAINST=v0.1.0 beside another version, AWAKE=1 with cores that never halt
 	@scripts/need-redis
-	cd test/bench && $(GO) run .
+	cd test/bench && $(GO) run .$(if $(AGAINST), -against $(AGAINST))$(if $(AWAKE), -awake)
 
 demo: ## three replicas, one schedule
 	$(GO) run ./examples/gocron

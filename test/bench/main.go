@@ -5,6 +5,8 @@
 //	go run . -quick           everything in under a minute, less precisely
 //	go run . -run 'pair|try'  only the scenarios whose name matches
 //	go run . -list            the scenarios
+//	go run . -against REF     this version beside another of the repository, in turn
+//	go run . -awake           with cores that are kept from halting (Linux)
 //	go run . -out DIR         where results.json, chart.svg and growth.svg go
 //
 // Figures of one run compare; figures of two machines, or of two runs on a busy
@@ -53,7 +55,16 @@ func command() error {
 	flag.StringVar(&b.out, "out", "results", "write results.json, chart.svg and growth.svg to this `directory`")
 	cpu := flag.String("cpuprofile", "", "write a CPU profile to this `file`")
 	memory := flag.String("memprofile", "", "write a profile of all allocations to this `file`; do not measure CPU in the same run")
+	ref := flag.String("against", "", "compare with this version (a git `ref`), built in a temporary directory")
+	awake := flag.Bool("awake", false, "keep the cores from halting, so that the time the kernel takes to wake somebody up does not count")
 	flag.Parse()
+	if *awake {
+		stop, err := keepAwake()
+		if err != nil {
+			return fmt.Errorf("-awake: %w", err)
+		}
+		defer stop()
+	}
 	var err error
 	if b.only, err = regexp.Compile(*lib); err != nil {
 		return fmt.Errorf("-lib: %w", err)
@@ -69,6 +80,9 @@ func command() error {
 		return nil
 	}
 	b.defaults()
+	if *ref != "" {
+		return b.against(*ref, *filter)
+	}
 	if *memory != "" {
 		runtime.MemProfileRate = 512
 	}
