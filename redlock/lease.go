@@ -184,9 +184,6 @@ func (l *Lease) extend(settled func(*quorum.Poll)) (*quorum.Poll, error) {
 	}
 	request, until := l.extension, l.until
 	l.mu.Unlock()
-	if settled == nil {
-		return l.t.locker.group.Ask(request, until, quorum.Renewal), nil
-	}
 	return l.t.locker.group.AskThen(request, until, quorum.Renewal, settled), nil
 }
 

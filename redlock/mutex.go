@@ -63,6 +63,6 @@ func (m *Mutex) Holder(ctx context.Context) (token string, err error) {
 
 // poll puts one request to all nodes and waits for the outcome.
 func (t *target) poll(ctx context.Context, r quorum.Request) (quorum.Tally, error) {
-	p := t.locker.group.Ask(r, time.Now().Add(t.cfg.nodeTimeout), quorum.Vote)
+	p := t.locker.group.Ask(ctx, r, time.Now().Add(t.cfg.nodeTimeout), quorum.Vote)
 	return p.Wait(ctx, t.cfg.nodeTimeout)
 }

@@ -39,7 +39,7 @@ func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
 
 // vote asks all nodes at once.
 func (r *round) vote(ctx context.Context) (quorum.Tally, error) {
-	r.poll = r.t.locker.group.Ask(r.request, time.Now().Add(r.t.cfg.validity()), quorum.Vote)
+	r.poll = r.t.locker.group.Ask(ctx, r.request, time.Now().Add(r.t.cfg.validity()), quorum.Vote)
 	return r.wait(ctx)
 }
 

@@ -30,7 +30,7 @@ func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error
 	until := r.poll.Start.Add(cfg.validity())
 	for range l.group.Pipelines {
 		r.first = first
-		r.poll.AskOne(first, r.request, until, quorum.Vote)
+		r.poll.AskOne(ctx, first, r.request, until, quorum.Vote)
 		tally, err := r.poll.WaitFor(ctx, first, cfg.nodeTimeout)
 		if err != nil || tally.Certain() {
 			return tally, err
@@ -47,7 +47,7 @@ func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error
 	}
 	for i := range l.group.Pipelines {
 		if !r.poll.Asked(i) {
-			r.poll.AskOne(i, rest, until, quorum.Vote)
+			r.poll.AskOne(ctx, i, rest, until, quorum.Vote)
 		}
 	}
 	return r.wait(ctx)

@@ -116,9 +116,9 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 		class, holds := l.mayHold(i)
 		switch {
 		case holds || endsTick && l.t.cfg.takeover:
-			p.AskOne(i, request, until, class)
+			p.AskOne(context.Background(), i, request, until, class)
 		case endsTick:
-			p.AskOne(i, request, until, quorum.Renewal)
+			p.AskOne(context.Background(), i, request, until, quorum.Renewal)
 		default:
 			p.Vacate(i)
 		}

@@ -63,6 +63,15 @@ type Subscriber interface {
 	Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error
 }
 
+// Punctual is optional for a [Node]. A lone caller then sends by itself instead
+// of handing its command to another goroutine, which costs it as much as half a
+// round trip to a server nearby.
+type Punctual interface {
+	// Punctual reports whether Do returns by its context's deadline, whatever
+	// happens.
+	Punctual() bool
+}
+
 // Cluster is optional for a [Node]: it lets an operator list the keys of a Redis
 // Cluster, which Do would look for on one of its masters only.
 type Cluster interface {

@@ -64,6 +64,10 @@ func Nodes(clients ...redis.UniversalClient) []driver.Node {
 // commas. It never holds a password.
 func (n *Node) String() string { return n.name }
 
+// Punctual reports whether Do keeps to a deadline without a goroutine that
+// watches over it, as it does for one server or a Sentinel group.
+func (n *Node) Punctual() bool { return n.single != nil }
+
 // Do sends commands as one pipeline and returns a reply for each, in order. It
 // returns by the context's deadline, whatever the client's options say. A
 // connection that did not answer by then is not used again.

@@ -203,14 +203,14 @@ func (i *Inspector) outcome(ctx context.Context, failed *redlock.Error) error {
 func (i *Inspector) Release(ctx context.Context, name, token string) error {
 	n := protocol.NewName(i.prefix+name, protocol.Settings{})
 	// The tombstone keeps the holder's renewal from putting the key back.
-	p := i.group.Ask(n.Bar(token), time.Now().Add(i.timeout), quorum.Renewal)
+	p := i.group.Ask(ctx, n.Bar(token), time.Now().Add(i.timeout), quorum.Renewal)
 	tally, err := p.Wait(ctx, i.timeout)
 	failed := &redlock.Error{Op: "release", Name: name, Reason: redlock.ErrNoQuorum}
 	switch {
 	case err != nil:
 		failed.Reason = err
 	case tally.Won():
-		i.group.Ask(n.Release(token, true), time.Now().Add(i.timeout), quorum.Renewal) // wakes a waiter
+		i.group.Ask(ctx, n.Release(token, true), time.Now().Add(i.timeout), quorum.Renewal) // wakes a waiter
 		return nil
 	case tally.Blocks(tally.Refused):
 		failed.Reason = redlock.ErrLost

@@ -50,6 +50,9 @@ func Nodes[P Pool](pools ...P) []driver.Node {
 // pool names itself.
 func (n *Node) String() string { return n.name }
 
+// Punctual reports that Do keeps to a deadline.
+func (n *Node) Punctual() bool { return true }
+
 // Do sends commands as one pipeline on one connection and returns a reply for
 // each, in order. It returns by the context's deadline. A connection that did
 // not answer by then is closed, and so is one to a server that takes no writes.

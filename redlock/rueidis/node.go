@@ -67,6 +67,10 @@ func Nodes(clients ...rueidis.Client) []driver.Node {
 // a password nor the number of the database.
 func (n *Node) String() string { return n.name }
 
+// Punctual reports whether Do keeps to a deadline without a goroutine that
+// watches over it, as it does for one server or a Sentinel group.
+func (n *Node) Punctual() bool { return n.shards == nil }
+
 // Do sends commands as one pipeline and returns a reply for each, in order. It
 // returns by the context's deadline. A connection that did not answer by then
 // is closed, and so is one to a server that takes no writes.

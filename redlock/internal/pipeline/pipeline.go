@@ -70,9 +70,10 @@ func (nobody) Receive(int, driver.Reply) {}
 // Pipeline is the queue and the connection of one node. It is safe for
 // concurrent use. Its goroutine runs only while there is something to send.
 type Pipeline struct {
-	node   driver.Node
-	name   string
-	report func(out bool, cause error)
+	node     driver.Node
+	name     string
+	punctual bool // a Do returns by its deadline
+	report   func(out bool, cause error)
 
 	mu      sync.Mutex
 	urgent  []*Call // renewals and releases
@@ -95,7 +96,8 @@ type Pipeline struct {
 // as unanswered. report is told when the node goes out and when it is back; it
 // must not block.
 func New(node driver.Node, name string, timeout time.Duration, report func(out bool, cause error)) *Pipeline {
-	return &Pipeline{node: node, name: name, report: report, breaker: breaker{timeout: timeout}}
+	punctual, ok := node.(driver.Punctual)
+	return &Pipeline{node: node, name: name, punctual: ok && punctual.Punctual(), report: report, breaker: breaker{timeout: timeout}}
 }
 
 // Name is the node's name.
@@ -116,13 +118,43 @@ func (p *Pipeline) Post(c *Call, now time.Time) {
 		c.To.Receive(c.Index, driver.Reply{Err: cause})
 		return
 	}
+	p.enqueue(c)
+	p.start(now)
+	p.mu.Unlock()
+}
+
+// enqueue puts a call last in its queue. The caller holds mu.
+func (p *Pipeline) enqueue(c *Call) {
 	if c.Vote {
 		p.votes = append(p.votes, c)
 	} else {
 		p.urgent = append(p.urgent, c)
 	}
-	p.start(now)
+}
+
+// Exchange is Post for a caller that then waits for this reply and no other,
+// until ctx ends. When nothing else is under way, and ctx leaves the node its
+// time, it sends the call itself: the reply has been received on return.
+func (p *Pipeline) Exchange(ctx context.Context, c *Call, now time.Time) {
+	deadline, bounded := ctx.Deadline()
+	short := ctx.Err() != nil || bounded && deadline.Sub(now) < p.breaker.timeout*5/4 // as long as a batch may last
+	p.mu.Lock()
+	if short || !p.punctual || p.sending || p.breaker.fails > 0 || len(p.urgent)+len(p.votes)+len(p.delayed) > 0 {
+		p.mu.Unlock()
+		p.Post(c, now)
+		return
+	}
+	p.sending = true
+	p.enqueue(c)
 	p.mu.Unlock()
+	if !p.send(p.breaker.timeout) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sending = false
+	p.start(time.Now()) // what others have queued meanwhile
+	p.settle()
 }
 
 // Send posts a request whose reply nobody needs. It goes with the votes, since a
@@ -194,20 +226,24 @@ func (p *Pipeline) wake() {
 
 // run sends batch after batch until nothing is left that may be sent.
 func (p *Pipeline) run() {
-	for deep := false; ; deep = len(p.batch) > 1 {
-		if deep {
+	for p.send(2 * p.breaker.timeout) {
+		if len(p.batch) > 1 {
 			// Callers that were just woken may add to the next batch: deep batches cost less per call.
 			runtime.Gosched()
 		}
-		refused, cause, more := p.next()
-		for _, c := range refused {
-			c.To.Receive(c.Index, driver.Reply{Err: cause})
-		}
-		if !more {
-			return
-		}
+	}
+}
+
+// send forms a batch and sends it. It reports whether there was one; else the pipeline is no longer sending.
+func (p *Pipeline) send(limit time.Duration) bool {
+	refused, cause, more := p.next(limit)
+	for _, c := range refused {
+		c.To.Receive(c.Index, driver.Reply{Err: cause})
+	}
+	if more {
 		p.deliver(p.node.Do(p.limit.ctx, p.commands))
 	}
+	return more
 }
 
 // limit is a context that ends some time after a batch should have been answered. Batches share it while enough of it
@@ -218,21 +254,21 @@ type limit struct {
 	end    time.Time
 }
 
-// leave makes sure that between d and twice d is left.
+// leave makes sure that d is left, and at most a quarter more.
 func (l *limit) leave(now time.Time, d time.Duration) {
-	if l.end.Sub(now) >= d {
+	if left := l.end.Sub(now); left >= d && left <= d+d/4 {
 		return
 	}
 	if l.cancel != nil {
 		l.cancel()
 	}
-	l.end = now.Add(2 * d)
+	l.end = now.Add(d + d/4)
 	l.ctx, l.cancel = context.WithDeadline(context.Background(), l.end)
 }
 
-// next forms the next batch. Without one the goroutine ends. When that is because the node is out, it returns the calls
-// that are refused.
-func (p *Pipeline) next() (refused []*Call, cause error, more bool) {
+// next forms the next batch, for which there is so much time. Without one the pipeline stops sending. When that is because the
+// node is out, it returns the calls that are refused.
+func (p *Pipeline) next(limit time.Duration) (refused []*Call, cause error, more bool) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -251,7 +287,7 @@ func (p *Pipeline) next() (refused []*Call, cause error, more bool) {
 	}
 	if len(p.batch) > 0 {
 		p.breaker.since = now
-		p.limit.leave(now, 2*p.breaker.timeout)
+		p.limit.leave(now, limit)
 		return nil, nil, true
 	}
 	p.sending = false

@@ -52,7 +52,7 @@ type Poll struct {
 	answers []Answer
 	calls   []ballot
 	first   int // the node whose answer alone ends a Wait, or -1
-	wake    chan struct{}
+	wake    chan struct{} // made by the first who waits
 	certain bool
 	// late, once set, is told of nodes that grant after the poll was given up, or may have done so. It must not block.
 	late func(node int, release Class)
@@ -88,36 +88,48 @@ func (g *Group) NewPoll() *Poll {
 	default:
 		p = &Poll{answers: make([]Answer, n), calls: make([]ballot, n)}
 	}
-	p.group, p.Start, p.first, p.wake = g, time.Now(), -1, make(chan struct{}, 1)
+	p.group, p.Start, p.first = g, time.Now(), -1
 	return p
 }
 
-// Ask puts the request to every node, in order, before anybody waits. It is not
-// sent later than until.
-func (g *Group) Ask(r Request, until time.Time, c Class) *Poll {
+// Ask puts the request to every node, in order, for a caller that then waits
+// until ctx ends. It is not sent later than until.
+func (g *Group) Ask(ctx context.Context, r Request, until time.Time, c Class) *Poll {
 	p := g.NewPoll()
 	for i := range p.calls {
-		p.AskOne(i, r, until, c)
+		p.AskOne(ctx, i, r, until, c)
 	}
 	return p
 }
 
-// AskThen is Ask without anybody waiting: settled is called once the outcome is
-// certain. It must not block.
+// AskThen is Ask for a caller that goes on at once. settled, if any, is called
+// once the outcome is certain. It must not block.
 func (g *Group) AskThen(r Request, until time.Time, c Class, settled func(*Poll)) *Poll {
 	p := g.NewPoll()
-	p.settled = func() { settled(p) }
+	if settled != nil {
+		p.settled = func() { settled(p) }
+	}
 	for i := range p.calls {
-		p.AskOne(i, r, until, c)
+		g.Pipelines[i].Post(p.prepare(i, r, until, c), p.Start)
 	}
 	return p
 }
 
-// AskOne puts the request to one node.
-func (p *Poll) AskOne(node int, r Request, until time.Time, c Class) {
+// AskOne puts the request to one node, for a caller that then waits until ctx
+// ends. When a single node decides, that may be for its answer already.
+func (p *Poll) AskOne(ctx context.Context, node int, r Request, until time.Time, c Class) {
+	call := p.prepare(node, r, until, c)
+	if len(p.calls) == 1 {
+		p.group.Pipelines[node].Exchange(ctx, call, p.Start)
+	} else {
+		p.group.Pipelines[node].Post(call, p.Start)
+	}
+}
+
+func (p *Poll) prepare(node int, r Request, until time.Time, c Class) *pipeline.Call {
 	p.calls[node] = ballot{decode: r.Decode, dryRun: r.DryRun, Call: pipeline.Call{
 		Request: r.Request, To: p, Index: node, Until: until, Vote: c == Vote, MustDeliver: c >= Release, Chases: c == Chase}}
-	p.group.Pipelines[node].Post(&p.calls[node].Call, p.Start)
+	return &p.calls[node].Call
 }
 
 // Asked reports whether the node was asked.
@@ -188,7 +200,7 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 	news := !p.certain && t.Certain()
 	p.certain = p.certain || news
 	awaited := node == p.first
-	late := p.late
+	late, wake := p.late, p.wake
 	p.mu.Unlock()
 	if late != nil {
 		p.takeBack(node, a.Verdict, late)
@@ -198,8 +210,8 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 		p.settled()
 	case news || awaited:
 		select {
-		case p.wake <- struct{}{}:
-		default: // a wake-up that has not been consumed does for both
+		case wake <- struct{}{}:
+		default: // nobody waits yet, or a wake-up that has not been consumed does for both
 		}
 	}
 }
@@ -212,6 +224,9 @@ func (p *Poll) Wait(ctx context.Context, limit time.Duration) (Tally, error) {
 
 // WaitFor is Wait that also returns when the node first has answered.
 func (p *Poll) WaitFor(ctx context.Context, first int, limit time.Duration) (t Tally, err error) {
+	if p.over(first) {
+		return p.Tally(), nil
+	}
 	timer, used := p.group.timers.Get().(*time.Timer)
 	if used {
 		timer.Reset(limit)
@@ -237,6 +252,9 @@ func (p *Poll) over(first int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.first = first
+	if p.wake == nil {
+		p.wake = make(chan struct{}, 1)
+	}
 	return p.certain || first >= 0 && p.answers[first].Verdict != Pending
 }
 
