@@ -156,8 +156,10 @@ func (t *target) budget(a *acquisition, result outcome, wasSplit bool) time.Dura
 	switch {
 	case a.tick != 0 && wasSplit:
 		return 8 * t.cfg.nodeTimeout
-	case a.tick != 0 && result == unanswered:
+	case result == unanswered && a.tick != 0:
 		return 6 * t.cfg.nodeTimeout
+	case result == unanswered:
+		return t.cfg.nodeTimeout
 	case result == split:
 		return 4 * t.cfg.nodeTimeout
 	}

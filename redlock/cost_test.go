@@ -11,6 +11,7 @@ import (
 
 	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 // What an operation costs is pinned by counts, which are exact: round trips, commands, goroutines, allocations.
@@ -220,4 +221,65 @@ func TestCost_allocations(t *testing.T) {
 		t.Logf("%d nodes: %v allocations per lock and unlock, %v per renewal", nodes, pair, extend)
 		ok(t, l.Close(t.Context()))
 	}
+}
+
+// A caller that sends by itself is held up by a hung node for no longer than a batch may last, and not at all when its
+// context ends before or somebody else's call hangs.
+//
+// Seen to fail when the batch may last for twice the node timeout, when Exchange does not look at the context, and when
+// what others queue meanwhile is not sent afterwards.
+func TestCost_loneCallerOnHungNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 400 * time.Millisecond
+		server := redlocktest.NewServer()
+		node := server.Node("a")
+		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{punctual{node}}, redlock.WithNodeTimeout(timeout), redlock.WithObserver(func(redlock.Event) {})))
+		m := subjectOn(t, l, "job")
+		ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+		within := func(what string, limit time.Duration, ctx context.Context) {
+			begin := time.Now()
+			if _, err := m.TryLock(ctx); err == nil {
+				t.Errorf("%s: granted", what)
+			}
+			if took := time.Since(begin); took > limit {
+				t.Errorf("%s: a hung node held it up for %v, want at most %v", what, took, limit)
+			}
+		}
+		short := func() context.Context {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			t.Cleanup(cancel)
+			return ctx
+		}
+		server.Freeze()
+		within("with a short context", 100*time.Millisecond, short())
+		server.Thaw()
+		time.Sleep(5 * time.Second)
+		ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+		server.Freeze()
+		var other sync.WaitGroup
+		other.Go(func() {
+			time.Sleep(time.Millisecond)
+			within("behind another", 100*time.Millisecond, short())
+		})
+		within("alone", timeout*5/4, t.Context())
+		other.Wait()
+		server.Thaw()
+		time.Sleep(5 * time.Second)
+		ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+
+		// What others queue while a lone caller's call is under way is sent afterwards.
+		node.Delay(10*time.Millisecond, 10*time.Millisecond)
+		other.Go(func() {
+			time.Sleep(time.Millisecond)
+			begin := time.Now()
+			ok(t, must[*redlock.Lease](t)(subjectOn(t, l, "other").TryLock(t.Context())).Unlock(t.Context()))
+			if took := time.Since(begin); took > 60*time.Millisecond {
+				t.Errorf("another caller waited %v for three round trips of 20 ms", took)
+			}
+		})
+		lease := must[*redlock.Lease](t)(m.TryLock(t.Context()))
+		other.Wait()
+		ok(t, lease.Unlock(t.Context()))
+		ok(t, l.Close(t.Context()))
+	})
 }

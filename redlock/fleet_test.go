@@ -169,3 +169,8 @@ func ok(t testing.TB, err error) {
 
 // again is a link that executes a batch a second time, later.
 func again(later time.Duration) redlocktest.Fault { return redlocktest.Fault{Again: later} }
+
+// punctual is a node to which a lone caller talks directly.
+type punctual struct{ *redlocktest.Node }
+
+func (punctual) Punctual() bool { return true }

@@ -147,6 +147,9 @@ func (w *world) newReplica(id int) *replica {
 		l.deaf = setup.IntN(3) == 0
 		l.node.IgnoreDeadline(l.deaf)
 		l.node.Timeout(between(setup, p.ttl*3/10, p.ttl))
+		if !l.deaf {
+			nodes[i] = punctual{l.node}
+		}
 		r.links = append(r.links, l)
 	}
 	r.Locker = must[*redlock.Locker](w.t)(redlock.New(nodes, append(p.options(), r.seeded(name)...)...))
