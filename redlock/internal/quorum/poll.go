@@ -51,7 +51,7 @@ type Poll struct {
 	mu      sync.Mutex
 	answers []Answer
 	calls   []ballot
-	first   int // the node whose answer alone ends a Wait, or -1
+	first   int           // the node whose answer alone ends a Wait, or -1
 	wake    chan struct{} // made by the first who waits
 	certain bool
 	// late, once set, is told of nodes that grant after the poll was given up, or may have done so. It must not block.
