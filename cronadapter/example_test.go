@@ -88,11 +88,11 @@ func ExampleAdapter_Stop() {
 	c.Start()
 	<-started
 	<-adapter.Stop(c).Done()
-	fmt.Println("its lease was given back")
+	fmt.Println("its lease was released")
 	fmt.Println(locker.Close(context.Background()))
 	// Output:
 	// stopped
-	// its lease was given back
+	// its lease was released
 	// <nil>
 }
 

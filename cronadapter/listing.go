@@ -15,7 +15,7 @@ type listing struct {
 
 	mu      sync.Mutex
 	crons   []*cron.Cron
-	pending *answer // has not begun, so whoever fires now may join it
+	pending *answer // has not begun, so a run that fires now may join it
 }
 
 type answer struct {

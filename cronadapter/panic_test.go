@@ -16,7 +16,7 @@ type arrangement func(t *testing.T, r *replica, outcry cron.Logger, job func())
 // A job that panics gives its lease back at once, the panic goes on to the
 // Recover of the chain, wherever that is, and the next tick runs.
 //
-// Seen to fail when the lease was given back without a defer, and when the
+// Seen to fail when the lease was released without a defer, and when the
 // panic was kept.
 func TestAdapter_panic(t *testing.T) {
 	added := func(job func()) func(context.Context) error {

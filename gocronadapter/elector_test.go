@@ -205,7 +205,7 @@ func TestElector_Task(t *testing.T) {
 	})
 }
 
-// A follower's task is not run, whoever starts it.
+// A follower's task is not run, however it was started.
 func TestElector_Task_of_a_follower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newRedlock(t)

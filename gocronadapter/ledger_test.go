@@ -70,7 +70,7 @@ func (l *ledger) end(job string) {
 	l.running[job]--
 }
 
-// delayed tells whether any run was late between the two.
+// delayed reports whether any run was late between the two.
 func (l *ledger) delayed(from, to time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -102,7 +102,7 @@ func (f *unrest) start(slot int, onTime bool) {
 	// Not -300 ms: with the 200 ms job, a run by the slow clock would end in the
 	// very instant in which the next tick, 500 ms on, is due by the right one.
 	// Whether "an earlier run still holds the job" would then be a coin's toss,
-	// and whoever is refused may be the last who asks.
+	// and a replica that is refused may be the last that asks.
 	c := newClock([]time.Duration{0, 120 * time.Millisecond, -299 * time.Millisecond}[slot])
 	if !onTime {
 		c.late = f.lateness

@@ -232,7 +232,7 @@ func held(t *testing.T, servers []*redisserver.Server, key string) (n int) {
 	return n
 }
 
-// Three replicas on real servers, and whoever runs the tick loses all its
+// Three replicas on real servers, and the one that runs the tick loses all its
 // connections for good in the middle of it: one of the others runs the tick
 // within the TTL and a second, the third does not, and nothing is held in the end.
 //

@@ -112,7 +112,7 @@ func TestNewScheduler_common_ticks_are_not_spaced(t *testing.T) {
 }
 
 // With an interval from the end of a run, no replica begins earlier, however
-// long the runs are, and whoever of the fleet ran before.
+// long the runs are, and on any replica that ran before.
 //
 // Seen to fail when rests is always false: rests of 0 to 1 s.
 func TestNewScheduler_interval_from_completion(t *testing.T) {

@@ -195,7 +195,7 @@ func TestTakeover_holder_dies(t *testing.T) {
 
 // While the first run takes long, Lock returns at once on all replicas, so
 // gocron goes on asking at every tick; and every tick is run in the end, once
-// and in order, by whoever has room.
+// and in order, by a replica that has room.
 //
 // Seen to fail when first returns the newest tick, when add keeps only that, and
 // when claim waits (Claim instead of TryClaim).

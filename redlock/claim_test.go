@@ -169,7 +169,7 @@ func TestClaim_earlierRunHolds(t *testing.T) {
 	})
 }
 
-// A claimer that got a majority but gives up must not burn the tick: whoever met it asks again.
+// A claimer that got a majority but gives up must not burn the tick: a claimer that met it asks again.
 // Mutation: `undecided` always false.
 func TestClaim_provisionalIsNoProof(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
@@ -425,7 +425,7 @@ func TestClaim_splitVoteOutlasted(t *testing.T) {
 }
 
 // A vote is split, then another claimer gets a majority and gives it up again
-// unseen: whoever has voted for longer than a plain refusal is doubted goes on,
+// unseen: a claimer that has voted for longer than a plain refusal is doubted goes on,
 // and gets the tick that would be nobody's.
 //
 // Seen to fail (in most runs) when the patience for a claim that is ahead counts

@@ -83,7 +83,7 @@ func TestCleanup_callersThatEnd(t *testing.T) {
 	})
 }
 
-// A node hangs during the vote and comes back an hour later: what it granted then is given back.
+// A node hangs during the vote and comes back an hour later: what it granted then is released.
 func TestCleanup_hungNodeComesBack(t *testing.T) {
 	for _, ignores := range []bool{false, true} {
 		t.Run(fmt.Sprintf("ignores deadlines=%v", ignores), func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestCleanup_refusesTheRelease(t *testing.T) {
 
 // The outcome is certain before a node has answered, and its answer gets lost: it may have granted.
 //
-// Seen to fail when only votes that are known to be won are given back late.
+// Seen to fail when only votes that are known to be won are released late.
 func TestCleanup_lateAnswerIsLost(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		p := fl.process("a", redlock.WithTTL(time.Hour))
@@ -180,7 +180,7 @@ func TestCleanup_lateAnswerIsLost(t *testing.T) {
 	})
 }
 
-// A vote that came late is given back before the next round's is cast on that node: else we would refuse ourselves.
+// A vote that came late is taken back before the next round's is cast on that node: else we would refuse ourselves.
 //
 // Seen to fail when the release gets in line.
 func TestCleanup_lateVoteDoesNotBlockUs(t *testing.T) {

@@ -210,7 +210,7 @@ func ExampleMutex_Do() {
 	case errors.Is(err, errNoData):
 		fmt.Println("the function's own error:", err)
 	case err != nil:
-		fmt.Println("it did not run, or was not given back:", err)
+		fmt.Println("it did not run, or was not released:", err)
 	}
 	// Output:
 	// the function's own error: no data yet

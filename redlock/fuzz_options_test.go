@@ -12,7 +12,7 @@ import (
 )
 
 // FuzzOptions makes lockers of any options. What is refused is refused by the documented rule and says so; what is
-// accepted works: a lease is granted, is valid for some time but less than its TTL, and is given back.
+// accepted works: a lease is granted, is valid for some time but less than its TTL, and is released.
 //
 // Mutations it fails under: the largest TTL or skew is one more; validity is the whole TTL.
 func FuzzOptions(f *testing.F) {

@@ -358,7 +358,7 @@ func TestMutex_Do(t *testing.T) {
 	})
 }
 
-// Whoever adopts a lock gives it back on every node, also on one that the
+// Who adopts a lock releases it on every node, also on one that the
 // adopter could not reach at first: the former handle has put it there.
 //
 // Seen to fail when only nodes that were asked for an extension are told.
@@ -385,7 +385,7 @@ func TestLease_adoptedIsReleasedEverywhere(t *testing.T) {
 }
 
 // Detach and Unlock at a time: whichever comes first, a token that Detach
-// handed out is not given back.
+// handed out is not released.
 //
 // Seen to fail (in 1 of 4 runs) when Unlock does not wait for a Detach under way.
 func TestLease_detachAgainstUnlock(t *testing.T) {

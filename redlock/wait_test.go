@@ -40,7 +40,7 @@ func TestLock_isWoken(t *testing.T) {
 // shorter TTL was in line and has left.
 //
 // Seen to fail when a waiter rests for longer than its place in line lives, and
-// (the last) when whoever comes last says how long the line lives.
+// (the last) when the last to come says how long the line lives.
 func TestLock_staysInLine(t *testing.T) {
 	for name, c := range map[string]struct{ unknown, hurried bool }{
 		"holder with a longer TTL":           {},
@@ -78,7 +78,7 @@ func TestLock_staysInLine(t *testing.T) {
 	}
 }
 
-// Whoever was woken and then lost the lock to somebody who had not waited keeps the place in line.
+// A waiter that was woken and then lost the lock to somebody who had not waited keeps the place in line.
 //
 // Seen to fail when a waiter gets in line anew each time.
 func TestLock_keepsItsPlace(t *testing.T) {
@@ -255,7 +255,7 @@ func TestLock_noticeIsPassedOn(t *testing.T) {
 		a, b, c := fl.process("a"), fl.process("b"), fl.process("c")
 		slow := redlock.WithBackoff(func(int) time.Duration { return 10 * time.Second })
 		held := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
-		for i, l := range b.links { // told at once, and what it wins on the others is given back late
+		for i, l := range b.links { // told at once, and what it wins on the others is released late
 			l.Delay([]time.Duration{1, 12, 12}[i]*time.Millisecond, []time.Duration{1, 12, 12}[i]*time.Millisecond)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

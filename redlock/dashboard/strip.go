@@ -71,7 +71,7 @@ func (s *strips) read(ctx context.Context, p *Page, due []string) {
 	s.next = end.Add(end.Sub(begin) * (share - 1))
 }
 
-// note tells whether the name's ticks are due to be read.
+// note reports whether the name's ticks are due to be read.
 func (s *strips) note(info *inspect.Info) (due bool) {
 	if info.LastTick.IsZero() && info.Tick.IsZero() {
 		return false

@@ -75,7 +75,7 @@ func (s subject) send(ctx context.Context, commands []driver.Command) []driver.R
 	case replies := <-answered:
 		if len(replies) != len(commands) {
 			s.t.Fatalf("Do returned %d replies to %d commands; return one for each, in order, "+
-				"also when it is an error or when the connection broke", len(replies), len(commands))
+				"even when it is an error or when the connection broke", len(replies), len(commands))
 		}
 		return replies
 	case <-time.After(2 * patience):

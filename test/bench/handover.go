@@ -108,7 +108,7 @@ func total(counts []int) (sum int) {
 	return sum
 }
 
-// oracle opens processes that share one turn; a channel serves whoever waits longest.
+// oracle opens processes that share one turn; a channel serves the one who waits longest.
 func oracle() func(setup) (process, error) {
 	turn := make(chan struct{}, 1)
 	turn <- struct{}{}
@@ -151,7 +151,7 @@ func (h oracleHeld) unlock(ctx context.Context) error {
 	return h.held.unlock(ctx)
 }
 
-// blpop passes an element of a list around. Redis serves whoever waits longest,
+// blpop passes an element of a list around. Redis serves the client that waits longest,
 // but when a holder dies the element is gone.
 type blpop struct {
 	*redis.Client

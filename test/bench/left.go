@@ -10,7 +10,7 @@ import (
 const keysLeft = "keys_left" // per 1000 rounds
 
 // leftScenario is two processes that want the same thousand names at the same
-// time, once each; whoever gets a name gives it back. Then nothing should be left.
+// time, once each, and releases what it gets. Then nothing should be left.
 func leftScenario() scenario {
 	return scenario{
 		name: "left", nodes: 5, rounds: 5,

@@ -113,7 +113,7 @@ func (c *wireConn) send(v *wireVote, args []string) {
 
 func (c *wireConn) write() {
 	for {
-		runtime.Gosched() // whoever is runnable adds to this write
+		runtime.Gosched() // those who are runnable add to this write
 		c.mu.Lock()
 		out := c.out
 		if len(out) == 0 {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// resource is what a lock protects: a file with a plain number. Whoever holds
+// resource is what a lock protects: a file with a plain number. A replica that holds
 // the lock reads it, works, and writes one more. The file also keeps the newest
 // fence and the last writer.
 //

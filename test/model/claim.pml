@@ -93,7 +93,7 @@
 #define PROVISIONAL 1   /* another's tick key is no proof that the tick is done */
 #endif
 #ifndef MARK
-#define MARK 2          /* `last` is written by 3: confirm alone; 2: confirm and unlock; 1: whoever has a majority; 0: each vote */
+#define MARK 2          /* `last` is written by 3: confirm alone; 2: confirm and unlock; 1: each claimer with a majority; 0: each vote */
 #endif
 
 #define ROUND 0         /* its votes are under way */
@@ -362,7 +362,7 @@ inline tidy() {
     }
 }
 
-/* Nothing is under way any more and nobody will do anything: nothing of nobody may be left, and whoever was told that
+/* Nothing is under way any more and nobody will do anything: nothing of nobody may be left, and a claimer that was told that
    another is ahead was told the truth. */
 inline rest() {
     k = 0; other = 0;

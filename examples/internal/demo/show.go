@@ -141,7 +141,7 @@ func (s *show) expect(now time.Time) {
 	}
 }
 
-// counting tells whether a tick lies among those that count.
+// counting reports whether a tick lies among those that count.
 func (s *show) counting(tick time.Time) bool {
 	end := s.end()
 	return !s.first.IsZero() && !tick.Before(s.first) && (end.IsZero() || tick.Before(end))
