@@ -3,20 +3,30 @@
 GO ?= go
 SOAK ?= 1h
 
-.PHONY: test compat lint bench demo soak chaos model browsertest mutants cover
+.PHONY: test compat newest lint golangci release-check bench demo soak chaos model browsertest mutants cover
 
 test: ## all tests of the library, with the race detector, on real redis-server processes
 	@scripts/need-redis
 	REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
 	cd redlock/otelredlock && REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
 	cd examples/netresearchcron && $(GO) test -race ./...
+	cd examples/migration && REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
 	cd test/mutants && $(GO) test -count=1 ./...
 
 compat: ## on Redis and Valkey from Debian's packages: the drivers, and a fleet through every failover; QUICK=1 for two minutes
 	scripts/compat $(if $(QUICK),-quick)
 
+newest: ## the drivers, adapters and the command with the newest releases of the libraries they stand on
+	scripts/newest
+
 lint: ## what CI checks besides the tests
 	scripts/lint
+
+golangci: ## golangci-lint with the repository's rules; installs it when it is missing
+	scripts/golangci
+
+release-check: ## every published module and the command, from an empty directory; VERSION=v0.2.0 before that release
+	cd test/release && $(GO) run . $(if $(VERSION),-version $(VERSION))
 
 bench: ## redtick beside its peers, on servers that it starts itself; AGAINST=v0.1.0 beside another version, AWAKE=1 with cores that never halt
 	@scripts/need-redis

@@ -2,6 +2,7 @@ package goredis
 
 import (
 	"context"
+	"reflect"
 	"sync"
 	"time"
 
@@ -91,11 +92,12 @@ func (s *sweeper) each(ctx context.Context, owner, client *redis.Client, command
 }
 
 // idle is how many connections wait for single commands and for pipelines,
-// which go-redis keeps apart.
+// which go-redis keeps apart since v9.22. Its PipelineStats is read by name, so
+// that older versions, which have one pool, can be used as well.
 func idle(client *redis.Client) (idle, piped uint32) {
 	stats := client.PoolStats()
-	if stats.PipelineStats != nil {
-		piped = stats.PipelineStats.IdleConns
+	if p := reflect.ValueOf(stats).Elem().FieldByName("PipelineStats"); p.IsValid() && !p.IsNil() {
+		piped = uint32(p.Elem().FieldByName("IdleConns").Uint())
 	}
 	return stats.IdleConns, piped
 }

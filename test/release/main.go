@@ -1,0 +1,69 @@
+// Command release tries what a tag on HEAD would publish, as a new user meets
+// it: every module goes into a module proxy of files, and an empty directory
+// gets, builds and installs from there. It fails on what does not resolve.
+//
+//	make release-check
+//	make release-check VERSION=v0.2.0    # and all modules must be ready for that version
+//
+// Uncommitted changes are left out, because a tag leaves them out. What other
+// modules are needed comes from the local module cache, or the network.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+func main() {
+	version := flag.String("version", "", "the version to be released (default: what the nested modules require)")
+	flag.Parse()
+	start := time.Now()
+	tried, err := run(*version)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "release-check:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("release-check: %s resolve and build from an empty directory, in %.0fs\n", tried, time.Since(start).Seconds())
+}
+
+func run(version string) (tried string, err error) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		return "", err
+	}
+	modules, err := published(root)
+	if err != nil {
+		return "", err
+	}
+	if version, err = agree(modules, version); err != nil {
+		return "", err
+	}
+	commit, err := git(root, "rev-parse", "--short", "HEAD")
+	if err != nil {
+		return "", err
+	}
+	trial := version + "-check.g" + strings.TrimSpace(string(commit))
+	dir, err := os.MkdirTemp("", "release")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	for _, m := range modules {
+		if err := m.publish(filepath.Join(dir, "proxy"), trial); err != nil {
+			return "", err
+		}
+	}
+	u, err := newUser(dir)
+	if err != nil {
+		return "", err
+	}
+	defer u.forget(modules, trial)
+	if err := u.tryAll(root, modules, trial); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d modules, the README's program and the command, tried as %s,", len(modules), trial), nil
+}
