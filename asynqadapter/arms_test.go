@@ -186,7 +186,7 @@ func (f *farm) start(s interface {
 	Start() error
 	Shutdown()
 }) {
-	time.Sleep(time.Until(f.begin.Add(interval - interval)))
+	time.Sleep(time.Until(f.begin))
 	if err := s.Start(); err != nil {
 		f.t.Fatal(err)
 	}

@@ -118,8 +118,8 @@ func (s *Scheduler) giveUp(e *entry, tick time.Time, opts []asynq.Option, err er
 	if s.opts.PostEnqueueFunc != nil {
 		s.opts.PostEnqueueFunc(nil, err)
 	}
-	if s.opts.EnqueueErrorHandler != nil {
-		s.opts.EnqueueErrorHandler(e.task, opts, err)
+	if handle := s.opts.EnqueueErrorHandler; handle != nil { //nolint:staticcheck // deprecated, but in use: programs that move here have it
+		handle(e.task, opts, err)
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// ErrLate: a tick was older than [WithLateness] allows when this replica came
-// to enqueue it, so its task ID may be free again although the tick ran, or it
+// ErrLate means that a tick was older than [WithLateness] allows when this
+// replica came to enqueue it, so its task ID may be free again although the tick ran, or it
 // gave way to a newer one.
 var ErrLate = errors.New("asynqadapter: tick is too late to be enqueued")
 

@@ -233,9 +233,9 @@ func TestScheduler_heartbeat(t *testing.T) {
 			asynqadapter.WithHeartbeat(q))
 		register(t, s, "30 9 * * *", asynq.NewTask("daily", []byte("payload")), asynq.Queue("low"), asynqadapter.Name("report"))
 		every := register(t, s, "@every 90s", asynq.NewTask("pulse", nil))
-		time.Sleep(bubbleStart.Add(8*time.Hour + 25*time.Minute + 11*time.Second).Sub(time.Now()))
+		time.Sleep(time.Until(bubbleStart.Add(8*time.Hour + 25*time.Minute + 11*time.Second)))
 		start(t, s)
-		time.Sleep(bubbleStart.Add(8*time.Hour+30*time.Minute).Sub(time.Now()) + 20*time.Second)
+		time.Sleep(time.Until(bubbleStart.Add(8*time.Hour+30*time.Minute)) + 20*time.Second)
 		want := []string{"30 9 * * * daily payload 08:30:00 08:30:00 low", "@every 90s pulse  08:30:00 08:31:30 "}
 		if got := shown(t, q); !slices.Equal(got, want) {
 			t.Errorf("asynq shows %q, want %q", got, want)

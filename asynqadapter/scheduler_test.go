@@ -197,7 +197,7 @@ func TestScheduler_outage(t *testing.T) {
 		opts := &asynq.SchedulerOpts{
 			PreEnqueueFunc:  func(*asynq.Task, []asynq.Option) { before.Add(1) },
 			PostEnqueueFunc: func(*asynq.TaskInfo, error) { after.Add(1) },
-			EnqueueErrorHandler: func(_ *asynq.Task, _ []asynq.Option, err error) {
+			EnqueueErrorHandler: func(_ *asynq.Task, _ []asynq.Option, err error) { //nolint:staticcheck // deprecated, but honoured
 				gaveUp.Add(1)
 				if !errors.Is(err, asynqadapter.ErrLate) || !errors.Is(err, broken) {
 					t.Errorf("gave up for %v, want ErrLate and what failed", err)

@@ -50,17 +50,12 @@ func NewElector(locker *redlock.Locker, name string, opts ...redlock.MutexOption
 func (e *Elector) Run(ctx context.Context) error { return e.elector.Run(ctx, e.lead) }
 
 func (e *Elector) lead(term context.Context) error {
-	e.setTerm(term)
+	e.mu.Lock()
+	e.term = term
+	e.mu.Unlock()
 	<-term.Done()
-	e.setTerm(nil)
 	e.tasks.Wait()
 	return nil
-}
-
-func (e *Elector) setTerm(term context.Context) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.term = term
 }
 
 // IsLeader is called by gocron before each run. It compares the local clock

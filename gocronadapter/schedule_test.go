@@ -286,7 +286,7 @@ type schedule struct {
 func testStepBack(t *testing.T, base time.Time, s schedule, grid bool) {
 	log, servers := newLedger(), redlocktest.Servers(3)
 	for _, s := range servers {
-		s.SetClock(base.Sub(time.Now()), 1)
+		s.SetClock(time.Until(base), 1)
 	}
 	clocks := []*clock{newClock(0), newClock(-20 * time.Millisecond)}
 	fleet := make([]*replica, len(clocks))
@@ -323,7 +323,7 @@ func TestLocker_wall_clock_stepped_forward_and_back(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, servers, c, other := newLedger(), redlocktest.Servers(3), newClock(0), newClock(0)
 		for _, s := range servers {
-			s.SetClock(base.Sub(time.Now()), 1)
+			s.SetClock(time.Until(base), 1)
 		}
 		c.base, c.begin, other.base, other.begin = base, time.Now(), base, time.Now()
 		fleet := []*replica{newReplica(t, lockerOn(t, servers, "a"), c), newReplica(t, lockerOn(t, servers, "b"), other)}

@@ -85,15 +85,15 @@ func (w *world) checkFences() {
 	for _, g := range w.grants {
 		switch w.plan.mode {
 		case "any order": // has none
-		default:
-			if g.tick != 0 && g.fence() != g.tick*1000 {
-				w.violate("G7: the fence is not the tick: %v", g)
-			}
 		case "fence", "take-over":
 			if highest.lease != nil && g.fence() <= highest.fence() {
 				w.violate("G7: the fence does not grow:\n\t%v\n\t%v", highest, g)
 			}
 			highest = g
+		default:
+			if g.tick != 0 && g.fence() != g.tick*1000 {
+				w.violate("G7: the fence is not the tick: %v", g)
+			}
 		}
 	}
 }

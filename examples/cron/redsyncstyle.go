@@ -22,7 +22,7 @@ func releasedAfterRun(m *redlock.Mutex, job func(context.Context) error) func() 
 		if err != nil {
 			return
 		}
-		defer lease.Unlock(ctx)
+		defer func() { _ = lease.Unlock(ctx) }()
 		_ = job(lease.Context())
 	}
 }

@@ -50,7 +50,7 @@ func TestServer_SetClock(t *testing.T) {
 			bubble(t, func(t *testing.T, server *redlocktest.Server, node *redlocktest.Node) {
 				server.SetClock(test.offset, test.rate)
 				start := serverTime(t, node)
-				if ahead := start.Sub(time.Now()); ahead != test.offset {
+				if ahead := time.Until(start); ahead != test.offset {
 					t.Errorf("TIME is %v ahead, want %v", ahead, test.offset)
 				}
 				ask(node, "SET", "k", "v", "PX", "1000")

@@ -3,7 +3,6 @@
 package drivertest
 
 import (
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -186,8 +185,8 @@ func (w *watcher) check(t *testing.T, failed, well time.Time, outage bool) {
 	if n := len(w.failures["a"]); outage && n == 0 || !outage && n > 0 && well.Sub(failed) < nodeTimeout/2 {
 		t.Errorf("%d failures on the shard that failed", n)
 	}
-	t.Log(fmt.Sprintf("servers well after %v, client %v later; %d of %d batches failed in part",
-		well.Sub(failed).Round(time.Millisecond), max(last.Sub(well), 0).Round(time.Millisecond), len(w.failures["a"]), w.batches))
+	t.Logf("servers well after %v, client %v later; %d of %d batches failed in part",
+		well.Sub(failed).Round(time.Millisecond), max(last.Sub(well), 0).Round(time.Millisecond), len(w.failures["a"]), w.batches)
 }
 
 func later(a, b time.Time) time.Time {
