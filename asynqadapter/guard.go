@@ -28,13 +28,13 @@ func (g *guard) run(ctx context.Context, lease *redlock.Lease, a attempt, next a
 	if tick, ok := TickOf(a.task); ok {
 		ctx = redlock.ContextWithTick(ctx, tick)
 	}
-	held, stop := lease.Bind(context.WithValue(ctx, heldKey(lease.Name()), true))
-	defer stop()
-	err := next.ProcessTask(held, a.task)
-	if cause := context.Cause(held); err != nil && errors.Is(cause, redlock.ErrLost) {
-		err = fmt.Errorf("%w (%w)", err, cause)
-	}
-	return err
+	return lease.Do(context.WithValue(ctx, heldKey(lease.Name()), true), func(held context.Context) error {
+		err := next.ProcessTask(held, a.task)
+		if cause := context.Cause(held); err != nil && errors.Is(cause, redlock.ErrLost) {
+			err = fmt.Errorf("%w (%w)", err, cause)
+		}
+		return err
+	})
 }
 
 // sendBack is the error for a task that shall come again.

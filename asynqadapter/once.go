@@ -71,9 +71,10 @@ type once struct {
 // about what the task did, since an ID may be used twice, so the second says
 // whether the tick's work is going on or done.
 //
-// The name has the tick in it, so that ticks of one key may run side by side, as their tasks would.
+// The name has the tick in it, so that ticks of one key may run side by side, as their tasks would. So a history would be
+// of one tick, and outlive it by weeks.
 func (o *once) jobs(name string, a attempt) (task, work *redlock.Job, err error) {
-	first := []redlock.JobOption{redlock.WithHolder(a.holder()), redlock.WithRetention(redlock.DefaultAnyOrderRetention)}
+	first := []redlock.JobOption{redlock.WithHolder(a.holder()), redlock.WithRetention(redlock.DefaultAnyOrderRetention), redlock.WithHistory(0)}
 	task, err1 := o.locker.NewJob(name, slices.Concat(first, o.cfg.job, []redlock.JobOption{redlock.WithAnyOrder(), redlock.WithOwner(a.owner())})...)
 	work, err2 := o.locker.NewJob(name, slices.Concat(first, o.cfg.job, []redlock.JobOption{redlock.WithTakeover()})...)
 	return task, work, errors.Join(err1, err2)

@@ -25,7 +25,7 @@ type Adapter struct {
 // redlock.ErrInvalid.
 //
 // What happens to jobs is told to the Locker's observer, without one in the
-// log: redlock's events, and this package's [Failed] and [Warning].
+// log: redlock's events, and this package's [Warning].
 func New(locker *redlock.Locker, opts ...Option) (*Adapter, error) {
 	if locker == nil {
 		return nil, invalid("locker is nil; make one with redlock.New")
@@ -45,8 +45,8 @@ func New(locker *redlock.Locker, opts ...Option) (*Adapter, error) {
 // Add adds job to c under a name, with a spec as in cron.AddFunc. job gets a
 // context that ends when its lease is lost (with a cause that matches
 // redlock.ErrLost) or at [Adapter.Stop] ([ErrStopped]), and from which
-// redlock.TickFrom and redlock.LeaseFrom read. An error that it returns is an
-// event, [Failed]. A panic unlocks and goes on to the cron.Recover of c's
+// redlock.TickFrom and redlock.LeaseFrom read. An error that it returns is the
+// Err of its redlock.Ended event. A panic unlocks and goes on to the cron.Recover of c's
 // chain, if there is one.
 //
 // The name must be the same on every replica and is required: it is the key in
@@ -63,7 +63,7 @@ func (a *Adapter) Add(c *cron.Cron, name, spec string, job func(ctx context.Cont
 	if err != nil {
 		return 0, err
 	}
-	j, err := a.NewJob(name, schedule, job, opts...)
+	j, err := a.newJob(name, wordsOf(spec, c.Location()), schedule, job, opts)
 	if err != nil {
 		return 0, err
 	}

@@ -66,7 +66,7 @@
 // same one wins. Nothing waits for a taken lease, except under take-over.
 //
 // Whatever keeps a tick from running is an event of the redlock.Locker, and
-// without an observer a line in the log. So are [Failed] jobs.
+// without an observer a line in the log. So is a job that fails: redlock.Ended.
 //
 // # At least once
 //

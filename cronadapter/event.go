@@ -8,8 +8,6 @@ import (
 
 // The kinds of events that this package adds to redlock's. Their Err says why.
 const (
-	// Failed: the function of a job returned an error, which is Err.
-	Failed redlock.EventKind = "failed"
 	// Warning: a schedule works, but will surprise. Err matches [ErrSchedule].
 	Warning redlock.EventKind = "warning"
 )

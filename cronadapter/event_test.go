@@ -54,7 +54,7 @@ func TestAdapter_logs_by_default(t *testing.T) {
 		}, []string{"level=ERROR", "name=prefix:job", "without a tick"}},
 		"job failed": {func(t *testing.T, a *cronadapter.Adapter, c *cron.Cron) {
 			must(t)(a.Add(c, "job", "* * * * *", func(context.Context) error { return errors.New("disk full") }))
-		}, []string{"level=WARN", "redtick: failed", "name=prefix:job", "tick=2026-03-07T17:01:00Z", "disk full"}},
+		}, []string{"level=WARN", "redtick: run failed", "name=prefix:job", "tick=2026-03-07T17:01:00Z", "disk full"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

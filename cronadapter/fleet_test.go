@@ -246,7 +246,11 @@ type logbook struct {
 
 func (b *logbook) observe(e redlock.Event) {
 	switch e.Kind {
-	case redlock.Refused, redlock.Lost, cronadapter.Failed, cronadapter.Warning:
+	case redlock.Refused, redlock.Lost, cronadapter.Warning:
+	case redlock.Ended:
+		if e.Result != "failed" { // a loss is told, and a panic goes on
+			return
+		}
 	case redlock.Released:
 		if e.Err == nil {
 			return

@@ -3,6 +3,7 @@ package cronadapter
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -45,6 +46,10 @@ type Job struct {
 //     that was just changed may lose its first tick. redlock.WithSpacing(0)
 //     turns it off.
 func (a *Adapter) NewJob(name string, schedule Schedule, job func(ctx context.Context) error, opts ...redlock.JobOption) (*Job, error) {
+	return a.newJob(name, "", schedule, job, opts)
+}
+
+func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx context.Context) error, opts []redlock.JobOption) (*Job, error) {
 	switch {
 	case job == nil:
 		return nil, invalid("the function of job %q is nil", name)
@@ -60,6 +65,7 @@ func (a *Adapter) NewJob(name string, schedule Schedule, job func(ctx context.Co
 		schedule = grid{p.every}
 		p = pace{schedule: schedule, gap: p.every}
 	}
+	p.words = words
 	r, err := a.newRunner(name, p, opts)
 	if err != nil {
 		return nil, err
@@ -82,6 +88,7 @@ func (j *Job) Run() { j.runner.run(j.ticks.tick(), j.f) }
 // checkZone warns once when a schedule follows the time zone of the machine,
 // which may be another one on another replica.
 func (r *runner) checkZone(t time.Time) {
+	r.zone.Store(t.Location())
 	if t.Location() != time.Local || isUTC(time.Local) {
 		return
 	}
@@ -105,6 +112,14 @@ func isUTC(zone *time.Location) bool {
 		}
 	}
 	return true
+}
+
+// wordsOf is a spec for those who do not see its cron.
+func wordsOf(spec string, zone *time.Location) string {
+	if strings.HasPrefix(spec, "@every") || strings.Contains(spec, "TZ=") {
+		return spec
+	}
+	return spec + " " + zone.String()
 }
 
 // parse reads a spec. An error of the parser has the value and the rule.

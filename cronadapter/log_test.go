@@ -87,7 +87,7 @@ func TestEvents_job_failed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
 		lines := solo(t, func(context.Context) error { return broken }, func(*fleet, *replica) { time.Sleep(time.Minute) })
-		one(t, lines, cronadapter.Failed, broken, nights[0].noon.Add(30*time.Second))
+		one(t, lines, redlock.Ended, broken, nights[0].noon.Add(30*time.Second))
 	})
 }
 

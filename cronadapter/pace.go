@@ -13,6 +13,7 @@ const maxSpacing = 7 * 24 * time.Hour
 // from its start may have any.
 type pace struct {
 	schedule Schedule
+	words    string        // what it is called; "" when that is not known
 	gap      time.Duration // between two instants; 0 when there are no two
 	every    time.Duration // of a schedule that counts from when it is asked, as "@every" does, else 0
 	moves    bool          // its next instant depends on when it is asked

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -16,6 +17,7 @@ type runner struct {
 	name    string
 	opts    []redlock.JobOption
 	backlog backlog
+	zone    atomic.Pointer[time.Location] // in which cron asked last
 
 	mu   sync.Mutex
 	pace pace
@@ -52,7 +54,7 @@ func (r *runner) newJob(p pace, spacing time.Duration) (*redlock.Job, error) {
 	if p.gap > 0 {
 		spread = min(spread, p.gap/10)
 	}
-	opts := []redlock.JobOption{redlock.WithSpread(spread)}
+	opts := []redlock.JobOption{redlock.WithSpread(spread), redlock.WithSchedule(p.words, r.next)}
 	if spacing > 0 {
 		opts = append(opts, redlock.WithSpacing(spacing))
 	}
@@ -78,20 +80,29 @@ func (r *runner) jobFor(tick time.Time) (*redlock.Job, error) {
 // run claims a tick and runs f while the lease is held. What redlock refuses it
 // has reported itself.
 func (r *runner) run(tick time.Time, f func(ctx context.Context) error) {
-	var failed error
 	began := false
 	err := r.claim(tick, func(ctx context.Context) error {
 		began = true
-		failed = f(ctx)
-		return failed
+		return f(ctx)
 	})
 	var theirs *redlock.Error
-	switch {
-	case failed != nil:
-		r.a.report(Failed, r.fullName(), tick, failed)
-	case err != nil && !began && !errors.As(err, &theirs):
+	if err != nil && !began && !errors.As(err, &theirs) {
 		r.refuse(tick, err)
 	}
+}
+
+// next is the tick after one.
+func (r *runner) next(tick time.Time) time.Time {
+	r.mu.Lock()
+	schedule := r.pace.schedule
+	r.mu.Unlock()
+	if zone := r.zone.Load(); zone != nil {
+		tick = tick.In(zone)
+	}
+	if schedule == nil {
+		return time.Time{}
+	}
+	return schedule.Next(tick)
 }
 
 func (r *runner) claim(tick time.Time, f func(ctx context.Context) error) error {

@@ -88,7 +88,7 @@ func (s *scheduler) add(old *jobLocker, opts []gocron.JobOption, t gocron.Task, 
 	if err != nil {
 		return nil, err
 	}
-	j, err := add(append([]gocron.JobOption{gocron.WithDistributedJobLocker(l)}, opts...))
+	j, err := add(append([]gocron.JobOption{gocron.WithDistributedJobLocker(l), l.listeners()}, opts...))
 	if err != nil || j == nil {
 		l.unready()
 		return j, err
@@ -228,6 +228,7 @@ type jobLocker struct {
 	mu    sync.Mutex
 	ctx   context.Context // of the state: gocron makes a new one at each start
 	state *jobState
+	run   *run // the newest
 }
 
 func (l *jobLocker) become(j gocron.Job) {
@@ -250,7 +251,28 @@ func (l *jobLocker) Lock(ctx context.Context, _ string) (gocron.Lock, error) {
 		return l.locker.answer(l.traits.name, nil, err)
 	}
 	r, err := s.acquire(ctx)
+	if err == nil {
+		l.mu.Lock()
+		l.run = r
+		l.mu.Unlock()
+	}
 	return l.locker.answer(l.traits.name, r, err)
+}
+
+// listeners learn what came of a task that is no Task, which says so itself. gocron has one of each kind for a job: with a
+// listener of the user's the run just counts as ended.
+func (l *jobLocker) listeners() gocron.JobOption {
+	return gocron.WithEventListeners(
+		gocron.AfterJobRuns(func(uuid.UUID, string) { l.setResult(nil) }),
+		gocron.AfterJobRunsWithError(func(_ uuid.UUID, _ string, err error) { l.setResult(err) }))
+}
+
+func (l *jobLocker) setResult(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.run != nil && !l.traits.task {
+		l.run.lease.SetResult(err)
+	}
 }
 
 func (l *jobLocker) current(ctx context.Context) (*jobState, error) {

@@ -26,6 +26,7 @@ type jobState struct {
 	name   string
 	job    gocron.Job
 	traits traits
+	words  string         // the schedule
 	since  time.Time      // about when the job was started
 	queue  *standby.Queue // nil unless the job's ticks are taken over
 
@@ -45,7 +46,7 @@ type jobState struct {
 }
 
 func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time) *jobState {
-	s := &jobState{locker: l, name: name, job: job, traits: t, since: since, armed: since, tasked: t.task}
+	s := &jobState{locker: l, name: name, job: job, traits: t, words: inWords(job.Schedule()), since: since, armed: since, tasked: t.task}
 	if l.takesOver(name) {
 		s.queue = standby.New(s, job.RunNow)
 	}
@@ -58,10 +59,11 @@ func (s *jobState) options(tick time.Time) []redlock.JobOption {
 	s.mu.Lock()
 	gap := s.gap
 	s.mu.Unlock()
+	chronicle := redlock.WithSchedule(s.words, s.next)
 	if tick.IsZero() || s.locker.clock.Now().Sub(tick) > DefaultSpread {
 		gap = 0
 	}
-	return s.locker.of(s.name, s.spacing(), gap)
+	return append([]redlock.JobOption{chronicle}, s.locker.of(s.name, s.spacing(), gap)...)
 }
 
 // Claim asks for a tick and does not wait.

@@ -41,13 +41,13 @@ func (w wrapper) run(ctx context.Context) error {
 	if lost := context.Cause(r.lease.Context()); lost != nil {
 		return lost // while a listener took its time
 	}
-	held, stop := r.lease.Bind(ctx)
-	defer stop()
-	err := w.f(held)
-	if lost := context.Cause(held); errors.Is(lost, redlock.ErrLost) && !errors.Is(err, redlock.ErrLost) {
-		err = errors.Join(err, lost)
-	}
-	return err
+	return r.lease.Do(ctx, func(held context.Context) error {
+		err := w.f(held)
+		if lost := context.Cause(held); errors.Is(lost, redlock.ErrLost) && !errors.Is(err, redlock.ErrLost) {
+			err = errors.Join(err, lost)
+		}
+		return err
+	})
 }
 
 // handOver carries a run from Lock to its task, which gocron gives nothing in common but the job's context.

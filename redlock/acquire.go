@@ -12,7 +12,8 @@ import (
 // acquisition is what one call asks the nodes for.
 type acquisition struct {
 	op   string
-	tick int64 // Unix ms; 0 for a lock
+	tick int64     // Unix ms; 0 for a lock
+	next time.Time // the tick that follows, if that is known
 	// token is the last round's.
 	token string
 	told  error // the reason that the observer was told last: a call that waits tells each once

@@ -196,6 +196,48 @@ func (s *silent) Do(_ context.Context, commands []driver.Command) []driver.Reply
 	return s.replies
 }
 
+// claimer answers what a job is told that gets every tick, and allocates nothing.
+type claimer struct{ silent }
+
+var granted = []any{"GRANTED", "0"}
+
+func (s *claimer) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
+	s.silent.Do(ctx, commands)
+	for i, c := range commands {
+		if len(c) > 15 { // a claim has more arguments than what follows it
+			s.replies[i].Value = granted
+		}
+	}
+	return s.replies
+}
+
+// A history costs a claim and its unlock no command and these allocations. Raise them knowingly.
+func TestCost_history(t *testing.T) {
+	for nodes, want := range map[int]struct{ without, with float64 }{1: {61, 76}, 5: {69, 84}} {
+		for n, most := range map[int]float64{0: want.without, redlock.DefaultHistory: want.with} {
+			var all []driver.Node
+			for range nodes {
+				all = append(all, &claimer{})
+			}
+			l := must[*redlock.Locker](t)(redlock.New(all, redlock.Unobserved(), redlock.WithHistory(n)))
+			j := must[*redlock.Job](t)(l.NewJob("job"))
+			tick := time.UnixMilli(1)
+			each := testing.AllocsPerRun(2000, func() {
+				tick = tick.Add(time.Second)
+				lease, err := j.Claim(context.Background(), tick)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ok(t, lease.Unlock(context.Background()))
+			})
+			if each > most && !raceDetector {
+				t.Errorf("%d nodes, a history of %d: %v allocations per claim and unlock, want at most %v", nodes, n, each, most)
+			}
+			ok(t, l.Close(t.Context()))
+		}
+	}
+}
+
 // The core's own allocations, without a driver's: for an uncontended lock and unlock, and for a renewal. Raise them knowingly.
 func TestCost_allocations(t *testing.T) {
 	for nodes, want := range map[int]struct{ pair, extend float64 }{1: {20, 6}, 5: {26, 6}} {

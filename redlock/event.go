@@ -22,6 +22,8 @@ const (
 	NodeBack    EventKind = "node_back"
 	Elected     EventKind = "elected"
 	SteppedDown EventKind = "stepped_down"
+	// Ended: the run of a claim came to its end; Event.Result says how. Under WithHistory(0) only where that was stated.
+	Ended EventKind = "ended"
 )
 
 // Event is one thing that happened. Fields that do not apply are zero.
@@ -37,9 +39,12 @@ type Event struct {
 	Holder string
 	// Node is the node's name for NodeOut and NodeBack.
 	Node string
-	// Duration is how long the operation took; for Released and Lost, how long the lease was held.
+	// Duration is how long the operation took; for Released, Lost and Ended, how long the lease was held.
 	Duration time.Duration
-	// Err is the reason of a refusal, loss or failure, with each node's cause.
+	// Result is what came of a run, for Ended: "ok", "failed", "panicked", "lost", "abandoned", or "ended" when nobody
+	// stated it; see [Lease.SetResult].
+	Result string
+	// Err is the reason of a refusal, loss or failure, with each node's cause; for Ended the run's own.
 	Err error
 	// Missed is how many events before this one were thrown away, because the
 	// observer was too slow.

@@ -71,7 +71,7 @@ func (j *Job) Run(ctx context.Context, tick time.Time, f func(ctx context.Contex
 	if err != nil {
 		return err
 	}
-	return lease.run(ctx, f)
+	return lease.doAndUnlock(ctx, f)
 }
 
 // LastTick returns the newest tick that was granted, in UTC, or the zero time
@@ -99,6 +99,9 @@ func (j *Job) claimOf(ctx context.Context, tick time.Time) (*acquisition, error)
 		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
 	}
 	a := &acquisition{op: "claim", tick: ms}
+	if next := j.t.cfg.next; next != nil {
+		a.next = next(tick)
+	}
 	wait := j.t.cfg.handicap
 	if spread := j.t.cfg.spread; spread > 0 {
 		h := fnv.New64a()

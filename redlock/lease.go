@@ -31,6 +31,7 @@ type Lease struct {
 	posting   sync.WaitGroup // extensions that are being posted
 	extension quorum.Request // made when it is first asked for
 	release   releaseState
+	run       *runState // of a claim, else nil
 
 	due   time.Time // the renewer's
 	index int       // the renewer's
@@ -45,6 +46,9 @@ var (
 func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Lease {
 	l := &Lease{t: r.t, token: r.token, tick: protocol.Instant(r.a.tick), fence: fence, since: r.poll.Start, until: until,
 		values: ctx, vote: r.poll, index: unscheduled}
+	if r.a.tick != 0 {
+		l.run = newRun(l, r.a)
+	}
 	l.mu.Lock() // the timer may fire at once
 	l.deadline = time.AfterFunc(time.Until(until), l.expire)
 	l.mu.Unlock()
@@ -55,12 +59,15 @@ func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Leas
 }
 
 // confirm tells every node that a claim was granted, without waiting. It is what makes the losers' answer a proof, and keeps
-// ticks in order when the claimer dies. In take-over mode the tick ends at unlock only.
+// ticks in order when the claimer dies. In take-over mode the tick ends at unlock only, and this notes that the run began.
 func (l *Lease) confirm() {
-	if l.tick.IsZero() || l.t.cfg.takeover {
+	if l.run == nil {
 		return
 	}
-	confirm := l.t.name.Confirm(l.tick.UnixMilli(), l.token, l.t.cfg.owner)
+	confirm, due := l.t.name.Confirm(&l.run.Record, l.t.cfg.owner)
+	if !due {
+		return
+	}
 	for _, p := range l.t.locker.group.Pipelines {
 		p.Send(confirm.Request, l.since.Add(l.t.cfg.ttl))
 	}
@@ -107,12 +114,10 @@ func (l *Lease) Bind(ctx context.Context) (bound context.Context, stop func()) {
 	}
 }
 
-// run runs f under the lease and unlocks, even when f panics.
-func (l *Lease) run(ctx context.Context, f func(ctx context.Context) error) (err error) {
+// doAndUnlock is Do and then Unlock, even when f panics.
+func (l *Lease) doAndUnlock(ctx context.Context, f func(ctx context.Context) error) (err error) {
 	defer func() { err = errors.Join(err, l.Unlock(ctx)) }()
-	held, stop := l.Bind(ctx)
-	defer stop()
-	return f(held)
+	return l.Do(ctx, f)
 }
 
 // ValidUntil is the instant up to which nobody else can hold the name. It
@@ -275,7 +280,7 @@ func (l *Lease) finish(cause error) bool {
 }
 
 // errLost is the error for an operation on a lease that is no longer held.
-func (l *Lease) errLost(op string) error {
+func (l *Lease) errLost(op string) *Error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := &Error{Op: op, Name: l.Name(), Tick: l.tick, Reason: ErrLost, Detail: "its validity has ended"}

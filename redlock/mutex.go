@@ -42,7 +42,7 @@ func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context) error) error
 	if err != nil {
 		return err
 	}
-	return lease.run(ctx, f)
+	return lease.doAndUnlock(ctx, f)
 }
 
 // Holder returns the token of the lease that holds the name on a majority of the

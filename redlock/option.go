@@ -17,6 +17,7 @@ const (
 	DefaultDrift     = 0.01
 	DefaultRetention = 15 * time.Minute
 	DefaultMaxSkew   = 5 * time.Minute
+	DefaultHistory   = 20
 
 	// DefaultAnyOrderRetention is the retention under WithAnyOrder: ticks of a queue may be a day late.
 	DefaultAnyOrderRetention = 24 * time.Hour
@@ -28,6 +29,7 @@ const (
 	maxName    = 1024
 	driftFloor = 2 * time.Millisecond
 	maxPause   = time.Minute
+	maxHistory = 1000
 )
 
 // The three kinds of options say where each has an effect; elsewhere it does
@@ -89,6 +91,10 @@ type config struct {
 	takeover    bool
 	anyOrder    bool
 	noRenewal   bool
+	history     int
+	noErrorText bool
+	schedule    string
+	next        func(time.Time) time.Time
 }
 
 // WithTTL sets how long a lease lives on the nodes without renewal: what a
@@ -215,7 +221,7 @@ func WithObserver(o Observer) LockerOption {
 
 func defaults() config {
 	return config{
-		ttl: DefaultTTL, drift: DefaultDrift,
+		ttl: DefaultTTL, drift: DefaultDrift, history: DefaultHistory,
 		holder: defaultHolder(), random: protocol.Random,
 		jitter: rand.N[time.Duration], observer: Log(nil), least: slog.LevelWarn,
 		backoff: func(int) time.Duration { return 100*time.Millisecond + rand.N(200*time.Millisecond) },
@@ -280,6 +286,8 @@ func (c *config) check() error {
 		return invalid("spacing is %v, must be 0 (off) to %v", c.spacing, protocol.LastLifetime)
 	case c.maxHold < 0:
 		return invalid("max hold is %v, must be 0 (no limit) or more", c.maxHold)
+	case c.history < 0 || c.history > maxHistory:
+		return invalid("history is %d runs, must be 0 (off) to %d (default %d)", c.history, maxHistory, DefaultHistory)
 	case c.spread < 0 || c.spread > maxPause || c.handicap < 0 || c.handicap > maxPause:
 		return invalid("spread is %v and handicap %v, each must be 0 (off) to %v; a claim waits that long before it asks", c.spread, c.handicap, maxPause)
 	}

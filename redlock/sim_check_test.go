@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
 // check holds the history against the guarantees.
@@ -23,6 +24,7 @@ func (w *world) check() {
 	w.checkFences()
 	w.checkOutcomes()
 	w.checkKeys()
+	w.checkRuns()
 	if w.plan.weather < refusals {
 		w.checkFairWeather()
 	}
@@ -153,6 +155,34 @@ func (w *world) checkKeys() {
 		_, ms, isTick := strings.Cut(k.key, ":tick:")
 		if tick, _ := strconv.ParseInt(ms, 10, 64); isTick && len(byTick[tick]) == 0 && !w.excused(k) {
 			w.violate("G4: server %d keeps %q, which was never granted: %v", k.server, k.key, s.Do("HKEYS", k.key).Value)
+		}
+	}
+}
+
+// checkRuns: only runs of ticks that were granted are noted, on each server once at most as ended, and wherever an unlock
+// was confirmed.
+func (w *world) checkRuns() {
+	noted := map[string]int{}
+	for i, s := range w.servers {
+		members, _ := s.Do("ZRANGE", protocol.KeysOf(simName).Runs, "0", "-1").Value.([]any)
+		here := map[string]bool{}
+		for _, m := range members {
+			r, ok := protocol.DecodeRecord(m.(string))
+			switch {
+			case !ok || !slices.ContainsFunc(w.grants, func(g *grant) bool { return g.lease != nil && g.lease.Token() == r.Token }):
+				w.violate("history: server %d has %q, which was never granted", i, m)
+			case r.Result == "":
+			case here[r.Token]:
+				w.violate("history: server %d has two ends of %q", i, r.Token)
+			default:
+				here[r.Token] = true
+				noted[r.Token]++
+			}
+		}
+	}
+	for _, g := range w.grants {
+		if g.tick != 0 && g.returned && noted[g.lease.Token()] < len(w.servers)/2+1 && !w.plan.forgets {
+			w.violate("history: %d servers have the end of %v", noted[g.lease.Token()], g)
 		}
 	}
 }

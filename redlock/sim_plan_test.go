@@ -115,7 +115,7 @@ func (p *plan) skew() time.Duration {
 
 // options are the same for all replicas.
 func (p *plan) options() []redlock.LockerOption {
-	opts := []redlock.LockerOption{redlock.WithTTL(p.ttl)}
+	opts := []redlock.LockerOption{redlock.WithTTL(p.ttl), redlock.WithHistory(1000)}
 	if p.guard {
 		opts = append(opts, redlock.WithRestartGuard(p.ttl), redlock.WithMaxSkew(time.Second))
 	}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 )
 
 // Log is an [Observer] that writes every event to logger, at the level an
 // operator wants it ([Event.Level]): debug for what is part of normal work (a
-// tick that another replica runs, a renewal), info for acquisitions, releases
-// and leaderships, warn for a renewal that failed and a node that is out, error
+// tick that another replica runs, a renewal), info for acquisitions, releases,
+// runs and leaderships, warn for a run that failed, a renewal that failed and a node that is out, error
 // for what costs a run or its protection (a lost lease, no quorum, a tick that
 // is too old or too far ahead). Each line stands alone: name, tick, holder, and
 // each node's cause.
@@ -34,7 +35,7 @@ func write(logger *slog.Logger, e Event) {
 		return
 	}
 	record := slog.NewRecord(e.At, level, "redtick: "+e.text(), 0)
-	var few [10]slog.Attr
+	var few [11]slog.Attr
 	record.AddAttrs(e.attrs(few[:0])...)
 	_ = logger.Handler().Handle(context.Background(), record)
 }
@@ -59,6 +60,13 @@ func (e Event) level() slog.Level {
 		return e.refusalLevel()
 	case Released:
 		if e.Err != nil {
+			return slog.LevelWarn
+		}
+	case Ended:
+		switch {
+		case e.Result == runLost: // which Lost has told
+			return slog.LevelDebug
+		case e.Err != nil:
 			return slog.LevelWarn
 		}
 	case Acquired, NodeBack, Elected, SteppedDown:
@@ -108,6 +116,8 @@ func (e Event) text() string {
 		return "elected leader"
 	case SteppedDown:
 		return "stepped down as leader"
+	case Ended:
+		return "run " + strings.Replace(e.Result, runOK, runEnded, 1)
 	}
 	return string(e.Kind)
 }
@@ -122,6 +132,7 @@ func (e *Event) attrs(attrs []slog.Attr) []slog.Attr {
 	attrs = addText(attrs, "me", HolderOf(e.Token))
 	attrs = addText(attrs, "holder", HolderOf(e.Holder))
 	attrs = addText(attrs, "node", e.Node)
+	attrs = addText(attrs, "result", e.Result)
 	if e.Duration > 0 {
 		attrs = append(attrs, slog.Duration("took", e.Duration))
 	}

@@ -74,6 +74,7 @@ func (l *Lease) unlock(abandoned bool) error {
 	held := l.finish(errReleased)
 	l.posting.Wait()
 	begin := time.Now()
+	l.conclude(begin, held, abandoned)
 	p := l.postRelease(held && !l.tick.IsZero() && !abandoned)
 	if !held {
 		return l.errLost("unlock")
@@ -105,10 +106,7 @@ func (l *Lease) markIfOver() bool {
 // postRelease sends the release where the token may be. The end of a tick goes to every node: under take-over it is what
 // ends the tick, and elsewhere it proves to a node that did not vote that the tick is done.
 func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
-	request := l.t.name.Release(l.token, true)
-	if endsTick {
-		request = l.t.name.Finish(l.tick.UnixMilli(), l.token, l.t.cfg.owner)
-	}
+	request := l.releaseRequest(endsTick)
 	request.Decode = l.t.released
 	until := l.t.releaseDeadline()
 	p := l.t.locker.group.NewPoll()
@@ -124,6 +122,13 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 		}
 	}
 	return p
+}
+
+func (l *Lease) releaseRequest(endsTick bool) quorum.Request {
+	if endsTick || l.run != nil && l.t.cfg.history > 0 {
+		return l.t.name.Finish(&l.run.Record, l.t.cfg.owner, endsTick)
+	}
+	return l.t.name.Release(l.token, true)
 }
 
 // mayHold reports whether a node may hold this lease's token. One that was out all the time has never heard of it, nor has
@@ -170,6 +175,7 @@ func (l *Lease) detach() (string, error) {
 	tally, _ := s.vote(context.Background())
 	if !tally.Won() {
 		s.abort()
+		l.conclude(time.Now(), true, true)
 		l.postRelease(false)
 		err = l.t.fail("detach", l.tickMillis(), tally, ErrNoQuorum)
 	}

@@ -69,3 +69,11 @@ func (c *child) hasEnded() bool {
 		return false
 	}
 }
+
+// result is what came of a program that has ended.
+func (c *child) result() error {
+	if code := c.code(); code != 0 {
+		return fmt.Errorf("exit code %d", code)
+	}
+	return nil
+}

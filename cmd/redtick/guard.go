@@ -15,6 +15,7 @@ import (
 // guard runs child while lease is held, and gives the lease back.
 func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Signal) error {
 	if err := child.start(environment(os.Environ(), r.name, lease)); err != nil {
+		lease.SetResult(err)
 		_ = lease.Unlock(context.Background())
 		return err
 	}
@@ -23,6 +24,7 @@ func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Si
 		say("the lease of %q is lost; ending the program", r.name)
 		child.end(r.grace)
 	}
+	lease.SetResult(child.result())
 	err := lease.Unlock(context.Background())
 	switch {
 	case lost:

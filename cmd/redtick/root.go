@@ -22,7 +22,8 @@ Flags may be written with one dash or with two.
 
 Exit codes
   0   fine
-  1   status: fine with warnings; release: nothing was released
+  1   status: fine with warnings; release: nothing was released;
+      runs: the job is overdue, or its last run did not go well
   2   no majority of the nodes answers
   64  the command line is wrong
   run and cron have codes of their own; see their --help`
@@ -32,6 +33,7 @@ const examples = `  export REDIS_ADDRS=redis-a:6379,redis-b:6379,redis-c:6379
   redtick ls                         who holds what?
   redtick show report                all about one name
   redtick watch                      the same as ls, live
+  redtick runs report                what came of its last runs? when is it due?
   redtick run -name report -- ./report.sh
   redtick cron crontab               a crontab that all machines share
   redtick ls -o json | jq -r '.names[] | select(.held) | .name'`
@@ -48,7 +50,7 @@ func newRoot() *cobra.Command {
 	}
 	t := &target{}
 	t.flags(root)
-	root.AddCommand(newStatus(t), newList(t), newShow(t), newRelease(t), newWatch(t), newRun(t), newCron(t))
+	root.AddCommand(newStatus(t), newList(t), newShow(t), newRelease(t), newWatch(t), newRun(t), newCron(t), newRuns(t), newForget(t))
 	return root
 }
 

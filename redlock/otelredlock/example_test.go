@@ -40,6 +40,7 @@ func ExampleNewObserver() {
 	// redtick.held {lease}
 	// redtick.held.time s
 	// redtick.lost {lease}
+	// redtick.runs {run}
 	// redtick.renewals {renewal}
 	// redtick.events.missed {event}
 }

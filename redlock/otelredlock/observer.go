@@ -15,6 +15,7 @@
 //	redtick.held.time       s             histogram  [name, end]: released, lost
 //	redtick.held            {lease}       up-down    [name]
 //	redtick.lost            {lease}       counter    [name]
+//	redtick.runs            {run}         counter    [name, result]: ok, ended, failed, panicked, lost, abandoned
 //	redtick.renewals        {renewal}     counter    [outcome]: renewed, failed
 //	redtick.nodes.out       {node}        up-down    [node]
 //	redtick.leader          {leader}      up-down    [name]
@@ -54,6 +55,7 @@ type observer struct {
 	anonymous                            bool
 	tracer                               trace.Tracer
 	acquisitions, renewals, lost, missed metric.Int64Counter
+	runs                                 metric.Int64Counter
 	held, out, leader                    metric.Int64UpDownCounter
 	acquireTime, heldTime                metric.Float64Histogram
 
@@ -81,7 +83,7 @@ func NewObserver(meters metric.MeterProvider, tracers trace.TracerProvider, opts
 }
 
 func (o *observer) instruments(m metric.Meter) error {
-	var errs [9]error
+	var errs [10]error
 	o.acquisitions, errs[0] = m.Int64Counter("redtick.acquisitions", metric.WithUnit("{acquisition}"), metric.WithDescription("Locks and claims asked for, by outcome."))
 	o.renewals, errs[1] = m.Int64Counter("redtick.renewals", metric.WithUnit("{renewal}"), metric.WithDescription("Renewals of leases, by outcome."))
 	o.missed, errs[2] = m.Int64Counter("redtick.events.missed", metric.WithUnit("{event}"), metric.WithDescription("Events thrown away because the observer was too slow."))
@@ -93,6 +95,7 @@ func (o *observer) instruments(m metric.Meter) error {
 	o.heldTime, errs[7] = m.Float64Histogram("redtick.held.time", metric.WithUnit("s"), metric.WithDescription("How long a lease was held."),
 		metric.WithExplicitBucketBoundaries(0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6*3600, 24*3600))
 	o.lost, errs[8] = m.Int64Counter("redtick.lost", metric.WithUnit("{lease}"), metric.WithDescription("Leases that ended before they were given back."))
+	o.runs, errs[9] = m.Int64Counter("redtick.runs", metric.WithUnit("{run}"), metric.WithDescription("Runs of claims that came to their end, by result."))
 	return errors.Join(errs[:]...)
 }
 
@@ -106,6 +109,9 @@ func (o *observer) introduce(ctx context.Context, name []attribute.KeyValue, e r
 		return
 	}
 	o.lost.Add(ctx, 0, metric.WithAttributes(name...))
+	for _, result := range []string{"failed", "panicked", "lost"} {
+		o.runs.Add(ctx, 0, metric.WithAttributes(append(name, attribute.String("result", result))...))
+	}
 	for _, outcome := range []string{"no_quorum", "stale", "ahead"} {
 		o.acquisitions.Add(ctx, 0, metric.WithAttributes(append(name, attribute.String("outcome", outcome))...))
 	}
@@ -132,6 +138,8 @@ func (o *observer) observe(e redlock.Event) {
 		end := attribute.String("end", string(e.Kind))
 		o.heldTime.Record(ctx, e.Duration.Seconds(), metric.WithAttributes(append(name, end)...))
 		o.span(ctx, "redtick hold "+e.Name, e)
+	case redlock.Ended:
+		o.runs.Add(ctx, 1, metric.WithAttributes(append(name, attribute.String("result", e.Result))...))
 	case redlock.Renewed, redlock.RenewFailed:
 		result := map[redlock.EventKind]string{redlock.Renewed: "renewed", redlock.RenewFailed: "failed"}[e.Kind]
 		o.renewals.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", result)))

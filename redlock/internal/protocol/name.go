@@ -26,6 +26,7 @@ type Settings struct {
 	Guard                            time.Duration // the longest TTL, where nodes that lost their data abstain; else 0
 	Mode                             Mode
 	Fencing                          bool
+	History                          int // runs that are remembered; 0 for none
 }
 
 // Name is one name: its keys, and its parameters ready to be sent. They share
@@ -36,7 +37,8 @@ type Name struct {
 	Keys
 
 	mode                                    Mode
-	fencing, guarded                        bool
+	fencing, guarded, chronicled            bool
+	keep                                    string // runs
 	ttl, retention, maxSkew, spacing, guard string
 	twice, granted, lastLifetime            string // twice is 2 TTLs: no copy of a vote, and no place in line, is older
 
@@ -56,7 +58,7 @@ func NewName(name string, s Settings) *Name {
 	beyond := s.Retention + s.MaxSkew + time.Second
 	n := &Name{
 		Lock: name, Keys: KeysOf(name),
-		mode: s.Mode, fencing: s.Fencing, guarded: s.Guard > 0,
+		mode: s.Mode, fencing: s.Fencing, guarded: s.Guard > 0, chronicled: s.History > 0, keep: decimal(int64(s.History)),
 		ttl: milliseconds(s.TTL), retention: milliseconds(s.Retention), maxSkew: milliseconds(s.MaxSkew),
 		spacing: milliseconds(max(s.Spacing, time.Millisecond)), guard: milliseconds(s.Guard),
 		twice: milliseconds(2 * s.TTL), granted: milliseconds(beyond), lastLifetime: milliseconds(max(LastLifetime, beyond)),
@@ -68,13 +70,13 @@ func NewName(name string, s Settings) *Name {
 
 // Keys are a name's companions.
 type Keys struct {
-	base, Last, Fence, Waiters string
+	base, Last, Fence, Waiters, Runs string
 }
 
 // KeysOf returns the companions of a name.
 func KeysOf(name string) Keys {
 	base := Companion(name)
-	return Keys{base: base, Last: base + "last", Fence: base + "fence", Waiters: base + "wait"}
+	return Keys{base: base, Last: base + "last", Fence: base + "fence", Waiters: base + "wait", Runs: base + "runs"}
 }
 
 // Tick is the key of one tick.
@@ -120,9 +122,9 @@ func hashTag(key string) string {
 	return tag
 }
 
-// NameOf returns the name whose newest tick or fence a key holds, or "".
+// NameOf returns the name whose newest tick, fence or runs a key holds, or "".
 func NameOf(key string) string {
-	for _, what := range []string{"last", "fence"} {
+	for _, what := range []string{"last", "fence", "runs"} {
 		base, found := strings.CutSuffix(key, what)
 		if !found {
 			continue

@@ -130,16 +130,49 @@ func (n *Name) Release(token string, wake bool) quorum.Request {
 	return quorum.Request{Request: pipeline.Request{Command: plain(n.free, len(n.free)-1, token), Script: releaseScript}, Decode: decodeRelease}
 }
 
-// Confirm tells a node that a claim was granted by a majority.
-func (n *Name) Confirm(tick int64, token, owner string) quorum.Request {
-	key, owner, lifetime := n.mark(tick, token, owner)
-	return request(confirmScript, decodeAny, []string{key}, token, decimal(tick), owner, lifetime)
+// Confirm tells a node that a claim was granted by a majority: it marks the tick,
+// unless that is done at its end only, and notes the run. It is nothing where
+// neither is due.
+func (n *Name) Confirm(r *Record, owner string) (request quorum.Request, due bool) {
+	marks := n.mode != Takeover
+	if !marks && !n.chronicled {
+		return request, false
+	}
+	mark, args := n.ending(r, owner, marks)
+	keys := append(make([]string, 0, 3), mark)
+	if n.chronicled {
+		keys = append(keys, n.Lock, n.Runs)
+	}
+	return n.noted(confirmScript, decodeAny, keys, args, nil, r), true
 }
 
-// Finish is the release of a claim that ends its tick.
-func (n *Name) Finish(tick int64, token, owner string) quorum.Request {
-	key, owner, lifetime := n.mark(tick, token, owner)
-	return request(finishScript, decodeRelease, []string{n.Lock, n.Waiters, key}, token, decimal(tick), owner, lifetime)
+// Finish is the release of a claim. It ends its tick if marks is set, and notes
+// the run's end in place of its beginning.
+func (n *Name) Finish(r *Record, owner string, marks bool) quorum.Request {
+	mark, args := n.ending(r, owner, marks)
+	keys := append(make([]string, 0, 4), n.Lock, n.Waiters, mark)
+	if n.chronicled {
+		keys = append(keys, n.Runs)
+	}
+	begun := Record{Token: r.Token, Began: r.Began, Next: r.Next, Schedule: r.Schedule}
+	return n.noted(finishScript, decodeRelease, keys, args, &begun, r)
+}
+
+// ending is what the scripts that may mark a tick have in common.
+func (n *Name) ending(r *Record, owner string, marks bool) (mark string, args []string) {
+	mark, owner, lifetime := n.mark(r.Tick(), r.Token, owner)
+	if !marks {
+		lifetime = ""
+	}
+	return mark, append(make([]string, 0, 8), r.Token, decimal(r.Tick()), owner, lifetime)
+}
+
+// noted adds what to note of a run, and in place of what.
+func (n *Name) noted(s *pipeline.Script, decode func(driver.Reply) quorum.Answer, keys, args []string, before, r *Record) quorum.Request {
+	if n.chronicled {
+		args = append(args, n.keep, before.Encode(), r.Encode(), r.lifetime())
+	}
+	return request(s, decode, keys, args...)
 }
 
 // mark is the key that proves that a tick was granted, the owner in it, and its lifetime.

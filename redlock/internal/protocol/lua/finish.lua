@@ -1,12 +1,17 @@
--- Ends a granted claim: the lock goes if it is ours, the tick is marked, a waiter is woken.
--- The tick key stays: it is what makes the tick run once.
--- KEYS: lock, waiters, what to mark
--- ARGV: token, tick, owner, lifetime in ms
+-- Ends a claim's run: the lock goes if it is ours, the tick is marked unless it was abandoned or lost, a waiter is woken,
+-- and what came of the run is noted. The tick key stays: it is what makes the tick run once.
+-- KEYS: lock, waiters, what to mark; with a history also runs
+-- ARGV: 1 token, 2 tick, 3 owner, 4 the mark's lifetime in ms ('': the tick is not marked), 5 to 8 as note takes them
 -- Answers 1 when the lock was ours, 2 when a waiter was also woken, else 0.
 local mine = redis.call('GET', KEYS[1]) == ARGV[1]
 if mine then
   redis.call('DEL', KEYS[1])
 end
-mark(KEYS[3], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+if ARGV[4] ~= '' then
+  mark(KEYS[3], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+end
 local woke = wake(KEYS[2], ARGV[1], KEYS[1])
+if KEYS[4] then
+  note(KEYS[4])
+end
 return mine and (woke and 2 or 1) or 0

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// forgetting is the forget command.
+type forgetting struct {
+	inspection
+	force bool
+}
+
+func newForget(t *target) *cobra.Command {
+	r := &forgetting{inspection: inspection{target: t}}
+	c := &cobra.Command{
+		Use:   "forget NAME",
+		Short: "Delete what the nodes remember of a job that is gone",
+		Long: `forget deletes what the nodes remember of NAME: its runs, its last tick and its
+fence. It is for a job that is gone from the code, which is overdue else. A name
+that is held is not forgotten, nor a job whose next tick lies ahead, unless with
+--force: a job that is still run under WithTakeover may run its last tick again.
+
+Exit codes
+  0   forgotten
+  1   nothing was forgotten: it is held, or due later
+  2   not all nodes answered; those that did have forgotten it
+  64  the command line is wrong`,
+		Example: `  redtick forget report`,
+		Args:    oneName,
+		RunE:    func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
+	}
+	r.flags(c)
+	c.Flags().BoolVar(&r.force, "force", false, "also when the job's next tick lies ahead")
+	return c
+}
+
+func (r *forgetting) run(c *cobra.Command, name string) error {
+	f, inspector, err := r.open()
+	if err != nil {
+		return err
+	}
+	defer f.disconnect()
+	info, err := inspectName(c.Context(), f, inspector, name)
+	if err != nil {
+		return err
+	}
+	runs, err := inspector.Runs(c.Context(), name)
+	switch {
+	case err != nil:
+		return err
+	case info.Token != "":
+		return exit(exitWarning, fmt.Errorf("nothing was forgotten: %s", describe(info)))
+	case runs.Next.After(time.Now()) && !r.force:
+		return exit(exitWarning, fmt.Errorf("nothing was forgotten: %q is due at %s; if no replica runs it any more, repeat the command with --force", name, instant(runs.Next)))
+	}
+	if err := inspector.Forget(c.Context(), name); err != nil {
+		return exit(exitNoQuorum, fmt.Errorf("%w; repeat the command when they answer", err))
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is forgotten\n", name)
+	return err
+}

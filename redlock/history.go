@@ -1,0 +1,160 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/redtick/redtick/redlock/internal/protocol"
+)
+
+// WithHistory sets how many runs of a job the nodes remember, with what came of
+// each: 0 (none) to 1000, default 20, about 300 bytes each. They outlive the
+// retention: by 35 days after the last run, and where [WithSchedule] says when
+// the next one is due, by three intervals at least. It costs no round trip.
+func WithHistory(n int) JobOption { return jobOption(func(c *config) { c.history = n }) }
+
+// WithoutErrorText keeps the text of a run's error, of which 200 bytes are
+// remembered by default, off the nodes: for errors that may quote secrets.
+func WithoutErrorText() JobOption { return jobOption(func(c *config) { c.noErrorText = true }) }
+
+// WithSchedule tells those who look at the history what schedule the ticks
+// follow, in up to 100 bytes, and when the next tick is due: next returns the
+// one after a tick, or the zero time. It may be nil, must not block, and is
+// called for each claim. The adapters pass it by themselves.
+func WithSchedule(words string, next func(tick time.Time) time.Time) JobOption {
+	return jobOption(func(c *config) { c.schedule, c.next = words, next })
+}
+
+// What may come of a run, in a word.
+const (
+	runEnded     = "ended" // nobody said how
+	runOK        = "ok"
+	runFailed    = "failed"
+	runPanicked  = "panicked"
+	runLost      = "lost"
+	runAbandoned = "abandoned"
+)
+
+const (
+	maxErrorText    = 200
+	maxScheduleText = 100
+)
+
+// runState is what a lease knows of the run of its tick.
+type runState struct {
+	protocol.Record // written by the one who releases
+
+	stated time.Time // when the work ended; zero until that is said; guarded by the lease
+	err    error     // guarded by the lease
+}
+
+func newRun(l *Lease, a *acquisition) *runState {
+	r := protocol.Record{Token: l.token, Began: l.since.UnixMilli(), Schedule: clip(l.t.cfg.schedule, maxScheduleText)}
+	if next := a.next; next.After(l.tick) {
+		r.Next = next.UnixMilli()
+	}
+	return &runState{Record: r}
+}
+
+// SetResult states that the work under a claim has ended and what came of it,
+// before [Lease.Unlock] or [Lease.Abandon]: nil for success, else why it failed.
+// The last one counts.
+// [Lease.Do], [Job.Run] and the adapters do so by themselves. Where nobody does,
+// the run just counts as ended. For a lock it does nothing.
+func (l *Lease) SetResult(err error) {
+	if l.run == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.run.stated, l.run.err = time.Now(), err
+}
+
+// Do runs f with a context that ends when ctx ends or the lease is lost, and
+// states the result: f's error, which it returns, or its panic, which goes on. It
+// does not unlock.
+func (l *Lease) Do(ctx context.Context, f func(ctx context.Context) error) error {
+	held, stop := l.Bind(ctx)
+	defer stop()
+	if l.run == nil {
+		return f(held)
+	}
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		value := recover()
+		l.SetResult(panicError{value})
+		if value != nil {
+			panic(value)
+		}
+	}()
+	err := f(held)
+	returned = true
+	l.SetResult(err)
+	return err
+}
+
+// panicError is why a function did not return. The value is nil when it called runtime.Goexit.
+type panicError struct{ value any }
+
+func (e panicError) Error() string {
+	if e.value == nil {
+		return "redlock: the function called runtime.Goexit"
+	}
+	return fmt.Sprintf("redlock: panic: %v", e.value)
+}
+
+// conclude makes the record of the run's end, and tells the observer.
+func (l *Lease) conclude(now time.Time, held, abandoned bool) {
+	if l.run == nil {
+		return
+	}
+	l.mu.Lock()
+	stated, err := !l.run.stated.IsZero(), l.run.err
+	if stated {
+		now = l.run.stated
+	}
+	l.mu.Unlock()
+	_, panicked := errors.AsType[panicError](err)
+	r := &l.run.Record
+	text := err
+	switch {
+	case !held:
+		lost := l.errLost("run")
+		r.Result, err, text = runLost, errors.Join(lost, err), errors.New(lost.Detail)
+	case panicked:
+		r.Result = runPanicked
+	case err != nil:
+		r.Result = runFailed
+	case abandoned:
+		r.Result = runAbandoned
+	case stated:
+		r.Result = runOK
+	default:
+		r.Result = runEnded
+	}
+	r.Took = now.Sub(l.since)
+	if text != nil && !l.t.cfg.noErrorText {
+		r.Error = clip(strings.TrimPrefix(text.Error(), "redlock: "), maxErrorText)
+	}
+	if stated || !held || l.t.cfg.history > 0 {
+		l.t.locker.Report(Event{Kind: Ended, Name: l.Name(), Tick: l.tick, Token: l.token, Duration: r.Took, Result: r.Result, Err: err})
+	}
+}
+
+// clip cuts a text without splitting a character.
+func clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most]
+}

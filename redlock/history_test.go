@@ -1,0 +1,263 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
+)
+
+// runsOf are a job's runs as "holder result error", newest first.
+func (fl *fleet) runsOf(name string) (lines []string) {
+	fl.t.Helper()
+	synctest.Wait()
+	for _, r := range must[*inspect.Runs](fl.t)(fl.inspector("ops").Runs(fl.t.Context(), name)).Runs {
+		lines = append(lines, strings.TrimSpace(r.Holder+" "+r.Result+" "+r.Error))
+	}
+	return lines
+}
+
+func expectRuns(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// noted counts the entries of a job's history on each server.
+func (fl *fleet) noted(name string) (counts []int64) {
+	synctest.Wait()
+	for _, s := range fl.servers {
+		n, _ := s.Do("ZCARD", name+":redtick:{"+name+"}:runs").Value.(int64)
+		counts = append(counts, n)
+	}
+	return counts
+}
+
+func TestHistory_results(t *testing.T) {
+	long := strings.Repeat("ä", 150) // 300 bytes
+	for name, c := range map[string]struct {
+		run  func(t *testing.T, j *redlock.Job, tick time.Time)
+		want string
+	}{
+		"ok": {func(t *testing.T, j *redlock.Job, tick time.Time) {
+			ok(t, j.Run(t.Context(), tick, func(context.Context) error { return nil }))
+		}, "a ok"},
+		"failed": {func(t *testing.T, j *redlock.Job, tick time.Time) {
+			_ = j.Run(t.Context(), tick, func(context.Context) error { return errors.New("disk full") })
+		}, "a failed disk full"},
+		"long error": {func(t *testing.T, j *redlock.Job, tick time.Time) {
+			_ = j.Run(t.Context(), tick, func(context.Context) error { return errors.New("x" + long) })
+		}, "a failed x" + long[:198]},
+		"panicked": {func(t *testing.T, j *redlock.Job, tick time.Time) {
+			defer func() {
+				if v := recover(); v != "boom" {
+					t.Errorf("the panic became %v", v)
+				}
+			}()
+			_ = j.Run(t.Context(), tick, func(context.Context) error { panic("boom") })
+		}, "a panicked panic: boom"},
+		"goexit": {func(t *testing.T, j *redlock.Job, tick time.Time) {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_ = j.Run(t.Context(), tick, func(context.Context) error { runtime.Goexit(); return nil })
+			}()
+			<-done
+		}, "a panicked the function called runtime.Goexit"},
+		"unstated": {func(t *testing.T, j *redlock.Job, tick time.Time) {
+			ok(t, must[*redlock.Lease](t)(j.Claim(t.Context(), tick)).Unlock(t.Context()))
+		}, "a ended"},
+		"stated": {func(t *testing.T, j *redlock.Job, tick time.Time) {
+			lease := must[*redlock.Lease](t)(j.Claim(t.Context(), tick))
+			lease.SetResult(errors.New("no"))
+			lease.SetResult(nil)
+			ok(t, lease.Unlock(t.Context()))
+		}, "a ok"},
+		"lost": {func(t *testing.T, j *redlock.Job, tick time.Time) {
+			lease := must[*redlock.Lease](t)(j.Claim(t.Context(), tick))
+			synctest.Wait()
+			time.Sleep(time.Minute)
+			if err := lease.Unlock(t.Context()); !errors.Is(err, redlock.ErrLost) {
+				t.Error(err)
+			}
+		}, "a lost its validity ended before a majority renewed it"},
+		"running": {func(t *testing.T, j *redlock.Job, tick time.Time) {
+			lease := must[*redlock.Lease](t)(j.Claim(t.Context(), tick))
+			t.Cleanup(func() { _ = lease })
+		}, "a running"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				var opts []redlock.JobOption
+				if name == "lost" {
+					opts = append(opts, redlock.WithoutRenewal())
+				}
+				j := must[*redlock.Job](t)(fl.process("a").NewJob("job", opts...))
+				c.run(t, j, time.Now())
+				expectRuns(t, fl.runsOf("job"), c.want)
+			})
+		})
+	}
+}
+
+// A run has one entry on every server, be it so short that its release overtakes the claim's confirm. A copy of a release
+// adds none.
+func TestHistory_oneEntryForEachRun(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a")
+		j := must[*redlock.Job](t)(a.NewJob("job"))
+		for k := range 5 {
+			if k == 3 {
+				for _, l := range a.links {
+					l.Inject(2, again(50*time.Millisecond))
+				}
+			}
+			lease := must[*redlock.Lease](t)(j.Claim(t.Context(), time.Now()))
+			if k > 0 {
+				time.Sleep(time.Second)
+			}
+			ok(t, lease.Unlock(t.Context()))
+			time.Sleep(time.Second)
+			if got := fmt.Sprint(fl.noted("job")); got != fmt.Sprintf("[%d %[1]d %[1]d]", k+1) {
+				t.Errorf("after %d runs the servers have %s entries", k+1, got)
+			}
+		}
+	})
+}
+
+func TestHistory_keepsTheNewest(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		j := must[*redlock.Job](t)(fl.process("a").NewJob("job", redlock.WithHistory(3)))
+		var ticks []time.Time
+		for range 5 {
+			ticks = append(ticks, time.Now().UTC())
+			ok(t, must[*redlock.Lease](t)(j.Claim(t.Context(), time.Now())).Unlock(t.Context()))
+			time.Sleep(time.Second)
+		}
+		runs := must[*inspect.Runs](t)(fl.inspector("ops").Runs(t.Context(), "job")).Runs
+		if len(runs) != 3 || !runs[0].Tick.Equal(ticks[4]) || !runs[2].Tick.Equal(ticks[2]) {
+			t.Errorf("%+v", runs)
+		}
+	})
+}
+
+// Claimers that die again and again leave no more than that either.
+func TestHistory_ofTheDeadIsBounded(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		j := must[*redlock.Job](t)(fl.process("a").NewJob("job", redlock.WithHistory(3), redlock.WithoutRenewal()))
+		for range 5 {
+			must[*redlock.Lease](t)(j.Claim(t.Context(), time.Now()))
+			time.Sleep(time.Minute)
+		}
+		expectRuns(t, fl.runsOf("job"), "a vanished", "a vanished", "a vanished")
+	})
+}
+
+func TestHistory_off(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		var ended []redlock.Event
+		a := fl.process("a", redlock.WithHistory(0), redlock.WithObserver(func(e redlock.Event) {
+			if e.Kind == redlock.Ended {
+				ended = append(ended, e)
+			}
+		}))
+		j := must[*redlock.Job](t)(a.NewJob("job"))
+		ok(t, must[*redlock.Lease](t)(j.Claim(t.Context(), time.Now())).Unlock(t.Context()))
+		time.Sleep(time.Second)
+		_ = j.Run(t.Context(), time.Now(), func(context.Context) error { return errors.New("no") })
+		if got := fmt.Sprint(fl.noted("job")); got != "[0 0 0]" {
+			t.Errorf("noted %s", got)
+		}
+		if len(ended) != 1 || ended[0].Result != "failed" {
+			t.Errorf("only the stated result is told: %+v", ended)
+		}
+	})
+}
+
+func TestHistory_withoutErrorText(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		j := must[*redlock.Job](t)(fl.process("a").NewJob("job", redlock.WithoutErrorText()))
+		_ = j.Run(t.Context(), time.Now(), func(context.Context) error { return errors.New("password is hunter2") })
+		expectRuns(t, fl.runsOf("job"), "a failed")
+	})
+}
+
+// A take-over is two runs of one tick: the first one's end was never reported.
+func TestHistory_takeover(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a", redlock.WithTakeover())
+		b := fl.process("b", redlock.WithTakeover())
+		tick := time.Now()
+		must[*redlock.Lease](t)(must[*redlock.Job](t)(a.NewJob("job")).Claim(t.Context(), tick))
+		synctest.Wait()
+		expectRuns(t, fl.runsOf("job"), "a running")
+		for _, l := range a.links { // it was killed
+			l.Hang()
+		}
+		ok(t, must[*redlock.Job](t)(b.NewJob("job")).Run(t.Context(), tick, func(context.Context) error { return nil }))
+		expectRuns(t, fl.runsOf("job"), "b ok", "a vanished")
+		for _, l := range a.links {
+			l.Heal()
+		}
+	})
+}
+
+// What is abandoned may be run again, and both are told.
+func TestHistory_abandoned(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		j := must[*redlock.Job](t)(fl.process("a", redlock.WithTakeover()).NewJob("job"))
+		tick := time.Now()
+		ok(t, must[*redlock.Lease](t)(j.Claim(t.Context(), tick)).Abandon(t.Context()))
+		time.Sleep(time.Second)
+		ok(t, j.Run(t.Context(), tick, func(context.Context) error { return nil }))
+		expectRuns(t, fl.runsOf("job"), "a ok", "a abandoned")
+	})
+}
+
+func TestHistory_scheduleAndOverdue(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		const month = 30 * 24 * time.Hour
+		a := fl.process("a")
+		j := must[*redlock.Job](t)(a.NewJob("job", redlock.WithSchedule("monthly", func(tick time.Time) time.Time { return tick.Add(month) })))
+		tick := time.Now().Truncate(time.Millisecond)
+		ok(t, j.Run(t.Context(), tick, func(context.Context) error { time.Sleep(time.Second); return nil }))
+		synctest.Wait()
+		time.Sleep(2 * month)
+		runs := must[*inspect.Runs](t)(fl.inspector("ops").Runs(t.Context(), "job"))
+		if runs.Schedule != "monthly" || !runs.Next.Equal(tick.Add(month)) || len(runs.Runs) != 1 || runs.Runs[0].Took != time.Second || !runs.Runs[0].Began.Equal(tick) {
+			t.Errorf("%+v", runs)
+		}
+		for after, overdue := range map[time.Duration]time.Duration{0: 0, month: 0, month + 10*time.Second: 0, month + time.Minute: time.Minute} {
+			if got := runs.Overdue(tick.Add(after)); got != overdue {
+				t.Errorf("%v after the tick it is overdue for %v, want %v", after, got, overdue)
+			}
+		}
+		ok(t, fl.inspector("ops").Forget(t.Context(), "job"))
+		if keys := fl.servers[0].Keys(); len(keys) != 0 {
+			t.Errorf("left: %v", keys)
+		}
+	})
+}
+
+// Data of another kind in the history's place costs the history, not the lock.
+func TestHistory_wrongType(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		j := must[*redlock.Job](t)(fl.process("a").NewJob("job"))
+		for _, s := range fl.servers {
+			s.Do("SET", "job:redtick:{job}:runs", "mine")
+		}
+		ok(t, j.Run(t.Context(), time.Now(), func(context.Context) error { return nil }))
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+		expectRuns(t, fl.runsOf("job"))
+	})
+}

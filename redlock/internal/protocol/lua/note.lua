@@ -1,0 +1,16 @@
+-- Notes a run among the name's newest. The token makes the entry unique, so a copy that comes late adds nothing.
+-- Neither an access rule nor data of another type under this key may keep the lock from being released: hence pcall.
+-- ARGV: 2 tick, 5 how many are kept, 6 what was noted of this run before ('' for nothing), 7 what is noted now,
+--       8 lifetime in ms
+local function note(runs)
+  if ARGV[6] ~= '' then
+    redis.pcall('ZREM', runs, ARGV[6])
+  end
+  redis.pcall('ZADD', runs, ARGV[2], ARGV[7])
+  local count = redis.pcall('ZCARD', runs)
+  if type(count) == 'number' and count > tonumber(ARGV[5]) then
+    redis.pcall('ZPOPMIN', runs, count - tonumber(ARGV[5]))
+  end
+  redis.pcall('PEXPIRE', runs, ARGV[8])
+end
+

@@ -1,0 +1,67 @@
+package protocol
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// RunsLifetime is how long a name's runs are remembered at least after the last
+// one.
+const RunsLifetime = 35 * 24 * time.Hour
+
+// Record is what the nodes remember of one run.
+type Record struct {
+	Token    string
+	Began    int64         // Unix ms, by the replica's clock
+	Took     time.Duration // in whole ms, by its monotonic one
+	Next     int64         // the tick that is to follow in Unix ms, or 0 when that is not known
+	Result   string        // one word; "" until the run has ended
+	Schedule string
+	Error    string
+}
+
+// Tick is the tick that was run in Unix ms.
+func (r *Record) Tick() int64 { return TickOf(r.Token) }
+
+// Encode is the record as the nodes keep it. Each run has one for its beginning
+// and one for its end. That of nil is "".
+func (r *Record) Encode() string {
+	if r == nil {
+		return ""
+	}
+	var few [512]byte // is enough unless the holder's name is long
+	b := few[:0]
+	for _, n := range [...]int64{r.Began, r.Took.Milliseconds(), r.Next, int64(len(r.Token)), int64(len(r.Schedule))} {
+		b = append(strconv.AppendInt(b, n, 10), ' ')
+	}
+	b = append(append(b, r.Result...), ' ')
+	return string(append(append(append(b, r.Token...), r.Schedule...), r.Error...))
+}
+
+// DecodeRecord reads what Encode wrote.
+func DecodeRecord(text string) (r Record, ok bool) {
+	var numbers [5]int64
+	for i := range numbers {
+		var number string
+		var err error
+		number, text, ok = strings.Cut(text, " ")
+		if numbers[i], err = strconv.ParseInt(number, 10, 64); !ok || err != nil {
+			return r, false
+		}
+	}
+	r.Began, r.Took, r.Next = numbers[0], Lifetime(numbers[1]), numbers[2]
+	token, schedule := numbers[3], numbers[4]
+	if r.Result, text, ok = strings.Cut(text, " "); !ok || token < 0 || schedule < 0 || token > int64(len(text)) || schedule > int64(len(text))-token {
+		return Record{}, false
+	}
+	r.Token, r.Schedule, r.Error = text[:token], text[token:token+schedule], text[token+schedule:]
+	return r, r.Tick() != 0
+}
+
+// lifetime is that of the runs: at least three intervals of a schedule, where
+// that is known.
+func (r *Record) lifetime() string {
+	interval := min(Lifetime(r.Next-r.Tick()), 366*24*time.Hour)
+	return milliseconds(max(RunsLifetime, 3*interval))
+}
