@@ -91,18 +91,20 @@ func (r *runner) run(tick time.Time, f func(ctx context.Context) error) {
 	}
 }
 
-// next is the tick after one.
+// next is the tick after one. A schedule that answers differently each time is not asked: it may not bear it while cron asks.
 func (r *runner) next(tick time.Time) time.Time {
 	r.mu.Lock()
-	schedule := r.pace.schedule
+	p := r.pace
 	r.mu.Unlock()
-	if zone := r.zone.Load(); zone != nil {
+	switch zone := r.zone.Load(); {
+	case p.schedule == nil:
+		return time.Time{}
+	case p.moves:
+		return tick.Add(p.gap)
+	case zone != nil:
 		tick = tick.In(zone)
 	}
-	if schedule == nil {
-		return time.Time{}
-	}
-	return schedule.Next(tick)
+	return p.schedule.Next(tick)
 }
 
 func (r *runner) claim(tick time.Time, f func(ctx context.Context) error) error {

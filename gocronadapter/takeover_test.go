@@ -427,7 +427,7 @@ func TestTakeover_ends_with_the_job(t *testing.T) {
 				if runs := log.all(); len(runs) != 1 {
 					t.Errorf("runs %v, want the first only", runs)
 				}
-				keys := slices.DeleteFunc(servers[0].Keys(), func(k string) bool { return strings.HasSuffix(k, ":fence") }) // outlives all runs
+				keys := slices.DeleteFunc(servers[0].Keys(), func(k string) bool { return strings.HasSuffix(k, ":fence") || strings.HasSuffix(k, ":runs") }) // outlive all runs
 				if len(keys) > 0 {
 					t.Errorf("left behind: %q", keys)
 				}
