@@ -19,7 +19,7 @@ func (d *daemon) observe(e redlock.Event) {
 			"holder", printable(redlock.HolderOf(e.Holder)), "running_tick", instant(redlock.TickOf(e.Holder)))
 	case e.Kind == cronadapter.Warning && errors.Is(e.Err, cronadapter.ErrSchedule):
 		d.log.Warn("the schedule follows the time zone of this machine; on a machine with another one it runs at other instants, and then more than once: put CRON_TZ=, such as CRON_TZ=Europe/Berlin, above it", "name", e.Name)
-	case d.verbose, e.Kind != redlock.Acquired && e.Kind != cronadapter.Failed && (e.Kind != redlock.Released || e.Err != nil):
+	case d.verbose, e.Kind != redlock.Acquired && e.Kind != redlock.Ended && (e.Kind != redlock.Released || e.Err != nil):
 		redlock.Log(d.log)(e)
 	}
 }
