@@ -7,6 +7,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
+	"github.com/redtick/redtick/internal/names"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -18,6 +19,7 @@ type Adapter struct {
 	ctx     context.Context // of every run; ends with Stop
 	end     context.CancelCauseFunc
 	listing *listing
+	names   nameOwner
 	zone    sync.Once // warns about the time zone
 }
 
@@ -97,7 +99,7 @@ func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 			}
 		}
 	}
-	names.free(a, name)
+	names.Free(a.locker, name, &a.names)
 	return found
 }
 
@@ -126,6 +128,6 @@ func (a *Adapter) Attach(c *cron.Cron) { a.listing.attach(c) }
 func (a *Adapter) Stop(c interface{ Stop() context.Context }) context.Context {
 	stopped := c.Stop()
 	a.end(ErrStopped)
-	names.freeAll(a)
+	names.FreeAll(a.locker, &a.names)
 	return stopped
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redtick/redtick/internal/names"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -26,12 +27,12 @@ type runner struct {
 
 // newRunner reserves the name and checks the options.
 func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*runner, error) {
-	if err := names.reserve(a, name); err != nil {
+	if err := a.reserve(name); err != nil {
 		return nil, err
 	}
 	r := &runner{a: a, name: name, opts: opts}
 	if err := r.follow(p); err != nil {
-		names.free(a, name)
+		names.Free(a.locker, name, &a.names)
 		return nil, err
 	}
 	return r, nil

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/internal/names"
 )
 
 // patience bounds how long Lock waits for gocron to answer about a job.
@@ -115,7 +117,7 @@ func (l *Locker) stateOf(ctx context.Context, s gocron.Scheduler, name string) (
 		return nil, err
 	}
 	o := &owner{job: job, ended: ctx.Err}
-	if err := names.reserve(nameKey{l.locker, name}, o, nil); err != nil {
+	if err := l.reserve(name, o, nil); err != nil {
 		return nil, err
 	}
 	x.mu.Lock()
@@ -130,7 +132,7 @@ func (l *Locker) stateOf(ctx context.Context, s gocron.Scheduler, name string) (
 }
 
 func (l *Locker) forget(id identity, o *owner) {
-	names.release(nameKey{l.locker, id.name}, o)
+	names.Free(l.locker, id.name, o)
 	x := &l.index
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -164,7 +166,7 @@ func (x *index) find(s gocron.Scheduler, name string) (gocron.Job, error) {
 	case 1:
 		return jobs[0], nil
 	default:
-		return nil, errShared(name, jobs[0], jobs[1])
+		return nil, errShared(name, describe(jobs[0]), describe(jobs[1]))
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-co-op/gocron/v2"
 
-	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/internal/names"
 )
 
 // compiled matches main.f.func1, and what is made of it by inlining: main.f.func1.g.2.
@@ -22,20 +22,6 @@ func checkName(name string) error {
 			ErrJobName, name)
 	}
 	return nil
-}
-
-// names are those of all jobs of this process, so that two schedulers on one
-// redlock.Locker do not take each other's ticks.
-var names = registry{owners: make(map[nameKey]*owner)}
-
-type registry struct {
-	mu     sync.Mutex
-	owners map[nameKey]*owner
-}
-
-type nameKey struct {
-	locker *redlock.Locker
-	name   string
 }
 
 // owner is the job that has a name.
@@ -57,50 +43,35 @@ func (o *owner) get() gocron.Job {
 	return o.job
 }
 
-func (o *owner) alive() bool {
+// String is what errors call the job.
+func (o *owner) String() string { return describe(o.get()) }
+
+// Ended asks gocron, since gocron removes jobs by itself.
+func (o *owner) Ended() bool {
 	if o.ended != nil {
-		return o.ended() == nil
+		return o.ended() != nil
 	}
 	j := o.get()
-	return j == nil || exists(j)
+	return j != nil && !exists(j)
 }
 
-// reserve gives a name to a job, unless one has it that is not to be replaced.
-// It asks gocron about that one, since gocron removes jobs by itself.
-func (r *registry) reserve(key nameKey, o, replaced *owner) error {
-	for {
-		r.mu.Lock()
-		other := r.owners[key]
-		if other == nil || other == replaced {
-			r.owners[key] = o
-			r.mu.Unlock()
-			return nil
-		}
-		r.mu.Unlock()
-		if other.alive() {
-			return errShared(key.name, other.get(), o.get())
-		}
-		r.release(key, other)
+// reserve gives a name to a job, unless another has it that is not to be replaced.
+func (l *Locker) reserve(name string, o, replaced *owner) error {
+	if other := names.Reserve(l.locker, name, o, replaced); other != nil {
+		return errShared(name, other.String(), o.String())
 	}
+	return nil
 }
 
-func (r *registry) release(key nameKey, o *owner) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.owners[key] == o {
-		delete(r.owners, key)
-	}
+func errShared(name, one, another string) error {
+	return fmt.Errorf("%w: %s and %s are both named %q and would take each other's ticks; give each its own name with gocron.WithName",
+		ErrJobName, one, another, name)
 }
 
 // exists asks gocron, which takes a second to answer when it was shut down.
 func exists(j gocron.Job) bool {
 	_, err := j.NextRun()
 	return !errors.Is(err, gocron.ErrJobNotFound)
-}
-
-func errShared(name string, a, b gocron.Job) error {
-	return fmt.Errorf("%w: %s and %s are both named %q and would take each other's ticks; give each its own name with gocron.WithName",
-		ErrJobName, describe(a), describe(b), name)
 }
 
 // describe tells jobs apart whose names do not.

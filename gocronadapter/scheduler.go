@@ -12,6 +12,7 @@ import (
 	"github.com/go-co-op/gocron/v2"
 	"github.com/google/uuid"
 
+	"github.com/redtick/redtick/internal/names"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -102,14 +103,14 @@ func (s *scheduler) add(old *jobLocker, opts []gocron.JobOption, t gocron.Task, 
 
 // lockerFor reserves the job's name and makes its locker.
 func (s *scheduler) lockerFor(t traits, old *jobLocker, opts []gocron.JobOption) (*jobLocker, error) {
-	l := &jobLocker{locker: s.locker, traits: t, key: nameKey{s.locker.locker, t.name}, owner: new(owner), ready: make(chan struct{}), started: s.started.Load}
+	l := &jobLocker{locker: s.locker, traits: t, owner: new(owner), ready: make(chan struct{}), started: s.started.Load}
 	var replaced *owner
-	if old != nil && old.key == l.key {
+	if old != nil && old.traits.name == t.name {
 		replaced = old.owner
 	}
 	err := checkName(t.name)
 	if err == nil {
-		err = names.reserve(l.key, l.owner, replaced)
+		err = s.locker.reserve(t.name, l.owner, replaced)
 	}
 	if err != nil && s.examiner.locks(opts) {
 		return nil, err
@@ -119,7 +120,7 @@ func (s *scheduler) lockerFor(t traits, old *jobLocker, opts []gocron.JobOption)
 }
 
 func (s *scheduler) remember(l, old *jobLocker) {
-	if old != nil && old.key != l.key {
+	if old != nil && old.traits.name != l.traits.name {
 		old.forget()
 	}
 	s.mu.Lock()
@@ -218,7 +219,6 @@ func (j *job) RunNow() error { return j.locker.RunNow(j.Job) }
 type jobLocker struct {
 	locker  *Locker
 	traits  traits
-	key     nameKey
 	owner   *owner
 	made    time.Time
 	started func() *time.Time
@@ -243,7 +243,7 @@ func (l *jobLocker) unready() {
 	l.forget()
 }
 
-func (l *jobLocker) forget() { names.release(l.key, l.owner) }
+func (l *jobLocker) forget() { names.Free(l.locker.locker, l.traits.name, l.owner) }
 
 func (l *jobLocker) Lock(ctx context.Context, _ string) (gocron.Lock, error) {
 	s, err := l.current(ctx)
