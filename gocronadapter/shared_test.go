@@ -1,4 +1,4 @@
-package names_test
+package gocronadapter_test
 
 import (
 	"strings"
@@ -18,7 +18,7 @@ import (
 // ticks, so the second is refused, until the first is gone.
 //
 // Seen to fail while each adapter kept names of its own.
-func TestReserve_acrossAdapters(t *testing.T) {
+func TestNewScheduler_name_of_a_cron_job(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		locker, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(1), "a"))
 		if err != nil {
