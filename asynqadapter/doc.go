@@ -1,6 +1,15 @@
 // Package asynqadapter lets asynq's tasks exclude each other, and periodic
 // tasks run once per tick, on any number of servers and schedulers.
 //
+//	// Every replica runs the scheduler; each tick is enqueued once.
+//	scheduler, err := asynqadapter.NewScheduler(client, nil)
+//	_, err = scheduler.Register("0 9 * * *", asynq.NewTask("report", nil))
+//
+//	// One handler per task type and payload at a time.
+//	once, err := asynqadapter.Middleware(locker)
+//	mux.Use(once)
+//	server := asynq.NewServer(redis, asynqadapter.Configure(asynq.Config{}))
+//
 // # What it does not promise
 //
 // asynq delivers at least once. A task whose worker dies, whose Timeout ends

@@ -2,6 +2,14 @@
 // robfig/cron v3 schedule while each tick of each job runs on one of them. It
 // serves forks of robfig/cron as well.
 //
+//	locker, err := redlock.New(goredis.Nodes(client))
+//	jobs, err := cronadapter.New(locker)
+//	c := cron.New(cron.WithLocation(time.UTC))
+//	_, err = jobs.Add(c, "report", "0 9 * * *", func(ctx context.Context) error {
+//		return report(ctx) // ctx ends when the lease is lost
+//	})
+//	c.Start()
+//
 // # What it does not promise
 //
 // A tick runs at most once, not at least once. It is lost when the replica that

@@ -1,6 +1,15 @@
 // Package gocronadapter lets many replicas run one gocron schedule, each tick
 // of each job on exactly one of them.
 //
+//	locker, err := redlock.New(goredis.Nodes(client))
+//	scheduler, err := gocronadapter.NewScheduler(locker)
+//	_, err = scheduler.NewJob(
+//		gocron.CronJob("0 9 * * *", false),
+//		gocronadapter.Task(report), // func(ctx context.Context) error; ctx ends when the lease is lost
+//		gocron.WithName("report"),  // what the replicas agree on
+//	)
+//	scheduler.Start()
+//
 // # What it does not promise
 //
 // A tick is run at most once, unless redlock.WithTakeover is set; see below. It

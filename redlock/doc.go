@@ -1,6 +1,15 @@
 // Package redlock is a lock and a once-per-tick claim, voted on by N
 // independent Redis nodes.
 //
+//	locker, err := redlock.New(goredis.Nodes(client1, client2, client3))
+//
+//	m, err := locker.NewMutex("report")
+//	err = m.Do(ctx, func(ctx context.Context) error { … }) // one process at a time; ctx ends when the lease is lost
+//
+//	job, err := locker.NewJob("nightly")
+//	err = job.Run(ctx, tick, func(ctx context.Context) error { … }) // one process per tick, a scheduled instant
+//	if errors.Is(err, redlock.ErrTickDone) { … }                    // another one ran it
+//
 // # What it does not promise
 //
 // A lease is a promise about time, so it rests on clocks: those of the nodes

@@ -42,6 +42,9 @@ func run(version string) (tried string, err error) {
 	if version, err = agree(modules, version); err != nil {
 		return "", err
 	}
+	if log, err := git(root, "show", "HEAD:CHANGELOG.md"); err != nil || !strings.Contains(string(log), "\n## ["+strings.TrimPrefix(version, "v")+"]") {
+		return "", fmt.Errorf("CHANGELOG.md has no heading for %s (%v)", version, err)
+	}
 	commit, err := git(root, "rev-parse", "--short", "HEAD")
 	if err != nil {
 		return "", err

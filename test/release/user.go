@@ -82,6 +82,8 @@ func (u *user) tryReadme(root string) error {
 	if err != nil {
 		return err
 	}
+	_, get, _ := strings.Cut(string(text), "\ngo get ")
+	get, _, _ = strings.Cut(get, "\n")
 	_, program, found := strings.Cut(string(text), "```go\npackage main\n")
 	program, _, _ = strings.Cut(program, "```")
 	if !found {
@@ -94,7 +96,7 @@ func (u *user) tryReadme(root string) error {
 	if err := os.WriteFile(filepath.Join(app, "main.go"), []byte("package main\n"+program), 0o644); err != nil {
 		return err
 	}
-	return u.steps(app, "go get "+product, "go mod tidy", "go build -o app .")
+	return u.steps(app, "go get "+get, "go build -o app .", "go mod tidy", "go build -o app .")
 }
 
 // tryCommand installs the command, which must know its version and run.

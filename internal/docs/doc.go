@@ -1,0 +1,3 @@
+// Package docs holds the tests of README.md, SECURITY.md and docs. It has no
+// code of its own.
+package docs
