@@ -253,46 +253,6 @@ func TestLock_permanentError(t *testing.T) {
 	})
 }
 
-// A server that does not know SET NX GET, which is older than 7.0, takes plain locks by a script.
-//
-// Seen to fail without the script.
-func TestTryLock_beforeRedis7(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := &old{Node: redlocktest.NewServer().Node("a")}
-		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{n}))
-		m := subjectOn(t, l, "job")
-		lease := must[*redlock.Lease](t)(m.TryLock(t.Context()))
-		if _, err := m.TryLock(t.Context()); !errors.Is(err, redlock.ErrTaken) || !strings.Contains(err.Error(), lease.Token()) {
-			t.Errorf("got %v, want ErrTaken by %s", err, lease.Token())
-		}
-		ok(t, lease.Unlock(t.Context()))
-		ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
-		if n.refused != 1 {
-			t.Errorf("the server refused %d commands, want the first only", n.refused)
-		}
-		ok(t, l.Close(t.Context()))
-	})
-}
-
-// old answers SET NX GET as servers before 7.0 do.
-type old struct {
-	driver.Node
-	refused int
-}
-
-func (n *old) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
-	replies := make([]driver.Reply, len(commands))
-	for i, c := range commands {
-		if c[0] == "SET" {
-			n.refused++
-			replies[i].Err = errors.New("ERR syntax error")
-			continue
-		}
-		replies[i] = n.Node.Do(ctx, commands[i:i+1])[0]
-	}
-	return replies
-}
-
 // A token function that repeats itself would make one lease pass for another.
 //
 // Seen to fail when a repeated token is taken.

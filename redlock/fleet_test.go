@@ -1,8 +1,10 @@
 package redlock_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +14,11 @@ import (
 	"github.com/redtick/redtick/redlock/inspect"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
+
+// serverVersion is what the in-memory servers answer like. TestOldServers sets it.
+var serverVersion = cmp.Or(os.Getenv(serverVersionEnv), "7.0")
+
+const serverVersionEnv = "REDTICK_SERVER_VERSION"
 
 // fleet is a set of in-memory servers and the processes that use them.
 type fleet struct {
@@ -25,6 +32,9 @@ func inBubble(t *testing.T, n int, f func(t *testing.T, fl *fleet)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		fl := &fleet{t: t, servers: redlocktest.Servers(n)}
+		for _, s := range fl.servers {
+			s.Version(serverVersion)
+		}
 		f(t, fl)
 		fl.close()
 	})

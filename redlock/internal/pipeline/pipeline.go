@@ -50,6 +50,15 @@ type Call struct {
 	resendAt time.Time // when it is sent again
 }
 
+// dialect is whether the server knows SET NX GET, which came with Redis 7.0.
+type dialect uint8
+
+const (
+	unasked dialect = iota
+	knowsSet
+	needsLegacy
+)
+
 type stage uint8
 
 const (
@@ -81,7 +90,7 @@ type Pipeline struct {
 	delayed []*Call // executed by nobody yet; each is sent again at its time
 	sending bool
 	loaded  scriptSet // scripts that were sent in full
-	legacy  bool      // the server does not know SET NX GET
+	dialect dialect
 	timer   *time.Timer
 	idle    chan struct{}
 	breaker breaker
@@ -300,9 +309,10 @@ var ping = driver.Command{"PING"}
 
 // fill moves calls from a queue to the batch, and returns what is left of the queue.
 func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
-	n := 0
+	n, first := 0, false
 	for _, c := range queue {
-		if len(p.batch) == maxBatch {
+		// If the server does not know the first SET NX GET, it is sent again: nothing that takes it back may come before.
+		if len(p.batch) == maxBatch || first && c.Legacy == nil {
 			break
 		}
 		n++
@@ -311,7 +321,8 @@ func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 			continue
 		}
 		c.stage = sent
-		if c.Legacy != nil && p.legacy {
+		first = first || c.Legacy != nil && p.dialect == unasked
+		if c.Legacy != nil && p.dialect == needsLegacy {
 			c.Command, c.Script, c.Legacy = c.Legacy.of(c.Command), c.Legacy, nil
 		}
 		if c.Script != nil && !p.loaded.has(c.Script) {
@@ -402,13 +413,16 @@ func (p *Pipeline) prolong(now time.Time) {
 func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 	var first []*Call
 	for i, c := range p.batch {
+		if c.Legacy != nil && Executed(replies[i]) {
+			p.dialect = knowsSet
+		}
 		switch {
 		case c.Script != nil && hasCode(replies[i].Err, "NOSCRIPT"):
 			p.loaded = 0 // it restarted
 			c.Command, c.Script, c.stage = c.Script.inFull(c.Command), nil, queued
 			first, p.batch[i] = append(first, c), nil
 		case c.Legacy != nil && isSyntaxError(replies[i].Err):
-			p.legacy, c.stage = true, queued
+			p.dialect, c.stage = needsLegacy, queued
 			first, p.batch[i] = append(first, c), nil
 		case !c.MustDeliver:
 		case len(first) > 0 && Executed(replies[i]):

@@ -203,15 +203,23 @@ func decodeFailure(r driver.Reply) (quorum.Answer, bool) {
 	return quorum.Answer{Verdict: quorum.Failed, Err: withCure(r.Err)}, true
 }
 
-// cures are for errors that do not pass by themselves.
-var cures = []struct{ code, cure string }{
-	{"NOPERM", "allow the user what SECURITY.md lists, such as: ACL SETUSER name ~prefix:* &redtick:wake:* +@read +@write +@scripting +@pubsub +ping"},
-	{"NOAUTH", "set the client's password"},
-	{"WRONGPASS", "set the client's user name and password"},
-	{"MOVED", "this address is a member of a Redis Cluster, use a Cluster client"},
-	{"ERR unknown command", "the server is older than Redis 5.0 or forbids the command"},
-	{"ERR syntax error", "the server is older than Redis 5.0"},
+// cures are for errors that do not pass by themselves. The beginning of an error is its code; what a script ran into is
+// told by a text within, in different words in 6.x, 7.0 and since.
+var cures = []struct {
+	code, within, cure string
+}{
+	{"NOPERM", "", aclCure},
+	{"ERR", "The user executing the script ", aclCure},
+	{"ERR", "ACL failure in script: ", aclCure},
+	{"NOAUTH", "", "set the client's password"},
+	{"WRONGPASS", "", "set the client's user name and password"},
+	{"MOVED", "", "this address is a member of a Redis Cluster, use a Cluster client"},
+	{"ERR unknown command", "", "the server is older than Redis 5.0 or forbids the command"},
+	{"ERR", "Unknown Redis command called from ", "the server is older than Redis 5.0 or forbids the command"},
+	{"ERR syntax error", "", "the server is older than Redis 5.0"},
 }
+
+const aclCure = "allow the user what SECURITY.md lists, such as: ACL SETUSER name ~prefix:* &redtick:wake:* +@read +@write +@scripting +@pubsub +ping"
 
 // PermanentError is a server's error that asking again does not end.
 type PermanentError struct {
@@ -226,7 +234,7 @@ func (e *PermanentError) Unwrap() error { return e.Cause }
 
 func withCure(err error) error {
 	for _, c := range cures {
-		if strings.HasPrefix(err.Error(), c.code) {
+		if text := err.Error(); strings.HasPrefix(text, c.code) && strings.Contains(text, c.within) {
 			return &PermanentError{Cause: err, cure: c.cure}
 		}
 	}
