@@ -2,46 +2,151 @@ package main
 
 import (
 	"net"
+	"net/url"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
-const addressRule = "write host:port, or redis" + exampleCredentials + "host:port/db (rediss:// for TLS) " +
-	"with any of / ? # @ : , % in the password escaped, as %2F is for /"
+const addressRule = "write host:port, redis" + exampleCredentials + "host:port/db (rediss:// for TLS), unix:///path/of/socket, " +
+	"redis-sentinel://host,host/master or redis-cluster://host,host/ with any of / ? # @ : , % in the password escaped, as %2F is for /"
+
+// kind is what stands behind an address.
+type kind uint8
+
+const (
+	oneServer kind = iota
+	sentinelGroup
+	wholeCluster
+)
+
+// kinds are the schemes of those that have several addresses, and the ports that they have by default. With "rediss" in
+// place of "redis" they speak TLS.
+var kinds = map[string]struct {
+	kind
+	port string
+}{
+	"redis-sentinel": {sentinelGroup, "26379"},
+	"redis-cluster":  {wholeCluster, "6379"},
+}
+
+// address is where one node is.
+type address struct {
+	kind
+	server *redis.Options // for several servers the credentials, the database and TLS only
+	hosts  []string       // of several servers
+	master string         // of a Sentinel group
+	// Of the Sentinels themselves; Options has what the servers want.
+	sentinelUser, sentinelPassword string
+}
 
 // parseAddresses reads a list of nodes, separated by commas. Its errors say
 // which node is wrong and never what was written: it may hold a password, and
 // where a password ends in a text that cannot be parsed is anybody's guess.
-func parseAddresses(list string) ([]*redis.Options, error) {
+func parseAddresses(list string) ([]*address, error) {
 	if strings.TrimSpace(list) == "" {
 		return nil, usage("no nodes are given; set REDIS_ADDRS=host:port,host:port,host:port or use --nodes")
 	}
-	items := strings.Split(list, ",")
-	all := make([]*redis.Options, len(items))
+	items := splitNodes(list)
+	all := make([]*address, len(items))
 	for i, item := range items {
-		o := parseAddress(strings.TrimSpace(item))
-		if o == nil {
+		a := parseAddress(strings.TrimSpace(item))
+		if a == nil {
 			return nil, usage("node %d of %d cannot be read (it is not repeated here, as it may hold a password); %s", i+1, len(items), addressRule)
 		}
-		all[i] = o
+		all[i] = a
 	}
 	return all, nil
 }
 
-func parseAddress(s string) *redis.Options {
-	if strings.Contains(s, "://") {
+// splitNodes splits at the commas, but for those between the hosts of one node: up to the slash behind them.
+func splitNodes(list string) (nodes []string) {
+	open := false
+	for item := range strings.SplitSeq(list, ",") {
+		scheme, rest, isURL := strings.Cut(item, "://")
+		if open && !isURL {
+			nodes[len(nodes)-1] += "," + item
+			open = !strings.Contains(item, "/")
+			continue
+		}
+		nodes = append(nodes, item)
+		_, several := severalHosts(strings.TrimSpace(scheme))
+		open = several && !strings.Contains(rest, "/")
+	}
+	return nodes
+}
+
+func severalHosts(scheme string) (tls, several bool) {
+	plain, tls := strings.CutPrefix(scheme, "rediss-")
+	if tls {
+		scheme = "redis-" + plain
+	}
+	_, several = kinds[scheme]
+	return tls, several
+}
+
+func parseAddress(s string) *address {
+	scheme, rest, isURL := strings.Cut(s, "://")
+	if tls, several := severalHosts(scheme); isURL && several {
+		return parseSeveral(strings.Replace(scheme, "rediss-", "redis-", 1), rest, tls)
+	}
+	if isURL {
 		o, err := redis.ParseURL(s)
 		if err != nil {
 			return nil
 		}
-		return o
+		return &address{server: o}
 	}
 	if s == "" || strings.ContainsAny(s, "@/?# ") {
 		return nil
 	}
-	if _, _, err := net.SplitHostPort(s); err != nil {
-		s = net.JoinHostPort(strings.Trim(s, "[]"), "6379")
+	return &address{server: &redis.Options{Addr: withPort(s, "6379")}}
+}
+
+// parseSeveral reads [user:password@]host,host/path: the path is a Sentinel group's master and perhaps the database.
+func parseSeveral(scheme, rest string, tls bool) *address {
+	a := &address{kind: kinds[scheme].kind}
+	authority, path, _ := strings.Cut(rest, "/")
+	at := strings.LastIndex(authority, "@")
+	for host := range strings.SplitSeq(authority[at+1:], ",") {
+		if host = strings.TrimSpace(host); host == "" || strings.ContainsAny(host, "?# ") {
+			return nil
+		}
+		a.hosts = append(a.hosts, withPort(host, kinds[scheme].port))
 	}
-	return &redis.Options{Addr: s}
+	path, query, _ := strings.Cut(path, "?")
+	database := ""
+	if a.kind == sentinelGroup {
+		a.master, database, _ = strings.Cut(path, "/")
+		path = ""
+	}
+	var err error
+	if a.master, err = url.PathUnescape(a.master); err != nil || path != "" || (a.master == "") == (a.kind == sentinelGroup) {
+		return nil
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil
+	}
+	a.sentinelUser, a.sentinelPassword = values.Get("sentinel_username"), values.Get("sentinel_password")
+	values.Del("sentinel_username")
+	values.Del("sentinel_password")
+	plain := "redis://"
+	if tls {
+		plain = "rediss://"
+	}
+	if a.server, err = redis.ParseURL(plain + authority[:at+1] + "servers/" + database + "?" + values.Encode()); err != nil {
+		return nil
+	}
+	if a.server.TLSConfig != nil {
+		a.server.TLSConfig.ServerName = "" // each server's own
+	}
+	return a
+}
+
+func withPort(host, port string) string {
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		return net.JoinHostPort(strings.Trim(host, "[]"), port)
+	}
+	return host
 }

@@ -11,12 +11,20 @@ import (
 const about = `redtick shows who holds which name on a fleet's Redis nodes, and runs any
 program under a lease, so that one machine of many runs it, or a whole crontab.
 
-The nodes come from --nodes, or else from the environment variable REDIS_ADDRS:
-addresses (host:port; the port is 6379 if left out) or URLs
-(redis://user:password@host:port/db, rediss:// for TLS), separated by commas.
+The nodes come from --nodes, or else from the environment variable REDIS_ADDRS,
+separated by commas. Each has one vote:
+  host:port                                 a server (the port is 6379 if left out)
+  redis://user:password@host:port/db        the same as a URL
+  unix:///path/of/socket                    a server on this machine
+  redis-sentinel://host:26379,host/master   the Sentinels and the name of their master
+  redis-cluster://host:6379,host/           a Redis Cluster
+With rediss in place of redis they speak TLS; for a private CA or client
+certificates see --tls-ca, --tls-cert and --tls-key. Sentinels that want a
+password get it by ?sentinel_username=…&sentinel_password=… at the end.
+
 Give every node that the services vote on, and the --prefix they use. Put
 passwords into REDIS_ADDRS: a command line can be read by all users of a
-machine. redtick prints no passwords. For a private CA set SSL_CERT_FILE.
+machine. redtick prints no passwords.
 
 Flags may be written with one dash or with two.
 

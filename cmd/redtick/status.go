@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,9 +19,10 @@ func newStatus(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Are the nodes there, and fit to vote?",
-		Long: `status asks every node how it is: round trip, clock, version, role, persistence,
-eviction policy; and warns of what weakens the vote. A node that does not answer
-is given up after --timeout, so with the default status ends within 2 s.
+		Long: `status asks every node how it is: round trip, clock, version, topology, role,
+persistence, eviction policy; says what failures the whole survives; and warns of
+what weakens the vote. A node that does not answer is given up after --timeout,
+so with the default status ends within 2 s. Of a Cluster one master is asked.
 
 CLOCK is how far a node's clock is ahead of this machine's, give or take half
 the round trip.
@@ -29,6 +32,7 @@ It warns of
   even-nodes        an even number of nodes
   same-server       two addresses of one server, which then has two votes
   replica           a node that is a replica: it cannot vote
+  cluster-member    a server of a Cluster that is not given as a whole
   persistence       a node that forgets votes when it restarts
   maxmemory-policy  a node that may evict votes
   clocks            clocks more than a second apart
@@ -41,8 +45,10 @@ Exit codes
   64  the command line is wrong
 
 JSON: quorum, reachable, has_quorum, clock_spread_ms (null with fewer than two
-clocks), nodes [name, ok, error, round_trip_ms, clock_offset_ms, version,
-run_id, role, persistence, maxmemory_policy], warnings [code, nodes, text].`,
+clocks), survives (how many nodes may fail from now on), nodes [name, ok, error,
+round_trip_ms, clock_offset_ms, server, version, topology (server, sentinel,
+cluster), masters, replicas, run_id, role, persistence, maxmemory_policy],
+warnings [code, nodes, text].`,
 		Example: `  redtick status
   redtick status --nodes redis-a:6379,redis-b:6379,redis-c:6379 --timeout 300ms
   redtick status -o json | jq -r '.warnings[].code'`,
@@ -59,7 +65,7 @@ func (i *inspection) status(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer f.disconnect()
-	report := newReport(i.look(ctx, inspector))
+	report := newReport(i.look(ctx, inspector), f.addresses)
 	if i.json {
 		err = writeJSON(w, report)
 	} else {
@@ -85,6 +91,7 @@ type statusReport struct {
 	Reachable   int           `json:"reachable"`
 	HasQuorum   bool          `json:"has_quorum"`
 	ClockSpread *float64      `json:"clock_spread_ms"`
+	Survives    int           `json:"survives"`
 	Nodes       []nodeView    `json:"nodes"`
 	Warnings    []warning     `json:"warnings"`
 	spread      time.Duration // of the clocks
@@ -98,28 +105,35 @@ type nodeView struct {
 	Error           string  `json:"error"`
 	RoundTrip       float64 `json:"round_trip_ms"`
 	ClockOffset     float64 `json:"clock_offset_ms"`
+	Server          string  `json:"server"`
 	Version         string  `json:"version"`
+	Topology        string  `json:"topology"`
+	Masters         int     `json:"masters"`
+	Replicas        int     `json:"replicas"`
 	RunID           string  `json:"run_id"`
 	Role            string  `json:"role"`
 	Persistence     string  `json:"persistence"`
 	MaxMemoryPolicy string  `json:"maxmemory_policy"`
 	info            inspect.Node
+	kind            kind
 }
 
-func newReport(infos []inspect.Node) *statusReport {
+// newReport takes the nodes in the order of their addresses.
+func newReport(infos []inspect.Node, addresses []*address) *statusReport {
 	r := &statusReport{Quorum: len(infos)/2 + 1}
-	for _, n := range infos {
+	for i, n := range infos {
 		r.Nodes = append(r.Nodes, nodeView{
 			Name: n.Name, OK: n.Err == nil, Error: plain(n.Err),
 			RoundTrip: milliseconds(n.RoundTrip), ClockOffset: milliseconds(n.ClockOffset),
-			Version: n.Version, RunID: n.RunID, Role: role(n.Role), Persistence: n.Persistence, MaxMemoryPolicy: n.MaxMemoryPolicy,
-			info: n,
+			Server: n.Server, Version: n.Version, Topology: topologies[addresses[i].kind], Masters: n.Masters, Replicas: n.Replicas, RunID: n.RunID, Role: role(n.Role), Persistence: n.Persistence, MaxMemoryPolicy: n.MaxMemoryPolicy,
+			info: n, kind: addresses[i].kind,
 		})
 		if n.Err == nil {
 			r.Reachable++
 		}
 	}
 	r.HasQuorum = r.Reachable >= r.Quorum
+	r.Survives = max(r.Reachable-r.Quorum, 0)
 	r.compareClocks()
 	r.Warnings = warnings(r)
 	return r
@@ -160,19 +174,20 @@ func (r *statusReport) compareClocks() {
 }
 
 func (r *statusReport) write(w io.Writer) error {
-	t := table{{"NODE", "ROUND TRIP", "CLOCK", "VERSION", "ROLE", "PERSISTENCE", "MAXMEMORY-POLICY"}}
+	t := table{{"NODE", "ROUND TRIP", "CLOCK", "VERSION", "TOPOLOGY", "ROLE", "PERSISTENCE", "MAXMEMORY-POLICY"}}
 	for _, n := range r.Nodes {
 		if !n.OK {
 			t.row(n.Name, "OUT")
 			continue
 		}
 		t.row(n.Name, rounded(n.info.RoundTrip), signed(n.info.ClockOffset),
-			orDash(n.Version), orDash(n.Role), orDash(n.Persistence), orDash(n.MaxMemoryPolicy))
+			orDash(strings.TrimSpace(n.Server+" "+n.Version)), n.topology(), orDash(n.Role), orDash(n.Persistence), orDash(n.MaxMemoryPolicy))
 	}
 	if err := t.write(w); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "\n%d of %d nodes answer, %d needed: %s\n", r.Reachable, len(r.Nodes), r.Quorum, r.outcome())
+	fmt.Fprintln(w, r.survives())
 	if r.ClockSpread != nil {
 		fmt.Fprintf(w, "their clocks are %s apart, give or take %s\n", rounded(r.spread), rounded(r.doubt))
 	}
@@ -183,10 +198,13 @@ func (r *statusReport) write(w io.Writer) error {
 }
 
 func (r *statusReport) outcome() string {
-	if r.HasQuorum {
-		return "locks can be had"
+	switch {
+	case !r.HasQuorum:
+		return "no lock can be had"
+	case slices.ContainsFunc(r.Nodes, func(n nodeView) bool { return n.isMember() }):
+		return "locks can be had on some names only"
 	}
-	return "no lock can be had"
+	return "locks can be had"
 }
 
 func (r *statusReport) verdict() error {

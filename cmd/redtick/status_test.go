@@ -19,13 +19,18 @@ type statusJSON struct {
 	Reachable   int      `json:"reachable"`
 	HasQuorum   bool     `json:"has_quorum"`
 	ClockSpread *float64 `json:"clock_spread_ms"`
+	Survives    int      `json:"survives"`
 	Nodes       []struct {
 		Name            string  `json:"name"`
 		OK              bool    `json:"ok"`
 		Error           string  `json:"error"`
 		RoundTrip       float64 `json:"round_trip_ms"`
 		ClockOffset     float64 `json:"clock_offset_ms"`
+		Server          string  `json:"server"`
 		Version         string  `json:"version"`
+		Topology        string  `json:"topology"`
+		Masters         int     `json:"masters"`
+		Replicas        int     `json:"replicas"`
 		RunID           string  `json:"run_id"`
 		Role            string  `json:"role"`
 		Persistence     string  `json:"persistence"`

@@ -74,6 +74,8 @@ func settings(nodes []nodeView) (all []warning) {
 	}{
 		{"replica", "a replica cannot vote; give the address of its primary, or of another server",
 			func(n nodeView) bool { return n.Role == "replica" }},
+		{"cluster-member", "a member of a Redis Cluster has only a part of the names and refuses the others with MOVED; give the Cluster as one node, redis-cluster://host,host/",
+			func(n nodeView) bool { return n.isMember() }},
 		{"persistence", "forgets votes when it restarts; set appendonly yes and appendfsync always, or use WithRestartGuard in the services",
 			func(n nodeView) bool {
 				return n.Persistence != "" && n.Persistence != "aof" && n.Persistence != "aof always"

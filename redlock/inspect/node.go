@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,10 @@ type Node struct {
 	Server, Version string
 	// Mode is "standalone", "cluster" or "sentinel".
 	Mode string
+	// Masters is how many masters with slots the Cluster has that the server belongs to; 1 for other servers, 0 when it does not tell.
+	Masters int
+	// Replicas is how many follow the server, or all masters of the Cluster; 0 also when it does not tell.
+	Replicas int
 	// RunID, Role, MaxMemoryPolicy and Persistence ("aof always", "aof everysec", "rdb", "none") are the server's own words.
 	RunID, Role, MaxMemoryPolicy, Persistence string
 	Err                                       error
@@ -58,6 +63,7 @@ func (i *Inspector) node(ctx context.Context, n int) (node Node) {
 	if mode := infoField(info, "server_mode"); mode != "" {
 		node.Mode = mode
 	}
+	i.count(ctx, n, &node, info)
 	node.MaxMemoryPolicy = infoField(info, "maxmemory_policy")
 	fsync, _ := replies[1].Value.([]any)
 	save, _ := replies[2].Value.([]any)
@@ -70,6 +76,21 @@ func (i *Inspector) node(ctx context.Context, n int) (node Node) {
 		node.Persistence = "none"
 	}
 	return node
+}
+
+// count fills in Masters and Replicas.
+func (i *Inspector) count(ctx context.Context, n int, node *Node, info string) {
+	if node.Mode != "cluster" {
+		if info != "" {
+			node.Masters = 1
+		}
+		node.Replicas, _ = strconv.Atoi(infoField(info, "connected_slaves"))
+		return
+	}
+	members, _ := i.ask(ctx, n, driver.Command{"CLUSTER", "INFO"})[0].Value.(string)
+	node.Masters, _ = strconv.Atoi(infoField(members, "cluster_size"))
+	known, _ := strconv.Atoi(infoField(members, "cluster_known_nodes"))
+	node.Replicas = max(known-node.Masters, 0)
 }
 
 // infoField is the value of a field of INFO.

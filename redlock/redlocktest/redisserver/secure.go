@@ -46,6 +46,12 @@ func (s *Server) TLSConfig() *tls.Config {
 	return &tls.Config{RootCAs: s.secure.roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 }
 
+// TLSFiles are the server's CA, and a certificate of that CA with its key for
+// clients (with the argument --tls-auth-clients yes the server wants one).
+func (s *Server) TLSFiles() (ca, cert, key string) {
+	return s.secure.cert, s.secure.cert, s.secure.key
+}
+
 func (s *secure) arguments() []string {
 	if s == nil {
 		return nil
@@ -89,7 +95,7 @@ func selfSigned(t testing.TB, key *ecdsa.PrivateKey) []byte {
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

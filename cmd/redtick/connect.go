@@ -1,0 +1,59 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/goredis"
+)
+
+// connect makes a client that gives up after patience. It does not connect yet.
+func (a *address) connect(patience time.Duration) redis.UniversalClient {
+	o := a.server
+	switch a.kind {
+	case sentinelGroup:
+		return redis.NewFailoverClient(&redis.FailoverOptions{
+			MasterName: a.master, SentinelAddrs: a.hosts, SentinelUsername: a.sentinelUser, SentinelPassword: a.sentinelPassword,
+			Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig, Protocol: o.Protocol,
+			DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience,
+			ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1,
+		})
+	case wholeCluster:
+		return redis.NewClusterClient(&redis.ClusterOptions{
+			Addrs: a.hosts, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig, Protocol: o.Protocol,
+			DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience,
+			ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1, MaintNotificationsConfig: quiet(),
+		})
+	}
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = patience, patience, patience
+	o.ContextTimeoutEnabled = true
+	o.MaxRetries = -1
+	o.DialerRetries = 1
+	o.MaintNotificationsConfig = quiet()
+	return redis.NewClient(o)
+}
+
+func quiet() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}
+
+// sentinelNode has a name that is the same in every run.
+type sentinelNode struct {
+	*goredis.Node
+	name string
+}
+
+// String is the Sentinels' addresses and the master's name.
+func (n *sentinelNode) String() string { return n.name }
+
+func (a *address) node(client redis.UniversalClient) (driver.Node, error) {
+	node, err := goredis.NewNode(client)
+	if err == nil && a.kind == sentinelGroup {
+		return &sentinelNode{node, strings.Join(a.hosts, ",") + "/" + a.master}, nil
+	}
+	return node, err
+}

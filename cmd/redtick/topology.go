@@ -1,0 +1,49 @@
+package main
+
+import "fmt"
+
+var topologies = map[kind]string{oneServer: "server", sentinelGroup: "sentinel", wholeCluster: "cluster"}
+
+// topology is what stands behind a node, for the table.
+func (n *nodeView) topology() string {
+	switch {
+	case n.kind == sentinelGroup:
+		return "sentinel, " + count(n.Replicas, "replica")
+	case n.kind == wholeCluster && n.Masters > 0:
+		return fmt.Sprintf("cluster, %s, %s", count(n.Masters, "master"), count(n.Replicas, "replica"))
+	case n.kind == wholeCluster:
+		return "cluster"
+	case n.isMember():
+		return "member of a cluster"
+	}
+	return "server, " + count(n.Replicas, "replica")
+}
+
+// isMember reports whether the node is a part of a Cluster that should be given as a whole.
+func (n *nodeView) isMember() bool { return n.kind == oneServer && n.info.Mode == "cluster" }
+
+// survives says what failures leave a quorum.
+func (r *statusReport) survives() string {
+	switch n := len(r.Nodes); {
+	case n == 1:
+		return "one node of one: " + r.Nodes[0].survives()
+	case !r.HasQuorum:
+		return fmt.Sprintf("%d nodes survive the failure of %d, and %d are out", n, (n-1)/2, n-r.Reachable)
+	case r.Survives == 0:
+		return fmt.Sprintf("%d nodes, %d of them answer: no further failure is survived", n, r.Reachable)
+	default:
+		return fmt.Sprintf("%d nodes, %d of them answer: the failure of %d more is survived", n, r.Reachable, r.Survives)
+	}
+}
+
+// survives is about a node that has the only vote.
+func (n *nodeView) survives() string {
+	switch {
+	case n.kind == oneServer || n.OK && n.Replicas == 0:
+		return "no failure is survived"
+	case n.kind == wholeCluster:
+		return "the failure of a master stops its share of the names until its replica takes over; votes that had not reached the replica are forgotten"
+	default:
+		return "the failure of the master stops all names until a replica takes over; votes that had not reached the replica are forgotten"
+	}
+}
