@@ -13,7 +13,7 @@ test: ## all tests of the library, with the race detector, on real redis-server 
 	cd examples/migration && REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
 	cd test/mutants && $(GO) test -count=1 ./...
 
-compat: ## on Redis and Valkey from Debian's packages: the drivers, and a fleet through every failover; QUICK=1 for two minutes
+compat: ## on Redis and Valkey from Debian's packages: the drivers, and a fleet through every failover; QUICK=1 for a minute
 	scripts/compat $(if $(QUICK),-quick)
 
 newest: ## the drivers, adapters and the command with the newest releases of the libraries they stand on

@@ -112,6 +112,25 @@ func (f *fleet) claim(t *testing.T, claim claimer, r run) {
 	}
 }
 
+// recovered reports whether every job of every fleet was granted a tick after
+// the servers were well.
+func recovered(fleets []*fleet, well time.Time) bool {
+	for _, f := range fleets {
+		granted := map[string]bool{}
+		f.mu.Lock()
+		for r, at := range f.runs {
+			granted[r.job] = granted[r.job] || len(at) > 0 && r.tick >= well.Unix()
+		}
+		f.mu.Unlock()
+		for _, job := range jobs {
+			if !granted[job] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // end ends fleets at the same tick, and waits for what they have begun.
 func end(fleets []*fleet) {
 	for _, f := range fleets {

@@ -6,74 +6,105 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/inspect"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
 // feature is a column of the matrix.
 type feature struct {
 	name string
-	try  func(ctx context.Context, one, two *redlock.Locker) error
+	try  func(ctx context.Context, r rig) error
+	not  string // the topology that it is documented not to be for
+}
+
+// rig is two replicas on one node, each with a client of its own.
+type rig struct {
+	nodes    [2]driver.Node
+	prefix   string
+	one, two *redlock.Locker
 }
 
 var features = []feature{
-	{"lock", tryLock},
-	{"wake-up", tryWakeUp},
-	{"claim", tryClaim},
-	{"fence", tryFence},
-	{"take-over", tryTakeover},
+	{"lock", lockers(tryLock), ""},
+	{"wake-up", lockers(tryWakeUp), ""},
+	{"claim", lockers(tryClaim), ""},
+	{"fence", lockers(tryFence), ""},
+	{"take-over", lockers(tryTakeover), ""},
+	{"guard", tryGuard, cluster},
+	{"inspect", tryInspect, ""},
+}
+
+func lockers(try func(ctx context.Context, one, two *redlock.Locker) error) func(ctx context.Context, r rig) error {
+	return func(ctx context.Context, r rig) error { return try(ctx, r.one, r.two) }
 }
 
 // TestMatrix tries every feature with every client, and prints what works.
 func TestMatrix(t *testing.T) {
+	var rows sync.Map
+	t.Run("all", func(t *testing.T) {
+		for i, topology := range []struct {
+			name    string
+			clients func(t *testing.T) map[string]connector
+		}{
+			{"one server", func(t *testing.T) map[string]connector { return single(redisserver.Start(t).Addr()) }},
+			{watched, func(t *testing.T) map[string]connector { return sentinel(redisserver.StartSentinel(t)) }},
+			{cluster, func(t *testing.T) map[string]connector { return sharded(redisserver.StartShards(t)) }},
+		} {
+			t.Run(topology.name, func(t *testing.T) {
+				for client, connect := range topology.clients(t) {
+					t.Run(client, func(t *testing.T) {
+						t.Parallel()
+						row := ""
+						for _, f := range features {
+							row += " " + tried(t, topology.name, client, connect, f) + " |"
+						}
+						rows.Store(fmt.Sprintf("%d| %s | %s |", i, topology.name, client), row)
+					})
+				}
+			})
+		}
+	})
 	var b strings.Builder
 	b.WriteString("| Topology | Client |")
 	for _, f := range features {
 		b.WriteString(" " + f.name + " |")
 	}
 	b.WriteString("\n| --- | --- |" + strings.Repeat(" --- |", len(features)) + "\n")
-	for _, topology := range []struct {
-		name    string
-		clients func() map[string]connector
-	}{
-		{"one server", func() map[string]connector { return single(redisserver.Start(t).Addr()) }},
-		{watched, func() map[string]connector { return sentinel(redisserver.StartSentinel(t)) }},
-		{cluster, func() map[string]connector { return sharded(redisserver.StartShards(t)) }},
-	} {
-		clients := topology.clients()
-		for _, client := range slices.Sorted(maps.Keys(clients)) {
-			fmt.Fprintf(&b, "| %s | %s |", topology.name, client)
-			for _, f := range features {
-				b.WriteString(" " + tried(t, topology.name, client, clients[client], f) + " |")
-			}
-			b.WriteString("\n")
-		}
+	for line := range strings.Lines(sorted(&rows)) {
+		b.WriteString(line[1:])
 	}
 	fmt.Printf("\n%s\n%s\n", version(t), b.String())
 }
 
 func tried(t *testing.T, topology, client string, connect connector, f feature) string {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	if f.not == topology {
+		return "no"
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
-	var lockers []*redlock.Locker
-	for range 2 {
-		locker, err := redlock.New([]driver.Node{connect(t)}, redlock.WithPrefix(client+":"+f.name+":"), redlock.WithObserver(func(redlock.Event) {}))
+	r := rig{prefix: client + ":" + f.name + ":"}
+	var lockers [2]*redlock.Locker
+	for i := range lockers {
+		var err error
+		r.nodes[i] = connect(t)
+		lockers[i], err = redlock.New(r.nodes[i:i+1], redlock.WithPrefix(r.prefix), redlock.WithObserver(func(redlock.Event) {}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer locker.Close(ctx)
-		lockers = append(lockers, locker)
+		defer lockers[i].Close(ctx)
 	}
-	if err := f.try(ctx, lockers[0], lockers[1]); err != nil {
+	r.one, r.two = lockers[0], lockers[1]
+	if err := f.try(ctx, r); err != nil {
 		t.Errorf("%s on %s with %s: %v", f.name, topology, client, err)
-		return "no"
+		return "FAILED"
 	}
 	return "yes"
 }
@@ -210,4 +241,58 @@ func tryTakeover(ctx context.Context, one, two *redlock.Locker) error {
 	}
 	_, err = mine.Claim(ctx, tick)
 	return want("a tick that was taken over and done", err, redlock.ErrTickDone)
+}
+
+// tryGuard has a node that remembers nothing abstain, and vote once the longest TTL has passed.
+func tryGuard(ctx context.Context, r rig) error {
+	const longest = 2 * time.Second
+	locker, err := redlock.New(r.nodes[:1], redlock.WithPrefix(r.prefix), redlock.WithRestartGuard(longest), redlock.WithTTL(longest),
+		redlock.WithObserver(func(redlock.Event) {}))
+	if err != nil {
+		return err
+	}
+	defer locker.Close(ctx)
+	guarded, err := locker.NewMutex("job")
+	if err != nil {
+		return err
+	}
+	r.nodes[0].Do(ctx, []driver.Command{{"DEL", "redtick:guard"}})
+	if _, err := guarded.TryLock(ctx); !errors.Is(err, redlock.ErrNodeYoung) {
+		return want("a lock on a node that remembers nothing", err, redlock.ErrNodeYoung)
+	}
+	time.Sleep(longest + 200*time.Millisecond)
+	lease, err := guarded.TryLock(ctx)
+	if err != nil {
+		return err
+	}
+	return lease.Unlock(ctx)
+}
+
+// tryInspect lists names of every shard of a Cluster, and takes one away.
+func tryInspect(ctx context.Context, r rig) error {
+	var lease *redlock.Lease
+	for _, name := range jobs {
+		m, err := r.one.NewMutex(name)
+		if err != nil {
+			return err
+		}
+		if lease, err = m.TryLock(ctx); err != nil {
+			return err
+		}
+	}
+	inspector, err := inspect.New(r.nodes[1:], inspect.WithPrefix(r.prefix))
+	if err != nil {
+		return err
+	}
+	if names, more, err := inspector.Names(ctx, "", 100); err != nil || more || !slices.Equal(names, jobs) {
+		return fmt.Errorf("names %v, more: %v (%w), want %v", names, more, err, jobs)
+	}
+	last := jobs[len(jobs)-1]
+	if info, err := inspector.Show(ctx, last); err != nil || info.Token != lease.Token() {
+		return fmt.Errorf("shown: %v (%w), want %s", info, err, lease.Token())
+	}
+	if err := inspector.Release(ctx, last, lease.Token()); err != nil {
+		return err
+	}
+	return want("an extension after the release", lease.Extend(ctx), redlock.ErrLost)
 }
