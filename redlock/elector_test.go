@@ -250,7 +250,8 @@ func TestElector_tokenFunctionFails(t *testing.T) {
 		}))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := newElector(t, p.mutex(t, "leader")).Run(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+		always50 := redlock.WithBackoff(func(int) time.Duration { return 50 * time.Millisecond })
+		if err := newElector(t, p.mutex(t, "leader", always50)).Run(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Run: %v, want DeadlineExceeded", err)
 		}
 		synctest.Wait()

@@ -24,8 +24,8 @@ const onOldServers = `^Test(Claim_(abort|clocks|crash|dead|earlier|last|late|ord
 	`Cleanup_(callers|hangs|hung|lateAnswer|refuses|resent|unknown)|Elector_|Errors_|Fence_|Found_|Guard_(bootstrap|earlier|eviction|extension|fresh|resent)|` +
 	`Hostile_(minority|notices)|Inspector_|Job_|Lease_|Lock_|Locker_|Mutex_(Do|adopt)|Observer_l|Release_|TryLock_(dead|lasting))`
 
-// notOnOldServers are thorough, and show nothing more here, or are not about servers.
-const notOnOldServers = `Found_partlyAnsweredReleasesAreKept|Fence_grows|Lease_detachAgainstUnlock|Lock_fairness|Elector_tokenFunctionFails`
+// notOnOldServers are thorough, and show nothing more here.
+const notOnOldServers = `Found_partlyAnsweredReleasesAreKept|Fence_grows|Lease_detachAgainstUnlock|Lock_fairness`
 
 // The suite passes on servers that answer like old ones.
 func TestOldServers(t *testing.T) {
