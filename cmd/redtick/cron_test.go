@@ -128,9 +128,9 @@ func TestCron_what_a_command_gets(t *testing.T) {
 // ends of the pipes, and when it closes them at the end of the program.
 func TestCron_output(t *testing.T) {
 	f := newFleet(t)
-	f.crontab("# redtick: name=loud", "* * * * * *  i=0; while [ $i -lt 200 ]; do echo out$i; echo err$i >&2; i=$((i+1)); done; printf end",
-		"# redtick: name=other", "* * * * * *  i=0; while [ $i -lt 200 ]; do echo out$i; i=$((i+1)); done",
-		"# redtick: name=leaver", "* * * * * *  (i=0; while [ ! -e go ] && [ $i -lt 1000 ]; do sleep 0.02; i=$((i+1)); done; echo still here) & echo gone")
+	f.crontab("# redtick: name=loud", "* * * * * *  i=0; while [ $i -lt 2000 ]; do echo out$i; echo err$i >&2; i=$((i+1)); done; printf end",
+		"# redtick: name=other", "* * * * * *  i=0; while [ $i -lt 2000 ]; do echo out$i; i=$((i+1)); done",
+		"# redtick: name=leaver", "* * * * * *  mkdir once || exit 0; (i=0; while [ ! -e go ] && [ $i -lt 1000 ]; do sleep 0.02; i=$((i+1)); done; echo still here) & echo gone")
 	p := f.cron()
 	p.err.await(t, "msg=ended name=leaver")
 	p.err.await(t, "msg=ended name=loud")
@@ -143,8 +143,8 @@ func TestCron_output(t *testing.T) {
 			t.Fatalf("a line is not whole: %q", line)
 		}
 	}
-	has(t, o.stdout, "loud: end\n", "loud: out199\n", "other: out0\n")
-	has(t, o.stderr, "loud: err199\n")
+	has(t, o.stdout, "loud: end\n", "loud: out1999\n", "other: out0\n")
+	has(t, o.stderr, "loud: err1999\n")
 
 	f.crontab("# redtick: name=x", "* * * * * *  printf plain; touch raw")
 	p = f.cron("--raw")
