@@ -26,7 +26,7 @@ func TestClaim_oncePerTickWhateverTheOffset(t *testing.T) {
 					for i, late := range offsets {
 						m := fl.process(fmt.Sprintf("p%d", i)).mutex(t, "job", redlock.WithRetention(time.Hour))
 						all.Go(func() {
-							for n := range 200 {
+							for n := range scaled(200) {
 								tick := start.Add(time.Duration(n) * time.Second)
 								time.Sleep(time.Until(tick.Add(late)))
 								if lease, err := m.Claim(t.Context(), tick); err == nil {
@@ -38,7 +38,7 @@ func TestClaim_oncePerTickWhateverTheOffset(t *testing.T) {
 						})
 					}
 					all.Wait()
-					runs.wantOnce(t, start, time.Second, 200)
+					runs.wantOnce(t, start, time.Second, scaled(200))
 				})
 			})
 		}

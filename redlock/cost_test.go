@@ -125,7 +125,7 @@ func TestCost_groupCommit(t *testing.T) {
 // Ten thousand held leases are renewed with a handful of goroutines and a few batches per period.
 func TestCost_manyLeases(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
-		const n = 10_000
+		n := scaled(10_000)
 		p := fl.process("a")
 		before := runtime.NumGoroutine()
 		leases := make([]*redlock.Lease, n)
@@ -164,7 +164,7 @@ func TestCost_hungMinority(t *testing.T) {
 		fl.servers[1].Freeze()
 		before := runtime.NumGoroutine()
 		begin := time.Now()
-		for range 10_000 {
+		for range scaled(10_000) {
 			ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
 		}
 		if took := time.Since(begin); took != 0 {

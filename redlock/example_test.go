@@ -258,7 +258,7 @@ func ExampleMutex_Adopt() {
 	ctx := context.Background()
 	servers := redlocktest.Servers(3)
 	for _, s := range servers {
-		s.Do("SET", "import", "set-by-another-library", "NX", "PX", "30000")
+		s.Do("SET", "import", "set-by-another-library", "NX", "PX", "300")
 	}
 	locker, _ := redlock.New(redlocktest.Nodes(servers, "example"))
 	defer locker.Close(ctx)

@@ -223,7 +223,7 @@ func TestClaim_overload(t *testing.T) {
 		held := must[*redlock.Lease](t)(p.mutex(t, "held", redlock.WithTTL(time.Second)).Lock(t.Context()))
 		var all sync.WaitGroup
 		tick := time.Now()
-		for i := range 20_000 {
+		for i := range scaled(20_000) {
 			m := p.mutex(t, fmt.Sprint("job", i))
 			all.Go(func() { ok(t, must[*redlock.Lease](t)(m.Claim(t.Context(), tick)).Unlock(t.Context())) })
 		}

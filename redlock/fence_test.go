@@ -18,7 +18,7 @@ func TestFence_grows(t *testing.T) {
 				rng := rand.New(rand.NewPCG(uint64(nodes), 7))
 				p := fl.process("a", redlock.WithFencing(), redlock.WithTTL(5*time.Second))
 				m, last, leases := p.mutex(t, "job"), int64(0), 0
-				for range 2000 {
+				for range scaled(2000) {
 					cut := rng.IntN(nodes/2 + 1)
 					for i, at := range rng.Perm(nodes) {
 						p.links[at].Heal()
@@ -45,7 +45,7 @@ func TestFence_grows(t *testing.T) {
 						time.Sleep(10 * time.Second)
 					}
 				}
-				if leases < 500 {
+				if leases < scaled(500) {
 					t.Errorf("only %d leases: the test shows too little", leases)
 				}
 			})

@@ -32,7 +32,7 @@ func TestTryLock_splitVote(t *testing.T) {
 		t.Run(fmt.Sprintf("%d nodes %d contenders", c.nodes, c.contenders), func(t *testing.T) {
 			inBubble(t, c.nodes, func(t *testing.T, fl *fleet) {
 				mutexes := contenders(t, fl, c.contenders)
-				for round := range contestRounds {
+				for round := range scaled(contestRounds) {
 					winners, errs := compete(mutexes, func(m *subject) (*redlock.Lease, error) { return m.TryLock(t.Context()) })
 					if len(winners) != 1 {
 						t.Fatalf("round %d: %d winners, want 1; losers: %v", round, len(winners), errs)
@@ -58,7 +58,7 @@ func TestClaim_splitVote(t *testing.T) {
 		t.Run(fmt.Sprintf("%d nodes %d contenders", c.nodes, c.contenders), func(t *testing.T) {
 			inBubble(t, c.nodes, func(t *testing.T, fl *fleet) {
 				mutexes := contenders(t, fl, c.contenders)
-				for range contestRounds {
+				for range scaled(contestRounds) {
 					tick := time.Now().Truncate(time.Second)
 					winners, errs := compete(mutexes, func(m *subject) (*redlock.Lease, error) { return m.Claim(t.Context(), tick) })
 					if len(winners) != 1 {
