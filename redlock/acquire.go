@@ -90,6 +90,8 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 		return ahead, ErrTaken
 	case led:
 		return final, ErrTaken
+	case tally.Blocks(tally.Paused):
+		return final, ErrPaused
 	case tally.Blocks(tally.Stale):
 		return final, ErrTickStale
 	case tally.Blocks(tally.TooFarAhead):

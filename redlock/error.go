@@ -22,6 +22,8 @@ var (
 	ErrTickStale = errors.New("redlock: tick is older than the retention")
 	// ErrClockSkew: the tick lies further ahead of the nodes' clocks than WithMaxSkew allows.
 	ErrClockSkew = errors.New("redlock: tick is too far ahead of the nodes' clocks")
+	// ErrPaused: an operator paused the job. The error says who, why, and until when.
+	ErrPaused = errors.New("redlock: paused")
 	// ErrNoQuorum: no majority of the nodes could be had. The error lists each node's cause.
 	ErrNoQuorum = errors.New("redlock: no quorum")
 	// ErrLost: the lease's validity has ended, or a majority holds another token.
@@ -50,7 +52,7 @@ type Error struct {
 	Reason error
 	// Holder is the token that is ahead or has claimed the tick, as far as a node said; see [HolderOf].
 	Holder string
-	// Remaining is how long the holder's lock lives without renewal, or 0 when unknown.
+	// Remaining is how long the holder's lock lives without renewal, or for ErrPaused how long the pause lasts; 0 when unknown, or without end.
 	Remaining time.Duration
 	// Nodes are the causes of the nodes that gave no vote.
 	Nodes []*NodeError
@@ -135,7 +137,11 @@ func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *
 			}
 		}
 	}
-	if reason == ErrTaken || reason == ErrTickDone {
+	switch reason {
+	case ErrPaused:
+		e.Detail, e.Remaining = describePause(tally)
+		return e
+	case ErrTaken, ErrTickDone:
 		return e
 	}
 	if reason == ErrNoQuorum {
@@ -144,6 +150,8 @@ func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *
 	for i, a := range tally.Answers {
 		name := t.locker.group.Pipelines[i].Name()
 		switch {
+		case a.Verdict == quorum.Paused:
+			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: errPausedHere})
 		case a.Verdict == quorum.Failed:
 			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: a.Err})
 		case a.Verdict == quorum.Pending && !tally.Certain(): // else its answer did not matter any more

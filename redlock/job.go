@@ -30,6 +30,7 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 // When it is not granted, the error matches
 //   - [ErrTickDone]: the tick, or a later one, was granted to another owner;
 //   - [ErrTaken]: another owner is ahead on this tick, or an earlier run still holds the job;
+//   - [ErrPaused]: an operator paused the job; runs that are under way go on;
 //   - [ErrTickStale], [ErrClockSkew]: the tick is too old, or too far ahead of the nodes' clocks;
 //   - [ErrNoQuorum], or ctx's error.
 //
@@ -48,7 +49,8 @@ func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 }
 
 // Await is Claim under [WithTakeover], with waiting: it returns once the tick
-// is done, or with a lease when its holder died and it is taken over. Without
+// is done, or with a lease when its holder died and it is taken over, which does
+// not happen while the job is paused. Without
 // WithTakeover there is nothing to wait for, and Await is Claim.
 func (j *Job) Await(ctx context.Context, tick time.Time) (*Lease, error) {
 	a, err := j.claimOf(ctx, tick)

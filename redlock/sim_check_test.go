@@ -25,6 +25,7 @@ func (w *world) check() {
 	w.checkOutcomes()
 	w.checkKeys()
 	w.checkRuns()
+	w.checkPauses()
 	if w.plan.weather < refusals {
 		w.checkFairWeather()
 	}
@@ -242,7 +243,7 @@ func (w *world) checkNoTickIsLost() {
 	byTick := w.byTick()
 	for k := range w.plan.ticks {
 		runs := byTick[w.tick(k).UnixMilli()]
-		if len(runs) == 0 {
+		if len(runs) == 0 && !w.skipped(w.tick(k).UnixMilli()) {
 			w.violate("G2: tick %d (%d) is lost", k, w.tick(k).UnixMilli())
 		}
 		if w.plan.mode == "take-over" && w.plan.renewal && len(runs) > 1 {

@@ -22,6 +22,7 @@ type history struct {
 	refusals   []refusal
 	violations []string
 	electors   electors
+	pauses     []pauseSpan
 }
 
 type event struct {
@@ -38,6 +39,7 @@ type grant struct {
 	owner string // of a claim: its token, unless the claimer named one
 	lease *redlock.Lease
 
+	asked time.Duration // when the call of a claim began
 	at    time.Duration
 	over  bool
 	end   time.Duration
@@ -63,8 +65,9 @@ type refusal struct {
 	who  int
 	op   string
 	tick int64
-	at   time.Duration
-	err  error
+
+	asked, at time.Duration
+	err       error
 }
 
 func (w *world) now() time.Duration { return time.Since(w.start) }
@@ -117,11 +120,11 @@ func (w *world) released(g *grant, err error) {
 	g.unlocked, g.returned, g.returnedAt = true, err == nil, w.now()
 }
 
-func (w *world) refused(r *replica, op string, tick int64, err error) {
+func (w *world) refused(r *replica, op string, tick int64, asked time.Duration, err error) {
 	w.record(r.id, "%s tick %d refused: %v", op, tick, reason(err))
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.refusals = append(w.refusals, refusal{r.id, op, tick, w.now(), err})
+	w.refusals = append(w.refusals, refusal{r.id, op, tick, asked, w.now(), err})
 }
 
 // leads notes a term. Its lease is the elector's own.
@@ -169,7 +172,7 @@ func (e *electors) leading() (ids []int) {
 }
 
 var outcomes = []error{
-	redlock.ErrTaken, redlock.ErrTickDone, redlock.ErrTickStale, redlock.ErrClockSkew, redlock.ErrNoQuorum, redlock.ErrLost,
+	redlock.ErrTaken, redlock.ErrTickDone, redlock.ErrTickStale, redlock.ErrClockSkew, redlock.ErrPaused, redlock.ErrNoQuorum, redlock.ErrLost,
 	context.Canceled, context.DeadlineExceeded,
 }
 

@@ -3,6 +3,7 @@ package redlock_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -37,6 +38,7 @@ type plan struct {
 	forgets  bool // servers lose their data: only under the guard
 	brief    bool // the retention is short
 	renewal  bool
+	pauses   bool          // an operator pauses the job
 	delay    time.Duration // each way of each batch takes up to this
 	faults   []fault
 }
@@ -78,12 +80,13 @@ func newPlan(seed uint64) *plan {
 		p.delay = time.Duration(float64(p.ttl) * pick(r, 0.0005, 0.005, 0.02, 0.06))
 	}
 	p.faults = newFaults(p)
+	p.pauses = slices.Contains([]mode{"claim", "any order", "take-over", "spacing"}, p.mode) && !p.forgets && stream(seed, "pauses").IntN(3) == 0
 	return p
 }
 
 func (p *plan) String() string {
-	text := fmt.Sprintf("seed %d: %s, %s, %d servers, %d replicas, ttl %v, %d ticks every %v, delay up to %v, guard %v, brief %v, renewal %v",
-		p.seed, p.mode, [...]string{"calm", "minority", "refusals", "storm"}[p.weather], p.servers, p.replicas, p.ttl, p.ticks, p.period, p.delay, p.guard, p.brief, p.renewal)
+	text := fmt.Sprintf("seed %d: %s, %s, %d servers, %d replicas, ttl %v, %d ticks every %v, delay up to %v, guard %v, brief %v, renewal %v, pauses %v",
+		p.seed, p.mode, [...]string{"calm", "minority", "refusals", "storm"}[p.weather], p.servers, p.replicas, p.ttl, p.ticks, p.period, p.delay, p.guard, p.brief, p.renewal, p.pauses)
 	for i, f := range p.faults {
 		text += fmt.Sprintf("\n\tfault %d: %v", i, f)
 	}

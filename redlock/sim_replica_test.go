@@ -135,8 +135,9 @@ func (r *replica) workOffQueue() {
 func (r *replica) claim(m *subject, tick time.Time, owner string) bool {
 	ctx, stop := r.patient()
 	defer stop()
+	asked := r.w.now()
 	lease, err := m.Await(ctx, tick)
-	if g := r.outcome("claim", tick.UnixMilli(), owner, lease, err); g != nil {
+	if g := r.outcomeOf(asked, "claim", tick.UnixMilli(), owner, lease, err); g != nil {
 		r.run(g)
 	}
 	return !errors.Is(err, redlock.ErrTaken) && !errors.Is(err, redlock.ErrClockSkew)
@@ -214,14 +215,20 @@ func (r *replica) campaign() {
 
 // outcome notes what came of an acquisition.
 func (r *replica) outcome(op string, tick int64, owner string, lease *redlock.Lease, err error) *grant {
+	return r.outcomeOf(r.w.now(), op, tick, owner, lease, err)
+}
+
+func (r *replica) outcomeOf(asked time.Duration, op string, tick int64, owner string, lease *redlock.Lease, err error) *grant {
 	if (lease == nil) == (err == nil) {
 		r.w.violate("%s returned %v, %v", op, lease, err)
 	}
 	if err != nil {
-		r.w.refused(r, op, tick, err)
+		r.w.refused(r, op, tick, asked, err)
 		return nil
 	}
-	return r.w.granted(r, op, owner, lease)
+	g := r.w.granted(r, op, owner, lease)
+	g.asked = asked
+	return g
 }
 
 // tick is the instant of tick k. The ticks of a queue are old, unless the guard would refuse them for that.

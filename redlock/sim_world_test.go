@@ -73,6 +73,7 @@ func (w *world) live() {
 	for _, r := range w.replicas {
 		work.Go(r.work)
 	}
+	work.Go(w.operate)
 	faults.Go(w.misbehave)
 	faults.Wait()
 	w.heal()

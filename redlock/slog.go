@@ -82,6 +82,8 @@ func (e Event) refusalLevel() slog.Level {
 	switch {
 	case errors.Is(e.Err, ErrTaken), errors.Is(e.Err, ErrTickDone), errors.Is(e.Err, context.Canceled):
 		return slog.LevelDebug
+	case errors.Is(e.Err, ErrPaused):
+		return slog.LevelInfo
 	case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, ErrClosed), errors.Is(e.Err, ErrNoQuorum) && stillWaits(e.Err):
 		return slog.LevelWarn
 	}

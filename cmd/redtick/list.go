@@ -53,7 +53,8 @@ Exit codes
   64  the command line is wrong
 
 JSON: more (there are others beyond --limit), names [name, held, holder, token,
-tick, remaining_ms, last_tick, last_holder, fence, waiters, votes [node, token,
+tick, remaining_ms, last_tick, last_holder, fence, waiters, paused (null, or by, why and
+for_ms, which is 0 for until it is resumed), votes [node, token,
 remaining_ms, error]]. Times are RFC 3339 or null. Bytes that are not UTF-8
 become U+FFFD.`,
 		Example: `  redtick ls

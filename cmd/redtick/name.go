@@ -21,6 +21,7 @@ type nameView struct {
 	LastHolder string     `json:"last_holder"`
 	Fence      int64      `json:"fence"`
 	Waiters    int        `json:"waiters"`
+	Paused     *pauseView `json:"paused"`
 	Votes      []voteView `json:"votes"`
 	info       *inspect.Info
 }
@@ -37,7 +38,7 @@ func newNameView(info *inspect.Info) nameView {
 	v := nameView{
 		Name: info.Name, Held: info.Token != "", Holder: info.Holder, Token: info.Token, Tick: known(info.Tick),
 		Remaining: milliseconds(info.Remaining), LastTick: known(info.LastTick), LastHolder: info.LastHolder,
-		Fence: info.Fence, Waiters: info.Waiters, Votes: []voteView{}, info: info,
+		Fence: info.Fence, Waiters: info.Waiters, Paused: newPauseView(info.Paused), Votes: []voteView{}, info: info,
 	}
 	for _, vote := range info.Votes {
 		v.Votes = append(v.Votes, voteView{vote.Node, vote.Token, milliseconds(vote.Remaining), plain(vote.Err)})

@@ -19,6 +19,7 @@ type nameJSON struct {
 	LastHolder string     `json:"last_holder"`
 	Fence      int64      `json:"fence"`
 	Waiters    int        `json:"waiters"`
+	Paused     *pause     `json:"paused"`
 	Votes      []struct {
 		Node      string  `json:"node"`
 		Token     string  `json:"token"`

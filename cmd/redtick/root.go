@@ -42,6 +42,8 @@ const examples = `  export REDIS_ADDRS=redis-a:6379,redis-b:6379,redis-c:6379
   redtick show report                all about one name
   redtick watch                      the same as ls, live
   redtick runs report                what came of its last runs? when is it due?
+  redtick pause report --for 2h      let no run begin, on the whole fleet
+  redtick resume report
   redtick run -name report -- ./report.sh
   redtick cron crontab               a crontab that all machines share
   redtick ls -o json | jq -r '.names[] | select(.held) | .name'`
@@ -58,7 +60,7 @@ func newRoot() *cobra.Command {
 	}
 	t := &target{}
 	t.flags(root)
-	root.AddCommand(newStatus(t), newList(t), newShow(t), newRelease(t), newWatch(t), newRun(t), newCron(t), newRuns(t), newForget(t))
+	root.AddCommand(newStatus(t), newList(t), newShow(t), newRelease(t), newWatch(t), newRun(t), newCron(t), newRuns(t), newForget(t), newPause(t), newResume(t))
 	return root
 }
 

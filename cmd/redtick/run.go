@@ -67,7 +67,8 @@ Exit codes
   CMD's own, or 128 + the number of the signal that ended it; and
   64   the command line is wrong, or the tick is too old or too far ahead
   69   no majority of the nodes answers, so CMD was not run
-  75   somebody else has the lease or had the tick, so CMD was not run
+  75   somebody else has the lease or had the tick, or the job is paused,
+       so CMD was not run
        (--taken-code 0 suits cron, which mails about failures)
   79   the lease was lost while CMD ran
   126  CMD could not be started, which spends the tick with --tick, as it may with 127
@@ -225,7 +226,7 @@ func (r *running) refusal(err error) error {
 		return exit(exitRunNoQuorum, err)
 	case r.try && errors.Is(err, redlock.ErrTaken):
 		return exit(r.takenCode, fmt.Errorf("%w; leave --try out to wait for it", err))
-	case errors.Is(err, redlock.ErrTaken), errors.Is(err, redlock.ErrTickDone), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, redlock.ErrTaken), errors.Is(err, redlock.ErrTickDone), errors.Is(err, redlock.ErrPaused), errors.Is(err, context.DeadlineExceeded):
 		return exit(r.takenCode, err)
 	case errors.Is(err, redlock.ErrTickStale):
 		return exit(exitUsage, fmt.Errorf("%w, which is %v; is this machine's clock behind?", err, redlock.DefaultRetention))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,7 +44,7 @@ Exit codes
   2   no majority of the nodes answers; what the others know is shown
   64  the command line is wrong
 
-JSON: name, schedule, next, overdue_ms, runs [tick, holder, token, began,
+JSON: name, schedule, next, overdue_ms, paused as in "redtick ls -o json", runs [tick, holder, token, began,
 late_ms, took_ms, result, error]. Times are RFC 3339 or null.`,
 		Example: `  redtick runs report
   redtick runs report -o json | jq -r '.runs[] | select(.result == "failed") | .error'`,
@@ -62,8 +63,10 @@ type runsView struct {
 	Schedule string     `json:"schedule"`
 	Next     *time.Time `json:"next"`
 	Overdue  float64    `json:"overdue_ms"`
+	Paused   *pauseView `json:"paused"`
 	Runs     []runView  `json:"runs"`
 	overdue  time.Duration
+	paused   *inspect.Pause
 }
 
 type runView struct {
@@ -78,7 +81,7 @@ type runView struct {
 }
 
 func newRunsView(r *inspect.Runs, now time.Time) *runsView {
-	v := &runsView{Name: r.Name, Schedule: r.Schedule, Next: known(r.Next), overdue: r.Overdue(now), Runs: []runView{}}
+	v := &runsView{Name: r.Name, Schedule: r.Schedule, Next: known(r.Next), overdue: r.Overdue(now), paused: r.Paused, Paused: newPauseView(r.Paused), Runs: []runView{}}
 	v.Overdue = milliseconds(v.overdue)
 	for _, run := range r.Runs {
 		v.Runs = append(v.Runs, runView{run.Tick, run.Holder, run.Token, run.Began, milliseconds(run.Began.Sub(run.Tick)),
@@ -155,6 +158,8 @@ func (v *runsView) write(w io.Writer, now time.Time, failure error) error {
 func (v *runsView) due(now time.Time) string {
 	text := v.Schedule
 	switch {
+	case v.paused != nil:
+		return strings.TrimPrefix(text+"; paused", "; ") + pauseText(v.paused, now)
 	case v.Next == nil:
 		return text
 	case text != "":

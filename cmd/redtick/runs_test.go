@@ -37,6 +37,7 @@ type runs struct {
 	Schedule string     `json:"schedule"`
 	Next     *time.Time `json:"next"`
 	Overdue  float64    `json:"overdue_ms"`
+	Paused   *pause     `json:"paused"`
 	Runs     []struct {
 		Tick   time.Time `json:"tick"`
 		Holder string    `json:"holder"`

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +20,7 @@ func newShow(t *target) *cobra.Command {
 		Use:   "show NAME",
 		Short: "All about one name",
 		Long: `show tells who holds NAME and for how long, which tick it runs, which tick was
-granted last and to whom, the highest fence, who waits, and what each node has.
+granted last and to whom, whether it is paused, the highest fence, who waits, and what each node has.
 A name that was never used is free.
 
 Exit codes
@@ -78,6 +80,9 @@ func (v *nameView) write(w io.Writer) error {
 	if v.LastTick != nil {
 		t.row("last tick", instant(v.info.LastTick))
 		t.row("claimed by", orDash(v.LastHolder))
+	}
+	if v.info.Paused != nil {
+		t.row("paused", strings.TrimSpace(pauseText(v.info.Paused, time.Now())))
 	}
 	if v.Fence != 0 {
 		t.row("fence", strconv.FormatInt(v.Fence, 10))

@@ -82,6 +82,8 @@ type Info struct {
 	LastHolder string
 	// Fence is the highest fence that was counted, or 0.
 	Fence int64
+	// Paused is the job's pause, or nil.
+	Paused *Pause
 	// Waiters is how many processes wait for the name.
 	Waiters int
 	// Votes is what each node holds, in the order of the nodes.
@@ -112,8 +114,10 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 	info := &Info{Name: name}
 	failed := &redlock.Error{Op: "inspect", Name: name, Reason: redlock.ErrNoQuorum}
 	count, newest := map[string]int{}, int64(0)
+	var pauses pauses
 	for n, r := range i.askAll(ctx, tokenOf(lock), driver.Command{"PTTL", lock}, driver.Command{"GET", keys.Last},
-		driver.Command{"GET", keys.Fence}, driver.Command{"ZCARD", keys.Waiters}) {
+		driver.Command{"GET", keys.Fence}, driver.Command{"ZCARD", keys.Waiters},
+		driver.Command{"GET", keys.Pause}, driver.Command{"PTTL", keys.Pause}) {
 		vote := Vote{Node: i.group.Pipelines[n].Name()}
 		vote.Token, vote.Err = textIn(r[0])
 		if _, ok := r[1].Value.(int64); !ok && vote.Err == nil {
@@ -126,6 +130,7 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 		}
 		vote.Remaining = protocol.Lifetime(numberIn(r[1]))
 		newest = max(newest, numberIn(r[2]))
+		pauses.add(r[5], r[6])
 		info.Fence = max(info.Fence, numberIn(r[3]))
 		info.Waiters = max(info.Waiters, int(numberIn(r[4])))
 		if count[vote.Token]++; vote.Token != "" && count[vote.Token] >= i.group.Quorum {
@@ -133,6 +138,7 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 		}
 		info.Votes = append(info.Votes, vote)
 	}
+	info.Paused = pauses.agreed(i)
 	for _, v := range info.Votes {
 		if v.Token == info.Token && info.Token != "" {
 			info.Remaining = max(info.Remaining, v.Remaining)

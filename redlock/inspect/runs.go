@@ -44,6 +44,8 @@ type Runs struct {
 	// time when that is not known.
 	Schedule string
 	Next     time.Time
+	// Paused is the job's pause, or nil.
+	Paused *Pause
 	// Runs are the newest first.
 	Runs []Run
 }
@@ -52,10 +54,10 @@ type Runs struct {
 const grace = 10 * time.Second
 
 // Overdue is for how long the next tick should have been run, or 0. A job that
-// runs is not overdue.
+// runs or is paused is not overdue.
 func (r *Runs) Overdue(now time.Time) time.Duration {
 	late := now.Sub(r.Next)
-	if r.Next.IsZero() || late <= grace || len(r.Runs) > 0 && r.Runs[0].Result == Running {
+	if r.Next.IsZero() || late <= grace || r.Paused != nil || len(r.Runs) > 0 && r.Runs[0].Result == Running {
 		return 0
 	}
 	return late
@@ -66,16 +68,20 @@ func (r *Runs) Overdue(now time.Time) time.Duration {
 // answered; what is known is returned all the same.
 func (i *Inspector) Runs(ctx context.Context, name string) (*Runs, error) {
 	lock := i.prefix + name
+	keys := protocol.KeysOf(lock)
 	failed := &redlock.Error{Op: "runs", Name: name, Reason: redlock.ErrNoQuorum}
 	noted := map[string]protocol.Record{}
 	held := map[string]int{}
-	for n, r := range i.askAll(ctx, tokenOf(lock), driver.Command{"ZRANGE", protocol.KeysOf(lock).Runs, "0", "-1"}) {
+	var pauses pauses
+	for n, r := range i.askAll(ctx, tokenOf(lock), driver.Command{"ZRANGE", keys.Runs, "0", "-1"},
+		driver.Command{"GET", keys.Pause}, driver.Command{"PTTL", keys.Pause}) {
 		token, err := textIn(r[0])
 		if err = cmp.Or(err, r[1].Err); err != nil && !pipeline.IsWrongType(err) {
 			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: err})
 			continue
 		}
 		held[token]++
+		pauses.add(r[2], r[3])
 		members, _ := r[1].Value.([]any)
 		for k := range members {
 			if record, ok := protocol.DecodeRecord(protocol.Text(members, k)); ok && (noted[record.Token].Result == "") {
@@ -83,7 +89,9 @@ func (i *Inspector) Runs(ctx context.Context, name string) (*Runs, error) {
 			}
 		}
 	}
-	return i.history(name, noted, held), i.outcome(ctx, failed)
+	runs := i.history(name, noted, held)
+	runs.Paused = pauses.agreed(i)
+	return runs, i.outcome(ctx, failed)
 }
 
 // history merges what the nodes noted: a run's end, wherever it is known, says more than its beginning.
@@ -118,7 +126,7 @@ func (i *Inspector) history(name string, noted map[string]protocol.Record, held 
 func (i *Inspector) Forget(ctx context.Context, name string) error {
 	keys := protocol.KeysOf(i.prefix + name)
 	failed := &redlock.Error{Op: "forget", Name: name, Reason: redlock.ErrNoQuorum}
-	for n, r := range i.askAll(ctx, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence}) {
+	for n, r := range i.askAll(ctx, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause}) {
 		if r[0].Err != nil {
 			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: r[0].Err})
 		}

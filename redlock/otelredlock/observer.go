@@ -10,7 +10,7 @@
 // Metrics (attributes in brackets; "name" is the mutex's name and so must come
 // from a small set; leave it out with [WithoutName] where names are many):
 //
-//	redtick.acquisitions    {acquisition} counter    [name, outcome]: acquired, done, taken, no_quorum, stale, ahead, cancelled, closed, other
+//	redtick.acquisitions    {acquisition} counter    [name, outcome]: acquired, done, taken, paused, no_quorum, stale, ahead, cancelled, closed, other
 //	redtick.acquire.time    s             histogram  [outcome]
 //	redtick.held.time       s             histogram  [name, end]: released, lost
 //	redtick.held            {lease}       up-down    [name]
@@ -172,7 +172,7 @@ func (o *observer) span(ctx context.Context, title string, e redlock.Event) {
 	_, span := o.tracer.Start(ctx, title, trace.WithTimestamp(e.At.Add(-e.Duration)), trace.WithAttributes(attrs...))
 	if e.Err != nil {
 		span.RecordError(e.Err, trace.WithTimestamp(e.At))
-		if r := outcome(e); r != "done" && r != "taken" {
+		if r := outcome(e); r != "done" && r != "taken" && r != "paused" {
 			span.SetStatus(codes.Error, e.Err.Error())
 		}
 	}
@@ -188,7 +188,7 @@ func outcome(e redlock.Event) string {
 		err  error
 		word string
 	}{
-		{context.Canceled, "cancelled"}, {context.DeadlineExceeded, "cancelled"}, {redlock.ErrTickDone, "done"}, {redlock.ErrTaken, "taken"},
+		{context.Canceled, "cancelled"}, {context.DeadlineExceeded, "cancelled"}, {redlock.ErrTickDone, "done"}, {redlock.ErrTaken, "taken"}, {redlock.ErrPaused, "paused"},
 		{redlock.ErrNoQuorum, "no_quorum"}, {redlock.ErrTickStale, "stale"}, {redlock.ErrClockSkew, "ahead"}, {redlock.ErrClosed, "closed"},
 	} {
 		if errors.Is(e.Err, o.err) {

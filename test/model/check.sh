@@ -35,6 +35,8 @@ claim string-expiry      holds long  -DTICKKEY=3 -DCRASH=1 -DLOSS=2 -DEXPIRY=1
 claim string-rounds      holds quick -DTICKKEY=3 -DC=2 -DR=2 -DCRASH=1 -DLOSS=1 -DEXPIRY=1
 claim string-reorder     holds long  -DTICKKEY=3 -DREORDER=1
 claim string-verdict     holds long  -DTICKKEY=3 -DR=2 -DVERDICT=1
+claim pause              holds quick -DC=2 -DR=2 -DPAUSE=1 -DCRASH=1 -DLOSS=1
+claim pause-takeover     holds long  -DC=2 -DR=2 -DPAUSE=1 -DTAKEOVER=1 -DCRASH=1 -DLOSS=1
 claim plain              holds long  -DC=2 -DCRASH=1 -DLOSS=2 -DEXPIRY=1 -DPLAIN=1
 
 claim no-abort           fails quick -DABORT=0
@@ -57,6 +59,8 @@ claim short-takeover     fails quick -DC=2 -DTAKEOVER=1 -DLIFETIMES=2
 claim short-order        fails quick -DC=2 -DTICKS=12 -DLIFETIMES=2
 claim short-anyorder     fails quick -DC=2 -DANY=1 -DLIFETIMES=2
 claim plain-commands     fails quick -DC=2 -DTICKKEY=5 -DREORDER=1
+claim pause-one-node     fails quick -DC=2 -DR=2 -DPAUSE=2
+claim pause-resumed      fails quick -DC=2 -DR=2 -DPAUSE=3
 claim string-tombstone   fails quick -DC=2 -DTICKKEY=3 -DREORDER=1 -DTOMBSTONE=0
 
 fence three              holds long  -DC=3

@@ -61,6 +61,12 @@
 #define VERDICT 0       /* 1: rounds end by their votes only, not at any moment; what losers are told is checked */
 #endif
 
+#ifndef PAUSE
+#define PAUSE 0         /* an operator pauses the job, and resumes it, one node after the other at any moments: a round that begins once
+                           1: a majority has the pause, is not granted before the resume begins; 2: as 1, but one node is thought to do;
+                           3: as 1, but that nobody is granted after the resume is asserted, to see that somebody is */
+#endif
+
 #ifndef PLAIN
 #define PLAIN 0         /* 1: nothing is pruned and nothing sorted, to see that this changes no outcome */
 #endif
@@ -109,6 +115,15 @@
 byte phase[C], round[C];
 bit ended[C];           /* the validity of the current round */
 bit told[C];            /* its confirm is sent, or nobody waits for it */
+#if PAUSE
+bit paused[N];
+bit resuming;
+bit barred[C];          /* its current round began while the job was paused */
+#define PAUSED(n) paused[n]
+#define HALTED (!resuming && paused[0] + paused[1] + paused[2] >= (PAUSE == 2 -> 1 : QUORUM))
+#else
+#define PAUSED(n) 0
+#endif
 byte past[N];           /* the newest tick whose retention is over */
 byte last[N];           /* the newest tick granted; with ANY the set of ticks marked as granted */
 
@@ -187,7 +202,7 @@ inline claim(c, n) {
             :: AT(c, n) & GRAVE(r) || LIFETIMES && TICK(c) <= past[n] -> answer = OUT
             :: else ->
                 other = holder;
-                answer = (holder && holder != TOKEN(c, r) -> TAKEN : RUN);
+                answer = (holder && holder != TOKEN(c, r) -> TAKEN : (PAUSED(n) -> OUT : RUN));
                 AT(c, n) = AT(c, n) | (TICKKEY > 3 -> KEY(r) : 0)
             fi
         fi
@@ -285,6 +300,9 @@ inline fail(c, into) {
     :: into == ROUND ->
         round[c]++;
         ended[c] = 0;
+#if PAUSE
+        barred[c] = HALTED;
+#endif
         post(c, CLAIM(round[c]))
     :: else -> phase[c] = into
     fi
@@ -299,6 +317,10 @@ inline lease(c) {
         assert(d == c || TICK(d) != TICK(c) || OWNER(d) == OWNER(c) || (TAKEOVER -> phase[d] != FINISHED : !GRANTED(d)));
         assert(ABANDON != 3 || d == c || TICK(d) != TICK(c) || phase[d] != ABANDONED)
     }
+#if PAUSE
+    assert(!barred[c]);
+    assert(PAUSE != 3 || !resuming);
+#endif
     phase[c] = RUN;
     told[c] = CONFIRMS != 2;
     for (i : 0 .. N - 1) {
@@ -342,6 +364,9 @@ inline tidy() {
         if
         :: !PLAIN && ALIKE && d + 1 < C && ROW(d) > ROW(d + 1) ->
             swap(phase[d], phase[d + 1]); swap(round[d], round[d + 1]); swap(ended[d], ended[d + 1]); swap(told[d], told[d + 1]);
+#if PAUSE
+            swap(barred[d], barred[d + 1]);
+#endif
             for (i : 0 .. N - 1) { swap(AT(d, i), AT(d + 1, i)) }
         :: else
         fi
@@ -351,6 +376,9 @@ inline tidy() {
         if
         :: !PLAIN && COLUMN(i) > COLUMN(i + 1) ->
             swap(last[i], last[i + 1]); swap(past[i], past[i + 1]);
+#if PAUSE
+            swap(paused[i], paused[i + 1]);
+#endif
             for (d : 0 .. C - 1) {
                 swap(AT(d, i), AT(d, i + 1))
 #if VERDICT
@@ -443,6 +471,10 @@ active proctype fleet() {
         :: at == N && phase[who] == ROUND && (SPLIT(who) || LED(who)) && round[who] + 1 < R -> d_step { fail(who, ROUND) }
         :: at == N && phase[who] == ROUND && LED(who) -> d_step { fail(who, TAKEN) }
         :: at == N && phase[who] == ROUND && TOLD(who) -> d_step { fail(who, DONE) }
+#if PAUSE
+        :: at < N && who == 0 && paused[at] == resuming -> paused[at] = !resuming
+        :: at == N && who == 0 && !resuming -> d_step { resuming = 1; for (d : 0 .. C - 1) { barred[d] = 0 } skip }
+#endif
         :: at < N && LIFETIMES && who == 0 && past[at] < 2 -> past[at]++
         :: at < N && LIFETIMES && who == 0 && !ANY && last[at] && !LASTS(at, last[at]) -> last[at] = 0
         :: at < N && LIFETIMES && !LASTS(at, TICK(who)) -> d_step { expire(who, at); skip }

@@ -69,6 +69,8 @@ func decodeVote(r driver.Reply) quorum.Answer {
 		return quorum.Answer{Verdict: quorum.Stale}
 	case "AHEAD":
 		return quorum.Answer{Verdict: quorum.TooFarAhead}
+	case "PAUSED":
+		return quorum.Answer{Verdict: quorum.Paused, Token: Text(fields, 1), Remaining: Lifetime(Number(fields, 2)), Lasting: Number(fields, 2) == -1}
 	case "LOST":
 		return quorum.Answer{Verdict: quorum.Failed, Err: errLostVote}
 	case "DEAD":

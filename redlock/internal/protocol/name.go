@@ -70,13 +70,13 @@ func NewName(name string, s Settings) *Name {
 
 // Keys are a name's companions.
 type Keys struct {
-	base, Last, Fence, Waiters, Runs string
+	base, Last, Fence, Waiters, Runs, Pause string
 }
 
 // KeysOf returns the companions of a name.
 func KeysOf(name string) Keys {
 	base := Companion(name)
-	return Keys{base: base, Last: base + "last", Fence: base + "fence", Waiters: base + "wait", Runs: base + "runs"}
+	return Keys{base: base, Last: base + "last", Fence: base + "fence", Waiters: base + "wait", Runs: base + "runs", Pause: base + "pause"}
 }
 
 // Tick is the key of one tick.
@@ -122,9 +122,10 @@ func hashTag(key string) string {
 	return tag
 }
 
-// NameOf returns the name whose newest tick, fence or runs a key holds, or "".
+// NameOf returns the name whose newest tick, fence, runs or pause a key
+// holds, or "".
 func NameOf(key string) string {
-	for _, what := range []string{"last", "fence", "runs"} {
+	for _, what := range []string{"last", "fence", "runs", "pause"} {
 		base, found := strings.CutSuffix(key, what)
 		if !found {
 			continue

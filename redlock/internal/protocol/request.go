@@ -47,7 +47,7 @@ func (n *Name) Claim(tick int64, token, owner string) quorum.Request {
 }
 
 func (n *Name) claim(tick int64, token, owner string, dryRun bool) quorum.Request {
-	keys := append(make([]string, 0, 6), n.Lock, n.Tick(tick), n.Last, n.dead(token))
+	keys := append(make([]string, 0, 7), n.Lock, n.Tick(tick), n.Last, n.dead(token), n.Pause)
 	decode := decodeVote
 	if n.fencing {
 		keys, decode = append(keys, n.Fence), decodeFenced

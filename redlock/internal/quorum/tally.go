@@ -18,6 +18,7 @@ const (
 	Done                       // proof that the tick was granted to another owner
 	Stale                      // the tick is older than the retention
 	TooFarAhead                // the tick is too far ahead of the node's clock
+	Paused                     // an operator lets nobody begin
 	Failed                     // no vote: no answer, an error, or the node abstains
 	Vacant                     // nobody is there; the node was only asked
 )
@@ -26,7 +27,7 @@ const (
 type Answer struct {
 	Verdict   Verdict
 	Lasting   bool          // of a refusal: the key there never expires
-	Token     string        // of a refusal: the token that is there
+	Token     string        // of a refusal: the token that is there; of a pause: who and why
 	Remaining time.Duration // how long the lock there lives
 	Last      int64         // the newest tick granted, as far as the node knows
 	Fence     int64
@@ -38,7 +39,7 @@ type Tally struct {
 	Answers []Answer
 	Quorum  int
 
-	Granted, Refused, Done, Stale, TooFarAhead, Failed, Pending int
+	Granted, Refused, Done, Stale, TooFarAhead, Paused, Failed, Pending int
 
 	most int // refusals that name the same token
 }
@@ -61,6 +62,8 @@ func Count(answers []Answer, quorum int) Tally {
 			t.Stale++
 		case TooFarAhead:
 			t.TooFarAhead++
+		case Paused:
+			t.Paused++
 		case Failed:
 			t.Failed++
 		}

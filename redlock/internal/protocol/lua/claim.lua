@@ -1,11 +1,12 @@
 -- One node's vote on a claim of one tick.
--- KEYS: lock, tick, last, tombstone, fence (only with ARGV 11), guard (the last one, only with ARGV 10)
+-- KEYS: lock, tick, last, tombstone, pause, fence (only with ARGV 11), guard (the last one, only with ARGV 10)
 -- ARGV: 1 token, 2 ttl, 3 tick, 4 owner, 5 retention, 6 how far a tick may lie ahead, 7 spacing (at least 1),
 --       8 order: 'tick', 'any' or 'takeover', 9 dry run (1: answer, but change nothing), 10 guard window (0: no guard),
 --       11 fencing (1 or 0)
 --       Times are in ms; ticks are Unix ms, because numbers here are doubles.
 -- Answers {'GRANTED', fence}, {'DONE', token if known}, {'SEEN', token, remaining, last}, {'TAKEN', token, remaining, last},
---       {'STALE', now}, {'AHEAD', now}, {'LOST'}, {'DEAD'} or {'YOUNG', ms until it votes}.
+--       {'STALE', now}, {'AHEAD', now}, {'LOST'}, {'DEAD'}, {'PAUSED', who and why, remaining ms (-1: for ever)} or
+--       {'YOUNG', ms until it votes}.
 local lock, tick = KEYS[1], KEYS[2]
 local token, at, order = ARGV[1], tonumber(ARGV[3]), ARGV[8]
 local time = redis.call('TIME')
@@ -53,6 +54,12 @@ if holder and holder ~= token then
   return { 'TAKEN', holder, redis.call('PTTL', lock), last or '' }
 end
 
+-- An operator paused the job: who holds it goes on, nobody else begins. On a majority of the nodes nobody else has a quorum.
+local paused = redis.call('GET', KEYS[5])
+if paused then
+  return { 'PAUSED', paused, redis.call('PTTL', KEYS[5]) }
+end
+
 -- A node that may have forgotten who claimed this tick does not vote on it.
 if ARGV[10] ~= '0' then
   local old, birth = age(KEYS[#KEYS], now)
@@ -68,7 +75,7 @@ end
 local fence = '0'
 if ARGV[9] ~= '1' then
   if ARGV[11] == '1' then
-    fence = holder and redis.call('GET', KEYS[5]) or raise(KEYS[5], time)
+    fence = holder and redis.call('GET', KEYS[6]) or raise(KEYS[6], time)
   end
   redis.call('SET', lock, token, 'PX', ARGV[2])
   if order ~= 'takeover' then

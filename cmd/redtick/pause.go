@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/user"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/redlock/inspect"
+)
+
+// pausing is the pause command.
+type pausing struct {
+	inspection
+	inspect.Pause
+}
+
+func newPause(t *target) *cobra.Command {
+	p := &pausing{inspection: inspection{target: t}}
+	c := &cobra.Command{
+		Use:   "pause NAME",
+		Short: "Let no run of a job begin, on the whole fleet",
+		Long: `pause keeps the ticks of the job NAME from being run, on every replica, until
+--for has passed or "redtick resume NAME". Ticks that come meanwhile are skipped.
+A run that is under way goes on. Locks and leaderships of the name are not
+concerned. It replaces a pause that the job has.
+
+It returns once every node has answered, and holds when a majority has it.
+
+Exit codes
+  0   paused
+  2   no majority of the nodes answers; those that do may have paused it
+  64  the command line is wrong`,
+		Example: `  redtick pause report --for 2h --why "database migration"
+  redtick pause report`,
+		Args: oneName,
+		RunE: func(c *cobra.Command, args []string) error { return p.run(c, args[0]) },
+	}
+	p.flags(c)
+	c.Flags().DurationVar(&p.For, "for", 0, "for how long; 0 is until resume")
+	c.Flags().StringVar(&p.Why, "why", "", "the reason, which every refused claim is told")
+	c.Flags().StringVar(&p.By, "by", "", "who pauses it (default user@host)")
+	return c
+}
+
+func (p *pausing) run(c *cobra.Command, name string) error {
+	if p.By == "" {
+		p.By = me()
+	}
+	return p.change(c, name, func(ctx context.Context, inspector *inspect.Inspector) error {
+		return inspector.Pause(ctx, name, p.Pause)
+	})
+}
+
+func newResume(t *target) *cobra.Command {
+	i := &inspection{target: t}
+	c := &cobra.Command{
+		Use:   "resume NAME",
+		Short: "End the pause of a job",
+		Long: `resume ends what "redtick pause NAME" began. The job's next tick is run.
+
+Exit codes
+  0   resumed, or it was not paused
+  2   no majority of the nodes answers; those that do have resumed it
+  64  the command line is wrong`,
+		Example: `  redtick resume report`,
+		Args:    oneName,
+		RunE: func(c *cobra.Command, args []string) error {
+			return i.change(c, args[0], func(ctx context.Context, inspector *inspect.Inspector) error {
+				return inspector.Resume(ctx, args[0])
+			})
+		},
+	}
+	i.flags(c)
+	return c
+}
+
+// change pauses or resumes a job and says how it is then.
+func (i *inspection) change(c *cobra.Command, name string, do func(context.Context, *inspect.Inspector) error) error {
+	f, inspector, err := i.open()
+	if err != nil {
+		return err
+	}
+	defer f.disconnect()
+	if _, err := f.locker.NewMutex(name); err != nil {
+		return err
+	}
+	if err := do(c.Context(), inspector); err != nil {
+		return err
+	}
+	info, err := inspector.Show(c.Context(), name)
+	if err != nil {
+		return err
+	}
+	state := "is not paused"
+	if info.Paused != nil {
+		state = "is paused" + pauseText(info.Paused, time.Now())
+	}
+	if info.Token != "" && info.Paused != nil {
+		state += "; the run of " + printable(info.Holder) + " goes on"
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%q %s\n", name, state)
+	return err
+}
+
+// pauseText says who paused a job, until when and why.
+func pauseText(p *inspect.Pause, now time.Time) string {
+	text := " until it is resumed"
+	if p.For > 0 {
+		text = fmt.Sprintf(" for another %s, until %s", rounded(p.For), instant(now.Add(p.For).Truncate(time.Second)))
+	}
+	if p.By != "" {
+		text = " by " + printable(p.By) + text
+	}
+	if p.Why != "" {
+		text += ": " + printable(p.Why)
+	}
+	return text
+}
+
+// pauseView is a pause in JSON.
+type pauseView struct {
+	By  string  `json:"by"`
+	Why string  `json:"why"`
+	For float64 `json:"for_ms"`
+}
+
+func newPauseView(p *inspect.Pause) *pauseView {
+	if p == nil {
+		return nil
+	}
+	return &pauseView{p.By, p.Why, milliseconds(p.For)}
+}
+
+func me() string {
+	name := "?"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return name
+	}
+	return name + "@" + host
+}

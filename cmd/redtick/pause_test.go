@@ -1,0 +1,86 @@
+//go:build unix
+
+package main_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+type pause struct {
+	By  string  `json:"by"`
+	Why string  `json:"why"`
+	For float64 `json:"for_ms"`
+}
+
+func TestPause(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	j, err := f.locker().NewJob("report")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := f.redtick("pause", "report", "--for", "2h", "--why", "migration", "--by", "ann")
+	has(t, o.stdout, `"report" is paused by ann for another 2h0m0s, until 20`, ": migration\n")
+	if o.code != 0 {
+		t.Errorf("%+v", o)
+	}
+	_, err = j.Claim(t.Context(), time.Now())
+	if !errors.Is(err, redlock.ErrPaused) {
+		t.Fatalf("%v, want ErrPaused", err)
+	}
+	if o := f.redtick("run", "-name", "report", "-tick", "24h", "--", "touch", "ran"); o.code != 75 || !strings.Contains(o.stderr, "migration") {
+		t.Errorf("%+v", o)
+	}
+	has(t, err.Error(), "paused: by ann, for another 1h59m59.", ": migration")
+	has(t, f.redtick("show", "report").stdout, "paused", "by ann for another ")
+	v := decode[nameJSON](t, f.redtick("show", "report", "-o", "json").stdout)
+	if v.Paused == nil || v.Paused.By != "ann" || v.Paused.Why != "migration" || v.Paused.For < 7_000_000 {
+		t.Errorf("%+v", v.Paused)
+	}
+	if o := f.redtick("ls"); !strings.Contains(o.stdout, "report") {
+		t.Errorf("a paused job is not listed: %+v", o)
+	}
+	if o := f.redtick("resume", "report"); o.code != 0 || o.stdout != "\"report\" is not paused\n" {
+		t.Errorf("%+v", o)
+	}
+	lease, err := j.Claim(t.Context(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o = f.redtick("pause", "report")
+	has(t, o.stdout, `"report" is paused by `, "@", " until it is resumed; the run of api-1 goes on\n")
+	if err := lease.Unlock(t.Context()); err != nil {
+		t.Error(err)
+	}
+	has(t, f.redtick("runs", "report").stdout, "report: paused by ", " until it is resumed\n")
+	if v := decode[runs](t, f.redtick("runs", "report", "-o", "json").stdout); v.Paused == nil || v.Paused.For != 0 {
+		t.Errorf("%+v", v.Paused)
+	}
+	if o := f.redtick("forget", "report"); o.code != 0 {
+		t.Errorf("%+v", o)
+	}
+	if o := f.redtick("ls"); !strings.Contains(o.stdout, "no names") {
+		t.Errorf("forgotten, but: %+v", o)
+	}
+}
+
+func TestPause_noQuorum(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.servers[0].Kill()
+	if o := f.redtick("pause", "report"); o.code != 0 {
+		t.Errorf("one of three is out: %+v", o)
+	}
+	f.servers[1].Kill()
+	if o := f.redtick("resume", "report"); o.code != 2 || !strings.Contains(o.stderr, "no quorum") {
+		t.Errorf("two of three are out: %+v", o)
+	}
+	if o := f.redtick("pause", "report", "--for", "-1s"); o.code != 64 {
+		t.Errorf("%+v", o)
+	}
+}

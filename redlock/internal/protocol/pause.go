@@ -1,0 +1,19 @@
+package protocol
+
+import (
+	"strconv"
+	"strings"
+)
+
+// EncodePause is a pause as the nodes keep it.
+func EncodePause(by, why string) string { return strconv.Itoa(len(by)) + " " + by + why }
+
+// DecodePause reads what EncodePause wrote. Whatever else is there pauses as
+// well, for that reason.
+func DecodePause(text string) (by, why string) {
+	number, rest, found := strings.Cut(text, " ")
+	if n, err := strconv.Atoi(number); found && err == nil && n >= 0 && n <= len(rest) {
+		return rest[:n], rest[n:]
+	}
+	return "", text
+}
