@@ -255,6 +255,7 @@ func TestHistory_wrongType(t *testing.T) {
 			s.Do("SET", "job:redtick:{job}:runs", "mine")
 		}
 		ok(t, j.Run(t.Context(), time.Now(), func(context.Context) error { return nil }))
+		synctest.Wait()
 		if left := fl.locks("job"); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
 		}
