@@ -301,8 +301,9 @@ func TestCron_takeover(t *testing.T) {
 	machines[1].stop()
 }
 
-// Seen to fail when --once claims the next tick, when it does not wait for what
-// it runs, and with each exit code replaced by 0.
+// Seen to fail when --once claims the next tick, when the history has no
+// schedule, when it does not wait for what it runs, and with each exit code
+// replaced by 0.
 func TestCron_once(t *testing.T) {
 	f := newFleet(t)
 	hourAgo := time.Now().Add(-time.Hour).UTC()
@@ -317,10 +318,11 @@ func TestCron_once(t *testing.T) {
 	if ran := f.lines("ran", "ran"); len(ran) != 1 || ran[0] != hourAgo.Truncate(time.Minute).Format(time.RFC3339) || f.readSoFar("never") != "" {
 		t.Errorf("ran for %v, want %v", ran, hourAgo.Truncate(time.Minute))
 	}
-	f.crontab("# redtick: name=y", "* * * * *  exit 5")
+	f.crontab("CRON_TZ=Asia/Tokyo", "# redtick: name=y", "* * * * *  exit 5")
 	if o := f.redtick("cron", "--once", "crontab"); o.code != 1 || !strings.Contains(o.stderr, "exit status 5") {
 		t.Errorf("a run that failed: %+v", o)
 	}
+	has(t, f.redtick("runs", "y").stdout, "CRON_TZ=Asia/Tokyo * * * * *", "exit status 5")
 	f.servers[0].Kill()
 	f.servers[1].Kill()
 	f.crontab("# redtick: name=z", "* * * * *  touch z")

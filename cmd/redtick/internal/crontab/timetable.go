@@ -106,11 +106,24 @@ func hasCome(job *cronadapter.Job, then time.Time) (any bool) {
 
 // JobOptions are what the job asks of the library.
 func (j Job) JobOptions() []redlock.JobOption {
-	opts := []redlock.JobOption{redlock.WithMaxHold(j.MaxHold)}
+	words := j.Spec
+	if j.Zone != "" {
+		words = "CRON_TZ=" + j.Zone + " " + words
+	}
+	opts := []redlock.JobOption{redlock.WithMaxHold(j.MaxHold), redlock.WithSchedule(words, j.after)}
 	if j.Takeover {
 		opts = append(opts, redlock.WithTakeover())
 	}
 	return opts
+}
+
+// after is when the job is due after a tick. A schedule without a zone takes
+// that of the time it is asked with.
+func (j Job) after(tick time.Time) time.Time {
+	for _, next := range j.Next(tick.Local(), 1) {
+		return next
+	}
+	return time.Time{}
 }
 
 // Stop runs no further tick, and returns what is closed when those under way
