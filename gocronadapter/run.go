@@ -32,7 +32,7 @@ func (r *run) Unlock(ctx context.Context) error {
 		r.watch()
 	}
 	if r.state != nil && !r.lease.Tick().IsZero() && r.state.rests() {
-		go r.rest()
+		go r.rest() //nolint:gosec // it outlives ctx, which ends with the job
 		return nil
 	}
 	return r.end(ctx)
