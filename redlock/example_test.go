@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"sync"
 	"time"
@@ -433,4 +436,29 @@ func ExampleWithFencing() {
 	// Output:
 	// the next holder writes: true
 	// the late one writes: false
+}
+
+func ExampleLocker_Check() {
+	locker, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(3), "api-1"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer locker.Close(context.Background())
+	begin := func(ctx context.Context) error {
+		if err := locker.Check(ctx); errors.Is(err, redlock.ErrNoQuorum) {
+			return err
+		} else if err != nil {
+			slog.Warn("some nodes are out", "error", err)
+		}
+		return nil
+	}
+	ready := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := begin(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	})
+	answer := httptest.NewRecorder()
+	ready.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/ready", nil))
+	fmt.Println(answer.Code)
+	// Output: 200
 }

@@ -1,0 +1,73 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redtick/redtick/redlock/internal/pipeline"
+	"github.com/redtick/redtick/redlock/internal/quorum"
+)
+
+// Check asks every node whether it would let this Locker vote, and changes
+// nothing. Call it when a service starts, since New contacts nobody: a wrong
+// address, password or access rule would be told at the first tick only. It
+// waits for all nodes, but no longer than ctx, and 10 s.
+//
+// The error lists each node that did not answer as it should. It matches
+// [ErrNoQuorum] when they are so many that nothing would be granted; else the
+// others do for now.
+func (l *Locker) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, longestCheck)
+	defer cancel()
+	t, err := l.newTarget("redtick:check", l.cfg)
+	if err != nil {
+		return err
+	}
+	if err := l.usable(ctx); err != nil {
+		return err
+	}
+	var tally quorum.Tally
+	for try := 0; ; try++ {
+		tally = t.askAll(ctx)
+		if tally.Missing() == 0 || ctx.Err() != nil || try >= checks {
+			break
+		}
+		pause(ctx, t.cfg.nodeTimeout) // the first call of a connection makes it, which may take longer than a call
+	}
+	failure := t.fail("check", 0, tally, ErrNoQuorum)
+	switch {
+	case len(failure.Nodes) == 0:
+		return nil
+	case tally.Blocks(tally.Missing()):
+		return failure
+	}
+	errs := make([]error, len(failure.Nodes))
+	for i, n := range failure.Nodes {
+		errs[i] = n
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	longestCheck = 10 * time.Second
+	checks       = 2 // repetitions for nodes that do not answer
+)
+
+// askAll asks every node who holds the name, and waits for all of them: also for one whose answer no longer decides.
+func (t *target) askAll(ctx context.Context) quorum.Tally {
+	polls := make([]*quorum.Poll, len(t.locker.group.Pipelines))
+	for i, p := range t.locker.group.Pipelines {
+		alone := quorum.NewGroup([]*pipeline.Pipeline{p})
+		polls[i] = alone.AskThen(t.name.Look(0, "", ""), time.Now().Add(t.cfg.nodeTimeout), quorum.Vote, nil)
+	}
+	answers := make([]quorum.Answer, len(polls))
+	for i, p := range polls {
+		tally, _ := p.Wait(ctx, t.cfg.nodeTimeout)
+		if answers[i] = tally.Answers[0]; answers[i].Verdict == quorum.Pending {
+			answers[i] = quorum.Answer{Verdict: quorum.Failed, Err: fmt.Errorf("no answer within %v", t.cfg.nodeTimeout)}
+		}
+	}
+	return quorum.Count(answers, t.locker.group.Quorum)
+}

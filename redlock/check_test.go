@@ -1,0 +1,82 @@
+package redlock_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/redlocktest"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+func TestCheck(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a")
+		ok(t, a.Check(t.Context()))
+		if keys := fl.servers[0].Keys(); len(keys) != 0 {
+			t.Errorf("it left %v", keys)
+		}
+		fl.servers[2].Answer("READONLY") // which answers who only looks
+		ok(t, a.Check(t.Context()))
+		fl.servers[2].Answer("LOADING")
+		err := a.Check(t.Context())
+		if err == nil || errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "LOADING") {
+			t.Errorf("one of three: %v, want its error alone", err)
+		}
+		fl.servers[1].Freeze()
+		begin := time.Now()
+		err = a.Check(t.Context())
+		if !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "LOADING") {
+			t.Errorf("two of three: %v, want ErrNoQuorum and both causes", err)
+		}
+		if refusal, _ := errors.AsType[*redlock.Error](err); refusal == nil || len(refusal.Nodes) != 2 {
+			t.Errorf("two of three: %v, want both causes", err)
+		}
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		fl.servers[1].Thaw()
+		fl.servers[2].Answer("")
+		time.Sleep(time.Minute)
+		ok(t, a.Check(t.Context()))
+	})
+}
+
+// A server that is slow at first, as while a connection is made, is asked again.
+func TestCheck_asksAgain(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a")
+		a.links[1].Inject(1, redlocktest.Fault{Delay: 700 * time.Millisecond})
+		ok(t, a.Check(t.Context()))
+		synctest.Wait()
+	})
+}
+
+func TestCheck_closed(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		a := fl.process("a")
+		ok(t, a.Close(t.Context()))
+		if err := a.Check(t.Context()); !errors.Is(err, redlock.ErrClosed) {
+			t.Errorf("%v, want ErrClosed", err)
+		}
+	})
+}
+
+// What a service gets wrong most often is told with the cure.
+func TestCheck_accessRule(t *testing.T) {
+	server := redisserver.Start(t)
+	must[any](t)(server.Do("ACL", "SETUSER", "weak", "on", ">secret", "~*", "+@all", "-@scripting"))
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "weak", Password: "secret"})
+	defer client.Close()
+	l := must[*redlock.Locker](t)(redlock.New(goredis.Nodes(client)))
+	defer func() { ok(t, l.Close(t.Context())) }()
+	if err := l.Check(t.Context()); !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "NOPERM") || !strings.Contains(err.Error(), "SECURITY.md") {
+		t.Errorf("%v, want NOPERM and the cure", err)
+	}
+}
