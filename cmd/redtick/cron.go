@@ -64,7 +64,8 @@ and SIGKILL after --grace.
 
 Exit codes
   0   ended by a signal; --once: no run failed; --check: the file is fine
-  1   --once: a run failed, was lost, or was refused though nobody else had it
+  1   --once: a run failed, was lost, or was refused though nobody else had it and
+      the job is not paused
   2   --once: no majority of the nodes answers
   64  the command line or the file is wrong`
 

@@ -160,8 +160,11 @@ func (d *daemon) current(ctx context.Context, j crontab.Job) error {
 		return err
 	}
 	err = job.Run(ctx, tick, func(ctx context.Context) error { return d.work(ctx, j) })
-	if errors.Is(err, redlock.ErrTickDone) || errors.Is(err, redlock.ErrTaken) {
+	switch {
+	case errors.Is(err, redlock.ErrTickDone), errors.Is(err, redlock.ErrTaken):
 		d.log.Info("the current tick was run, or is run, elsewhere", "name", j.Name, "tick", instant(tick))
+		return nil
+	case errors.Is(err, redlock.ErrPaused):
 		return nil
 	}
 	return err
