@@ -111,7 +111,8 @@ func (u *user) tryCommand(version string) error {
 	if want := "redtick version " + version; strings.TrimSpace(out) != want {
 		return fmt.Errorf("redtick --version says %q, want %q", strings.TrimSpace(out), want)
 	}
-	return u.steps(u.dir, "bin/redtick --help")
+	// The README's demo is built as "go run PACKAGE@latest" builds it.
+	return u.steps(u.dir, "bin/redtick --help", "go install "+product+"/examples/gocron@"+version)
 }
 
 // steps runs commands in dir, which is made if it is not there.
