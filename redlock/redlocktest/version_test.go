@@ -75,6 +75,21 @@ func TestServer_Version_refusal(t *testing.T) {
 	})
 }
 
+func TestServer_Version_misconf(t *testing.T) {
+	for version, want := range map[string]string{
+		"6.2": "MISCONF Redis is configured to save RDB snapshots, but it is currently not able to persist on disk.",
+		"7.0": "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+	} {
+		bubble(t, func(t *testing.T, server *redlocktest.Server, link *redlocktest.Node) {
+			server.Version(version)
+			server.Answer("MISCONF")
+			if reply, _ := ask(link, "SET", "k", "v"); reply.Err == nil || !strings.HasPrefix(reply.Err.Error(), want) {
+				t.Errorf("%s: %v, want %s", version, reply.Err, want)
+			}
+		})
+	}
+}
+
 func TestServer_Version_info(t *testing.T) {
 	server := redlocktest.NewServer()
 	server.Version("5.0")

@@ -29,6 +29,9 @@ var refusals = map[string]refusal{
 	"TRYAGAIN":   {"TRYAGAIN Multiple keys request during rehashing of slot", hasManyKeys, false},
 }
 
+// olderWords are how MISCONF read before 7.0.
+var olderWords = strings.NewReplacer("it's currently unable to persist to disk", "it is currently not able to persist on disk")
+
 // Refusals lists the codes that [Server.Refuse] knows, sorted.
 func Refusals() []string { return slices.Sorted(maps.Keys(refusals)) }
 
@@ -44,10 +47,14 @@ func (s *Server) Refuse(code string) bool {
 // Refused returns the error that a client gets for a command now, nil if it is
 // executed.
 func (s *Server) Refused(args []string) error {
-	if r := s.refusal; r.concerns != nil && r.concerns(args) {
-		return r.text
+	r := s.refusal
+	switch {
+	case r.concerns == nil || !r.concerns(args):
+		return nil
+	case s.version < redis7:
+		return failure(olderWords.Replace(string(r.text)))
 	}
-	return nil
+	return r.text
 }
 
 // refusedInScript is Refused for what a script calls. One that has begun to
