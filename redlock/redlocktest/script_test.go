@@ -1,24 +1,26 @@
 package redlocktest_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // scriptText is a script as the core sends it.
 func scriptText(name string) string {
 	text := readScript(name)
-	for prefix, call := range prefixes {
-		if strings.Contains(text, call) {
-			return readScript(prefix) + text
+	for _, prefix := range slices.Sorted(maps.Keys(prefixes)) {
+		if prefix != name && strings.Contains(text, prefixes[prefix]) {
+			text = readScript(prefix) + text
 		}
 	}
 	return text
 }
 
 // prefixes are the files that stand before others, and how those call them.
-var prefixes = map[string]string{"guard": "age(", "mark": "mark(", "fence": "raise(", "wake": "wake("}
+var prefixes = map[string]string{"guard": "age(", "mark": "mark(", "fence": "raise(", "wake": "wake(", "note": "note("}
 
 func readScript(name string) string {
 	if text, known := scriptTexts[name]; known {
