@@ -146,7 +146,7 @@ type events struct {
 // watched is an option for newLocker.
 func (e *events) watched() redlock.LockerOption { return redlock.WithObserver(e.observe) }
 
-var ofTheCore = []redlock.EventKind{redlock.Acquired, redlock.Renewed, redlock.RenewFailed, redlock.Released,
+var ofTheCore = []redlock.EventKind{redlock.Acquired, redlock.Renewed, redlock.RenewFailed, redlock.Released, redlock.Ended,
 	redlock.NodeOut, redlock.NodeBack, redlock.Elected, redlock.SteppedDown, redlock.Lost}
 
 func (e *events) observe(event redlock.Event) {
