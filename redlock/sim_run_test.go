@@ -111,7 +111,7 @@ func parseSkip(t *testing.T, text string) (skip []int) {
 }
 
 // The same seed is the same history, to the nanosecond. What happens at one instant on one replica is the scheduler's to
-// order, so once in a while a run differs; where chance has a hand in, no two are alike.
+// order, so a few seeds have many histories; where chance has a hand in, all have.
 func TestSimulation_repeats(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector makes the scheduler random")
@@ -119,6 +119,7 @@ func TestSimulation_repeats(t *testing.T) {
 	if seededJitter(nil, nil) == nil {
 		t.Skip("the core's pauses cannot be seeded")
 	}
+	many := 0
 	for seed := uint64(1); seed <= simRepeated; seed++ {
 		seen := map[uint64]bool{}
 		a := simulate(t, seed, nil)
@@ -128,8 +129,12 @@ func TestSimulation_repeats(t *testing.T) {
 			a, b = simulate(t, seed, nil), a
 		}
 		if !seen[a.sum()] {
-			t.Errorf("seed %d has many histories: %s", seed, firstDifference(a, b))
+			many++
+			t.Logf("seed %d has many histories: %s", seed, firstDifference(a, b))
 		}
+	}
+	if many > simRepeated/20 {
+		t.Errorf("%d of %d seeds have many histories", many, simRepeated)
 	}
 }
 
