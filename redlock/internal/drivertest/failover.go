@@ -23,6 +23,9 @@ const (
 	nodeTimeout = 500 * time.Millisecond
 	// late is how long after its deadline a Do may return on a busy machine.
 	late = 300 * time.Millisecond
+	// back is when a driver must be well at the latest after its servers are. The goal is a second, which test/compat measures; a
+	// machine that is busy takes longer.
+	back = 2 * time.Second
 )
 
 // TestFailover runs the checks on a driver for one server. connect makes a node
@@ -65,7 +68,7 @@ func checkMoved(t *testing.T, connect func(t testing.TB, addr string) driver.Nod
 			failures, took := untilWell(t, node, batch)
 			// The first batch has to find out. A second one is lost when the
 			// old server is loading, say.
-			if len(failures) > 2 || took > time.Second {
+			if len(failures) > 2 || took > back {
 				t.Errorf("%d failures in %v: %v", len(failures), took, failures)
 			}
 			for _, err := range failures {
@@ -238,7 +241,7 @@ func checkDialling(t *testing.T, connect func(t testing.TB, addr string) driver.
 		}
 	}
 	server.Resume()
-	if failures, took := untilWell(t, node, []driver.Command{{"PING"}}); took > time.Second {
+	if failures, took := untilWell(t, node, []driver.Command{{"PING"}}); took > back {
 		t.Errorf("well after %v: %v", took, failures)
 	}
 }
