@@ -38,12 +38,12 @@ Exit codes
 }
 
 func (r *forgetting) run(c *cobra.Command, name string) error {
-	f, inspector, err := r.open()
+	f, inspector, err := r.openFor(name)
 	if err != nil {
 		return err
 	}
 	defer f.disconnect()
-	info, err := inspectName(c.Context(), f, inspector, name)
+	info, err := inspector.Show(c.Context(), name)
 	if err != nil {
 		return err
 	}

@@ -44,3 +44,16 @@ func (i *inspection) open() (*fleet, *inspect.Inspector, error) {
 	inspector, err := inspect.New(f.nodes, inspect.WithPrefix(i.target.prefix), inspect.WithTimeout(i.timeout))
 	return f, inspector, err
 }
+
+// openFor is open that refuses names that cannot be locked.
+func (i *inspection) openFor(name string) (*fleet, *inspect.Inspector, error) {
+	f, inspector, err := i.open()
+	if err != nil {
+		return f, inspector, err
+	}
+	if _, err := f.locker.NewMutex(name); err != nil {
+		f.disconnect()
+		return nil, nil, err
+	}
+	return f, inspector, nil
+}

@@ -80,14 +80,11 @@ Exit codes
 
 // change pauses or resumes a job and says how it is then.
 func (i *inspection) change(c *cobra.Command, name string, do func(context.Context, *inspect.Inspector) error) error {
-	f, inspector, err := i.open()
+	f, inspector, err := i.openFor(name)
 	if err != nil {
 		return err
 	}
 	defer f.disconnect()
-	if _, err := f.locker.NewMutex(name); err != nil {
-		return err
-	}
 	if err := do(c.Context(), inspector); err != nil {
 		return err
 	}

@@ -91,14 +91,11 @@ func newRunsView(r *inspect.Runs, now time.Time) *runsView {
 }
 
 func (i *inspection) runs(ctx context.Context, w io.Writer, name string) error {
-	f, inspector, err := i.open()
+	f, inspector, err := i.openFor(name)
 	if err != nil {
 		return err
 	}
 	defer f.disconnect()
-	if _, err := f.locker.NewMutex(name); err != nil {
-		return err
-	}
 	runs, err := inspector.Runs(ctx, name)
 	view := newRunsView(runs, time.Now())
 	write := func() error { return view.write(w, time.Now(), err) }

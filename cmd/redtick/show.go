@@ -41,12 +41,12 @@ JSON: as one of the names of "redtick ls -o json".`,
 }
 
 func (i *inspection) show(ctx context.Context, w io.Writer, name string) error {
-	f, inspector, err := i.open()
+	f, inspector, err := i.openFor(name)
 	if err != nil {
 		return err
 	}
 	defer f.disconnect()
-	info, err := inspectName(ctx, f, inspector, name)
+	info, err := inspector.Show(ctx, name)
 	if info == nil {
 		return err
 	}
@@ -55,14 +55,6 @@ func (i *inspection) show(ctx context.Context, w io.Writer, name string) error {
 		return errors.Join(writeJSON(w, view), err)
 	}
 	return errors.Join(view.write(w), err)
-}
-
-// inspect refuses names that cannot be locked.
-func inspectName(ctx context.Context, f *fleet, inspector *inspect.Inspector, name string) (*inspect.Info, error) {
-	if _, err := f.locker.NewMutex(name); err != nil {
-		return nil, err
-	}
-	return inspector.Show(ctx, name)
 }
 
 func (v *nameView) write(w io.Writer) error {
