@@ -216,7 +216,7 @@ func (i *Inspector) Release(ctx context.Context, name, token string) error {
 	case err != nil:
 		failed.Reason = err
 	case tally.Won():
-		i.group.Ask(ctx, n.Release(token, true), time.Now().Add(i.timeout), quorum.Renewal) // wakes a waiter
+		i.group.AskThen(n.Release(token, true), time.Now().Add(i.timeout), quorum.Renewal, nil) // wakes a waiter
 		return nil
 	case tally.Blocks(tally.Refused):
 		failed.Reason = redlock.ErrLost

@@ -53,13 +53,18 @@ func (i *Inspector) Resume(ctx context.Context, name string) error {
 
 // tell has every node execute a command. A majority must.
 func (i *Inspector) tell(ctx context.Context, op, name string, command driver.Command) error {
+	return i.outcome(ctx, i.execute(ctx, op, name, command))
+}
+
+// execute has every node execute a command, and returns an error with those that have not.
+func (i *Inspector) execute(ctx context.Context, op, name string, command driver.Command) *redlock.Error {
 	failed := &redlock.Error{Op: op, Name: name, Reason: redlock.ErrNoQuorum}
 	for n, r := range i.askAll(ctx, command) {
 		if !pipeline.Executed(r[0]) {
 			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: r[0].Err})
 		}
 	}
-	return i.outcome(ctx, failed)
+	return failed
 }
 
 // pauses are what the nodes say of one job's.

@@ -125,12 +125,7 @@ func (i *Inspector) history(name string, noted map[string]protocol.Record, held 
 // run: under [redlock.WithTakeover] its newest tick could be run again.
 func (i *Inspector) Forget(ctx context.Context, name string) error {
 	keys := protocol.KeysOf(i.prefix + name)
-	failed := &redlock.Error{Op: "forget", Name: name, Reason: redlock.ErrNoQuorum}
-	for n, r := range i.askAll(ctx, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause}) {
-		if r[0].Err != nil {
-			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: r[0].Err})
-		}
-	}
+	failed := i.execute(ctx, "forget", name, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause})
 	if len(failed.Nodes) == 0 {
 		return nil
 	}
