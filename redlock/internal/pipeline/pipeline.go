@@ -146,7 +146,7 @@ func (p *Pipeline) enqueue(c *Call) {
 // time, it sends the call itself: the reply has been received on return.
 func (p *Pipeline) Exchange(ctx context.Context, c *Call, now time.Time) {
 	deadline, bounded := ctx.Deadline()
-	short := ctx.Err() != nil || bounded && deadline.Sub(now) < p.breaker.timeout*5/4 // as long as a batch may last
+	short := ctx.Err() != nil || bounded && deadline.Sub(now) < longest(p.breaker.timeout)
 	p.mu.Lock()
 	if short || !p.punctual || p.sending || p.breaker.fails > 0 || len(p.urgent)+len(p.votes)+len(p.delayed) > 0 {
 		p.mu.Unlock()
@@ -161,8 +161,13 @@ func (p *Pipeline) Exchange(ctx context.Context, c *Call, now time.Time) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.rest(time.Now())
+}
+
+// rest ends the sending. What was queued meanwhile is sent by a goroutine of its own. The caller holds mu.
+func (p *Pipeline) rest(now time.Time) {
 	p.sending = false
-	p.start(time.Now()) // what others have queued meanwhile
+	p.start(now)
 	p.settle()
 }
 
@@ -263,15 +268,18 @@ type limit struct {
 	end    time.Time
 }
 
-// leave makes sure that d is left, and at most a quarter more.
+// longest is for how long a batch may last that has at least d: a limit is shared while no more than a quarter is used up.
+func longest(d time.Duration) time.Duration { return d + d/4 }
+
+// leave makes sure that d is left, and not more than the longest.
 func (l *limit) leave(now time.Time, d time.Duration) {
-	if left := l.end.Sub(now); left >= d && left <= d+d/4 {
+	if left := l.end.Sub(now); left >= d && left <= longest(d) {
 		return
 	}
 	if l.cancel != nil {
 		l.cancel()
 	}
-	l.end = now.Add(d + d/4)
+	l.end = now.Add(longest(d))
 	l.ctx, l.cancel = context.WithDeadline(context.Background(), l.end)
 }
 
@@ -299,9 +307,7 @@ func (p *Pipeline) next(limit time.Duration) (refused []*Call, cause error, more
 		p.limit.leave(now, limit)
 		return nil, nil, true
 	}
-	p.sending = false
-	p.start(now)
-	p.settle()
+	p.rest(now)
 	return refused, cause, false
 }
 
