@@ -79,22 +79,9 @@ func describe(j gocron.Job) string {
 	if j == nil {
 		return "the new job"
 	}
-	var schedule string
-	switch s := j.Schedule().(type) {
-	case gocron.CronJobSchedule:
+	schedule := inWords(j.Schedule())
+	if s, ok := j.Schedule().(gocron.CronJobSchedule); ok {
 		schedule = fmt.Sprintf("cron %q", s.Crontab)
-	case gocron.DurationJobSchedule:
-		schedule = fmt.Sprintf("every %v", s.Duration)
-	case gocron.DurationRandomJobSchedule:
-		schedule = fmt.Sprintf("every %v to %v", s.Min, s.Max)
-	case gocron.DailyJobSchedule:
-		schedule = "daily"
-	case gocron.WeeklyJobSchedule:
-		schedule = "weekly"
-	case gocron.MonthlyJobSchedule:
-		schedule = "monthly"
-	case gocron.OneTimeJobSchedule:
-		schedule = "one time"
 	}
 	return fmt.Sprintf("job %s (%s)", j.ID(), schedule)
 }
