@@ -13,7 +13,7 @@ import (
 type acquisition struct {
 	op   string
 	tick int64     // Unix ms; 0 for a lock
-	next time.Time // the tick that follows, if that is known
+	at   time.Time // the tick as the caller of a claim has it, in its zone
 	// token is the last round's.
 	token string
 	told  error // the reason that the observer was told last: a call that waits tells each once

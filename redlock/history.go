@@ -24,7 +24,7 @@ func WithoutErrorText() JobOption { return jobOption(func(c *config) { c.noError
 // WithSchedule tells those who look at the history what schedule the ticks
 // follow, in up to 100 bytes, and when the next tick is due: next returns the
 // one after a tick, or the zero time. It may be nil, must not block, and is
-// called for each claim. The adapters pass it by themselves.
+// called for each claim that is granted. The adapters pass it by themselves.
 func WithSchedule(words string, next func(tick time.Time) time.Time) JobOption {
 	return jobOption(func(c *config) { c.schedule, c.next = words, next })
 }
@@ -54,8 +54,10 @@ type runState struct {
 
 func newRun(l *Lease, a *acquisition) *runState {
 	r := protocol.Record{Token: l.token, Began: l.since.UnixMilli(), Schedule: clip(l.t.cfg.schedule, maxScheduleText)}
-	if next := a.next; next.After(l.tick) {
-		r.Next = next.UnixMilli()
+	if next := l.t.cfg.next; next != nil && l.t.cfg.history > 0 && !a.at.IsZero() {
+		if following := next(a.at); following.After(l.tick) {
+			r.Next = following.UnixMilli()
+		}
 	}
 	return &runState{Record: r}
 }

@@ -262,3 +262,26 @@ func TestHistory_wrongType(t *testing.T) {
 		expectRuns(t, fl.runsOf("job"))
 	})
 }
+
+// Only who was granted a tick asks the schedule, and nobody without a history.
+//
+// Seen to fail when each claim asks it.
+func TestHistory_nextIsAskedByTheWinner(t *testing.T) {
+	for history, want := range map[int]int{20: 1, 0: 0} {
+		inBubble(t, 1, func(t *testing.T, fl *fleet) {
+			asked, tick := 0, time.Now()
+			next := redlock.WithSchedule("now and then", func(tick time.Time) time.Time { asked++; return tick.Add(time.Minute) })
+			for i, name := range []string{"a", "b", "c"} {
+				j := must[*redlock.Job](t)(fl.process(name).NewJob("job", next, redlock.WithHistory(history)))
+				if lease, err := j.Claim(t.Context(), tick); err == nil {
+					ok(t, lease.Unlock(t.Context()))
+				} else if i == 0 {
+					t.Error(err)
+				}
+			}
+			if asked != want {
+				t.Errorf("with a history of %d the schedule was asked %d times for one run, want %d", history, asked, want)
+			}
+		})
+	}
+}

@@ -100,10 +100,7 @@ func (j *Job) claimOf(ctx context.Context, tick time.Time) (*acquisition, error)
 	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms <= 0 {
 		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
 	}
-	a := &acquisition{op: "claim", tick: ms}
-	if next := j.t.cfg.next; next != nil {
-		a.next = next(tick)
-	}
+	a := &acquisition{op: "claim", tick: ms, at: tick}
 	wait := j.t.cfg.handicap
 	if spread := j.t.cfg.spread; spread > 0 {
 		h := fnv.New64a()
