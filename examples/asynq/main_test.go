@@ -5,25 +5,16 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/redtick/redtick/examples/internal/program"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// asProgram makes the test's own binary, and the replicas it starts, the program.
-const asProgram = "REDTICK_TEST_AS_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { program.Main(m, main) }
 
 // What the shows have in common is tested with that of gocron.
 //
@@ -86,8 +77,7 @@ func TestExample_real_Redis(t *testing.T) {
 // show plays one to its end, and checks lines and that the last of them is the last one wanted.
 func show(t *testing.T, addrs string, status int, wanted []string, args ...string) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "REDIS_ADDRS="+addrs, asProgram+"=1")
+	cmd := program.Command(addrs, args...)
 	out, err := cmd.CombinedOutput()
 	if failed := (*exec.ExitError)(nil); err != nil && !errors.As(err, &failed) {
 		t.Fatal(err)

@@ -4,23 +4,15 @@ package main
 
 import (
 	"errors"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/redtick/redtick/examples/internal/program"
 )
 
-// asProgram makes the test's own binary, and the replicas it starts, the program.
-const asProgram = "REDTICK_TEST_AS_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { program.Main(m, main) }
 
 // What the shows have in common is tested with that of gocron.
 //
@@ -53,8 +45,7 @@ func TestExample(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command(os.Args[0], c.args...)
-			cmd.Env = append(os.Environ(), "REDIS_ADDRS=", asProgram+"=1")
+			cmd := program.Command("", c.args...)
 			out, err := cmd.CombinedOutput()
 			if failed := (*exec.ExitError)(nil); err != nil && !errors.As(err, &failed) {
 				t.Fatal(err)

@@ -3,30 +3,19 @@
 package main
 
 import (
-	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/redtick/redtick/examples/internal/program"
 )
 
-// asProgram makes the test's own binary the program.
-const asProgram = "REDTICK_TEST_AS_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { program.Main(m, main) }
 
 // Seen to fail when the second process has a prefix of its own (each tick is
 // run twice), and when none is started after the first one (it is killed).
 func TestExample(t *testing.T) {
-	cmd := exec.Command(os.Args[0], "-ticks", "6")
-	cmd.Env = append(os.Environ(), "REDIS_ADDRS=", asProgram+"=1")
-	out, err := cmd.CombinedOutput()
+	out, err := program.Command("", "-ticks", "6").CombinedOutput()
 	if err != nil {
 		t.Errorf("%v", err)
 	}
