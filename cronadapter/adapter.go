@@ -87,7 +87,7 @@ func (a *Adapter) AddFunc(c *cron.Cron, name, spec string, job func(), opts ...r
 }
 
 // Remove takes the job of this name out of c, so that no later tick runs, and
-// frees the name, also when c has no such job. A run that is under way goes on.
+// frees the name, even if c has no such job. A run that is under way goes on.
 // It reports whether c had one. c may be nil, to free the name of a job that
 // was removed from a fork's cron.
 func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {

@@ -64,9 +64,9 @@ func newRun(l *Lease, a *acquisition) *runState {
 
 // SetResult states that the work under a claim has ended and what came of it,
 // before [Lease.Unlock] or [Lease.Abandon]: nil for success, else why it failed.
-// The last one counts.
-// [Lease.Do], [Job.Run] and the adapters do so by themselves. Where nobody does,
-// the run just counts as ended. For a lock it does nothing.
+// The last one counts. [Lease.Do], [Job.Run] and the adapters do so by
+// themselves. Where nobody does, the run just counts as ended. For a lock it
+// does nothing.
 func (l *Lease) SetResult(err error) {
 	if l.run == nil {
 		return

@@ -12,7 +12,7 @@ import (
 // errPausedHere is for a pause that too few nodes have. It does not match ErrPaused, since the job is not paused.
 var errPausedHere = errors.New("the job is paused here, but not on a majority of the nodes; repeat redtick pause or redtick resume")
 
-// describePause says who paused the job, for how long and why: of several pauses the one that lasts longest.
+// describePause says who paused the job, for how long and why: of several pauses, the longest.
 func describePause(tally quorum.Tally) (text string, remaining time.Duration) {
 	var longest quorum.Answer
 	for _, a := range tally.Answers {

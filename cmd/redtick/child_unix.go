@@ -23,7 +23,7 @@ func (c *child) terminate() {
 
 func (c *child) kill() { c.send(syscall.SIGKILL) }
 
-// send reaches the group also when its first process has ended. A group's
+// send reaches the group even if its first process has ended. A group's
 // number is not used again while it has members.
 func (c *child) send(s syscall.Signal) {
 	switch {

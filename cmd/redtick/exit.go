@@ -39,7 +39,7 @@ func (e *exitError) Unwrap() error { return e.err }
 
 func exit(code int, err error) error { return &exitError{code, err} }
 
-// usage is an error of whoever wrote the command line.
+// usage is an error in the command line.
 func usage(format string, args ...any) error {
 	return exit(exitUsage, fmt.Errorf(format, args...))
 }

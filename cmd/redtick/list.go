@@ -97,7 +97,7 @@ type foundNames struct {
 	among string // what the names begin with, to tell when there are none
 }
 
-// find returns what it found also when no majority answers.
+// find returns what it found even if no majority answers.
 func (l *listing) find(ctx context.Context, inspector *inspect.Inspector, prefix string) (*foundNames, error) {
 	names, more, err := inspector.Names(ctx, prefix, l.limit)
 	found := &foundNames{More: more, Names: make([]nameView, len(names))}

@@ -189,7 +189,7 @@ func (r *running) plan() (taking, []redlock.LockerOption, error) {
 	return claim, options, err
 }
 
-// lock tries first: whoever waits is told for whom, and nodes that are not
+// lock tries first: who waits is told for whom, and nodes that are not
 // there at all are no reason to wait.
 func (r *running) lock(ctx context.Context, l *redlock.Locker) (*redlock.Lease, error) {
 	m, err := l.NewMutex(r.name)

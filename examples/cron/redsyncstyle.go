@@ -13,7 +13,7 @@ import (
 
 // releasedAfterRun is the problem that redtick is about. It locks as people do
 // with redsync: SET NX PX on a majority when the run starts, compare and delete
-// when it ends. That keeps two runs apart, but not to one per tick: whoever
+// when it ends. That keeps two runs apart, but not to one per tick: a replica that
 // asks after a short run has ended gets the lock again.
 func releasedAfterRun(m *redlock.Mutex, job func(context.Context) error) func() {
 	return func() {

@@ -21,7 +21,7 @@ type Node struct {
 	Mode string
 	// Masters is how many masters with slots the Cluster has that the server belongs to; 1 for other servers, 0 when it does not tell.
 	Masters int
-	// Replicas is how many follow the server, or all masters of the Cluster; 0 also when it does not tell.
+	// Replicas is how many follow the server, or all masters of the Cluster; 0 if it does not tell.
 	Replicas int
 	// RunID, Role, MaxMemoryPolicy and Persistence ("aof always", "aof everysec", "rdb", "none") are the server's own words.
 	RunID, Role, MaxMemoryPolicy, Persistence string

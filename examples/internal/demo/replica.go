@@ -55,7 +55,7 @@ type Replica struct {
 }
 
 // runReplica is Main in a replica. Its standard input never says anything: it
-// ends when the parent wants the replica to stop, and also when the parent dies.
+// ends when the parent wants the replica to stop, and when the parent dies.
 func runReplica(d Demo, text string) error {
 	// Ctrl-C reaches the whole process group, but it is the parent who decides.
 	signal.Ignore(os.Interrupt, syscall.SIGHUP)
