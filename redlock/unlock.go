@@ -103,8 +103,8 @@ func (l *Lease) markIfOver() bool {
 	return ended
 }
 
-// postRelease sends the release where the token may be. The end of a tick goes to every node: under take-over it is what
-// ends the tick, and elsewhere it proves to a node that did not vote that the tick is done.
+// postRelease sends the release to every node: where the token may be it must arrive, and elsewhere it wakes the waiters
+// whose line is there, and proves that a tick is done. Under take-over the end of a tick is what ends it.
 func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	request := l.releaseRequest(endsTick)
 	request.Decode = l.t.released
@@ -112,14 +112,10 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	p := l.t.locker.group.NewPoll()
 	for i := range l.t.locker.group.Pipelines {
 		class, holds := l.mayHold(i)
-		switch {
-		case holds || endsTick && l.t.cfg.takeover:
-			p.AskOne(context.Background(), i, request, until, class)
-		case endsTick:
-			p.AskOne(context.Background(), i, request, until, quorum.Renewal)
-		default:
-			p.Vacate(i)
+		if !holds && !(endsTick && l.t.cfg.takeover) {
+			class = quorum.Renewal
 		}
+		p.AskOne(context.Background(), i, request, until, class)
 	}
 	return p
 }

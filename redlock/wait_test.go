@@ -35,6 +35,22 @@ func TestLock_isWoken(t *testing.T) {
 	}
 }
 
+// A waiter is woken also when the node that keeps the line refused the holder, who has the others.
+//
+// Seen to fail when a release goes only to the nodes that may have granted the lock.
+func TestLock_isWokenWhereTheHolderWasRefused(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		slow := redlock.WithBackoff(func(int) time.Duration { return time.Minute })
+		fl.servers[0].Do("SET", "job", "somebody's", "PX", "1000")
+		held := must[*redlock.Lease](t)(fl.process("a").mutex(t, "job").TryLock(t.Context()))
+		time.Sleep(2 * time.Second) // the first node is free, and has no renewal yet
+		late := nextAfter(t, held, fl.process("b").mutex(t, "job", slow), func() {})
+		if late > 50*time.Millisecond {
+			t.Errorf("woken %v after the release", late)
+		}
+	})
+}
+
 // A waiter stays in line however long the holder's TTL is, also when the node
 // that keeps the line knows nothing of the holder, and when somebody with a
 // shorter TTL was in line and has left.

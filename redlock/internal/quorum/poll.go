@@ -135,12 +135,6 @@ func (p *Poll) prepare(node int, r Request, until time.Time, c Class) *pipeline.
 // Asked reports whether the node was asked.
 func (p *Poll) Asked(node int) bool { return p.calls[node].To != nil }
 
-// Vacate counts a node as one that need not be asked, since nothing of ours is there.
-func (p *Poll) Vacate(node int) {
-	p.calls[node].decode = func(driver.Reply) Answer { return Answer{Verdict: Refused} }
-	p.Receive(node, driver.Reply{})
-}
-
 // GiveUp has release called for every node that granted the request, or may have
 // done so, at once and when a late answer comes. A refusal, which most late
 // answers are, costs nothing. A call that was not sent is cancelled.
