@@ -180,6 +180,25 @@ func TestCleanup_lateAnswerIsLost(t *testing.T) {
 	})
 }
 
+// A node refuses the release for a while, and then executes for half a second: that is made use of.
+//
+// Seen to fail when the pause before a call is sent again grows to a second.
+func TestCleanup_betweenTwoRefusals(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		lease := must[*redlock.Lease](t)(fl.process("a").mutex(t, "job", redlock.WithTTL(time.Hour)).TryLock(t.Context()))
+		fl.servers[0].Answer("BUSY")
+		if err := lease.Unlock(t.Context()); !errors.Is(err, redlock.ErrNoQuorum) {
+			t.Errorf("Unlock: %v, want ErrNoQuorum", err)
+		}
+		time.Sleep(1300 * time.Millisecond)
+		fl.servers[0].Answer("")
+		time.Sleep(500 * time.Millisecond)
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("half a second after the refusals: %v", left)
+		}
+	})
+}
+
 // A vote that came late is taken back before the next round's is cast on that node: else we would refuse ourselves.
 //
 // Seen to fail when the release gets in line.

@@ -448,8 +448,9 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 }
 
 const (
-	// The pause before a call is sent again grows from firstPause to lastPause.
-	firstPause, lastPause = 10 * time.Millisecond, time.Second
+	// The pause before a call is sent again grows from firstPause to lastPause, which is short beside the second that a
+	// call outlives its lock: a node that refuses for a while, then executes for half a second, gets one then.
+	firstPause, lastPause = 10 * time.Millisecond, 250 * time.Millisecond
 	// resendTogether is how far apart calls may be due that are sent again together.
 	resendTogether = 5 * time.Millisecond
 )
