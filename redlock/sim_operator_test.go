@@ -8,6 +8,7 @@ import (
 
 	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/inspect"
+	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -81,7 +82,15 @@ func (w *world) checkPauses() {
 	}
 }
 
-// skipped reports whether a pause kept somebody from the tick.
+// skipped reports whether a pause kept somebody from the tick: from itself, or from an earlier one that then ran at the time of
+// this one.
 func (w *world) skipped(tick int64) bool {
-	return slices.ContainsFunc(w.refusals, func(r refusal) bool { return r.tick == tick && errors.Is(r.err, redlock.ErrPaused) })
+	return slices.ContainsFunc(w.refusals, func(r refusal) bool {
+		if r.tick != tick {
+			return false
+		}
+		refused, _ := errors.AsType[*redlock.Error](r.err)
+		holder := protocol.TickOf(refused.Holder)
+		return errors.Is(r.err, redlock.ErrPaused) || errors.Is(r.err, redlock.ErrTaken) && holder != 0 && holder < tick && w.skipped(holder)
+	})
 }
