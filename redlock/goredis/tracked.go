@@ -73,10 +73,9 @@ func newBatch(ctx context.Context, commands []driver.Command) *batch {
 	return b
 }
 
+// send uses a pipeline for a single command, too. With its first single one a Cluster's client asks a random server what
+// commands there are, and when that server hangs, everything waits for it.
 func (b *batch) send(ctx context.Context, client redis.UniversalClient) error {
-	if len(b.commands) == 1 {
-		return client.Process(ctx, b.commands[0])
-	}
 	cmds := make([]redis.Cmder, len(b.commands))
 	for i, c := range b.commands {
 		cmds[i] = c

@@ -19,6 +19,10 @@ func TestNode_cluster(t *testing.T) {
 	drivertest.TestCluster(t, newCluster)
 }
 
+func TestNode_lonelyShard(t *testing.T) {
+	drivertest.TestLonelyShard(t, newCluster)
+}
+
 func TestNode_silentCluster(t *testing.T) {
 	drivertest.TestSilentCluster(t, newCluster)
 }
