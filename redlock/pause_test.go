@@ -84,6 +84,29 @@ func TestPause_untilResumed(t *testing.T) {
 	})
 }
 
+// A node that cannot be told of a pause's end keeps it, and the operator hears of that.
+//
+// Seen to fail when a majority is enough for the end of a pause.
+func TestPause_resumeSomeNodes(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		ops := fl.inspector("ops")
+		ok(t, ops.Pause(t.Context(), "job", inspect.Pause{}))
+		fl.servers[2].Answer("MISCONF")
+		err := ops.Resume(t.Context(), "job")
+		if !errors.Is(err, inspect.ErrSomeNodes) || errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "; ops/3: MISCONF") {
+			t.Errorf("two of three resumed: %v, want ErrSomeNodes and the third's cause", err)
+		}
+		fl.servers[1].Answer("MISCONF")
+		if err := ops.Resume(t.Context(), "job"); !errors.Is(err, redlock.ErrNoQuorum) || errors.Is(err, inspect.ErrSomeNodes) {
+			t.Errorf("one of three resumed: %v, want ErrNoQuorum", err)
+		}
+		for _, s := range fl.servers {
+			s.Answer("")
+		}
+		ok(t, ops.Resume(t.Context(), "job"))
+	})
+}
+
 // A minority that has a pause decides nothing, and says what is wrong where its votes are missed.
 func TestPause_minority(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {

@@ -147,16 +147,10 @@ func (w *world) refusedSince(server int, f fault) bool {
 
 // G4: nothing stays for ever, and tick keys stay only for ticks that were granted, or whose claimer was cut off.
 func (w *world) checkKeys() {
-	byTick, paused := w.byTick(), 0
+	byTick := w.byTick()
 	for _, k := range w.keysWith("") {
 		s := w.servers[k.server]
 		left, _ := s.Do("PTTL", k.key).Value.(int64)
-		// A minority that could not be told of a pause's end keeps it, which decides nothing.
-		if strings.HasSuffix(k.key, ":pause") && left < 0 && w.plan.pauses {
-			if paused++; paused <= (len(w.servers)-1)/2 {
-				continue
-			}
-		}
 		if left < 0 && k.key != "redtick:guard" {
 			w.violate("G4: server %d keeps %q for ever", k.server, k.key)
 		}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 // The exit codes are part of the interface: each command's help lists its own.
@@ -54,7 +55,7 @@ func codeOf(err error) int {
 		return 0
 	case errors.As(err, &coded):
 		return coded.code
-	case errors.Is(err, redlock.ErrNoQuorum):
+	case errors.Is(err, redlock.ErrNoQuorum), errors.Is(err, inspect.ErrSomeNodes):
 		return exitNoQuorum
 	case errors.As(err, &file):
 		return exitWarning // stdout is full, or gone

@@ -57,7 +57,7 @@ func (r *forgetting) run(c *cobra.Command, name string) error {
 		return exit(exitWarning, fmt.Errorf("nothing was forgotten: %q is due at %s; if no replica runs it any more, repeat the command with --force", name, instant(runs.Next)))
 	}
 	if err := inspector.Forget(c.Context(), name); err != nil {
-		return exit(exitNoQuorum, fmt.Errorf("%w; repeat the command when they answer", err))
+		return err
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is forgotten\n", name)
 	return err

@@ -64,7 +64,7 @@ func newResume(t *target) *cobra.Command {
 
 Exit codes
   0   resumed, or it was not paused
-  2   no majority of the nodes answers; those that do have resumed it
+  2   not all nodes answered; those that did have resumed it
   64  the command line is wrong`,
 		Example: `  redtick resume report`,
 		Args:    oneName,

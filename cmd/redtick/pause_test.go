@@ -76,6 +76,9 @@ func TestPause_noQuorum(t *testing.T) {
 	if o := f.redtick("pause", "report"); o.code != 0 {
 		t.Errorf("one of three is out: %+v", o)
 	}
+	if o := f.redtick("resume", "report"); o.code != 2 || !strings.Contains(o.stderr, "some nodes could not be told; repeat it when they answer; ") {
+		t.Errorf("one of three is out: %+v", o)
+	}
 	f.servers[1].Kill()
 	if o := f.redtick("resume", "report"); o.code != 2 || !strings.Contains(o.stderr, "no quorum") {
 		t.Errorf("two of three are out: %+v", o)

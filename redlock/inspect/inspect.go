@@ -201,6 +201,20 @@ func (i *Inspector) outcome(ctx context.Context, failed *redlock.Error) error {
 	return failed
 }
 
+// ErrSomeNodes is the error when a majority of the nodes has done as it was told,
+// but not all have.
+var ErrSomeNodes = errors.New("redlock: some nodes could not be told; repeat it when they answer")
+
+// everywhere is failed unless all nodes answered.
+func (i *Inspector) everywhere(ctx context.Context, failed *redlock.Error) error {
+	err := i.outcome(ctx, failed)
+	if err == nil && len(failed.Nodes) > 0 {
+		failed.Reason = ErrSomeNodes
+		return failed
+	}
+	return err
+}
+
 // Release takes a name from its holder, on all nodes, if the holder's token is
 // still the given one: the token guards against releasing a later holder. The
 // holder is told at its next renewal. It does not undo a claim: a tick stays

@@ -42,18 +42,15 @@ func (i *Inspector) Pause(ctx context.Context, name string, p Pause) error {
 	if p.For > 0 {
 		command = append(command, "PX", strconv.FormatInt(p.For.Milliseconds(), 10))
 	}
-	return i.tell(ctx, "pause", name, command)
+	return i.outcome(ctx, i.execute(ctx, "pause", name, command))
 }
 
-// Resume ends a job's pause, if it has one. It waits for every node, and returns
-// nil when a majority has no pause any more.
+// Resume ends a job's pause, if it has one. It waits for every node. The error
+// matches [ErrSomeNodes] when a majority has resumed the job but the others, which
+// it lists, could not be told: they refuse the job their votes until the pause
+// ends by itself, so repeat Resume when they answer.
 func (i *Inspector) Resume(ctx context.Context, name string) error {
-	return i.tell(ctx, "resume", name, driver.Command{"DEL", protocol.KeysOf(i.prefix + name).Pause})
-}
-
-// tell has every node execute a command. A majority must.
-func (i *Inspector) tell(ctx context.Context, op, name string, command driver.Command) error {
-	return i.outcome(ctx, i.execute(ctx, op, name, command))
+	return i.everywhere(ctx, i.execute(ctx, "resume", name, driver.Command{"DEL", protocol.KeysOf(i.prefix + name).Pause}))
 }
 
 // execute has every node execute a command, and returns an error with those that have not.

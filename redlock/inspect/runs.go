@@ -121,13 +121,9 @@ func (i *Inspector) history(name string, noted map[string]protocol.Record, held 
 // Forget deletes what the nodes remember of a job that is gone from the code:
 // its runs, its newest tick and fence, and that it is paused. Keys of single
 // ticks stay until the retention has passed. It takes effect on every node that
-// answers; the error lists the others. Do not forget a job that replicas still
+// answers; the error, as that of [Inspector.Resume], lists the others. Do not forget a job that replicas still
 // run: under [redlock.WithTakeover] its newest tick could be run again.
 func (i *Inspector) Forget(ctx context.Context, name string) error {
 	keys := protocol.KeysOf(i.prefix + name)
-	failed := i.execute(ctx, "forget", name, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause})
-	if len(failed.Nodes) == 0 {
-		return nil
-	}
-	return failed
+	return i.everywhere(ctx, i.execute(ctx, "forget", name, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause}))
 }
