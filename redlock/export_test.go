@@ -24,3 +24,6 @@ func NodesOf(l *Locker) (nodes []driver.Node) {
 	}
 	return nodes
 }
+
+// Over is over.
+var Over = over

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/redlocktest"
@@ -52,6 +53,34 @@ func TestLease_validity(t *testing.T) {
 		}
 		ok(t, lease.Unlock(t.Context()))
 	})
+}
+
+// While a machine is suspended the monotonic clock stands still, so the wall clock ends a lease, too. It never makes one last.
+//
+// Seen to fail when over compares with Before alone, which asks the monotonic clock.
+func TestLease_suspended(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		left, slept time.Duration
+		over        bool
+	}{
+		{left: time.Second, slept: 0, over: false},
+		{left: time.Second, slept: 2 * time.Second, over: true},
+		{left: time.Hour, slept: 2 * time.Second, over: false},
+		{left: 0, slept: -time.Hour, over: true}, // somebody set the clock back
+	} {
+		if got := redlock.Over(suspended(now, c.slept), now.Add(c.left)); got != c.over {
+			t.Errorf("%v left, suspended for %v: over is %v", c.left, c.slept, got)
+		}
+	}
+}
+
+// suspended is an instant whose wall clock went on by so many seconds while the monotonic one stood still. The time package
+// makes none: with a monotonic reading, the first word of a Time has the seconds from its bit 30 on.
+func suspended(at time.Time, slept time.Duration) time.Time {
+	wall := (*uint64)(unsafe.Pointer(&at))
+	*wall += uint64(int64(slept/time.Second) << 30)
+	return at
 }
 
 // Votes that arrive after the validity has ended are worth nothing. Mutation: no check in round.lease.
