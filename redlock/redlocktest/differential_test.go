@@ -306,6 +306,7 @@ func (g *generator) simple() []string {
 		func() []string { return []string{"HSET", g.key(), g.field(), g.value(), g.field(), g.value()} },
 		func() []string { return []string{"HGET", g.key(), g.field()} },
 		func() []string { return []string{"HMGET", g.key(), g.field(), g.field()} },
+		func() []string { return []string{"MGET", g.key(), g.key()} },
 		func() []string { return []string{"HDEL", g.key(), g.field(), g.field()} },
 		func() []string { return []string{"HEXISTS", g.key(), g.field()} },
 		func() []string { return []string{"HLEN", g.key()} },
@@ -487,7 +488,7 @@ var fixedScripts = []string{
 	"return redis.error_reply('-MY error')", "return redis.error_reply('-WORD')", "return redis.sha1hex('text')", "return redis.sha1hex('')",
 	// What redis.call returns.
 	"return redis.call('SET', KEYS[1], 'x')", "return redis.call('SET', KEYS[1], 'x').ok", "return type(redis.call('GET', KEYS[1]))",
-	"return redis.call('GET', KEYS[1]) == false", "return redis.call('HMGET', KEYS[1], 'a', 'b')",
+	"return redis.call('GET', KEYS[1]) == false", "return redis.call('HMGET', KEYS[1], 'a', 'b')", "return redis.call('MGET', KEYS[1], 'b')",
 	"return #redis.call('HMGET', KEYS[1], 'a', 'b')", "return redis.call('TYPE', KEYS[1])", "return type(redis.call('TYPE', KEYS[1]))",
 	"return redis.call('PING')", "return redis.call('EXISTS', KEYS[1])", "return #redis.call('TIME')", "return redis.call('CONFIG', 'GET', 'x')",
 	"redis.call('ZADD', KEYS[1], 1.5, 'm'); return redis.call('ZPOPMIN', KEYS[1])", "return redis.call('ZPOPMIN', KEYS[1])",

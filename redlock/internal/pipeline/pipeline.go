@@ -435,7 +435,7 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 			// What it takes back is sent again, and so must it be.
 			first = append(first, c.again(now))
 		case !Executed(replies[i]):
-			p.delayed = append(p.delayed, c.again(now.Add(c.pause())))
+			p.delayed = append(p.delayed, c.again(now.Add(c.pause(now))))
 		case now.Before(p.breaker.suspectUntil):
 			// Order holds per connection only: a copy of the acquire that a driver resent, or that sits in the socket of
 			// a hung server, may be executed after this release.
@@ -448,14 +448,16 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 }
 
 const (
-	// The pause before a call is sent again grows from firstPause to lastPause, which is short beside the second that a
-	// call outlives its lock: a node that refuses for a while, then executes for half a second, gets one then.
-	firstPause, lastPause = 10 * time.Millisecond, 250 * time.Millisecond
+	// The pause before a call is sent again grows from firstPause to lastPause.
+	firstPause, lastPause = 10 * time.Millisecond, time.Second
 	// resendTogether is how far apart calls may be due that are sent again together.
 	resendTogether = 5 * time.Millisecond
 )
 
-func (c *Call) pause() time.Duration { return min(firstPause<<min(c.attempts, 8), lastPause) }
+// pause shrinks again towards the end: a node that refuses most of the time has executed the call by then, if it can.
+func (c *Call) pause(now time.Time) time.Duration {
+	return min(firstPause<<min(c.attempts, 8), lastPause, max(c.Until.Sub(now)/2, 10*firstPause))
+}
 
 // again is the same call for nobody, since its first outcome was told.
 func (c *Call) again(at time.Time) *Call {

@@ -9,23 +9,27 @@
 --       {'YOUNG', ms until it votes}.
 local lock, tick = KEYS[1], KEYS[2]
 local token, at, order = ARGV[1], tonumber(ARGV[3]), ARGV[8]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local known = redis.call('MGET', KEYS[3], KEYS[4], KEYS[5])
+local last, dead, paused = order ~= 'any' and known[1], known[2], known[3]
 
-local function claimant()
-  for _, field in ipairs(redis.call('HKEYS', tick)) do
-    if string.sub(field, 1, 6) == 'token:' then
-      return string.sub(field, 7)
+-- What the tick's key has: its owner, the token of a claim, and whether one was granted.
+local function recall()
+  local fields, seen = redis.call('HGETALL', tick), { claimant = '' }
+  for i = 1, #fields, 2 do
+    seen[fields[i]] = fields[i + 1]
+    if seen.claimant == '' and string.sub(fields[i], 1, 6) == 'token:' then
+      seen.claimant = string.sub(fields[i], 7)
     end
   end
-  return ''
+  return seen
 end
 
 -- 1. Only granted claims write `last`: this is proof.
-local last = order ~= 'any' and redis.call('GET', KEYS[3]) or false
 if last and at < tonumber(last) + tonumber(ARGV[7]) then
-  return { 'DONE', claimant() }
+  return { 'DONE', recall().claimant }
 end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if at < now - tonumber(ARGV[5]) then
   return { 'STALE', now }
 end
@@ -35,17 +39,17 @@ end
 
 -- 2. The tick belongs to the owner whose tokens are in its key.
 local holder = redis.call('GET', lock)
-local owner = order ~= 'takeover' and redis.call('HGET', tick, 'owner') or false
-if owner and owner ~= ARGV[4] then
-  if redis.call('HEXISTS', tick, 'granted') == 1 then
-    return { 'DONE', claimant() }
+local seen = order ~= 'takeover' and recall() or {}
+if seen.owner and seen.owner ~= ARGV[4] then
+  if seen.granted then
+    return { 'DONE', seen.claimant }
   end
-  return { 'SEEN', claimant(), redis.call('PTTL', lock), last or '' }
+  return { 'SEEN', seen.claimant, redis.call('PTTL', lock), last or '' }
 end
-if owner and holder ~= token and redis.call('HEXISTS', tick, 'token:' .. token) == 1 then
+if holder ~= token and seen['token:' .. token] then
   return { 'LOST' }
 end
-if redis.call('EXISTS', KEYS[4]) == 1 then
+if dead then
   return { 'DEAD' }
 end
 
@@ -55,7 +59,6 @@ if holder and holder ~= token then
 end
 
 -- An operator paused the job: who holds it goes on, nobody else begins. On a majority of the nodes nobody else has a quorum.
-local paused = redis.call('GET', KEYS[5])
 if paused then
   return { 'PAUSED', paused, redis.call('PTTL', KEYS[5]) }
 end
@@ -80,7 +83,7 @@ if ARGV[9] ~= '1' then
   redis.call('SET', lock, token, 'PX', ARGV[2])
   if order ~= 'takeover' then
     redis.call('HSET', tick, 'owner', ARGV[4], 'token:' .. token, '')
-    if not owner then
+    if not seen.owner then
       -- From here on the tick is refused as stale before its key is gone, also when it lies ahead.
       redis.call('PEXPIRE', tick, string.format('%.0f', tonumber(ARGV[5]) + math.max(0, at - now) + 1000))
     end

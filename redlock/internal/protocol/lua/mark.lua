@@ -7,7 +7,8 @@ local function mark(key, token, tick, owner, lifetime)
   else
     local last = redis.call('GET', key)
     if not last or tonumber(last) < tonumber(tick) then
-      redis.call('SET', key, tick)
+      redis.call('SET', key, tick, 'PX', lifetime)
+      return
     end
   end
   redis.call('PEXPIRE', key, lifetime)

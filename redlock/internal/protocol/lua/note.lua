@@ -3,10 +3,11 @@
 -- ARGV: 2 tick, 5 how many are kept, 6 what was noted of this run before ('' for nothing), 7 what is noted now,
 --       8 lifetime in ms
 local function note(runs)
-  if ARGV[6] ~= '' then
-    redis.pcall('ZREM', runs, ARGV[6])
-  end
   redis.pcall('ZADD', runs, ARGV[2], ARGV[7])
+  -- In this order the key does not vanish in between, and keeps its lifetime.
+  if ARGV[6] ~= '' and redis.pcall('ZREM', runs, ARGV[6]) == 1 then
+    return
+  end
   local count = redis.pcall('ZCARD', runs)
   if type(count) == 'number' and count > tonumber(ARGV[5]) then
     redis.pcall('ZPOPMIN', runs, count - tonumber(ARGV[5]))

@@ -8,6 +8,7 @@ import (
 
 var stringCommands = map[string]command{
 	"GET":      {arity: 2, run: runGet},
+	"MGET":     {arity: -2, run: runMGet},
 	"SET":      {arity: -3, run: runSet},
 	"INCR":     {arity: 2, run: runIncr},
 	"GETRANGE": {arity: 4, run: runGetRange},
@@ -22,6 +23,19 @@ func runGet(s *Server, args []string) any {
 		return nil
 	}
 	return value
+}
+
+// runMGet takes data of another type for none, as Redis does.
+func runMGet(s *Server, args []string) any {
+	values := make([]any, 0, len(args)-1)
+	for _, key := range args[1:] {
+		if value, found, err := lookup[string](s.data, key); found && err == nil {
+			values = append(values, value)
+		} else {
+			values = append(values, nil)
+		}
+	}
+	return values
 }
 
 // runGetRange knows ranges from the start on.
