@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/redtick/redtick/redlock/driver"
@@ -53,18 +54,11 @@ func (n *Name) claim(tick int64, token, owner string, dryRun bool) quorum.Reques
 		keys, decode = append(keys, n.Fence), decodeFenced
 	}
 	r := request(claimScript, decode, n.withGuard(keys...),
-		token, n.ttl, decimal(tick), ownerOr(owner, token), n.retention, n.maxSkew, n.spacing, string(n.mode), flag(dryRun), n.guard, flag(n.fencing))
+		token, n.ttl, decimal(tick), cmp.Or(owner, token), n.retention, n.maxSkew, n.spacing, string(n.mode), flag(dryRun), n.guard, flag(n.fencing))
 	if dryRun {
 		r.DryRun, r.Decode = true, vacant(decodeVote)
 	}
 	return r
-}
-
-func ownerOr(owner, token string) string {
-	if owner == "" {
-		return token
-	}
-	return owner
 }
 
 // Look asks who is there, as a vote of this token would, and changes nothing.
@@ -178,7 +172,7 @@ func (n *Name) noted(s *pipeline.Script, decode func(driver.Reply) quorum.Answer
 // mark is the key that proves that a tick was granted, the owner in it, and its lifetime.
 func (n *Name) mark(tick int64, token, owner string) (key, markOwner, lifetime string) {
 	if n.mode == AnyOrder {
-		return n.Tick(tick), ownerOr(owner, token), n.granted
+		return n.Tick(tick), cmp.Or(owner, token), n.granted
 	}
 	return n.Last, "", n.lastLifetime
 }
