@@ -68,9 +68,7 @@ func (l *Lease) confirm() {
 	if !due {
 		return
 	}
-	for _, p := range l.t.locker.group.Pipelines {
-		p.Send(confirm.Request, l.since.Add(l.t.cfg.ttl))
-	}
+	l.t.locker.group.Tell(confirm, l.since.Add(l.t.cfg.ttl))
 }
 
 // Context carries the values of the context that was passed to the

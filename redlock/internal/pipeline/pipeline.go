@@ -72,9 +72,11 @@ type Receiver interface {
 	Receive(index int, r driver.Reply)
 }
 
-type nobody struct{}
+// Nobody needs the reply.
+type Nobody struct{}
 
-func (nobody) Receive(int, driver.Reply) {}
+// Receive does nothing.
+func (Nobody) Receive(int, driver.Reply) {}
 
 // Pipeline is the queue and the connection of one node. It is safe for
 // concurrent use. Its goroutine runs only while there is something to send.
@@ -174,12 +176,12 @@ func (p *Pipeline) rest(now time.Time) {
 // Send posts a request whose reply nobody needs. It goes with the votes, since a
 // claim's confirm must not overtake its vote.
 func (p *Pipeline) Send(r Request, until time.Time) {
-	p.Post(&Call{Request: r, To: nobody{}, Until: until, Vote: true}, time.Now())
+	p.Post(&Call{Request: r, To: Nobody{}, Until: until, Vote: true}, time.Now())
 }
 
 // Deliver posts a request that the server must execute. chases is [Call.Chases].
 func (p *Pipeline) Deliver(r Request, until time.Time, chases bool) {
-	p.Post(&Call{Request: r, To: nobody{}, Until: until, MustDeliver: true, Chases: chases}, time.Now())
+	p.Post(&Call{Request: r, To: Nobody{}, Until: until, MustDeliver: true, Chases: chases}, time.Now())
 }
 
 // start runs the sending goroutine, or sets the timer to when it may run. The caller holds mu.
@@ -297,7 +299,7 @@ func (p *Pipeline) next(limit time.Duration) (refused []*Call, cause error, more
 		refused, cause = p.refuse(now), p.breaker.error()
 	case p.breaker.failing() && len(p.urgent)+len(p.votes) > 0:
 		// A vote that is sent to a hung node may be executed whenever the node resumes. So ask first whether it is back.
-		p.batch, p.commands = append(p.batch, &Call{To: nobody{}}), append(p.commands, ping)
+		p.batch, p.commands = append(p.batch, &Call{To: Nobody{}}), append(p.commands, ping)
 	default:
 		p.urgent = p.fill(p.urgent, now)
 		p.votes = p.fill(p.votes, now)
@@ -461,7 +463,7 @@ func (c *Call) pause(now time.Time) time.Duration {
 
 // again is the same call for nobody, since its first outcome was told.
 func (c *Call) again(at time.Time) *Call {
-	return &Call{Request: c.Request, To: nobody{}, Until: c.Until, MustDeliver: true, Chases: c.Chases, attempts: min(c.attempts, 254) + 1, resendAt: at}
+	return &Call{Request: c.Request, To: Nobody{}, Until: c.Until, MustDeliver: true, Chases: c.Chases, attempts: min(c.attempts, 254) + 1, resendAt: at}
 }
 
 // Responsive reports whether the node answers, though perhaps slowly: its last

@@ -111,10 +111,10 @@ func decodeCount(r driver.Reply) quorum.Answer {
 	if a, failed := decodeFailure(r); failed {
 		return a
 	}
-	switch r.Value {
-	case int64(1):
+	switch count, isCount := r.Value.(int64); {
+	case isCount && count == 1:
 		return quorum.Answer{Verdict: quorum.Granted}
-	case int64(0):
+	case isCount && count == 0:
 		return quorum.Answer{Verdict: quorum.Refused}
 	}
 	return unexpected(r)
@@ -123,7 +123,7 @@ func decodeCount(r driver.Reply) quorum.Answer {
 // DecodeRelease decodes the reply to a release: ours, not ours, or ours and a waiter was woken, which woke is told.
 func DecodeRelease(woke func()) func(driver.Reply) quorum.Answer {
 	return func(r driver.Reply) quorum.Answer {
-		if r.Err == nil && r.Value == int64(2) {
+		if count, _ := r.Value.(int64); r.Err == nil && count == 2 {
 			woke()
 			return quorum.Answer{Verdict: quorum.Granted}
 		}
@@ -273,7 +273,11 @@ func Number(fields []any, i int) int64 {
 			return n
 		}
 	}
-	n, _ := strconv.ParseInt(Text(fields, i), 10, 64)
+	text := Text(fields, i)
+	if text == "" {
+		return 0 // without the error that parsing it would make: a grant has fewer fields than a refusal
+	}
+	n, _ := strconv.ParseInt(text, 10, 64)
 	return n
 }
 

@@ -115,6 +115,15 @@ func (g *Group) AskThen(r Request, until time.Time, c Class, settled func(*Poll)
 	return p
 }
 
+// Tell is [pipeline.Pipeline.Send] to every node.
+func (g *Group) Tell(r Request, until time.Time) {
+	now, calls := time.Now(), make([]pipeline.Call, len(g.Pipelines))
+	for i, p := range g.Pipelines {
+		calls[i] = pipeline.Call{Request: r.Request, To: pipeline.Nobody{}, Until: until, Vote: true}
+		p.Post(&calls[i], now)
+	}
+}
+
 // AskOne puts the request to one node, for a caller that then waits until ctx
 // ends. When a single node decides, that may be for its answer already.
 func (p *Poll) AskOne(ctx context.Context, node int, r Request, until time.Time, c Class) {
