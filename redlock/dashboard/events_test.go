@@ -85,7 +85,7 @@ func TestPage_events(t *testing.T) {
 			t.Error(kind)
 		}
 		looks := v.looks(t)
-		if len(looks) != 2 || looks[0].holders() != "job: a" || looks[1].holders() != "job: a b" || len(looks[1].Nodes) != 3 {
+		if len(looks) != 2 || !looks[0].Full || looks[1].Full || looks[0].holders() != "job: a" || looks[1].holders() != "job: a b" || len(looks[0].Nodes) != 3 {
 			t.Errorf("%+v", looks)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -83,7 +84,13 @@ func (fl *fleet) mutex(l *redlock.Locker, name string) *redlock.Mutex {
 // run claims a tick at this instant and is done with it at once.
 func (fl *fleet) run(l *redlock.Locker, name string) {
 	fl.Helper()
-	job, err := l.NewJob(name)
+	fl.end(fl.claim(l, name), nil)
+}
+
+// claim begins a run of a tick at this instant.
+func (fl *fleet) claim(l *redlock.Locker, name string, opts ...redlock.JobOption) *redlock.Lease {
+	fl.Helper()
+	job, err := l.NewJob(name, opts...)
 	if err != nil {
 		fl.Fatal(err)
 	}
@@ -91,6 +98,13 @@ func (fl *fleet) run(l *redlock.Locker, name string) {
 	if err != nil {
 		fl.Fatal(err)
 	}
+	return lease
+}
+
+// end ends a run with a result.
+func (fl *fleet) end(lease *redlock.Lease, result error) {
+	fl.Helper()
+	lease.SetResult(result)
 	if err := lease.Unlock(fl.Context()); err != nil {
 		fl.Error(err)
 	}
@@ -114,49 +128,101 @@ func (fl *fleet) batches() (n int) {
 	return n
 }
 
-func (fl *fleet) scans() (n int) {
+// commands is how often all servers together were asked this.
+func (fl *fleet) commands(name string) (n int) {
+	synctest.Wait()
 	for _, s := range fl.servers {
-		n += s.Commands("SCAN")
+		n += s.Commands(name)
 	}
 	return n
 }
 
 // look is what the page's script is told.
 type look struct {
-	Names []struct {
-		Name, Holder, Token string
-		Votes, Waiters      int
-		Leader              bool
-		Ticks               []struct {
-			At     time.Time
-			Holder string
-		}
-	}
-	Nodes    []struct{ Name, Error string }
-	More     bool
-	Error    string
-	ReadOnly bool
+	Now, Known                       int64
+	Full, Outage, Searching, Control bool
+	More                             bool
+	Error                            string
+	Rows                             []row
+	Gone                             []string
+	Nodes                            []struct{ Name, Error string }
 }
 
-// holders are the names, each with the holders of its ticks.
+type row struct {
+	Name, State, Error, Schedule, Holder, Token string
+	Job, Stale                                  bool
+	Since, Next, Fence                          int64
+	Bad, Votes, Waiters                         int
+	Paused                                      *struct {
+		By, Why string
+		Until   int64
+	}
+	Runs []struct {
+		Tick, Late, Took      int64
+		Result, Holder, Error string
+	}
+	Nodes []struct {
+		Node, Holder, Error string
+		Agrees              bool
+	}
+}
+
+func (l look) row(name string) row {
+	for _, r := range l.Rows {
+		if r.Name == name {
+			return r
+		}
+	}
+	return row{State: "not shown"}
+}
+
+// holders are the names, each with who holds it and who ran its last ticks.
 func (l look) holders() string {
 	var all []string
-	for _, n := range l.Names {
-		text := n.Name + ":" + n.Holder
-		for _, t := range n.Ticks {
-			text += " " + t.Holder
+	for _, r := range l.Rows {
+		text := r.Name + ":" + r.Holder
+		for _, run := range slices.Backward(r.Runs) {
+			text += " " + run.Holder
 		}
 		all = append(all, text)
 	}
 	return strings.Join(all, ", ")
 }
 
+// states are the names, each with its state.
+func (l look) states() string {
+	var all []string
+	for _, r := range l.Rows {
+		all = append(all, r.Name+" "+r.State)
+	}
+	return strings.Join(all, ", ")
+}
+
+// state is a new look: the page looks no more often than once a second.
 func (fl *fleet) state(page http.Handler) (l look) {
 	fl.Helper()
+	time.Sleep(time.Second)
+	fl.get(page, "/state", &l)
+	return l
+}
+
+func (fl *fleet) get(page http.Handler, path string, v any) {
+	fl.Helper()
 	w := httptest.NewRecorder()
-	page.ServeHTTP(w, httptest.NewRequest("GET", "/state", nil))
-	if err := json.Unmarshal(w.Body.Bytes(), &l); err != nil {
+	page.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	if err := json.Unmarshal(w.Body.Bytes(), v); err != nil {
 		fl.Fatalf("%v: %s", err, w.Body)
 	}
-	return l
+}
+
+// order has the page do something, as its own script would.
+func (fl *fleet) order(page http.Handler, what, body string) {
+	fl.Helper()
+	r := httptest.NewRequest("POST", "/"+what, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	w := httptest.NewRecorder()
+	if page.ServeHTTP(w, r); w.Code != http.StatusNoContent {
+		fl.Errorf("%s: %d %s", what, w.Code, w.Body)
+	}
 }

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"mime"
 	"net/http"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/redtick/redtick/redlock/inspect"
@@ -21,30 +18,32 @@ var files embed.FS
 // Option changes a default of [New].
 type Option func(*Page)
 
-// WithRelease allows the page to take a name from its holder. Default: it is
-// read-only.
-func WithRelease() Option { return func(p *Page) { p.release = true } }
+// WithControl allows the page to pause, resume and forget jobs, and to take a
+// name from its holder. user says who asks, for those who meet the pause; it may
+// be nil. Default: the page is read-only.
+func WithControl(user func(*http.Request) string) Option {
+	return func(p *Page) { p.control, p.user = true, user }
+}
 
 // WithInterval sets how often the nodes are asked while somebody looks. At
 // least 100 ms, default 1 s.
 func WithInterval(d time.Duration) Option { return func(p *Page) { p.interval = d } }
 
-// WithNames shows only names that begin with prefix, and releases no others.
+// WithNames shows only names that begin with prefix, and changes no others.
 // Default: all.
 func WithNames(prefix string) Option { return func(p *Page) { p.names = prefix } }
 
 // Page is the [http.Handler]. It is safe for concurrent use.
 type Page struct {
 	inspector *inspect.Inspector
-	release   bool
+	control   bool
+	user      func(*http.Request) string
 	interval  time.Duration
 	names     string
 	mux       *http.ServeMux
 	watch     watch
-
-	turn   sync.Mutex // guards the two below
-	roster roster
-	strips strips
+	roster    roster
+	board     board
 }
 
 // New returns the page for a Locker's nodes.
@@ -52,8 +51,9 @@ func New(inspector *inspect.Inspector, opts ...Option) (*Page, error) {
 	if inspector == nil {
 		return nil, errors.New("dashboard: inspector is nil; make one with inspect.New")
 	}
-	p := &Page{inspector: inspector, interval: time.Second,
-		mux: http.NewServeMux(), strips: strips{named: map[string]*strip{}}}
+	p := &Page{inspector: inspector, interval: time.Second, mux: http.NewServeMux()}
+	p.roster.jobs.find, p.roster.all.find = inspector.Jobs, inspector.Names
+	p.board.entries, p.board.gone = map[string]*entry{}, map[string]int{}
 	for _, o := range opts {
 		o(p)
 	}
@@ -67,7 +67,8 @@ func New(inspector *inspect.Inspector, opts ...Option) (*Page, error) {
 	p.mux.Handle("GET /", http.FileServerFS(static))
 	p.mux.HandleFunc("GET /events", p.events)
 	p.mux.HandleFunc("GET /state", p.state)
-	p.mux.HandleFunc("POST /release", p.releaseName)
+	p.mux.HandleFunc("GET /job", p.job)
+	p.mux.HandleFunc("POST /{order}", p.obey)
 	return p, nil
 }
 
@@ -81,17 +82,35 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mux.ServeHTTP(w, r)
 }
 
-// state is one look, for scripts.
+// state is all that is known, for scripts.
 func (p *Page) state(w http.ResponseWriter, r *http.Request) {
+	text, err := p.board.look(r.Context(), p, false).since(0)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(p.look(r.Context()))
+	_, _ = w.Write(text)
+}
+
+// job is what the last looks found about one name. It asks nothing of the nodes.
+func (p *Page) job(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("name")
+	d, ok := p.board.detail(name)
+	if !ok {
+		http.Error(w, fmt.Sprintf("nothing is known of %q; it may have been forgotten, or nobody looks", name), http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(d)
 }
 
 // writeAtMost is how long a viewer may take to read one look before it is
 // taken for gone.
 const writeAtMost = 10 * time.Second
 
-// events is the stream of looks, as server-sent events.
+// events is the stream of looks, as server-sent events: all that is known, and
+// from then on what has changed.
 func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	answer := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -99,45 +118,26 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "dashboard: this server cannot stream; give a wrapped http.ResponseWriter its Unwrap method", http.StatusInternalServerError)
 		return
 	}
-	looks, leave := p.watch.join(p)
+	news, leave := p.watch.join(p)
 	defer leave()
+	seen := 0
 	for {
 		select {
-		case look := <-looks:
+		case <-news:
+			s := p.watch.look()
+			text, err := s.since(seen)
+			if err != nil {
+				return
+			}
+			seen = s.version
 			// A server may not know deadlines; then its own time-outs do.
 			_ = answer.SetWriteDeadline(time.Now().Add(writeAtMost))
-			if _, err := fmt.Fprintf(w, "data: %s\n\n", look); err != nil || answer.Flush() != nil {
+			if _, err := fmt.Fprintf(w, "data: %s\n\n", text); err != nil || answer.Flush() != nil {
 				return
 			}
 			_ = answer.SetWriteDeadline(time.Time{}) // over HTTP/2 it would end an idle stream
 		case <-r.Context().Done():
 			return
 		}
-	}
-}
-
-// releaseName takes only what the page itself sends: a browser tells by the
-// Sec-Fetch-Site or Origin header that another site asks, and the JSON type
-// keeps plain forms out.
-func (p *Page) releaseName(w http.ResponseWriter, r *http.Request) {
-	var body struct{ Name, Token string }
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	switch {
-	case !p.release:
-		http.Error(w, "this page is read-only; dashboard.WithRelease allows it to release", http.StatusForbidden)
-	case http.NewCrossOriginProtection().Check(r) != nil:
-		http.Error(w, "another site may not ask for that; open this page and ask from there", http.StatusForbidden)
-	case kind != "application/json":
-		http.Error(w, "Content-Type must be application/json", http.StatusUnsupportedMediaType)
-	case json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<14)).Decode(&body) != nil || body.Name == "" || body.Token == "":
-		http.Error(w, `the body must be {"Name": …, "Token": …}`, http.StatusBadRequest)
-	case !strings.HasPrefix(body.Name, p.names):
-		http.Error(w, fmt.Sprintf("this page shows only names that begin with %q", p.names), http.StatusForbidden)
-	default:
-		if err := p.inspector.Release(r.Context(), body.Name, body.Token); err != nil {
-			http.Error(w, err.Error(), http.StatusConflict)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // Mutations that were made and seen to fail here:
-//   - without the case !p.release, or without http.NewCrossOriginProtection,
+//   - without the case !p.control, or without http.NewCrossOriginProtection,
 //     kind, or the prefix: TestPage_release
 //   - without one of the headers: TestPage_headers
 //   - New without one of its checks: TestNew
@@ -40,7 +40,7 @@ func TestPage_release(t *testing.T) {
 	const good, wrong = `{"Name":"app:job","Token":"%s"}`, `{"Name":"app:job","Token":"another"}`
 	type header = map[string]string
 	ours := header{"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"}
-	open := []dashboard.Option{dashboard.WithRelease()}
+	open := []dashboard.Option{dashboard.WithControl(nil)}
 	for _, c := range []struct {
 		name   string
 		opts   []dashboard.Option
@@ -61,6 +61,7 @@ func TestPage_release(t *testing.T) {
 		{"a form", open, header{"Content-Type": "text/plain", "Sec-Fetch-Site": "same-origin"}, good, 415},
 		{"no type", open, header{}, good, 415},
 		{"no token", open, ours, `{"Name":"app:job"}`, 400},
+		{"an endless pause", open, ours, `{"Name":"app:job","Token":"%s","For":9223372036854775807}`, 400},
 		{"not JSON", open, ours, `Name=job`, 400},
 		{"too long", open, ours, `{"Name":"` + strings.Repeat("x", 1<<14) + `","Token":"%s"}`, 400},
 	} {
@@ -76,7 +77,7 @@ func TestPage_release(t *testing.T) {
 				if w.Code != c.want {
 					t.Errorf("answered %d %s, want %d", w.Code, w.Body, c.want)
 				}
-				if free := fl.state(fl.page()).holders() != "app:job:a"; free != (c.want == 204) {
+				if free := fl.state(fl.page()).row("app:job").Holder == ""; free != (c.want == 204) {
 					t.Errorf("the name is free: %v", free)
 				}
 				_ = lease.Unlock(fl.Context())
@@ -85,12 +86,43 @@ func TestPage_release(t *testing.T) {
 	}
 }
 
+// Mutations that were made and seen to fail here: Pause without By, or without
+// For; no board.ask; forget that does not reach the nodes.
+func TestPage_orders(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		a := fl.locker("a")
+		page := fl.page(dashboard.WithControl(func(r *http.Request) string { return r.Header.Get("Sec-Fetch-Site") }))
+		fl.run(a, "job")
+		fl.state(page)
+		fl.order(page, "pause", `{"Name": "job", "For": 60000, "Why": "migration"}`)
+		paused := fl.state(page).row("job")
+		if p := paused.Paused; paused.State != "paused" || p == nil || p.By != "same-origin" || p.Why != "migration" || p.Until == 0 {
+			t.Errorf("paused: %+v", paused)
+		}
+		if again := fl.state(page).row("job"); again.Paused.Until != paused.Paused.Until {
+			t.Errorf("the end of the pause moves: %d, then %d", paused.Paused.Until, again.Paused.Until)
+		}
+		fl.order(page, "resume", `{"Name": "job"}`)
+		if r := fl.state(page).row("job"); r.Paused != nil || r.State != "ok" {
+			t.Errorf("resumed: %+v", r)
+		}
+		fl.order(page, "pause", `{"Name": "job"}`)
+		if p := fl.state(page).row("job").Paused; p == nil || p.Until != 0 {
+			t.Errorf("paused for good: %+v", p)
+		}
+		fl.order(page, "forget", `{"Name": "job"}`)
+		if got := fl.state(page).states(); got != "" {
+			t.Errorf("forgotten: %s", got)
+		}
+	})
+}
+
 func TestPage_headers(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		page := fl.page()
 		for path, want := range map[string]string{
 			"GET /": "200 text/html", "GET /page.js": "200 text/javascript", "GET /style.css": "200 text/css", "GET /icon.svg": "200 image/svg+xml",
-			"GET /state": "200 application/json", "GET /nothing": "404 text/plain", "POST /release": "403 text/plain", "GET /release": "404 text/plain", "DELETE /state": "405 text/plain",
+			"GET /state": "200 application/json", "GET /nothing": "404 text/plain", "POST /release": "403 text/plain", "POST /pause": "403 text/plain", "POST /forget": "403 text/plain", "POST /nothing": "404 text/plain", "GET /job": "404 text/plain", "GET /release": "404 text/plain", "DELETE /state": "405 text/plain",
 		} {
 			method, target, _ := strings.Cut(path, " ")
 			w := httptest.NewRecorder()

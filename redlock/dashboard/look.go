@@ -1,106 +1,124 @@
 package dashboard
 
 import (
-	"context"
+	"encoding/json"
 	"sync"
 	"time"
 
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
-const (
-	maxNames = 200
-	maxTicks = 40
-)
-
-// look is what the page shows at one moment.
+// look is the state of things after a look. Viewers share it.
 type look struct {
-	At       time.Time
-	Names    []name
-	More     bool // there are more names than are shown
-	Nodes    []node
-	Error    string
-	ReadOnly bool
+	head         head
+	version      int
+	nodesVersion int
+	rows         []shown
+	gone         map[string]int
+	oldest       int
+
+	mu      sync.Mutex
+	encoded map[int][]byte // by the version they are for
 }
 
-type name struct {
-	Name, Holder, Token string
-	Remaining           int64 // milliseconds
-	Fence               int64
-	Waiters, Votes      int
-	Leader              bool // held without a tick: a lock or a leadership
-	Ticks               []tick
+type shown struct {
+	version int
+	text    []byte
 }
 
-type tick struct {
-	At     time.Time
-	Holder string
+// head is what concerns all names. Times are Unix milliseconds.
+type head struct {
+	Now       int64
+	Known     int64 // when a majority of the nodes answered last, or 0
+	Outage    bool  // none does, and the rows are as old as that
+	Error     string
+	More      bool // there are more names than are shown
+	Searching bool // names are being searched for the first time
+	Control   bool
+	Nodes     nodes `json:",omitempty"` // left out when nothing has changed
 }
+
+// message is what a viewer is sent.
+type message struct {
+	head
+	Full bool              // Rows are all there are
+	Rows []json.RawMessage // that have changed
+	Gone []string          `json:",omitempty"`
+}
+
+// since is what has changed after the look of that version; all that is known
+// for 0. Viewers that saw the same get the same bytes.
+func (l *look) since(version int) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if text := l.encoded[version]; text != nil {
+		return text, nil
+	}
+	m := message{head: l.head, Full: version == 0 || version < l.oldest, Rows: []json.RawMessage{}}
+	if !m.Full && l.nodesVersion <= version {
+		m.Nodes = nil
+	}
+	for _, r := range l.rows {
+		if m.Full || r.version > version {
+			m.Rows = append(m.Rows, r.text)
+		}
+	}
+	for name, at := range l.gone {
+		if !m.Full && at > version {
+			m.Gone = append(m.Gone, name)
+		}
+	}
+	text, err := json.Marshal(m)
+	l.encoded[version] = text
+	return text, err
+}
+
+type nodes []node
 
 type node struct {
 	Name, Error, Version, Persistence string
 	RoundTrip, ClockOffset            int64 // microseconds
 }
 
-// look asks the nodes, one look at a time: viewers share what is remembered.
-func (p *Page) look(ctx context.Context) look {
-	p.turn.Lock()
-	defer p.turn.Unlock()
-	l := look{ReadOnly: !p.release}
-	for _, n := range p.inspector.Nodes(ctx) {
-		l.Nodes = append(l.Nodes, describe(n))
-	}
-	names, more, err := p.roster.list(ctx, p)
-	infos, showErr := p.show(ctx, names)
-	p.strips.update(ctx, p, infos)
-	for _, info := range infos {
-		l.Names = append(l.Names, p.name(info))
-	}
-	if err == nil {
-		err = showErr
-	}
-	if err != nil {
-		l.Error = err.Error()
-	}
-	l.More, l.At = more, time.Now()
-	return l
-}
-
-func describe(n inspect.Node) node {
-	shown := node{Name: n.Name, Version: n.Version, Persistence: n.Persistence,
-		RoundTrip: n.RoundTrip.Microseconds(), ClockOffset: n.ClockOffset.Microseconds()}
-	if n.Err != nil {
-		shown.Error = n.Err.Error()
-	}
-	return shown
-}
-
-// show asks about all names at once, so that the questions travel together and
-// a silent node costs one wait. The error is one of theirs.
-func (p *Page) show(ctx context.Context, names []string) (infos []*inspect.Info, err error) {
-	infos = make([]*inspect.Info, len(names))
-	errs := make([]error, len(names))
-	var all sync.WaitGroup
-	for i, each := range names {
-		all.Go(func() { infos[i], errs[i] = p.inspector.Show(ctx, each) })
-	}
-	all.Wait()
-	for _, each := range errs {
-		if err == nil {
-			err = each
+// outage reports whether no majority answers.
+func (all nodes) outage() bool {
+	up := 0
+	for _, n := range all {
+		if n.Error == "" {
+			up++
 		}
 	}
-	return infos, err
+	return up < len(all)/2+1
 }
 
-func (p *Page) name(info *inspect.Info) name {
-	shown := name{Name: info.Name, Holder: info.Holder, Token: info.Token, Remaining: info.Remaining.Milliseconds(),
-		Fence: info.Fence, Waiters: info.Waiters, Ticks: p.strips.of(info.Name)}
-	for _, v := range info.Votes {
-		if v.Token != "" && v.Token == info.Token {
-			shown.Votes++
+func describeAll(infos []inspect.Node) (all nodes) {
+	for _, n := range infos {
+		shown := node{Name: n.Name, Version: n.Version, Persistence: n.Persistence,
+			RoundTrip: coarse(n.RoundTrip), ClockOffset: n.ClockOffset.Round(10 * time.Millisecond).Microseconds()}
+		if n.Server == "valkey" {
+			shown.Version = "valkey " + n.Version
 		}
+		if n.Err != nil {
+			shown.Error = n.Err.Error()
+		}
+		all = append(all, shown)
 	}
-	shown.Leader = info.Token != "" && len(shown.Ticks) == 0
-	return shown
+	return all
+}
+
+// coarse is a duration in microseconds that is seldom another one just by chance.
+func coarse(d time.Duration) int64 {
+	step := time.Millisecond
+	for step < d/4 {
+		step *= 2
+	}
+	return d.Round(step).Microseconds()
+}
+
+// milliseconds is an instant in Unix milliseconds, or 0.
+func milliseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
 }

@@ -1,6 +1,7 @@
 package dashboard_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"strings"
@@ -8,16 +9,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/dashboard"
 )
 
 // Mutations that were made and seen to fail here:
-//   - look leaves out Error, or describe the node's: TestPage_a_node_is_down
-//   - Leader always false: TestPage_state
-//   - add does not cut, or keeps the oldest: TestPage_state_has_the_last_ticks
-//   - strips never read, or read only once: TestPage_state_finds_ticks_between_looks
-//   - update without DeleteFunc: TestPage_state_forgets_names
-//   - note leaves out fresh, or show asks one by one: TestPage_a_look_is_cheap
+//   - note forgets what was known, or Outage is false: TestPage_an_outage
+//   - each state of judge in another place: TestPage_states
+//   - due without its limit, or outdatedBy always true: TestPage_a_look_is_cheap
+//   - due without urgency: TestPage_what_runs_comes_first
+//   - hide does not note who is gone, or since sends all rows: TestPage_only_what_changed
+//   - names awaits the scans for good: TestPage_a_big_database
 
 func TestPage_state(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
@@ -34,67 +36,131 @@ func TestPage_state(t *testing.T) {
 		if got, want := l.holders(), "app:job: a b a b, app:leader:b"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		if l.Error != "" || l.More || !l.ReadOnly || len(l.Nodes) != 3 {
+		if l.Error != "" || l.More || l.Control || l.Searching || l.Outage || !l.Full || len(l.Nodes) != 3 {
 			t.Errorf("%+v", l)
 		}
-		if held := l.Names[1]; !held.Leader || held.Votes != 3 || held.Token != leader.Token() || l.Names[0].Leader {
-			t.Errorf("%+v", l.Names)
+		if held := l.Rows[1]; held.Job || held.Votes != 3 || held.Token != leader.Token() || !l.Rows[0].Job {
+			t.Errorf("%+v", l.Rows)
 		}
 	})
 }
 
-func TestPage_a_node_is_down(t *testing.T) {
+var hourly = redlock.WithSchedule("0 * * * *", func(tick time.Time) time.Time { return tick.Add(time.Hour) })
+
+func TestPage_states(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		a, page := fl.locker("a"), fl.page(dashboard.WithControl(nil))
+		fl.end(fl.claim(a, "bad", hourly), errors.New("disk full"))
+		first := time.Now()
+		time.Sleep(time.Minute)
+		fl.end(fl.claim(a, "bad", hourly), errors.New("disk is still full"))
+		fl.end(fl.claim(a, "good", hourly), nil)
+		fl.end(fl.claim(a, "paused", hourly), errors.New("no"))
+		fl.order(page, "pause", `{"Name": "paused"}`)
+		running := fl.claim(a, "running", hourly)
+		fl.hold(a, "lock")
+		l := fl.state(page)
+		if got, want := l.states(), "bad failed, good ok, lock held, paused paused, running running"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if r := l.row("bad"); r.Bad != 2 || r.Error != "disk is still full" || r.Since != first.UnixMilli() || r.Schedule != "0 * * * *" ||
+			r.Next != first.Add(time.Minute+time.Hour).UnixMilli() {
+			t.Errorf("bad: %+v", r)
+		}
+		fl.end(running, nil)
+		time.Sleep(time.Hour + 10*time.Second)
+		l = fl.state(page)
+		if got, want := l.states(), "bad overdue, good overdue, lock held, paused paused, running overdue"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if r := l.row("good"); r.Since != r.Next || r.Next == 0 {
+			t.Errorf("good: %+v", r)
+		}
+	})
+}
+
+// A replica that is gone leaves a run whose end nobody reports.
+func TestPage_a_dead_replica(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		page, lease := fl.page(dashboard.WithControl(nil)), fl.claim(fl.locker("a"), "job", hourly)
+		if got := fl.state(page).states(); got != "job running" {
+			t.Error(got)
+		}
+		for _, s := range fl.servers {
+			s.Do("DEL", "job")
+		}
+		if r := fl.state(page).row("job"); r.State != "vanished" || r.Bad != 1 || r.Holder != "" {
+			t.Errorf("%+v", r)
+		}
+		_ = lease.Unlock(fl.Context())
+	})
+}
+
+func TestPage_an_outage(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		a, page := fl.locker("a"), fl.page()
 		fl.run(a, "job")
+		fl.state(page)
 		fl.servers[1].Freeze()
 		l := fl.state(page)
-		if l.Nodes[0].Error != "" || l.Nodes[1].Error == "" || l.Nodes[2].Error != "" || l.Error != "" || l.holders() != "job: a" {
+		if l.Nodes[0].Error != "" || l.Nodes[1].Error == "" || l.Nodes[2].Error != "" || l.Error != "" || l.Outage || l.holders() != "job: a" {
 			t.Errorf("one of three: %+v", l)
 		}
+		known := l.Known
 		fl.servers[2].Freeze()
-		if l = fl.state(page); !strings.Contains(l.Error, "quorum") || l.Nodes[2].Error == "" {
+		l = fl.state(page)
+		if !strings.Contains(l.Error, "quorum") || l.Nodes[2].Error == "" || !l.Outage || l.Known != known || l.states() != "job ok" || l.holders() != "job: a" {
 			t.Errorf("two of three: %+v", l)
 		}
 		fl.servers[1].Thaw()
 		fl.servers[2].Thaw()
 		time.Sleep(time.Minute)
-		if l = fl.state(page); l.Error != "" || l.Nodes[1].Error != "" {
+		if l = fl.state(page); l.Error != "" || l.Nodes[1].Error != "" || l.Outage || l.Known != l.Now {
 			t.Errorf("back: %+v", l)
 		}
 	})
 }
 
-func TestPage_state_has_the_last_ticks(t *testing.T) {
+func TestPage_the_last_runs(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		a, page := fl.locker("a"), fl.page()
-		begin := time.Now()
-		for range 45 {
-			fl.run(a, "job")
-			time.Sleep(time.Second)
+		job, err := a.NewJob("job", redlock.WithHistory(100))
+		if err != nil {
+			t.Fatal(err)
 		}
-		for more := range 3 {
-			ticks := fl.state(page).Names[0].Ticks
-			if first := begin.Add(time.Duration(5+more) * time.Second); len(ticks) != 40 || !ticks[0].At.Equal(first) || !ticks[39].At.Equal(first.Add(39*time.Second)) {
-				t.Errorf("%d ticks from %v, want 40 from %v", len(ticks), ticks[0].At, first)
+		var last time.Time
+		for range 45 {
+			last = time.Now()
+			lease, err := job.Claim(fl.Context(), last)
+			if err != nil {
+				t.Fatal(err)
 			}
-			fl.run(a, "job")
-			time.Sleep(time.Second)
+			time.Sleep(100 * time.Millisecond)
+			fl.end(lease, nil)
+			time.Sleep(900 * time.Millisecond)
+		}
+		runs := fl.state(page).row("job").Runs
+		if len(runs) != 20 || runs[0].Tick != last.UnixMilli() || runs[0].Took != 100 || runs[19].Tick != last.Add(-19*time.Second).UnixMilli() {
+			t.Errorf("%d runs: %v", len(runs), runs)
+		}
+		var d row
+		if fl.get(page, "/job?name=job", &d); len(d.Runs) != 40 || len(d.Nodes) != 3 || !d.Nodes[0].Agrees || d.State != "ok" {
+			t.Errorf("detail: %+v", d)
 		}
 	})
 }
 
-func TestPage_state_finds_ticks_between_looks(t *testing.T) {
+// Without a history there is the newest tick, and who ran it.
+func TestPage_without_history(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		a, page := fl.locker("a"), fl.page()
-		fl.run(a, "job")
-		fl.state(page)
-		for range 10 {
-			time.Sleep(2 * time.Second)
-			fl.run(a, "job")
+		lease := fl.claim(a, "job", redlock.WithHistory(0))
+		if l := fl.state(page); l.holders() != "job:a a" || l.states() != "job running" {
+			t.Errorf("%+v", l.Rows)
 		}
-		if n := len(fl.state(page).Names[0].Ticks); n != 11 {
-			t.Errorf("%d ticks, want 11", n)
+		fl.end(lease, nil)
+		if l := fl.state(page); l.holders() != "job: a" || l.states() != "job ended" {
+			t.Errorf("%+v", l.Rows)
 		}
 	})
 }
@@ -107,14 +173,12 @@ func TestPage_state_forgets_names(t *testing.T) {
 		for _, s := range fl.servers {
 			s.Do("FLUSHALL")
 		}
-		time.Sleep(time.Second)
 		if got := fl.state(page).holders(); got != "" {
 			t.Errorf("after the nodes were emptied: %q", got)
 		}
 		fl.run(a, "job")
-		time.Sleep(time.Second)
-		if n := len(fl.state(page).Names[0].Ticks); n != 1 {
-			t.Errorf("%d ticks, want 1", n)
+		if n := len(fl.state(page).row("job").Runs); n != 1 {
+			t.Errorf("%d runs, want 1", n)
 		}
 	})
 }
@@ -135,22 +199,117 @@ func TestPage_a_look_is_cheap(t *testing.T) {
 		a := fl.locker("a")
 		fl.way = time.Millisecond
 		page := fl.page(dashboard.WithNames("job-"))
-		for i := range 50 {
+		for i := range 300 {
 			fl.run(a, fmt.Sprintf("job-%d", i))
 		}
-		for range 10 { // what has happened so far is read bit by bit
-			fl.state(page)
-			time.Sleep(time.Minute)
+		if n := len(fl.state(page).Rows); n != 300 {
+			t.Errorf("the first look shows %d names, want all 300", n)
 		}
-		before, scans := fl.batches(), fl.scans()
+		time.Sleep(time.Second)
+		fl.state(page) // the last scan was as long as its share allows
+		before, shown, read := fl.commands("SCAN"), fl.commands("GETRANGE"), fl.commands("ZRANGE")
+		batches := fl.batches()
 		fl.state(page)
-		synctest.Wait()
-		// Of each node: TIME, INFO and what goes with it, one SCAN for the names, and what they hold.
-		if scans = fl.scans() - scans; scans != 3 {
-			t.Errorf("%d scans for 50 names that rest, want one of each node", scans)
+		if n := fl.batches() - batches; n > 3*15 {
+			t.Errorf("%d batches for 200 names, want at most 15 of each node", n)
 		}
-		if n := fl.batches() - before; n > 3*8 {
-			t.Errorf("%d batches for 50 names, want at most 8 of each node", n)
+		if n := fl.commands("SCAN") - before; n > 3*4 {
+			t.Errorf("%d scans for 300 names, want at most four of each node", n)
+		}
+		// One GETRANGE and one ZRANGE belong to Show; Runs would have one of each, too.
+		shown, read = fl.commands("GETRANGE")-shown, fl.commands("ZRANGE")-read
+		if shown != 3*200 || read != 3*200 {
+			t.Errorf("%d names shown and %d histories looked at on three nodes, want 200 on each", shown, read)
+		}
+	})
+}
+
+func TestPage_what_runs_comes_first(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		a, page := fl.locker("a"), fl.page()
+		for i := range 450 {
+			fl.run(a, fmt.Sprintf("job-%03d", i))
+		}
+		held := fl.claim(a, "z-held")
+		fl.state(page)
+		for range 3 {
+			fl.state(page)
+		}
+		fl.end(held, nil)
+		if got := fl.state(page).row("z-held").State; got != "ok" {
+			t.Errorf("a run that has ended is shown as %s a second later", got)
+		}
+		for i := range 450 {
+			fl.end(fl.claim(a, fmt.Sprintf("job-%03d", i)), errors.New("no"))
+		}
+		for range 3 {
+			fl.state(page)
+		}
+		for _, r := range fl.state(page).Rows {
+			if r.Name != "z-held" && r.State != "failed" {
+				t.Errorf("%s is %s after four looks", r.Name, r.State)
+			}
+		}
+	})
+}
+
+func TestPage_only_what_changed(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		a, page := fl.locker("a"), fl.page(dashboard.WithControl(nil))
+		for i := range 50 {
+			fl.run(a, fmt.Sprintf("job-%02d", i))
+		}
+		v := view(page, nil)
+		time.Sleep(1500 * time.Millisecond)
+		fl.run(a, "job-07")
+		time.Sleep(time.Second)
+		fl.order(page, "forget", `{"Name": "job-08"}`)
+		time.Sleep(time.Second)
+		bytes := v.Body.Len()
+		time.Sleep(time.Second)
+		if bytes = v.Body.Len() - bytes; bytes > 300 {
+			t.Errorf("a look at which nothing had changed has %d bytes", bytes)
+		}
+		var got []string
+		for _, l := range v.looks(t) {
+			got = append(got, fmt.Sprint(len(l.Rows), l.Gone, l.Full))
+		}
+		if text := strings.Join(got, " "); text != "50 [] true 0 [] false 1 [] false 0 [job-08] false 0 [] false" {
+			t.Error(text)
+		}
+	})
+}
+
+// Scans of a big database go on beside the looks, and jobs are found before locks.
+func TestPage_a_big_database(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		a := fl.locker("a")
+		fl.run(a, "job")
+		fl.hold(a, "lock")
+		for _, s := range fl.servers {
+			for i := range 20_000 {
+				s.Do("SET", fmt.Sprintf("foreign:%d", i), "something")
+			}
+		}
+		fl.way = 100 * time.Millisecond
+		v := view(fl.page(), nil)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		looks, job, lock := v.looks(t), 0, 0
+		time.Sleep(time.Second) // for what is on its way
+		for n, l := range looks {
+			if l.row("job").State == "ok" && job == 0 {
+				job = n
+			}
+			if l.row("lock").State == "held" && lock == 0 {
+				lock = n
+			}
+			if lock == 0 && !l.Searching {
+				t.Errorf("look %d does not say that names are missing", n)
+			}
+		}
+		if len(looks) < 14 || job == 0 || lock < job {
+			t.Errorf("%d looks in 30 s, the job in look %d, the lock in look %d", len(looks), job, lock)
 		}
 	})
 }

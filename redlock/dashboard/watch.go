@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"time"
 )
@@ -10,18 +9,18 @@ import (
 // watch asks the nodes for all viewers together, and only while there are some.
 type watch struct {
 	mu      sync.Mutex
-	viewers map[chan []byte]struct{}
-	newest  []byte // nil when nobody looks
+	viewers map[chan struct{}]struct{}
+	newest  *look // nil when nobody looks
 	stop    context.CancelFunc
 }
 
-// join adds a viewer, who gets every look, or the newest if it is slow.
-func (w *watch) join(p *Page) (looks <-chan []byte, leave func()) {
-	viewer := make(chan []byte, 1)
+// join adds a viewer, who is told of every look, or of the newest if it is slow.
+func (w *watch) join(p *Page) (news <-chan struct{}, leave func()) {
+	viewer := make(chan struct{}, 1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.viewers == nil {
-		w.viewers = map[chan []byte]struct{}{}
+		w.viewers = map[chan struct{}]struct{}{}
 	}
 	w.viewers[viewer] = struct{}{}
 	if len(w.viewers) == 1 {
@@ -30,12 +29,12 @@ func (w *watch) join(p *Page) (looks <-chan []byte, leave func()) {
 		go w.run(ctx, p)
 	}
 	if w.newest != nil {
-		viewer <- w.newest
+		viewer <- struct{}{}
 	}
 	return viewer, func() { w.leave(viewer) }
 }
 
-func (w *watch) leave(viewer chan []byte) {
+func (w *watch) leave(viewer chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.viewers, viewer)
@@ -49,9 +48,7 @@ func (w *watch) run(ctx context.Context, p *Page) {
 	ticker := time.NewTicker(p.interval)
 	defer ticker.Stop()
 	for {
-		if text, err := json.Marshal(p.look(ctx)); err == nil {
-			w.tell(ctx, text)
-		}
+		w.tell(ctx, p.board.look(ctx, p, true))
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -60,18 +57,24 @@ func (w *watch) run(ctx context.Context, p *Page) {
 	}
 }
 
-func (w *watch) tell(ctx context.Context, text []byte) {
+func (w *watch) tell(ctx context.Context, l *look) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if ctx.Err() != nil {
 		return // all have left during the look; who is here now has a look of their own
 	}
-	w.newest = text
+	w.newest = l
 	for viewer := range w.viewers {
 		select {
-		case <-viewer: // it has not read the look before
-		default:
+		case viewer <- struct{}{}:
+		default: // it has not read the look before
 		}
-		viewer <- text
 	}
+}
+
+// look is the newest look. A viewer that was told has one.
+func (w *watch) look() *look {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.newest
 }

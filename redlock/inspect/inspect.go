@@ -80,6 +80,8 @@ type Info struct {
 	// LastTick is the newest tick granted, and LastHolder who claimed it, as long as the nodes remember.
 	LastTick   time.Time
 	LastHolder string
+	// LastRun is the newest run that the nodes remember, or nil; see [redlock.WithHistory].
+	LastRun *Run
 	// Fence is the highest fence that was counted, or 0.
 	Fence int64
 	// Paused is the job's pause, or nil.
@@ -114,10 +116,11 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 	info := &Info{Name: name}
 	failed := &redlock.Error{Op: "inspect", Name: name, Reason: redlock.ErrNoQuorum}
 	count, newest := map[string]int{}, int64(0)
+	noted := map[string]protocol.Record{}
 	var pauses pauses
 	for n, r := range i.askAll(ctx, tokenOf(lock), driver.Command{"PTTL", lock}, driver.Command{"GET", keys.Last},
 		driver.Command{"GET", keys.Fence}, driver.Command{"ZCARD", keys.Waiters},
-		driver.Command{"GET", keys.Pause}, driver.Command{"PTTL", keys.Pause}) {
+		driver.Command{"GET", keys.Pause}, driver.Command{"PTTL", keys.Pause}, driver.Command{"ZRANGE", keys.Runs, "-1", "-1"}) {
 		vote := Vote{Node: i.group.Pipelines[n].Name()}
 		vote.Token, vote.Err = textIn(r[0])
 		if _, ok := r[1].Value.(int64); !ok && vote.Err == nil {
@@ -131,6 +134,7 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 		vote.Remaining = protocol.Lifetime(numberIn(r[1]))
 		newest = max(newest, numberIn(r[2]))
 		pauses.add(r[5], r[6])
+		note(noted, r[7])
 		info.Fence = max(info.Fence, numberIn(r[3]))
 		info.Waiters = max(info.Waiters, int(numberIn(r[4])))
 		if count[vote.Token]++; vote.Token != "" && count[vote.Token] >= i.group.Quorum {
@@ -144,15 +148,26 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 			info.Remaining = max(info.Remaining, v.Remaining)
 		}
 	}
+	if last := i.history(name, noted, count).Runs; len(last) > 0 {
+		info.LastRun = &last[0]
+	}
 	if newest > 0 {
-		info.LastTick = protocol.Instant(newest)
-		for _, r := range i.askAll(ctx, driver.Command{"HKEYS", keys.Tick(newest)}) {
-			for _, token := range claimants(r[0]) {
-				info.LastHolder = redlock.HolderOf(token)
-			}
-		}
+		info.LastTick, info.LastHolder = protocol.Instant(newest), i.lastHolder(ctx, keys, newest, info.LastRun)
 	}
 	return info, i.outcome(ctx, failed)
+}
+
+// lastHolder asks the nodes only where no history tells who claimed the newest tick.
+func (i *Inspector) lastHolder(ctx context.Context, keys protocol.Keys, tick int64, last *Run) (holder string) {
+	if last != nil && last.Tick.UnixMilli() == tick {
+		return last.Holder
+	}
+	for _, r := range i.askAll(ctx, driver.Command{"HKEYS", keys.Tick(tick)}) {
+		for _, token := range claimants(r[0]) {
+			holder = redlock.HolderOf(token)
+		}
+	}
+	return holder
 }
 
 // tokenOf reads a lock's key, but not all of what may be somebody's data, of any size.

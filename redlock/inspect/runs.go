@@ -82,16 +82,21 @@ func (i *Inspector) Runs(ctx context.Context, name string) (*Runs, error) {
 		}
 		held[token]++
 		pauses.add(r[2], r[3])
-		members, _ := r[1].Value.([]any)
-		for k := range members {
-			if record, ok := protocol.DecodeRecord(protocol.Text(members, k)); ok && (noted[record.Token].Result == "") {
-				noted[record.Token] = record
-			}
-		}
+		note(noted, r[1])
 	}
 	runs := i.history(name, noted, held)
 	runs.Paused = pauses.agreed(i)
 	return runs, i.outcome(ctx, failed)
+}
+
+// note adds the records of a reply; that of a run's end stands over that of its beginning.
+func note(noted map[string]protocol.Record, r driver.Reply) {
+	members, _ := r.Value.([]any)
+	for k := range members {
+		if record, ok := protocol.DecodeRecord(protocol.Text(members, k)); ok && noted[record.Token].Result == "" {
+			noted[record.Token] = record
+		}
+	}
 }
 
 // history merges what the nodes noted: a run's end, wherever it is known, says more than its beginning.

@@ -19,24 +19,42 @@ import (
 var companionKey = regexp.MustCompile(`:redtick:(\{.*\}:)?(tick|dead|wait|last|fence)`)
 
 // Names lists, sorted, up to limit names that begin with prefix and that the
-// nodes know of: those that are locked now, and those of which a tick or a
-// fence is remembered. It scans the databases a page at a time and rests between
-// pages, so it takes time in proportion to their size; ctx bounds it. Of a Redis
-// Cluster it scans every master that is reached by a [driver.Cluster]. more
-// reports that there are others.
+// nodes know of: those that are locked now, and those of which a tick, a fence,
+// a run or a pause is remembered. It scans the databases a page at a time, all
+// nodes at once, and rests between pages, so it takes time in proportion to
+// their size; ctx bounds it. Of a Redis Cluster it scans every master that is
+// reached by a [driver.Cluster]. more reports that there are others.
 func (i *Inspector) Names(ctx context.Context, prefix string, limit int) (names []string, more bool, err error) {
+	return i.list(ctx, prefix, "*", limit)
+}
+
+// Jobs is like [Inspector.Names], but leaves out names that are only locked. It
+// reads no values, so it takes a fraction of the time where a database holds much
+// else.
+func (i *Inspector) Jobs(ctx context.Context, prefix string, limit int) (names []string, more bool, err error) {
+	return i.list(ctx, prefix, "*:redtick:*", limit)
+}
+
+func (i *Inspector) list(ctx context.Context, prefix, pattern string, limit int) (names []string, more bool, err error) {
 	if limit < 1 {
 		return nil, false, fmt.Errorf("%w: limit is %d, must be at least 1", redlock.ErrInvalid, limit)
 	}
-	found := map[string]bool{}
 	failed := &redlock.Error{Op: "list", Name: prefix, Reason: redlock.ErrNoQuorum}
 	full := i.prefix + prefix
-	for n := range i.nodes {
-		err := i.scan(ctx, n, escapeGlob(full)+"*", func(keys []string) error {
-			return i.namesIn(ctx, n, full, keys, found)
+	all := make([]map[string]bool, len(i.nodes))
+	errs := make([]error, len(i.nodes))
+	i.each(func(n int) []driver.Reply {
+		all[n] = map[string]bool{}
+		errs[n] = i.scan(ctx, n, escapeGlob(full)+pattern, func(keys []string) error {
+			return i.namesIn(ctx, n, full, keys, all[n])
 		})
-		if err != nil {
-			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: err})
+		return nil
+	})
+	found := map[string]bool{}
+	for n := range i.nodes {
+		maps.Copy(found, all[n])
+		if errs[n] != nil {
+			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: errs[n]})
 		}
 	}
 	for name := range found {
