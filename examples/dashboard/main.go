@@ -5,7 +5,7 @@
 // and then open http://127.0.0.1:8080. It starts an embedded Redis unless
 // REDIS_ADDRS names independent nodes (host:port,host:port,…), and three
 // replicas as processes of their own. Kill one of them, or one of your nodes,
-// and see what happens. -addr listens elsewhere.
+// pause a job on the page, and see what happens. -addr listens elsewhere.
 //
 // What to copy from it is in page.go.
 package main

@@ -56,6 +56,7 @@ func TestExample_survives_a_killed_replica(t *testing.T) {
 		ran := l.ranSince("demo:pulse", killed)
 		return len(ran) == 2 && !ran[leader]
 	})
+	s.await("a job that fails now and then", func(l look) bool { return len(l.failures()) > 0 })
 	_ = s.cmd.Process.Signal(os.Interrupt)
 	s.end(0)
 }
@@ -170,13 +171,22 @@ func lives(pid int) bool {
 
 // look is what /state tells.
 type look struct {
-	Names []struct {
-		Name, Holder string
-		Ticks        []struct {
-			At     time.Time
-			Holder string
-		}
+	Rows []struct {
+		Name, State, Error, Holder string
+		Runs                       []run
 	}
+}
+
+// run is [tick, late, took, result, holder] on the wire.
+type run struct {
+	at     int64 // Unix milliseconds
+	holder string
+}
+
+func (r *run) UnmarshalJSON(text []byte) error {
+	var late, took int64
+	var result string
+	return json.Unmarshal(text, &[]any{&r.at, &late, &took, &result, &r.holder})
 }
 
 func (l look) ran(name string) map[string]bool { return l.ranSince(name, time.Time{}) }
@@ -184,18 +194,28 @@ func (l look) ran(name string) map[string]bool { return l.ranSince(name, time.Ti
 // ranSince is which replicas ran the ticks after an instant.
 func (l look) ranSince(name string, after time.Time) map[string]bool {
 	ran := map[string]bool{}
-	for _, n := range l.Names {
-		for _, t := range n.Ticks {
-			if n.Name == name && t.At.After(after) {
-				ran[t.Holder] = true
+	for _, n := range l.Rows {
+		for _, r := range n.Runs {
+			if n.Name == name && time.UnixMilli(r.at).After(after) {
+				ran[r.holder] = true
 			}
 		}
 	}
 	return ran
 }
 
+// failures are the jobs that fail.
+func (l look) failures() (names []string) {
+	for _, n := range l.Rows {
+		if n.State == "failed" && n.Error != "" {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
 func (l look) leader() string {
-	for _, n := range l.Names {
+	for _, n := range l.Rows {
 		if n.Name == "demo:leader" {
 			return n.Holder
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -23,7 +24,13 @@ func newPage(addrs []string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dashboard.New(inspector, dashboard.WithNames("demo:"), dashboard.WithRelease())
+	return dashboard.New(inspector, dashboard.WithNames("demo:"), dashboard.WithControl(user))
+}
+
+// user is who is logged in, for the pauses that are made on the page.
+func user(r *http.Request) string {
+	name, _, _ := r.BasicAuth()
+	return name
 }
 
 func newLocker(addrs []string, holder string) (*redlock.Locker, error) {
@@ -47,20 +54,29 @@ func work(ctx context.Context, name string, addrs []string) error {
 	if err != nil {
 		return err
 	}
-	takes := func(d time.Duration) gocron.Task {
+	takes := func(least, most time.Duration, failure func() error) gocron.Task {
 		return gocronadapter.Task(func(ctx context.Context) error {
 			select {
-			case <-time.After(d):
+			case <-time.After(least + rand.N(most-least)):
+				return failure()
 			case <-ctx.Done():
+				return ctx.Err()
 			}
-			return nil
 		})
 	}
-	_, err1 := scheduler.NewJob(gocron.CronJob("* * * * * *", true), takes(time.Millisecond), gocron.WithName("demo:pulse"))
-	_, err2 := scheduler.NewJob(gocron.CronJob("*/5 * * * * *", true), takes(3*time.Second), gocron.WithName("demo:report"))
-	leadership, err3 := locker.NewMutex("demo:leader")
-	elector, err4 := redlock.NewElector(leadership)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	flaky := func() error {
+		if rand.N(4) > 0 {
+			return nil
+		}
+		return errors.New("dial tcp 10.0.4.17:5432: connect: connection refused")
+	}
+	never := func() error { return nil }
+	_, err1 := scheduler.NewJob(gocron.CronJob("* * * * * *", true), takes(time.Millisecond, 40*time.Millisecond, never), gocron.WithName("demo:pulse"))
+	_, err2 := scheduler.NewJob(gocron.CronJob("*/5 * * * * *", true), takes(time.Second, 4*time.Second, never), gocron.WithName("demo:report"))
+	_, err3 := scheduler.NewJob(gocron.CronJob("*/3 * * * * *", true), takes(100*time.Millisecond, time.Second, flaky), gocron.WithName("demo:feed"))
+	leadership, err4 := locker.NewMutex("demo:leader")
+	elector, err5 := redlock.NewElector(leadership)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
 	scheduler.Start()

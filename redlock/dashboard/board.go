@@ -25,7 +25,8 @@ const (
 
 // board is what is known of the names. Viewers share it, and it outlives them.
 type board struct {
-	turn sync.Mutex // held for a look
+	turn  sync.Mutex // held for a look
+	nodes nodes      // as they were told last; guarded by turn
 
 	mu      sync.Mutex // guards the rest
 	entries map[string]*entry
@@ -65,8 +66,10 @@ func (b *board) look(ctx context.Context, p *Page, anew bool) *look {
 	described := make(chan []inspect.Node, 1)
 	go func() { described <- p.inspector.Nodes(ctx) }()
 	names, more, complete, err := p.roster.names(ctx, p, patience)
+	// Questions about names wait for it: they would count as part of a node's round trip.
+	h := head{Control: p.control, More: more, Searching: !complete, Nodes: describeAll(<-described, b.nodes)}
+	b.nodes = h.Nodes
 	answers := b.question(ctx, p, b.due(names, time.Now(), p.interval))
-	h := head{Control: p.control, More: more, Searching: !complete, Nodes: describeAll(<-described)}
 	if h.Outage = h.Nodes.outage() || unanswered(answers); err == nil {
 		err = firstError(answers)
 	}

@@ -157,10 +157,23 @@ type row struct {
 		By, Why string
 		Until   int64
 	}
-	Runs []struct {
-		Tick, Late, Took      int64
-		Result, Holder, Error string
-	}
+	Runs []run
+}
+
+// run is [tick, late, took, result, holder] on the wire.
+type run struct {
+	Tick, Late, Took int64
+	Result, Holder   string
+}
+
+func (r *run) UnmarshalJSON(text []byte) error {
+	return json.Unmarshal(text, &[]any{&r.Tick, &r.Late, &r.Took, &r.Result, &r.Holder})
+}
+
+// detail is what a job's own view is told.
+type detail struct {
+	State string
+	Runs  []struct{ Error string }
 	Nodes []struct {
 		Node, Holder, Error string
 		Agrees              bool

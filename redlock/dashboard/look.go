@@ -91,28 +91,31 @@ func (all nodes) outage() bool {
 	return up < len(all)/2+1
 }
 
-func describeAll(infos []inspect.Node) (all nodes) {
-	for _, n := range infos {
-		shown := node{Name: n.Name, Version: n.Version, Persistence: n.Persistence,
-			RoundTrip: coarse(n.RoundTrip), ClockOffset: n.ClockOffset.Round(10 * time.Millisecond).Microseconds()}
-		if n.Server == "valkey" {
-			shown.Version = "valkey " + n.Version
+// describeAll shows what the nodes said. Times that waver are not told anew.
+func describeAll(infos []inspect.Node, before nodes) (all nodes) {
+	for n, i := range infos {
+		shown := node{Name: i.Name, Version: i.Version, Persistence: i.Persistence, RoundTrip: i.RoundTrip.Microseconds(), ClockOffset: i.ClockOffset.Microseconds()}
+		if i.Server == "valkey" {
+			shown.Version = "valkey " + i.Version
 		}
-		if n.Err != nil {
-			shown.Error = n.Err.Error()
+		if i.Err != nil {
+			shown.Error = i.Err.Error()
+		}
+		if n < len(before) && shown.Error == "" {
+			shown.RoundTrip = steady(before[n].RoundTrip, shown.RoundTrip)
+			shown.ClockOffset = steady(before[n].ClockOffset, shown.ClockOffset)
 		}
 		all = append(all, shown)
 	}
 	return all
 }
 
-// coarse is a duration in microseconds that is seldom another one just by chance.
-func coarse(d time.Duration) int64 {
-	step := time.Millisecond
-	for step < d/4 {
-		step *= 2
+// steady is the old value in microseconds as long as it says as much as the new one.
+func steady(old, now int64) int64 {
+	if distance := max(old-now, now-old); distance < 5000 || distance < max(old, -old)/2 {
+		return old
 	}
-	return d.Round(step).Microseconds()
+	return now
 }
 
 // milliseconds is an instant in Unix milliseconds, or 0.

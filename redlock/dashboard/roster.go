@@ -28,9 +28,10 @@ func (r *roster) names(ctx context.Context, p *Page, patience time.Duration) (na
 	found := map[string]bool{}
 	complete = true
 	for _, l := range []*listing{&r.jobs, &r.all} {
+		if !complete {
+			break // the first scan for jobs has the nodes to itself
+		}
 		l.begin(ctx, p)
-	}
-	for _, l := range []*listing{&r.jobs, &r.all} {
 		listed, others, known, failed := l.await(bounded)
 		for _, name := range listed {
 			found[name] = true

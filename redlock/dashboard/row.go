@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -20,18 +21,18 @@ type row struct {
 	// Since is when the tick was due of a job that is overdue, or when the first of its last bad runs began.
 	Since int64 `json:",omitempty"`
 	// Bad is how many runs in a row went wrong.
-	Bad      int    `json:",omitempty"`
-	Error    string `json:",omitempty"` // of the newest result
-	Schedule string `json:",omitempty"`
-	Next     int64  `json:",omitempty"`
-	Paused   *pause `json:",omitempty"`
-	Holder   string `json:",omitempty"`
-	Token    string `json:",omitempty"`
-	Votes    int    `json:",omitempty"`
-	Fence    int64  `json:",omitempty"`
-	Waiters  int    `json:",omitempty"`
-	Stale    bool   `json:",omitempty"` // too few nodes answered when it was asked about
-	Runs     []run  `json:",omitempty"` // the newest first
+	Bad      int     `json:",omitempty"`
+	Error    string  `json:",omitempty"` // of the newest result
+	Schedule string  `json:",omitempty"`
+	Next     int64   `json:",omitempty"`
+	Paused   *pause  `json:",omitempty"`
+	Holder   string  `json:",omitempty"`
+	Token    string  `json:",omitempty"`
+	Votes    int     `json:",omitempty"`
+	Fence    int64   `json:",omitempty"`
+	Waiters  int     `json:",omitempty"`
+	Stale    bool    `json:",omitempty"` // too few nodes answered when it was asked about
+	Runs     []brief `json:",omitempty"` // the newest first
 }
 
 // pause says who paused a job, why, and until when: 0 for until it is resumed.
@@ -44,12 +45,20 @@ type pause struct {
 type run struct {
 	Tick, Late, Took int64
 	Result, Holder   string
-	Error            string `json:",omitempty"` // only in a detail
+	Error            string
 }
 
-// detail is what a job's own view shows besides its row.
+// brief is a run as [Tick, Late, Took, Result, Holder], in a third of the bytes.
+type brief run
+
+func (r brief) MarshalJSON() ([]byte, error) {
+	return json.Marshal([]any{r.Tick, r.Late, r.Took, r.Result, r.Holder})
+}
+
+// detail is what a job's own view shows: its row, but with runs that say more.
 type detail struct {
 	row
+	Runs      []run
 	Asked     int64
 	Remaining int64 // milliseconds
 	Nodes     []vote
@@ -95,19 +104,19 @@ func until(p *inspect.Pause, now time.Time, before *pause) int64 {
 }
 
 // strip is the last runs. Without a history there is only the newest tick.
-func (e *entry) strip() (runs []run) {
+func (e *entry) strip() (runs []brief) {
 	if e.runs != nil {
 		for _, r := range e.runs.Runs[:min(len(e.runs.Runs), maxStrip)] {
-			runs = append(runs, newRun(r))
+			runs = append(runs, brief(newRun(r)))
 		}
 		return runs
 	}
 	if !e.info.LastTick.IsZero() {
-		r := run{Tick: e.info.LastTick.UnixMilli(), Result: "ended", Holder: e.info.LastHolder}
+		r := brief{Tick: e.info.LastTick.UnixMilli(), Result: "ended", Holder: e.info.LastHolder}
 		if e.info.Tick.Equal(e.info.LastTick) {
 			r.Result = inspect.Running
 		}
-		return []run{r}
+		return []brief{r}
 	}
 	return nil
 }
@@ -121,7 +130,7 @@ var bad = map[string]bool{"failed": true, "panicked": true, "lost": true, inspec
 
 // judge says what is to be known first.
 func (e *entry) judge(r *row, now time.Time) {
-	var ended []run // newest first
+	var ended []brief // newest first
 	for _, each := range r.Runs {
 		if each.Result != inspect.Running {
 			ended = append(ended, each)
@@ -174,6 +183,9 @@ func (e *entry) lastError() string {
 
 func (e *entry) detail() detail {
 	d := detail{row: e.row, Asked: e.asked.UnixMilli(), Remaining: e.info.Remaining.Milliseconds()}
+	for _, each := range e.row.Runs {
+		d.Runs = append(d.Runs, run(each))
+	}
 	if e.runs != nil {
 		d.Runs = nil
 		for _, r := range e.runs.Runs[:min(len(e.runs.Runs), maxRuns)] {

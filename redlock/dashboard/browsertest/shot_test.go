@@ -2,7 +2,6 @@ package browsertest
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -19,10 +18,7 @@ func TestShots(t *testing.T) {
 	ctx := openBrowser(t)
 	for _, v := range views {
 		do(t, ctx, v.use(), chromedp.Navigate(page))
-		await(t, ctx, `document.querySelectorAll(".tick").length > 0`)
-		png := run(t, ctx, chromedp.CaptureScreenshot())
-		if err := os.WriteFile(filepath.Join(dir, v.name+".png"), png, 0o644); err != nil {
-			t.Error(err)
-		}
+		await(t, ctx, settled)
+		shoot(t, ctx, v.name)
 	}
 }

@@ -1,141 +1,168 @@
-"use strict";
+// The stream, what is wrong now, and which view is open.
+import { $, element, put, now, setClock, age, time, stateOf, jobURL, plural } from "./text.js";
+import * as table from "./table.js";
+import * as job from "./job.js";
 
-// Everything that comes from the nodes goes into the page as text, never as markup.
-const $ = (id) => document.getElementById(id);
+const head = { Nodes: [] };
+let lost = false; // the stream
 
-function element(tag, className, text) {
-  const e = document.createElement(tag);
-  if (className) e.className = className;
-  if (text !== undefined) e.textContent = text;
-  return e;
+function onMessage(e) {
+  const begin = performance.now(), message = JSON.parse(e.data);
+  lost = false;
+  setClock(message.Now);
+  if (message.Nodes) { head.Nodes = message.Nodes; nodes(); }
+  for (const k of ["Now", "Known", "Outage", "Error", "More", "Searching", "Control"]) head[k] = message[k];
+  const changed = table.update(message);
+  wrong();
+  if (job.openName() !== null) changed.includes(job.openName()) ? job.refresh() : job.write();
+  measure(begin, e.data.length, changed);
 }
 
-// Each holder has a letter and one of eight colours, for as long as the page is open.
-const holders = new Map();
-function meet(names) {
-  const seen = names.flatMap((n) => [n.Holder, ...(n.Ticks || []).map((t) => t.Holder)]);
-  const strangers = [...new Set(seen)].filter((h) => h && !holders.has(h)).sort();
-  if (strangers.length === 0) return;
-  for (const h of strangers) {
-    const i = holders.size;
-    holders.set(h, { className: "r" + (i % 8), letter: i < 26 ? String.fromCharCode(65 + i) : "" });
-  }
-  $("legend").replaceChildren(...[...holders.keys()].map((h) => {
-    const item = element("li");
-    item.append(mark("dot", h), element("span", "name", h));
+// measure is for those who want to know what an update costs; see browsertest.
+function measure(begin, bytes, changed) {
+  const m = { full: changed.length === table.rows.size, bytes, changed, script: performance.now() - begin };
+  (window.redtick = window.redtick || []).push(m);
+  if (window.redtick.length > 100) window.redtick.shift();
+  requestAnimationFrame(() => setTimeout(() => { m.painted = performance.now() - begin; }));
+}
+
+function nodes() {
+  $("nodes").replaceChildren(...head.Nodes.map((n) => {
+    const item = element("li", n.Error ? "out" : "");
+    const facts = n.Error || [(n.Version ? (/^valkey/.test(n.Version) ? "" : "Redis ") + n.Version : ""), (n.RoundTrip ? Math.round(n.RoundTrip / 1000) + " ms away" : "less than 1 ms away"),
+      n.ClockOffset ? "clock " + (n.ClockOffset > 0 ? "+" : "") + n.ClockOffset / 1000 + " ms" : "", n.Persistence ? "persistence: " + n.Persistence : ""].filter(Boolean).join(" · ");
+    item.title = n.Name + ": " + facts;
+    item.append(element("span", "dot " + (n.Error ? "failed" : "ok")), element("span", "", n.Name), element("span", "hidden", n.Error ? " is out: " + n.Error : " answers"));
+    if (n.Error) item.append(element("strong", "", "out"));
     return item;
   }));
 }
 
-function mark(className, holder) {
-  const known = holders.get(holder) || { className: "", letter: "?" };
-  const square = element("span", className + " " + known.className, known.letter);
-  square.setAttribute("aria-hidden", "true");
-  return square;
-}
+const atMost = 6;
 
-const time = (at) => new Date(at).toLocaleTimeString();
-const seconds = (ms) => (ms / 1000).toFixed(ms < 10000 ? 1 : 0) + " s";
-const millis = (us) => (us / 1000).toFixed(Math.abs(us) < 10000 ? 2 : 0) + " ms";
-
-function head(n, look, verb) {
-  const row = element("div", "row");
-  row.append(element("strong", "", n.Name));
-  if (n.Holder) {
-    const held = element("span", "held");
-    held.append(element("span", "", verb), mark("dot", n.Holder), element("span", "name", n.Holder));
-    row.append(held);
+// wrong writes what somebody on call must know first.
+function wrong() {
+  const all = [...table.rows.values()].filter((r) => r.Job), troubled = all.filter((r) => stateOf(r).severity < 3);
+  const overdue = all.filter((r) => r.State === "overdue"), failing = all.filter((r) => stateOf(r).tab === "failing"), paused = all.filter((r) => r.State === "paused");
+  const out = head.Nodes.filter((n) => n.Error), up = head.Nodes.length - out.length;
+  const outText = out.map((n) => n.Name).join(", "), old = lost || head.Outage;
+  let headline, cause = "", level = "well";
+  if (lost) {
+    [headline, level, cause] = ["This page has lost its server", "bad", "It tries again. Below is what was known at " + time(head.Now || now()) + ", " + age(now() - head.Now) + " ago."];
+  } else if (head.Outage) {
+    headline = "No majority of the nodes answers: no job can begin";
+    cause = up + " of " + head.Nodes.length + " answer; out: " + outText + ". " + (head.Known ? "Below is what was known at " + time(head.Known) + ", " + age(head.Now - head.Known) + " ago." : "Nothing was known before.");
+    level = "bad";
+  } else if (dead(all, overdue)) {
+    headline = "No run has begun for " + age(now() - newest(all)) + ", and " + plural(overdue.length, "job is", "jobs are") + " overdue";
+    cause = "The nodes answer, so look at the replicas: are they alive, and do their schedulers run?";
+    level = "bad";
   } else {
-    row.append(element("span", "pill", look.Error ? "unknown" : "idle"));
+    const counts = [failing.length && plural(failing.length, "job fails", "jobs fail"), overdue.length && failing.length ? overdue.length + " overdue" : overdue.length && plural(overdue.length, "job is overdue", "jobs are overdue"),
+      paused.length && paused.length + " paused", out.length && plural(out.length, "node is out", "nodes are out")].filter(Boolean);
+    headline = counts.length ? counts.join(", ") : all.length ? "All is well" : "No job has run yet";
+    level = failing.length || overdue.length || out.length ? "bad" : paused.length ? "notice" : "well";
+    const rest = [plural(all.length, "job"), up + " of " + head.Nodes.length + " nodes answer" + (out.length ? "; out: " + outText + (up > head.Nodes.length / 2 ? ". A majority answers, so nothing is lost" : "") : "")];
+    cause = rest.join(" · ");
   }
-  const facts = [];
-  if (n.Holder) facts.push("held on " + n.Votes + " of " + (look.Nodes || []).length + " nodes", "expires in " + seconds(n.Remaining) + " unless renewed");
-  if (n.Waiters) facts.push(n.Waiters + " waiting");
-  if (n.Fence) facts.push("fence " + n.Fence);
-  if (facts.length > 0) row.append(element("span", "faint right", facts.join(" · ")));
-  if (n.Holder && !look.ReadOnly) row.append(release(n));
-  return row;
+  if (!old && head.Error) cause += " · " + head.Error;
+  if (head.More) cause += " · more names than are shown";
+  if (head.Searching && !old) cause += " · names are still being searched";
+  put($("headline"), headline);
+  put($("cause"), cause);
+  $("cause").hidden = !cause;
+  $("now").className = level;
+  document.body.classList.toggle("old", !!old);
+  const n = failing.length + overdue.length;
+  document.title = (old ? "! " : n ? "(" + n + ") " : "") + "redtick";
+  list(troubled.sort((a, b) => stateOf(a).severity - stateOf(b).severity || (b.Since || 0) - (a.Since || 0) || table.byName(a, b)));
+  live();
 }
 
-function release(n) {
-  const button = element("button", "", "release");
-  button.dataset.name = n.Name;
-  button.addEventListener("click", async () => {
-    if (!confirm("Take " + n.Name + " from " + n.Holder + "? It is told at its next renewal.")) return;
-    const answer = await fetch("release", {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ Name: n.Name, Token: n.Token }),
-    });
-    if (!answer.ok) alert(await answer.text());
+const newest = (all) => Math.max(0, ...all.map((r) => { const run = (r.Runs || [])[0]; return run ? run.Tick + run.Late : 0; }));
+
+// dead reports whether nothing has begun since the first of several jobs became due.
+const dead = (all, overdue) => overdue.length > 1 && newest(all) < Math.min(...overdue.map((r) => r.Since)) && overdue.length >= all.filter((r) => r.Next && r.State !== "paused" && r.Next < now() - 10000).length;
+
+const items = new Map();
+
+function list(troubled) {
+  const shown = troubled.slice(0, atMost), kept = new Set(shown.map((r) => r.Name));
+  for (const [name, item] of items) if (!kept.has(name)) { item.remove(); items.delete(name); }
+  shown.forEach((r, i) => {
+    let item = items.get(r.Name);
+    if (!item) {
+      item = element("li");
+      const link = element("a", "", r.Name);
+      link.href = jobURL(r.Name);
+      item.append(element("span", "pill"), link, element("span", "story"));
+      items.set(r.Name, item);
+    }
+    const [pill, , story] = item.children;
+    pill.className = "pill " + stateOf(r).className;
+    put(pill, r.State);
+    put(story, job.story(r));
+    story.title = story.textContent;
+    if ($("troubles").children[i] !== item) $("troubles").insertBefore(item, $("troubles").children[i] || null);
   });
-  return button;
+  let more = $("troubles").querySelector(".more");
+  if (troubled.length <= atMost) { if (more) more.remove(); return; }
+  if (!more) more = element("li", "more");
+  put(more, "and " + (troubled.length - atMost) + " more, at the top of the table");
+  $("troubles").append(more);
 }
 
-const slots = 40;
+function live() {
+  const late = now() - head.Now > 5000;
+  put($("live"), lost ? "connection lost, trying again…" : head.Outage ? "old: " + time(head.Known || head.Now) : late ? "last look " + age(now() - head.Now) + " ago" : "live");
+  $("live").className = lost || head.Outage || late ? "stale" : "well";
+}
 
-function job(n, look) {
-  const card = element("article", "card"), strip = element("div", "strip"), ends = element("div", "ends faint");
-  for (let i = n.Ticks.length; i < slots; i++) strip.append(element("span", "slot"));
-  for (const t of n.Ticks) {
-    const square = mark("tick", t.Holder);
-    square.title = time(t.At) + " ran on " + (t.Holder || "a replica that is forgotten");
-    strip.append(square);
+// The address says which view is open.
+function route() {
+  const m = /^#\/job\/(.+)$/.exec(location.hash);
+  const wanted = m ? decodeURIComponent(m[1]) : null, was = job.openName();
+  $("fleet").hidden = wanted !== null;
+  $("job").hidden = wanted === null;
+  if (wanted === null) {
+    job.close();
+    if (was !== null) { scrollTo(0, scroll); table.focusAgain(); }
+    return;
   }
-  const first = n.Ticks[0], last = n.Ticks[n.Ticks.length - 1];
-  strip.setAttribute("role", "img");
-  strip.setAttribute("aria-label", n.Ticks.length + " ticks; the last, " + time(last.At) + ", ran on " + last.Holder);
-  ends.append(element("span", "", n.Ticks.length > 1 ? time(first.At) : ""), element("span", "", time(last.At) + " on " + last.Holder));
-  card.append(head(n, look, "running on"), strip, ends);
-  return card;
+  if (was === null) scroll = scrollY;
+  scrollTo(0, 0);
+  job.open(wanted, head.Control);
 }
+let scroll = 0;
 
-function lock(n, look) {
-  const card = element("article", "card");
-  card.append(head(n, look, "held by"));
-  return card;
-}
-
-function node(n) {
-  const card = element("article", "card"), row = element("div", "row");
-  row.append(element("strong", "", n.Name));
-  if (n.Error) {
-    row.append(element("span", "pill bad", "out"), element("span", "faint name", n.Error));
-  } else {
-    const facts = [millis(n.RoundTrip) + " round trip", "clock " + (n.ClockOffset < 0 ? "" : "+") + millis(n.ClockOffset)];
-    if (n.Version) facts.push("Redis " + n.Version);
-    if (n.Persistence) facts.push("persistence: " + n.Persistence);
-    row.append(element("span", "pill good", "answers"), element("span", "faint right", facts.join(" · ")));
+addEventListener("keydown", (e) => {
+  if ($("ask").open) return;
+  if (e.key === "Escape") {
+    if (document.activeElement === $("filter") && $("filter").value) { $("filter").value = ""; table.set({ text: "" }); return; }
+    if (job.openName() !== null) location.hash = "#/";
+  } else if (e.key === "/" && job.openName() === null && document.activeElement !== $("filter")) {
+    e.preventDefault();
+    $("filter").focus();
   }
-  card.append(row);
-  return card;
-}
+});
 
-// fill keeps the keyboard's place: a button that had the focus is replaced by its successor.
-function fill(id, cards) {
-  const focused = document.activeElement && document.activeElement.dataset.name;
-  $(id).replaceChildren(...cards);
-  if (focused === undefined) return;
-  for (const b of $(id).querySelectorAll("button")) if (b.dataset.name === focused) b.focus({ preventScroll: true });
-}
-
-function show(look) {
-  const names = look.Names || [], nodes = look.Nodes || [];
-  meet(names);
-  const jobs = names.filter((n) => (n.Ticks || []).length > 0);
-  const locks = names.filter((n) => n.Leader);
-  fill("jobs", jobs.map((n) => job(n, look)));
-  fill("locks", locks.map((n) => lock(n, look)));
-  fill("nodes", nodes.map(node));
-  // Without a majority nobody can tell that there is nothing.
-  $("no-jobs").hidden = jobs.length > 0 || look.Error !== "";
-  $("no-locks").hidden = locks.length > 0 || look.Error !== "";
-  $("error").hidden = !look.Error;
-  $("error").textContent = look.Error;
-  const out = nodes.filter((n) => n.Error).map((n) => n.Name), up = nodes.length - out.length;
-  $("status").textContent = up + " of " + nodes.length + " nodes answer" + (out.length > 0 ? ", out: " + out.join(", ") : "") +
-    " · " + time(look.At) + (look.More ? " · more names than are shown" : "");
-  $("status").className = out.length === 0 ? "well" : "stale";
-}
+table.start();
+job.start();
+addEventListener("hashchange", route);
 
 const stream = new EventSource("events");
-stream.onmessage = (e) => show(JSON.parse(e.data));
-stream.onerror = () => { $("status").textContent = "connection lost, trying again…"; $("status").className = "stale"; };
+let first = true;
+stream.onmessage = (e) => {
+  onMessage(e);
+  if (first) { first = false; route(); }
+};
+stream.onerror = () => { lost = true; if (head.Now) wrong(); else live(); };
+
+setInterval(() => {
+  if (!head.Now) return;
+  table.tick();
+  live();
+  if (lost || head.Outage || $("now").className !== "well") wrong();
+  job.write();
+}, 1000);
+setInterval(() => job.refresh(), 5000);
