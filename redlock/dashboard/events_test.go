@@ -68,6 +68,7 @@ func (v *viewer) looks(t *testing.T) (all []look) {
 		if err := json.Unmarshal([]byte(text), &l); err != nil || !ok || strings.Count(text, "\n") != 2 {
 			t.Fatalf("%v: not one look: %q", err, event)
 		}
+		l.bytes = len(event)
 		all = append(all, l)
 	}
 	return all

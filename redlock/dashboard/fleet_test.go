@@ -146,6 +146,8 @@ type look struct {
 	Rows                             []row
 	Gone                             []string
 	Nodes                            []struct{ Name, Error string }
+
+	bytes int // of the message
 }
 
 type row struct {
