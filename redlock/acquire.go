@@ -17,6 +17,7 @@ type acquisition struct {
 	// token is the last round's.
 	token string
 	told  error // the reason that the observer was told last: a call that waits tells each once
+	late  lateness
 }
 
 // acquire votes until the outcome is certain: granted, held by another, or no quorum.
@@ -44,7 +45,10 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		lease, err := r.lease(ctx, tally, err)
 		if lease != nil {
 			lease.confirm()
-			lease.report(Acquired, time.Since(begin), nil)
+			if a.late.refusal != nil {
+				begin = a.late.begin
+			}
+			lease.report(Acquired, time.Since(begin), a.late.refusal)
 			return lease, nil
 		}
 		r.abort() // whatever was sent: a vote that is still on its way must not outlive the round
@@ -159,7 +163,7 @@ func (t *target) budget(a *acquisition, result outcome, wasSplit bool) time.Dura
 	switch {
 	case a.tick != 0 && wasSplit:
 		return 8 * t.cfg.nodeTimeout
-	case result == unanswered && a.tick != 0:
+	case result == unanswered && a.tick != 0 && a.late.refusal == nil:
 		return 6 * t.cfg.nodeTimeout
 	case result == unanswered:
 		return t.cfg.nodeTimeout

@@ -62,6 +62,7 @@ type Error struct {
 	Detail string
 
 	permanent bool // asking again does not help
+	later     bool // the claim asks again by itself
 }
 
 func (e *Error) Error() string {
@@ -114,11 +115,16 @@ func invalid(format string, args ...any) error {
 // refuse reports a refusal and makes its error.
 func (t *target) refuse(a *acquisition, begin time.Time, tally quorum.Tally, reason error) error {
 	err := t.fail(a.op, a.tick, tally, reason)
+	err.later = reason == ErrNoQuorum && !err.permanent && t.asksLater(a)
 	if a.told != reason {
 		a.told = reason
-		t.locker.Report(Event{Kind: Refused, Name: err.Name, Tick: err.Tick, Token: a.token, Holder: err.Holder, Duration: time.Since(begin), Err: err})
+		t.report(a, begin, err)
 	}
 	return err
+}
+
+func (t *target) report(a *acquisition, begin time.Time, err *Error) {
+	t.locker.Report(Event{Kind: Refused, Name: err.Name, Tick: err.Tick, Token: a.token, Holder: err.Holder, Duration: time.Since(begin), Err: err})
 }
 
 func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *Error {

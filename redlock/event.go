@@ -44,7 +44,8 @@ type Event struct {
 	// Result is what came of a run, for Ended: "ok", "failed", "panicked", "lost", "abandoned", or "ended" when nobody
 	// stated it; see [Lease.SetResult].
 	Result string
-	// Err is the reason of a refusal, loss or failure, with each node's cause; for Ended the run's own.
+	// Err is the reason of a refusal, loss or failure, with each node's cause; for Ended the run's own; for Acquired why a
+	// claim was first refused that [WithLateness] let ask again.
 	Err error
 	// Missed is how many events before this one were thrown away, because the
 	// observer was too slow.

@@ -36,7 +36,8 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 //
 // Claim does not wait for a run to end. Since a tick that nobody gets is lost, it
 // votes again while a split vote leaves the tick to nobody, for up to eight times
-// the node timeout, and while no majority answers, for up to six times.
+// the node timeout, and while no majority answers, for up to six times, and then
+// for as long as [WithLateness] says.
 //
 // Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
 // once it was granted spends the tick, unless [WithTakeover] is set.
@@ -45,7 +46,7 @@ func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	return j.t.acquire(ctx, a)
+	return j.t.claim(ctx, a)
 }
 
 // Await is Claim under [WithTakeover], with waiting: it returns once the tick
@@ -61,7 +62,7 @@ func (j *Job) Await(ctx context.Context, tick time.Time) (*Lease, error) {
 		a.op = "await"
 		return j.t.await(ctx, a)
 	}
-	return j.t.acquire(ctx, a)
+	return j.t.claim(ctx, a)
 }
 
 // Run claims the tick (as [Job.Await] does, so it waits under [WithTakeover]),

@@ -95,6 +95,9 @@ type config struct {
 	noErrorText bool
 	schedule    string
 	next        func(time.Time) time.Time
+	lateness    time.Duration
+	latenessSet bool
+	catchUp     time.Duration
 }
 
 // WithTTL sets how long a lease lives on the nodes without renewal: what a
@@ -122,7 +125,8 @@ func WithNodeTimeout(d time.Duration) MutexOption {
 // WithRetention sets how long a claimed tick is remembered, and so how late a
 // replica may still ask for it: a tick that is older is refused with
 // [ErrTickStale]. 1 s to 30 days and at least the TTL; default 15 minutes, a
-// day under [WithAnyOrder].
+// day under [WithAnyOrder], and where [WithLateness] or [WithCatchUp] are longer,
+// these and the max skew.
 func WithRetention(d time.Duration) JobOption { return jobOption(func(c *config) { c.retention = d }) }
 
 // WithMaxSkew sets how far ahead of a node's clock a tick may lie before it is
@@ -259,13 +263,7 @@ func (c *config) derive() {
 			c.maxSkew = max(c.guardWindow, time.Second)
 		}
 	}
-	if c.retention == 0 {
-		c.retention = DefaultRetention
-		if c.anyOrder {
-			c.retention = DefaultAnyOrderRetention
-		}
-		c.retention = max(c.retention, c.ttl)
-	}
+	c.deriveLateness()
 }
 
 func (c *config) check() error {
@@ -288,6 +286,10 @@ func (c *config) check() error {
 		return invalid("max hold is %v, must be 0 (no limit) or more", c.maxHold)
 	case c.history < 0 || c.history > maxHistory:
 		return invalid("history is %d runs, must be 0 (off) to %d (default %d)", c.history, maxHistory, DefaultHistory)
+	case c.lateness < 0 || c.lateness >= c.retention:
+		return invalid("lateness is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; raise WithRetention, or leave it out to have it follow", c.lateness, c.retention)
+	case c.catchUp < 0 || c.catchUp >= c.retention:
+		return invalid("catch-up is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; raise WithRetention, or leave it out to have it follow", c.catchUp, c.retention)
 	case c.spread < 0 || c.spread > maxPause || c.handicap < 0 || c.handicap > maxPause:
 		return invalid("spread is %v and handicap %v, each must be 0 (off) to %v; a claim waits that long before it asks", c.spread, c.handicap, maxPause)
 	}
@@ -300,6 +302,8 @@ func (c *config) checkModes() error {
 		return invalid("WithTakeover and WithAnyOrder exclude each other: a take-over needs `last`, which only ticks in order have; choose one")
 	case c.spacing > 0 && c.anyOrder:
 		return invalid("WithSpacing and WithAnyOrder exclude each other: spacing counts from the newest tick, which only ticks in order have; choose one")
+	case c.catchUp > 0 && c.anyOrder:
+		return invalid("WithCatchUp and WithAnyOrder exclude each other: what was missed counts from the newest tick, which only ticks in order have; choose one")
 	case c.takeover && c.owner != "":
 		return invalid("WithTakeover and WithOwner exclude each other: a take-over lets every owner try again; choose one")
 	case c.owner != "" && !c.anyOrder:

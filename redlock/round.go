@@ -98,6 +98,9 @@ func (r *round) fence(ctx context.Context, tally quorum.Tally) (int64, error) {
 func (r *round) abort() {
 	abort := r.t.name.Abort(r.token, r.a.tick)
 	r.poll.GiveUp(func(node int, c quorum.Class) {
+		if c == quorum.Chase {
+			r.a.late.owe(node, abort.Request)
+		}
 		r.t.locker.group.Pipelines[node].Deliver(abort.Request, r.t.releaseDeadline(), c == quorum.Chase)
 	})
 }

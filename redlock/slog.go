@@ -93,14 +93,20 @@ func (e Event) refusalLevel() slog.Level {
 // stillWaits reports whether the call goes on asking.
 func stillWaits(err error) bool {
 	refusal, ok := errors.AsType[*Error](err)
-	return ok && !refusal.permanent && (refusal.Op == "lock" || refusal.Op == "await")
+	return ok && !refusal.permanent && (refusal.later || refusal.Op == "lock" || refusal.Op == "await")
 }
 
 func (e Event) text() string {
 	switch e.Kind {
 	case Acquired:
+		if e.Err != nil {
+			return "acquired late, once there was a quorum"
+		}
 		return "acquired"
 	case Refused:
+		if refusal, ok := errors.AsType[*Error](e.Err); ok && refusal.later {
+			return "not acquired yet; asked again until it is too late"
+		}
 		return "not acquired"
 	case Renewed:
 		return "renewed"

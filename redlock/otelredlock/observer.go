@@ -32,6 +32,7 @@ package otelredlock
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -181,8 +182,11 @@ func (o *observer) span(ctx context.Context, title string, e redlock.Event) {
 
 // outcome is a short word for what came of an acquisition.
 func outcome(e redlock.Event) string {
-	if e.Err == nil {
+	switch {
+	case e.Err == nil, e.Kind == redlock.Acquired:
 		return "acquired"
+	case errors.Is(e.Err, redlock.ErrNoQuorum) && e.Level() < slog.LevelError:
+		return "later"
 	}
 	for _, o := range []struct {
 		err  error

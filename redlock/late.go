@@ -1,0 +1,151 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/redtick/redtick/redlock/internal/pipeline"
+	"github.com/redtick/redtick/redlock/internal/quorum"
+)
+
+// DefaultLateness is the default of [WithLateness] for a job that has a
+// schedule.
+const DefaultLateness = 10 * time.Minute
+
+// WithLateness sets how late a tick may begin when its claim found no quorum:
+// the claim then asks again, with a pause that grows from the node timeout to 5 s
+// for as long as d, and no longer than until the next tick that [WithSchedule]
+// knows. The tick still runs at most once, and no later tick is held up by it.
+//
+// The default is 10 minutes for a job that has a schedule, as the adapters'
+// have, though no more than two thirds of its retention, and 0 (off) for others.
+// It must be less than the retention, which follows it unless it is set. Under
+// [WithTakeover] it has no effect, since [Job.Await] asks until the tick is stale.
+func WithLateness(d time.Duration) JobOption {
+	return jobOption(func(c *config) { c.lateness, c.latenessSet = d, true })
+}
+
+// deriveLateness fills in the lateness and the retention, each from the other.
+func (c *config) deriveLateness() {
+	if c.retention == 0 {
+		c.retention = DefaultRetention
+		if c.anyOrder {
+			c.retention = DefaultAnyOrderRetention
+		}
+		c.retention = max(c.retention, c.ttl, c.lateness+c.maxSkew, c.catchUp+c.maxSkew)
+	}
+	if !c.latenessSet && c.next != nil {
+		c.lateness = min(DefaultLateness, c.retention*2/3)
+	}
+}
+
+// lateness is what a claim that found no quorum knows of its earlier rounds.
+type lateness struct {
+	begin   time.Time // of the whole claim
+	until   time.Time // when it gives up
+	refusal error     // the first
+
+	mu   sync.Mutex
+	owed []owedAbort
+}
+
+// owedAbort takes back a vote that a node did not answer. A node that hangs executes the vote when it resumes, and would then
+// take the claim's own tick from it, so the abort is owed for as long as the claim waits and not only while a lock lives.
+type owedAbort struct {
+	node    int
+	request pipeline.Request
+	sent    time.Time
+}
+
+// claim acquires a tick. One that was refused only for want of a quorum is asked for again, as one more round of the same
+// question, until its lateness ends. It holds no slot while it pauses.
+func (t *target) claim(ctx context.Context, a *acquisition) (*Lease, error) {
+	t.locker.begin()
+	defer t.locker.end()
+	a.late.begin = time.Now()
+	lease, err := t.acquire(ctx, a)
+	for try := 0; lacksQuorum(err) && t.asksLater(a); try++ {
+		if a.late.refusal == nil {
+			a.late.refusal = err
+		}
+		select {
+		case <-ctx.Done():
+		case <-t.locker.closing:
+		case <-time.After(t.jitter(min(t.cfg.nodeTimeout<<min(try, 16), latePause), 0)):
+		}
+		if ended := t.locker.usable(ctx); ended != nil {
+			return nil, errors.Join(t.refuse(a, a.late.begin, quorum.Tally{}, ended), err)
+		}
+		a.late.redeliver(t)
+		lease, err = t.acquire(ctx, a)
+	}
+	if a.late.refusal != nil && lacksQuorum(err) {
+		return nil, t.tooLate(a, err)
+	}
+	return lease, err
+}
+
+// latePause is about how long a claim pauses before it asks again, once it has asked for a while.
+const latePause = 5 * time.Second
+
+func lacksQuorum(err error) bool {
+	refusal, ok := errors.AsType[*Error](err)
+	return ok && refusal.Reason == ErrNoQuorum && !refusal.permanent
+}
+
+// tooLate is the end of a claim that was told to be asked again.
+func (t *target) tooLate(a *acquisition, err error) error {
+	refusal, _ := errors.AsType[*Error](err)
+	refusal.later = false
+	refusal.Detail += fmt.Sprintf("; asked again for %v", time.Since(a.late.begin).Round(time.Millisecond))
+	t.report(a, a.late.begin, refusal)
+	return refusal
+}
+
+// asksLater reports whether a claim that found no quorum will ask again.
+func (t *target) asksLater(a *acquisition) bool {
+	switch {
+	case a.tick == 0 || a.late.begin.IsZero() || t.cfg.takeover || t.cfg.lateness == 0:
+		return false
+	case a.late.until.IsZero():
+		d := t.cfg.lateness
+		if t.cfg.next != nil {
+			if next := t.cfg.next(a.at); !next.IsZero() {
+				d = min(d, next.Sub(a.at), time.Until(next))
+			}
+		}
+		a.late.until = a.late.begin.Add(d)
+	}
+	return !over(time.Now().Add(2*t.cfg.nodeTimeout), a.late.until) // the next tick finds us gone
+}
+
+// owe remembers an abort that chases an unanswered vote.
+func (l *lateness) owe(node int, r pipeline.Request) {
+	if l.begin.IsZero() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.owed = append(l.owed, owedAbort{node: node, request: r, sent: time.Now()})
+}
+
+// redeliver posts the aborts again that the pipelines will soon forget.
+func (l *lateness) redeliver(t *target) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.owed {
+		if o := &l.owed[i]; time.Since(o.sent) > t.cfg.ttl {
+			o.sent = time.Now()
+			t.locker.group.Pipelines[o.node].Deliver(o.request, t.releaseDeadline(), true)
+		}
+	}
+}
+
+// WithCatchUp sets how old a missed tick may be that an adapter still runs: the
+// newest one, once in the fleet, when the replicas were all down or the job was
+// paused. 0 (off, the default) to 30 days. The retention follows it unless it is
+// set, and must be longer. It has no effect on [Job.Claim] itself.
+func WithCatchUp(d time.Duration) JobOption { return jobOption(func(c *config) { c.catchUp = d }) }

@@ -1,0 +1,264 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+func daily(tick time.Time) time.Time { return tick.Add(24 * time.Hour) }
+
+// observed keeps a process's events.
+type observed struct {
+	mu     sync.Mutex
+	events []redlock.Event
+}
+
+func (o *observed) option() redlock.LockerOption {
+	return redlock.WithObserver(func(e redlock.Event) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.events = append(o.events, e)
+	})
+}
+
+// of are the events of one kind and of at least this level.
+func (o *observed) of(kind redlock.EventKind, least slog.Level) (events []redlock.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, e := range o.events {
+		if e.Kind == kind && e.Level() >= least {
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+// A daily job whose only Redis is down, or hangs, at its instant runs once when Redis is back.
+//
+// Seen to fail without WithLateness's default, and the long hang when aborts are owed for a TTL only.
+func TestLateness_outage(t *testing.T) {
+	for _, outage := range []time.Duration{5 * time.Second, 30 * time.Second, 300 * time.Second} {
+		for name, ends := range map[string]func(fl *fleet, ps []*process) func(){
+			"down": func(_ *fleet, ps []*process) func() {
+				for _, p := range ps {
+					p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+				}
+				return func() {
+					for _, p := range ps {
+						p.links[0].Heal()
+					}
+				}
+			},
+			"hangs": func(fl *fleet, _ []*process) func() {
+				fl.servers[0].Freeze()
+				return fl.servers[0].Thaw
+			},
+		} {
+			t.Run(fmt.Sprint(name, outage), func(t *testing.T) {
+				inBubble(t, 1, func(t *testing.T, fl *fleet) {
+					ps, told := lateFleet(fl, 3)
+					heal := ends(fl, ps)
+					tick := time.Now()
+					runs, took := claimOnAll(t, ps, tick, func() { time.Sleep(outage); heal() })
+					if runs != 1 || took < outage || took > outage+9*time.Second {
+						t.Errorf("%d runs, after %v", runs, took)
+					}
+					synctest.Wait()
+					late := 0
+					for i, o := range told {
+						if n := len(o.of(redlock.Refused, slog.LevelWarn)); n != 1 {
+							t.Errorf("replica %d: %d warnings of the refusal", i, n)
+						}
+						for _, e := range o.of(redlock.Refused, slog.LevelError) {
+							t.Errorf("replica %d: an error for what ended well: %+v", i, e)
+						}
+						for _, e := range o.of(redlock.Acquired, slog.LevelInfo) {
+							if errors.Is(e.Err, redlock.ErrNoQuorum) && e.Duration >= outage {
+								late++
+							}
+						}
+					}
+					if late != 1 {
+						t.Errorf("%d replicas said that it ran late", late)
+					}
+				})
+			})
+		}
+	}
+}
+
+func lateFleet(fl *fleet, n int, opts ...redlock.LockerOption) (ps []*process, told []*observed) {
+	for i := range n {
+		o := &observed{}
+		ps = append(ps, fl.process(fmt.Sprint("replica-", i), append(opts, o.option())...))
+		told = append(told, o)
+	}
+	return ps, told
+}
+
+// claimOnAll has every replica claim the tick of a daily job while meanwhile runs, and says how many ran it and when.
+func claimOnAll(t *testing.T, ps []*process, tick time.Time, meanwhile func()) (runs int, took time.Duration) {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, p := range ps {
+		j := must[*redlock.Job](t)(p.NewJob("report", redlock.WithSchedule("daily", daily)))
+		all.Go(func() {
+			_ = j.Run(t.Context(), tick, func(context.Context) error {
+				mu.Lock()
+				defer mu.Unlock()
+				runs++
+				took = time.Since(tick)
+				return nil
+			})
+		})
+	}
+	meanwhile()
+	all.Wait()
+	return runs, took
+}
+
+// Seen to fail when only the lateness ends the questions.
+func TestLateness_endsBeforeTheNextTick(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		ps, told := lateFleet(fl, 1)
+		ps[0].links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+		interval := 10 * time.Second
+		next := func(tick time.Time) time.Time { return tick.Add(interval) }
+		j := must[*redlock.Job](t)(ps[0].NewJob("job", redlock.WithSchedule("every 10s", next)))
+		for range 3 {
+			tick := time.Now()
+			_, err := j.Claim(t.Context(), tick)
+			took := time.Since(tick)
+			if !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "asked again for ") || took < interval/2 || took > interval {
+				t.Errorf("after %v: %v", took, err)
+			}
+			time.Sleep(time.Until(next(tick)))
+		}
+		synctest.Wait()
+		if warned, failed := len(told[0].of(redlock.Refused, slog.LevelWarn)), len(told[0].of(redlock.Refused, slog.LevelError)); warned != 6 || failed != 3 {
+			t.Errorf("%d refusals of which %d are errors, want 6 and 3", warned, failed)
+		}
+	})
+}
+
+// What is no want of a quorum is an answer, and so is what does not pass.
+func TestLateness_answersStand(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithLateness(5*time.Minute))
+		j := must[*redlock.Job](t)(p.NewJob("job"))
+		ops := fl.inspector("ops")
+		begin := time.Now()
+		ok(t, ops.Pause(t.Context(), "job", inspect.Pause{}))
+		_, err := j.Claim(t.Context(), begin)
+		expectPaused(t, err)
+		ok(t, ops.Resume(t.Context(), "job"))
+		ok(t, must[*redlock.Lease](t)(j.Claim(t.Context(), begin)).Unlock(t.Context()))
+		if _, err := j.Claim(t.Context(), begin); !errors.Is(err, redlock.ErrTickDone) {
+			t.Errorf("%v, want ErrTickDone", err)
+		}
+		for _, l := range p.links {
+			l.Inject(-1, redlocktest.Fault{Err: errors.New("NOPERM this user has no permissions to run the 'evalsha' command")})
+		}
+		if _, err := j.Claim(t.Context(), begin.Add(time.Second)); !errors.Is(err, redlock.ErrNoQuorum) {
+			t.Errorf("%v, want ErrNoQuorum", err)
+		}
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// Seen to fail when the pause looks at one of the two only.
+func TestLateness_endsWithItsCaller(t *testing.T) {
+	for name, end := range map[string]func(cancel func(), p *process){
+		"context": func(cancel func(), _ *process) { cancel() },
+		"close":   func(_ func(), p *process) { _ = p.Close(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 1, func(t *testing.T, fl *fleet) {
+				p := fl.process("a", redlock.WithLateness(10*time.Minute))
+				p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+				j := must[*redlock.Job](t)(p.NewJob("job"))
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				failed := make(chan error)
+				go func() {
+					_, err := j.Claim(ctx, time.Now())
+					failed <- err
+				}()
+				time.Sleep(time.Minute + time.Second/3)
+				synctest.Wait()
+				ended := time.Now()
+				go end(cancel, p)
+				err := <-failed
+				if !errors.Is(err, context.Canceled) && !errors.Is(err, redlock.ErrClosed) || !errors.Is(err, redlock.ErrNoQuorum) {
+					t.Errorf("ended with %v", err)
+				}
+				if took := time.Since(ended); took > 0 {
+					t.Errorf("took %v", took)
+				}
+			})
+		})
+	}
+}
+
+func TestLateness_options(t *testing.T) {
+	for _, c := range []struct {
+		opts []redlock.JobOption
+		says string
+	}{
+		{[]redlock.JobOption{redlock.WithLateness(-time.Second)}, "lateness is -1s, must be 0 (off) or more"},
+		{[]redlock.JobOption{redlock.WithLateness(time.Hour), redlock.WithRetention(time.Hour)}, "less than the retention (1h0m0s)"},
+		{[]redlock.JobOption{redlock.WithCatchUp(time.Hour), redlock.WithRetention(time.Hour)}, "catch-up is 1h0m0s"},
+		{[]redlock.JobOption{redlock.WithCatchUp(-1)}, "catch-up is -1ns"},
+		{[]redlock.JobOption{redlock.WithCatchUp(time.Hour), redlock.WithAnyOrder()}, "WithCatchUp and WithAnyOrder exclude each other"},
+		{[]redlock.JobOption{redlock.WithLateness(31 * 24 * time.Hour)}, "retention is"},
+		{[]redlock.JobOption{redlock.WithLateness(7 * time.Hour), redlock.WithCatchUp(8 * time.Hour)}, ""},
+		{[]redlock.JobOption{redlock.WithSchedule("", daily), redlock.WithRetention(time.Minute)}, ""},
+	} {
+		l, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(1), "a"))
+		ok(t, err)
+		_, err = l.NewJob("job", c.opts...)
+		if c.says == "" && err != nil || c.says != "" && (!errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%v, want %q", err, c.says)
+		}
+	}
+}
+
+// A server that hangs executes the votes in its sockets when it resumes. The claim that sent them takes them back, however
+// long the hang: else a tick would be its own former vote's for the retention.
+//
+// Seen to fail in 43 of 160 set-ups when such a vote is chased for a TTL and a minute only.
+func TestLateness_hungVotes(t *testing.T) {
+	for _, timeout := range []time.Duration{20 * time.Millisecond, 50 * time.Millisecond, 130 * time.Millisecond, 500 * time.Millisecond} {
+		for phase := range 10 {
+			inBubble(t, 1, func(t *testing.T, fl *fleet) {
+				ps, _ := lateFleet(fl, 1, redlock.WithNodeTimeout(timeout), redlock.WithTTL(10*time.Second))
+				m := must[*redlock.Mutex](t)(ps[0].NewMutex("other"))
+				fl.servers[0].Freeze()
+				tick := time.Now()
+				others := func() { // they make the batches in which the votes go out
+					for range 20 {
+						_, _ = m.TryLock(t.Context())
+						time.Sleep(time.Duration(phase) * 29 * time.Millisecond)
+					}
+				}
+				go others()
+				if runs, _ := claimOnAll(t, ps, tick, func() { time.Sleep(5 * time.Minute); fl.servers[0].Thaw() }); runs != 1 {
+					t.Errorf("node timeout %v, phase %d: %d runs", timeout, phase, runs)
+				}
+			})
+		}
+	}
+}
