@@ -20,6 +20,7 @@ type Adapter struct {
 	end     context.CancelCauseFunc
 	listing *listing
 	names   nameOwner
+	runners sync.Map  // by name
 	zone    sync.Once // warns about the time zone
 }
 
@@ -87,7 +88,8 @@ func (a *Adapter) AddFunc(c *cron.Cron, name, spec string, job func(), opts ...r
 }
 
 // Remove takes the job of this name out of c, so that no later tick runs, and
-// frees the name, even if c has no such job. A run that is under way goes on.
+// frees the name, even if c has no such job. A run that is under way goes on; a
+// tick that still waits for a quorum or a take-over is given up.
 // It reports whether c had one. c may be nil, to free the name of a job that
 // was removed from a fork's cron.
 func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
@@ -98,6 +100,9 @@ func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 				found = true
 			}
 		}
+	}
+	if r, ok := a.runners.LoadAndDelete(name); ok {
+		r.(*runner).remove()
 	}
 	names.Free(a.locker, name, &a.names)
 	return found

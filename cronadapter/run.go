@@ -19,6 +19,8 @@ type runner struct {
 	opts    []redlock.JobOption
 	backlog backlog
 	zone    atomic.Pointer[time.Location] // in which cron asked last
+	asking  context.Context               // of every claim; ends when the job is removed, which a run outlives
+	remove  context.CancelFunc
 
 	mu   sync.Mutex
 	pace pace
@@ -31,10 +33,13 @@ func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*run
 		return nil, err
 	}
 	r := &runner{a: a, name: name, opts: opts}
+	r.asking, r.remove = context.WithCancel(a.ctx)
 	if err := r.follow(p); err != nil {
+		r.remove()
 		names.Free(a.locker, name, &a.names)
 		return nil, err
 	}
+	a.runners.Store(name, r)
 	return r, nil
 }
 
@@ -108,7 +113,7 @@ func (r *runner) next(tick time.Time) time.Time {
 	return p.schedule.Next(tick)
 }
 
-func (r *runner) claim(tick time.Time, f func(ctx context.Context) error) error {
+func (r *runner) claim(tick time.Time, f func(ctx context.Context) error) (err error) {
 	if tick.IsZero() {
 		return errNotDue
 	}
@@ -117,13 +122,18 @@ func (r *runner) claim(tick time.Time, f func(ctx context.Context) error) error 
 		return err
 	}
 	if job.Takeover() {
-		leave, err := r.backlog.enter(r.a.ctx)
+		leave, err := r.backlog.enter(r.asking)
 		if err != nil {
 			return err
 		}
 		defer leave()
 	}
-	return job.Run(r.a.ctx, tick, f)
+	lease, err := job.Await(r.asking, tick)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lease.Unlock(r.a.ctx)) }()
+	return lease.Do(r.a.ctx, f)
 }
 
 func (r *runner) refuse(tick time.Time, err error) {

@@ -11,23 +11,6 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// DefaultLateness is the default of [WithLateness] for a job that has a
-// schedule.
-const DefaultLateness = 10 * time.Minute
-
-// WithLateness sets how late a tick may begin when its claim found no quorum:
-// the claim then asks again, with a pause that grows from the node timeout to 5 s
-// for as long as d, and no longer than until the next tick that [WithSchedule]
-// knows. The tick still runs at most once, and no later tick is held up by it.
-//
-// The default is 10 minutes for a job that has a schedule, as the adapters'
-// have, though no more than two thirds of its retention, and 0 (off) for others.
-// It must be less than the retention, which follows it unless it is set. Under
-// [WithTakeover] it has no effect, since [Job.Await] asks until the tick is stale.
-func WithLateness(d time.Duration) JobOption {
-	return jobOption(func(c *config) { c.lateness, c.latenessSet = d, true })
-}
-
 // deriveLateness fills in the lateness and the retention, each from the other.
 func (c *config) deriveLateness() {
 	if c.retention == 0 {
@@ -35,7 +18,7 @@ func (c *config) deriveLateness() {
 		if c.anyOrder {
 			c.retention = DefaultAnyOrderRetention
 		}
-		c.retention = max(c.retention, c.ttl, c.lateness+c.maxSkew, c.catchUp+c.maxSkew)
+		c.retention = max(c.retention, c.ttl, c.lateness+c.maxSkew)
 	}
 	if !c.latenessSet && c.next != nil {
 		c.lateness = min(DefaultLateness, c.retention*2/3)
@@ -143,9 +126,3 @@ func (l *lateness) redeliver(t *target) {
 		}
 	}
 }
-
-// WithCatchUp sets how old a missed tick may be that an adapter still runs: the
-// newest one, once in the fleet, when the replicas were all down or the job was
-// paused. 0 (off, the default) to 30 days. The retention follows it unless it is
-// set, and must be longer. It has no effect on [Job.Claim] itself.
-func WithCatchUp(d time.Duration) JobOption { return jobOption(func(c *config) { c.catchUp = d }) }

@@ -18,6 +18,8 @@ const (
 	DefaultRetention = 15 * time.Minute
 	DefaultMaxSkew   = 5 * time.Minute
 	DefaultHistory   = 20
+	// DefaultLateness is that of WithLateness for a job that has a schedule.
+	DefaultLateness = 10 * time.Minute
 
 	// DefaultAnyOrderRetention is the retention under WithAnyOrder: ticks of a queue may be a day late.
 	DefaultAnyOrderRetention = 24 * time.Hour
@@ -97,7 +99,6 @@ type config struct {
 	next        func(time.Time) time.Time
 	lateness    time.Duration
 	latenessSet bool
-	catchUp     time.Duration
 }
 
 // WithTTL sets how long a lease lives on the nodes without renewal: what a
@@ -125,9 +126,23 @@ func WithNodeTimeout(d time.Duration) MutexOption {
 // WithRetention sets how long a claimed tick is remembered, and so how late a
 // replica may still ask for it: a tick that is older is refused with
 // [ErrTickStale]. 1 s to 30 days and at least the TTL; default 15 minutes, a
-// day under [WithAnyOrder], and where [WithLateness] or [WithCatchUp] are longer,
-// these and the max skew.
+// day under [WithAnyOrder], and where [WithLateness] is longer, that
+// and the max skew.
 func WithRetention(d time.Duration) JobOption { return jobOption(func(c *config) { c.retention = d }) }
+
+// WithLateness sets how late a tick may begin when its claim found no quorum:
+// the claim then asks again, with a pause that grows from the node timeout to 5 s
+// for as long as d, and no longer than until the next tick that [WithSchedule]
+// knows. Only a lack of quorum that may pass counts; the tick still runs at most
+// once. Its observer is warned when the tick is first refused.
+//
+// The default is 10 minutes for a job that has a schedule, as the adapters'
+// have, though no more than two thirds of its retention, and 0 (off) for others.
+// It must be less than the retention, which follows it unless it is set. Under
+// [WithTakeover] it has no effect, since [Job.Await] asks until the tick is stale.
+func WithLateness(d time.Duration) JobOption {
+	return jobOption(func(c *config) { c.lateness, c.latenessSet = d, true })
+}
 
 // WithMaxSkew sets how far ahead of a node's clock a tick may lie before it is
 // refused with [ErrClockSkew], so that a clock in 2099 cannot stop a job.
@@ -288,8 +303,6 @@ func (c *config) check() error {
 		return invalid("history is %d runs, must be 0 (off) to %d (default %d)", c.history, maxHistory, DefaultHistory)
 	case c.lateness < 0 || c.lateness >= c.retention:
 		return invalid("lateness is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; raise WithRetention, or leave it out to have it follow", c.lateness, c.retention)
-	case c.catchUp < 0 || c.catchUp >= c.retention:
-		return invalid("catch-up is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; raise WithRetention, or leave it out to have it follow", c.catchUp, c.retention)
 	case c.spread < 0 || c.spread > maxPause || c.handicap < 0 || c.handicap > maxPause:
 		return invalid("spread is %v and handicap %v, each must be 0 (off) to %v; a claim waits that long before it asks", c.spread, c.handicap, maxPause)
 	}
@@ -302,8 +315,6 @@ func (c *config) checkModes() error {
 		return invalid("WithTakeover and WithAnyOrder exclude each other: a take-over needs `last`, which only ticks in order have; choose one")
 	case c.spacing > 0 && c.anyOrder:
 		return invalid("WithSpacing and WithAnyOrder exclude each other: spacing counts from the newest tick, which only ticks in order have; choose one")
-	case c.catchUp > 0 && c.anyOrder:
-		return invalid("WithCatchUp and WithAnyOrder exclude each other: what was missed counts from the newest tick, which only ticks in order have; choose one")
 	case c.takeover && c.owner != "":
 		return invalid("WithTakeover and WithOwner exclude each other: a take-over lets every owner try again; choose one")
 	case c.owner != "" && !c.anyOrder:

@@ -1,0 +1,94 @@
+package gocronadapter_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// refuseConnections makes the replica's nodes look down until they heal.
+func (r *replica) refuseConnections() {
+	for _, n := range r.locker.links {
+		n.(*redlocktest.Node).Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+	}
+}
+
+// Redis is down at the instant of a daily job: it runs late, once, in every mode, and so does the next day's.
+//
+// Seen to fail with WithLateness(0).
+func TestLateness_daily(t *testing.T) {
+	for name, m := range modes() {
+		for _, outage := range []time.Duration{5 * time.Second, 30 * time.Second, 300 * time.Second} {
+			t.Run(fmt.Sprint(name, " ", outage), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					log, servers := newLedger(), redlocktest.Servers(1)
+					var fleet []*replica
+					for i := range 3 {
+						r := newReplica(t, lockerOn(t, servers, fmt.Sprint(i)), newClock(0), m.scheduler...)
+						r.job(t, gocron.DailyJob(1, gocron.NewAtTimes(gocron.NewAtTime(12, 0, 0))), log.task("daily", time.Second),
+							append(m.job, gocron.WithName("daily"))...)
+						r.Start()
+						fleet = append(fleet, r)
+					}
+					tick := time.Now().Truncate(24 * time.Hour).Add(12 * time.Hour)
+					time.Sleep(time.Until(tick) - time.Second)
+					for _, r := range fleet {
+						r.refuseConnections()
+					}
+					time.Sleep(time.Second + outage)
+					for _, r := range fleet {
+						r.cut(false)
+					}
+					time.Sleep(24 * time.Hour)
+					for _, r := range fleet {
+						r.leave(t)
+					}
+					wantTicks(t, "daily", log.of("daily"), []time.Time{tick, tick.Add(24 * time.Hour)})
+				})
+			})
+		}
+	}
+}
+
+// A Lock that waits for a quorum ends with its job, and with the scheduler.
+//
+// Seen to fail when the claim has a context of its own.
+func TestLateness_endsWithTheJob(t *testing.T) {
+	for name, end := range map[string]func(r *replica, j gocron.Job) error{
+		"RemoveJob": func(r *replica, j gocron.Job) error { return r.RemoveJob(j.ID()) },
+		"StopJobs":  func(r *replica, _ gocron.Job) error { return r.StopJobs() },
+		"Shutdown":  func(r *replica, _ gocron.Job) error { return r.Shutdown() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newReplica(t, lockerOn(t, redlocktest.Servers(1), "a"), newClock(0))
+				log := newLedger()
+				j := r.job(t, gocron.CronJob("0 * * * *", false), log.task("hourly", time.Second), gocron.WithName("hourly"))
+				r.Start()
+				time.Sleep(time.Until(time.Now().Truncate(time.Hour).Add(time.Hour)) - time.Second)
+				r.refuseConnections()
+				time.Sleep(time.Minute)
+				if r.adapter.runs.Load() != 1 {
+					t.Fatal("it does not wait")
+				}
+				ended := make(chan error, 1)
+				go func() { ended <- end(r, j) }()
+				time.Sleep(time.Second)
+				if r.adapter.runs.Load() != 0 {
+					t.Error("it waits on")
+				}
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+				r.leave(t)
+				wantTicks(t, "hourly", log.of("hourly"), nil)
+			})
+		})
+	}
+}
