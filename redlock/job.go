@@ -46,7 +46,11 @@ func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	return j.t.claim(ctx, a)
+	lease, err := j.t.acquire(ctx, a)
+	if err != nil {
+		return j.t.insist(ctx, a, err)
+	}
+	return lease, nil
 }
 
 // Await is Claim under [WithTakeover], with waiting: it returns once the tick
@@ -58,11 +62,15 @@ func (j *Job) Await(ctx context.Context, tick time.Time) (*Lease, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case j.t.cfg.takeover:
-		a.op = "await"
-		return j.t.await(ctx, a)
+	case !j.t.cfg.takeover:
+		lease, err := j.t.acquire(ctx, a)
+		if err != nil {
+			return j.t.insist(ctx, a, err)
+		}
+		return lease, nil
 	}
-	return j.t.claim(ctx, a)
+	a.op = "await"
+	return j.t.await(ctx, a)
 }
 
 // Run claims the tick (as [Job.Await] does, so it waits under [WithTakeover]),
@@ -101,7 +109,7 @@ func (j *Job) claimOf(ctx context.Context, tick time.Time) (*acquisition, error)
 	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms <= 0 {
 		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
 	}
-	a := &acquisition{op: "claim", tick: ms, at: tick}
+	a := &acquisition{op: "claim", tick: ms, at: tick, late: lateness{begin: time.Now()}}
 	wait := j.t.cfg.handicap
 	if spread := j.t.cfg.spread; spread > 0 {
 		h := fnv.New64a()

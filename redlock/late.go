@@ -43,13 +43,11 @@ type owedAbort struct {
 	sent    time.Time
 }
 
-// claim acquires a tick. One that was refused only for want of a quorum is asked for again, as one more round of the same
-// question, until its lateness ends. It holds no slot while it pauses.
-func (t *target) claim(ctx context.Context, a *acquisition) (*Lease, error) {
+// insist asks again for a tick that was refused only for want of a quorum, as one more round of the same question, until its
+// lateness ends. It holds no slot while it pauses.
+func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *Lease, _ error) {
 	t.locker.begin()
 	defer t.locker.end()
-	a.late.begin = time.Now()
-	lease, err := t.acquire(ctx, a)
 	for try := 0; lacksQuorum(err) && t.asksLater(a); try++ {
 		if a.late.refusal == nil {
 			a.late.refusal = err

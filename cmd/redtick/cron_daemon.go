@@ -151,7 +151,7 @@ func (d *daemon) current(ctx context.Context, j crontab.Job) error {
 		d.log.Info("no tick within 6 days, nothing to run", "name", j.Name)
 		return nil
 	}
-	opts := j.JobOptions()
+	opts := append(j.JobOptions(), redlock.WithLateness(0)) // who runs this once wants to know at once
 	if age := now.Sub(tick) + time.Hour; age > redlock.DefaultRetention {
 		opts = append(opts, redlock.WithRetention(age))
 	}
