@@ -3,7 +3,7 @@
 GO ?= go
 SOAK ?= 1h
 
-.PHONY: test compat newest lint golangci release-check bench demo soak chaos model browsertest mutants cover
+.PHONY: test compat newest lint golangci release-check bench demo soak chaos model browsertest rules mutants cover
 
 test: ## all tests of the library, with the race detector, on real redis-server processes
 	@scripts/need-redis
@@ -49,6 +49,10 @@ model: ## the protocol, checked exhaustively (apt-get install -y spin gcc); QUIC
 browsertest: ## the dashboard in a headless Chromium
 	@scripts/need-chromium
 	cd redlock/dashboard/browsertest && REDTICK_REQUIRE_CHROMIUM=1 $(GO) test -count=1 ./...
+
+rules: ## the alerts of docs/prometheus.rules.yaml on a dead fleet, a deployment, a healthy fleet
+	@scripts/need-promtool
+	cd redlock/otelredlock && REDTICK_REQUIRE_PROMTOOL=1 $(GO) test -count=1 -run TestRules .
 
 cover:
 	REDTICK_REQUIRE_REDIS=1 $(GO) test -coverprofile=coverage.out ./redlock/... && $(GO) tool cover -func=coverage.out | tail -1

@@ -36,9 +36,9 @@ func ExampleNewObserver() {
 	}
 	// Unordered output:
 	// redtick.acquisitions {acquisition}
-	// redtick.acquire.time s
+	// redtick.acquire.duration s
 	// redtick.held {lease}
-	// redtick.held.time s
+	// redtick.hold.duration s
 	// redtick.lost {lease}
 	// redtick.runs {run}
 	// redtick.renewals {renewal}

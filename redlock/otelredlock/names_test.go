@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
@@ -20,8 +22,9 @@ import (
 
 // Mutations that were made and seen to fail here:
 //   - another name for redtick.nodes.out, or another outcome than "no_quorum": both tests
-//   - "instance, host" for "instance, node" in grafana.json: TestGrafana
-//   - end="gone" for end="lost" in operations.md: TestOperations
+//   - "instance, host" for "instance, redtick_node" in grafana.json: TestGrafana
+//   - redtick_result="gone" in operations.md: TestOperations
+//   - the alert on a fleet that stands still as an increase of 0: TestRules_promtool
 //   - a row of the package doc taken out: TestPackageDoc
 
 // series is what Prometheus gets: the values of each label of each metric.
@@ -43,7 +46,10 @@ func everything(t *testing.T) series {
 		redlock.NodeOut, redlock.Elected} {
 		observe(redlock.Event{Kind: kind, Name: "job", Node: "redis-a:6379", Missed: 1})
 	}
-	for _, reason := range []error{redlock.ErrTickDone, redlock.ErrTaken, redlock.ErrNoQuorum, redlock.ErrTickStale, redlock.ErrClockSkew,
+	for _, result := range []string{"ok", "ended", "failed", "panicked", "lost", "abandoned"} {
+		observe(redlock.Event{Kind: redlock.Ended, Name: "job", Result: result, At: time.Now(), Tick: time.Now()})
+	}
+	for _, reason := range []error{redlock.ErrTickDone, redlock.ErrTaken, redlock.ErrPaused, redlock.ErrNoQuorum, redlock.ErrTickStale, redlock.ErrClockSkew,
 		context.Canceled, redlock.ErrClosed, redlock.ErrInvalid} {
 		observe(redlock.Event{Kind: redlock.Refused, Name: "job", Err: reason})
 	}
@@ -75,10 +81,22 @@ func read(t *testing.T, registry *prometheus.Registry) series {
 }
 
 var (
-	metricName = regexp.MustCompile(`redtick_\w+`)
+	ours       = regexp.MustCompile(`redtick_\w+`)
+	attribute  = regexp.MustCompile(`^redtick_(name|outcome|result|end|node)$`)
 	matcher    = regexp.MustCompile(`(\w+)=~?"([^"]*)"`)
 	grouping   = regexp.MustCompile(`by \(([^)]*)\)`)
+	expression = regexp.MustCompile(`(?m)expr: (.*)$`)
 )
+
+// metrics are those that a query, or a text, mentions.
+func metrics(query string) (names []string) {
+	for _, name := range ours.FindAllString(query, -1) {
+		if !attribute.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // The dashboard asks for nothing that no observer reports.
 func TestGrafana(t *testing.T) {
@@ -101,14 +119,48 @@ func TestGrafana(t *testing.T) {
 		}
 		checkQuery(t, query, all)
 	}
-	for _, used := range metricName.FindAllString(string(text), -1) {
+	for _, used := range metrics(string(text)) {
 		if all[used] == nil {
 			t.Errorf("no observer reports %s", used)
 		}
 	}
 }
 
-// Nor do the alerts that the documentation proposes.
+// Nor do the alerts that are to be copied.
+func TestRules(t *testing.T) {
+	text, err := os.ReadFile("../../docs/prometheus.rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	queries := expression.FindAllStringSubmatch(string(text), -1)
+	if len(queries) < 8 {
+		t.Fatalf("only %d queries were found", len(queries))
+	}
+	all := everything(t)
+	for _, found := range queries {
+		checkQuery(t, found[1], all)
+	}
+}
+
+// They fire on a dead fleet and in trouble, and are silent about a healthy fleet and a deployment.
+func TestRules_promtool(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		if os.Getenv("REDTICK_REQUIRE_PROMTOOL") != "" {
+			t.Fatal("promtool is missing; install it: apt-get install -y prometheus")
+		}
+		t.Skip("SKIPPED: promtool is missing, so the alerts are not tested; install it: apt-get install -y prometheus")
+	}
+	for _, args := range [][]string{{"check", "rules", "prometheus.rules.yaml"}, {"test", "rules", "prometheus.test.yaml"}} {
+		c := exec.Command(promtool, args...)
+		c.Dir = "../../docs"
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("promtool %v: %v\n%s", args, err, out)
+		}
+	}
+}
+
+// Nor do the queries of the documentation.
 func TestOperations(t *testing.T) {
 	text, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
@@ -120,20 +172,23 @@ func TestOperations(t *testing.T) {
 	}
 	all := everything(t)
 	for _, found := range queries {
-		query := strings.ReplaceAll(found[1], `\|`, "|")
-		if used := metricName.FindString(query); all[used] == nil {
-			t.Errorf("no observer reports %s", used)
+		if query := strings.ReplaceAll(found[1], `\|`, "|"); len(metrics(query)) > 0 {
+			checkQuery(t, query, all)
 		}
-		checkQuery(t, query, all)
 	}
 }
 
 func checkQuery(t *testing.T, query string, all series) {
 	t.Helper()
-	labels := all[metricName.FindString(query)]
+	used := metrics(query)
+	if len(used) == 0 || all[used[0]] == nil {
+		t.Errorf("no observer reports what is asked for: %s", query)
+		return
+	}
+	labels := all[used[0]]
 	for _, m := range matcher.FindAllStringSubmatch(query, -1) {
 		for _, value := range strings.Split(m[2], "|") {
-			if !strings.HasPrefix(value, "$") && !slices.Contains(labels[m[1]], value) {
+			if !strings.HasPrefix(value, "$") && m[1] != "redtick_name" && !slices.Contains(labels[m[1]], value) {
 				t.Errorf("%s: the label %q never is %q", query, m[1], value)
 			}
 		}
@@ -166,9 +221,10 @@ func TestPackageDoc(t *testing.T) {
 		if !ok {
 			t.Errorf("%s is not documented", name)
 		}
-		for _, attribute := range []string{"name", "outcome", "end", "node"} {
-			for _, value := range labels[attribute] {
-				if !strings.Contains(row, attribute) || (attribute == "outcome" || attribute == "end") && !strings.Contains(row, value) && name != "redtick_acquire_time_seconds" {
+		for _, attribute := range []string{"name", "outcome", "end", "node", "result"} {
+			for _, value := range labels["redtick_"+attribute] {
+				listed := attribute == "name" || attribute == "node" || name == "redtick_acquire_duration_seconds"
+				if !strings.Contains(row, attribute) || !listed && !strings.Contains(row, value) {
 					t.Errorf("%s: %s=%q is not documented", name, attribute, value)
 				}
 			}

@@ -2,31 +2,41 @@
 // spans. It is a module of its own, so that users without OpenTelemetry do not
 // depend on it.
 //
-// It does not see what the observer missed (redtick.events.missed counts
-// that), and spans are recorded when an event is told, with the times at which
-// it happened; they have no parent, because an event does not carry the
-// caller's context.
+// It does not see what the observer missed (redtick.events.missed counts that).
+// Its spans are recorded when an event is told, with the times at which it
+// happened; they have no parent, because an event does not carry the caller's
+// context. [Traced] makes spans of runs that have one.
 //
-// Metrics (attributes in brackets; "name" is the mutex's name and so must come
-// from a small set; leave it out with [WithoutName] where names are many):
+// Metrics (attributes in brackets, all of them "redtick." and the word; the name
+// is the mutex's or the job's, and so must come from a small set; leave it out
+// with [WithoutName] where names are many):
 //
-//	redtick.acquisitions    {acquisition} counter    [name, outcome]: acquired, done, taken, paused, no_quorum, stale, ahead, cancelled, closed, other
-//	redtick.acquire.time    s             histogram  [outcome]
-//	redtick.held.time       s             histogram  [name, end]: released, lost
-//	redtick.held            {lease}       up-down    [name]
-//	redtick.lost            {lease}       counter    [name]
-//	redtick.runs            {run}         counter    [name, result]: ok, ended, failed, panicked, lost, abandoned
-//	redtick.renewals        {renewal}     counter    [outcome]: renewed, failed
-//	redtick.nodes.out       {node}        up-down    [node]
-//	redtick.leader          {leader}      up-down    [name]
-//	redtick.events.missed   {event}       counter
+//	redtick.acquisitions      {acquisition} counter    [name, outcome]: acquired, done, taken, paused, later, no_quorum, stale, ahead, cancelled, closed, other
+//	redtick.acquire.duration  s             histogram  [outcome]
+//	redtick.hold.duration     s             histogram  [name, end]: released, lost
+//	redtick.held              {lease}       up-down    [name]
+//	redtick.lost              {lease}       counter    [name]
+//	redtick.runs              {run}         counter    [name, result]: ok, ended, failed, panicked, lost, abandoned
+//	redtick.run.duration      s             histogram  [name, result]: ok, ended, failed, panicked, lost, abandoned
+//	redtick.run.lateness      s             histogram  [name]
+//	redtick.run.last          s             gauge      [name]
+//	redtick.renewals          {renewal}     counter    [outcome]: renewed, failed
+//	redtick.nodes.out         {node}        up-down    [node]
+//	redtick.leader            {leader}      up-down    [name]
+//	redtick.events.missed     {event}       counter
+//
+// redtick.run.last is when a run of the job ended last in this process, in Unix
+// seconds. Over all processes, those that are gone included, its maximum tells
+// that a schedule stands still, which no counter does: see
+// docs/prometheus.rules.yaml.
 //
 // Counters of failures are there, with 0, before there is a failure: those of a
 // name from its first event on, the others from the start. So an increase from
 // nothing to the first is one.
 //
-// Spans: "redtick acquire NAME" for every acquisition and refusal, "redtick
-// hold NAME" for the time a lease was held; errors set their status.
+// Spans: "redtick acquire" for every acquisition and refusal, "redtick hold" for
+// the time a lease was held; the name is an attribute, and errors set their
+// status.
 package otelredlock
 
 import (
@@ -59,6 +69,8 @@ type observer struct {
 	runs                                 metric.Int64Counter
 	held, out, leader                    metric.Int64UpDownCounter
 	acquireTime, heldTime                metric.Float64Histogram
+	runTime, lateness                    metric.Float64Histogram
+	lastRun                              metric.Float64Gauge
 
 	known sync.Map // names that have their counters of failures
 }
@@ -77,26 +89,30 @@ func NewObserver(meters metric.MeterProvider, tracers trace.TracerProvider, opts
 		return nil, err
 	}
 	for _, outcome := range []string{"renewed", "failed"} {
-		o.renewals.Add(context.Background(), 0, metric.WithAttributes(attribute.String("outcome", outcome)))
+		o.renewals.Add(context.Background(), 0, metric.WithAttributes(attribute.String("redtick.outcome", outcome)))
 	}
 	o.missed.Add(context.Background(), 0)
 	return o.observe, nil
 }
 
 func (o *observer) instruments(m metric.Meter) error {
-	var errs [10]error
+	var errs [13]error
+	short := metric.WithExplicitBucketBoundaries(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+	long := metric.WithExplicitBucketBoundaries(0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6*3600, 24*3600)
+	late := metric.WithExplicitBucketBoundaries(0.001, 0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 900)
 	o.acquisitions, errs[0] = m.Int64Counter("redtick.acquisitions", metric.WithUnit("{acquisition}"), metric.WithDescription("Locks and claims asked for, by outcome."))
 	o.renewals, errs[1] = m.Int64Counter("redtick.renewals", metric.WithUnit("{renewal}"), metric.WithDescription("Renewals of leases, by outcome."))
 	o.missed, errs[2] = m.Int64Counter("redtick.events.missed", metric.WithUnit("{event}"), metric.WithDescription("Events thrown away because the observer was too slow."))
 	o.held, errs[3] = m.Int64UpDownCounter("redtick.held", metric.WithUnit("{lease}"), metric.WithDescription("Leases held by this process."))
 	o.out, errs[4] = m.Int64UpDownCounter("redtick.nodes.out", metric.WithUnit("{node}"), metric.WithDescription("Nodes that this process skips because they do not answer."))
 	o.leader, errs[5] = m.Int64UpDownCounter("redtick.leader", metric.WithUnit("{leader}"), metric.WithDescription("1 while this process leads."))
-	o.acquireTime, errs[6] = m.Float64Histogram("redtick.acquire.time", metric.WithUnit("s"), metric.WithDescription("How long an acquisition or refusal took."),
-		metric.WithExplicitBucketBoundaries(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5))
-	o.heldTime, errs[7] = m.Float64Histogram("redtick.held.time", metric.WithUnit("s"), metric.WithDescription("How long a lease was held."),
-		metric.WithExplicitBucketBoundaries(0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6*3600, 24*3600))
-	o.lost, errs[8] = m.Int64Counter("redtick.lost", metric.WithUnit("{lease}"), metric.WithDescription("Leases that ended before they were given back."))
+	o.acquireTime, errs[6] = m.Float64Histogram("redtick.acquire.duration", metric.WithUnit("s"), metric.WithDescription("How long an acquisition or refusal took."), short)
+	o.heldTime, errs[7] = m.Float64Histogram("redtick.hold.duration", metric.WithUnit("s"), metric.WithDescription("How long a lease was held."), long)
+	o.lost, errs[8] = m.Int64Counter("redtick.lost", metric.WithUnit("{lease}"), metric.WithDescription("Leases that ended before they were released."))
 	o.runs, errs[9] = m.Int64Counter("redtick.runs", metric.WithUnit("{run}"), metric.WithDescription("Runs of claims that came to their end, by result."))
+	o.runTime, errs[10] = m.Float64Histogram("redtick.run.duration", metric.WithUnit("s"), metric.WithDescription("How long a run took, by result."), long)
+	o.lateness, errs[11] = m.Float64Histogram("redtick.run.lateness", metric.WithUnit("s"), metric.WithDescription("How long after its tick a run began, by this process's clock."), late)
+	o.lastRun, errs[12] = m.Float64Gauge("redtick.run.last", metric.WithUnit("s"), metric.WithDescription("When a run ended last in this process, in Unix seconds."))
 	return errors.Join(errs[:]...)
 }
 
@@ -110,11 +126,11 @@ func (o *observer) introduce(ctx context.Context, name []attribute.KeyValue, e r
 		return
 	}
 	o.lost.Add(ctx, 0, metric.WithAttributes(name...))
-	for _, result := range []string{"failed", "panicked", "lost"} {
-		o.runs.Add(ctx, 0, metric.WithAttributes(append(name, attribute.String("result", result))...))
+	for _, result := range []string{"ok", "failed", "panicked", "lost"} {
+		o.runs.Add(ctx, 0, metric.WithAttributes(append(name, attribute.String("redtick.result", result))...))
 	}
 	for _, outcome := range []string{"no_quorum", "stale", "ahead"} {
-		o.acquisitions.Add(ctx, 0, metric.WithAttributes(append(name, attribute.String("outcome", outcome))...))
+		o.acquisitions.Add(ctx, 0, metric.WithAttributes(append(name, attribute.String("redtick.outcome", outcome))...))
 	}
 }
 
@@ -124,10 +140,10 @@ func (o *observer) observe(e redlock.Event) {
 	switch e.Kind {
 	case redlock.Acquired, redlock.Refused:
 		o.introduce(ctx, name, e)
-		result := attribute.String("outcome", outcome(e))
+		result := attribute.String("redtick.outcome", outcome(e))
 		o.acquisitions.Add(ctx, 1, metric.WithAttributes(append(name, result)...))
 		o.acquireTime.Record(ctx, e.Duration.Seconds(), metric.WithAttributes(result))
-		o.span(ctx, "redtick acquire "+e.Name, e)
+		o.span(ctx, "redtick acquire", e)
 		if e.Kind == redlock.Acquired {
 			o.held.Add(ctx, 1, metric.WithAttributes(name...))
 		}
@@ -136,17 +152,17 @@ func (o *observer) observe(e redlock.Event) {
 		if e.Kind == redlock.Lost {
 			o.lost.Add(ctx, 1, metric.WithAttributes(name...))
 		}
-		end := attribute.String("end", string(e.Kind))
+		end := attribute.String("redtick.end", string(e.Kind))
 		o.heldTime.Record(ctx, e.Duration.Seconds(), metric.WithAttributes(append(name, end)...))
-		o.span(ctx, "redtick hold "+e.Name, e)
+		o.span(ctx, "redtick hold", e)
 	case redlock.Ended:
-		o.runs.Add(ctx, 1, metric.WithAttributes(append(name, attribute.String("result", e.Result))...))
+		o.ended(ctx, name, e)
 	case redlock.Renewed, redlock.RenewFailed:
 		result := map[redlock.EventKind]string{redlock.Renewed: "renewed", redlock.RenewFailed: "failed"}[e.Kind]
-		o.renewals.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", result)))
+		o.renewals.Add(ctx, 1, metric.WithAttributes(attribute.String("redtick.outcome", result)))
 	case redlock.NodeOut, redlock.NodeBack:
 		change := map[redlock.EventKind]int64{redlock.NodeOut: 1, redlock.NodeBack: -1}[e.Kind]
-		o.out.Add(ctx, change, metric.WithAttributes(attribute.String("node", e.Node)))
+		o.out.Add(ctx, change, metric.WithAttributes(attribute.String("redtick.node", e.Node)))
 	case redlock.Elected, redlock.SteppedDown:
 		change := map[redlock.EventKind]int64{redlock.Elected: 1, redlock.SteppedDown: -1}[e.Kind]
 		o.leader.Add(ctx, change, metric.WithAttributes(name...))
@@ -154,11 +170,19 @@ func (o *observer) observe(e redlock.Event) {
 	o.missed.Add(ctx, int64(e.Missed))
 }
 
+func (o *observer) ended(ctx context.Context, name []attribute.KeyValue, e redlock.Event) {
+	result := metric.WithAttributes(append(name, attribute.String("redtick.result", e.Result))...)
+	o.runs.Add(ctx, 1, result)
+	o.runTime.Record(ctx, e.Duration.Seconds(), result)
+	o.lateness.Record(ctx, max(0, e.At.Add(-e.Duration).Sub(e.Tick).Seconds()), metric.WithAttributes(name...))
+	o.lastRun.Record(ctx, float64(e.At.UnixMilli())/1000, metric.WithAttributes(name...))
+}
+
 func (o *observer) name(e redlock.Event) []attribute.KeyValue {
 	if o.anonymous {
 		return nil
 	}
-	return []attribute.KeyValue{attribute.String("name", e.Name)}
+	return []attribute.KeyValue{attribute.String("redtick.name", e.Name)}
 }
 
 // span records what is over by now, with its own times.
@@ -173,12 +197,15 @@ func (o *observer) span(ctx context.Context, title string, e redlock.Event) {
 	_, span := o.tracer.Start(ctx, title, trace.WithTimestamp(e.At.Add(-e.Duration)), trace.WithAttributes(attrs...))
 	if e.Err != nil {
 		span.RecordError(e.Err, trace.WithTimestamp(e.At))
-		if r := outcome(e); r != "done" && r != "taken" && r != "paused" {
+		if !harmless[outcome(e)] {
 			span.SetStatus(codes.Error, e.Err.Error())
 		}
 	}
 	span.End(trace.WithTimestamp(e.At))
 }
+
+// harmless are the outcomes that nobody has to look into. What was acquired late has an error, too: why it was refused first.
+var harmless = map[string]bool{"acquired": true, "done": true, "taken": true, "paused": true, "later": true}
 
 // outcome is a short word for what came of an acquisition.
 func outcome(e redlock.Event) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,7 +40,11 @@ func TestNewObserver(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		_, _ = m.TryLock(t.Context())
 		_ = lease.Unlock(t.Context())
-		_ = job.Run(t.Context(), time.Now(), func(context.Context) error { return errors.New("no") })
+		_ = job.Run(t.Context(), time.Now().Add(-3*time.Second), func(context.Context) error {
+			time.Sleep(2 * time.Second)
+			return errors.New("no")
+		})
+		ended := time.Now()
 		time.Sleep(time.Second)
 		tick := time.Now()
 		claim, _ := job.Claim(t.Context(), tick)
@@ -50,8 +55,9 @@ func TestNewObserver(t *testing.T) {
 		got := collect(t, reader)
 		for metric, want := range map[string]int64{
 			"redtick.acquisitions acquired": 3, "redtick.acquisitions taken": 1, "redtick.acquisitions done": 1,
-			"redtick.runs failed": 1, "redtick.runs panicked": 0, "redtick.renewals renewed": 1, "redtick.held job": 1,
+			"redtick.runs failed": 1, "redtick.runs panicked": 0, "redtick.runs ok": 0, "redtick.renewals renewed": 1, "redtick.held job": 1,
 			"redtick.lost job": 0, "redtick.acquisitions no_quorum": 0, "redtick.renewals failed": 0, "redtick.events.missed ": 0,
+			"redtick.run.duration failed": 2, "redtick.run.lateness job": 3, "redtick.run.last job": ended.Unix(), "redtick.hold.duration job": 17,
 		} {
 			if value, there := got[metric]; !there || value != want {
 				t.Errorf("%s is %d (there: %v), want %d; all: %v", metric, value, there, want, got)
@@ -59,7 +65,7 @@ func TestNewObserver(t *testing.T) {
 		}
 		held := time.Duration(0)
 		for _, s := range spans.GetSpans() {
-			if s.Name == "redtick hold job" && held == 0 {
+			if s.Name == "redtick hold" && held == 0 {
 				held = s.EndTime.Sub(s.StartTime)
 			}
 		}
@@ -71,7 +77,24 @@ func TestNewObserver(t *testing.T) {
 	})
 }
 
-// collect sums integers by metric and by their outcome, or else their name.
+// points are those of any kind; a histogram has the sum of what was recorded, and what is not whole is cut.
+func points(data metricdata.Aggregation) (all []metricdata.DataPoint[int64]) {
+	switch data := data.(type) {
+	case metricdata.Sum[int64]:
+		return data.DataPoints
+	case metricdata.Gauge[float64]:
+		for _, p := range data.DataPoints {
+			all = append(all, metricdata.DataPoint[int64]{Attributes: p.Attributes, Value: int64(p.Value)})
+		}
+	case metricdata.Histogram[float64]:
+		for _, p := range data.DataPoints {
+			all = append(all, metricdata.DataPoint[int64]{Attributes: p.Attributes, Value: int64(p.Sum)})
+		}
+	}
+	return all
+}
+
+// collect sums values by metric and by their outcome, or else their name.
 func collect(t *testing.T, reader *metric.ManualReader) map[string]int64 {
 	var all metricdata.ResourceMetrics
 	if err := reader.Collect(t.Context(), &all); err != nil {
@@ -80,21 +103,58 @@ func collect(t *testing.T, reader *metric.ManualReader) map[string]int64 {
 	sums := map[string]int64{}
 	for _, s := range all.ScopeMetrics {
 		for _, m := range s.Metrics {
-			data, ok := m.Data.(metricdata.Sum[int64])
-			if !ok {
-				continue
-			}
-			for _, p := range data.DataPoints {
-				by, found := p.Attributes.Value("outcome")
+			for _, p := range points(m.Data) {
+				by, found := p.Attributes.Value("redtick.outcome")
 				if !found {
-					by, found = p.Attributes.Value("result")
+					by, found = p.Attributes.Value("redtick.result")
 				}
 				if !found {
-					by, _ = p.Attributes.Value("name")
+					by, _ = p.Attributes.Value("redtick.name")
 				}
 				sums[fmt.Sprintf("%s %s", m.Name, by.AsString())] += p.Value
 			}
 		}
 	}
 	return sums
+}
+
+// A run's span stands between that of the caller and those of the work.
+//
+// Seen to fail when f is given the caller's context, and without the status.
+func TestTraced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spans := tracetest.NewInMemoryExporter()
+		tracers := trace.NewTracerProvider(trace.WithSyncer(spans))
+		locker, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(3), "a"), redlock.WithHolder("a"), redlock.WithObserver(func(redlock.Event) {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		job, _ := locker.NewJob("job")
+		ctx, caller := tracers.Tracer("test").Start(t.Context(), "caller")
+		_ = job.Run(ctx, time.Now(), otelredlock.Traced(tracers, func(ctx context.Context) error {
+			_, work := tracers.Tracer("test").Start(ctx, "work")
+			work.End()
+			return errors.New("disk full")
+		}))
+		caller.End()
+		all := spans.GetSpans()
+		if len(all) != 3 {
+			t.Fatalf("%d spans", len(all))
+		}
+		work, ran, outer := all[0], all[1], all[2]
+		if ran.Name != "redtick run" || work.Parent.SpanID() != ran.SpanContext.SpanID() || ran.Parent.SpanID() != outer.SpanContext.SpanID() {
+			t.Errorf("%s has the parent %v, %s the parent %v", work.Name, work.Parent.SpanID(), ran.Name, ran.Parent.SpanID())
+		}
+		if text := fmt.Sprint(ran.Attributes, ran.Status); !strings.Contains(text, `{"redtick.name":"job"}`) || !strings.Contains(text, "redtick.tick") || !strings.Contains(text, "disk full") {
+			t.Error(text)
+		}
+		func() {
+			defer func() { _ = recover() }()
+			_ = otelredlock.Traced(tracers, func(context.Context) error { panic("no") })(t.Context())
+		}()
+		if last := spans.GetSpans()[3]; last.Status.Description != "panicked" {
+			t.Errorf("%+v", last.Status)
+		}
+		_ = locker.Close(t.Context())
+	})
 }

@@ -1,0 +1,48 @@
+package otelredlock
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// Traced returns f with a span "redtick run" around each call, whose context f is
+// given: spans that f makes are its children, and its own parent is the span of
+// the caller's context, if that has one. Pass it to [redlock.Job.Run], or to what
+// an adapter takes for a task; the lease and the tick are read from the context.
+// An error or a panic sets the status of the span.
+func Traced(tracers trace.TracerProvider, f func(ctx context.Context) error) func(ctx context.Context) error {
+	tracer := tracers.Tracer(scope)
+	return func(ctx context.Context) error {
+		ctx, span := tracer.Start(ctx, "redtick run", trace.WithAttributes(runAttributes(ctx)...))
+		returned := false
+		defer func() {
+			if !returned {
+				span.SetStatus(codes.Error, "panicked")
+			}
+			span.End()
+		}()
+		err := f(ctx)
+		returned = true
+		if err != nil {
+			span.RecordError(err)
+			span.SetStatus(codes.Error, err.Error())
+		}
+		return err
+	}
+}
+
+func runAttributes(ctx context.Context) (all []attribute.KeyValue) {
+	if lease, ok := redlock.LeaseFrom(ctx); ok {
+		all = append(all, attribute.String("redtick.name", lease.Name()), attribute.String("redtick.holder", redlock.HolderOf(lease.Token())))
+	}
+	if tick, ok := redlock.TickFrom(ctx); ok {
+		all = append(all, attribute.String("redtick.tick", tick.Format(time.RFC3339Nano)))
+	}
+	return all
+}
