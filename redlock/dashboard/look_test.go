@@ -20,6 +20,7 @@ import (
 //   - due without urgency, or that does not take what is old for new: TestPage_what_runs_comes_first
 //   - hide does not note who is gone, since sends all rows or nodes: TestPage_only_what_changed
 //   - names awaits the scans for good: TestPage_a_big_database
+//   - a scan that fails is repeated after 19 times its time, or at once: TestPage_after_an_outage
 
 func TestPage_state(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
@@ -122,6 +123,31 @@ func TestPage_an_outage(t *testing.T) {
 		if l = fl.state(page); l.Error != "" || l.Nodes[1].Error != "" || l.Outage || l.Known != l.Now {
 			t.Errorf("back: %+v", l)
 		}
+	})
+}
+
+// An outage is over when it is over, and costs the nodes no scan at each look.
+func TestPage_after_an_outage(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		fl.run(fl.locker("a"), "job")
+		v := view(fl.page(), nil)
+		time.Sleep(2 * time.Second)
+		fl.servers[0].Freeze()
+		fl.servers[1].Freeze()
+		time.Sleep(20 * time.Second)
+		before := fl.servers[2].Commands("SCAN")
+		time.Sleep(10 * time.Second)
+		if n := fl.servers[2].Commands("SCAN") - before; n > 2*2 {
+			t.Errorf("%d scans in 10 s of an outage, want one of each kind in 5 s", n)
+		}
+		fl.servers[0].Thaw()
+		fl.servers[1].Thaw()
+		time.Sleep(8 * time.Second)
+		looks := v.looks(t)
+		if last := looks[len(looks)-1]; last.Outage || last.Error != "" {
+			t.Errorf("8 s after an outage: %+v", last)
+		}
+		time.Sleep(2 * time.Second) // for what is on its way
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 const (
 	// share is how much of the time may go into scanning the nodes' databases.
 	share = 20
-	// afterError keeps nodes that refuse a scan from being asked at each look.
+	// afterError keeps nodes that refuse a scan, or are silent, from being asked at each look.
 	afterError = 5 * time.Second
 )
 
@@ -98,7 +98,9 @@ func (l *listing) end(ctx context.Context, begin time.Time, names []string, more
 		l.names, l.more, l.known = names, more, true
 		return
 	}
-	l.next = end.Add(max(end.Sub(begin)*(share-1), afterError))
+	if end.Sub(begin) < afterError {
+		l.next = end.Add(afterError) // it got nowhere, and the nodes may be well again soon
+	}
 	known := map[string]bool{}
 	for _, name := range slices.Concat(l.names, names) {
 		known[name] = true

@@ -43,31 +43,36 @@ const atMost = 6;
 // wrong writes what somebody on call must know first.
 function wrong() {
   const all = [...table.rows.values()].filter((r) => r.Job), troubled = all.filter((r) => stateOf(r).severity < 3);
-  const overdue = all.filter((r) => r.State === "overdue"), failing = all.filter((r) => stateOf(r).tab === "failing"), paused = all.filter((r) => r.State === "paused");
+  const unknown = [...table.rows.values()].filter((r) => r.Stale).length, overdue = all.filter((r) => r.State === "overdue"), failing = all.filter((r) => stateOf(r).tab === "failing"), paused = all.filter((r) => r.State === "paused");
   const out = head.Nodes.filter((n) => n.Error), up = head.Nodes.length - out.length;
   const outText = out.map((n) => n.Name).join(", "), old = lost || head.Outage;
   let headline, cause = "", level = "well";
   if (lost) {
     [headline, level, cause] = ["This page has lost its server", "bad", "It tries again. Below is what was known at " + time(head.Now || now()) + ", " + age(now() - head.Now) + " ago."];
   } else if (head.Outage) {
-    headline = "No majority of the nodes answers: no job can begin";
-    cause = up + " of " + head.Nodes.length + " answer; out: " + outText + ". " + (head.Known ? "Below is what was known at " + time(head.Known) + ", " + age(head.Now - head.Known) + " ago." : "Nothing was known before.");
+    const refused = up > head.Nodes.length / 2;
+    headline = refused ? "The nodes answer with errors: nothing is known" : "No majority of the nodes answers: no job can begin";
+    cause = (refused ? head.Error : up + " of " + head.Nodes.length + " answer; out: " + outText) + ". " + (head.Known ? "Below is what was known at " + time(head.Known) + ", " + age(head.Now - head.Known) + " ago." : "Nothing was known before.");
     level = "bad";
+  } else if (table.rows.size === 0 && head.Error) {
+    [headline, level] = ["The names cannot be listed", "bad"];
+  } else if (table.rows.size === 0 && head.Searching) {
+    [headline, level] = ["Searching for the jobs…", "notice"];
   } else if (dead(all, overdue)) {
     headline = "No run has begun for " + age(now() - newest(all)) + ", and " + plural(overdue.length, "job is", "jobs are") + " overdue";
     cause = "The nodes answer, so look at the replicas: are they alive, and do their schedulers run?";
     level = "bad";
   } else {
     const counts = [failing.length && plural(failing.length, "job fails", "jobs fail"), overdue.length && failing.length ? overdue.length + " overdue" : overdue.length && plural(overdue.length, "job is overdue", "jobs are overdue"),
-      paused.length && paused.length + " paused", out.length && plural(out.length, "node is out", "nodes are out")].filter(Boolean);
-    headline = counts.length ? counts.join(", ") : all.length ? "All is well" : "No job has run yet";
-    level = failing.length || overdue.length || out.length ? "bad" : paused.length ? "notice" : "well";
+      paused.length && paused.length + " paused", unknown && unknown + " unknown", out.length && plural(out.length, "node is out", "nodes are out")].filter(Boolean);
+    headline = counts.length ? counts.join(", ") : head.Error ? "Not all is known" : all.length ? "All is well" : "No job has run yet";
+    level = failing.length || overdue.length || out.length ? "bad" : counts.length || head.Error ? "notice" : "well";
     const rest = [plural(all.length, "job"), up + " of " + head.Nodes.length + " nodes answer" + (out.length ? "; out: " + outText + (up > head.Nodes.length / 2 ? ". A majority answers, so nothing is lost" : "") : "")];
     cause = rest.join(" · ");
   }
-  if (!old && head.Error) cause += " · " + head.Error;
+  if (!old && head.Error) cause += (cause && " · ") + head.Error;
   if (head.More) cause += " · more names than are shown";
-  if (head.Searching && !old) cause += " · names are still being searched";
+  if (head.Searching && !old) cause += (cause && " · ") + "names are still being searched";
   put($("headline"), headline);
   put($("cause"), cause);
   $("cause").hidden = !cause;
@@ -120,8 +125,9 @@ function live() {
 
 // The address says which view is open.
 function route() {
-  const m = /^#\/job\/(.+)$/.exec(location.hash);
-  const wanted = m ? decodeURIComponent(m[1]) : null, was = job.openName();
+  const m = /^#\/job\/(.+)$/.exec(location.hash), was = job.openName();
+  let wanted = null;
+  try { if (m) wanted = decodeURIComponent(m[1]); } catch { wanted = m[1]; } // typed by hand
   $("fleet").hidden = wanted !== null;
   $("job").hidden = wanted === null;
   if (wanted === null) {
