@@ -129,14 +129,20 @@ func (s *stage) pause() {
 	if err := s.inspector().Pause(s.Context(), "mail/digest-3", inspect.Pause{By: "anna@ops", Why: "mail provider migrates", For: 2 * time.Hour}); err != nil {
 		s.Fatal(err)
 	}
-	job, err := s.locker("api-2:4001").NewJob("search/reindex-1", redlock.WithSchedule("0 * * * *", func(t time.Time) time.Time { return t.Add(time.Hour) }))
-	if err != nil {
-		s.Fatal(err)
-	}
-	if _, err := job.Claim(s.Context(), time.Now()); err != nil {
+	if _, err := s.job("api-2:4001", "search/reindex-1").Claim(s.Context(), time.Now()); err != nil {
 		s.Fatal(err)
 	}
 	s.lock("api-1:4000", "scheduler/leader")
+}
+
+// job is one of every hour.
+func (s *stage) job(holder, name string) *redlock.Job {
+	s.Helper()
+	job, err := s.locker(holder).NewJob(name, redlock.WithSchedule("0 * * * *", func(t time.Time) time.Time { return t.Add(time.Hour) }))
+	if err != nil {
+		s.Fatal(err)
+	}
+	return job
 }
 
 // TestScenes looks at each scene in each view: nothing is wider than the window, all text can be read, and the page says what is wrong. With
@@ -182,6 +188,12 @@ func TestScenes_a_job(t *testing.T) {
 		checkView(t, ctx, v)
 		shoot(t, ctx, v.name+"-job")
 	}
+	if _, err := s.job("api-2:4001", "mail/digest").Claim(s.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, chromedp.Navigate(s.url+"/#/job/mail%2Fdigest"))
+	await(t, ctx, `/^running for \d+ s on api-2:4001; the run before: it returned without an error$/.test(document.querySelector("#job .story").textContent)`)
+	await(t, ctx, `/Held by\s+api-2:4001 on 3 of 3 nodes/.test(document.querySelector("#job .facts").innerText)`)
 }
 
 func checkView(t *testing.T, ctx context.Context, v view) {

@@ -108,6 +108,8 @@ export function story(row) {
     case "held": return "held by " + row.Holder;
     case "free": return "nobody holds it";
   }
+  const newest = (row.Runs || [])[0];
+  if (newest && newest.Result === "running") return "running for " + age(now() - newest.Tick - newest.Late) + " on " + newest.Holder + (run ? "; the run before: " + (results[run.Result] || run.Result) : "");
   return run ? "the last run: " + (results[run.Result] || run.Result) : "no run has come to its end";
 }
 
@@ -117,8 +119,8 @@ function facts(row) {
   const run = (row.Runs || [])[0];
   fact("Schedule", row.Schedule);
   if (row.Next && row.State !== "paused") fact("Next", nextText(row, now()) + " · " + time(row.Next), both(row.Next));
-  if (run) fact("Last run", age(now() - run.Tick - run.Late) + " ago · " + time(run.Tick), both(run.Tick));
-  if (row.Holder) fact("Held by", row.Holder + " on " + row.Votes + " of " + ((detail && detail.Nodes) || []).length + " nodes");
+  if (run) fact(run.Result === "running" ? "Began" : "Last run", age(now() - run.Tick - run.Late) + " ago · " + time(run.Tick), both(run.Tick));
+  if (row.Holder) fact("Held by", row.Holder + " on " + row.Votes + (detail ? " of " + detail.Nodes.length : "") + " nodes");
   if (row.Waiters) fact("Waiting", String(row.Waiters));
   if (row.Fence) fact("Fence", String(row.Fence));
   const ended = ((detail && detail.Runs) || row.Runs || []).filter((r) => r.Result !== "running" && r.Result !== "vanished");
