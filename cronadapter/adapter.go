@@ -20,8 +20,11 @@ type Adapter struct {
 	end     context.CancelCauseFunc
 	listing *listing
 	names   nameOwner
-	runners sync.Map  // by name
-	zone    sync.Once // warns about the time zone
+	runners sync.Map // by name
+
+	mu       sync.Mutex     // no catching begins once ctx has ended
+	catching sync.WaitGroup // runs that cron does not know of
+	zone     sync.Once      // warns about the time zone
 }
 
 // New returns an adapter over locker, which it does not close. Errors match
@@ -70,7 +73,9 @@ func (a *Adapter) Add(c *cron.Cron, name, spec string, job func(ctx context.Cont
 	if err != nil {
 		return 0, err
 	}
-	return c.Schedule(j, j), nil
+	id := c.Schedule(j, j)
+	j.inChain.Store(func() cron.Job { return c.Entry(id).WrappedJob })
+	return id, nil
 }
 
 // AddFunc is [Adapter.Add] for a function as cron.AddFunc takes it, which is
@@ -124,7 +129,7 @@ func (a *Adapter) Attach(c *cron.Cron) { a.listing.attach(c) }
 
 // Stop stops c, a *cron.Cron of robfig/cron or of a fork, as c.Stop does, and
 // then tells the adapter's running jobs: their contexts end with [ErrStopped].
-// It does not wait. The context that it returns, c's own, ends when the running
+// It does not wait. The context that it returns ends when the running
 // jobs have returned and their leases were unlocked; close the Locker after
 // that.
 //
@@ -132,7 +137,15 @@ func (a *Adapter) Attach(c *cron.Cron) { a.listing.attach(c) }
 // other crons, and its names are free.
 func (a *Adapter) Stop(c interface{ Stop() context.Context }) context.Context {
 	stopped := c.Stop()
+	a.mu.Lock()
 	a.end(ErrStopped)
+	a.mu.Unlock()
 	names.FreeAll(a.locker, &a.names)
-	return stopped
+	ended, end := context.WithCancel(context.Background())
+	go func() {
+		<-stopped.Done()
+		a.catching.Wait()
+		end()
+	}()
+	return ended
 }

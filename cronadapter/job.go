@@ -2,6 +2,7 @@ package cronadapter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ type Job struct {
 	ticks  recorder
 	runner *runner
 	f      func(ctx context.Context) error
+	catchUp
 }
 
 // NewJob is [Adapter.Add] for a schedule that is not a spec, for a chain of
@@ -70,6 +72,10 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 	if err != nil {
 		return nil, err
 	}
+	if p.moves && r.job.CatchUp() > 0 {
+		a.Remove(nil, name)
+		return nil, invalid("the ticks of job %q count from when its schedule is asked, so what was missed is not known and WithCatchUp does not apply; use a schedule that all replicas have in common", name)
+	}
 	return &Job{runner: r, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job}, nil
 }
 
@@ -78,12 +84,21 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 func (j *Job) Next(t time.Time) time.Time {
 	next := j.ticks.next(t)
 	j.runner.checkZone(t)
+	j.begin.Do(j.lookBack)
 	return next
 }
 
 // Run claims the newest tick that has come, and if this replica gets it runs
 // the function, for cron.
-func (j *Job) Run() { j.runner.run(j.ticks.tick(), j.f) }
+func (j *Job) Run() {
+	tick := j.caught()
+	if tick.IsZero() {
+		tick = j.ticks.tick()
+	}
+	if err := j.runner.run(tick, j.f); errors.Is(err, redlock.ErrPaused) || errors.Is(err, redlock.ErrNoQuorum) {
+		j.lookBack()
+	}
+}
 
 // checkZone warns once when a schedule follows the time zone of the machine,
 // which may be another one on another replica.

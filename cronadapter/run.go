@@ -85,7 +85,7 @@ func (r *runner) jobFor(tick time.Time) (*redlock.Job, error) {
 
 // run claims a tick and runs f while the lease is held. What redlock refuses it
 // has reported itself.
-func (r *runner) run(tick time.Time, f func(ctx context.Context) error) {
+func (r *runner) run(tick time.Time, f func(ctx context.Context) error) error {
 	began := false
 	err := r.claim(tick, func(ctx context.Context) error {
 		began = true
@@ -95,6 +95,7 @@ func (r *runner) run(tick time.Time, f func(ctx context.Context) error) {
 	if err != nil && !began && !errors.As(err, &theirs) {
 		r.refuse(tick, err)
 	}
+	return err
 }
 
 // next is the tick after one. A schedule that answers differently each time is not asked: it may not bear it while cron asks.

@@ -36,6 +36,10 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 	if err != nil {
 		return nil, err
 	}
+	if r.job.CatchUp() > 0 {
+		a.Remove(nil, name)
+		return nil, invalid("WithCatchUp does not go with Wrap, which knows no schedule before its first tick, for job %q; use Add or NewJob", name)
+	}
 	var used atomic.Bool
 	return func(inner cron.Job) cron.Job {
 		if used.Swap(true) {
@@ -68,7 +72,7 @@ func (w *wrapped) Run() {
 		w.runner.refuse(entry.Prev, err)
 		return
 	}
-	w.runner.run(entry.Prev, func(context.Context) error {
+	_ = w.runner.run(entry.Prev, func(context.Context) error {
 		w.inner.Run()
 		return nil
 	})

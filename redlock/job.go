@@ -86,8 +86,8 @@ func (j *Job) Run(ctx context.Context, tick time.Time, f func(ctx context.Contex
 }
 
 // LastTick returns the newest tick that was granted, in UTC, or the zero time
-// when the nodes remember none. They do for at least 7 days after a grant, and
-// for at least the retention. Under [WithAnyOrder] it is not known.
+// when the nodes remember none. They do for at least 7 days after a grant, for at
+// least the retention, and longer under [WithCatchUp]. Under [WithAnyOrder] it is not known.
 func (j *Job) LastTick(ctx context.Context) (time.Time, error) {
 	tally, err := j.t.poll(ctx, j.t.name.LastTick())
 	switch {

@@ -18,7 +18,7 @@ func (c *config) deriveLateness() {
 		if c.anyOrder {
 			c.retention = DefaultAnyOrderRetention
 		}
-		c.retention = max(c.retention, c.ttl, c.lateness+c.maxSkew)
+		c.retention = max(c.retention, c.ttl, c.lateness+c.maxSkew, c.catchUp+c.maxSkew)
 	}
 	if !c.latenessSet && c.next != nil {
 		c.lateness = min(DefaultLateness, c.retention*2/3)
@@ -52,12 +52,7 @@ func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *
 		if a.late.refusal == nil {
 			a.late.refusal = err
 		}
-		select {
-		case <-ctx.Done():
-		case <-t.locker.closing:
-		case <-time.After(t.jitter(min(t.cfg.nodeTimeout<<min(try, 16), latePause), 0)):
-		}
-		if ended := t.locker.usable(ctx); ended != nil {
+		if ended := t.rest(ctx, try, latePause); ended != nil {
 			return nil, errors.Join(t.refuse(a, a.late.begin, quorum.Tally{}, ended), err)
 		}
 		a.late.redeliver(t)
@@ -71,6 +66,18 @@ func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *
 
 // latePause is about how long a claim pauses before it asks again, once it has asked for a while.
 const latePause = 5 * time.Second
+
+// rest pauses for longer with each try, and returns why the caller may not go on, or nil.
+func (t *target) rest(ctx context.Context, try int, longest time.Duration) error {
+	timer := time.NewTimer(t.jitter(min(t.cfg.nodeTimeout<<min(try, 16), longest), 0))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-t.locker.closing:
+	}
+	return t.locker.usable(ctx)
+}
 
 func lacksQuorum(err error) bool {
 	refusal, ok := errors.AsType[*Error](err)

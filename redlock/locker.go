@@ -120,7 +120,7 @@ func (l *Locker) newTarget(name string, cfg config) (*target, error) {
 	}
 	t := &target{locker: l, cfg: cfg, name: protocol.NewName(full, protocol.Settings{
 		TTL: cfg.ttl, Retention: cfg.retention, MaxSkew: cfg.maxSkew, Spacing: cfg.spacing, Guard: cfg.guardWindow,
-		Mode: cfg.mode(), Fencing: cfg.fencing, History: cfg.history})}
+		Mode: cfg.mode(), Fencing: cfg.fencing, History: cfg.history, Lasting: cfg.catchUp > 0})}
 	t.released = protocol.DecodeRelease(func() { l.queue.HandedOff(full) })
 	return t, nil
 }

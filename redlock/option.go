@@ -99,6 +99,7 @@ type config struct {
 	next        func(time.Time) time.Time
 	lateness    time.Duration
 	latenessSet bool
+	catchUp     time.Duration
 }
 
 // WithTTL sets how long a lease lives on the nodes without renewal: what a
@@ -126,8 +127,8 @@ func WithNodeTimeout(d time.Duration) MutexOption {
 // WithRetention sets how long a claimed tick is remembered, and so how late a
 // replica may still ask for it: a tick that is older is refused with
 // [ErrTickStale]. 1 s to 30 days and at least the TTL; default 15 minutes, a
-// day under [WithAnyOrder], and where [WithLateness] is longer, that
-// and the max skew.
+// day under [WithAnyOrder], and where [WithLateness] or [WithCatchUp] are longer,
+// these and the max skew.
 func WithRetention(d time.Duration) JobOption { return jobOption(func(c *config) { c.retention = d }) }
 
 // WithLateness sets how late a tick may begin when its claim found no quorum:
@@ -143,6 +144,15 @@ func WithRetention(d time.Duration) JobOption { return jobOption(func(c *config)
 func WithLateness(d time.Duration) JobOption {
 	return jobOption(func(c *config) { c.lateness, c.latenessSet = d, true })
 }
+
+// WithCatchUp has the adapters run a missed tick: when they start, and once the
+// job is resumed or the nodes are back, the newest tick that was missed is run
+// once in the fleet if it is no more than d old. 0 (off, the default) to 30 days,
+// and less than the retention, which follows it unless it is set. The newest tick
+// granted is then remembered for 35 days and for three intervals of the schedule
+// at least. Nothing is caught up on the first deployment. [Job.Claim] is as
+// without; see [Job.Missed].
+func WithCatchUp(d time.Duration) JobOption { return jobOption(func(c *config) { c.catchUp = d }) }
 
 // WithMaxSkew sets how far ahead of a node's clock a tick may lie before it is
 // refused with [ErrClockSkew], so that a clock in 2099 cannot stop a job.
@@ -303,6 +313,8 @@ func (c *config) check() error {
 		return invalid("history is %d runs, must be 0 (off) to %d (default %d)", c.history, maxHistory, DefaultHistory)
 	case c.lateness < 0 || c.lateness >= c.retention:
 		return invalid("lateness is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; raise WithRetention, or leave it out to have it follow", c.lateness, c.retention)
+	case c.catchUp < 0 || c.catchUp >= c.retention:
+		return invalid("catch-up is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; raise WithRetention, or leave it out to have it follow", c.catchUp, c.retention)
 	case c.spread < 0 || c.spread > maxPause || c.handicap < 0 || c.handicap > maxPause:
 		return invalid("spread is %v and handicap %v, each must be 0 (off) to %v; a claim waits that long before it asks", c.spread, c.handicap, maxPause)
 	}
@@ -315,6 +327,8 @@ func (c *config) checkModes() error {
 		return invalid("WithTakeover and WithAnyOrder exclude each other: a take-over needs `last`, which only ticks in order have; choose one")
 	case c.spacing > 0 && c.anyOrder:
 		return invalid("WithSpacing and WithAnyOrder exclude each other: spacing counts from the newest tick, which only ticks in order have; choose one")
+	case c.catchUp > 0 && c.anyOrder:
+		return invalid("WithCatchUp and WithAnyOrder exclude each other: what was missed counts from the newest tick, which only ticks in order have; choose one")
 	case c.takeover && c.owner != "":
 		return invalid("WithTakeover and WithOwner exclude each other: a take-over lets every owner try again; choose one")
 	case c.owner != "" && !c.anyOrder:

@@ -26,7 +26,8 @@ type Settings struct {
 	Guard                            time.Duration // the longest TTL, where nodes that lost their data abstain; else 0
 	Mode                             Mode
 	Fencing                          bool
-	History                          int // runs that are remembered; 0 for none
+	History                          int  // runs that are remembered; 0 for none
+	Lasting                          bool // the newest tick granted is remembered for as long as the runs
 }
 
 // Name is one name: its keys, and its parameters ready to be sent. They share
@@ -37,7 +38,7 @@ type Name struct {
 	Keys
 
 	mode                                    Mode
-	fencing, guarded, chronicled            bool
+	fencing, guarded, chronicled, lasting   bool
 	keep                                    string // runs
 	ttl, retention, maxSkew, spacing, guard string
 	twice, granted, lastLifetime            string // twice is 2 TTLs: no copy of a vote, and no place in line, is older
@@ -58,7 +59,7 @@ func NewName(name string, s Settings) *Name {
 	beyond := s.Retention + s.MaxSkew + time.Second
 	n := &Name{
 		Lock: name, Keys: KeysOf(name),
-		mode: s.Mode, fencing: s.Fencing, guarded: s.Guard > 0, chronicled: s.History > 0, keep: decimal(int64(s.History)),
+		mode: s.Mode, fencing: s.Fencing, guarded: s.Guard > 0, chronicled: s.History > 0, lasting: s.Lasting, keep: decimal(int64(s.History)),
 		ttl: milliseconds(s.TTL), retention: milliseconds(s.Retention), maxSkew: milliseconds(s.MaxSkew),
 		spacing: milliseconds(max(s.Spacing, time.Millisecond)), guard: milliseconds(s.Guard),
 		twice: milliseconds(2 * s.TTL), granted: milliseconds(beyond), lastLifetime: milliseconds(max(LastLifetime, beyond)),

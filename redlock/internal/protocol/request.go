@@ -155,8 +155,11 @@ func (n *Name) Finish(r *Record, owner string, marks bool) quorum.Request {
 // ending is what the scripts that may mark a tick have in common.
 func (n *Name) ending(r *Record, owner string, marks bool) (mark string, args []string) {
 	mark, owner, lifetime := n.mark(r.Tick(), r.Token, owner)
-	if !marks {
+	switch {
+	case !marks:
 		lifetime = ""
+	case n.lasting:
+		lifetime = r.lifetime()
 	}
 	return mark, append(make([]string, 0, 8), r.Token, decimal(r.Tick()), owner, lifetime)
 }

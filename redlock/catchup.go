@@ -1,0 +1,56 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// CatchUp returns how old a missed tick may be that is still run; see
+// [WithCatchUp].
+func (j *Job) CatchUp() time.Duration { return j.t.cfg.catchUp }
+
+// longestLook is how long Missed pauses at most before it asks again.
+const longestLook = 15 * time.Second
+
+// Missed returns the tick to catch up with under [WithCatchUp], for the caller to
+// claim, or the zero time when there is none. newest returns the newest instant
+// of the schedule that has come and is no older than [Job.CatchUp], or the zero
+// time. It was missed when an earlier
+// tick was granted and none since: on the first deployment nothing was.
+//
+// While the job is paused, or the nodes give no answer, Missed waits, until ctx
+// ends or the newest tick is too old.
+func (j *Job) Missed(ctx context.Context, newest func() time.Time) (time.Time, error) {
+	for try := 0; ; try++ {
+		tick := newest()
+		if tick.IsZero() {
+			return time.Time{}, nil
+		}
+		missed, err := j.missed(ctx, tick)
+		switch {
+		case err == nil && missed:
+			return tick, nil
+		case err == nil || !errors.Is(err, ErrPaused) && !lacksQuorum(err):
+			return time.Time{}, err
+		}
+		if ended := j.t.rest(ctx, try, longestLook); ended != nil {
+			return time.Time{}, errors.Join(ended, err)
+		}
+	}
+}
+
+func (j *Job) missed(ctx context.Context, tick time.Time) (bool, error) {
+	last, err := j.LastTick(ctx)
+	if err != nil || last.IsZero() || !last.Before(tick) {
+		return false, err
+	}
+	tally, err := j.t.poll(ctx, j.t.name.Look(tick.UnixMilli(), "", ""))
+	switch {
+	case err != nil:
+		return false, j.t.fail("missed", tick.UnixMilli(), tally, err)
+	case tally.Blocks(tally.Paused):
+		return false, j.t.fail("missed", tick.UnixMilli(), tally, ErrPaused)
+	}
+	return true, nil
+}
