@@ -39,7 +39,11 @@ func NewLocker(locker *redlock.Locker, opts ...Option) (*Locker, error) {
 	if len(c.scheduler) > 0 {
 		return nil, invalid("NewLocker makes no scheduler; pass gocron's options to gocron.NewScheduler, or use NewScheduler of this package")
 	}
-	return newLocker(locker, c)
+	l, err := newLocker(locker, c)
+	if err == nil && l.catchesUp {
+		return nil, invalid("WithCatchUp needs a scheduler of NewScheduler: gocron does not tell a Locker how its jobs are defined, so what was missed is not known")
+	}
+	return l, err
 }
 
 func newLocker(locker *redlock.Locker, c config) (*Locker, error) {

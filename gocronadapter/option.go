@@ -42,7 +42,8 @@ type config struct {
 	twice     string // a job name that was given to WithJob twice
 
 	// takeover says which jobs' ticks are taken over: those with options of their own by name, all others under "".
-	takeover map[string]bool
+	takeover  map[string]bool
+	catchesUp bool // some job has redlock.WithCatchUp
 }
 
 // WithJobOptions applies to all jobs, such as
@@ -148,5 +149,6 @@ func (c *config) checkJob(locker *redlock.Locker, name string, of []redlock.JobO
 	if _, err := job(redlock.WithSpacing(0), redlock.WithOwner(""), redlock.WithTakeover()); err != nil {
 		return false, invalid("WithAnyOrder does not suit a schedule: its ticks come in order; leave it out")
 	}
+	c.catchesUp = c.catchesUp || j.CatchUp() > 0
 	return j.Takeover(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -61,18 +62,21 @@ type scheduler struct {
 	jobs    map[uuid.UUID]*jobLocker
 	sweepAt int // how many jobs make it worth while to look for those that are gone
 
+	running context.Context // from a start to the next stop
+	stop    context.CancelFunc
+
 	started atomic.Pointer[time.Time] // when Start was last called, from which a job that starts at once counts
 }
 
 func (s *scheduler) NewJob(d gocron.JobDefinition, t gocron.Task, opts ...gocron.JobOption) (gocron.Job, error) {
-	return s.add(nil, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.NewJob(d, t, opts...) })
+	return s.add(nil, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.NewJob(d, t, opts...) })
 }
 
 func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, opts ...gocron.JobOption) (gocron.Job, error) {
 	s.mu.Lock()
 	old := s.jobs[id]
 	s.mu.Unlock()
-	j, err := s.add(old, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.Update(id, d, t, opts...) })
+	j, err := s.add(old, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.Update(id, d, t, opts...) })
 	if err != nil && !errors.Is(err, ErrJobName) && old != nil && !exists(old.owner.get()) {
 		s.forget(old) // gocron removes the job before it looks at the new definition
 	}
@@ -80,7 +84,7 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 }
 
 // add makes a job, or replaces the old one.
-func (s *scheduler) add(old *jobLocker, opts []gocron.JobOption, t gocron.Task, add func([]gocron.JobOption) (gocron.Job, error)) (gocron.Job, error) {
+func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.JobOption, t gocron.Task, add func([]gocron.JobOption) (gocron.Job, error)) (gocron.Job, error) {
 	traits, err := s.examiner.examine(t, opts)
 	if err != nil {
 		return add(opts) // it is for gocron to refuse it
@@ -94,10 +98,16 @@ func (s *scheduler) add(old *jobLocker, opts []gocron.JobOption, t gocron.Task, 
 		l.unready()
 		return j, err
 	}
+	l.catch.plan = func(now time.Time, within time.Duration) (newest, next time.Time, err error) {
+		return s.examiner.plan(d, opts, now, within)
+	}
 	l.become(j)
 	s.remember(l, old)
 	s.locker.checkDates(traits.name, j.Schedule())
 	s.locker.checkZone(traits.name, j.Schedule(), s.examiner.zone)
+	if life := s.life(); life != nil {
+		l.beginCatching(life)
+	}
 	return &job{Job: j, locker: s.locker}, nil
 }
 
@@ -181,11 +191,49 @@ func (s *scheduler) Start() {
 	now := s.locker.clock.Now()
 	s.started.Store(&now)
 	s.Scheduler.Start()
+	s.mu.Lock()
+	s.running, s.stop = context.WithCancel(context.Background())
+	life, jobs := s.running, slices.Collect(maps.Values(s.jobs))
+	s.mu.Unlock()
+	for _, l := range jobs {
+		l.beginCatching(life)
+	}
 }
 
-func (s *scheduler) Shutdown() error { return s.ended(s.Scheduler.Shutdown()) }
+// life is from a start to the next stop, or nil.
+func (s *scheduler) life() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running
+}
+
+// stopCatching comes before gocron stops: a run must not be started then.
+func (s *scheduler) stopCatching() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stop != nil {
+		s.stop()
+	}
+	s.running = nil
+}
+
+func (s *scheduler) StopJobs() error {
+	s.stopCatching()
+	return s.Scheduler.StopJobs()
+}
+
+func (s *scheduler) StopJobsWithContext(ctx context.Context) error {
+	s.stopCatching()
+	return s.Scheduler.StopJobsWithContext(ctx)
+}
+
+func (s *scheduler) Shutdown() error {
+	s.stopCatching()
+	return s.ended(s.Scheduler.Shutdown())
+}
 
 func (s *scheduler) ShutdownWithContext(ctx context.Context) error {
+	s.stopCatching()
 	return s.ended(s.Scheduler.ShutdownWithContext(ctx))
 }
 
@@ -225,6 +273,9 @@ type jobLocker struct {
 	id      uuid.UUID
 	ready   chan struct{} // closed once NewJob has returned: a job may be run before
 
+	catch       catcher
+	stopLooking context.CancelFunc // guarded by catch
+
 	mu    sync.Mutex
 	ctx   context.Context // of the state: gocron makes a new one at each start
 	state *jobState
@@ -243,7 +294,15 @@ func (l *jobLocker) unready() {
 	l.forget()
 }
 
-func (l *jobLocker) forget() { names.Free(l.locker.locker, l.traits.name, l.owner) }
+func (l *jobLocker) forget() {
+	l.catch.mu.Lock()
+	l.catch.life = nil
+	if l.stopLooking != nil {
+		l.stopLooking()
+	}
+	l.catch.mu.Unlock()
+	names.Free(l.locker.locker, l.traits.name, l.owner)
+}
 
 func (l *jobLocker) Lock(ctx context.Context, _ string) (gocron.Lock, error) {
 	s, err := l.current(ctx)
@@ -251,10 +310,13 @@ func (l *jobLocker) Lock(ctx context.Context, _ string) (gocron.Lock, error) {
 		return l.locker.answer(l.traits.name, nil, err)
 	}
 	r, err := s.acquire(ctx)
-	if err == nil {
+	switch {
+	case err == nil:
 		l.mu.Lock()
 		l.run = r
 		l.mu.Unlock()
+	case errors.Is(err, redlock.ErrPaused), errors.Is(err, redlock.ErrNoQuorum):
+		l.lookBack()
 	}
 	return l.locker.answer(l.traits.name, r, err)
 }
@@ -287,6 +349,7 @@ func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
 	defer l.mu.Unlock()
 	if l.ctx != ctx {
 		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.started()))
+		l.state.catch = &l.catch
 	}
 	return l.state, nil
 }

@@ -28,6 +28,7 @@ type jobState struct {
 	traits traits
 	words  string         // the schedule
 	since  time.Time      // about when the job was started
+	catch  *catcher       // nil when the Locker was attached
 	queue  *standby.Queue // nil unless the job's ticks are taken over
 
 	mu           sync.Mutex
@@ -86,6 +87,11 @@ func (s *jobState) Await(ctx context.Context, tick time.Time) (*redlock.Lease, e
 
 func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	d, err := ask(ctx, func() (due, error) { return s.due(s.locker.clock.Now()) })
+	if s.catch != nil && err == nil && !d.starts {
+		if tick, ours := s.catch.take(d.fresh); ours {
+			return s.claimMissed(ctx, tick)
+		}
+	}
 	if s.queue != nil {
 		return s.inTurn(ctx, d, err)
 	}

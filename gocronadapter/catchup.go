@@ -1,0 +1,212 @@
+package gocronadapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// catcher brings a missed tick of one job to a run, under redlock.WithCatchUp.
+// gocron passes no tick to a run, so the run that RunNow starts, or another one
+// for which none is due, takes what was left here.
+type catcher struct {
+	plan    func(now time.Time, within time.Duration) (newest, next time.Time, err error)
+	planned struct{ newest, next time.Time } // of the goroutine that looks
+
+	mu      sync.Mutex
+	life    context.Context // of the scheduler, from one start to the next stop
+	looking bool
+	tick    time.Time     // the missed one
+	taken   chan struct{} // closed when a run has taken it
+	runs    int           // that were started for it and have not come
+}
+
+// begin is called when the job's scheduler has started, or the job was added to
+// one that had.
+func (l *jobLocker) beginCatching(life context.Context) {
+	l.catch.mu.Lock()
+	l.catch.life = life
+	l.catch.mu.Unlock()
+	l.lookBack()
+}
+
+// lookBack runs the newest tick that was missed, if there is one. The replicas
+// look at the same time, and the claim decides.
+func (l *jobLocker) lookBack() {
+	job, err := l.locker.locker.NewJob(l.traits.name, l.locker.of(l.traits.name, 0, 0)...)
+	if err != nil || job.CatchUp() == 0 {
+		return
+	}
+	c := &l.catch
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.looking || c.life == nil || c.life.Err() != nil {
+		return
+	}
+	c.looking = true
+	ctx, cancel := context.WithCancel(c.life)
+	l.stopLooking = cancel
+	go func() {
+		defer cancel()
+		defer c.looked()
+		var odd error
+		tick, err := job.Missed(ctx, func() (tick time.Time) {
+			tick, odd = c.newest(l.locker.clock.Now(), job.CatchUp())
+			return tick
+		})
+		switch {
+		case ctx.Err() != nil:
+		case odd != nil:
+			l.locker.warn(l.traits.name, odd)
+		case err != nil:
+			l.locker.report(redlock.Event{Kind: redlock.Refused, Name: l.traits.name, Err: err})
+		case !tick.IsZero():
+			l.bring(ctx, tick)
+		}
+	}()
+}
+
+// newest is the newest tick of the schedule that has come, if it is not too old. It is planned anew when the next has come.
+func (c *catcher) newest(now time.Time, within time.Duration) (tick time.Time, err error) {
+	p := &c.planned
+	if p.newest.IsZero() || !wall(now).Before(wall(p.next)) {
+		if p.newest, p.next, err = c.plan(now, within); err != nil {
+			return time.Time{}, err
+		}
+	}
+	if wall(now).Sub(wall(p.newest)) > within {
+		return time.Time{}, nil
+	}
+	return p.newest, nil
+}
+
+func (c *catcher) looked() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.looking = false
+}
+
+const firstTrigger, lastTrigger = 50 * time.Millisecond, 5 * time.Second
+
+// bring starts runs until one takes the tick. In some modes gocron drops runs without a word.
+func (l *jobLocker) bring(ctx context.Context, tick time.Time) {
+	c, taken := &l.catch, make(chan struct{})
+	c.mu.Lock()
+	c.tick, c.taken = tick, taken
+	c.mu.Unlock()
+	for pause := firstTrigger; ctx.Err() == nil; pause = min(2*pause, lastTrigger) {
+		c.mu.Lock()
+		c.runs++
+		c.mu.Unlock()
+		_ = l.owner.get().RunNow() // one that is said to have failed may still come
+		timer := time.NewTimer(pause)
+		select {
+		case <-taken:
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tick = time.Time{}
+}
+
+// take decides whether a run is for the missed tick. One with a tick of its own
+// is not, and the missed tick is then not the newest any more.
+func (c *catcher) take(own bool) (tick time.Time, ours bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !own && c.runs == 0 {
+		return tick, false
+	}
+	if !own {
+		c.runs--
+		tick = c.tick
+	}
+	if !c.tick.IsZero() {
+		close(c.taken)
+	}
+	c.tick = time.Time{}
+	return tick, !own
+}
+
+// claimMissed is for a run that was started for a missed tick.
+func (s *jobState) claimMissed(ctx context.Context, tick time.Time) (*run, error) {
+	if tick.IsZero() {
+		return nil, fmt.Errorf("%w: a run of job %q was started for a missed tick, which another run has taken", ErrNoTick, s.name)
+	}
+	if s.queue == nil {
+		lease, err := s.Claim(ctx, tick)
+		return s.newRun(ctx, lease, nil, err)
+	}
+	if err := s.keep(tick); err != nil {
+		return nil, err
+	}
+	return s.claimFirst(ctx)
+}
+
+// plan returns the newest instant up to now at which gocron would have run a job,
+// and the next one, from what it plans on a clock that is set back.
+func (e *examiner) plan(d gocron.JobDefinition, opts []gocron.JobOption, now time.Time, within time.Duration) (newest, next time.Time, err error) {
+	for back := time.Minute; ; back *= 2 {
+		newest, next, err = e.planFrom(d, opts, now.Add(-min(back, within)), now)
+		if err == nil && newest.IsZero() && back < within {
+			continue
+		}
+		if err != nil || newest.IsZero() {
+			return newest, next, err
+		}
+		// Ticks that count from the start of a replica are others for each start.
+		other, _, err := e.planFrom(d, opts, newest.Add(-17*time.Millisecond), now)
+		if err != nil || !other.Equal(newest) {
+			return newest, next, errors.Join(err, errOwnTicks)
+		}
+		return newest, next, nil
+	}
+}
+
+var errOwnTicks = fmt.Errorf("%w: the job's ticks count from the start of its replica, so what was missed is not known, and WithCatchUp does nothing; use Aligned, or a calendar schedule with an interval of 1", ErrSchedule)
+
+func (e *examiner) planFrom(d gocron.JobDefinition, opts []gocron.JobOption, from, until time.Time) (last, next time.Time, err error) {
+	s, err := gocron.NewScheduler(append(slices.Clip(e.options), gocron.WithClock(clockwork.NewFakeClockAt(from)))...)
+	if err != nil {
+		return last, next, err
+	}
+	defer func() { _ = s.Shutdown() }()
+	opts = append(slices.Clip(opts), noListeners(), gocron.WithDistributedJobLocker(refuse(func() {})))
+	j, err := s.NewJob(d, noTask, opts...)
+	if err != nil {
+		return last, next, err
+	}
+	switch schedule := j.Schedule().(type) {
+	case gocron.DailyJobSchedule, gocron.WeeklyJobSchedule, gocron.MonthlyJobSchedule:
+		if !common(schedule, nil) {
+			return last, next, errOwnTicks
+		}
+	}
+	s.Start()
+	ticks, err := foresee(j, until)
+	if err != nil {
+		return last, next, err
+	}
+	for _, t := range ticks {
+		switch {
+		case wall(t).After(wall(until)):
+			return last, t, nil
+		case wall(t).After(wall(from)):
+			last = t
+		}
+	}
+	return last, next, nil
+}

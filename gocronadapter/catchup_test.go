@@ -1,0 +1,158 @@
+package gocronadapter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// catching starts so many replicas of one job that is caught up with.
+func catching(t *testing.T, servers []*redlocktest.Server, log *ledger, n int, generation string, m mode, d func() gocron.JobDefinition, opts ...redlock.JobOption) (fleet []*replica) {
+	t.Helper()
+	for i := range n {
+		r := newSchedulerOn(t, lockerOn(t, servers, fmt.Sprint(generation, i), redlock.WithObserver(func(redlock.Event) {})), gocronadapter.WithClock(newClock(0)),
+			gocronadapter.WithJobOptions(append(opts, redlock.WithSpread(0))...), gocronadapter.WithSchedulerOptions(append(m.scheduler, gocron.WithLocation(time.UTC))...))
+		r.job(t, d(), log.task("job", time.Second), append(m.job, gocron.WithName("job"))...)
+		r.Start()
+		fleet = append(fleet, r)
+	}
+	return fleet
+}
+
+// All replicas were down: when three start at once, the newest missed tick is run once, in every mode, if it is not too old, and
+// then the schedule goes on. Nothing is run on the first deployment.
+//
+// Seen to fail without the look back, and when every run without a tick takes the lock only.
+func TestCatchUp_allWereDown(t *testing.T) {
+	hourly := func() gocron.JobDefinition { return gocron.CronJob("0 * * * *", false) }
+	daily := func() gocron.JobDefinition {
+		return gocron.DailyJob(1, gocron.NewAtTimes(gocron.NewAtTime(6, 0, 0)))
+	}
+	at := func(d ...time.Duration) []time.Duration { return d }
+	for name, c := range map[string]struct {
+		job      func() gocron.JobDefinition
+		runFor   time.Duration
+		back     time.Duration // when the second fleet starts
+		within   time.Duration
+		takeover bool
+		want     []time.Duration
+	}{
+		"nothing missed":   {hourly, 90 * time.Minute, 110 * time.Minute, time.Hour, false, at(time.Hour, 2*time.Hour)},
+		"ten missed":       {hourly, 90 * time.Minute, 710 * time.Minute, time.Hour, false, at(time.Hour, 11*time.Hour, 12*time.Hour)},
+		"taken over":       {hourly, 90 * time.Minute, 710 * time.Minute, time.Hour, true, at(time.Hour, 11*time.Hour, 12*time.Hour)},
+		"just in time":     {daily, 7 * time.Hour, 32*time.Hour - time.Second, 2 * time.Hour, false, at(6*time.Hour, 30*time.Hour)},
+		"just too late":    {daily, 7 * time.Hour, 32*time.Hour + time.Second, 2 * time.Hour, false, at(6 * time.Hour)},
+		"off":              {hourly, 90 * time.Minute, 710 * time.Minute, 0, false, at(time.Hour, 12*time.Hour)},
+		"first deployment": {hourly, 0, 710 * time.Minute, time.Hour, false, at(12 * time.Hour)},
+	} {
+		for modeName, m := range modes() {
+			if modeName != "plain" && name != "ten missed" && name != "taken over" {
+				continue
+			}
+			t.Run(name+"/"+modeName, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					start, servers, log := time.Now(), redlocktest.Servers(1), newLedger()
+					opts := []redlock.JobOption{redlock.WithCatchUp(c.within)}
+					if c.takeover {
+						opts = append(opts, redlock.WithTakeover())
+					}
+					if c.runFor > 0 {
+						old := catching(t, servers, log, 2, "old", m, c.job, opts...)
+						time.Sleep(c.runFor)
+						leaveAll(t, old)
+					}
+					time.Sleep(time.Until(start.Add(c.back)))
+					fresh := catching(t, servers, log, 3, "new", m, c.job, opts...)
+					time.Sleep(11 * time.Minute)
+					leaveAll(t, fresh)
+					var want []time.Time
+					for _, d := range c.want {
+						want = append(want, start.Add(d))
+					}
+					wantTicks(t, "job", log.of("job"), want)
+				})
+			})
+		}
+	}
+}
+
+// A pause that lasts over ticks, with a limit on the runs of the scheduler, which a paused job must not use up.
+//
+// Seen to fail when a refusal does not look back.
+func TestCatchUp_paused(t *testing.T) {
+	for modeName, m := range modes() {
+		t.Run(modeName, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start, servers, log := time.Now(), redlocktest.Servers(3), newLedger()
+				fleet := catching(t, servers, log, 3, "", m, func() gocron.JobDefinition { return gocron.CronJob("0 * * * *", false) }, redlock.WithCatchUp(time.Hour))
+				for _, r := range fleet {
+					r.job(t, gocron.CronJob("10 * * * *", false), log.task("other", time.Second), gocron.WithName("other"))
+				}
+				ops, err := inspect.New(redlocktest.Nodes(servers, "ops"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(100 * time.Minute)
+				if err := ops.Pause(t.Context(), "job", inspect.Pause{}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(3 * time.Hour)
+				if err := ops.Resume(t.Context(), "job"); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(35 * time.Minute)
+				leaveAll(t, fleet)
+				wantTicks(t, "job", log.of("job"), []time.Time{start.Add(time.Hour), start.Add(4 * time.Hour), start.Add(5 * time.Hour)})
+				if n := len(log.of("other")); n != 6 {
+					t.Errorf("the other job ran %d times", n)
+				}
+			})
+		})
+	}
+}
+
+// What was missed is not known of a job that counts from its start, and a Locker does not know its jobs.
+func TestCatchUp_refused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var warned []string
+		locker := lockerOn(t, redlocktest.Servers(1), "a", redlock.WithObserver(func(e redlock.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			if e.Kind == gocronadapter.Warning {
+				warned = append(warned, e.Err.Error())
+			}
+		}))
+		s := newSchedulerOn(t, locker, gocronadapter.WithJobOptions(redlock.WithCatchUp(time.Hour)))
+		log := newLedger()
+		s.job(t, gocron.DurationJob(10*time.Minute), log.task("job", time.Second), gocron.WithName("job"))
+		s.job(t, gocron.DurationJob(10*time.Minute), log.task("aligned", time.Second), gocron.WithName("aligned"), gocronadapter.Aligned(10*time.Minute))
+		s.Start()
+		time.Sleep(time.Second)
+		leaveAll(t, []*replica{s})
+		mu.Lock()
+		defer mu.Unlock()
+		if len(warned) != 1 || !strings.Contains(warned[0], "WithCatchUp does nothing") {
+			t.Errorf("warned: %q", warned)
+		}
+	})
+	locker := newRedlock(t)
+	if _, err := gocronadapter.NewLocker(locker, gocronadapter.WithJob("one", redlock.WithCatchUp(time.Hour))); !errors.Is(err, redlock.ErrInvalid) {
+		t.Errorf("NewLocker: %v", err)
+	}
+	if err := locker.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
