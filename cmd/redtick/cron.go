@@ -45,6 +45,10 @@ options, for the next line with a command, or with "defaults" for all below:
                 name it is made of schedule and command
   takeover      at least once: a tick whose machine died is run by another
   timeout=20m   then the command gets SIGTERM, and SIGKILL after --grace
+  lateness=10m  how late a tick may run when no majority of the nodes answered,
+                up to the next tick; 10m is the default, 0 is not at all
+  catchup=2h    how old a tick may be that is run late when all machines were down
+                or the job was paused: the newest, once; without it none is
   max-hold=1h   then the lease is renewed no more, and so is lost
   shell=PATH    runs the command, as SHELL= does
 

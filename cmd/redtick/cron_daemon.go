@@ -49,8 +49,22 @@ func (d *daemon) runForever(file *crontab.File, signals <-chan os.Signal) error 
 	}
 	d.table = table
 	d.told(file, "crontab is read")
+	go d.check()
 	d.serve(signals, nil, func() <-chan struct{} { return table.Stop() })
 	return nil
+}
+
+// check says which nodes will not vote. The first tick may be a day away, but not on the daemon's account: nodes come back.
+func (d *daemon) check() {
+	ctx, cancel := context.WithTimeout(d.halted, 10*time.Second)
+	defer cancel()
+	switch err := d.fleet.locker.Check(ctx); {
+	case d.halted.Err() != nil, errors.Is(err, redlock.ErrClosed):
+	case errors.Is(err, redlock.ErrNoQuorum):
+		d.log.Error("no tick would run now: too few nodes can be used", "error", err)
+	case err != nil:
+		d.log.Warn("some nodes cannot be used", "error", err)
+	}
 }
 
 // told says what a file has.
@@ -151,8 +165,8 @@ func (d *daemon) current(ctx context.Context, j crontab.Job) error {
 		d.log.Info("no tick within 6 days, nothing to run", "name", j.Name)
 		return nil
 	}
-	opts := append(j.JobOptions(), redlock.WithLateness(0)) // who runs this once wants to know at once
-	if age := now.Sub(tick) + time.Hour; age > redlock.DefaultRetention {
+	opts := append(j.JobOptions(), redlock.WithLateness(0), redlock.WithCatchUp(0)) // who runs this once wants to know at once
+	if age := max(now.Sub(tick), j.CatchUp) + time.Hour; age > redlock.DefaultRetention {
 		opts = append(opts, redlock.WithRetention(age))
 	}
 	job, err := d.fleet.locker.NewJob(j.Name, opts...)

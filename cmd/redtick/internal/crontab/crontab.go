@@ -36,6 +36,9 @@ type Options struct {
 	Takeover bool
 	MaxHold  time.Duration // 0: no limit
 	Timeout  time.Duration // 0: no limit
+	// Lateness and CatchUp are as redlock has them. Without a lateness it is the library's default.
+	Lateness *time.Duration
+	CatchUp  time.Duration
 }
 
 // same reports whether two jobs differ in nothing but where they stand.

@@ -78,13 +78,19 @@ func option(key, value string, given bool) (func(*Job), error) {
 	case "timeout":
 		d, err := duration(key, value)
 		return func(j *Job) { j.Timeout = d }, err
+	case "lateness":
+		d, err := duration(key, value)
+		return func(j *Job) { j.Lateness = &d }, err
+	case "catchup":
+		d, err := duration(key, value)
+		return func(j *Job) { j.CatchUp = d }, err
 	case "shell":
 		if !path.IsAbs(value) {
 			return nil, fmt.Errorf("shell is %q, must be an absolute path such as /bin/bash", value)
 		}
 		return func(j *Job) { j.Shell = value }, nil
 	}
-	return nil, fmt.Errorf("there is no option %q; there are name=NAME, takeover, timeout=10m, max-hold=1h, shell=/bin/bash, and defaults before them to set them for all lines below", key)
+	return nil, fmt.Errorf("there is no option %q; there are name=NAME, takeover, timeout=10m, max-hold=1h, lateness=10m, catchup=2h, shell=/bin/bash, and defaults before them to set them for all lines below", key)
 }
 
 func checkName(name string) error {
@@ -107,10 +113,18 @@ func yes(key, value string, given bool) (bool, error) {
 	return false, fmt.Errorf("%s is %q, must be yes or no; %s alone is yes", key, value, key)
 }
 
+// none is what 0 means.
+func none(key string) string {
+	if key == "lateness" || key == "catchup" {
+		return "not at all"
+	}
+	return "no limit"
+}
+
 func duration(key, value string) (time.Duration, error) {
 	d, err := time.ParseDuration(value)
 	if err != nil || d < 0 || d > 0 && d < time.Second {
-		return 0, fmt.Errorf("%s is %q, must be a duration of a second or more such as 90s or 2h30m, or 0 for no limit", key, value)
+		return 0, fmt.Errorf("%s is %q, must be a duration of a second or more such as 90s or 2h30m, or 0 for "+none(key), key, value)
 	}
 	return d, nil
 }

@@ -144,6 +144,7 @@ func TestParse_refuses(t *testing.T) {
 		"control":             {"# redtick: name=a\x1bb\n* * * * * x", []string{`line 1: name is "a\x1bb"`}},
 		"takeover":            {"# redtick: takeover=maybe\n* * * * * x", []string{`line 1: takeover is "maybe"`, "yes or no"}},
 		"timeout":             {"# redtick: timeout=20\n* * * * * x", []string{`line 1: timeout is "20"`, "90s"}},
+		"lateness":            {"# redtick: lateness=5\n* * * * * x", []string{`line 1: lateness is "5"`, "0 for not at all"}},
 		"negative timeout":    {"# redtick: timeout=-1s\n* * * * * x", []string{`line 1: timeout is "-1s"`}},
 		"max hold":            {"# redtick: max-hold=\n* * * * * x", []string{`line 1: max-hold is ""`}},
 		"shell option":        {"# redtick: shell=zsh\n* * * * * x", []string{`line 1: shell is "zsh"`}},
@@ -216,5 +217,17 @@ func TestJob_newest_and_next(t *testing.T) {
 		if len(next) != 2 || next[0].UTC().Format(time.RFC3339Nano) != want[1] || !next[1].After(next[0]) {
 			t.Errorf("%s: next are %v, want %s first", line, next, want[1])
 		}
+	}
+}
+
+func TestParse_lateness(t *testing.T) {
+	jobs := parse(t, "# redtick: defaults lateness=0 catchup=2h", "# redtick: name=a", "@hourly x", "# redtick: name=b lateness=5m catchup=0", "@hourly x").Jobs
+	for i, want := range []struct{ lateness, catchUp time.Duration }{{0, 2 * time.Hour}, {5 * time.Minute, 0}} {
+		if j := jobs[i]; j.Lateness == nil || *j.Lateness != want.lateness || j.CatchUp != want.catchUp {
+			t.Errorf("%s: %+v", j.Name, j.Options)
+		}
+	}
+	if j := parse(t, "# redtick: name=a", "@hourly x").Jobs[0]; j.Lateness != nil || j.CatchUp != 0 {
+		t.Errorf("without: %+v", j.Options)
 	}
 }

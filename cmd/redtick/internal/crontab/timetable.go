@@ -111,6 +111,12 @@ func (j Job) JobOptions() []redlock.JobOption {
 		words = "CRON_TZ=" + j.Zone + " " + words
 	}
 	opts := []redlock.JobOption{redlock.WithMaxHold(j.MaxHold), redlock.WithSchedule(words, j.after)}
+	if j.Lateness != nil {
+		opts = append(opts, redlock.WithLateness(*j.Lateness))
+	}
+	if j.CatchUp > 0 {
+		opts = append(opts, redlock.WithCatchUp(j.CatchUp))
+	}
 	if j.Takeover {
 		opts = append(opts, redlock.WithTakeover())
 	}
