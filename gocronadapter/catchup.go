@@ -176,6 +176,20 @@ func (e *examiner) plan(d gocron.JobDefinition, opts []gocron.JobOption, now tim
 	}
 }
 
+// afresh returns a definition of the same schedule, and the options for it. A cron definition has one parser for all of its
+// jobs, which must not be used while gocron does, so what gocron's own parser says of it has to do.
+func afresh(d gocron.JobDefinition, opts []gocron.JobOption, job gocron.Job) (gocron.JobDefinition, []gocron.JobOption, error) {
+	cron, ok := job.Schedule().(gocron.CronJobSchedule)
+	if !ok {
+		return d, opts, nil
+	}
+	ticks, err := job.NextRuns(2)
+	if err == nil && !common(cron, ticks) {
+		err = errOwnTicks
+	}
+	return gocron.CronJob(cron.Crontab, true), append(slices.Clip(opts), gocron.WithCronImplementation(gocron.NewDefaultCron(true))), err
+}
+
 var errOwnTicks = fmt.Errorf("%w: the job's ticks count from the start of its replica, so what was missed is not known, and WithCatchUp does nothing; use Aligned, or a calendar schedule with an interval of 1", ErrSchedule)
 
 func (e *examiner) planFrom(d gocron.JobDefinition, opts []gocron.JobOption, from, until time.Time) (last, next time.Time, err error) {

@@ -99,6 +99,10 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		return j, err
 	}
 	l.catch.plan = func(now time.Time, within time.Duration) (newest, next time.Time, err error) {
+		d, opts, err := afresh(d, opts, j)
+		if err != nil {
+			return newest, next, err
+		}
 		return s.examiner.plan(d, opts, now, within)
 	}
 	l.become(j)

@@ -306,3 +306,33 @@ func TestTimetable_load_refuses(t *testing.T) {
 		}
 	})
 }
+
+// Two machines were both down: what was missed is run once when they start, and a line that is new in the file has missed nothing.
+//
+// Seen to fail without the option.
+func TestTimetable_catchUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		start := time.Now()
+		lines := []string{"CRON_TZ=UTC", "# redtick: defaults catchup=30m", "# redtick: name=job", "0 * * * * x", "# redtick: name=plain catchup=0", "0 * * * * x"}
+		pair := func(names ...string) {
+			for _, n := range names {
+				m := f.machine(n, time.Second, lines...)
+				defer m.leave()
+			}
+			time.Sleep(62 * time.Minute)
+		}
+		pair("a", "b")
+		time.Sleep(time.Hour + 3*time.Minute)
+		lines = append(lines, "# redtick: name=added", "0 * * * * x")
+		pair("c", "d")
+		var got []string
+		for _, r := range f.runs {
+			got = append(got, fmt.Sprint(r.name, r.tick.Sub(start).Hours()))
+		}
+		slices.Sort(got)
+		if want := []string{"added3", "job1", "job2", "job3", "plain1", "plain3"}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
