@@ -67,8 +67,8 @@ func WithJob(name string, opts ...redlock.JobOption) Option {
 
 // WithSchedulerOptions passes gocron's own options to the scheduler that
 // [NewScheduler] makes. Default none. [NewLocker] makes no scheduler and
-// refuses it. A locker among them is replaced; an elector is refused, because
-// gocron then asks no locker.
+// refuses it. A gocron.WithDistributedLocker among them is replaced; an elector
+// is refused, because gocron then asks no locker.
 func WithSchedulerOptions(opts ...gocron.SchedulerOption) Option {
 	return func(c *config) { c.scheduler = append(c.scheduler, opts...) }
 }

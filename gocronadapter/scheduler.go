@@ -25,7 +25,8 @@ import (
 //
 // Names are compared over all schedulers of this process that share the
 // redlock.Locker. A job with gocron.WithDisabledDistributedJobLocker(true) is
-// none of this package's business, nor is one with a locker of its own.
+// none of this package's business, nor is one with a locker of its own
+// (gocron.WithDistributedJobLocker).
 func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, error) {
 	c, err := newConfig(opts)
 	if err != nil {
@@ -89,11 +90,14 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 	if err != nil {
 		return add(opts) // it is for gocron to refuse it
 	}
+	if traits.otherLocker {
+		return s.addOther(old, opts, add)
+	}
 	l, err := s.lockerFor(traits, old, opts)
 	if err != nil {
 		return nil, err
 	}
-	j, err := add(append([]gocron.JobOption{gocron.WithDistributedJobLocker(l), l.listeners()}, opts...))
+	j, err := add(append([]gocron.JobOption{gocron.WithDistributedJobLocker(l), l.hearsEnd(), l.hearsError()}, opts...))
 	if err != nil || j == nil {
 		l.unready()
 		return j, err
@@ -113,6 +117,15 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		l.beginCatching(life)
 	}
 	return &job{Job: j, locker: s.locker}, nil
+}
+
+// addOther adds a job with a locker of its own, which is none of this package's business.
+func (s *scheduler) addOther(old *jobLocker, opts []gocron.JobOption, add func([]gocron.JobOption) (gocron.Job, error)) (gocron.Job, error) {
+	j, err := add(opts)
+	if err == nil && old != nil {
+		s.forget(old)
+	}
+	return j, err
 }
 
 // lockerFor reserves the job's name and makes its locker.
@@ -325,12 +338,14 @@ func (l *jobLocker) Lock(ctx context.Context, _ string) (gocron.Lock, error) {
 	return l.locker.answer(l.traits.name, r, err)
 }
 
-// listeners learn what came of a task that is no Task, which says so itself. gocron has one of each kind for a job: with a
-// listener of the user's the run just counts as ended.
-func (l *jobLocker) listeners() gocron.JobOption {
-	return gocron.WithEventListeners(
-		gocron.AfterJobRuns(func(uuid.UUID, string) { l.setResult(nil) }),
-		gocron.AfterJobRunsWithError(func(_ uuid.UUID, _ string, err error) { l.setResult(err) }))
+// hearsEnd and hearsError learn what came of a task that is no Task, which says so itself. gocron has one listener of each
+// kind for a job: with one of the user's the run just counts as ended.
+func (l *jobLocker) hearsEnd() gocron.JobOption {
+	return ifUnset("afterJobRuns", gocron.WithEventListeners(gocron.AfterJobRuns(func(uuid.UUID, string) { l.setResult(nil) })))
+}
+
+func (l *jobLocker) hearsError() gocron.JobOption {
+	return ifUnset("afterJobRunsWithError", gocron.WithEventListeners(gocron.AfterJobRunsWithError(func(_ uuid.UUID, _ string, err error) { l.setResult(err) })))
 }
 
 func (l *jobLocker) setResult(err error) {

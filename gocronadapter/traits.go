@@ -15,6 +15,7 @@ type traits struct {
 	name         string
 	startsAtOnce bool // gocron.WithStartImmediately
 	task         bool // its task was made by Task
+	otherLocker  bool // it has a locker of its own
 }
 
 // examiner finds out a job's traits from what gocron does with its options, by
@@ -65,7 +66,7 @@ var noTask = gocron.NewTask(func() {})
 // examine returns gocron's error when it refuses the task or an option.
 func (e *examiner) examine(task gocron.Task, opts []gocron.JobOption) (traits, error) {
 	var t traits
-	opts = append(slices.Clip(opts), gocron.WithContext(e.ended))
+	opts = append(slices.Clip(opts), gocron.WithContext(e.ended), seeLocker(&t.otherLocker))
 	j, err := e.still.NewJob(gocron.DurationJob(1), task, opts...)
 	if err != nil || j == nil {
 		return t, err

@@ -1,0 +1,74 @@
+package gocronadapter_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+	"github.com/google/uuid"
+
+	"github.com/redtick/redtick/gocronadapter"
+)
+
+// Listeners that all jobs of a scheduler have are called, as without this package.
+//
+// Seen to fail when the job's own options always set ours.
+func TestNewScheduler_global_listeners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ended, failed atomic.Int32
+		l, s := newScheduler(t, gocronadapter.WithSchedulerOptions(gocron.WithGlobalJobOptions(gocron.WithEventListeners(
+			gocron.AfterJobRuns(func(uuid.UUID, string) { ended.Add(1) }),
+			gocron.AfterJobRunsWithError(func(uuid.UUID, string, error) { failed.Add(1) })))))
+		mustJob(t, s, gocron.NewTask(func() {}), gocron.WithName("ends"))
+		mustJob(t, s, gocron.NewTask(func() error { return errors.New("no") }), gocron.WithName("fails"))
+		s.Start()
+		time.Sleep(3500 * time.Millisecond)
+		if ended.Load() != 3 || failed.Load() != 3 {
+			t.Errorf("%d runs ended and %d failed, want 3 each", ended.Load(), failed.Load())
+		}
+		closeAll(t, l, s)
+	})
+}
+
+type otherLocker struct{ asked atomic.Int32 }
+
+type otherLock struct{}
+
+func (otherLock) Unlock(context.Context) error { return nil }
+
+func (l *otherLocker) Lock(context.Context, string) (gocron.Lock, error) {
+	l.asked.Add(1)
+	return otherLock{}, nil
+}
+
+// A job with a locker of its own is locked by that one, and may have any name.
+//
+// Seen to fail when seeLocker sees nothing.
+func TestNewScheduler_locker_of_its_own(t *testing.T) {
+	for name, global := range map[string]bool{"job": false, "all jobs": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				own := &otherLocker{}
+				theirs := []gocron.JobOption{gocron.WithDistributedJobLocker(own)}
+				var opts []gocronadapter.Option
+				if global {
+					opts, theirs = append(opts, gocronadapter.WithSchedulerOptions(gocron.WithGlobalJobOptions(theirs...))), nil
+				}
+				l, s := newScheduler(t, opts...)
+				mustJob(t, s, gocron.NewTask(func() {}), append(theirs, gocron.WithName("x"))...)
+				mustJob(t, s, gocron.NewTask(func() {}), append(theirs, gocron.WithName("x"))...)
+				mustJob(t, s, gocron.NewTask(func() {}), theirs...)
+				s.Start()
+				time.Sleep(2500 * time.Millisecond)
+				if own.asked.Load() != 6 {
+					t.Errorf("the job's own locker was asked %d times, want 6", own.asked.Load())
+				}
+				closeAll(t, l, s)
+			})
+		})
+	}
+}
