@@ -1,6 +1,7 @@
 package asynqadapter
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -81,8 +82,14 @@ func connect(r asynq.RedisConnOpt, c redis.UniversalClient) (*asynq.Client, hear
 	return asynq.NewClient(r), heartbeatTo(r)
 }
 
-// Start asks the provider for the first time and begins to enqueue.
+// Start asks the provider for the first time and begins to enqueue. It returns
+// an error after Shutdown.
 func (m *PeriodicTaskManager) Start() error {
+	select {
+	case <-m.done:
+		return errors.New("asynqadapter: the manager has been shut down; make a new one")
+	default:
+	}
 	if err := m.sync(); err != nil {
 		return err
 	}

@@ -322,3 +322,17 @@ func shown(t *testing.T, q *queue) (all []string) {
 	slices.Sort(all)
 	return all
 }
+
+// Mutation: Start without done.
+func TestPeriodicTaskManager_Start_afterShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := asynqadapter.NewPeriodicTaskManager(asynq.PeriodicTaskManagerOpts{PeriodicTaskConfigProvider: &configs{}, RedisConnOpt: newQueue(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Shutdown()
+		if m.Start() == nil {
+			t.Error("started with a client that is closed")
+		}
+	})
+}

@@ -28,7 +28,7 @@ type work struct {
 func (s *Scheduler) claim(e *entry) claim { return claim{s.client, e.queue, e.name} }
 
 func (s *Scheduler) claimName(e *entry) error {
-	if !reflect.TypeOf(s.client).Comparable() {
+	if !reflect.ValueOf(s.client).Comparable() { // its type may be, and a value in it not
 		return nil
 	}
 	inUse.Lock()

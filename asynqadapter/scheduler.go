@@ -126,7 +126,7 @@ func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...SchedulerO
 // and, unless it is empty, a digest of its payload, which must then be the
 // same on all replicas. A repeated name is an error, and so is one that another
 // Scheduler of the process has for another spec or task on the same client and
-// queue. asynq.Unique, asynq.TaskID, asynq.Group and an asynq.Retention that is
+// queue. After Shutdown every entry is refused. asynq.Unique, asynq.TaskID, asynq.Group and an asynq.Retention that is
 // too short are refused wherever they were given.
 //
 // An entry that comes back with the same name and spec within ten seconds of
@@ -138,6 +138,9 @@ func (s *Scheduler) Register(cronspec string, task *asynq.Task, opts ...asynq.Op
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.state == closed {
+		return "", invalid("entry %q comes after Shutdown, so it would never be enqueued; make a new Scheduler", e.name)
+	}
 	if other := s.entries[e.name]; other != nil {
 		return "", invalid("the name %q is taken by an entry with spec %q; give one of them asynqadapter.Name(…), or replace it with Update", e.name, other.spec)
 	}
@@ -157,6 +160,9 @@ func (s *Scheduler) Update(entryID, cronspec string, task *asynq.Task, opts ...a
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.state == closed {
+		return invalid("the update of entry %q comes after Shutdown, so it would never be enqueued; make a new Scheduler", entryID)
+	}
 	old, now := s.entries[entryID], s.moment() // one moment: no tick falls between
 	if err := s.remove(entryID, now); err != nil {
 		return err

@@ -441,7 +441,7 @@ func clock(t time.Time) string {
 	return t.UTC().Format("15:04")
 }
 
-// Mutations: Start without its state; Shutdown without ticks.Wait, or without done.
+// Mutations: Start, Register or Update without its state; Shutdown without ticks.Wait, or without done.
 func TestScheduler_Shutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ids := newLedger()
@@ -460,6 +460,12 @@ func TestScheduler_Shutdown(t *testing.T) {
 		s.Shutdown()
 		if s.Start() == nil {
 			t.Error("started again after Shutdown")
+		}
+		if _, err := s.Register("* * * * *", asynq.NewTask("late", nil)); !errors.Is(err, redlock.ErrInvalid) {
+			t.Errorf("registered after Shutdown: %v", err)
+		}
+		if err := s.Update("job", "* * * * *", asynq.NewTask("late", nil)); !errors.Is(err, redlock.ErrInvalid) {
+			t.Errorf("updated after Shutdown: %v", err)
 		}
 		time.Sleep(time.Hour)
 		if len(ids.ids()) != 1 {
@@ -594,4 +600,16 @@ func TestScheduler_Logger(t *testing.T) {
 			}
 		})
 	}
+}
+
+// traced is a client whose type can be compared, and whose value cannot.
+type traced struct {
+	asynqadapter.Enqueuer
+	labels any
+}
+
+// Mutation: the comparability of the client's type decides.
+func TestScheduler_Register_clientThatCannotBeCompared(t *testing.T) {
+	s := newScheduler(t, traced{link{newLedger(), 0}, map[string]string{"service": "x"}}, nil)
+	register(t, s, "* * * * *", asynq.NewTask("job", nil))
 }

@@ -88,6 +88,12 @@ func (s *Stamp) Register(scheduler *asynq.Scheduler, cronspec string, task *asyn
 func (s *Stamp) before(task *asynq.Task, opts []asynq.Option) {
 	now := time.Now() // before it waits for others
 	s.enqueuing.Lock()
+	passed := false
+	defer func() {
+		if !passed { // PreEnqueueFunc has ended the goroutine, so asynq does not call after
+			s.enqueuing.Unlock()
+		}
+	}()
 	if spec, ok := s.bound.Load(task); ok {
 		if tick := spec.(schedule).upTo(now); !tick.IsZero() {
 			task.Headers()[tickHeader] = formatTick(tick)
@@ -96,9 +102,11 @@ func (s *Stamp) before(task *asynq.Task, opts []asynq.Option) {
 	if s.opts.PreEnqueueFunc != nil {
 		s.opts.PreEnqueueFunc(task, opts)
 	}
+	passed = true
 }
 
 func (s *Stamp) after(info *asynq.TaskInfo, err error) {
+	defer s.enqueuing.Unlock()
 	if info != nil {
 		// The scheduler goes on to print it, while another task's headers are written.
 		info.Headers = maps.Clone(info.Headers)
@@ -106,5 +114,4 @@ func (s *Stamp) after(info *asynq.TaskInfo, err error) {
 	if s.opts.PostEnqueueFunc != nil {
 		s.opts.PostEnqueueFunc(info, err)
 	}
-	s.enqueuing.Unlock()
 }

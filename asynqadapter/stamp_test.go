@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -147,4 +148,54 @@ func TestTickOf(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A callback that ends its goroutine, which is the only way to veto a task of a
+// stock scheduler, holds up no other entry.
+//
+// Mutations: no deferred Unlock in before, or in after.
+func TestStamp_callbackEndsItsGoroutine(t *testing.T) {
+	veto := func(task string) bool { return task == "vetoed" }
+	for name, opts := range map[string]*asynq.SchedulerOpts{
+		"before": {PreEnqueueFunc: func(task *asynq.Task, _ []asynq.Option) {
+			if veto(task.Type()) {
+				runtime.Goexit()
+			}
+		}},
+		"after": {PostEnqueueFunc: func(info *asynq.TaskInfo, _ error) {
+			if info != nil && veto(info.Type) {
+				runtime.Goexit()
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newQueue(t)
+				stamp, scheduler := newStamped(t, q, opts)
+				for _, kind := range []string{"vetoed", "job"} {
+					if _, err := stamp.Register(scheduler, "* * * * *", asynq.NewTaskWithHeaders(kind, nil, map[string]string{}, asynq.Queue("inside"))); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := scheduler.Start(); err != nil {
+					t.Fatal(err)
+				}
+				defer scheduler.Shutdown()
+				time.Sleep(10*time.Minute + time.Second)
+				tasks, err := q.inspector().ListPendingTasks("inside", asynq.PageSize(1000))
+				if err != nil {
+					t.Fatal(err)
+				}
+				jobs := 0
+				for _, task := range tasks {
+					if task.Type == "job" {
+						jobs++
+					}
+				}
+				if jobs != 10 {
+					t.Errorf("%d tasks in 10 minutes, want 10", jobs)
+				}
+			})
+		})
+	}
 }
