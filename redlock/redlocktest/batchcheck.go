@@ -94,24 +94,39 @@ func checkContextOver(t *testing.T, node subject) {
 	}
 }
 
+// checkManyGoroutines first has Do called by one goroutine after the other,
+// then by all at once.
 func checkManyGoroutines(t *testing.T, node subject) {
-	const goroutines, rounds = 8, 25
 	var turn sync.Mutex
+	onMany(func(text string) {
+		turn.Lock()
+		defer turn.Unlock()
+		node.roundTrip(t.Context(), "key", text, "from one goroutine after the other")
+	})
+	onMany(func(text string) {
+		node.roundTrip(t.Context(), "key"+text, text, "from many goroutines at once: it must be safe for concurrent use")
+	})
+}
+
+// onMany calls f from several goroutines, each time with another text.
+func onMany(f func(text string)) {
+	const goroutines, rounds = 8, 25
 	var all sync.WaitGroup
 	for g := range goroutines {
 		all.Go(func() {
 			for i := range rounds {
-				text := strconv.Itoa(g*rounds + i)
-				turn.Lock()
-				replies := node.node.Do(t.Context(), []driver.Command{line("SET", "key", text), line("GET", "key")})
-				turn.Unlock()
-				if len(replies) != 2 || replies[1].Value != text {
-					t.Errorf("Do from one goroutine after the other: replies %v, want OK and %q", replies, text)
-				}
+				f(strconv.Itoa(g*rounds + i))
 			}
 		})
 	}
 	all.Wait()
+}
+
+func (s subject) roundTrip(ctx context.Context, key, text, how string) {
+	replies := s.node.Do(ctx, []driver.Command{line("SET", key, text), line("GET", key)})
+	if len(replies) != 2 || replies[0].Value != "OK" || replies[1].Value != text {
+		s.t.Errorf("Do %s: replies %v, want OK and %q", how, replies, text)
+	}
 }
 
 // checkSharedCommands runs one batch on two nodes at once, as a round does. The

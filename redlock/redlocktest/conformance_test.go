@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +52,16 @@ func eachReply(spoil func(r *driver.Reply)) func([]driver.Reply) []driver.Reply 
 			spoil(&replies[i])
 		}
 		return replies
+	}
+}
+
+// lastReplies is the mistake of one buffer for the replies of all calls.
+func lastReplies() func([]driver.Reply) []driver.Reply {
+	var last atomic.Pointer[[]driver.Reply]
+	return func(replies []driver.Reply) []driver.Reply {
+		last.Store(&replies)
+		time.Sleep(time.Millisecond)
+		return *last.Load()
 	}
 }
 
@@ -114,6 +125,7 @@ var mistakes = []struct {
 		slices.Reverse(replies)
 		return replies
 	}}},
+	{"replies to another", "ManyGoroutines", badNode{name: "x", after: lastReplies()}},
 	{"changes the commands", "SharedCommands", badNode{name: "x", before: func(ctx context.Context, commands []driver.Command) (context.Context, []driver.Command) {
 		own := slices.Clone(commands)
 		for i := range commands {
