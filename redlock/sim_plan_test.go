@@ -39,6 +39,7 @@ type plan struct {
 	brief    bool // the retention is short
 	renewal  bool
 	pauses   bool          // an operator pauses the job
+	lateness time.Duration // for how long a claim without a quorum is repeated
 	delay    time.Duration // each way of each batch takes up to this
 	faults   []fault
 }
@@ -81,12 +82,15 @@ func newPlan(seed uint64) *plan {
 	}
 	p.faults = newFaults(p)
 	p.pauses = slices.Contains([]mode{"claim", "any order", "take-over", "spacing"}, p.mode) && !p.forgets && stream(seed, "pauses").IntN(3) == 0
+	if slices.Contains([]mode{"claim", "any order", "spacing"}, p.mode) && stream(seed, "lateness").IntN(3) == 0 {
+		p.lateness = min(p.period, p.ttl) // less than the shortest retention
+	}
 	return p
 }
 
 func (p *plan) String() string {
-	text := fmt.Sprintf("seed %d: %s, %s, %d servers, %d replicas, ttl %v, %d ticks every %v, delay up to %v, guard %v, brief %v, renewal %v, pauses %v",
-		p.seed, p.mode, [...]string{"calm", "minority", "refusals", "storm"}[p.weather], p.servers, p.replicas, p.ttl, p.ticks, p.period, p.delay, p.guard, p.brief, p.renewal, p.pauses)
+	text := fmt.Sprintf("seed %d: %s, %s, %d servers, %d replicas, ttl %v, %d ticks every %v, delay up to %v, guard %v, brief %v, renewal %v, pauses %v, lateness %v",
+		p.seed, p.mode, [...]string{"calm", "minority", "refusals", "storm"}[p.weather], p.servers, p.replicas, p.ttl, p.ticks, p.period, p.delay, p.guard, p.brief, p.renewal, p.pauses, p.lateness)
 	for i, f := range p.faults {
 		text += fmt.Sprintf("\n\tfault %d: %v", i, f)
 	}
@@ -118,7 +122,7 @@ func (p *plan) skew() time.Duration {
 
 // options are the same for all replicas.
 func (p *plan) options() []redlock.LockerOption {
-	opts := []redlock.LockerOption{redlock.WithTTL(p.ttl), redlock.WithHistory(1000)}
+	opts := []redlock.LockerOption{redlock.WithTTL(p.ttl), redlock.WithHistory(1000), redlock.WithLateness(p.lateness)}
 	if p.guard {
 		opts = append(opts, redlock.WithRestartGuard(p.ttl), redlock.WithMaxSkew(time.Second))
 	}
