@@ -134,7 +134,7 @@ func (a *Adapter) Attach(c *cron.Cron) { a.listing.attach(c) }
 // that.
 //
 // It is for the end of the adapter: no job of it runs any more, also not on
-// other crons, and its names are free.
+// other crons, its names are free, and further jobs are refused.
 func (a *Adapter) Stop(c interface{ Stop() context.Context }) context.Context {
 	stopped := c.Stop()
 	a.mu.Lock()

@@ -29,6 +29,9 @@ type runner struct {
 
 // newRunner reserves the name and checks the options.
 func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*runner, error) {
+	if a.ctx.Err() != nil {
+		return nil, invalid("job %q comes after Stop, so it would never run; make a new Adapter", name)
+	}
 	if err := a.reserve(name); err != nil {
 		return nil, err
 	}

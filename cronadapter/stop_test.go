@@ -3,9 +3,12 @@ package cronadapter_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/robfig/cron/v3"
 
 	"github.com/redtick/redtick/cronadapter"
 	"github.com/redtick/redtick/redlock"
@@ -149,5 +152,21 @@ func TestAdapter_WithTakeover(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Jobs that come after Stop would never run, and keep their names from other adapters.
+//
+// Seen to fail when newRunner does not ask.
+func TestAdapter_Stop_refusesFurtherJobs(t *testing.T) {
+	a, c := newAdapter(t), cron.New()
+	a.Stop(c)
+	_, added := a.Add(c, "added", "* * * * *", nothing)
+	_, made := a.NewJob("made", cron.Every(time.Minute), nothing)
+	_, wrapped := a.Wrap("wrapped")
+	for how, err := range map[string]error{"Add": added, "NewJob": made, "Wrap": wrapped} {
+		if !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), "after Stop") {
+			t.Errorf("%s: %v", how, err)
+		}
 	}
 }
