@@ -15,9 +15,13 @@
 // A tick runs at most once, not at least once. It is lost when the replica that
 // claimed it dies before its job has ended; [redlock.WithTakeover] lets
 // another one run it again, so such a job must bear to be repeated. It is also
-// lost when no replica reaches a majority of the nodes.
+// lost when no replica reaches a majority of the nodes for 10 minutes
+// ([redlock.WithLateness]), or until the next tick.
 //
-// There is no catching up. cron itself skips ticks: after a stall (a suspended
+// Under [redlock.WithCatchUp] the newest tick that was missed is run once: when
+// cron first asks for the job's next one, and after a pause or an outage. For a
+// job of [Adapter.Add] that goes through the cron's chain. Else nothing
+// is caught up. cron itself skips ticks: after a stall (a suspended
 // machine, a process that was frozen) it fires once for the tick it was waiting
 // for, and goes on with the first one that lies ahead. Such a late run claims
 // the instant it was scheduled for, not the one at which it woke up, so it

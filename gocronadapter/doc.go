@@ -14,9 +14,11 @@
 //
 // A tick is run at most once, unless redlock.WithTakeover is set; see below. It
 // is not run when the replica that claimed it dies, when no majority of the
-// nodes answers, when an earlier run of the job still holds the lock, or when
-// gocron skips it: a gocron that is late by more than an interval goes on with
-// the next tick and does not catch up.
+// nodes answers for 10 minutes (redlock.WithLateness) or until the next tick, when
+// an earlier run of the job still holds the lock, or when gocron skips it: a
+// gocron that is late by more than an interval goes on with the next tick. Under
+// redlock.WithCatchUp the newest tick that was missed is run once: at the start of
+// a [NewScheduler] scheduler, and after a pause or an outage.
 //
 // The schedule must name the same instants on all replicas. Cron, daily, weekly
 // and monthly jobs with an interval of 1, and one-time jobs with a fixed date
