@@ -30,9 +30,9 @@
 // that a schedule stands still, which no counter does: see
 // docs/prometheus.rules.yaml.
 //
-// Counters of failures are there, with 0, before there is a failure: those of a
-// name from its first event on, the others from the start. So an increase from
-// nothing to the first is one.
+// Counters of failures, and of what a pause refuses, are there with 0 before
+// there is one: those of a name from its first event on, the others from the
+// start. So an increase from nothing to the first is one.
 //
 // Spans: "redtick acquire" for every acquisition and refusal, "redtick hold" for
 // the time a lease was held; the name is an attribute, and errors set their
@@ -116,7 +116,7 @@ func (o *observer) instruments(m metric.Meter) error {
 	return errors.Join(errs[:]...)
 }
 
-// introduce makes the counters of a name's failures.
+// introduce makes the counters of what may go wrong with a name.
 func (o *observer) introduce(ctx context.Context, name []attribute.KeyValue, e redlock.Event) {
 	key := e.Name
 	if o.anonymous {
@@ -126,10 +126,10 @@ func (o *observer) introduce(ctx context.Context, name []attribute.KeyValue, e r
 		return
 	}
 	o.lost.Add(ctx, 0, metric.WithAttributes(name...))
-	for _, result := range []string{"ok", "failed", "panicked", "lost"} {
+	for _, result := range []string{"ok", "failed", "panicked", "lost", "abandoned"} {
 		o.runs.Add(ctx, 0, metric.WithAttributes(append(name, attribute.String("redtick.result", result))...))
 	}
-	for _, outcome := range []string{"no_quorum", "stale", "ahead"} {
+	for _, outcome := range []string{"no_quorum", "stale", "ahead", "paused"} {
 		o.acquisitions.Add(ctx, 0, metric.WithAttributes(append(name, attribute.String("redtick.outcome", outcome))...))
 	}
 }

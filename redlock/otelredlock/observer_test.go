@@ -56,7 +56,7 @@ func TestNewObserver(t *testing.T) {
 		for metric, want := range map[string]int64{
 			"redtick.acquisitions acquired": 3, "redtick.acquisitions taken": 1, "redtick.acquisitions done": 1,
 			"redtick.runs failed": 1, "redtick.runs panicked": 0, "redtick.runs ok": 0, "redtick.renewals renewed": 1, "redtick.held job": 1,
-			"redtick.lost job": 0, "redtick.acquisitions no_quorum": 0, "redtick.renewals failed": 0, "redtick.events.missed ": 0,
+			"redtick.lost job": 0, "redtick.acquisitions no_quorum": 0, "redtick.acquisitions paused": 0, "redtick.runs abandoned": 0, "redtick.renewals failed": 0, "redtick.events.missed ": 0,
 			"redtick.run.duration failed": 2, "redtick.run.lateness job": 3, "redtick.run.last job": ended.Unix(), "redtick.hold.duration job": 17,
 		} {
 			if value, there := got[metric]; !there || value != want {
