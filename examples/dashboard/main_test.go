@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -56,7 +57,7 @@ func TestExample_survives_a_killed_replica(t *testing.T) {
 		ran := l.ranSince("demo:pulse", killed)
 		return len(ran) == 2 && !ran[leader]
 	})
-	s.await("a job that fails now and then", func(l look) bool { return len(l.failures()) > 0 })
+	s.await("a job that fails now and then", func(l look) bool { return l.failed("demo:feed") })
 	_ = s.cmd.Process.Signal(os.Interrupt)
 	s.end(0)
 }
@@ -179,14 +180,13 @@ type look struct {
 
 // run is [tick, late, took, result, holder] on the wire.
 type run struct {
-	at     int64 // Unix milliseconds
-	holder string
+	at             int64 // Unix milliseconds
+	result, holder string
 }
 
 func (r *run) UnmarshalJSON(text []byte) error {
 	var late, took int64
-	var result string
-	return json.Unmarshal(text, &[]any{&r.at, &late, &took, &result, &r.holder})
+	return json.Unmarshal(text, &[]any{&r.at, &late, &took, &r.result, &r.holder})
 }
 
 func (l look) ran(name string) map[string]bool { return l.ranSince(name, time.Time{}) }
@@ -204,14 +204,14 @@ func (l look) ranSince(name string, after time.Time) map[string]bool {
 	return ran
 }
 
-// failures are the jobs that fail.
-func (l look) failures() (names []string) {
+// failed reports whether a run of the job has failed.
+func (l look) failed(name string) bool {
 	for _, n := range l.Rows {
-		if n.State == "failed" && n.Error != "" {
-			names = append(names, n.Name)
+		if n.Name == name && slices.ContainsFunc(n.Runs, func(r run) bool { return r.result == "failed" }) {
+			return true
 		}
 	}
-	return names
+	return false
 }
 
 func (l look) leader() string {
@@ -240,7 +240,10 @@ func (s *show) await(what string, held func(look) bool) {
 	s.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !held(s.look()); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.Fatalf("no %s within 20 s: %+v\n%s", what, s.look(), &s.stderr)
+			last := s.look()
+			_ = s.cmd.Process.Kill()
+			_ = s.cmd.Wait() // stderr is written to until then
+			s.Fatalf("no %s within 20 s: %+v\n%s", what, last, &s.stderr)
 		}
 	}
 }

@@ -54,23 +54,23 @@ func work(ctx context.Context, name string, addrs []string) error {
 	if err != nil {
 		return err
 	}
-	takes := func(least, most time.Duration, failure func() error) gocron.Task {
+	takes := func(least, most time.Duration, failure func(ctx context.Context) error) gocron.Task {
 		return gocronadapter.Task(func(ctx context.Context) error {
 			select {
 			case <-time.After(least + rand.N(most-least)):
-				return failure()
+				return failure(ctx)
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 		})
 	}
-	flaky := func() error {
-		if rand.N(4) > 0 {
+	flaky := func(ctx context.Context) error {
+		if tick, _ := redlock.TickFrom(ctx); tick.Second()%12 != 0 { // three runs of four
 			return nil
 		}
 		return errors.New("dial tcp 10.0.4.17:5432: connect: connection refused")
 	}
-	never := func() error { return nil }
+	never := func(context.Context) error { return nil }
 	_, err1 := scheduler.NewJob(gocron.CronJob("* * * * * *", true), takes(time.Millisecond, 40*time.Millisecond, never), gocron.WithName("demo:pulse"))
 	_, err2 := scheduler.NewJob(gocron.CronJob("*/5 * * * * *", true), takes(time.Second, 4*time.Second, never), gocron.WithName("demo:report"))
 	_, err3 := scheduler.NewJob(gocron.CronJob("*/3 * * * * *", true), takes(100*time.Millisecond, time.Second, flaky), gocron.WithName("demo:feed"))
