@@ -92,7 +92,7 @@ func work(ctx context.Context, locker *redlock.Locker) error {
 		return err
 	}
 	_, err1 := scheduler.NewJob(gocron.CronJob("* * * * *", false), gocronadapter.Task(report), gocron.WithName("report"))
-	_, err2 := scheduler.NewJob(gocron.CronJob("*/2 * * * * *", true), gocronadapter.Task(feed), gocron.WithName("feed"))
+	_, err2 := scheduler.NewJob(gocron.CronJob("* * * * * *", true), gocronadapter.Task(feed), gocron.WithName("feed"))
 	leadership, err3 := locker.NewMutex("leader")
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
@@ -124,7 +124,7 @@ func report(ctx context.Context) error {
 
 // feed fails each fifth time, for the alert and the page to show.
 func feed(ctx context.Context) error {
-	if tick, ok := redlock.TickFrom(ctx); ok && tick.Unix()%10 == 0 {
+	if tick, ok := redlock.TickFrom(ctx); ok && tick.Unix()%5 == 0 {
 		return errors.New("dial tcp 10.0.4.17:5432: connect: connection refused")
 	}
 	return nil
