@@ -29,8 +29,8 @@ type catcher struct {
 	runs    int           // that were started for it and have not come
 }
 
-// begin is called when the job's scheduler has started, or the job was added to
-// one that had.
+// beginCatching is called when the job's scheduler has started, or the job was
+// added to one that had.
 func (l *jobLocker) beginCatching(life context.Context) {
 	l.catch.mu.Lock()
 	l.catch.life = life

@@ -58,10 +58,10 @@ func newLocker(locker *redlock.Locker, c config) (*Locker, error) {
 
 // Lock is called by gocron when a run is due. It never waits for another
 // owner's run. While no majority of the nodes answers it waits for as long as
-// redlock.WithLateness says, and no longer than the job lives. Its error reaches AfterLockError unchanged: one of redlock's
-// (ErrTickDone, ErrTaken, ErrNoQuorum, …), one of this package's, or ctx's.
-// Each refusal is also an event of the redlock.Locker. A Locker around this one
-// must pass ctx on as it is.
+// redlock.WithLateness says, and no longer than the job lives. Its error reaches
+// AfterLockError unchanged: one of redlock's (ErrTickDone, ErrTaken, ErrNoQuorum,
+// …), one of this package's, or ctx's. Each refusal is also an event of the
+// redlock.Locker. A Locker around this one must pass ctx on as it is.
 func (l *Locker) Lock(ctx context.Context, key string) (gocron.Lock, error) {
 	r, err := l.acquire(ctx, key)
 	return l.answer(key, r, err)

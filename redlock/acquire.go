@@ -44,11 +44,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		tally, err := probe.vote(ctx, r)
 		lease, err := r.lease(ctx, tally, err)
 		if lease != nil {
-			lease.confirm()
-			if a.late.refusal != nil {
-				begin = a.late.begin
-			}
-			lease.report(Acquired, time.Since(begin), a.late.refusal)
+			lease.granted(a, begin)
 			return lease, nil
 		}
 		r.abort() // whatever was sent: a vote that is still on its way must not outlive the round

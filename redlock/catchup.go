@@ -16,8 +16,8 @@ const longestLook = 15 * time.Second
 // Missed returns the tick to catch up with under [WithCatchUp], for the caller to
 // claim, or the zero time when there is none. newest returns the newest instant
 // of the schedule that has come and is no older than [Job.CatchUp], or the zero
-// time. It was missed when an earlier
-// tick was granted and none since: on the first deployment nothing was.
+// time. It was missed when an earlier tick was granted and none since: on the
+// first deployment nothing was.
 //
 // While the job is paused, or the nodes give no answer, Missed waits, until ctx
 // ends or the newest tick is too old.

@@ -115,7 +115,7 @@ func invalid(format string, args ...any) error {
 // refuse reports a refusal and makes its error.
 func (t *target) refuse(a *acquisition, begin time.Time, tally quorum.Tally, reason error) error {
 	err := t.fail(a.op, a.tick, tally, reason)
-	err.later = reason == ErrNoQuorum && !err.permanent && t.asksLater(a)
+	err.later = lacksQuorum(err) && t.asksLater(a)
 	if a.told != reason {
 		a.told = reason
 		t.report(a, begin, err)

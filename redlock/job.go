@@ -58,16 +58,12 @@ func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 // not happen while the job is paused. Without
 // WithTakeover there is nothing to wait for, and Await is Claim.
 func (j *Job) Await(ctx context.Context, tick time.Time) (*Lease, error) {
+	if !j.t.cfg.takeover {
+		return j.Claim(ctx, tick)
+	}
 	a, err := j.claimOf(ctx, tick)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case !j.t.cfg.takeover:
-		lease, err := j.t.acquire(ctx, a)
-		if err != nil {
-			return j.t.insist(ctx, a, err)
-		}
-		return lease, nil
 	}
 	a.op = "await"
 	return j.t.await(ctx, a)
@@ -87,7 +83,8 @@ func (j *Job) Run(ctx context.Context, tick time.Time, f func(ctx context.Contex
 
 // LastTick returns the newest tick that was granted, in UTC, or the zero time
 // when the nodes remember none. They do for at least 7 days after a grant, for at
-// least the retention, and longer under [WithCatchUp]. Under [WithAnyOrder] it is not known.
+// least the retention, and longer under [WithCatchUp]. Under [WithAnyOrder] it is
+// not known.
 func (j *Job) LastTick(ctx context.Context) (time.Time, error) {
 	tally, err := j.t.poll(ctx, j.t.name.LastTick())
 	switch {
@@ -109,7 +106,10 @@ func (j *Job) claimOf(ctx context.Context, tick time.Time) (*acquisition, error)
 	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms <= 0 {
 		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
 	}
-	a := &acquisition{op: "claim", tick: ms, at: tick, late: lateness{begin: time.Now()}}
+	a := &acquisition{op: "claim", tick: ms, at: tick}
+	if j.t.cfg.lateness > 0 && !j.t.cfg.takeover {
+		a.late.begin = time.Now()
+	}
 	wait := j.t.cfg.handicap
 	if spread := j.t.cfg.spread; spread > 0 {
 		h := fnv.New64a()

@@ -27,7 +27,7 @@ func (c *config) deriveLateness() {
 
 // lateness is what a claim that found no quorum knows of its earlier rounds.
 type lateness struct {
-	begin   time.Time // of the whole claim
+	begin   time.Time // of the whole claim; zero where it does not ask again
 	until   time.Time // when it gives up
 	refusal error     // the first
 
@@ -96,7 +96,7 @@ func (t *target) tooLate(a *acquisition, err error) error {
 // asksLater reports whether a claim that found no quorum will ask again.
 func (t *target) asksLater(a *acquisition) bool {
 	switch {
-	case a.tick == 0 || a.late.begin.IsZero() || t.cfg.takeover || t.cfg.lateness == 0:
+	case a.late.begin.IsZero():
 		return false
 	case a.late.until.IsZero():
 		d := t.cfg.lateness

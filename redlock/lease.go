@@ -58,6 +58,15 @@ func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Leas
 	return l
 }
 
+// granted tells the nodes and the observer.
+func (l *Lease) granted(a *acquisition, begin time.Time) {
+	l.confirm()
+	if a.late.refusal != nil {
+		begin = a.late.begin
+	}
+	l.report(Acquired, time.Since(begin), a.late.refusal)
+}
+
 // confirm tells every node that a claim was granted, without waiting. It is what makes the losers' answer a proof, and keeps
 // ticks in order when the claimer dies. In take-over mode the tick ends at unlock only, and this notes that the run began.
 func (l *Lease) confirm() {

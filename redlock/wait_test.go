@@ -35,7 +35,7 @@ func TestLock_isWoken(t *testing.T) {
 	}
 }
 
-// A waiter is woken also when the node that keeps the line refused the holder, who has the others.
+// A waiter is woken even if the node that keeps the line refused the holder, who has the others.
 //
 // Seen to fail when a release goes only to the nodes that may have granted the lock.
 func TestLock_isWokenWhereTheHolderWasRefused(t *testing.T) {

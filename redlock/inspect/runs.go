@@ -126,8 +126,9 @@ func (i *Inspector) history(name string, noted map[string]protocol.Record, held 
 // Forget deletes what the nodes remember of a job that is gone from the code:
 // its runs, its newest tick and fence, and that it is paused. Keys of single
 // ticks stay until the retention has passed. It takes effect on every node that
-// answers; the error, as that of [Inspector.Resume], lists the others. Do not forget a job that replicas still
-// run: under [redlock.WithTakeover] its newest tick could be run again.
+// answers; the error, as that of [Inspector.Resume], lists the others. Do not
+// forget a job that replicas still run: under [redlock.WithTakeover] its newest
+// tick could be run again.
 func (i *Inspector) Forget(ctx context.Context, name string) error {
 	keys := protocol.KeysOf(i.prefix + name)
 	return i.everywhere(ctx, i.execute(ctx, "forget", name, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause}))

@@ -38,7 +38,7 @@ var mutants = []mutant{
 	{name: "claim takes ticks far ahead", file: "internal/protocol/lua/claim.lua", old: "if at > now + tonumber(ARGV[6]) then", new: "if false then"},
 	{name: "tick key gone before the tick is stale", file: "internal/protocol/lua/claim.lua", old: "tonumber(ARGV[5]) + math.max(0, at - now) + 1000", new: "tonumber(ARGV[5])"},
 	{name: "peek grants", file: "internal/protocol/lua/claim.lua", old: "if ARGV[9] ~= '1' then", new: "if true then"},
-	{name: "no confirm", file: "acquire.go", old: "\t\t\tlease.confirm()\n", new: ""},
+	{name: "no confirm", file: "lease.go", old: "\tl.confirm()\n", new: ""},
 	{name: "last goes backwards", file: "internal/protocol/lua/mark.lua", old: "if not last or tonumber(last) < tonumber(tick) then", new: "if true then"},
 	{name: "a provisional claim is taken for proof", file: "acquire.go", old: "case led && t.undecided(a, leader):", new: "case false && t.undecided(a, leader):"},
 	{name: "no second round after a split", file: "acquire.go", old: "return split, obstacle(tally)", new: "return final, obstacle(tally)"},

@@ -66,7 +66,7 @@ export const states = {
   free: { className: "idle", severity: 4, tab: "locks" },
 };
 export const stateOf = (row) => states[row.State] || { className: "idle", severity: 3, tab: "well" };
-export const bad = new Set(["failed", "panicked", "lost", "vanished"]);
+export const bad = new Set(Object.keys(states).filter((state) => states[state].tab === "failing"));
 
 export const results = {
   ok: "it returned without an error", ended: "it came to its end; the program does not say how", running: "it goes on",

@@ -52,7 +52,7 @@ func TestCluster(t *testing.T, connect func(t testing.TB, addrs []string) driver
 }
 
 // TestLonelyShard stops all servers of a Cluster but one. That one must answer,
-// also when the client wants to know something of any server before its first
+// even if the client wants to know something of any server before its first
 // single command.
 func TestLonelyShard(t *testing.T, connect func(t testing.TB, addrs []string) driver.Node) {
 	servers := redisserver.StartShards(t)
