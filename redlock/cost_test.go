@@ -211,9 +211,9 @@ func (s *claimer) Do(ctx context.Context, commands []driver.Command) []driver.Re
 	return s.replies
 }
 
-// A history costs a claim and its unlock no command and these allocations. Raise them knowingly.
+// A history costs a claim and its unlock no command and these allocations. Raise them knowingly: one is left for other versions of Go.
 func TestCost_history(t *testing.T) {
-	for nodes, want := range map[int]struct{ without, with float64 }{1: {61, 76}, 5: {64, 79}} {
+	for nodes, want := range map[int]struct{ without, with float64 }{1: {61, 76}, 5: {63, 78}} {
 		for n, most := range map[int]float64{0: want.without, redlock.DefaultHistory: want.with} {
 			var all []driver.Node
 			for range nodes {
@@ -238,9 +238,9 @@ func TestCost_history(t *testing.T) {
 	}
 }
 
-// The core's own allocations, without a driver's: for an uncontended lock and unlock, and for a renewal. Raise them knowingly.
+// The core's own allocations, without a driver's: for an uncontended lock and unlock, and for a renewal. Raise them knowingly: one is left for other versions of Go.
 func TestCost_allocations(t *testing.T) {
-	for nodes, want := range map[int]struct{ pair, extend float64 }{1: {20, 6}, 5: {26, 6}} {
+	for nodes, want := range map[int]struct{ pair, extend float64 }{1: {19, 5}, 5: {19, 5}} {
 		var all []driver.Node
 		for range nodes {
 			all = append(all, &silent{})

@@ -85,6 +85,7 @@ type Pipeline struct {
 	name     string
 	punctual bool // a Do returns by its deadline
 	report   func(out bool, cause error)
+	sender   func() // run, kept: a go statement with a method would allocate each time
 
 	mu      sync.Mutex
 	urgent  []*Call // renewals and releases
@@ -108,7 +109,9 @@ type Pipeline struct {
 // must not block.
 func New(node driver.Node, name string, timeout time.Duration, report func(out bool, cause error)) *Pipeline {
 	punctual, ok := node.(driver.Punctual)
-	return &Pipeline{node: node, name: name, punctual: ok && punctual.Punctual(), report: report, breaker: breaker{timeout: timeout}}
+	p := &Pipeline{node: node, name: name, punctual: ok && punctual.Punctual(), report: report, breaker: breaker{timeout: timeout}}
+	p.sender = p.run
+	return p
 }
 
 // Name is the node's name.
@@ -191,7 +194,7 @@ func (p *Pipeline) start(now time.Time) {
 	}
 	if !p.breaker.skipping(now) && len(p.urgent)+len(p.votes) > 0 {
 		p.sending = true
-		go p.run()
+		go p.sender()
 		return
 	}
 	p.wakeAt(now)
