@@ -3,7 +3,7 @@
 GO ?= go
 SOAK ?= 1h
 
-.PHONY: test compat newest lint golangci release-check bench demo soak chaos model browsertest rules mutants cover
+.PHONY: test compat newest lint golangci release-check bench demo outages soak chaos model browsertest rules mutants cover
 
 test: ## all tests of the library, with the race detector, on real redis-server processes
 	@scripts/need-redis
@@ -40,6 +40,10 @@ demo: ## three replicas, one schedule
 chaos: ## replicas on real servers that are killed, frozen and cut off; FOR=60s for less, LOCKER=redsync to compare
 	@scripts/need-redis
 	cd test/chaos && $(GO) test . && $(GO) run . -for $(or $(FOR),10m) -locker $(or $(LOCKER),redtick)
+
+outages: ## adapters whose only Redis is away for 5 s, 30 s and 300 s at the instant of a daily job; make test has the 5 s
+	@scripts/need-redis
+	REDTICK_OUTAGES=5s,30s,300s $(GO) test -count=1 -timeout 15m -run 'TestOutage_onRealRedis' ./gocronadapter ./cronadapter
 
 soak: ## the simulation, for SOAK (1h) on ever new seeds; prints how to replay a failure
 	REDTICK_SOAK=$(SOAK) $(GO) test ./redlock -count=1 -timeout 0 -v -run 'TestSimulation$$'

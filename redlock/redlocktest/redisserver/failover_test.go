@@ -4,8 +4,10 @@ package redisserver_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +66,26 @@ func TestForwarder_Silence(t *testing.T) {
 	}
 	if got, err := ask(dial(t, f.Addr()), "PING"); got != "+PONG" {
 		t.Errorf("a new connection: %q, %v", got, err)
+	}
+}
+
+// Seen to fail without a new target, and when standing connections go on.
+func TestForwarder_Cut(t *testing.T) {
+	server := redisserver.Start(t)
+	f := redisserver.Forward(t, server.Addr())
+	old := dial(t, f.Addr())
+	if got, err := ask(old, "PING"); got != "+PONG" {
+		t.Fatalf("before: %q, %v", got, err)
+	}
+	f.Cut()
+	for what, conn := range map[string]net.Conn{"standing": old, "new": dial(t, f.Addr())} {
+		if got, err := ask(conn, "PING"); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("a %s connection: %q, %v", what, got, err)
+		}
+	}
+	f.Move(server.Addr())
+	if got, err := ask(dial(t, f.Addr()), "PING"); got != "+PONG" {
+		t.Errorf("after Move: %q, %v", got, err)
 	}
 }
 

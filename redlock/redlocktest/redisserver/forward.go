@@ -62,6 +62,17 @@ func (f *Forwarder) Silence() {
 	}
 }
 
+// Cut ends the connections that stand, and each new one at once, until Move.
+func (f *Forwarder) Cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.target = ""
+	for l := range f.links {
+		l.client.Close()
+		l.server.Close()
+	}
+}
+
 func (f *Forwarder) serve() {
 	for {
 		client, err := f.listener.Accept()

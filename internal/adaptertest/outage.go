@@ -1,0 +1,244 @@
+//go:build unix
+
+// Package adaptertest has what the tests of the adapters share: fleets on a real Redis that goes away, and the ticks that are
+// caught up with.
+package adaptertest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+// Daily is a job of one replica that is due once a day at the second of Tick in UTC.
+type Daily struct {
+	Locker *redlock.Locker
+	Tick   time.Time
+	Ahead  time.Duration // of the replica's clock
+	Run    func(ctx context.Context) error
+}
+
+// Start starts a scheduler with one job, and returns what stops it.
+type Start func(t *testing.T, d Daily) (stop func())
+
+// outage is a way in which a Redis goes away.
+type outage struct {
+	addr       string // for clients
+	begin, end func()
+}
+
+func outages() map[string]func(t *testing.T) outage {
+	durable := func(t *testing.T) *redisserver.Server {
+		return redisserver.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	}
+	return map[string]func(t *testing.T) outage{
+		"killed": func(t *testing.T) outage {
+			s := durable(t)
+			return outage{s.Addr(), s.Kill, s.Restart}
+		},
+		"hung": func(t *testing.T) outage {
+			s := durable(t)
+			return outage{s.Addr(), s.Pause, s.Resume}
+		},
+		"cut off": func(t *testing.T) outage {
+			s := durable(t)
+			f := redisserver.Forward(t, s.Addr())
+			return outage{f.Addr(), f.Cut, func() { f.Move(s.Addr()) }}
+		},
+	}
+}
+
+// durations are how long outages last: 5 s, or what REDTICK_OUTAGES lists.
+func durations(t *testing.T) (all []time.Duration) {
+	list := os.Getenv("REDTICK_OUTAGES")
+	if list == "" {
+		list = "5s"
+	}
+	for _, text := range strings.Split(list, ",") {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// OnRealRedis has the only Redis of three replicas go away at the instant of a daily job, in each way, and all replicas be
+// down at that instant. It takes 10 s; REDTICK_OUTAGES=5s,30s,300s has outages that last longer.
+func OnRealRedis(t *testing.T, start Start) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for name, of := range outages() {
+		for _, lasting := range durations(t) {
+			all.Go(func() {
+				t.Run(name+" for "+lasting.String(), func(t *testing.T) { goesAway(t, of(t), lasting, start) })
+			})
+		}
+	}
+	all.Go(func() { t.Run("all were down", func(t *testing.T) { allWereDown(t, start) }) })
+}
+
+// goesAway wants one run, late. Each replica warns once that the tick was refused, one says that it ran late, and there is no
+// error for what ended well.
+func goesAway(t *testing.T, o outage, lasting time.Duration, start Start) {
+	f := &fleet{addr: o.addr}
+	tick := time.Now().Truncate(time.Second).Add(3 * time.Second)
+	for range 3 {
+		f.join(t, start, tick, 0)
+	}
+	time.Sleep(time.Until(tick) - 50*time.Millisecond)
+	o.begin()
+	time.Sleep(time.Until(tick.Add(lasting)))
+	back := time.Now()
+	o.end()
+	f.await(t, "the end of each replica's claim", func() bool { return f.count(decided) >= 3 })
+	f.leave(t)
+	f.ranOnce(t, tick, back)
+	if w, l, e := f.count(warned), f.count(late), f.count(failed); w != 3 || l != 1 || e != 0 {
+		t.Errorf("%d warnings of three replicas, %d say that it ran late, %d errors; told:\n%s", w, l, e, strings.Join(f.told(), "\n"))
+	}
+}
+
+// allWereDown wants one run of the newest tick once three replicas start together.
+func allWereDown(t *testing.T, start Start) {
+	f := &fleet{addr: redisserver.Start(t).Addr()}
+	tick := time.Now().Truncate(time.Second).Add(3 * time.Second)
+	f.join(t, start, tick, -24*time.Hour) // has the tick of the day before
+	f.await(t, "the run of the day before", func() bool { return f.count(ended) == 1 })
+	f.leave(t)
+	f.forget()
+	time.Sleep(time.Until(tick.Add(100 * time.Millisecond)))
+	back := time.Now()
+	for range 3 {
+		f.join(t, start, tick, 0)
+	}
+	f.await(t, "a run", func() bool { return f.count(ended) > 0 })
+	time.Sleep(time.Second)
+	f.leave(t)
+	f.ranOnce(t, tick, back)
+	if n := f.count(failed); n > 0 {
+		t.Errorf("%d errors; told:\n%s", n, strings.Join(f.told(), "\n"))
+	}
+}
+
+// fleet is some replicas of one job, what they ran and what they told.
+type fleet struct {
+	addr  string
+	stops []func(t *testing.T)
+
+	mu     sync.Mutex
+	runs   []run
+	events []redlock.Event
+}
+
+type run struct{ tick, at time.Time }
+
+func (f *fleet) join(t *testing.T, start Start, tick time.Time, ahead time.Duration) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: f.addr})
+	locker, err := redlock.New(goredis.Nodes(client), redlock.WithObserver(f.observe), redlock.WithCatchUp(25*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := start(t, Daily{locker, tick, ahead, f.run})
+	f.stops = append(f.stops, func(t *testing.T) {
+		stop()
+		if err := errors.Join(locker.Close(context.Background()), client.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (f *fleet) run(ctx context.Context) error {
+	tick, _ := redlock.TickFrom(ctx)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.runs = append(f.runs, run{tick, time.Now()})
+	return nil
+}
+
+func (f *fleet) observe(e redlock.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.events = append(f.events, e)
+}
+
+func (f *fleet) leave(t *testing.T) {
+	for _, stop := range f.stops {
+		stop(t)
+	}
+	f.stops = nil
+}
+
+func (f *fleet) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.runs, f.events = nil, nil
+}
+
+func (f *fleet) count(of func(redlock.Event) bool) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.events {
+		if of(e) {
+			n++
+		}
+	}
+	return n
+}
+
+func failed(e redlock.Event) bool { return e.Level() >= slog.LevelError }
+func ended(e redlock.Event) bool  { return e.Kind == redlock.Ended }
+func warned(e redlock.Event) bool { return e.Kind == redlock.Refused && e.Level() == slog.LevelWarn }
+func late(e redlock.Event) bool {
+	return e.Kind == redlock.Acquired && e.Level() == slog.LevelInfo && errors.Is(e.Err, redlock.ErrNoQuorum)
+}
+
+// decided is the end of a claim: its run has ended, or another replica's has begun.
+func decided(e redlock.Event) bool {
+	return ended(e) || errors.Is(e.Err, redlock.ErrTickDone)
+}
+
+// await gives up only after far longer than what is waited for takes.
+func (f *fleet) await(t *testing.T, what string, come func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !come(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s did not come; told: %v", what, f.told())
+		}
+	}
+}
+
+func (f *fleet) told() (lines []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.events {
+		line := e.Level().String() + " " + string(e.Kind)
+		if e.Err != nil {
+			line += ": " + e.Err.Error()
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func (f *fleet) ranOnce(t *testing.T, tick, notBefore time.Time) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.runs) != 1 || !f.runs[0].tick.Equal(tick) || f.runs[0].at.Before(notBefore) {
+		t.Errorf("runs %v, want one of %v, after %v", f.runs, tick, notBefore)
+	}
+}
