@@ -63,6 +63,7 @@ type Error struct {
 
 	permanent bool // asking again does not help
 	later     bool // the claim asks again by itself
+	gaveUp    bool // it was to ask again, but its caller ended it
 }
 
 func (e *Error) Error() string {
@@ -115,7 +116,8 @@ func invalid(format string, args ...any) error {
 // refuse reports a refusal and makes its error.
 func (t *target) refuse(a *acquisition, begin time.Time, tally quorum.Tally, reason error) error {
 	err := t.fail(a.op, a.tick, tally, reason)
-	err.later = lacksQuorum(err) && t.asksLater(a)
+	err.later = lacksQuorum(err) && (t.cfg.takeover && a.tick != 0 || t.asksLater(a))
+	err.gaveUp = a.late.refusal != nil && isOwnEnd(reason)
 	if a.told != reason {
 		a.told = reason
 		t.report(a, begin, err)

@@ -24,6 +24,9 @@ const (
 	SteppedDown EventKind = "stepped_down"
 	// Ended: the run of a claim came to its end; Event.Result says how. Under WithHistory(0) only where that was stated.
 	Ended EventKind = "ended"
+	// TicksLost: how many ticks of a job lacked a quorum in a row, once that is over or the Locker is closed. It comes when
+	// more were lost than the log was told at their time; each is an event, too.
+	TicksLost EventKind = "ticks_lost"
 )
 
 // Event is one thing that happened. Fields that do not apply are zero.
@@ -50,6 +53,8 @@ type Event struct {
 	// Missed is how many events before this one were thrown away, because the
 	// observer was too slow.
 	Missed int
+
+	repeated bool // the log has heard the like, and will hear a count
 }
 
 // Observer is told about events, one at a time and in order, on a goroutine of
@@ -65,6 +70,7 @@ const maxBacklog = 1024
 type reporter struct {
 	observer Observer
 	least    slog.Level // events below are not told
+	outages  outages
 
 	mu      sync.Mutex
 	backlog []Event
@@ -78,6 +84,16 @@ type reporter struct {
 const lastWords = time.Second
 
 func (r *reporter) observe(e Event) {
+	if e.Kind == Refused || e.Kind == Acquired && r.outages.open.Load() > 0 {
+		var before *Event
+		if before, e = r.outages.note(e); before != nil {
+			r.enqueue(*before)
+		}
+	}
+	r.enqueue(e)
+}
+
+func (r *reporter) enqueue(e Event) {
 	if r.least > math.MinInt && e.Level() < r.least {
 		return
 	}
@@ -135,6 +151,13 @@ func (r *reporter) keep(events []Event) {
 	r.mu.Lock()
 	r.spare = events
 	r.mu.Unlock()
+}
+
+// end tells what is still to be counted.
+func (r *reporter) end() {
+	for _, e := range r.outages.endAll() {
+		r.enqueue(e)
+	}
 }
 
 // told returns a channel that is closed once the observer was told everything.

@@ -37,7 +37,8 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 // Claim does not wait for a run to end. Since a tick that nobody gets is lost, it
 // votes again while a split vote leaves the tick to nobody, for up to eight times
 // the node timeout, and while no majority answers, for up to six times, and then
-// for as long as [WithLateness] says.
+// for as long as [WithLateness] says. Under WithTakeover such a tick is nobody's
+// until it is asked for again or stale, so the refusal is a warning.
 //
 // Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
 // once it was granted spends the tick, unless [WithTakeover] is set.

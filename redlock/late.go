@@ -86,7 +86,9 @@ func lacksQuorum(err error) bool {
 
 // tooLate is the end of a claim that was told to be asked again.
 func (t *target) tooLate(a *acquisition, err error) error {
-	refusal, _ := errors.AsType[*Error](err)
+	last, _ := errors.AsType[*Error](err)
+	refusal := new(Error)
+	*refusal = *last // which the observer may be looking at
 	refusal.later = false
 	refusal.Detail += fmt.Sprintf("; asked again for %v", time.Since(a.late.begin).Round(time.Millisecond))
 	t.report(a, a.late.begin, refusal)

@@ -146,8 +146,8 @@ func TestLateness_endsBeforeTheNextTick(t *testing.T) {
 			time.Sleep(time.Until(next(tick)))
 		}
 		synctest.Wait()
-		if warned, failed := len(told[0].of(redlock.Refused, slog.LevelWarn)), len(told[0].of(redlock.Refused, slog.LevelError)); warned != 6 || failed != 3 {
-			t.Errorf("%d refusals of which %d are errors, want 6 and 3", warned, failed)
+		if n := len(told[0].of(redlock.Refused, slog.LevelDebug)); n != 6 {
+			t.Errorf("%d refusals, want a first and a last of 3 ticks", n)
 		}
 	})
 }

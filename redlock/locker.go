@@ -53,7 +53,7 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	if err != nil {
 		return nil, invalid("%w", err)
 	}
-	l := &Locker{cfg: cfg, reporter: reporter{observer: cfg.observer, least: cfg.least}, tokens: tokenSource{random: cfg.random},
+	l := &Locker{cfg: cfg, reporter: reporter{observer: cfg.observer, least: cfg.least, outages: outages{jobs: make(map[string]*outage)}}, tokens: tokenSource{random: cfg.random},
 		slots: make(chan struct{}, maxVotes), closing: make(chan struct{}), decided: make(chan struct{})}
 	id, err := l.tokens.next()
 	if err != nil {
@@ -173,6 +173,7 @@ func (l *Locker) Close(ctx context.Context) error {
 			errs = append(errs, &NodeError{Node: p.Name(), Err: fmt.Errorf("closed before it executed its releases: %w", ctx.Err())})
 		}
 	}
+	l.reporter.end()
 	select {
 	case <-l.reporter.told():
 	case <-time.After(lastWords):

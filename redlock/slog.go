@@ -16,6 +16,10 @@ import (
 // is too old or too far ahead). Each line stands alone: name, tick, holder, and
 // each node's cause.
 //
+// Where tick after tick of a job lacks a quorum, all but the first refusal and
+// the first tick that is lost are told at debug level, and once in an hour, at
+// the end of it and at [Locker.Close] there is a count.
+//
 // With a nil logger it writes only warnings and errors, to [slog.Default] as it
 // is at that moment. This is what a [Locker] without an observer does.
 func Log(logger *slog.Logger) Observer {
@@ -49,6 +53,9 @@ func (e Event) Level() slog.Level {
 }
 
 func (e Event) level() slog.Level {
+	if e.repeated {
+		return slog.LevelDebug
+	}
 	switch e.Kind {
 	case Renewed:
 		return slog.LevelDebug
@@ -80,6 +87,8 @@ func (e Event) level() slog.Level {
 
 func (e Event) refusalLevel() slog.Level {
 	switch {
+	case gaveUp(e.Err):
+		return slog.LevelWarn
 	case errors.Is(e.Err, ErrTaken), errors.Is(e.Err, ErrTickDone), errors.Is(e.Err, context.Canceled):
 		return slog.LevelDebug
 	case errors.Is(e.Err, ErrPaused):
@@ -88,6 +97,12 @@ func (e Event) refusalLevel() slog.Level {
 		return slog.LevelWarn
 	}
 	return slog.LevelError
+}
+
+// gaveUp reports whether the log was told that the tick will be asked for again, which did not come true.
+func gaveUp(err error) bool {
+	refusal, ok := errors.AsType[*Error](err)
+	return ok && refusal.gaveUp
 }
 
 // stillWaits reports whether the call goes on asking.
@@ -107,6 +122,9 @@ func (e Event) text() string {
 		if refusal, ok := errors.AsType[*Error](e.Err); ok && refusal.later {
 			return "not acquired yet; asked again until it is too late"
 		}
+		if gaveUp(e.Err) {
+			return "not acquired; it was to be asked again, but its caller has ended"
+		}
 		return "not acquired"
 	case Renewed:
 		return "renewed"
@@ -124,6 +142,8 @@ func (e Event) text() string {
 		return "elected leader"
 	case SteppedDown:
 		return "stepped down as leader"
+	case TicksLost:
+		return "ticks were lost for want of a quorum"
 	case Ended:
 		return "run " + strings.Replace(e.Result, runOK, runEnded, 1)
 	}

@@ -1,0 +1,165 @@
+package redlock_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
+)
+
+// logged is what the log has of a process at the levels that an operator gets by default.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) option() redlock.LockerOption {
+	return redlock.WithObserver(redlock.Log(slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelWarn}))))
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// take returns the lines about a job since the last call.
+func (l *logged) take() (lines []string) {
+	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.text.String()) {
+		if strings.Contains(line, "name=job") {
+			lines = append(lines, line)
+		}
+	}
+	l.text.Reset()
+	return lines
+}
+
+func (l *logged) want(t *testing.T, when string, parts ...string) {
+	t.Helper()
+	lines := l.take()
+	if len(lines) != len(parts) {
+		t.Errorf("%s: %d lines, want %d:\n%s", when, len(lines), len(parts), strings.Join(lines, ""))
+		return
+	}
+	for i, part := range parts {
+		if !strings.Contains(lines[i], part) {
+			t.Errorf("%s: line %d is %s, want %q", when, i, lines[i], part)
+		}
+	}
+}
+
+// every10s claims so many ticks of a job, as its schedule has them.
+func every10s(t *testing.T, p *process, n int) {
+	next := func(tick time.Time) time.Time { return tick.Add(10 * time.Second) }
+	j := must[*redlock.Job](t)(p.NewJob("job", redlock.WithSchedule("every 10s", next)))
+	for range n {
+		tick := time.Now()
+		if lease, err := j.Claim(t.Context(), tick); err == nil {
+			ok(t, lease.Unlock(t.Context()))
+		}
+		time.Sleep(time.Until(next(tick)))
+	}
+}
+
+// A job every 10 s in an outage: the log has a line when it begins, one for the first tick that is lost, one in each hour, and one
+// when it ends, and the last two have a count.
+//
+// Seen to fail while each tick had two lines.
+func TestOutage_log(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		var log logged
+		p := fl.process("a", log.option())
+		every10s(t, p, 3)
+		log.want(t, "before")
+		p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+		every10s(t, p, 1)
+		log.want(t, "at first", "asked again until it is too late", "level=ERROR")
+		every10s(t, p, 359)
+		log.want(t, "in the first hour")
+		every10s(t, p, 60)
+		log.want(t, "10 minutes after it", "ticks were lost since 2000-01-01T00:00:30Z, of which the log has not told 3")
+		p.links[0].Heal()
+		every10s(t, p, 3)
+		log.want(t, "after it", "there is a quorum again; 420 ticks were lost since 2000-01-01T00:00:30Z, of which the log has not told 5")
+		p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+		every10s(t, p, 1)
+		log.want(t, "the next time", "asked again until it is too late", "level=ERROR")
+		p.links[0].Heal()
+		every10s(t, p, 1)
+		log.want(t, "after a short one, of which all was told")
+	})
+}
+
+// A process that ends in an outage tells what it has counted. What it still waits for is told, too.
+//
+// Seen to fail without the last words, and with the end of a caller at debug level.
+func TestOutage_end(t *testing.T) {
+	for name, end := range map[string]func(cancel func(), p *process){
+		"context": func(cancel func(), _ *process) { cancel() },
+		"close":   func(_ func(), p *process) { _ = p.Close(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 1, func(t *testing.T, fl *fleet) {
+				var log logged
+				p := fl.process("a", log.option())
+				p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+				every10s(t, p, 5)
+				log.want(t, "at first", "asked again until it is too late", "level=ERROR")
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				j := must[*redlock.Job](t)(p.NewJob("job", redlock.WithLateness(5*time.Minute)))
+				var claim sync.WaitGroup
+				claim.Go(func() { _, _ = j.Claim(ctx, time.Now()) })
+				time.Sleep(time.Minute)
+				end(cancel, p)
+				claim.Wait()
+				if name == "context" {
+					log.want(t, "when its caller ends", "level=WARN msg=\"redtick: not acquired; it was to be asked again, but its caller has ended\"")
+					ok(t, p.Close(context.Background()))
+					log.want(t, "when it is closed", "the Locker was closed; 5 ticks were lost")
+					return
+				}
+				lines := fmt.Sprint(log.take())
+				for _, part := range []string{"locker is closed", "the Locker was closed; 5 ticks were lost"} {
+					if !strings.Contains(lines, part) {
+						t.Errorf("%s, want %q", lines, part)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Under take-over a tick without a quorum stands until it is stale.
+//
+// Seen to fail while a claim's refusal was an error there.
+func TestOutage_takeover(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		var log logged
+		p := fl.process("a", log.option(), redlock.WithTakeover())
+		p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+		j := must[*redlock.Job](t)(p.NewJob("job"))
+		tick := time.Now()
+		_, _ = j.Claim(t.Context(), tick)
+		log.want(t, "when it is asked for", "level=WARN msg=\"redtick: not acquired yet")
+		var wait sync.WaitGroup
+		wait.Go(func() { ok(t, must[*redlock.Lease](t)(j.Await(t.Context(), tick)).Unlock(t.Context())) })
+		time.Sleep(time.Minute)
+		log.want(t, "while it waits")
+		p.links[0].Heal()
+		wait.Wait()
+		log.want(t, "at the end")
+	})
+}
