@@ -24,9 +24,11 @@ type catcher struct {
 	mu      sync.Mutex
 	life    context.Context // of the scheduler, from one start to the next stop
 	looking bool
-	tick    time.Time     // the missed one
-	taken   chan struct{} // closed when a run has taken it
-	runs    int           // that were started for it and have not come
+	again   bool               // it looks once more
+	stop    context.CancelFunc // ends the look
+	tick    time.Time          // the missed one
+	taken   chan struct{}      // closed when a run has taken it
+	runs    int                // that were started for it and have not come
 }
 
 // beginCatching is called when the job's scheduler has started, or the job was
@@ -48,30 +50,63 @@ func (l *jobLocker) lookBack() {
 	c := &l.catch
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.looking || c.life == nil || c.life.Err() != nil {
-		return
+	switch {
+	case c.life == nil || c.life.Err() != nil:
+	case c.looking:
+		c.again = true // what it looks for may be another tick, or it is about to end
+	default:
+		c.looking = true
+		go l.look(c.begin(), job)
 	}
-	c.looking = true
-	ctx, cancel := context.WithCancel(c.life)
-	l.stopLooking = cancel
-	go func() {
-		defer cancel()
-		defer c.looked()
-		var odd error
-		tick, err := job.Missed(ctx, func() (tick time.Time) {
-			tick, odd = c.newest(l.locker.clock.Now(), job.CatchUp())
-			return tick
-		})
-		switch {
-		case ctx.Err() != nil:
-		case odd != nil:
-			l.locker.warn(l.traits.name, odd)
-		case err != nil:
-			l.locker.report(redlock.Event{Kind: redlock.Refused, Name: l.traits.name, Err: err})
-		case !tick.IsZero():
-			l.bring(ctx, tick)
+}
+
+// begin is called with the mutex held.
+func (c *catcher) begin() (looking context.Context) {
+	looking, c.stop = context.WithCancel(c.life)
+	return looking
+}
+
+func (l *jobLocker) look(ctx context.Context, job *redlock.Job) {
+	c := &l.catch
+	for again := true; again; {
+		l.lookOnce(ctx, job)
+		c.mu.Lock()
+		c.stop()
+		if again = c.again && c.life != nil && c.life.Err() == nil; again {
+			ctx = c.begin()
 		}
-	}()
+		c.looking, c.again = again, false
+		c.mu.Unlock()
+	}
+}
+
+func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
+	var odd error
+	tick, err := job.Missed(ctx, func() (tick time.Time) {
+		tick, odd = l.catch.newest(l.locker.clock.Now(), job.CatchUp())
+		return tick
+	})
+	switch {
+	case ctx.Err() != nil:
+	case odd != nil:
+		l.locker.warn(l.traits.name, odd)
+	case err != nil:
+		l.locker.report(redlock.Event{Kind: redlock.Refused, Name: l.traits.name, Err: err})
+	case !tick.IsZero():
+		l.bring(ctx, tick)
+	}
+}
+
+// stopCatching is for a job that is gone, or about to be replaced: its runs would be started for the new one, which does not
+// know what for.
+func (l *jobLocker) stopCatching() {
+	c := &l.catch
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.life = nil
+	if c.stop != nil {
+		c.stop()
+	}
 }
 
 // newest is the newest tick of the schedule that has come, if it is not too old. It is planned anew when the next has come.
@@ -86,12 +121,6 @@ func (c *catcher) newest(now time.Time, within time.Duration) (tick time.Time, e
 		return time.Time{}, nil
 	}
 	return p.newest, nil
-}
-
-func (c *catcher) looked() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.looking = false
 }
 
 const firstTrigger, lastTrigger = 50 * time.Millisecond, 5 * time.Second

@@ -77,9 +77,16 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 	s.mu.Lock()
 	old := s.jobs[id]
 	s.mu.Unlock()
+	if old != nil {
+		old.stopCatching()
+	}
 	j, err := s.add(old, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.Update(id, d, t, opts...) })
-	if err != nil && !errors.Is(err, ErrJobName) && old != nil && !exists(old.owner.get()) {
+	switch {
+	case err == nil || old == nil:
+	case !errors.Is(err, ErrJobName) && !exists(old.owner.get()):
 		s.forget(old) // gocron removes the job before it looks at the new definition
+	default:
+		s.catchUp(old)
 	}
 	return j, err
 }
@@ -113,9 +120,7 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 	s.remember(l, old)
 	s.locker.checkDates(traits.name, j.Schedule())
 	s.locker.checkZone(traits.name, j.Schedule(), s.examiner.zone)
-	if life := s.life(); life != nil {
-		l.beginCatching(life)
-	}
+	s.catchUp(l)
 	return &job{Job: j, locker: s.locker}, nil
 }
 
@@ -217,6 +222,13 @@ func (s *scheduler) Start() {
 	}
 }
 
+// catchUp looks for what a job has missed, if the scheduler runs.
+func (s *scheduler) catchUp(l *jobLocker) {
+	if life := s.life(); life != nil {
+		l.beginCatching(life)
+	}
+}
+
 // life is from a start to the next stop, or nil.
 func (s *scheduler) life() context.Context {
 	s.mu.Lock()
@@ -290,8 +302,7 @@ type jobLocker struct {
 	id      uuid.UUID
 	ready   chan struct{} // closed once NewJob has returned: a job may be run before
 
-	catch       catcher
-	stopLooking context.CancelFunc // guarded by catch
+	catch catcher
 
 	mu    sync.Mutex
 	ctx   context.Context // of the state: gocron makes a new one at each start
@@ -312,12 +323,7 @@ func (l *jobLocker) unready() {
 }
 
 func (l *jobLocker) forget() {
-	l.catch.mu.Lock()
-	l.catch.life = nil
-	if l.stopLooking != nil {
-		l.stopLooking()
-	}
-	l.catch.mu.Unlock()
+	l.stopCatching()
 	names.Free(l.locker.locker, l.traits.name, l.owner)
 }
 

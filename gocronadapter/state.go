@@ -41,6 +41,9 @@ type jobState struct {
 	start        time.Time     // the instant of a start at once, which is no tick
 	startsAtOnce bool          // the run for that has not come
 	queued       int           // runs for skipped ticks that gocron may have in a queue
+	told         int           // of these, those whose tick was reported to be lost
+	blocked      time.Time     // until when the last Lock kept gocron from other ticks
+	lacked       bool          // a quorum, in that Lock
 	rhythm       rhythm
 	ran          time.Time // the newest tick that was run here
 	tasked       bool      // a Task of the job has begun, so the others will
@@ -87,7 +90,7 @@ func (s *jobState) Await(ctx context.Context, tick time.Time) (*redlock.Lease, e
 
 func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	d, err := ask(ctx, func() (due, error) { return s.due(s.locker.clock.Now()) })
-	if s.catch != nil && err == nil && !d.starts {
+	if s.catch != nil && err == nil && !d.starts && (d.fresh || !s.locker.announced.add(s.job.ID(), 0)) {
 		if tick, ours := s.catch.take(d.fresh); ours {
 			return s.claimMissed(ctx, tick)
 		}
@@ -101,10 +104,12 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	if d.tick.IsZero() {
 		return s.lockOnly(ctx, d)
 	}
+	s.reportLost(d.lost)
 	lease, err := s.Claim(ctx, d.tick)
 	if err == nil {
 		s.noteRun(d.tick)
 	}
+	s.noteBlocked(errors.Is(err, redlock.ErrNoQuorum))
 	return s.newRun(ctx, lease, nil, err)
 }
 
@@ -202,6 +207,10 @@ func (s *jobState) admit(d due) error {
 		return nil
 	}
 	s.queued--
+	if s.told > 0 {
+		s.told--
+		return errToldLost
+	}
 	return fmt.Errorf("%w: job %q waited in a queue until its tick was over or taken by the run before; use Locker.RunNow if this was a RunNow", ErrNoTick, s.name)
 }
 

@@ -17,9 +17,10 @@ const (
 
 // due is what a run is for.
 type due struct {
-	tick   time.Time // zero: none, the run takes the lock only
-	fresh  bool      // the tick was not asked for before
-	starts bool      // the run is the one with which the job starts at once
+	tick   time.Time   // zero: none, the run takes the lock only
+	fresh  bool        // the tick was not asked for before
+	starts bool        // the run is the one with which the job starts at once
+	lost   []time.Time // the ticks that gocron has dropped or queued while Lock waited for the nodes
 }
 
 // due finds the tick of the run which begins now. When ticks are taken over, it
@@ -58,11 +59,12 @@ func (s *jobState) due(now time.Time) (due, error) {
 	}
 	s.owed(len(skipped))
 	s.relearn(tick)
+	lost := s.lostBefore(skipped, tick)
 	s.asked = tick
 	if s.queue == nil {
 		skipped = nil
 	}
-	return due{tick: tick, fresh: true}, s.keep(append(skipped, tick)...)
+	return due{tick: tick, fresh: true, lost: lost}, s.keep(append(skipped, tick)...)
 }
 
 // learn has a first look at the job's ticks: whether they are common, and the
@@ -128,7 +130,7 @@ func (s *jobState) skipped(pending []time.Time, tick time.Time) (ticks []time.Ti
 // wait modes, has in a queue. Those in a queue come before it is idle again.
 func (s *jobState) owed(skipped int) {
 	if s.locker.idle() {
-		s.queued = 0
+		s.queued, s.told = 0, 0
 	}
 	s.queued += skipped
 }
