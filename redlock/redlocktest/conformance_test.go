@@ -161,6 +161,13 @@ var mistakes = []struct {
 		subscribe: func(n *redlocktest.Node, ctx context.Context, _ string, ready func(), deliver func(string)) error {
 			return n.Subscribe(ctx, "b", ready, deliver)
 		}}},
+	{"subscribes again by itself", "Subscriber/ConnectionLost", badNode{name: "x",
+		subscribe: func(n *redlocktest.Node, ctx context.Context, channel string, ready func(), deliver func(string)) error {
+			for ctx.Err() == nil {
+				_ = n.Subscribe(ctx, channel, ready, deliver)
+			}
+			return ctx.Err()
+		}}},
 	{"leaves the subscription", "Subscriber/ContextEndsIt", badNode{name: "x",
 		subscribe: func(n *redlocktest.Node, ctx context.Context, channel string, ready func(), deliver func(string)) error {
 			go n.Subscribe(context.Background(), channel, ready, deliver)

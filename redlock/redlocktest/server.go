@@ -32,7 +32,7 @@ type Server struct {
 // NewServer returns an empty server whose clock is right.
 func NewServer() *Server {
 	s := &Server{commands: make(map[string]int)}
-	s.redis = memredis.New(func() time.Time { return s.clock.now() }, s.publish)
+	s.redis = memredis.New(func() time.Time { return s.clock.now() }, s.publish, s.disconnect)
 	return s
 }
 

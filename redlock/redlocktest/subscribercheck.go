@@ -28,6 +28,7 @@ var subscriberChecks = []struct {
 	{"ContextEndsIt", checkSubscribeEnd},
 	{"ContextOver", checkSubscribeOver},
 	{"TwoChannels", checkTwoChannels},
+	{"ConnectionLost", checkConnectionLost},
 }
 
 // listening is a Subscribe under way.
@@ -144,6 +145,30 @@ func checkSubscribeOver(t *testing.T, node subject) {
 	case <-time.After(patience):
 		t.Fatalf("Subscribe with a context that is over has not returned after %v", patience)
 	}
+}
+
+// checkConnectionLost: a client that mends a broken subscription by itself loses
+// what was published meanwhile, so the caller has to know.
+func checkConnectionLost(t *testing.T, node subject) {
+	l := node.listen("channel")
+	if reply := node.one("CLIENT", "KILL", "TYPE", "pubsub"); reply.Err != nil {
+		t.Skipf("the server does not end the connection of a subscriber: CLIENT KILL TYPE pubsub: %v", reply.Err)
+	}
+	select {
+	case err := <-l.ended:
+		if err == nil {
+			t.Error("Subscribe returned nil when its connection was lost; return the reason")
+		}
+	case <-time.After(patience):
+		t.Fatalf("Subscribe has not returned %v after its connection was lost; return then, and do not subscribe again", patience)
+	}
+	if n := l.readies.Load(); n != 1 {
+		t.Errorf("Subscribe called ready %d times; call it once, and do not subscribe again: the caller does, and knows that it missed messages", n)
+	}
+	again := node.listen("channel")
+	node.want(int64(1), "PUBLISH", "channel", "afterwards")
+	again.want("afterwards")
+	again.end()
 }
 
 func checkTwoChannels(t *testing.T, node subject) {

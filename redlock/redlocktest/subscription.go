@@ -2,6 +2,7 @@ package redlocktest
 
 import (
 	"context"
+	"io"
 	"slices"
 	"time"
 
@@ -68,6 +69,20 @@ func (s *Server) publish(channel, message string) int64 {
 		}
 	}
 	return receivers
+}
+
+// disconnect ends the connections of the subscribers. The caller holds s.mu.
+func (s *Server) disconnect() int64 {
+	for _, sub := range s.subscriptions {
+		sub.closed = true
+		select {
+		case sub.trip.answered <- []driver.Reply{{Err: io.EOF}}:
+		default: // it is broken already
+		}
+	}
+	ended := int64(len(s.subscriptions))
+	s.subscriptions = nil
+	return ended
 }
 
 // push puts a message on its way. One never overtakes another: it waits in line.

@@ -21,7 +21,14 @@ func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deli
 	// state in which it shares. Beside the caller, since it waits for a server
 	// that may hang.
 	defer func() { go client.Close() }()
-	confirmed := rueidis.WithOnSubscriptionHook(ctx, func(s rueidis.PubSubSubscription) {
+	// Under RESP2 a dedicated one asks again as well, on a connection inside it that is dead for good, unless its context is over.
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
+	listening = rueidis.WithOnReceiveReturnHook(listening, func(err error, _ rueidis.CommandClient) error {
+		stop()
+		return err
+	})
+	confirmed := rueidis.WithOnSubscriptionHook(listening, func(s rueidis.PubSubSubscription) {
 		if s.Kind == "subscribe" {
 			ready()
 		}

@@ -74,7 +74,7 @@ var (
 	grows         = isOneOf("SET", "INCR", "HSET", "ZADD")
 	writes        = isOneOf("SET", "INCR", "HSET", "ZADD", "DEL", "PEXPIRE", "HDEL", "ZREM", "ZPOPMIN", "FLUSHALL", "FLUSHDB")
 	writesOrPings = func(args []string) bool { return writes(args) || strings.EqualFold(args[0], "PING") }
-	withoutData   = isOneOf("TIME", "INFO", "CONFIG", "PUBLISH", "SUBSCRIBE")
+	withoutData   = isOneOf("TIME", "INFO", "CONFIG", "CLIENT", "PUBLISH", "SUBSCRIBE")
 )
 
 func anything([]string) bool         { return true }
@@ -85,7 +85,7 @@ func hasManyKeys(args []string) bool { return keyCount(args) > 1 }
 // keyCount is how many keys a command names.
 func keyCount(args []string) int64 {
 	switch name := strings.ToUpper(args[0]); name {
-	case "PING", "TIME", "DBSIZE", "FLUSHALL", "FLUSHDB", "PUBLISH", "SUBSCRIBE", "INFO", "CONFIG", "SCRIPT", "KEYS", "SCAN":
+	case "PING", "TIME", "DBSIZE", "FLUSHALL", "FLUSHDB", "PUBLISH", "SUBSCRIBE", "INFO", "CONFIG", "CLIENT", "SCRIPT", "KEYS", "SCAN":
 		return 0
 	case "DEL", "EXISTS":
 		return int64(len(args) - 1)

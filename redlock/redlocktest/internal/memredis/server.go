@@ -22,6 +22,7 @@ var ErrEmpty = errors.New("redlocktest: a command needs a name")
 type Server struct {
 	now           func() time.Time
 	publish       func(channel, message string) (receivers int64)
+	disconnect    func() (subscribers int64)
 	data          *keyspace
 	scripts       map[string]*lua.FunctionProto
 	lua           *interpreter
@@ -35,12 +36,14 @@ type Server struct {
 }
 
 // New returns an empty server. It reads the time from now and hands what is
-// published to publish, which returns the number of receivers.
-func New(now func() time.Time, publish func(channel, message string) int64) *Server {
+// published to publish, which returns the number of receivers. disconnect ends
+// the connections of all subscribers, and returns how many.
+func New(now func() time.Time, publish func(channel, message string) int64, disconnect func() int64) *Server {
 	s := &Server{
-		now:     now,
-		publish: publish,
-		config:  map[string]string{"maxmemory-policy": "noeviction", "appendonly": "no"},
+		now:        now,
+		publish:    publish,
+		disconnect: disconnect,
+		config:     map[string]string{"maxmemory-policy": "noeviction", "appendonly": "no"},
 	}
 	s.Imitate("7.0")
 	s.Restart(false)

@@ -18,6 +18,7 @@ var serverCommands = map[string]command{
 	"PUBLISH":  {arity: 3, run: func(s *Server, args []string) any { return s.publish(args[1], args[2]) }},
 	"INFO":     {arity: -1, run: runInfo},
 	"CONFIG":   {arity: -2, topLevel: true, run: runConfig},
+	"CLIENT":   {arity: -2, topLevel: true, run: runClient},
 }
 
 func runPing(_ *Server, args []string) any {
@@ -28,6 +29,14 @@ func runPing(_ *Server, args []string) any {
 		return args[1]
 	}
 	return failure("ERR wrong number of arguments for 'ping' command")
+}
+
+// runClient knows CLIENT KILL TYPE pubsub.
+func runClient(s *Server, args []string) any {
+	if !strings.EqualFold(strings.Join(args[1:], " "), "kill type pubsub") {
+		return failure("ERR this server knows of CLIENT only KILL TYPE pubsub")
+	}
+	return s.disconnect()
 }
 
 func runTime(s *Server, _ []string) any {
