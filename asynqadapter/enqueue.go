@@ -41,7 +41,9 @@ func (s *Scheduler) enqueue(e *entry, tick time.Time) {
 			return
 		}
 		wait := backoff(try)
-		s.report(EnqueueFailed, e, tick, fmt.Errorf("%w; tried again in %v", err, wait))
+		if s.beginsToFail(e) {
+			s.report(EnqueueFailed, e, tick, fmt.Errorf("%w; tried again until it is enqueued or too late", err))
+		}
 		if !s.pause(wait) {
 			s.giveUp(e, tick, opts, fmt.Errorf("asynqadapter: shut down before it was enqueued: %w", err))
 			return
@@ -98,7 +100,20 @@ func (s *Scheduler) attempt(task *asynq.Task, opts []asynq.Option) (*asynq.TaskI
 	return s.client.EnqueueContext(ctx, task, opts...)
 }
 
+// beginsToFail reports whether no attempt of this entry has failed since one worked: in an outage each of its ticks is tried
+// again and again.
+func (s *Scheduler) beginsToFail(e *entry) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	begins := !e.failing
+	e.failing = true
+	return begins
+}
+
 func (s *Scheduler) succeed(e *entry, tick time.Time, info *asynq.TaskInfo, err error) {
+	s.mu.Lock()
+	e.failing = false
+	s.mu.Unlock()
 	kind := Enqueued
 	if err != nil {
 		kind = EnqueuedElsewhere

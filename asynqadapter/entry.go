@@ -30,6 +30,7 @@ type entry struct {
 	seen           moment // when it was last looked at: ticks up to here were taken
 	next, previous time.Time
 	claimed        bool // the name, in this process
+	failing        bool // no attempt has worked since one failed
 }
 
 func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option) (*entry, error) {

@@ -35,7 +35,8 @@ const (
 	Unconfigured redlock.EventKind = "unconfigured"
 	// Late (warn): a tick was not enqueued by this replica; Err matches [ErrLate] unless the scheduler was shut down.
 	Late redlock.EventKind = "late"
-	// EnqueueFailed (warn): an attempt to enqueue a tick failed; it is repeated until the tick is [Late].
+	// EnqueueFailed (warn): an attempt to enqueue a tick failed; it is repeated until the tick is [Late]. It is told once for an
+	// entry until an attempt works.
 	EnqueueFailed redlock.EventKind = "enqueue_failed"
 	// SyncFailed (warn): a [PeriodicTaskManager] could not learn its entries and keeps those it has.
 	SyncFailed redlock.EventKind = "sync_failed"

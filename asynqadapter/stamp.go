@@ -2,8 +2,10 @@ package asynqadapter
 
 import (
 	"maps"
+	"runtime"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/hibiken/asynq"
 )
@@ -29,7 +31,7 @@ type Stamp struct {
 	opts     asynq.SchedulerOpts
 	location *time.Location
 
-	bound     sync.Map   // *asynq.Task -> schedule
+	bound     sync.Map   // weak.Pointer[asynq.Task] -> schedule
 	enqueuing sync.Mutex // held from PreEnqueueFunc to PostEnqueueFunc
 }
 
@@ -79,9 +81,11 @@ func (s *Stamp) Register(scheduler *asynq.Scheduler, cronspec string, task *asyn
 	if spec.after(time.Now()).IsZero() {
 		return "", invalid("spec %q has no activation in the next five years", cronspec)
 	}
-	// A task may be registered twice; its copy is not.
+	// A task may be registered twice; its copy is not. asynq does not say when it is unregistered, but then keeps it no longer.
 	bound := *task
-	s.bound.Store(&bound, spec)
+	key := weak.Make(&bound)
+	s.bound.Store(key, spec)
+	runtime.AddCleanup(&bound, func(key weak.Pointer[asynq.Task]) { s.bound.Delete(key) }, key)
 	return scheduler.Register(cronspec, &bound, opts...)
 }
 
@@ -94,7 +98,7 @@ func (s *Stamp) before(task *asynq.Task, opts []asynq.Option) {
 			s.enqueuing.Unlock()
 		}
 	}()
-	if spec, ok := s.bound.Load(task); ok {
+	if spec, ok := s.bound.Load(weak.Make(task)); ok {
 		if tick := spec.(schedule).upTo(now); !tick.IsZero() {
 			task.Headers()[tickHeader] = formatTick(tick)
 		}

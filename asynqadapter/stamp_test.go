@@ -199,3 +199,31 @@ func TestStamp_callbackEndsItsGoroutine(t *testing.T) {
 		})
 	}
 }
+
+// What asynq has unregistered is forgotten; what it has not is stamped on.
+//
+// Seen to fail while the tasks themselves were the keys.
+func TestStamp_Unregister(t *testing.T) {
+	stamp := asynqadapter.NewStamp(nil)
+	scheduler := asynq.NewScheduler(asynq.RedisClientOpt{Addr: "127.0.0.1:1"}, stamp.SchedulerOpts())
+	register := func(kind string) string {
+		id, err := stamp.Register(scheduler, "@hourly", asynq.NewTaskWithHeaders(kind, nil, map[string]string{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	register("stays")
+	for i := range 100 {
+		if err := scheduler.Unregister(register(fmt.Sprint("goes", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for end := time.Now().Add(time.Minute); stamp.Bound() != 1; time.Sleep(time.Millisecond) {
+		runtime.GC()
+		if time.Now().After(end) {
+			t.Fatalf("%d tasks are bound, want the one that is registered", stamp.Bound())
+		}
+	}
+	runtime.KeepAlive(scheduler)
+}
