@@ -1,29 +1,13 @@
 package cronadapter
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/robfig/cron/v3"
 )
 
 // catchUp is what a job under redlock.WithCatchUp needs besides.
 type catchUp struct {
-	begin   sync.Once    // cron asks for the first tick
-	inChain atomic.Value // func() cron.Job, the job as its cron runs it, where that is known
-
-	mu      sync.Mutex
-	looking bool
-	missed  time.Time // what the next run is for, if it is not zero
-}
-
-// caught returns the missed tick that a run is for, once.
-func (c *catchUp) caught() (tick time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	tick, c.missed = c.missed, time.Time{}
-	return tick
+	looking atomic.Bool
 }
 
 // lookBack runs the newest tick that was missed, if there is one, on a goroutine
@@ -33,44 +17,20 @@ func (j *Job) lookBack() {
 	r.mu.Lock()
 	job := r.job
 	r.mu.Unlock()
-	if job.CatchUp() == 0 || !j.look(true) {
+	if job.CatchUp() == 0 || j.looking.Swap(true) {
 		return
 	}
-	r.a.mu.Lock()
-	defer r.a.mu.Unlock()
-	if r.asking.Err() != nil {
-		return
-	}
-	r.a.catching.Go(func() {
+	r.spawn(func() {
 		tick, err := job.Missed(r.asking, func() time.Time { return j.newest(job.CatchUp()) })
-		j.look(false)
+		j.looking.Store(false)
 		if err != nil && r.asking.Err() == nil {
 			r.refuse(tick, err)
 		}
 		if tick.IsZero() || err != nil {
 			return
 		}
-		j.mu.Lock()
-		j.missed = tick
-		j.mu.Unlock()
-		if chained, ok := j.inChain.Load().(func() cron.Job); ok {
-			if inner := chained(); inner != nil {
-				inner.Run()
-				_ = j.caught() // the chain may have skipped it, and the next run is for another tick
-				return
-			}
-		}
-		j.Run()
+		j.runFor(handed{tick: tick})
 	})
-}
-
-// look reports whether that changed whether the job is looked after.
-func (c *catchUp) look(on bool) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	changed := c.looking != on
-	c.looking = on
-	return changed
 }
 
 // newest is the newest instant of the schedule that has come, or the zero time

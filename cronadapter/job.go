@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -24,7 +25,9 @@ type Job struct {
 	ticks  recorder
 	runner *runner
 	f      func(ctx context.Context) error
+	begun  atomic.Bool // cron has asked for a tick
 	catchUp
+	handOver
 }
 
 // NewJob is [Adapter.Add] for a schedule that is not a spec, for a chain of
@@ -76,7 +79,17 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 		a.Remove(nil, name)
 		return nil, invalid("the ticks of job %q count from when its schedule is asked, so what was missed is not known and WithCatchUp does not apply; use a schedule that all replicas have in common", name)
 	}
-	return &Job{runner: r, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job}, nil
+	j := &Job{runner: r, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job}
+	err = r.listen(func(tick time.Time) {
+		if j.begun.Load() { // where the cron does not run, nor does the job
+			r.spawn(func() { j.runFor(handed{tick, true}) })
+		}
+	})
+	if err != nil {
+		a.Remove(nil, name)
+		return nil, err
+	}
+	return j, nil
 }
 
 // Next is the schedule's answer, for cron. Anybody may ask, also for instants
@@ -84,18 +97,20 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 func (j *Job) Next(t time.Time) time.Time {
 	next := j.ticks.next(t)
 	j.runner.checkZone(t)
-	j.begin.Do(j.lookBack)
+	if !j.begun.Swap(true) {
+		j.lookBack()
+	}
 	return next
 }
 
 // Run claims the newest tick that has come, and if this replica gets it runs
 // the function, for cron.
 func (j *Job) Run() {
-	tick := j.caught()
-	if tick.IsZero() {
-		tick = j.ticks.tick()
+	h, ok := j.take()
+	if !ok {
+		h.tick = j.ticks.tick()
 	}
-	if err := j.runner.run(tick, j.f); errors.Is(err, redlock.ErrPaused) || errors.Is(err, redlock.ErrNoQuorum) {
+	if err := j.runner.run(h, j.f); !h.triggered && (errors.Is(err, redlock.ErrPaused) || errors.Is(err, redlock.ErrNoQuorum)) {
 		j.lookBack()
 	}
 }

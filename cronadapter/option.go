@@ -23,6 +23,7 @@ type config struct {
 	now       func() time.Time
 	jobs      []redlock.JobOption
 	unaligned bool
+	triggers  bool
 }
 
 // WithJobOptions applies to all jobs, such as redlock.WithTTL, before a job's
@@ -44,6 +45,13 @@ func WithParser(p cron.ScheduleParser) Option { return func(c *config) { c.parse
 // every d, and when its replica goes away a gap of less than 2 d. d must then
 // not exceed 7 days. Default: aligned.
 func WithoutAlignment() Option { return func(c *config) { c.unaligned = true } }
+
+// WithTriggers runs a job, once in the fleet, when an operator triggers it: with
+// redtick trigger, on the page, or by inspect.Inspector.Trigger. For a job of
+// [Adapter.Add] that goes through the cron's chain. It listens on one connection
+// to each node, from the first job on, and runs nothing on a replica whose cron was not started. Default off.
+// What such a run is refused for is part of redlock.Job.Triggered.
+func WithTriggers() Option { return func(c *config) { c.triggers = true } }
 
 // WithClock sets what [Job] takes for the time when it looks which tick has
 // come. It must be the clock that the cron follows. robfig/cron always follows

@@ -76,27 +76,30 @@ func (r *runner) newJob(p pace, spacing time.Duration) (*redlock.Job, error) {
 }
 
 // jobFor has a spacing of its own for a tick that other replicas may not have.
-func (r *runner) jobFor(tick time.Time) (*redlock.Job, error) {
+func (r *runner) jobFor(h handed) (*redlock.Job, error) {
 	r.mu.Lock()
 	p, job := r.pace, r.job
 	r.mu.Unlock()
+	if h.triggered {
+		return job.Triggered(), nil
+	}
 	if p.every > 0 || !p.own {
 		return job, nil
 	}
-	return r.newJob(p, p.spacing(tick))
+	return r.newJob(p, p.spacing(h.tick))
 }
 
 // run claims a tick and runs f while the lease is held. What redlock refuses it
 // has reported itself.
-func (r *runner) run(tick time.Time, f func(ctx context.Context) error) error {
+func (r *runner) run(h handed, f func(ctx context.Context) error) error {
 	began := false
-	err := r.claim(tick, func(ctx context.Context) error {
+	err := r.claim(h, func(ctx context.Context) error {
 		began = true
 		return f(ctx)
 	})
 	var theirs *redlock.Error
 	if err != nil && !began && !errors.As(err, &theirs) {
-		r.refuse(tick, err)
+		r.refuse(h.tick, err)
 	}
 	return err
 }
@@ -117,11 +120,11 @@ func (r *runner) next(tick time.Time) time.Time {
 	return p.schedule.Next(tick)
 }
 
-func (r *runner) claim(tick time.Time, f func(ctx context.Context) error) (err error) {
-	if tick.IsZero() {
+func (r *runner) claim(h handed, f func(ctx context.Context) error) (err error) {
+	if h.tick.IsZero() {
 		return errNotDue
 	}
-	job, err := r.jobFor(tick)
+	job, err := r.jobFor(h)
 	if err != nil {
 		return err
 	}
@@ -132,7 +135,7 @@ func (r *runner) claim(tick time.Time, f func(ctx context.Context) error) (err e
 		}
 		defer leave()
 	}
-	lease, err := job.Await(r.asking, tick)
+	lease, err := job.Await(r.asking, h.tick)
 	if err != nil {
 		return err
 	}

@@ -40,14 +40,26 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 		a.Remove(nil, name)
 		return nil, invalid("WithCatchUp does not go with Wrap, which knows no schedule before its first tick, for job %q; use Add or NewJob", name)
 	}
-	var used atomic.Bool
+	w := &wrapped{runner: r}
+	var used, applied atomic.Bool
+	err = r.listen(func(tick time.Time) {
+		if applied.Load() {
+			r.spawn(func() { _ = w.run(handed{tick, true}) })
+		}
+	})
+	if err != nil {
+		a.Remove(nil, name)
+		return nil, err
+	}
 	return func(inner cron.Job) cron.Job {
 		if used.Swap(true) {
 			never := refusedJob{r}
 			never.Run()
 			return never
 		}
-		return &wrapped{runner: r, inner: inner}
+		w.inner = inner
+		applied.Store(true)
+		return w
 	}, nil
 }
 
@@ -72,7 +84,11 @@ func (w *wrapped) Run() {
 		w.runner.refuse(entry.Prev, err)
 		return
 	}
-	_ = w.runner.run(entry.Prev, func(context.Context) error {
+	_ = w.run(handed{tick: entry.Prev})
+}
+
+func (w *wrapped) run(h handed) error {
+	return w.runner.run(h, func(context.Context) error {
 		w.inner.Run()
 		return nil
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
@@ -40,6 +41,9 @@ func exercise(t *testing.T, addr string) error {
 		}
 		_ = bootstrap(ctx, l)
 		time.Sleep(1100 * time.Millisecond)
+		if err := hearTrigger(ctx, addr, l); err != nil {
+			return err
+		}
 		m := subjectOn(t, l, "job", redlock.WithBackoff(func(int) time.Duration { return 10 * time.Second }))
 		lease, err := m.TryLock(ctx)
 		if err != nil {
@@ -66,6 +70,40 @@ func exercise(t *testing.T, addr string) error {
 		}
 	}
 	return nil
+}
+
+// hearTrigger listens as the service, and triggers as somebody who may.
+func hearTrigger(ctx context.Context, addr string, l *redlock.Locker) error {
+	j, err := l.NewJob("job")
+	if err != nil {
+		return err
+	}
+	heard := make(chan time.Time, 1)
+	stop, err := j.OnTrigger(func(tick time.Time) {
+		select {
+		case heard <- tick:
+		default:
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	defer client.Close()
+	message := protocol.Trigger{Name: "app:job", Tick: time.Now().UnixMilli()}.Encode()
+	for client.Publish(ctx, protocol.TriggerChannel, message).Val() == 0 {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("not listening: %w", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	select {
+	case <-heard:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func claimTwice(ctx context.Context, m *subject) error {
@@ -104,7 +142,7 @@ func TestACL_isTight(t *testing.T) {
 	must[any](t)(server.Do(append([]string{"ACL", "SETUSER", "redtick", "on", ">secret"}, aclRules(t)...)...))
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "redtick", Password: "secret"})
 	defer client.Close()
-	for _, args := range [][]any{{"GET", "session:1"}, {"SET", "other", "x"}, {"FLUSHALL"}, {"KEYS", "*"}, {"CONFIG", "GET", "*"}, {"PUBLISH", "news", "x"}} {
+	for _, args := range [][]any{{"GET", "session:1"}, {"SET", "other", "x"}, {"FLUSHALL"}, {"KEYS", "*"}, {"CONFIG", "GET", "*"}, {"PUBLISH", "news", "x"}, {"PUBLISH", protocol.TriggerChannel, "x"}} {
 		if err := client.Do(t.Context(), args...).Err(); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 			t.Errorf("%v: %v, want NOPERM", args, err)
 		}

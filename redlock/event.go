@@ -22,6 +22,10 @@ const (
 	NodeBack    EventKind = "node_back"
 	Elected     EventKind = "elected"
 	SteppedDown EventKind = "stepped_down"
+	// Triggered: an operator asked for a run, and every replica that listens was told; see [Job.OnTrigger].
+	Triggered EventKind = "triggered"
+	// TriggersUnheard: a node's triggers are not heard, until its subscription stands again.
+	TriggersUnheard EventKind = "triggers_unheard"
 	// Ended: the run of a claim came to its end; Event.Result says how. Under WithHistory(0) only where that was stated.
 	Ended EventKind = "ended"
 	// TicksLost: how many ticks of a job lacked a quorum in a row, once that is over or the Locker is closed. It comes when
@@ -40,7 +44,9 @@ type Event struct {
 	Token string
 	// Holder is the token that was ahead.
 	Holder string
-	// Node is the node's name for NodeOut and NodeBack.
+	// By is who asked for it, for Triggered.
+	By string
+	// Node is the node's name for NodeOut, NodeBack and TriggersUnheard.
 	Node string
 	// Duration is how long the operation took; for Released, Lost and Ended, how long the lease was held.
 	Duration time.Duration

@@ -25,6 +25,7 @@ type Locker struct {
 	renewer  renewer
 	reporter reporter
 	tokens   tokenSource
+	triggers triggers
 	slots    chan struct{} // one for each acquisition that may vote at a time
 	closing  chan struct{}
 	close    sync.Once
@@ -118,11 +119,15 @@ func (l *Locker) newTarget(name string, cfg config) (*target, error) {
 	case !protocol.Spellable(full):
 		return nil, invalid("name %.100q has a brace outside of a hash tag; leave braces out, or put {a tag} around the part that decides its Redis Cluster slot", full)
 	}
-	t := &target{locker: l, cfg: cfg, name: protocol.NewName(full, protocol.Settings{
-		TTL: cfg.ttl, Retention: cfg.retention, MaxSkew: cfg.maxSkew, Spacing: cfg.spacing, Guard: cfg.guardWindow,
-		Mode: cfg.mode(), Fencing: cfg.fencing, History: cfg.history, Lasting: cfg.catchUp > 0})}
+	t := &target{locker: l, cfg: cfg, name: cfg.newName(full)}
 	t.released = protocol.DecodeRelease(func() { l.queue.HandedOff(full) })
 	return t, nil
+}
+
+func (c *config) newName(full string) *protocol.Name {
+	return protocol.NewName(full, protocol.Settings{
+		TTL: c.ttl, Retention: c.retention, MaxSkew: c.maxSkew, Spacing: c.spacing, Guard: c.guardWindow,
+		Mode: c.mode(), Fencing: c.fencing, History: c.history, Lasting: c.catchUp > 0})
 }
 
 // Report hands an event to the Locker's observer. It is for adapters, whose own
@@ -151,6 +156,7 @@ func (l *Locker) Close(ctx context.Context) error {
 	l.close.Do(func() { close(l.closing) })
 	l.end() // the last one to end, if there is none under way
 	l.queue.Close()
+	l.triggers.remove(nil)
 	l.renewer.stop()
 	var errs []error
 	select {

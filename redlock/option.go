@@ -92,6 +92,7 @@ type config struct {
 	fencing     bool
 	takeover    bool
 	anyOrder    bool
+	triggered   bool // a run by hand of a job whose ticks are in order
 	noRenewal   bool
 	history     int
 	noErrorText bool

@@ -63,7 +63,7 @@ func (r *round) lease(ctx context.Context, tally quorum.Tally, err error) (*Leas
 		return nil, err
 	}
 	fence := r.a.tick * 1000 // in microseconds, as counters are, so that a name may turn fencing on
-	if r.t.cfg.anyOrder {
+	if r.t.cfg.anyOrder && !r.t.cfg.triggered {
 		fence = 0 // ticks that come in any order are no order
 	}
 	if r.t.cfg.fencing {

@@ -39,7 +39,7 @@ func write(logger *slog.Logger, e Event) {
 		return
 	}
 	record := slog.NewRecord(e.At, level, "redtick: "+e.text(), 0)
-	var few [11]slog.Attr
+	var few [12]slog.Attr
 	record.AddAttrs(e.attrs(few[:0])...)
 	_ = logger.Handler().Handle(context.Background(), record)
 }
@@ -59,7 +59,7 @@ func (e Event) level() slog.Level {
 	switch e.Kind {
 	case Renewed:
 		return slog.LevelDebug
-	case RenewFailed, NodeOut:
+	case RenewFailed, NodeOut, TriggersUnheard:
 		return slog.LevelWarn
 	case Lost:
 		return slog.LevelError
@@ -76,7 +76,7 @@ func (e Event) level() slog.Level {
 		case e.Err != nil:
 			return slog.LevelWarn
 		}
-	case Acquired, NodeBack, Elected, SteppedDown:
+	case Acquired, NodeBack, Elected, SteppedDown, Triggered:
 	default: // an adapter's kind
 		if e.Err != nil {
 			return min(slog.LevelWarn, e.refusalLevel())
@@ -144,6 +144,10 @@ func (e Event) text() string {
 		return "stepped down as leader"
 	case TicksLost:
 		return "ticks were lost for want of a quorum"
+	case Triggered:
+		return "triggered; one of the replicas that listen runs it"
+	case TriggersUnheard:
+		return "triggers from this node are not heard; the subscription is tried again"
 	case Ended:
 		return "run " + strings.Replace(e.Result, runOK, runEnded, 1)
 	}
@@ -159,6 +163,7 @@ func (e *Event) attrs(attrs []slog.Attr) []slog.Attr {
 	}
 	attrs = addText(attrs, "me", HolderOf(e.Token))
 	attrs = addText(attrs, "holder", HolderOf(e.Holder))
+	attrs = addText(attrs, "by", e.By)
 	attrs = addText(attrs, "node", e.Node)
 	attrs = addText(attrs, "result", e.Result)
 	if e.Duration > 0 {

@@ -59,6 +59,10 @@ for. Commands have the environment of redtick, no stdin, and a process group of
 their own. REDTICK_NAME, REDTICK_TOKEN, REDTICK_TICK and REDTICK_FENCE are as in
 "redtick run"; so is what happens when the lease is lost.
 
+"redtick trigger NAME" has one machine run a line now. For that cron listens on one
+connection to each node. Lines run then as at their ticks, except with takeover:
+such a run is not run again.
+
 SIGHUP (and SIGUSR2) reads the file again. Lines that have not changed are not
 touched, and runs that have begun go on. A bad file changes nothing, and the log
 says what is wrong with it.

@@ -31,7 +31,8 @@ Flags may be written with one dash or with two.
 Exit codes
   0   fine
   1   status: fine with warnings; release: nothing was released;
-      runs: the job is overdue, or its last run did not go well
+      runs: the job is overdue, or its last run did not go well;
+      trigger: no run was begun
   2   no majority of the nodes answers
   64  the command line is wrong
   run and cron have codes of their own; see their --help`
@@ -44,6 +45,7 @@ const examples = `  export REDIS_ADDRS=redis-a:6379,redis-b:6379,redis-c:6379
   redtick runs report                what came of its last runs? when is it due?
   redtick pause report --for 2h      let no run begin, on the whole fleet
   redtick resume report
+  redtick trigger report             run it now, once in the fleet
   redtick run -name report -- ./report.sh
   redtick cron crontab               a crontab that all machines share
   redtick ls -o json | jq -r '.names[] | select(.held) | .name'`
@@ -60,7 +62,7 @@ func newRoot() *cobra.Command {
 	}
 	t := &target{}
 	t.flags(root)
-	root.AddCommand(newStatus(t), newList(t), newShow(t), newRelease(t), newWatch(t), newRun(t), newCron(t), newRuns(t), newForget(t), newPause(t), newResume(t))
+	root.AddCommand(newStatus(t), newList(t), newShow(t), newRelease(t), newWatch(t), newRun(t), newCron(t), newRuns(t), newForget(t), newPause(t), newResume(t), newTrigger(t))
 	return root
 }
 

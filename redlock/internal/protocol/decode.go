@@ -202,7 +202,7 @@ func decodeFailure(r driver.Reply) (quorum.Answer, bool) {
 	case pipeline.IsWrongType(r.Err):
 		return quorum.Answer{Verdict: quorum.Refused, Lasting: true, Token: "data that is not a lock; choose another name or WithPrefix"}, true
 	}
-	return quorum.Answer{Verdict: quorum.Failed, Err: withCure(r.Err)}, true
+	return quorum.Answer{Verdict: quorum.Failed, Err: WithCure(r.Err)}, true
 }
 
 // cures are for errors that do not pass by themselves. The beginning of an error is its code; what a script ran into is
@@ -234,7 +234,8 @@ func (e *PermanentError) Error() string { return e.Cause.Error() + " (" + e.cure
 // Unwrap returns the server's error.
 func (e *PermanentError) Unwrap() error { return e.Cause }
 
-func withCure(err error) error {
+// WithCure adds to a server's error what ends it, where asking again does not.
+func WithCure(err error) error {
 	for _, c := range cures {
 		if text := err.Error(); strings.HasPrefix(text, c.code) && strings.Contains(text, c.within) {
 			return &PermanentError{Cause: err, cure: c.cure}

@@ -25,7 +25,7 @@ type Timetable struct {
 // NewTimetable has no jobs. run is called for each tick that this process was
 // granted, with a context from which redlock.LeaseFrom reads.
 func NewTimetable(locker *redlock.Locker, run func(ctx context.Context, j Job) error) (*Timetable, error) {
-	adapter, err := cronadapter.New(locker)
+	adapter, err := cronadapter.New(locker, cronadapter.WithTriggers())
 	if err != nil {
 		return nil, err
 	}

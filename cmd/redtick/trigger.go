@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
+)
+
+// triggering is the trigger command.
+type triggering struct {
+	inspection
+	by string
+}
+
+// triggerView is a run that was asked for, in JSON as it stands.
+type triggerView struct {
+	Name   string `json:"name"`
+	Tick   string `json:"tick"`
+	Holder string `json:"holder"`
+	Token  string `json:"token"`
+}
+
+func newTrigger(t *target) *cobra.Command {
+	r := &triggering{inspection: inspection{target: t}}
+	c := &cobra.Command{
+		Use:   "trigger NAME",
+		Short: "Run a job now, once in the fleet",
+		Long: `trigger has one replica of the fleet run the job NAME now, beside its schedule, of
+which no tick is skipped on its account, unless it comes while the run is under
+way. It returns once a replica has begun, and waits up to 3 s for that; "redtick
+runs NAME" has what comes of it.
+
+Services run it if their adapter was given WithTriggers, and "redtick cron" does.
+A service must use the same --prefix.
+
+Exit codes
+  0   a replica has begun it
+  1   it is not run: the job is paused or runs already, or nobody who listens has it
+  2   no majority of the nodes answers
+  64  the command line is wrong
+
+JSON: name, tick, holder, token. The tick is in RFC 3339.`,
+		Example: `  redtick trigger report
+  redtick trigger report && sleep 60 && redtick runs report`,
+		Args: oneName,
+		RunE: func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
+	}
+	r.listingFlags(c)
+	c.Flags().StringVar(&r.by, "by", "", "who asks for it, which the replicas log (default user@host)")
+	return c
+}
+
+func (r *triggering) run(c *cobra.Command, name string) error {
+	f, inspector, err := r.openFor(name)
+	if err != nil {
+		return err
+	}
+	defer f.disconnect()
+	if r.by == "" {
+		r.by = me()
+	}
+	run, err := inspector.Trigger(c.Context(), name, r.by)
+	switch {
+	case errors.Is(err, redlock.ErrPaused), errors.Is(err, redlock.ErrTaken), errors.Is(err, inspect.ErrNotTriggered):
+		return exit(exitWarning, err)
+	case err != nil:
+		return err
+	case r.json:
+		return writeJSON(c.OutOrStdout(), triggerView{name, instant(run.Tick), run.Holder, run.Token})
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is run by %s, under the tick %s\n", name, printable(run.Holder), instant(run.Tick))
+	return err
+}

@@ -1,0 +1,60 @@
+//go:build unix
+
+package main_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+type triggered struct {
+	Name   string    `json:"name"`
+	Tick   time.Time `json:"tick"`
+	Holder string    `json:"holder"`
+	Token  string    `json:"token"`
+}
+
+// Two machines run a crontab: one of them runs the line that is triggered, once.
+//
+// Seen to fail when cron does not listen.
+func TestTrigger(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	if o := f.redtick("trigger", "report"); o.code != 1 || !strings.Contains(o.stderr, `trigger "report"`) || !strings.Contains(o.stderr, "nobody listens") {
+		t.Errorf("%+v", o)
+	}
+	f.crontab("# redtick: name=report", "0 0 1 1 *  echo ran >> runs; until [ -f over ]; do sleep 0.01; done")
+	for range 2 {
+		p := f.start("cron", "crontab")
+		p.err.await(t, "crontab is read")
+	}
+	var v triggered
+	eventually(t, "a machine that listens", func() bool {
+		o := f.redtick("trigger", "report", "-o", "json", "--by", "ann")
+		if o.code == 0 {
+			v = decode[triggered](t, o.stdout)
+		}
+		return o.code == 0
+	})
+	if v.Name != "report" || v.Holder == "" || v.Token == "" || time.Since(v.Tick) > time.Minute {
+		t.Errorf("%+v", v)
+	}
+	if o := f.redtick("trigger", "report"); o.code != 1 || !strings.Contains(o.stderr, "repeat it when that one has ended") {
+		t.Errorf("it runs, but: %+v", o)
+	}
+	f.leave("over")
+	eventually(t, "its end", func() bool { return strings.Contains(f.redtick("runs", "report").stdout, "  ok\n") })
+	o := f.redtick("trigger", "report")
+	has(t, o.stdout, `"report" is run by `, ", under the tick 20")
+	eventually(t, "the second run", func() bool { return f.read("runs") == "ran\nran\n" })
+	f.redtick("pause", "report", "--by", "bob")
+	if o := f.redtick("trigger", "report"); o.code != 1 || !strings.Contains(o.stderr, "paused: by bob, until it is resumed; resume it first") {
+		t.Errorf("it is paused, but: %+v", o)
+	}
+	f.servers[0].Kill()
+	f.servers[1].Kill()
+	if o := f.redtick("trigger", "report"); o.code != 2 || !strings.Contains(o.stderr, "no quorum") {
+		t.Errorf("two of three are out: %+v", o)
+	}
+}

@@ -1,0 +1,87 @@
+package cronadapter
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// handed is a tick that a run is for. Those that a missed tick or a trigger
+// asks for are not what cron fires.
+type handed struct {
+	tick      time.Time
+	triggered bool
+}
+
+// handOver passes ticks to runs that go through a chain, which knows nothing of
+// ticks.
+type handOver struct {
+	inChain atomic.Value // func() cron.Job, the job as its cron runs it, where that is known
+
+	mu      sync.Mutex
+	waiting []handed
+}
+
+// take returns what a run is for, if cron has not fired it. Runs that begin at a
+// time may take each other's.
+func (o *handOver) take() (h handed, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.waiting) == 0 {
+		return h, false
+	}
+	h, o.waiting = o.waiting[0], o.waiting[1:]
+	return h, true
+}
+
+func (o *handOver) put(h handed) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.waiting = append(o.waiting, h)
+}
+
+func (o *handOver) withdraw(h handed) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.waiting = slices.DeleteFunc(o.waiting, func(other handed) bool { return other == h })
+}
+
+// runFor runs the job for a tick, through the cron's chain where that is known.
+func (j *Job) runFor(h handed) {
+	j.put(h)
+	if chained, ok := j.inChain.Load().(func() cron.Job); ok {
+		if inner := chained(); inner != nil {
+			inner.Run()
+			j.withdraw(h) // the chain may have skipped it, and the next run is for another tick
+			return
+		}
+	}
+	j.Run()
+}
+
+// spawn runs f on a goroutine that [Adapter.Stop] waits for, unless the job is
+// gone.
+func (r *runner) spawn(f func()) {
+	r.a.mu.Lock()
+	defer r.a.mu.Unlock()
+	if r.asking.Err() == nil {
+		r.a.catching.Go(f)
+	}
+}
+
+// listen calls run for each trigger of the job until it is removed, if the
+// adapter is to.
+func (r *runner) listen(run func(tick time.Time)) error {
+	if !r.a.cfg.triggers {
+		return nil
+	}
+	stop, err := r.job.OnTrigger(run)
+	if err == nil {
+		context.AfterFunc(r.asking, stop)
+	}
+	return err
+}

@@ -1,0 +1,233 @@
+package cronadapter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/robfig/cron/v3"
+
+	"github.com/redtick/redtick/cronadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/inspect"
+	"github.com/redtick/redtick/redlock/redlocktest"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+func (f *fleet) ops() *inspect.Inspector {
+	f.t.Helper()
+	ops, err := inspect.New(redlocktest.Nodes(f.servers, "ops"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return ops
+}
+
+// A job of each form is run once by the fleet, under a tick of its own, and all of the schedule's ticks as well.
+//
+// Seen to fail without listen, when the claim is the schedule's, when the chain is gone round, and when a tick that the chain
+// skipped stays for the next run.
+func TestTrigger(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec string
+		add  func(r *replica, spec string, work func(context.Context) error) error
+		opts []cronadapter.Option
+	}{
+		"Add":       {"*/5 * * * *", addTriggered, nil},
+		"every":     {"@every 5m", addTriggered, nil},
+		"unaligned": {"@every 5m", addTriggered, []cronadapter.Option{cronadapter.WithoutAlignment()}},
+		"takeover":  {"*/5 * * * *", addTriggered, []cronadapter.Option{cronadapter.WithJobOptions(redlock.WithTakeover())}},
+		"catch-up":  {"*/5 * * * *", addTriggered, []cronadapter.Option{cronadapter.WithJobOptions(redlock.WithCatchUp(time.Hour))}},
+		"Wrap": {"*/5 * * * *", func(r *replica, spec string, work func(context.Context) error) error {
+			wrap, err := r.a.Wrap("job")
+			if err != nil {
+				return err
+			}
+			r.a.Attach(r.Cron)
+			_, err = r.AddJob(spec, cron.NewChain(wrap).Then(cron.FuncJob(func() { _ = work(context.Background()) })))
+			return err
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				travel(nights[0].noon.Truncate(time.Hour))
+				f, chained := newFleet(t, 3), atomic.Int32{}
+				var rs []*replica
+				for i := range 3 {
+					r := f.replica(fmt.Sprint("r", i), 0, append(c.opts, cronadapter.WithTriggers())...)
+					r.Cron = cron.New(cron.WithLocation(time.UTC), cron.WithChain(func(j cron.Job) cron.Job {
+						return cron.FuncJob(func() { chained.Add(1); j.Run() })
+					}))
+					work := func(context.Context) error { f.note(r.name, "job", time.Now()); time.Sleep(time.Second); return nil }
+					if err := c.add(r, c.spec, work); err != nil {
+						t.Fatal(err)
+					}
+					r.Start()
+					rs = append(rs, r)
+				}
+				time.Sleep(12 * time.Minute)
+				chained.Store(0)
+				claimed, err := f.ops().Trigger(t.Context(), "job", "ann")
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Second)
+				if n := chained.Load(); (n != 3) != (name == "Wrap") {
+					t.Errorf("the cron's chain was gone through %d times", n)
+				}
+				time.Sleep(13 * time.Minute)
+				for _, r := range rs {
+					for _, e := range r.log.failures() {
+						t.Errorf("%s: %v", e.Kind, e.Err)
+					}
+				}
+				leaveQuietly(rs)
+				var minutes []int
+				for _, at := range f.of("job") {
+					minutes = append(minutes, at.Minute())
+				}
+				if want := []int{5, 10, 12, 15, 20, 25}; !slices.Equal(minutes, want) {
+					t.Errorf("runs at minutes %v, want %v", minutes, want)
+				}
+				if len(claimed.Holder) == 0 || !claimed.Tick.After(nights[0].noon) {
+					t.Errorf("claimed: %+v", claimed)
+				}
+			})
+		})
+	}
+}
+
+func addTriggered(r *replica, spec string, work func(context.Context) error) error {
+	_, err := r.a.Add(r.Cron, "job", spec, work)
+	return err
+}
+
+// A replica that was not told to listen, whose cron was not started, that was stopped or whose job is removed runs nothing, and
+// what a chain skips is not left for the next tick.
+func TestTrigger_not(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts  []cronadapter.Option
+		spoil func(r *replica)
+		start bool
+	}{
+		"off":         {nil, func(*replica) {}, true},
+		"not started": {[]cronadapter.Option{cronadapter.WithTriggers()}, func(*replica) {}, false},
+		"removed":     {[]cronadapter.Option{cronadapter.WithTriggers()}, func(r *replica) { r.a.Remove(r.Cron, "job") }, true},
+		"stopped":     {[]cronadapter.Option{cronadapter.WithTriggers()}, func(r *replica) { <-r.a.Stop(r.Cron).Done() }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, 1)
+				r := f.replica("a", 0, c.opts...)
+				if err := addTriggered(r, "0 0 1 1 *", f.noting("a", "job", nothing)); err != nil {
+					t.Fatal(err)
+				}
+				if c.start {
+					r.Start()
+				}
+				synctest.Wait()
+				c.spoil(r)
+				if _, err := f.ops().Trigger(t.Context(), "job", ""); !errors.Is(err, inspect.ErrNotTriggered) {
+					t.Errorf("%v, want ErrNotTriggered", err)
+				}
+				r.leave()
+				if runs := f.of("job"); len(runs) > 0 {
+					t.Errorf("runs: %v", runs)
+				}
+			})
+		})
+	}
+}
+
+func TestTrigger_chainSkips(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		travel(nights[0].noon.Truncate(time.Hour))
+		f := newFleet(t, 1)
+		r := f.replica("a", 0, cronadapter.WithTriggers())
+		open := false
+		r.Cron = cron.New(cron.WithLocation(time.UTC), cron.WithChain(func(j cron.Job) cron.Job {
+			return cron.FuncJob(func() {
+				if open {
+					j.Run()
+				}
+			})
+		}))
+		if err := addTriggered(r, "* * * * *", f.noting("a", "job", nothing)); err != nil {
+			t.Fatal(err)
+		}
+		r.Start()
+		time.Sleep(10 * time.Second)
+		if _, err := f.ops().Trigger(t.Context(), "job", ""); !errors.Is(err, inspect.ErrNotTriggered) {
+			t.Errorf("%v, want ErrNotTriggered", err)
+		}
+		open = true
+		time.Sleep(time.Minute)
+		r.leave()
+		if runs := f.of("job"); len(runs) != 1 || runs[0].Second() != 0 {
+			t.Errorf("runs: %v, want that of the schedule", runs)
+		}
+	})
+}
+
+// Three replicas on real servers: one trigger, one run, with one of the nodes down, and once it is back.
+func TestRedis_trigger(t *testing.T) {
+	servers := redisserver.StartN(t, 3)
+	nodes := func() (clients []redis.UniversalClient) {
+		for _, s := range servers {
+			c := redis.NewClient(&redis.Options{Addr: s.Addr()})
+			t.Cleanup(func() { _ = c.Close() })
+			clients = append(clients, c)
+		}
+		return clients
+	}
+	var runs atomic.Int32
+	for range 3 {
+		locker, err := redlock.New(goredis.Nodes(nodes()...), redlock.WithObserver(func(redlock.Event) {}))
+		check(t, err)
+		a, err := cronadapter.New(locker, cronadapter.WithTriggers())
+		check(t, err)
+		c := cron.New()
+		_, err = a.Add(c, "job", "0 0 1 1 *", func(context.Context) error { runs.Add(1); return nil })
+		check(t, err)
+		c.Start()
+		t.Cleanup(func() {
+			<-a.Stop(c).Done()
+			check(t, locker.Close(context.Background()))
+		})
+	}
+	ops, err := inspect.New(goredis.Nodes(nodes()...))
+	check(t, err)
+	trigger := func(want int32) {
+		t.Helper()
+		var err error
+		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); { // until somebody listens
+			if _, err = ops.Trigger(t.Context(), "job", "ann"); err == nil {
+				break
+			}
+		}
+		check(t, err)
+		time.Sleep(300 * time.Millisecond) // the other replicas ask as well, up to the spread later
+		if n := runs.Load(); n != want {
+			t.Errorf("%d runs after %d triggers", n, want)
+		}
+	}
+	trigger(1)
+	servers[0].Kill()
+	trigger(2)
+	servers[0].Restart()
+	servers[1].Kill()
+	servers[2].Kill()
+	if _, err := ops.Trigger(t.Context(), "job", ""); !errors.Is(err, redlock.ErrNoQuorum) {
+		t.Errorf("%v, want ErrNoQuorum", err)
+	}
+	servers[1].Restart()
+	servers[2].Restart()
+	trigger(3)
+}

@@ -1,0 +1,172 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/protocol"
+)
+
+// ErrNotTriggered is the error when no replica began the run that was asked for.
+var ErrNotTriggered = errors.New("redlock: no replica has begun it")
+
+// triggerWait is how long Trigger waits for a replica to begin.
+const triggerWait = 3 * time.Second
+
+// Trigger has the fleet run a job now, once: it asks the replicas that listen
+// ([redlock.Job.OnTrigger], the adapters' WithTriggers, redtick cron), waits up to
+// 3 s until one of them has begun, and returns what it runs. by, up to 256 bytes,
+// says who asks, for their logs.
+//
+// The run's tick is the time of the nodes' clocks, later than that of every run
+// they remember, and earlier than the next one that is expected. No tick of the schedule is refused on its account,
+// unless it comes while the run is under way. One that begins late after it
+// ([redlock.WithLateness], [redlock.WithCatchUp]) has the smaller fence.
+//
+// When it is not run, the error matches
+//   - [redlock.ErrPaused]: the job is paused;
+//   - [redlock.ErrTaken]: a run is under way, or a lock of the name is held;
+//   - [ErrNotTriggered]: nobody listens, or nobody who does has such a job. One that is slow may still begin;
+//   - [redlock.ErrNoQuorum], or ctx's error.
+func (i *Inspector) Trigger(ctx context.Context, name, by string) (Tick, error) {
+	if len(by) > maxBy {
+		return Tick{}, fmt.Errorf("%w: by has %d bytes, must have at most %d", redlock.ErrInvalid, len(by), maxBy)
+	}
+	tick, err := i.nameTrigger(ctx, name)
+	if err != nil {
+		return Tick{}, err
+	}
+	message := protocol.Trigger{Name: i.prefix + name, By: by, Tick: tick.UnixMilli()}.Encode()
+	failed := &redlock.Error{Op: "trigger", Name: name, Tick: tick, Reason: ErrNotTriggered}
+	listeners := int64(0)
+	for n, r := range i.askAll(ctx, driver.Command{"PUBLISH", protocol.TriggerChannel, message}) {
+		listeners = max(listeners, numberIn(r[0]))
+		if r[0].Err != nil {
+			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: protocol.WithCure(r[0].Err)})
+		}
+	}
+	if err := i.outcome(ctx, failed); err != nil {
+		failed.Reason = cmp.Or(ctx.Err(), redlock.ErrNoQuorum)
+		return Tick{}, failed
+	}
+	failed.Detail = fmt.Sprintf("there are listeners, but none has claimed it within %v; is there a job of this name, with this prefix, on a replica that listens, "+
+		"and can that one reach a majority of the nodes? One that is slow may still begin", triggerWait)
+	if listeners == 0 { // on a Redis Cluster, only of those who listen on the server that was asked
+		failed.Detail = "nobody listens for triggers on these nodes; give the services' adapter WithTriggers, and see whether one runs"
+	}
+	return i.awaitRun(ctx, name, tick, failed)
+}
+
+// nameTrigger looks whether a job can run now, and under which tick.
+func (i *Inspector) nameTrigger(ctx context.Context, name string) (time.Time, error) {
+	info, err := i.Show(ctx, name)
+	if err == nil {
+		err = i.obstacle(info)
+	}
+	var runs *Runs
+	if err == nil {
+		runs, err = i.Runs(ctx, name)
+	}
+	if refusal, ok := errors.AsType[*redlock.Error](err); ok {
+		refusal.Op = "trigger"
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	now := i.clock(ctx)
+	if next := runs.Next; next.After(now.Add(-grace)) && !now.Before(next) {
+		now = next.Add(-time.Millisecond) // it may be claimed any moment, and is to have the larger fence
+	}
+	newest := info.LastTick
+	if len(runs.Runs) > 0 && runs.Runs[0].Tick.After(newest) {
+		newest = runs.Runs[0].Tick
+	}
+	if !now.After(newest) {
+		now = newest.Add(time.Millisecond)
+	}
+	if now.Truncate(time.Second).Equal(now) {
+		now = now.Add(time.Millisecond) // no schedule's own, of which too little may be known
+	}
+	return now, nil
+}
+
+// obstacle is why a job cannot run now, or nil.
+func (i *Inspector) obstacle(info *Info) error {
+	refusal := &redlock.Error{Name: info.Name, Tick: info.Tick, Holder: info.Token, Remaining: info.Remaining}
+	switch {
+	case info.Token != "":
+		refusal.Reason, refusal.Detail = redlock.ErrTaken, "it is held, so no run can begin; repeat it when that one has ended"
+	case info.Paused != nil:
+		refusal.Reason, refusal.Detail = redlock.ErrPaused, info.Paused.String()+"; resume it first"
+		refusal.Remaining = info.Paused.For
+	default:
+		return nil
+	}
+	return refusal
+}
+
+// String says who paused a job, for how long and why.
+func (p *Pause) String() string {
+	text := "until it is resumed"
+	if p.For > 0 {
+		text = "for another " + p.For.Round(time.Millisecond).String()
+	}
+	if p.By != "" {
+		text = "by " + protocol.Clip(p.By) + ", " + text
+	}
+	if p.Why != "" {
+		text += ": " + protocol.Clip(p.Why)
+	}
+	return text
+}
+
+// clock is the time in the middle of the nodes' clocks, which are what a tick is measured by, in whole milliseconds.
+func (i *Inspector) clock(ctx context.Context) time.Time {
+	var clocks []int64
+	for _, r := range i.askAll(ctx, driver.Command{"TIME"}) {
+		if fields, _ := r[0].Value.([]any); r[0].Err == nil && len(fields) == 2 {
+			clocks = append(clocks, protocol.Number(fields, 0)*1000+protocol.Number(fields, 1)/1000)
+		}
+	}
+	if len(clocks) == 0 {
+		return time.Now().Truncate(time.Millisecond)
+	}
+	slices.Sort(clocks)
+	return protocol.Instant(clocks[len(clocks)/2])
+}
+
+// awaitRun waits until a majority knows who has claimed the tick.
+func (i *Inspector) awaitRun(ctx context.Context, name string, tick time.Time, failed *redlock.Error) (Tick, error) {
+	keys := protocol.KeysOf(i.prefix + name)
+	end := time.Now().Add(triggerWait)
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		for _, claimed := range i.claimed(ctx, keys, []int64{tick.UnixMilli()}, &redlock.Error{}) {
+			return claimed, nil
+		}
+		if err := ctx.Err(); err != nil {
+			failed.Reason = err
+			return Tick{}, failed
+		}
+		if time.Now().After(end) {
+			return Tick{}, i.whyNot(ctx, name, failed)
+		}
+		rest(ctx, pause)
+	}
+}
+
+// whyNot looks once more: a run, or a pause, may have begun meanwhile.
+func (i *Inspector) whyNot(ctx context.Context, name string, failed *redlock.Error) error {
+	if info, err := i.Show(ctx, name); err == nil {
+		if refusal, ok := errors.AsType[*redlock.Error](i.obstacle(info)); ok {
+			refusal.Op = "trigger"
+			return refusal
+		}
+	}
+	return failed
+}
