@@ -151,10 +151,10 @@ func TestTrigger_chainSkips(t *testing.T) {
 		travel(nights[0].noon.Truncate(time.Hour))
 		f := newFleet(t, 1)
 		r := f.replica("a", 0, cronadapter.WithTriggers())
-		open := false
+		var open atomic.Bool
 		r.Cron = cron.New(cron.WithLocation(time.UTC), cron.WithChain(func(j cron.Job) cron.Job {
 			return cron.FuncJob(func() {
-				if open {
+				if open.Load() {
 					j.Run()
 				}
 			})
@@ -167,7 +167,7 @@ func TestTrigger_chainSkips(t *testing.T) {
 		if _, err := f.ops().Trigger(t.Context(), "job", ""); !errors.Is(err, inspect.ErrNotTriggered) {
 			t.Errorf("%v, want ErrNotTriggered", err)
 		}
-		open = true
+		open.Store(true)
 		time.Sleep(time.Minute)
 		r.leave()
 		if runs := f.of("job"); len(runs) != 1 || runs[0].Second() != 0 {
