@@ -37,6 +37,7 @@ func (l *jobLocker) beginCatching(life context.Context) {
 	l.catch.mu.Lock()
 	l.catch.life = life
 	l.catch.mu.Unlock()
+	l.listenWhile(life)
 	l.lookBack()
 }
 
@@ -100,6 +101,7 @@ func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
 // stopCatching is for a job that is gone, or about to be replaced: its runs would be started for the new one, which does not
 // know what for.
 func (l *jobLocker) stopCatching() {
+	l.stopListening()
 	c := &l.catch
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,11 +133,21 @@ func (l *jobLocker) bring(ctx context.Context, tick time.Time) {
 	c.mu.Lock()
 	c.tick, c.taken = tick, taken
 	c.mu.Unlock()
-	for pause := firstTrigger; ctx.Err() == nil; pause = min(2*pause, lastTrigger) {
+	startRuns(ctx, taken, func() {
 		c.mu.Lock()
 		c.runs++
 		c.mu.Unlock()
 		_ = l.owner.get().RunNow() // one that is said to have failed may still come
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tick = time.Time{}
+}
+
+// startRuns starts runs, with a growing pause, until one has taken the tick or ctx ends.
+func startRuns(ctx context.Context, taken <-chan struct{}, start func()) {
+	for pause := firstTrigger; ctx.Err() == nil; pause = min(2*pause, lastTrigger) {
+		start()
 		timer := time.NewTimer(pause)
 		select {
 		case <-taken:
@@ -146,9 +158,6 @@ func (l *jobLocker) bring(ctx context.Context, tick time.Time) {
 		}
 		timer.Stop()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.tick = time.Time{}
 }
 
 // take decides whether a run is for the missed tick. One with a tick of its own

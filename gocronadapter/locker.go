@@ -43,6 +43,9 @@ func NewLocker(locker *redlock.Locker, opts ...Option) (*Locker, error) {
 	if err == nil && l.catchesUp {
 		return nil, invalid("WithCatchUp needs a scheduler of NewScheduler: gocron does not tell a Locker how its jobs are defined, so what was missed is not known")
 	}
+	if err == nil && l.triggers {
+		return nil, invalid("WithTriggers needs a scheduler of NewScheduler: gocron does not give a Locker its jobs, so there is nothing to run; make the scheduler with it")
+	}
 	return l, err
 }
 

@@ -39,6 +39,7 @@ type config struct {
 	scheduler []gocron.SchedulerOption
 	clock     clockwork.Clock
 	window    time.Duration
+	triggers  bool
 	twice     string // a job name that was given to WithJob twice
 
 	// takeover says which jobs' ticks are taken over: those with options of their own by name, all others under "".

@@ -17,6 +17,7 @@ type run struct {
 	state  *jobState    // nil when the Locker is not attached
 	tick   *standby.Run // nil unless the job's ticks are taken over
 	watch  func() bool  // stops the look at a long run; nil when there is none
+	byHand bool         // it was triggered, so the job does not rest after it
 	begun  bool         // guarded by handOver
 }
 
@@ -31,7 +32,7 @@ func (r *run) Unlock(ctx context.Context) error {
 	if r.watch != nil {
 		r.watch()
 	}
-	if r.state != nil && !r.lease.Tick().IsZero() && r.state.rests() {
+	if r.state != nil && !r.byHand && !r.lease.Tick().IsZero() && r.state.rests() {
 		go r.rest() //nolint:gosec // it outlives ctx, which ends with the job
 		return nil
 	}

@@ -303,6 +303,7 @@ type jobLocker struct {
 	ready   chan struct{} // closed once NewJob has returned: a job may be run before
 
 	catch catcher
+	hand  triggered
 
 	mu    sync.Mutex
 	ctx   context.Context // of the state: gocron makes a new one at each start
@@ -374,7 +375,7 @@ func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
 	defer l.mu.Unlock()
 	if l.ctx != ctx {
 		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.started()))
-		l.state.catch = &l.catch
+		l.state.catch, l.state.hand = &l.catch, &l.hand
 	}
 	return l.state, nil
 }

@@ -29,6 +29,7 @@ type jobState struct {
 	words  string         // the schedule
 	since  time.Time      // about when the job was started
 	catch  *catcher       // nil when the Locker was attached
+	hand   *triggered     // nil when the Locker was attached
 	queue  *standby.Queue // nil unless the job's ticks are taken over
 
 	mu           sync.Mutex
@@ -91,6 +92,11 @@ func (s *jobState) Await(ctx context.Context, tick time.Time) (*redlock.Lease, e
 func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	d, err := ask(ctx, func() (due, error) { return s.due(s.locker.clock.Now()) })
 	if s.catch != nil && err == nil && !d.starts && (d.fresh || !s.locker.announced.add(s.job.ID(), 0)) {
+		if !d.fresh {
+			if tick, ours := s.hand.take(); ours {
+				return s.claimTriggered(ctx, tick)
+			}
+		}
 		if tick, ours := s.catch.take(d.fresh); ours {
 			return s.claimMissed(ctx, tick)
 		}
