@@ -37,6 +37,7 @@ func (l *Locker) Check(ctx context.Context) error {
 		pause(ctx, t.cfg.nodeTimeout) // the first call of a connection makes it, which may take longer than a call
 	}
 	failure := t.fail("check", 0, tally, ErrNoQuorum)
+	failure.Name = "" // ours, and nobody's business
 	switch {
 	case len(failure.Nodes) == 0:
 		return nil

@@ -68,7 +68,10 @@ type Error struct {
 
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "redlock: %s %q", e.Op, e.Name)
+	b.WriteString("redlock: " + e.Op)
+	if e.Name != "" { // a check, or a list of all names
+		fmt.Fprintf(&b, " %q", e.Name)
+	}
 	if !e.Tick.IsZero() {
 		fmt.Fprintf(&b, " tick %s", e.Tick.UTC().Format("2006-01-02T15:04:05.000Z"))
 	}

@@ -68,13 +68,21 @@ func attend(halt context.Context, lease *redlock.Lease, child *child, grace time
 	}
 }
 
+// within is a variable with the tokens of all runs that a program is part of.
+const within = "REDTICK_WITHIN"
+
+// isOurs reports whether the token is that of a run that this process is part of.
+func isOurs(token string) bool {
+	return token != "" && slices.Contains(strings.Fields(os.Getenv(within)), token)
+}
+
 // environment adds what a program may know of its lease.
 func environment(base []string, name string, lease *redlock.Lease) []string {
 	// A run that this one is part of may have had a tick and a fence, of another name.
 	env := slices.DeleteFunc(slices.Clone(base), func(v string) bool {
 		return strings.HasPrefix(v, "REDTICK_TICK=") || strings.HasPrefix(v, "REDTICK_FENCE=")
 	})
-	env = append(env, "REDTICK_NAME="+name, "REDTICK_TOKEN="+lease.Token())
+	env = append(env, "REDTICK_NAME="+name, "REDTICK_TOKEN="+lease.Token(), within+"="+strings.TrimSpace(os.Getenv(within)+" "+lease.Token()))
 	if tick := lease.Tick(); !tick.IsZero() {
 		env = append(env, "REDTICK_TICK="+instant(tick))
 	}

@@ -23,6 +23,7 @@ func (i *inspection) flags(c *cobra.Command) {
 func (i *inspection) listingFlags(c *cobra.Command) {
 	i.flags(c)
 	c.Flags().StringVarP(&i.format, "output", "o", "text", "text or json")
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // open also checks the flags.

@@ -20,6 +20,9 @@ func (l *leasing) flags(f *pflag.FlagSet) {
 }
 
 func (l *leasing) check(c *cobra.Command) error {
+	if l.ttl < 20*time.Millisecond || l.ttl > day {
+		return usage("--ttl is %v, must be 20ms to 24h; long programs need no long TTL, leases are renewed", l.ttl)
+	}
 	if !c.Flags().Changed("grace") {
 		l.grace = min(l.grace, l.ttl/6)
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,15 +45,20 @@ It scans the databases (SCAN, which does not block the servers), so its time
 grows with the number of keys in them. Locks of other libraries are not listed:
 their values look like anybody's; "redtick show NAME" shows those too.
 
-REMAINING is how long the lock lives unless it is renewed. VOTES is how many
-nodes hold it. Bytes that a terminal must not see are shown quoted.
+STATE is the first of these that is true of a job: paused; overdue; what came of
+its newest run that has ended, as in "redtick runs"; running, its first; waiting
+for its first. What is no job is held or free, and unknown what no majority of
+the nodes told of. HOLDER is who holds the lock,
+REMAINING how long it lives unless it is renewed, and VOTES how many nodes hold
+it. LAST TICK is in UTC, and AGE how long ago that was. Bytes that a terminal
+must not see are shown quoted.
 
 Exit codes
   0   listed
   2   no majority of the nodes answers; what the others know is listed
   64  the command line is wrong
 
-JSON: more (there are others beyond --limit), names [name, held, holder, token,
+JSON: more (there are others beyond --limit), names [name, state, held, holder, token,
 tick, remaining_ms, last_tick, last_holder, fence, waiters, paused (null, or by, why and
 for_ms, which is 0 for until it is resumed), votes [node, token,
 remaining_ms, error]]. Times are RFC 3339 or null. Bytes that are not UTF-8
@@ -111,9 +117,7 @@ func (l *listing) find(ctx context.Context, inspector *inspect.Inspector, prefix
 		all.Go(func() {
 			turn <- struct{}{}
 			defer func() { <-turn }()
-			var info *inspect.Info
-			info, errs[n] = inspector.Show(ctx, name)
-			found.Names[n] = newNameView(info)
+			found.Names[n], errs[n] = look(ctx, inspector, name)
 		})
 	}
 	all.Wait()
@@ -127,9 +131,9 @@ func (l *listing) find(ctx context.Context, inspector *inspect.Inspector, prefix
 
 // write says that there are no names only if a majority of the nodes does.
 func (f *foundNames) write(w io.Writer, failure error) error {
-	t := table{nameHeading}
+	t, now := table{nameHeading}, time.Now()
 	for i := range f.Names {
-		t.row(f.Names[i].cells()...)
+		t.row(f.Names[i].cells(now)...)
 	}
 	switch {
 	case len(f.Names) == 0 && failure != nil:
@@ -138,7 +142,7 @@ func (f *foundNames) write(w io.Writer, failure error) error {
 		_, err := fmt.Fprintf(w, "no names%s: nothing is held, and no tick or fence is remembered\n", f.among)
 		return err
 	}
-	if err := t.write(w); err != nil {
+	if err := t.without("LOCAL TIME").write(w); err != nil {
 		return err
 	}
 	if f.More {

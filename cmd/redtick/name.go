@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 // nameView is what is known of one name, in JSON as it stands.
 type nameView struct {
 	Name       string     `json:"name"`
+	State      string     `json:"state"`
 	Held       bool       `json:"held"`
 	Holder     string     `json:"holder"`
 	Token      string     `json:"token"`
@@ -24,6 +27,7 @@ type nameView struct {
 	Paused     *pauseView `json:"paused"`
 	Votes      []voteView `json:"votes"`
 	info       *inspect.Info
+	runs       *inspect.Runs
 }
 
 // voteView is what one node holds.
@@ -34,11 +38,12 @@ type voteView struct {
 	Error     string  `json:"error"`
 }
 
-func newNameView(info *inspect.Info) nameView {
+// newNameView takes no runs of a name that has none.
+func newNameView(info *inspect.Info, runs *inspect.Runs, now time.Time) nameView {
 	v := nameView{
-		Name: info.Name, Held: info.Token != "", Holder: info.Holder, Token: info.Token, Tick: known(info.Tick),
+		Name: info.Name, State: inspect.State(info, runs, now), Held: info.Token != "", Holder: info.Holder, Token: info.Token, Tick: known(info.Tick),
 		Remaining: milliseconds(info.Remaining), LastTick: known(info.LastTick), LastHolder: info.LastHolder,
-		Fence: info.Fence, Waiters: info.Waiters, Paused: newPauseView(info.Paused), Votes: []voteView{}, info: info,
+		Fence: info.Fence, Waiters: info.Waiters, Paused: newPauseView(info.Paused), Votes: []voteView{}, info: info, runs: runs,
 	}
 	for _, vote := range info.Votes {
 		v.Votes = append(v.Votes, voteView{vote.Node, vote.Token, milliseconds(vote.Remaining), plain(vote.Err)})
@@ -53,23 +58,46 @@ func known(t time.Time) *time.Time {
 	return &t
 }
 
-// votes is how many nodes hold what the holder holds.
+// votes is how many nodes hold what the holder holds, or of a free name how many hold anything.
 func (v *nameView) votes() string {
 	n := 0
 	for _, vote := range v.Votes {
-		if v.Held && vote.Token == v.Token {
+		if vote.Token != "" && (!v.Held || vote.Token == v.Token) {
 			n++
 		}
+	}
+	if n == 0 {
+		return "-"
 	}
 	return fmt.Sprintf("%d/%d", n, len(v.Votes))
 }
 
-func (v *nameView) cells() []string {
+func (v *nameView) cells(now time.Time) []string {
 	remaining := "-"
 	if v.Held {
 		remaining = rounded(v.info.Remaining)
 	}
-	return []string{v.Name, orDash(v.Holder), remaining, v.votes(), instant(v.info.LastTick), orDash(v.LastHolder)}
+	tick := v.info.LastTick
+	return []string{shown(v.Name), v.State, orDash(v.Holder), remaining, v.votes(), instant(tick), local(tick), away(tick, now), orDash(v.LastHolder)}
+}
+
+// unknown is the state of a name of which no majority of the nodes told.
+const unknown = "unknown"
+
+// look asks about a name, and about its runs if there are any.
+func look(ctx context.Context, inspector *inspect.Inspector, name string) (nameView, error) {
+	info, err := inspector.Show(ctx, name)
+	var runs *inspect.Runs
+	if info.LastRun != nil {
+		var failed error
+		runs, failed = inspector.Runs(ctx, name)
+		err = cmp.Or(err, failed)
+	}
+	view := newNameView(info, runs, time.Now())
+	if err != nil {
+		view.State = unknown
+	}
+	return view, err
 }
 
 // oneName is the argument of the commands about one name.
@@ -80,4 +108,4 @@ func oneName(c *cobra.Command, args []string) error {
 	return nil
 }
 
-var nameHeading = []string{"NAME", "HOLDER", "REMAINING", "VOTES", "LAST TICK", "LAST CLAIMED BY"}
+var nameHeading = []string{"NAME", "STATE", "HOLDER", "REMAINING", "VOTES", "LAST TICK", "LOCAL TIME", "AGE", "LAST CLAIMED BY"}

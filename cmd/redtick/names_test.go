@@ -10,6 +10,7 @@ import (
 
 type nameJSON struct {
 	Name       string     `json:"name"`
+	State      string     `json:"state"`
 	Held       bool       `json:"held"`
 	Holder     string     `json:"holder"`
 	Token      string     `json:"token"`

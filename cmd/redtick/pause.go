@@ -107,7 +107,7 @@ func (i *inspection) change(c *cobra.Command, name string, do func(context.Conte
 func pauseText(p *inspect.Pause, now time.Time) string {
 	text := " until it is resumed"
 	if p.For > 0 {
-		text = fmt.Sprintf(" for another %s, until %s", rounded(p.For), instant(now.Add(p.For).Truncate(time.Second)))
+		text = " until " + when(now.Add(p.For).Round(time.Second), now)
 	}
 	if p.By != "" {
 		text = " by " + printable(p.By) + text

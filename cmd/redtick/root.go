@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -45,7 +46,7 @@ const examples = `  export REDIS_ADDRS=redis-a:6379,redis-b:6379,redis-c:6379
   redtick runs report                what came of its last runs? when is it due?
   redtick pause report --for 2h      let no run begin, on the whole fleet
   redtick resume report
-  redtick trigger report             run it now, once in the fleet
+  source <(redtick completion bash)  so that Tab completes commands and names
   redtick run -name report -- ./report.sh
   redtick cron crontab               a crontab that all machines share
   redtick ls -o json | jq -r '.names[] | select(.held) | .name'`
@@ -62,8 +63,21 @@ func newRoot() *cobra.Command {
 	}
 	t := &target{}
 	t.flags(root)
-	root.AddCommand(newStatus(t), newList(t), newShow(t), newRelease(t), newWatch(t), newRun(t), newCron(t), newRuns(t), newForget(t), newPause(t), newResume(t), newTrigger(t))
+	list, show, release, watch := newList(t), newShow(t), newRelease(t), newWatch(t)
+	runs, forget, pause, resume, trigger := newRuns(t), newForget(t), newPause(t), newResume(t), newTrigger(t)
+	completeNames(t, map[*cobra.Command]bool{list: false, show: false, release: false, watch: false,
+		runs: true, forget: true, pause: true, resume: true, trigger: true})
+	root.AddCommand(newStatus(t), list, show, release, watch, newRun(t), newCron(t), runs, forget, pause, resume, trigger, newBootstrap(t))
+	root.SetFlagErrorFunc(flagError)
 	return root
+}
+
+// flagError adds what Go's words for a duration leave out.
+func flagError(_ *cobra.Command, err error) error {
+	if strings.Contains(err.Error(), "missing unit in duration") {
+		return fmt.Errorf("%w; write one, as in 500ms, 30s or 2h", err)
+	}
+	return err
 }
 
 // version is what the module proxy knows the binary as.
@@ -83,7 +97,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	command, err := root.ExecuteC()
 	code := codeOf(err)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintf(stderr, "redtick: %s\n", plain(err))
+		fmt.Fprintf(stderr, "redtick: %s\n", explained(err))
 	}
 	if code == exitUsage {
 		fmt.Fprintf(stderr, "redtick: see \"%s --help\"\n", command.CommandPath())

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 // running is the run command.
@@ -106,6 +107,9 @@ func (r *running) flags(c *cobra.Command) {
 	f.BoolVar(&r.fence, "fence", false, "give CMD a growing number in REDTICK_FENCE")
 	f.IntVar(&r.takenCode, "taken-code", exitTaken, "the exit code when somebody else has it, 0 to 255")
 	f.BoolVarP(&r.verbose, "verbose", "v", false, "say on stderr what happens to the lease")
+	_ = c.RegisterFlagCompletionFunc("name", func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return (&completion{r.target, (*inspect.Inspector).Names}).complete(typed)
+	})
 	c.MarkFlagsMutuallyExclusive("try", "wait")
 	c.MarkFlagsMutuallyExclusive("tick", "wait")
 	c.MarkFlagsMutuallyExclusive("tick", "fence")
@@ -172,9 +176,11 @@ func (r *running) plan() (taking, []redlock.LockerOption, error) {
 	if r.fence {
 		options = append(options, redlock.WithFencing())
 	}
+	observe := outOfOurHands
 	if r.verbose {
-		options = append(options, redlock.WithObserver(redlock.Log(slog.New(slog.NewTextHandler(os.Stderr, nil)))))
+		observe = redlock.Log(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	}
+	options = append(options, redlock.WithObserver(observe))
 	if r.tick == "" {
 		return r.lock, options, nil
 	}
@@ -197,6 +203,9 @@ func (r *running) lock(ctx context.Context, l *redlock.Locker) (*redlock.Lease, 
 		return nil, err
 	}
 	lease, err := m.TryLock(ctx)
+	if taken := (*redlock.Error)(nil); errors.As(err, &taken) && isOurs(taken.Holder) {
+		return nil, exit(r.takenCode, fmt.Errorf("%q is held by the redtick run that this one is a part of, which would wait for itself: give it another name, or leave one of them out", r.name))
+	}
 	if r.try || !errors.Is(err, redlock.ErrTaken) {
 		return lease, err
 	}
@@ -234,6 +243,13 @@ func (r *running) refusal(err error) error {
 		return exit(exitUsage, fmt.Errorf("%w (%v); is this machine's clock ahead?", err, redlock.DefaultMaxSkew))
 	}
 	return exit(exitUsage, err)
+}
+
+// outOfOurHands logs what the exit code and our own words do not say.
+func outOfOurHands(e redlock.Event) {
+	if e.Kind != redlock.Refused && e.Kind != redlock.Ended {
+		redlock.Log(nil)(e)
+	}
 }
 
 func say(format string, args ...any) {

@@ -18,8 +18,9 @@ func newRuns(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "runs NAME",
 		Short: "What came of a job's runs, and when is it due?",
-		Long: `runs lists the last runs of the job NAME, the newest first: the tick, who ran it,
-how late it began by that replica's clock, how long it took, and what came of it.
+		Long: `runs lists the last runs of the job NAME, the newest first: the tick in UTC and how
+long ago it was, who ran it, how late it began by that replica's clock, how long
+it took (of one that goes on, has taken), and what came of it.
 A tick with two runs was taken over, or retried.
 
   running    it goes on
@@ -129,26 +130,30 @@ func (v *runsView) well() bool {
 func (v *runsView) write(w io.Writer, now time.Time, failure error) error {
 	if len(v.Runs) == 0 {
 		if failure == nil {
-			_, failure = fmt.Fprintf(w, "%s: no run is remembered\n", printable(v.Name))
+			_, failure = fmt.Fprintf(w, "%s: no run is remembered\n", shown(v.Name))
 			return failure
 		}
 		return nil
 	}
 	if due := v.due(now); due != "" {
-		fmt.Fprintf(w, "%s: %s\n", printable(v.Name), printable(due))
+		fmt.Fprintf(w, "%s: %s\n", shown(v.Name), printable(due))
 	}
-	t := table{{"TICK", "REPLICA", "LATE BY", "TOOK", "RESULT"}}
+	t := table{{"TICK", "LOCAL TIME", "AGE", "REPLICA", "LATE BY", "TOOK", "RESULT"}}
 	for _, r := range v.Runs {
 		took, result := "-", r.Result
-		if r.Result != inspect.Running && r.Result != inspect.Vanished {
+		switch r.Result {
+		case inspect.Vanished:
+		case inspect.Running:
+			took = coarse(max(now.Sub(r.Began), 0))
+		default:
 			took = rounded(time.Duration(r.Took * float64(time.Millisecond)))
 		}
 		if r.Error != "" {
 			result += ": " + r.Error
 		}
-		t.row(instant(r.Tick), r.Holder, rounded(r.Began.Sub(r.Tick)), took, result)
+		t.row(instant(r.Tick), local(r.Tick), away(r.Tick, now), r.Holder, rounded(r.Began.Sub(r.Tick)), took, result)
 	}
-	return t.write(w)
+	return t.without("LOCAL TIME").write(w)
 }
 
 // due is the schedule and what it says of now.
@@ -164,9 +169,9 @@ func (v *runsView) due(now time.Time) string {
 	}
 	switch left := v.Next.Sub(now); {
 	case v.overdue > 0:
-		return text + fmt.Sprintf("overdue by %s: the tick %s was not run", rounded(v.overdue), instant(*v.Next))
+		return text + "overdue: the tick " + when(*v.Next, now) + " was not run"
 	case left > 0:
-		return text + fmt.Sprintf("next tick %s, in %s", instant(*v.Next), rounded(left))
+		return text + "next tick " + when(*v.Next, now)
 	}
-	return text + "the tick " + instant(*v.Next) + " is due"
+	return text + "the tick " + when(*v.Next, now) + " is due"
 }

@@ -83,12 +83,12 @@ func TestRuns_schedule(t *testing.T) {
 		}
 	}
 	o := f.redtick("runs", "soon")
-	has(t, o.stdout, "soon: now and then; next tick ", ", in 5", "api-1", "  ok\n")
+	has(t, o.stdout, "soon: now and then; next tick ", " (in 5", "api-1", "  ok\n")
 	if o.code != 0 {
 		t.Errorf("%+v", o)
 	}
 	o = f.redtick("runs", "over")
-	has(t, o.stdout, "over: now and then; overdue by 1m", " was not run\n")
+	has(t, o.stdout, "over: now and then; overdue: the tick", " was not run\n")
 	if o.code != 1 {
 		t.Errorf("%+v", o)
 	}

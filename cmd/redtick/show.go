@@ -19,9 +19,10 @@ func newShow(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show NAME",
 		Short: "All about one name",
-		Long: `show tells who holds NAME and for how long, which tick it runs, which tick was
-granted last and to whom, whether it is paused, the highest fence, who waits, and what each node has.
-A name that was never used is free.
+		Long: `show tells the state of NAME in one word, as "redtick ls" does, who holds it and
+for how long, which tick it runs, which tick was granted last and to whom, when
+the next is due, whether it is paused, the highest fence, how many wait, and what
+each node has. A name that was never used is free.
 
 Exit codes
   0   shown, be it held or free
@@ -46,19 +47,15 @@ func (i *inspection) show(ctx context.Context, w io.Writer, name string) error {
 		return err
 	}
 	defer f.disconnect()
-	info, err := inspector.Show(ctx, name)
-	if info == nil {
-		return err
-	}
-	view := newNameView(info)
+	view, err := look(ctx, inspector, name)
 	if i.json {
 		return errors.Join(writeJSON(w, view), err)
 	}
-	return errors.Join(view.write(w), err)
+	return errors.Join(view.write(w, time.Now()), err)
 }
 
-func (v *nameView) write(w io.Writer) error {
-	t := table{{"name", v.Name}}
+func (v *nameView) write(w io.Writer, now time.Time) error {
+	t := table{{"name", shown(v.Name)}, {"state", v.State}}
 	if v.Held {
 		t.row("holder", v.Holder)
 		t.row("token", v.Token)
@@ -66,15 +63,21 @@ func (v *nameView) write(w io.Writer) error {
 	} else {
 		t.row("holder", "-")
 	}
+	if !v.Held && v.votes() != "-" {
+		t.row("votes", v.votes()+": fewer than a majority, so nobody holds it")
+	}
 	if v.Tick != nil {
-		t.row("runs tick", instant(v.info.Tick))
+		t.row("runs tick", when(v.info.Tick, now))
 	}
 	if v.LastTick != nil {
-		t.row("last tick", instant(v.info.LastTick))
+		t.row("last tick", when(v.info.LastTick, now))
 		t.row("claimed by", orDash(v.LastHolder))
 	}
+	if v.runs != nil && !v.runs.Next.IsZero() {
+		t.row("next tick", when(v.runs.Next, now))
+	}
 	if v.info.Paused != nil {
-		t.row("paused", strings.TrimSpace(pauseText(v.info.Paused, time.Now())))
+		t.row("paused", strings.TrimSpace(pauseText(v.info.Paused, now)))
 	}
 	if v.Fence != 0 {
 		t.row("fence", strconv.FormatInt(v.Fence, 10))
@@ -89,7 +92,7 @@ func (v *nameView) write(w io.Writer) error {
 func voteText(vote inspect.Vote) string {
 	switch {
 	case vote.Err != nil:
-		return plain(vote.Err)
+		return outBecause(vote.Err)
 	case vote.Token == "":
 		return "free"
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
@@ -32,6 +33,7 @@ It warns of
   even-nodes        an even number of nodes
   same-server       two addresses of one server, which then has two votes
   replica           a node that is a replica: it cannot vote
+  no-vote           a node that answers but would refuse a service its vote
   cluster-member    a server of a Cluster that is not given as a whole
   persistence       a node that forgets votes when it restarts
   maxmemory-policy  a node that may evict votes
@@ -40,12 +42,12 @@ It warns of
 
 Exit codes
   0   all nodes are well
-  1   there are warnings, and a majority of the nodes answers
-  2   no majority of the nodes answers: no lock can be had
+  1   there are warnings, and a majority of the nodes can vote
+  2   no majority of the nodes can: no lock can be had
   64  the command line is wrong
 
-JSON: quorum, reachable, has_quorum, clock_spread_ms (null with fewer than two
-clocks), survives (how many nodes may fail from now on), nodes [name, ok, error,
+JSON: quorum, reachable, voting, has_quorum, clock_spread_ms (null with fewer than two
+clocks), survives (how many nodes may fail from now on), nodes [name, ok, votes, error,
 round_trip_ms, clock_offset_ms, server, version, topology (server, sentinel,
 cluster), masters, replicas, run_id, role, persistence, maxmemory_policy],
 warnings [code, nodes, text].`,
@@ -65,7 +67,8 @@ func (i *inspection) status(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer f.disconnect()
-	report := newReport(i.look(ctx, inspector), f.addresses)
+	infos := i.look(ctx, inspector)
+	report := newReport(infos, f.addresses, i.voters(ctx, f, infos))
 	if i.json {
 		err = writeJSON(w, report)
 	} else {
@@ -85,10 +88,33 @@ func (i *inspection) look(ctx context.Context, inspector *inspect.Inspector) []i
 	return inspector.Nodes(ctx)
 }
 
+// voters asks the nodes that answer whether they would vote, as services ask. What it returns are the errors of those that would not.
+func (i *inspection) voters(ctx context.Context, f *fleet, infos []inspect.Node) map[string]error {
+	refusals := map[string]error{}
+	for n, info := range infos {
+		if info.Err != nil || info.Role == "slave" || info.Mode == "cluster" && f.addresses[n].kind == oneServer {
+			continue // what they lack is told already
+		}
+		alone, err := redlock.New(f.nodes[n:n+1], redlock.WithPrefix(i.prefix), redlock.WithNodeTimeout(i.timeout), redlock.WithTTL(10*i.timeout))
+		if err == nil {
+			err = alone.Check(ctx)
+			_ = alone.Close(ctx)
+		}
+		if failed := (*redlock.NodeError)(nil); errors.As(err, &failed) {
+			err = failed.Err
+		}
+		if err != nil {
+			refusals[info.Name] = err
+		}
+	}
+	return refusals
+}
+
 // statusReport is the answer of status, in JSON as it stands.
 type statusReport struct {
 	Quorum      int           `json:"quorum"`
 	Reachable   int           `json:"reachable"`
+	Voting      int           `json:"voting"`
 	HasQuorum   bool          `json:"has_quorum"`
 	ClockSpread *float64      `json:"clock_spread_ms"`
 	Survives    int           `json:"survives"`
@@ -102,6 +128,7 @@ type statusReport struct {
 type nodeView struct {
 	Name            string  `json:"name"`
 	OK              bool    `json:"ok"`
+	Votes           bool    `json:"votes"`
 	Error           string  `json:"error"`
 	RoundTrip       float64 `json:"round_trip_ms"`
 	ClockOffset     float64 `json:"clock_offset_ms"`
@@ -116,24 +143,29 @@ type nodeView struct {
 	MaxMemoryPolicy string  `json:"maxmemory_policy"`
 	info            inspect.Node
 	kind            kind
+	refusal         error // to vote, of a node that answers
 }
 
 // newReport takes the nodes in the order of their addresses.
-func newReport(infos []inspect.Node, addresses []*address) *statusReport {
+func newReport(infos []inspect.Node, addresses []*address, refusals map[string]error) *statusReport {
 	r := &statusReport{Quorum: len(infos)/2 + 1}
 	for i, n := range infos {
 		r.Nodes = append(r.Nodes, nodeView{
 			Name: n.Name, OK: n.Err == nil, Error: plain(n.Err),
 			RoundTrip: milliseconds(n.RoundTrip), ClockOffset: milliseconds(n.ClockOffset),
 			Server: n.Server, Version: n.Version, Topology: topologies[addresses[i].kind], Masters: n.Masters, Replicas: n.Replicas, RunID: n.RunID, Role: role(n.Role), Persistence: n.Persistence, MaxMemoryPolicy: n.MaxMemoryPolicy,
+			Votes: n.Err == nil && n.Role != "slave" && refusals[n.Name] == nil, refusal: refusals[n.Name],
 			info: n, kind: addresses[i].kind,
 		})
 		if n.Err == nil {
 			r.Reachable++
 		}
+		if r.Nodes[i].Votes {
+			r.Voting++
+		}
 	}
-	r.HasQuorum = r.Reachable >= r.Quorum
-	r.Survives = max(r.Reachable-r.Quorum, 0)
+	r.HasQuorum = r.Voting >= r.Quorum
+	r.Survives = max(r.Voting-r.Quorum, 0)
 	r.compareClocks()
 	r.Warnings = warnings(r)
 	return r
@@ -177,7 +209,7 @@ func (r *statusReport) write(w io.Writer) error {
 	t := table{{"NODE", "ROUND TRIP", "CLOCK", "VERSION", "TOPOLOGY", "ROLE", "PERSISTENCE", "MAXMEMORY-POLICY"}}
 	for _, n := range r.Nodes {
 		if !n.OK {
-			t.row(n.Name, "OUT")
+			t.row(n.Name, "out")
 			continue
 		}
 		t.row(n.Name, rounded(n.info.RoundTrip), signed(n.info.ClockOffset),
@@ -186,7 +218,11 @@ func (r *statusReport) write(w io.Writer) error {
 	if err := t.write(w); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n%d of %d nodes answer, %d needed: %s\n", r.Reachable, len(r.Nodes), r.Quorum, r.outcome())
+	answers := fmt.Sprintf("%d of %d nodes answer", r.Reachable, len(r.Nodes))
+	if r.Voting < r.Reachable {
+		answers += fmt.Sprintf(", %d can vote", r.Voting)
+	}
+	fmt.Fprintf(w, "\n%s, %d needed: %s\n", answers, r.Quorum, r.outcome())
 	fmt.Fprintln(w, r.survives())
 	if r.ClockSpread != nil {
 		fmt.Fprintf(w, "their clocks are %s apart, give or take %s\n", rounded(r.spread), rounded(r.doubt))

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -11,6 +12,22 @@ import (
 type table [][]string
 
 func (t *table) row(cells ...string) { *t = append(*t, cells) }
+
+// without leaves out a column that has only blanks.
+func (t table) without(heading string) table {
+	at := slices.Index(t[0], heading)
+	for _, cells := range t[1:] {
+		if at < len(cells) && cells[at] != "" {
+			return t
+		}
+	}
+	for k := range t {
+		if at < len(t[k]) {
+			t[k] = slices.Delete(t[k], at, at+1)
+		}
+	}
+	return t
+}
 
 func (t table) write(w io.Writer) error {
 	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

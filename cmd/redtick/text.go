@@ -44,17 +44,41 @@ func printable(s string) string {
 	return strconv.Quote(s)
 }
 
+// shown is a name that can also be told from nothing at all, and from one that
+// had to be quoted.
+func shown(name string) string {
+	if strings.TrimSpace(name) != name || name == "" || name[0] == '"' {
+		return strconv.Quote(name)
+	}
+	return printable(name)
+}
+
 // rounded is a duration with as many digits as people read.
 func rounded(d time.Duration) string {
+	if d.Abs() >= time.Minute {
+		d = d.Round(time.Second)
+	}
 	switch a := d.Abs(); {
+	case a >= 48*time.Hour:
+		return units(d, day, "d", time.Hour, "h")
+	case a >= time.Hour:
+		return units(d, time.Hour, "h", time.Minute, "m")
 	case a >= time.Minute:
-		return d.Round(time.Second).String()
+		return units(d.Round(time.Second), time.Minute, "m", time.Second, "s")
 	case a >= time.Second:
 		return d.Round(100 * time.Millisecond).String()
 	case a >= time.Millisecond:
 		return d.Round(100 * time.Microsecond).String()
 	}
 	return d.Round(time.Microsecond).String()
+}
+
+func units(d, large time.Duration, named string, small time.Duration, smaller string) string {
+	text := fmt.Sprintf("%d%s", d/large, named)
+	if rest := (d % large).Abs() / small; rest > 0 {
+		text += fmt.Sprintf("%d%s", rest, smaller)
+	}
+	return text
 }
 
 func signed(d time.Duration) string {
@@ -69,6 +93,51 @@ func instant(t time.Time) string {
 		return "-"
 	}
 	return t.UTC().Format("2006-01-02T15:04:05.999Z07:00")
+}
+
+// local is what a clock on the wall beside this machine shows, with the date
+// unless it is that in UTC; "" where that is UTC.
+func local(t time.Time) string {
+	there := t.Local()
+	switch _, offset := there.Zone(); {
+	case t.IsZero() || offset == 0:
+		return ""
+	case there.Day() != t.UTC().Day():
+		return there.Format("Jan 2 15:04:05 MST")
+	}
+	return there.Format("15:04:05 MST")
+}
+
+// away is how far t is from now.
+func away(t, now time.Time) string {
+	switch d := now.Sub(t); {
+	case t.IsZero():
+		return "-"
+	case d >= 0:
+		return coarse(d) + " ago"
+	default:
+		return "in " + coarse(-d)
+	}
+}
+
+// coarse is rounded without fractions of a second: an age is read at a glance.
+func coarse(d time.Duration) string {
+	if d < time.Minute {
+		return d.Truncate(time.Second).String()
+	}
+	return rounded(d)
+}
+
+// when is an instant in UTC, on the wall, and from now.
+func when(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	around := away(t, now)
+	if wall := local(t); wall != "" {
+		around = wall + ", " + around
+	}
+	return instant(t) + " (" + around + ")"
 }
 
 func orDash(s string) string {

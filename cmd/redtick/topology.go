@@ -28,11 +28,11 @@ func (r *statusReport) survives() string {
 	case n == 1:
 		return "one node of one: " + r.Nodes[0].survives()
 	case !r.HasQuorum:
-		return fmt.Sprintf("%d nodes survive the failure of %d, and %d are out", n, (n-1)/2, n-r.Reachable)
+		return fmt.Sprintf("%d nodes survive the failure of %d, and %d are out or cannot vote", n, (n-1)/2, n-r.Voting)
 	case r.Survives == 0:
-		return fmt.Sprintf("%d nodes, %d of them answer: no further failure is survived", n, r.Reachable)
+		return fmt.Sprintf("%d nodes, %d of them vote: no further failure is survived", n, r.Voting)
 	default:
-		return fmt.Sprintf("%d nodes, %d of them answer: the failure of %d more is survived", n, r.Reachable, r.Survives)
+		return fmt.Sprintf("%d nodes, %d of them vote: the failure of %d more is survived", n, r.Voting, r.Survives)
 	}
 }
 

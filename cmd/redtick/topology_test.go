@@ -32,7 +32,7 @@ func TestStatus_topology(t *testing.T) {
 		want        []string
 	}{
 		{"a socket", "unix://" + socket, 0, []string{"server, 0 replicas", "locks can be had\n", "one node of one: no failure is survived"}},
-		{"three servers", addrs(plain...), 0, []string{"3 nodes, 3 of them answer: the failure of 1 more is survived"}},
+		{"three servers", addrs(plain...), 0, []string{"3 nodes, 3 of them vote: the failure of 1 more is survived"}},
 		{"a Sentinel group", "redis-sentinel://" + strings.Join(group.Addrs(), ",") + "/" + redisserver.SentinelMaster, 1,
 			[]string{group.Addrs()[0], "sentinel, 1 replica", "one node of one: the failure of the master stops all names until a replica takes over"}},
 		{"a Cluster", "redis-cluster://" + strings.Join(shards.Addrs()[:2], ","), 1,

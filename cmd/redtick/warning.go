@@ -22,7 +22,10 @@ func warnings(r *statusReport) []warning {
 	all := []warning{}
 	for _, n := range r.Nodes {
 		if !n.OK {
-			all = append(all, warning{"node-out", []string{n.Name}, fmt.Sprintf("%s is out: %s; %s", n.Name, n.Error, r.spare())})
+			all = append(all, warning{"node-out", []string{n.Name}, fmt.Sprintf("%s is out: %s; %s", n.Name, outBecause(n.info.Err), r.spare())})
+		}
+		if n.refusal != nil {
+			all = append(all, warning{"no-vote", []string{n.Name}, fmt.Sprintf("%s answers but would not vote: %s; %s", n.Name, outBecause(n.refusal), r.spare())})
 		}
 	}
 	if n := len(r.Nodes); n%2 == 0 {
@@ -40,13 +43,13 @@ func warnings(r *statusReport) []warning {
 
 // spare is what the nodes that are out cost.
 func (r *statusReport) spare() string {
-	switch more := r.Reachable - r.Quorum; {
+	switch more := r.Voting - r.Quorum; {
 	case more < 0:
-		return fmt.Sprintf("bring it back: %d of %d are needed", r.Quorum, len(r.Nodes))
+		return fmt.Sprintf("%d of %d are needed", r.Quorum, len(r.Nodes))
 	case more == 0:
-		return "bring it back: until then no other may fail"
+		return "until then no other may fail"
 	default:
-		return fmt.Sprintf("bring it back: until then no more than %d others may fail", more)
+		return fmt.Sprintf("until then no more than %d others may fail", more)
 	}
 }
 

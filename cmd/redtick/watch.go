@@ -30,7 +30,7 @@ func newWatch(t *target) *cobra.Command {
 		Short: "Who holds what, live",
 		Long: `watch shows what ls shows, again and again, until Ctrl-C. When stdout is no
 terminal, or with -o json, it writes a line for each name that is held or has
-run a tick, and whenever its holder or its last tick changes instead. What comes and goes
+run a tick, and whenever its holder, last tick or state changes instead. What comes and goes
 between two looks is not seen. It goes on while nodes are out, and says so when
 no majority answers; "redtick status" tells of each node.
 
@@ -151,7 +151,7 @@ func (c *changes) show(found *foundNames, failure error) error {
 		return errors.Join(errs...) // half an answer would look like a change
 	}
 	// Nothing is told of a name that a minority of the nodes has: a lock on its way in or out.
-	nobody := (&nameView{info: &inspect.Info{}}).state()
+	nobody := (&nameView{info: &inspect.Info{}, State: inspect.Free}).state()
 	now := map[string]string{}
 	for i := range found.Names {
 		v := &found.Names[i]
@@ -162,8 +162,8 @@ func (c *changes) show(found *foundNames, failure error) error {
 	}
 	for name, before := range c.seen {
 		if _, still := now[name]; !still && !found.More && before != nobody {
-			gone := newNameView(&inspect.Info{Name: name})
-			errs = append(errs, c.line(change{Name: &gone}, printable(name)+" is free"))
+			gone := newNameView(&inspect.Info{Name: name}, nil, time.Now())
+			errs = append(errs, c.line(change{Name: &gone}, shown(name)+" is free"))
 		}
 	}
 	c.seen = now
@@ -187,12 +187,15 @@ func orElse(s, otherwise string) string {
 }
 
 // state is what a change of it is told of.
-func (v *nameView) state() string { return v.Token + " " + instant(v.info.LastTick) }
+func (v *nameView) state() string { return v.Token + " " + instant(v.info.LastTick) + " " + v.State }
 
 func (v *nameView) line() string {
-	text := printable(v.Name) + " is free"
-	if v.Held {
-		text = printable(v.Name) + " is held by " + printable(v.Holder)
+	text := shown(v.Name) + " is " + v.State
+	switch {
+	case v.Held && v.State == inspect.Held, v.Held && v.State == inspect.Running:
+		text += " by " + printable(v.Holder)
+	case v.Held:
+		text += ", held by " + printable(v.Holder)
 	}
 	if v.Tick != nil {
 		text += ", runs tick " + instant(*v.Tick)

@@ -130,45 +130,22 @@ var bad = map[string]bool{"failed": true, "panicked": true, "lost": true, inspec
 
 // judge says what is to be known first.
 func (e *entry) judge(r *row, now time.Time) {
-	var ended []brief // newest first
-	for _, each := range r.Runs {
-		if each.Result != inspect.Running {
-			ended = append(ended, each)
+	for _, each := range r.Runs { // the newest first
+		if each.Result == inspect.Running {
+			continue
 		}
-	}
-	for _, each := range ended {
 		if !bad[each.Result] {
 			break
 		}
 		r.Bad++
 		r.Since = each.Tick + each.Late
 	}
-	switch {
-	case !r.Job && r.Holder != "":
-		r.State = "held"
-	case !r.Job:
-		r.State = "free"
-	case len(ended) > 0:
-		r.State = ended[0].Result
-	case r.Holder != "":
-		r.State = inspect.Running
-	default:
-		r.State = "waiting"
-	}
 	if r.Bad > 0 && e.runs != nil {
 		r.Error = e.lastError()
 	}
-	if r.Paused != nil {
-		r.State = "paused"
-	} else if e.runs != nil && e.overdue(now) {
-		r.State, r.Since = "overdue", r.Next
+	if r.State = inspect.State(e.info, e.runs, now); r.State == inspect.Overdue {
+		r.Since = r.Next
 	}
-}
-
-func (e *entry) overdue(now time.Time) bool {
-	all := *e.runs
-	all.Paused = e.info.Paused
-	return all.Overdue(now) > 0
 }
 
 // lastError is that of the newest run that has ended.

@@ -207,9 +207,11 @@ func claimants(r driver.Reply) (tokens []string) {
 
 // outcome is failed unless a majority of the nodes answered.
 func (i *Inspector) outcome(ctx context.Context, failed *redlock.Error) error {
-	if len(i.nodes)-len(failed.Nodes) >= i.group.Quorum {
+	answered := len(i.nodes) - len(failed.Nodes)
+	if answered >= i.group.Quorum {
 		return nil
 	}
+	failed.Detail = fmt.Sprintf("%d of %d nodes answered, %d needed", answered, len(i.nodes), i.group.Quorum)
 	if err := ctx.Err(); err != nil {
 		failed.Reason = err
 	}

@@ -56,8 +56,15 @@ const grace = 10 * time.Second
 // Overdue is for how long the next tick should have been run, or 0. A job that
 // runs or is paused is not overdue.
 func (r *Runs) Overdue(now time.Time) time.Duration {
+	if r.Paused != nil {
+		return 0
+	}
+	return r.overdue(now)
+}
+
+func (r *Runs) overdue(now time.Time) time.Duration {
 	late := now.Sub(r.Next)
-	if r.Next.IsZero() || late <= grace || r.Paused != nil || len(r.Runs) > 0 && r.Runs[0].Result == Running {
+	if r.Next.IsZero() || late <= grace || len(r.Runs) > 0 && r.Runs[0].Result == Running {
 		return 0
 	}
 	return late

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newBootstrap(t *target) *cobra.Command {
+	i := &inspection{target: t}
+	c := &cobra.Command{
+		Use:   "bootstrap",
+		Short: "Declare new nodes fresh, for services with a restart guard",
+		Long: `bootstrap is for services that use WithRestartGuard. It declares nodes that were
+never used, so that they vote at once. Without it they abstain for the longest
+TTL, as a node does that may have forgotten its votes. Run it once when the
+servers are new, never at every start: it would take away what the guard is for.
+A node that has voted under a guard, or may evict keys, refuses.
+
+Exit codes
+  0   all nodes are declared fresh
+  1   a node refused, or did not answer; the others are declared fresh
+  64  the command line is wrong`,
+		Example: `  redtick bootstrap`,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			f, inspector, err := i.open()
+			if err != nil {
+				return err
+			}
+			defer f.disconnect()
+			if err := inspector.Bootstrap(c.Context()); err != nil {
+				return exit(exitWarning, err)
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s may vote at once\n", count(len(f.nodes), "node"))
+			return err
+		},
+	}
+	i.flags(c)
+	return c
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/redlock"
+)
+
+// serverCures are for errors of a server, told by their beginning.
+var serverCures = []struct{ code, cure string }{
+	{"NOAUTH", "it wants a password: put redis" + exampleCredentials + "host:port into REDIS_ADDRS"},
+	{"WRONGPASS", wrongPassword},
+	{"ERR invalid password", wrongPassword},
+	{"ERR AUTH <password> called without any password", "it has no password: leave it out"},
+	{"NOPERM", "the user may not do this: allow it what SECURITY.md lists for operators (ACL SETUSER), or give another user"},
+	{"DENIED", "it refuses other machines while it has no password (protected mode): set requirepass, or an ACL, and give the password here"},
+	{"READONLY", "it is a replica, which cannot vote: give the address of its primary"},
+	{"MOVED", "it is a member of a Redis Cluster: give the Cluster as one node, redis-cluster://host,host/"},
+	{"CLUSTERDOWN", "its Cluster is not whole: see redis-cli --cluster check"},
+	{"MASTERDOWN", "it is a replica without its primary: give the address of the primary"},
+	{"LOADING", "it reads its data after a start: wait until it has"},
+	{"MISCONF", "it cannot save to its disk and so refuses writes: look at its log and its disk"},
+	{"OOM", "its memory is full: raise maxmemory or delete what is not needed"},
+	{"BUSY", "a script of another program blocks it: see redis-cli SCRIPT KILL"},
+	{"NOREPLICAS", "it has fewer replicas than min-replicas-to-write: bring them back"},
+	{"ERR max number of clients reached", "its connections are used up: raise maxclients, or see redis-cli CLIENT LIST for who has them"},
+	{"ERR DB index is out of range", "it has no database of that number: give another behind the last slash, or none"},
+	{"ERR unknown command", "it is older than Redis 5.0, forbids the command, or is a Sentinel: give the address of a server"},
+}
+
+const wrongPassword = "user name or password are wrong: correct them in REDIS_ADDRS, and write any of / ? # @ : , % in them escaped, as %2F is for /"
+
+// cure is what to do about the error of a node, or "".
+func cure(err error) string {
+	if answer := redis.Error(nil); errors.As(err, &answer) {
+		for _, c := range serverCures {
+			if strings.HasPrefix(answer.Error(), c.code) {
+				return c.cure
+			}
+		}
+		return ""
+	}
+	if text := tlsCure(err); text != "" {
+		return text
+	}
+	var unknown *net.DNSError
+	var late net.Error
+	switch {
+	case errors.As(err, &unknown) && unknown.IsNotFound:
+		return "correct the address, or see the name server"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there: start the server, or correct host and port"
+	case errors.Is(err, os.ErrNotExist):
+		return "there is no such socket: start the server, or correct the path"
+	case errors.Is(err, os.ErrPermission):
+		return "this user may not open the socket: see its permissions"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "there is no way to that machine: see whether it is up, and the network"
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "it closed the connection: is it a TLS port? then write rediss:// (rediss-sentinel://, rediss-cluster://)"
+	case strings.Contains(err.Error(), "redis: invalid reply"):
+		return "that is no Redis server: correct host and port"
+	case errors.As(err, &late) && late.Timeout(), strings.HasPrefix(err.Error(), "no answer within"):
+		return "it hangs, a firewall drops what is sent to it, or rediss:// is written for a port without TLS: try redis-cli -h HOST ping"
+	}
+	return ""
+}
+
+func tlsCure(err error) string {
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var header tls.RecordHeaderError
+	var alert tls.AlertError
+	switch {
+	case errors.As(err, &authority):
+		return "give the CA that signed its certificate with --tls-ca"
+	case errors.As(err, &host):
+		return "its certificate is for another host: write the host that it is for"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "renew its certificate, or see the clocks of both machines"
+	case errors.As(err, &header):
+		return "it does not speak TLS there: write redis:// in place of rediss://"
+	case errors.As(err, &alert), strings.Contains(err.Error(), "remote error: tls"):
+		return "it refuses this client: give a certificate that it trusts with --tls-cert and --tls-key"
+	}
+	return ""
+}
+
+// outBecause is the error of a node and its cure. An error that a script of redlock ran into brings one already.
+func outBecause(err error) string {
+	text, advice := plain(err), cure(err)
+	if answer := redis.Error(nil); errors.As(err, &answer) && advice != "" {
+		text = plain(answer)
+	}
+	if advice == "" {
+		return text
+	}
+	return strings.TrimSuffix(text, ".") + "; " + advice
+}
+
+// explained is the text of an error, with what each node said in a line of its own.
+func explained(err error) string {
+	var failed *redlock.Error
+	if n := (*redlock.NodeError)(nil); !errors.As(err, &failed) && errors.As(err, &n) {
+		return allNodes(err)
+	}
+	if failed == nil || len(failed.Nodes) == 0 {
+		return plain(err)
+	}
+	head := *failed
+	head.Nodes = nil
+	text := strings.Replace(plain(err), plain(failed), plain(&head), 1)
+	for _, n := range failed.Nodes {
+		text += "\n  " + explainedNode(n)
+	}
+	return text
+}
+
+func explainedNode(n *redlock.NodeError) string { return n.Node + ": " + printable(outBecause(n.Err)) }
+
+// allNodes is about errors of nodes that are joined, or one.
+func allNodes(err error) string {
+	if n, ok := err.(*redlock.NodeError); ok {
+		return explainedNode(n)
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var lines []string
+		for _, each := range joined.Unwrap() {
+			lines = append(lines, allNodes(each))
+		}
+		return strings.Join(lines, "\n")
+	}
+	if coded, ok := err.(*exitError); ok {
+		return allNodes(coded.err)
+	}
+	return plain(err)
+}

@@ -1,0 +1,193 @@
+//go:build unix
+
+package main_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+// Seen to fail without the cure of each case.
+func TestCures(t *testing.T) {
+	t.Parallel()
+	locked := redisserver.Start(t, "--requirepass", "right")
+	secret := redisserver.StartTLS(t)
+	plain := redisserver.Start(t)
+	for _, user := range [][]string{{"reads", "~*", "+@read", "+info", "+time", "+ping"}, {"nothing"}} {
+		if _, err := plain.Do(append([]string{"ACL", "SETUSER", user[0], "on", ">pw"}, user[1:]...)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ name, node, cure string }{
+		{"no password", locked.Addr(), "it wants a password"},
+		{"wrong password", "redis://:wrong@" + locked.Addr(), "user name or password are wrong"},
+		{"no permission", "redis://nothing:pw@" + plain.Addr(), "SECURITY.md"},
+		{"nothing listens", "127.0.0.1:1", "nothing listens there"},
+		{"no socket", "unix:///no/such/socket", "there is no such socket"},
+		{"no database", "redis://" + plain.Addr() + "/99", "it has no database of that number"},
+		{"a TLS port", secret.TLSAddr(), "write rediss://"},
+		{"another's CA", "rediss://" + secret.TLSAddr(), "--tls-ca"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, args := range [][]string{{"status"}, {"ls"}, {"pause", "report"}, {"bootstrap"}, {"run", "-name", "report", "--", "true"}} {
+				if o := redtick(t, c.node, args...); o.code == 0 || !strings.Contains(o.all(), c.cure) || strings.Contains(o.all(), "bring it back") || strings.Contains(o.all(), `list ""`) {
+					t.Errorf("%v: exit code %d, want an error with %q in:\n%s", args, o.code, c.cure, o.all())
+				}
+			}
+		})
+	}
+	t.Run("reads, but may not vote", func(t *testing.T) {
+		o := redtick(t, "redis://reads:pw@"+plain.Addr(), "status")
+		has(t, o.stdout, "1 of 1 nodes answer, 0 can vote, 1 needed: no lock can be had", "answers but would not vote: NOPERM")
+		if o.code != 2 {
+			t.Errorf("exit code %d, want 2", o.code)
+		}
+	})
+	t.Run("names that cannot be read", func(t *testing.T) {
+		redtick(t, plain.Addr(), "pause", "other")
+		if _, err := plain.Do("ACL", "SETUSER", "partly", "on", ">pw", "~app:*", "+@all"); err != nil {
+			t.Fatal(err)
+		}
+		has(t, redtick(t, "redis://partly:pw@"+plain.Addr(), "ls").stdout, "unknown")
+	})
+}
+
+// Seen to fail when a replica counts as a vote.
+func TestStatus_replica_only(t *testing.T) {
+	t.Parallel()
+	replica := redisserver.Start(t, "--replicaof", "127.0.0.1 1")
+	o := redtick(t, replica.Addr(), "status")
+	has(t, o.stdout, "0 can vote", "no lock can be had")
+	if o.code != 2 {
+		t.Errorf("exit code %d, want 2", o.code)
+	}
+}
+
+// Seen to fail with the columns in UTC alone, and with votes of a name that nobody holds.
+func TestTimes(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.redtick("run", "-name", "report", "-tick", "24h", "-zone", "UTC", "--", "sh", "-c", "exit 3")
+	in := func(zone string, args ...string) string {
+		p := f.prepare(args...)
+		p.Env = append(p.Env, "TZ="+zone)
+		if err := p.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return p.end().stdout
+	}
+	for _, args := range [][]string{{"ls"}, {"runs", "report"}, {"show", "report"}} {
+		text := in("Asia/Tokyo", args...)
+		has(t, text, "T00:00:00Z", "09:00:00 JST", " ago", "failed")
+		if text = in("UTC", args...); strings.Contains(text, "UTC") || strings.Contains(text, "LOCAL TIME") || strings.Contains(text, "0/3") || !strings.Contains(text, " ago") {
+			t.Errorf("%v in UTC:\n%s", args, text)
+		}
+	}
+	o := f.redtick("pause", "report", "--for", "90m")
+	has(t, o.stdout, "until 20", "in 1h")
+	has(t, f.redtick("ls").stdout, "paused")
+}
+
+// Seen to fail when a name of blanks is shown as it is.
+func TestList_blank_names(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	for _, name := range []string{" ", `"x"`} {
+		f.redtick("run", "-name", name, "-fence", "--", "true")
+	}
+	has(t, f.redtick("ls").stdout, `" "`, `"\"x\""`)
+}
+
+// Seen to fail when only the innermost run is known: the last one waits for the first.
+func TestRun_nested(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	o := f.redtick("run", "-name", "a", "--", binary, "run", "-name", "b", "--", binary, "run", "-name", "a", "--", "true")
+	has(t, o.stderr, "which would wait for itself")
+	if o.code != 75 {
+		t.Errorf("exit code %d, want 75", o.code)
+	}
+	if o = f.redtick("run", "-name", "a", "--", binary, "run", "-name", "b", "--", "sh", "-c", "exit 5"); o.code != 5 || o.stderr != "" {
+		t.Errorf("other names: %+v", o)
+	}
+}
+
+// Seen to fail when the default observer of a Locker repeats what run says.
+func TestRun_speaks_once(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	o := f.redtick("run", "-name", "a", "-tick", "2010-01-01T00:00:00Z", "--", "true")
+	if o.code != 64 || strings.Count(o.stderr, "older than the retention") != 1 {
+		t.Errorf("%+v", o)
+	}
+	o = f.redtick("run", "-name", "a", "-tick", "24h", "--", "sh", "-c", "exit 3")
+	if o.code != 3 || o.stderr != "" {
+		t.Errorf("%+v", o)
+	}
+	has(t, f.redtick("run", "-name", "a", "-ttl", "-1s", "--", "true").stderr, "--ttl is -1s")
+	has(t, f.redtick("ls", "-timeout", "1").stderr, "write one, as in 500ms")
+}
+
+// Seen to fail when bootstrap declares nodes that vote already.
+func TestBootstrap(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	if o := f.redtick("bootstrap"); o.code != 0 || o.stdout != "3 nodes may vote at once\n" {
+		t.Errorf("fresh nodes: %+v", o)
+	}
+	if o := f.redtick("bootstrap"); o.code != 1 || !strings.Contains(o.stderr, "it was declared fresh before") {
+		t.Errorf("a second time: %+v", o)
+	}
+}
+
+// asBash are the two functions of bash-completion that the script uses.
+const asBash = `
+_get_comp_words_by_ref() { cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=("${COMP_WORDS[@]}") cword=$COMP_CWORD; }
+__ltrim_colon_completions() { :; }
+compopt() { :; }
+source <(redtick completion bash)
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE} COMP_TYPE=9 COMPREPLY=()
+__start_redtick
+printf '%s\n' "${COMPREPLY[@]}"
+`
+
+// Seen to fail when the commands have no ValidArgsFunction, and when they ask only about jobs.
+func TestCompletion_bash(t *testing.T) {
+	t.Parallel()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("there is no bash")
+	}
+	f := newFleet(t)
+	f.redtick("run", "-name", "report", "-tick", "24h", "--", "true")
+	f.redtick("pause", `odd "name" ü`)
+	f.hold("leader")
+	for _, c := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"redtick", "paus"}, "pause"},
+		{[]string{"redtick", "pause", "re"}, "report"},
+		{[]string{"redtick", "trigger", "re"}, "report"},
+		{[]string{"redtick", "show", "odd"}, `odd\ \"name\"\ ü`},
+		{[]string{"redtick", "release", "le"}, "leader"},
+		{[]string{"redtick", "pause", "le"}, ""},
+		{[]string{"redtick", "run", "--name", "lead"}, "leader"},
+		{[]string{"redtick", "show", "report", ""}, ""},
+		{[]string{"redtick", "show", "-o", "js"}, "json"},
+		{[]string{"redtick", "--nodes", "127.0.0.1:1", "show", ""}, ""},
+	} {
+		cmd := exec.Command(bash, append([]string{"-c", asBash}, c.words...)...)
+		cmd.Args = append(cmd.Args[:3:3], append([]string{"bash"}, c.words...)...)
+		cmd.Env = append(os.Environ(), "REDIS_ADDRS="+f.addrs, "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		if got := strings.TrimSpace(string(out)); err != nil || got != c.want {
+			t.Errorf("%q: %q, %v; want %q", c.words, got, err, c.want)
+		}
+	}
+}
