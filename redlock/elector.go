@@ -3,6 +3,7 @@ package redlock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -15,6 +16,8 @@ type Elector struct {
 	mu      sync.Mutex
 	running bool
 	term    *term
+	contact time.Time // when a campaign last reached a quorum
+	failure error     // why the last question since did not
 }
 
 // term is one leadership.
@@ -34,7 +37,20 @@ func NewElector(m *Mutex) (*Elector, error) {
 	if m.t.cfg.noRenewal {
 		return nil, invalid("the elector's mutex %q has WithoutRenewal; a leadership must be renewed, leave it out", m.Name())
 	}
-	return &Elector{m: m}, nil
+	e := &Elector{}
+	t := *m.t
+	t.asked = e.asked
+	e.m = &Mutex{&t}
+	return e, nil
+}
+
+// asked is told what came of each question of a campaign. A name that is taken was told by a quorum.
+func (e *Elector) asked(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.failure = err; err == nil || errors.Is(err, ErrTaken) {
+		e.contact, e.failure = time.Now(), nil
+	}
 }
 
 const (
@@ -145,6 +161,39 @@ func (e *Elector) IsLeader(ctx context.Context) error {
 	defer e.mu.Unlock()
 	if e.term == nil || !time.Now().Before(e.term.lease.ValidUntil()) {
 		return ErrNotLeader
+	}
+	return nil
+}
+
+// Check returns nil if Run is under way and has reached a quorum of the nodes
+// within tolerance, be this process the leader or not: it would become the
+// leader if there were none. It asks no node. That makes a liveness and a
+// readiness probe: readiness that meant leadership would keep the followers of
+// a deployment from ever being ready, and restart or stop it while nobody leads.
+//
+// A campaign asks about once in a TTL, and after short terms at least each 30 s,
+// so a tolerance of less than the larger of these fails now and then; use a
+// minute or more. Check fails until the first quorum is reached, before Run and after it, and
+// when a lead goes on for longer than tolerance after its term has ended. The error matches
+// [ErrNoQuorum] and says since when and why.
+func (e *Elector) Check(tolerance time.Duration) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	contact := e.contact
+	if e.term != nil { // renewals are contact
+		if renewed := e.term.lease.ValidUntil().Add(-e.m.t.cfg.validity()); renewed.After(contact) {
+			contact = renewed
+		}
+	}
+	switch since := time.Since(contact); {
+	case tolerance <= 0:
+		return invalid("tolerance is %v, must be more than 0; a minute suits most", tolerance)
+	case !e.running:
+		return fmt.Errorf("%w: the elector of %q does not run", ErrNoQuorum, e.m.Name())
+	case contact.IsZero():
+		return errors.Join(fmt.Errorf("%w: the elector of %q has reached no majority of the nodes yet", ErrNoQuorum, e.m.Name()), e.failure)
+	case since > tolerance:
+		return errors.Join(fmt.Errorf("%w: the elector of %q has not reached a majority of the nodes for %v, tolerated are %v", ErrNoQuorum, e.m.Name(), since.Round(time.Millisecond), tolerance), e.failure)
 	}
 	return nil
 }

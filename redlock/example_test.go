@@ -462,3 +462,51 @@ func ExampleLocker_Check() {
 	fmt.Println(answer.Code)
 	// Output: 200
 }
+
+// A liveness and readiness probe: a follower is as healthy as the leader.
+func ExampleElector_Check() {
+	locker, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(3), "api-1"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	mutex, err := locker.NewMutex("leader")
+	if err != nil {
+		log.Fatal(err)
+	}
+	elector, err := redlock.NewElector(mutex)
+	if err != nil {
+		log.Fatal(err)
+	}
+	probe := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := elector.Check(time.Minute); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	ask := func() int {
+		answer := httptest.NewRecorder()
+		probe.ServeHTTP(answer, httptest.NewRequest("GET", "/livez", nil))
+		return answer.Code
+	}
+
+	fmt.Println("before Run:", ask())
+	ctx, cancel := context.WithCancel(context.Background())
+	elected, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = elector.Run(ctx, func(term context.Context) error {
+			close(elected)
+			<-term.Done()
+			return nil
+		})
+	}()
+	<-elected
+	fmt.Println("running:", ask())
+	cancel()
+	<-ended
+	_ = locker.Close(context.Background())
+	// Output:
+	// before Run: 503
+	// running: 200
+}

@@ -105,6 +105,7 @@ type target struct {
 	cfg      config
 	name     *protocol.Name
 	released func(driver.Reply) quorum.Answer // decodes the reply to a release
+	asked    func(error)                      // told what came of each question of a wait; nil unless an elector waits
 }
 
 func (l *Locker) newTarget(name string, cfg config) (*target, error) {

@@ -27,6 +27,9 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 	var before error // the refusal before
 	for try := 0; ; try++ {
 		lease, err := t.acquire(ctx, a)
+		if t.asked != nil {
+			t.asked(err)
+		}
 		if err == nil {
 			served = true
 			return lease, nil
