@@ -41,7 +41,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 			}
 			return nil, err
 		}
-		tally, err := probe.vote(ctx, r)
+		tally, err := r.vote(ctx, &probe)
 		lease, err := r.lease(ctx, tally, err)
 		if lease != nil {
 			lease.granted(a, begin)

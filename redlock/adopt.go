@@ -81,7 +81,7 @@ func (t *target) swap(ctx context.Context, a *acquisition, from string, over boo
 		return nil, quorum.Tally{}, err
 	}
 	s := t.newSwap(a, from, protocol.Token(t.cfg.holder, random, a.tick), over)
-	tally, err := s.vote(ctx)
+	tally, err := s.vote(ctx, &orderedProbe{})
 	return s, tally, err
 }
 

@@ -23,7 +23,7 @@ type Locker struct {
 	group    *quorum.Group
 	queue    *waitqueue.Queue
 	renewer  renewer
-	reporter reporter
+	reporter *reporter
 	tokens   tokenSource
 	triggers triggers
 	slots    chan struct{} // one for each acquisition that may vote at a time
@@ -33,6 +33,9 @@ type Locker struct {
 	decided  chan struct{} // closed when the Locker is closed and there is none
 	last     sync.Once
 }
+
+// lastWords is how long Close waits for the observer.
+const lastWords = time.Second
 
 // maxVotes bounds the acquisitions that vote at a time. However many callers come at once, the others wait their turn
 // here, where their time does not count as a node's silence.
@@ -54,7 +57,7 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	if err != nil {
 		return nil, invalid("%w", err)
 	}
-	l := &Locker{cfg: cfg, reporter: reporter{observer: cfg.observer, least: cfg.least, outages: outages{jobs: make(map[string]*outage)}}, tokens: tokenSource{random: cfg.random},
+	l := &Locker{cfg: cfg, reporter: newReporter(&cfg), tokens: tokenSource{random: cfg.random},
 		slots: make(chan struct{}, maxVotes), closing: make(chan struct{}), decided: make(chan struct{})}
 	id, err := l.tokens.next()
 	if err != nil {
@@ -182,7 +185,7 @@ func (l *Locker) Close(ctx context.Context) error {
 	}
 	l.reporter.end()
 	select {
-	case <-l.reporter.told():
+	case <-l.reporter.feed.Told():
 	case <-time.After(lastWords):
 		errs = append(errs, errors.New("redlock: closed before the observer, which is slow, was told everything that happened"))
 	}

@@ -157,7 +157,7 @@ func TestObserver_lastWords(t *testing.T) {
 
 // Without an observer, an event costs no allocation.
 //
-// Seen to fail when the reporter copies the event before it looks for an observer.
+// Seen to fail when the event is copied before it looks for an observer.
 func TestObserver_unusedCostsNothing(t *testing.T) {
 	l := must[*redlock.Locker](t)(redlock.New([]driver.Node{&silent{}}))
 	err := errors.New("some reason")

@@ -15,13 +15,6 @@ type orderedProbe struct {
 	failed  quorum.Tally // the last votes that lacked answers
 }
 
-func (o *orderedProbe) vote(ctx context.Context, r *round) (quorum.Tally, error) {
-	if o.on {
-		return r.voteInOrder(ctx, o.first)
-	}
-	return r.vote(ctx)
-}
-
 // voteInOrder asks one node, and then the others. A refusal by the first node alone is not a verdict, so the others are
 // then asked who is there.
 func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error) {

@@ -168,7 +168,7 @@ func (l *Lease) detach() (string, error) {
 	l.posting.Wait()
 	next := protocol.Detached(l.t.cfg.holder, random, l.tickMillis())
 	s := l.t.newSwap(&acquisition{op: "detach", tick: l.tickMillis()}, l.token, next, true)
-	tally, _ := s.vote(context.Background())
+	tally, _ := s.vote(context.Background(), &orderedProbe{})
 	if !tally.Won() {
 		s.abort()
 		l.conclude(time.Now(), true, true)

@@ -1,0 +1,112 @@
+// Package feed hands what happens to a function that may be slow or panic,
+// without holding up those to whom it happens.
+package feed
+
+import "sync"
+
+// backlog is how many items may wait to be told.
+const backlog = 1024
+
+// Feed tells a function about items, one at a time and in order, on a goroutine
+// of its own that runs only while there are some. When the function falls too far
+// behind, the newest items are thrown away, and the next one says how many. A
+// Feed is safe for concurrent use.
+type Feed[T any] struct {
+	// Tell is the function. It is set before the first Push.
+	Tell func(item T, missed int)
+
+	mu     sync.Mutex
+	queue  []entry[T]
+	spare  []entry[T] // the memory of the queue that was told last
+	missed int
+	busy   bool
+	idle   chan struct{} // closed once nothing is left to tell; nil when nobody waits for that
+}
+
+type entry[T any] struct {
+	item   T
+	missed int // thrown away before it
+}
+
+// Push queues an item. It never blocks.
+func (f *Feed[T]) Push(item T) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.queue) >= backlog {
+		f.missed++
+		return
+	}
+	f.queue = append(f.queue, entry[T]{item, f.missed})
+	f.missed = 0
+	if !f.busy {
+		f.busy = true
+		go f.drain()
+	}
+}
+
+func (f *Feed[T]) drain() {
+	var batch []entry[T]
+	told, ended := 0, false
+	defer func() {
+		if !ended { // the function called runtime.Goexit, which is no reason to keep the other items from it
+			f.mu.Lock()
+			f.queue = append(batch[told:], f.queue...)
+			f.mu.Unlock()
+			go f.drain()
+		}
+	}()
+	for {
+		f.mu.Lock()
+		batch, told = f.queue, 0
+		f.queue, f.spare = f.spare[:0], nil
+		f.busy = len(batch) > 0
+		f.settle()
+		f.mu.Unlock()
+		if len(batch) == 0 {
+			ended = true
+			return
+		}
+		for _, e := range batch {
+			told++
+			f.tell(e)
+		}
+		f.keep(batch)
+	}
+}
+
+// tell survives a panic of the function.
+func (f *Feed[T]) tell(e entry[T]) {
+	defer func() { _ = recover() }()
+	f.Tell(e.item, e.missed)
+}
+
+// keep saves the memory of a batch, unless it is that of a flood.
+func (f *Feed[T]) keep(batch []entry[T]) {
+	if cap(batch) > 16 {
+		return
+	}
+	clear(batch)
+	f.mu.Lock()
+	f.spare = batch
+	f.mu.Unlock()
+}
+
+// Told returns a channel that is closed once everything was told.
+func (f *Feed[T]) Told() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.idle == nil {
+		f.idle = make(chan struct{})
+	}
+	idle := f.idle
+	f.settle()
+	return idle
+}
+
+// settle tells those who wait that nothing is left. The caller holds mu.
+func (f *Feed[T]) settle() {
+	if f.idle != nil && !f.busy {
+		close(f.idle)
+		f.idle = nil
+	}
+}
