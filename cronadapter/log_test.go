@@ -164,7 +164,7 @@ func (f *fleet) setClocks(offset time.Duration) {
 
 // A lease whose end no majority has confirmed will be held until its TTL; that
 // may cost the next tick.
-func TestEvents_not_given_back(t *testing.T) {
+func TestEvents_unlock_fails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes := make(chan []driver.Node, 1)
 		job := func(context.Context) error {

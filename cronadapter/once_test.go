@@ -21,7 +21,7 @@ import (
 //   - @every: no grid, or one from the year 1: aligned; no spacing: spaced; the
 //     schedule's spacing before the job's: own_spacing
 //   - the lease: not bound, or the loss told never or twice: lease_lost; any end told as a loss:
-//     job_ends_its_lease; not given back in a defer: panic; Unlock's error dropped: not_given_back
+//     job_ends_its_lease; not unlocked in a defer: panic; Unlock's error dropped: unlock_fails
 //   - panics: recovered and not passed on: panic, panic_SkipIfStillRunning
 //   - Stop: contexts that do not end: Stop; an error for it: Stop_is_final
 //   - telling: all refusals at Info: not_run; all at Error: skips; no holder: skips; a job's error dropped: job_failed

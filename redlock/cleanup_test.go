@@ -108,7 +108,7 @@ func TestCleanup_hungNodeComesBack(t *testing.T) {
 	}
 }
 
-// A node hangs with the acquire in its socket for longer than the TTL: the release is still owed when it goes on, also when
+// A node hangs with the acquire in its socket for longer than the TTL: the release is still owed when it goes on, even if
 // the driver has waited for the acquire all the time.
 //
 // Seen to fail when what is owed expires meanwhile.

@@ -9,7 +9,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// Each lease's fence is larger than all before, whichever nodes make up the majority, also when counters are lost.
+// Each lease's fence is larger than all before, whichever nodes make up the majority, even if counters are lost.
 // Mutations: no write-back; raise.lua without the check of the lock; a counter that starts at milliseconds.
 func TestFence_grows(t *testing.T) {
 	for _, nodes := range []int{1, 3, 5} {

@@ -51,7 +51,7 @@ func TestLock_isWokenWhereTheHolderWasRefused(t *testing.T) {
 	})
 }
 
-// A waiter stays in line however long the holder's TTL is, also when the node
+// A waiter stays in line however long the holder's TTL is, even if the node
 // that keeps the line knows nothing of the holder, and when somebody with a
 // shorter TTL was in line and has left.
 //
@@ -115,7 +115,7 @@ func TestLock_keepsItsPlace(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		ok(t, held.Unlock(t.Context()))
-		held = must[*redlock.Lease](t)(m.TryLock(t.Context())) // is faster than the one that was woken
+		held = must[*redlock.Lease](t)(m.TryLock(t.Context())) // is faster than the waiter that was woken
 		time.Sleep(time.Second)
 		ok(t, held.Unlock(t.Context()))
 		all.Wait()
@@ -361,7 +361,7 @@ func TestLock_keyThatNeverExpires(t *testing.T) {
 	})
 }
 
-// Lock says that ctx has ended, also when it does so in the instant of a refusal.
+// Lock says that ctx has ended, even if it does so in the instant of a refusal.
 //
 // Seen to fail when a refusal that comes with the end is returned alone.
 func TestLock_endOfContextIsTold(t *testing.T) {

@@ -33,7 +33,7 @@ Exit codes
 		RunE:    func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
 	}
 	r.flags(c)
-	c.Flags().BoolVar(&r.force, "force", false, "also when the job's next tick lies ahead")
+	c.Flags().BoolVar(&r.force, "force", false, "even if the job's next tick lies ahead")
 	return c
 }
 

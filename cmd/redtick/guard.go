@@ -32,7 +32,7 @@ func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Si
 	case errors.Is(err, redlock.ErrLost):
 		return exit(exitLost, errors.New("the program ended (with code "+strconv.Itoa(child.code())+"), but the lease was lost before: "+plain(err)))
 	case err != nil:
-		say("the lease was not given back everywhere, what is left ends with its TTL of %v: %s", r.ttl, plain(err))
+		say("not every node confirmed the release; what is left there expires within its TTL of %v: %s", r.ttl, plain(err))
 	}
 	if code := child.code(); code != 0 {
 		return exit(code, nil)

@@ -128,7 +128,7 @@ func afterDashes(c *cobra.Command, args []string) error {
 
 func (r *running) check(c *cobra.Command) error {
 	if r.name == "" {
-		return usage("--name is missing; whoever uses the same name excludes each other")
+		return usage("--name is missing; runs of one name exclude each other")
 	}
 	if r.zone != "" && r.tick == "" {
 		return usage("--zone is %q, but there is no --tick whose days it counts; give both or none", r.zone)

@@ -72,7 +72,7 @@ func (r *Redis) Close() {
 }
 
 // driveClock makes keys expire: miniredis stands still in time unless told.
-// Steps that were dropped are not made up for. A clock that is slow is safe, a
+// Dropped steps are not repeated. A clock that is slow is safe, a
 // leap could end a lease before its holder knows.
 func (r *Redis) driveClock() {
 	ticker := time.NewTicker(clockStep)

@@ -84,7 +84,7 @@ if ARGV[9] ~= '1' then
   if order ~= 'takeover' then
     redis.call('HSET', tick, 'owner', ARGV[4], 'token:' .. token, '')
     if not seen.owner then
-      -- From here on the tick is refused as stale before its key is gone, also when it lies ahead.
+      -- From here on the tick is refused as stale before its key is gone, even if it lies ahead.
       redis.call('PEXPIRE', tick, string.format('%.0f', tonumber(ARGV[5]) + math.max(0, at - now) + 1000))
     end
   end
