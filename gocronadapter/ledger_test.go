@@ -149,6 +149,8 @@ type asking struct {
 	times      int // how often Lock was called for it
 	ran        bool
 	unanswered bool // too few nodes answered one of the calls
+	inTheWay   bool // the run of an earlier tick was under way
+	refused    []error
 }
 
 // asked sorts the job's calls of Lock by their ticks, in Unix ms. A refusal that
@@ -159,7 +161,7 @@ func (l *ledger) asked(t *testing.T, job string) map[int64]asking {
 	ticks := make(map[int64]asking)
 	for _, tick := range l.of(job) {
 		q := ticks[tick.UnixMilli()]
-		ticks[tick.UnixMilli()] = asking{q.times + 1, true, q.unanswered}
+		ticks[tick.UnixMilli()] = asking{times: q.times + 1, ran: true}
 	}
 	for _, err := range l.refusalsOf(job) {
 		var refusal *redlock.Error
@@ -172,7 +174,9 @@ func (l *ledger) asked(t *testing.T, job string) map[int64]asking {
 			continue
 		}
 		q := ticks[refusal.Tick.UnixMilli()]
-		ticks[refusal.Tick.UnixMilli()] = asking{q.times + 1, q.ran, q.unanswered || unanswered}
+		theirs := redlock.TickOf(refusal.Holder)
+		inTheWay := errors.Is(err, redlock.ErrTaken) && !theirs.IsZero() && theirs.Before(refusal.Tick)
+		ticks[refusal.Tick.UnixMilli()] = asking{q.times + 1, q.ran, q.unanswered || unanswered, q.inTheWay || inTheWay, append(q.refused, err)}
 	}
 	return ticks
 }

@@ -76,8 +76,8 @@ func arms(nodes int, skew time.Duration) (all []arm) {
 // Three replicas, 72 arms at once, on real servers: each tick of each arm runs
 // once. A busy machine makes runs so late that gocron skips the next tick, or
 // that they are in its way; or its servers do not answer in time. A tick that
-// nobody ran is excused at the very time of such a delay. More than a few of
-// those are an error all the same.
+// nobody ran is excused where one of these can be seen. More than a few of those
+// tell nothing, and then it is done again, up to three times.
 //
 //	go test ./gocronadapter -run on_real_nodes -seconds 62 -v -count=1
 //
@@ -88,6 +88,15 @@ func arms(nodes int, skew time.Duration) (all []arm) {
 // every 2.5 s for want of a quorum (too many excuses).
 func TestLocker_on_real_nodes(t *testing.T) {
 	servers := redisserver.StartN(t, 5)
+	for try := 1; !tickOnRealNodes(t, servers); try++ {
+		if try == 3 {
+			t.Fatal("three times more than a tenth of the ticks was lost because this machine was busy, or because the nodes refused them")
+		}
+	}
+}
+
+// tickOnRealNodes reports whether the machine was quiet enough to tell anything.
+func tickOnRealNodes(t *testing.T, servers []*redisserver.Server) (conclusive bool) {
 	log, fleet, all := newLedger(), []*replica{}, []arm{}
 	for _, nodes := range []int{1, 3, 5} {
 		for _, skew := range []time.Duration{0, 40 * time.Millisecond, 120 * time.Millisecond, 300 * time.Millisecond} {
@@ -112,10 +121,10 @@ func TestLocker_on_real_nodes(t *testing.T) {
 	for _, r := range fleet {
 		r.close(t)
 	}
-	report(t, log, all, first, last)
+	return report(t, log, all, first, last)
 }
 
-func report(t *testing.T, log *ledger, all []arm, first, last time.Time) {
+func report(t *testing.T, log *ledger, all []arm, first, last time.Time) (conclusive bool) {
 	var table strings.Builder
 	total, excused, sum := make(map[int]int), 0, 0
 	for _, a := range all {
@@ -135,21 +144,19 @@ func report(t *testing.T, log *ledger, all []arm, first, last time.Time) {
 			case q.times > 3:
 				t.Errorf("%s: three replicas asked for the tick %v %d times", a.name(), tick, q.times)
 			case q.ran:
-			case q.unanswered || log.delayed(tick.Add(-a.interval), tick.Add(a.interval)):
+			case q.unanswered || q.inTheWay || log.delayed(tick.Add(-a.interval), tick.Add(a.interval)):
 				excused++
 			default:
-				t.Errorf("%s: nobody ran the tick %v, for which %d replicas asked", a.name(), tick, q.times)
+				t.Errorf("%s: nobody ran the tick %v, for which %d replicas asked: %v", a.name(), tick, q.times, q.refused)
 			}
 		}
 		sum += ticks
-	}
-	if excused > sum/10 {
-		t.Errorf("of %d ticks %d were lost because this machine was busy; that is too many to tell anything", sum, excused)
 	}
 	if log.overlap {
 		t.Error("two runs of one job at one time")
 	}
 	t.Logf("nodes/skew/schedule/work%s\nall arms, ticks by runs: %v, %d of them excused; latest run %v after its tick", table.String(), total, excused, log.lag)
+	return excused <= sum/10
 }
 
 func (r *replica) close(t *testing.T) {

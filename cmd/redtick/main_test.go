@@ -130,6 +130,11 @@ func prepare(t *testing.T, addrs, dir string, args ...string) *process {
 	p.Env = append(os.Environ(), "REDIS_ADDRS="+addrs)
 	p.Dir, p.Stdout, p.Stderr = dir, &p.out, &p.err
 	p.WaitDelay = 5 * time.Second
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("redtick %s said:\n%s", strings.Join(args, " "), p.err.String())
+		}
+	})
 	return p
 }
 

@@ -75,7 +75,8 @@ func (s *sweeper) each(ctx context.Context, owner, client *redis.Client, command
 	idle, piped := idle(client)
 	for range idle {
 		sent.Go(func() {
-			conn := client.Conn()
+			// A Conn shares its client's options without its lock, and a handshake writes them.
+			conn := punctual(client).Conn()
 			defer conn.Close()
 			exec(ctx, conn.Pipeline(), commands)
 		})
