@@ -9,10 +9,14 @@ import (
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/redtick/redtick/gocronadapter"
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/goredis"
 	"github.com/redtick/redtick/redlock/redlocktest"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
 // grantAll is a gocron.Locker that asks nobody: what gocron itself costs.
@@ -27,8 +31,24 @@ type fleetOf func(tb testing.TB, replicas int) (schedulers []gocron.Scheduler, e
 func kinds() map[string]fleetOf {
 	return map[string]fleetOf{
 		"gocron":       func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return plainFleet(tb, n) },
-		"NewScheduler": func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return redtickFleet(tb, n, false) },
-		"Attach":       func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return redtickFleet(tb, n, true) },
+		"NewScheduler": func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return redtickFleet(tb, n, false, emulated()) },
+		"Attach":       func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return redtickFleet(tb, n, true, emulated()) },
+		"Redis":        func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return redtickFleet(tb, n, false, onRedis(tb)) },
+	}
+}
+
+// emulated and onRedis connect one replica more to one server. The emulated server takes a third of the time of its ticks.
+func emulated() func(replica int) []driver.Node {
+	servers := redlocktest.Servers(1)
+	return func(replica int) []driver.Node { return redlocktest.Nodes(servers, fmt.Sprint(replica)) }
+}
+
+func onRedis(tb testing.TB) func(replica int) []driver.Node {
+	server := redisserver.Start(tb)
+	return func(int) []driver.Node {
+		client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+		tb.Cleanup(func() { _ = client.Close() })
+		return goredis.Nodes(client)
 	}
 }
 
@@ -44,12 +64,11 @@ func plainFleet(tb testing.TB, replicas int) (fleet []gocron.Scheduler, end func
 	return fleet, func() { endAll(fleet, nil) }
 }
 
-func redtickFleet(tb testing.TB, replicas int, attach bool) (fleet []gocron.Scheduler, end func()) {
+func redtickFleet(tb testing.TB, replicas int, attach bool, connect func(replica int) []driver.Node) (fleet []gocron.Scheduler, end func()) {
 	tb.Helper()
-	servers := redlocktest.Servers(1)
 	var lockers []*redlock.Locker
 	for i := range replicas {
-		l, err := redlock.New(redlocktest.Nodes(servers, fmt.Sprint(i)), redlock.WithObserver(func(redlock.Event) {}))
+		l, err := redlock.New(connect(i), redlock.WithObserver(func(redlock.Event) {}))
 		if err != nil {
 			tb.Fatal(err)
 		}
