@@ -33,7 +33,9 @@ func kinds() map[string]fleetOf {
 		"gocron":       func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return plainFleet(tb, n) },
 		"NewScheduler": func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return redtickFleet(tb, n, false, emulated()) },
 		"Attach":       func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return redtickFleet(tb, n, true, emulated()) },
-		"Redis":        func(tb testing.TB, n int) ([]gocron.Scheduler, func()) { return redtickFleet(tb, n, false, onRedis(tb)) },
+		"Redis": func(tb testing.TB, n int) ([]gocron.Scheduler, func()) {
+			return redtickFleet(tb, n, false, onRedis(tb))
+		},
 	}
 }
 
@@ -149,7 +151,7 @@ func BenchmarkFirstTick(b *testing.B) {
 			b.Run(fmt.Sprintf("jobs=%d/%s", jobs, kind), func(b *testing.B) {
 				var took time.Duration
 				for b.Loop() {
-					d, err := firstTick(b, fleet, jobs, kind == "gocron")
+					d, err := firstTick(b, fleet, jobs, kind == "gocron", nil)
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -161,21 +163,56 @@ func BenchmarkFirstTick(b *testing.B) {
 	}
 }
 
-func firstTick(tb testing.TB, fleet fleetOf, jobs int, onEach bool) (time.Duration, error) {
+// BenchmarkFirstTick_anew has each job replaced by Update before that, and the schedulers stopped and started.
+func BenchmarkFirstTick_anew(b *testing.B) {
+	anew := func(tb testing.TB, s gocron.Scheduler, at time.Time, f func()) {
+		for _, j := range s.Jobs() {
+			if _, err := s.Update(j.ID(), gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at)), gocron.NewTask(f), gocron.WithName(j.Name())); err != nil {
+				tb.Fatal(err)
+			}
+		}
+		if err := s.StopJobs(); err != nil {
+			tb.Fatal(err)
+		}
+		s.Start()
+	}
+	for kind, fleet := range kinds() {
+		b.Run("jobs=4000/"+kind, func(b *testing.B) {
+			var took time.Duration
+			for b.Loop() {
+				d, err := firstTick(b, fleet, 4000, kind == "gocron", anew)
+				if err != nil {
+					b.Fatal(err)
+				}
+				took += d
+			}
+			b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "ms/tick")
+		})
+	}
+}
+
+func firstTick(tb testing.TB, fleet fleetOf, jobs int, onEach bool, anew func(testing.TB, gocron.Scheduler, time.Time, func())) (time.Duration, error) {
 	schedulers, end := fleet(tb, 3)
 	defer end()
 	var runs, last atomic.Int64
 	at := time.Now().Add(time.Second + time.Duration(jobs)*300*time.Microsecond)
+	if anew != nil {
+		at = at.Add(time.Duration(jobs) * 900 * time.Microsecond)
+	}
 	want := int64(jobs)
 	if onEach {
 		want *= 3
 	}
+	run := func() {
+		last.Store(int64(time.Since(at)))
+		runs.Add(1)
+	}
 	for _, s := range schedulers {
-		addJobs(tb, s, jobs, func() gocron.JobDefinition { return gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at)) }, func() {
-			last.Store(int64(time.Since(at)))
-			runs.Add(1)
-		})
+		addJobs(tb, s, jobs, func() gocron.JobDefinition { return gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at)) }, run)
 		s.Start()
+		if anew != nil {
+			anew(tb, s, at, run)
+		}
 	}
 	if time.Now().After(at) {
 		return 0, errors.New("the jobs were not added in time")
@@ -191,4 +228,30 @@ func firstTick(tb testing.TB, fleet fleetOf, jobs int, onEach bool) (time.Durati
 		return 0, fmt.Errorf("%d runs, want %d", n, want)
 	}
 	return took, nil
+}
+
+// BenchmarkManyJobs is how many of the 10,000 runs a second of 1,000 jobs at 10 Hz come in the first second and in the third, on one
+// replica, as in gocron's own test of that name.
+func BenchmarkManyJobs(b *testing.B) {
+	for kind, fleet := range kinds() {
+		b.Run(kind, func(b *testing.B) {
+			var first, third int64
+			for b.Loop() {
+				schedulers, end := fleet(b, 1)
+				var runs atomic.Int64
+				addJobs(b, schedulers[0], 1000, func() gocron.JobDefinition { return gocron.DurationJob(100 * time.Millisecond) },
+					func() { runs.Add(1) }, gocron.WithStartAt(gocron.WithStartImmediately()))
+				schedulers[0].Start()
+				time.Sleep(time.Second)
+				first += runs.Load()
+				time.Sleep(time.Second)
+				second := runs.Load()
+				time.Sleep(time.Second)
+				third += runs.Load() - second
+				end()
+			}
+			b.ReportMetric(float64(first)/float64(b.N), "runs/first-s")
+			b.ReportMetric(float64(third)/float64(b.N), "runs/third-s")
+		})
+	}
 }

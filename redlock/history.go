@@ -24,7 +24,7 @@ func WithoutErrorText() JobOption { return jobOption(func(c *config) { c.noError
 // WithSchedule tells those who look at the history what schedule the ticks
 // follow, in up to 100 bytes, and when the next tick is due: next returns the
 // one after a tick, or the zero time. It may be nil, must not block, and is
-// called for each claim that is granted. The adapters pass it by themselves.
+// called for each claim that is granted, or lacks a quorum. The adapters pass it by themselves.
 func WithSchedule(words string, next func(tick time.Time) time.Time) JobOption {
 	return jobOption(func(c *config) { c.schedule, c.next = words, next })
 }
