@@ -49,6 +49,7 @@ options, for the next line with a command, or with "defaults" for all below:
                 up to the next tick; 10m is the default, 0 is not at all
   catchup=2h    how old a tick may be that is run late when all machines were down
                 or the job was paused: the newest, once; without it none is
+  ping=URL      is called when a run begins, succeeds and fails, as in "redtick run"
   max-hold=1h   then the lease is renewed no more, and so is lost
   shell=PATH    runs the command, as SHELL= does
 
@@ -137,6 +138,7 @@ func (r *cronning) run(c *cobra.Command) error {
 		return r.show(c.OutOrStdout(), file)
 	}
 	d := newDaemon(r)
+	defer d.calls.close()
 	d.fleet, err = r.open(2*time.Second, redlock.WithTTL(r.ttl), redlock.WithObserver(d.observe))
 	if err != nil {
 		return err

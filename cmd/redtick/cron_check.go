@@ -55,5 +55,8 @@ func options(j crontab.Job) string {
 	if j.MaxHold > 0 {
 		all = append(all, "max-hold="+j.MaxHold.String())
 	}
+	if j.Ping != "" {
+		all = append(all, "ping") // the URL is a secret
+	}
 	return orDash(strings.Join(all, " "))
 }

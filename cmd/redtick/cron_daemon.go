@@ -24,6 +24,7 @@ type daemon struct {
 	starts chan func() // what only the main thread may do
 	table  *crontab.Timetable
 	runs   atomic.Int32
+	calls  *pings
 
 	halted context.Context // of every program; ends when there is no more time for them
 	halt   context.CancelCauseFunc
@@ -34,7 +35,7 @@ var errHalted = errors.New("redtick was told to end")
 func timedOut(d time.Duration) error { return fmt.Errorf("timed out after %v", d) }
 
 func newDaemon(r *cronning) *daemon {
-	d := &daemon{cronning: r, log: r.logger(), output: &output{raw: r.raw}, starts: make(chan func())}
+	d := &daemon{cronning: r, log: r.logger(), output: &output{raw: r.raw}, starts: make(chan func()), calls: newPings()}
 	d.halted, d.halt = context.WithCancelCause(context.Background())
 	return d
 }

@@ -13,7 +13,11 @@ import (
 )
 
 // guard runs child while lease is held, and gives the lease back.
-func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Signal) error {
+func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Signal) (err error) {
+	calls := newPings()
+	defer calls.close()
+	calls.begin(r.ping, lease)
+	defer func() { calls.end(r.ping, lease, err) }()
 	if err := child.start(environment(os.Environ(), r.name, lease)); err != nil {
 		lease.SetResult(err)
 		_ = lease.Unlock(context.Background())
@@ -25,7 +29,7 @@ func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Si
 		child.end(r.grace)
 	}
 	lease.SetResult(child.result())
-	err := lease.Unlock(context.Background())
+	err = lease.Unlock(context.Background())
 	switch {
 	case lost:
 		return exit(exitLost, nil)
@@ -78,9 +82,9 @@ func isOurs(token string) bool {
 
 // environment adds what a program may know of its lease.
 func environment(base []string, name string, lease *redlock.Lease) []string {
-	// A run that this one is part of may have had a tick and a fence, of another name.
+	// A run that this one is part of may have had a tick, a fence and a URL, of another name.
 	env := slices.DeleteFunc(slices.Clone(base), func(v string) bool {
-		return strings.HasPrefix(v, "REDTICK_TICK=") || strings.HasPrefix(v, "REDTICK_FENCE=")
+		return strings.HasPrefix(v, pingVariable+"=") || strings.HasPrefix(v, "REDTICK_TICK=") || strings.HasPrefix(v, "REDTICK_FENCE=")
 	})
 	env = append(env, "REDTICK_NAME="+name, "REDTICK_TOKEN="+lease.Token(), within+"="+strings.TrimSpace(os.Getenv(within)+" "+lease.Token()))
 	if tick := lease.Tick(); !tick.IsZero() {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/checkin"
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
@@ -26,6 +27,7 @@ type running struct {
 	fence     bool
 	takenCode int
 	verbose   bool
+	ping      string
 }
 
 const runAbout = `run takes the lease of a name, runs CMD, and gives the lease back: flock(1) for a
@@ -48,6 +50,12 @@ CMD has run's stdin, stdout and stderr; run itself writes to stderr only. In CMD
 environment are REDTICK_NAME, REDTICK_TOKEN, REDTICK_TICK (with --tick) and
 REDTICK_FENCE (with --tick or --fence): a number that grows with each lease,
 for whatever CMD writes to, to refuse older ones.
+
+With --ping run calls a URL when CMD begins, and when it has ended with exit code 0
+or otherwise: URL/start, URL and URL/fail, as healthchecks.io has it, or in the way
+of Sentry (…/api/ID/cron/SLUG/KEY/) and Cronitor (cronitor.link). Nothing is called
+when CMD was not run. A call has 5 s, and is not repeated; one that fails is told
+on stderr and changes nothing. Put a URL that is a secret into REDTICK_PING.
 
 When the lease is lost, CMD gets SIGTERM, and SIGKILL after --grace. When renewal
 fails, SIGTERM comes --grace before the lease ends, so that CMD is gone when
@@ -106,6 +114,7 @@ func (r *running) flags(c *cobra.Command) {
 	r.leasing.flags(f)
 	f.BoolVar(&r.fence, "fence", false, "give CMD a growing number in REDTICK_FENCE")
 	f.IntVar(&r.takenCode, "taken-code", exitTaken, "the exit code when somebody else has it, 0 to 255")
+	f.StringVar(&r.ping, "ping", "", "call this URL when CMD begins, succeeds and fails (default $REDTICK_PING)")
 	f.BoolVarP(&r.verbose, "verbose", "v", false, "say on stderr what happens to the lease")
 	_ = c.RegisterFlagCompletionFunc("name", func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		return (&completion{r.target, (*inspect.Inspector).Names}).complete(typed)
@@ -135,6 +144,14 @@ func (r *running) check(c *cobra.Command) error {
 	}
 	if r.wait < 0 {
 		return usage("--wait is %v, must not be negative; --try does not wait", r.wait)
+	}
+	if r.ping == "" {
+		r.ping = os.Getenv(pingVariable)
+	}
+	if r.ping != "" {
+		if err := checkin.Check(r.ping); err != nil {
+			return usage("--ping: %s", plain(err))
+		}
 	}
 	if r.takenCode < 0 || r.takenCode > 255 {
 		return usage("--taken-code is %d, must be 0 to 255", r.takenCode)

@@ -35,6 +35,7 @@ type Job struct {
 type Options struct {
 	Takeover bool
 	MaxHold  time.Duration // 0: no limit
+	Ping     string        // a URL to check in at
 	Timeout  time.Duration // 0: no limit
 	// Lateness and CatchUp are as redlock has them. Without a lateness it is the library's default.
 	Lateness *time.Duration

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/redtick/redtick/redlock/checkin"
 )
 
 // directive is the "# redtick:" lines above a line with a command.
@@ -84,13 +86,15 @@ func option(key, value string, given bool) (func(*Job), error) {
 	case "catchup":
 		d, err := duration(key, value)
 		return func(j *Job) { j.CatchUp = d }, err
+	case "ping":
+		return func(j *Job) { j.Ping = value }, checkin.Check(value)
 	case "shell":
 		if !path.IsAbs(value) {
 			return nil, fmt.Errorf("shell is %q, must be an absolute path such as /bin/bash", value)
 		}
 		return func(j *Job) { j.Shell = value }, nil
 	}
-	return nil, fmt.Errorf("there is no option %q; there are name=NAME, takeover, timeout=10m, max-hold=1h, lateness=10m, catchup=2h, shell=/bin/bash, and defaults before them to set them for all lines below", key)
+	return nil, fmt.Errorf("there is no option %q; there are name=NAME, takeover, timeout=10m, max-hold=1h, lateness=10m, catchup=2h, ping=URL, shell=/bin/bash, and defaults before them to set them for all lines below", key)
 }
 
 func checkName(name string) error {
