@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+
+	"github.com/redtick/redtick/redlock"
 )
 
 const maxEntryName = 200
@@ -26,11 +28,13 @@ type entry struct {
 	schedule schedule
 	task     *asynq.Task
 	opts     []asynq.Option
+	job      *redlock.Job // nil unless it can be triggered
 	// The rest belongs to the scheduler's mutex.
 	seen           moment // when it was last looked at: ticks up to here were taken
 	next, previous time.Time
-	claimed        bool // the name, in this process
-	failing        bool // no attempt has worked since one failed
+	claimed        bool   // the name, in this process
+	failing        bool   // no attempt has worked since one failed
+	stop           func() // ends the listening; nil when there is none
 }
 
 func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option) (*entry, error) {
@@ -60,7 +64,7 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 	if e.schedule.after(s.cfg.now()).IsZero() {
 		return nil, invalid("spec %q of entry %q has no activation in the next five years", spec, e.name)
 	}
-	return e, nil
+	return e, s.prepareTriggers(e)
 }
 
 // begin forgets what was derived from the wall clock and derives it anew.

@@ -33,7 +33,8 @@ const (
 	Unstamped redlock.EventKind = "unstamped"
 	// Unconfigured (warn, once): a task that was sent back was counted as a failure; see [Configure].
 	Unconfigured redlock.EventKind = "unconfigured"
-	// Late (warn): a tick was not enqueued by this replica; Err matches [ErrLate] unless the scheduler was shut down.
+	// Late (warn): a tick was not enqueued by this replica; Err matches [ErrLate] unless the scheduler was shut down, or
+	// the tick is that of a trigger.
 	Late redlock.EventKind = "late"
 	// EnqueueFailed (warn): an attempt to enqueue a tick failed; it is repeated until the tick is [Late]. It is told once for an
 	// entry until an attempt works.

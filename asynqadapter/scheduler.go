@@ -193,6 +193,9 @@ func (s *Scheduler) add(id string, e *entry, now moment) {
 	delete(s.departed, id)
 	s.entries[id] = e
 	s.mirror.add(e)
+	if s.state == running {
+		s.listen(e)
+	}
 	s.wake()
 }
 
@@ -206,6 +209,7 @@ func (s *Scheduler) remove(id string, now moment) error {
 		s.departed[id] = e
 	}
 	delete(s.entries, id)
+	e.deafen()
 	s.releaseName(e)
 	s.mirror.remove(e)
 	return nil
@@ -250,6 +254,7 @@ func (s *Scheduler) Start() error {
 	for _, e := range s.entries {
 		e.begin(now)
 		mirror.add(e)
+		s.listen(e)
 	}
 	s.loop.Go(s.run)
 	return nil
@@ -287,6 +292,7 @@ func (s *Scheduler) Ping() error {
 func (s *Scheduler) Shutdown() {
 	s.mu.Lock()
 	for _, e := range s.entries {
+		e.deafen()
 		s.releaseName(e)
 	}
 	if s.state != running {

@@ -18,6 +18,7 @@ type schedulerConfig struct {
 	lateness   time.Duration
 	newestOnly bool
 	heartbeat  heartbeat
+	triggers   *redlock.Locker
 	observe    observer
 	now        func() time.Time
 	err        error

@@ -1,0 +1,148 @@
+package asynqadapter_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/asynqadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/goredis"
+	"github.com/redtick/redtick/redlock/inspect"
+	"github.com/redtick/redtick/redlock/redlocktest"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
+)
+
+func triggering(t *testing.T, servers []*redlocktest.Server, name string) *redlock.Locker {
+	t.Helper()
+	locker, err := redlock.New(redlocktest.Nodes(servers, name), redlock.WithHolder(name), redlock.WithObserver(func(e redlock.Event) {
+		if e.Level() >= slog.LevelWarn && e.Kind != redlock.Ended {
+			t.Errorf("%s: %v", e.Kind, e.Err)
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return locker
+}
+
+// An entry's task is enqueued once by the replicas that run, beside those of its ticks, and not when the entry is gone or not begun.
+//
+// Seen to fail without listen, without the claim, and without deafen.
+func TestWithTriggers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers, tasks := redlocktest.Servers(3), newLedger()
+		ops, err := inspect.New(redlocktest.Nodes(servers, "ops"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		trigger := func() (inspect.Tick, error) {
+			synctest.Wait()
+			tick, err := ops.Trigger(t.Context(), "report", "ann")
+			time.Sleep(time.Second)
+			return tick, err
+		}
+		var all []*asynqadapter.Scheduler
+		var lockers []*redlock.Locker
+		for i := range 3 {
+			locker := triggering(t, servers, fmt.Sprint("r", i))
+			s := newScheduler(t, link{tasks, time.Duration(i) * time.Millisecond}, nil, asynqadapter.WithTriggers(locker))
+			register(t, s, "@every 1h", asynq.NewTask("report", nil))
+			all, lockers = append(all, s), append(lockers, locker)
+		}
+		if _, err := trigger(); !errors.Is(err, inspect.ErrNotTriggered) || !strings.Contains(err.Error(), "nobody listens") {
+			t.Errorf("not started, but: %v", err)
+		}
+		for _, s := range all {
+			start(t, s)
+		}
+		claimed, err := trigger()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids := tasks.ids(); tasks.attempts != 1 || len(ids) != 1 || !strings.HasPrefix(ids[0], "report@") {
+			t.Errorf("%d attempts, and %q are enqueued; claimed: %+v", tasks.attempts, ids, claimed)
+		}
+		runs, err := ops.Runs(t.Context(), "report")
+		if err != nil || len(runs.Runs) != 1 || runs.Runs[0].Result != "ok" || runs.Schedule != "@every 1h" || runs.Next.IsZero() {
+			t.Errorf("history: %+v, %v", runs, err)
+		}
+		time.Sleep(time.Hour)
+		if ids := tasks.ids(); len(ids) != 2 {
+			t.Errorf("%q, want that of the schedule as well", ids)
+		}
+		tasks.fail(errors.New("full"))
+		if _, err := trigger(); err != nil {
+			t.Error(err)
+		}
+		if runs, err := ops.Runs(t.Context(), "report"); err != nil || len(runs.Runs) != 2 || runs.Runs[0].Result != "failed" {
+			t.Errorf("history: %+v, %v", runs, err)
+		}
+		for i, s := range all {
+			if err := s.Unregister("report"); i > 0 && err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := trigger(); !errors.Is(err, inspect.ErrNotTriggered) || !strings.Contains(err.Error(), "nobody listens") {
+			t.Errorf("unregistered, but: %v", err)
+		}
+		for i, s := range all {
+			s.Shutdown()
+			if err := lockers[i].Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestWithTriggers_nil(t *testing.T) {
+	if _, err := asynqadapter.NewScheduler(newLedger().client(), nil, asynqadapter.WithTriggers(nil)); !errors.Is(err, redlock.ErrInvalid) {
+		t.Errorf("%v, want ErrInvalid", err)
+	}
+}
+
+func (l *ledger) client() asynqadapter.Enqueuer { return link{l, 0} }
+
+// Three replicas on a real server: one task.
+func TestWithTriggers_real(t *testing.T) {
+	server := redisserver.Start(t)
+	connect := func() redis.UniversalClient {
+		c := redis.NewClient(&redis.Options{Addr: server.Addr()})
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	for range 3 {
+		locker, err := redlock.New(goredis.Nodes(connect()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = locker.Close(t.Context()) })
+		s := newScheduler(t, asynq.NewClientFromRedisClient(connect()), nil, asynqadapter.WithTriggers(locker))
+		register(t, s, "0 0 1 1 *", asynq.NewTask("report", nil))
+		start(t, s)
+	}
+	ops, err := inspect.New(goredis.Nodes(connect()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(30 * time.Second); ; { // until they listen
+		if _, err = ops.Trigger(t.Context(), "report", "ann"); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(200 * time.Millisecond) // the others are told as well
+	pending, err := asynq.NewInspectorFromRedisClient(connect()).ListPendingTasks("default")
+	if err != nil || len(pending) != 1 || !strings.HasPrefix(pending[0].ID, "report@") {
+		t.Errorf("%+v, %v, want one task", pending, err)
+	}
+}
