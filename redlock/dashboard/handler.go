@@ -18,9 +18,9 @@ var files embed.FS
 // Option changes a default of [New].
 type Option func(*Page)
 
-// WithControl allows the page to pause, resume and forget jobs, and to take a
-// name from its holder. user says who asks, for those who meet the pause; it may
-// be nil. Default: the page is read-only.
+// WithControl allows the page to pause, resume, trigger and forget jobs, and to
+// take a name from its holder. user says who asks, for those who meet the pause
+// or the trigger; it may be nil. Default: the page is read-only.
 func WithControl(user func(*http.Request) string) Option {
 	return func(p *Page) { p.control, p.user = true, user }
 }

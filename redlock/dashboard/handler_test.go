@@ -1,11 +1,13 @@
 package dashboard_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redtick/redtick/redlock/dashboard"
@@ -117,12 +119,53 @@ func TestPage_orders(t *testing.T) {
 	})
 }
 
+// A run that is asked for begins, and why it does not is what the page shows.
+//
+// Seen to fail when the order does nothing.
+func TestPage_trigger(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		a := fl.locker("a")
+		page := fl.page(dashboard.WithControl(nil))
+		fl.run(a, "job")
+		job, err := a.NewJob("job")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func() *httptest.ResponseRecorder {
+			synctest.Wait()
+			r := httptest.NewRequest("POST", "/trigger", strings.NewReader(`{"Name": "job"}`))
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			page.ServeHTTP(w, r)
+			return w
+		}
+		if w := ask(); w.Code != 409 || !strings.Contains(w.Body.String(), "nobody listens") {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		ran := make(chan error, 1)
+		_, err = job.OnTrigger(func(tick time.Time) {
+			go func() {
+				ran <- job.Triggered().Run(context.Background(), tick, func(context.Context) error { return nil })
+			}()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := ask(); w.Code != 204 {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestPage_headers(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		page := fl.page()
 		for path, want := range map[string]string{
 			"GET /": "200 text/html", "GET /page.js": "200 text/javascript", "GET /style.css": "200 text/css", "GET /icon.svg": "200 image/svg+xml",
-			"GET /state": "200 application/json", "GET /nothing": "404 text/plain", "POST /release": "403 text/plain", "POST /pause": "403 text/plain", "POST /forget": "403 text/plain", "POST /nothing": "404 text/plain", "GET /job": "404 text/plain", "GET /release": "404 text/plain", "DELETE /state": "405 text/plain",
+			"GET /state": "200 application/json", "GET /nothing": "404 text/plain", "POST /release": "403 text/plain", "POST /pause": "403 text/plain", "POST /forget": "403 text/plain", "POST /trigger": "403 text/plain", "POST /nothing": "404 text/plain", "GET /job": "404 text/plain", "GET /release": "404 text/plain", "DELETE /state": "405 text/plain",
 		} {
 			method, target, _ := strings.Cut(path, " ")
 			w := httptest.NewRecorder()

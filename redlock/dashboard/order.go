@@ -27,6 +27,10 @@ var orders = map[string]func(p *Page, r *http.Request, o order) error{
 		return p.inspector.Pause(r.Context(), o.Name, inspect.Pause{By: p.asks(r), Why: o.Why, For: time.Duration(o.For) * time.Millisecond})
 	},
 	"resume": func(p *Page, r *http.Request, o order) error { return p.inspector.Resume(r.Context(), o.Name) },
+	"trigger": func(p *Page, r *http.Request, o order) error {
+		_, err := p.inspector.Trigger(r.Context(), o.Name, p.asks(r))
+		return err
+	},
 	"forget": func(p *Page, r *http.Request, o order) error { return p.inspector.Forget(r.Context(), o.Name) },
 }
 

@@ -2,6 +2,7 @@ package browsertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -245,7 +246,7 @@ func TestPage_orders(t *testing.T) {
 	ctx, s := openBrowser(t), newStage(t, dashboard.WithControl(func(*http.Request) string { return "anna" }))
 	s.run("job", 1, "replica-a")
 	do(t, ctx, chromedp.Navigate(s.url+"/#/job/job"))
-	await(t, ctx, `document.querySelectorAll("#job button").length === 2`)
+	await(t, ctx, `document.querySelectorAll("#job button").length === 3`)
 	evaluate[bool](t, ctx, click+`("Pause…"), document.activeElement.value = "migration", true`)
 	if text := evaluate[string](t, ctx, `document.querySelector("#ask").innerText`); !strings.Contains(text, "Pause job?") || !strings.Contains(text, "goes on") {
 		t.Errorf("the question: %s", text)
@@ -261,6 +262,50 @@ func TestPage_orders(t *testing.T) {
 	await(t, ctx, `document.querySelector("#job .pill").textContent === "ended"`)
 	evaluate[bool](t, ctx, click+`("Forget…"), document.querySelector("#ask-yes").click(), true`)
 	await(t, ctx, `/Nothing is known/.test(document.querySelector("#job .story").textContent)`)
+}
+
+// A trigger that nobody listens to leaves the question there, with the reason; one that is heard is run, and the page shows the
+// run.
+//
+// Seen to fail without the button, and when the order does nothing.
+func TestPage_trigger(t *testing.T) {
+	ctx, s := openBrowser(t), newStage(t, dashboard.WithControl(nil))
+	s.run("job", 1, "replica-a")
+	do(t, ctx, chromedp.Navigate(s.url+"/#/job/job"))
+	await(t, ctx, `document.querySelectorAll("#job button").length === 3`)
+	evaluate[bool](t, ctx, click+`("Run now…"), document.querySelector("#ask-yes").click(), true`)
+	await(t, ctx, `/nobody listens/.test(document.querySelector("#ask-error").innerText)`)
+	evaluate[bool](t, ctx, `document.querySelector("#ask-no").click(), true`)
+	job := s.job("replica-b", "job")
+	stop, err := job.OnTrigger(func(tick time.Time) {
+		go func() {
+			_ = job.Triggered().Run(context.Background(), tick, func(context.Context) error { return errors.New("by hand") })
+		}()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	for range 20 { // until it listens
+		evaluate[bool](t, ctx, click+`("Run now…"), document.querySelector("#ask-yes").click(), true`)
+		await(t, ctx, `!document.querySelector("#ask").open || !document.querySelector("#ask-error").hidden`)
+		if evaluate[bool](t, ctx, `!document.querySelector("#ask").open`) {
+			break
+		}
+		evaluate[bool](t, ctx, `document.querySelector("#ask-no").click(), true`)
+	}
+	await(t, ctx, `/replica-b/.test(document.querySelector("#job .history").innerText) && /by hand/.test(document.querySelector("#job .history").innerText)`)
+}
+
+// A page that may not write has no buttons.
+func TestPage_readOnly(t *testing.T) {
+	ctx, s := openBrowser(t), newStage(t)
+	s.run("job", 1, "replica-a")
+	do(t, ctx, chromedp.Navigate(s.url+"/#/job/job"))
+	await(t, ctx, `document.querySelectorAll("#job .history tbody tr").length === 1`)
+	if n := evaluate[int](t, ctx, `document.querySelectorAll("#job button").length`); n != 0 {
+		t.Errorf("%d buttons", n)
+	}
 }
 
 func TestPage_release(t *testing.T) {

@@ -211,6 +211,7 @@ function actions(row) {
   if (control) {
     if (row.Paused) button("Resume", { order: "resume", title: "Resume " + name + "?", text: "Its next tick is run. Ticks that came meanwhile are not.", yes: "Resume" });
     else if (row.Job) button("Pause…", { order: "pause", title: "Pause " + name + "?", text: "No run of it begins on any replica, and ticks that come meanwhile are skipped. A run that is under way goes on.", yes: "Pause", pause: true });
+    if (row.Job && !row.Paused && !row.Token) button("Run now…", { order: "trigger", title: "Run " + name + " now?", text: "One replica of those that listen for triggers runs it, once in the fleet, beside its schedule.", yes: "Run" });
     if (row.Token) button("Release…", { order: "release", token: row.Token, title: "Take " + name + " from " + row.Holder + "?", text: "It is told at its next renewal, and until then two may be at work: stop it first if that hurts. A tick stays claimed.", yes: "Release" });
     else button("Forget…", { order: "forget", title: "Forget " + name + "?", text: "Its runs, its newest tick, its fence and its pause are deleted. Only for a job that is gone from the code: one that replicas still run could run its newest tick again.", yes: "Forget" });
   }
