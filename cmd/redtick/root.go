@@ -46,6 +46,7 @@ const examples = `  export REDIS_ADDRS=redis-a:6379,redis-b:6379,redis-c:6379
   redtick runs report                what came of its last runs? when is it due?
   redtick pause report --for 2h      let no run begin, on the whole fleet
   redtick resume report
+  redtick trigger report             run it now, once in the fleet
   source <(redtick completion bash)  so that Tab completes commands and names
   redtick run -name report -- ./report.sh
   redtick cron crontab               a crontab that all machines share

@@ -28,7 +28,8 @@ import (
 )
 
 // Inspector looks at nodes. It is safe for concurrent use, and changes nothing
-// except by [Inspector.Release] and [Inspector.Bootstrap].
+// except by the methods that are there for it, from [Inspector.Pause] and
+// [Inspector.Trigger] to [Inspector.Release] and [Inspector.Bootstrap].
 type Inspector struct {
 	group   *quorum.Group
 	nodes   []driver.Node
