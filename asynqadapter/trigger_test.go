@@ -140,8 +140,13 @@ func TestWithTriggers_real(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	tasks := asynq.NewInspectorFromRedisClient(connect())
+	var pending []*asynq.TaskInfo
+	for end := time.Now().Add(30 * time.Second); len(pending) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		pending, _ = tasks.ListPendingTasks("default")
+	}
 	time.Sleep(200 * time.Millisecond) // the others are told as well
-	pending, err := asynq.NewInspectorFromRedisClient(connect()).ListPendingTasks("default")
+	pending, err = tasks.ListPendingTasks("default")
 	if err != nil || len(pending) != 1 || !strings.HasPrefix(pending[0].ID, "report@") {
 		t.Errorf("%+v, %v, want one task", pending, err)
 	}

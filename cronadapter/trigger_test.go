@@ -213,6 +213,9 @@ func TestRedis_trigger(t *testing.T) {
 			}
 		}
 		check(t, err)
+		for end := time.Now().Add(30 * time.Second); runs.Load() < want && time.Now().Before(end); {
+			time.Sleep(5 * time.Millisecond)
+		}
 		time.Sleep(300 * time.Millisecond) // the other replicas ask as well, up to the spread later
 		if n := runs.Load(); n != want {
 			t.Errorf("%d runs after %d triggers", n, want)

@@ -166,6 +166,9 @@ func TestTrigger_on_real_nodes(t *testing.T) {
 				break
 			}
 		}
+		for end := time.Now().Add(30 * time.Second); runs.Load() <= want && time.Now().Before(end); {
+			time.Sleep(5 * time.Millisecond)
+		}
 		time.Sleep(300 * time.Millisecond) // the other replicas ask as well
 		if n := runs.Load(); err != nil || n != want+1 {
 			t.Errorf("%d runs after %d triggers, %v", n, want+1, err)

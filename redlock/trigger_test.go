@@ -362,7 +362,15 @@ func TestTrigger_cluster(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(200 * time.Millisecond)
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(ran)
+	}
+	for end := time.Now().Add(30 * time.Second); count() == 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond) // the others are told as well
 	mu.Lock()
 	defer mu.Unlock()
 	if len(ran) != 1 || ran[claimed.Tick] != 1 {
