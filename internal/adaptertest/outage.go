@@ -206,9 +206,9 @@ func late(e redlock.Event) bool {
 	return e.Kind == redlock.Acquired && e.Level() == slog.LevelInfo && errors.Is(e.Err, redlock.ErrNoQuorum)
 }
 
-// decided is the end of a claim: its run has ended, or another replica's has begun.
+// decided is the end of a claim: its run has ended, or another replica's has begun or is about to.
 func decided(e redlock.Event) bool {
-	return ended(e) || errors.Is(e.Err, redlock.ErrTickDone)
+	return ended(e) || errors.Is(e.Err, redlock.ErrTickDone) || errors.Is(e.Err, redlock.ErrTaken)
 }
 
 // await gives up only after far longer than what is waited for takes.
