@@ -94,12 +94,17 @@ func OnRealRedis(t *testing.T, start Start) {
 // error for what ended well.
 func goesAway(t *testing.T, o outage, lasting time.Duration, start Start) {
 	f := &fleet{addr: o.addr}
-	tick := time.Now().Truncate(time.Second).Add(3 * time.Second)
+	tick := time.Now().Truncate(time.Second).Add(4 * time.Second)
 	for range 3 {
 		f.join(t, start, tick, 0)
 	}
-	time.Sleep(time.Until(tick) - 50*time.Millisecond)
+	time.Sleep(time.Until(tick) - time.Second)
 	o.begin()
+	if !time.Now().Before(tick) {
+		o.end()
+		f.leave(t)
+		t.Skip("this machine was so busy that the outage began after the tick")
+	}
 	time.Sleep(time.Until(tick.Add(lasting)))
 	back := time.Now()
 	o.end()
@@ -116,6 +121,10 @@ func allWereDown(t *testing.T, start Start) {
 	f := &fleet{addr: redisserver.Start(t).Addr()}
 	tick := time.Now().Truncate(time.Second).Add(3 * time.Second)
 	f.join(t, start, tick, -24*time.Hour) // has the tick of the day before
+	if !time.Now().Before(tick) {
+		f.leave(t)
+		t.Skip("this machine was so busy that the job was added after its tick")
+	}
 	f.await(t, "the run of the day before", func() bool { return f.count(ended) == 1 })
 	f.leave(t)
 	f.forget()

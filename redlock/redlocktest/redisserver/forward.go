@@ -89,8 +89,16 @@ func (f *Forwarder) serve() {
 		}
 		l := &link{client: client, server: server, gate: make(chan struct{})}
 		f.mu.Lock()
-		f.links[l] = struct{}{}
+		cut := f.target == ""
+		if !cut {
+			f.links[l] = struct{}{}
+		}
 		f.mu.Unlock()
+		if cut { // while it was dialled
+			client.Close()
+			server.Close()
+			continue
+		}
 		go f.pass(l, l.server, l.client)
 		go f.pass(l, l.client, l.server)
 	}
