@@ -73,6 +73,9 @@ func (v *nameView) write(w io.Writer, now time.Time) error {
 		t.row("last tick", when(v.info.LastTick, now))
 		t.row("claimed by", orDash(v.LastHolder))
 	}
+	if last := v.info.LastRun; last != nil {
+		t.row("last run", last.Result+" on "+last.Holder+", tick "+when(last.Tick, now))
+	}
 	if v.runs != nil && !v.runs.Next.IsZero() {
 		t.row("next tick", when(v.runs.Next, now))
 	}

@@ -1,0 +1,86 @@
+// Fleet is three replicas to operate, with nothing installed:
+//
+//	go run ./examples/fleet
+//
+// It starts three embedded Redis nodes unless REDIS_ADDRS names others, three
+// replicas of a service with four jobs, and a page. It prints the commands of
+// redtick that show and steer them; type them in another terminal.
+//
+// What to copy from it is in service.go.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/redtick/redtick/examples/internal/demo"
+)
+
+// commands are printed, and tried by the test as they stand.
+const commands = `
+  redtick ls                                          every job that has run: its state, holder and last tick
+  redtick runs feed                                   feed fails now and then: what did it say?
+  redtick pause report --for 1h --why "migration"     no replica runs report now
+  redtick runs report                                 paused by whom, until when?
+  redtick resume report
+  redtick pause digest --for 12s                      digest, once it has run, is caught up with: the tick that it misses is run later
+  redtick runs digest                                 20 s later: see LATE BY
+  redtick trigger cleanup                             cleanup is due on 1 January; run it now, on one replica
+  redtick show cleanup                                who ran it?
+  redtick status                                      are the nodes well?
+`
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "where the page listens")
+	flag.Parse()
+	logging.Disable() // of a node that is killed go-redis would tell about once a second
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := show(ctx, *addr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func show(ctx context.Context, addr string) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("the page cannot listen: %w; choose another address with -addr", err)
+	}
+	defer listener.Close()
+	nodes, err := demo.OpenRedis(ctx)
+	if err != nil {
+		return err
+	}
+	defer nodes.Close()
+	for _, name := range []string{"replica-a", "replica-b", "replica-c"} {
+		end, err := startReplica(name, nodes.Addrs)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
+	page, err := newPage(nodes.Addrs)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%v, three replicas, and a page at http://%s (Ctrl-C ends all)\n\nIn another terminal:\n\n", nodes, listener.Addr())
+	fmt.Printf("  go install ./cmd/redtick\n  export REDIS_ADDRS=%s\n%s", strings.Join(nodes.Addrs, ","), commands)
+	server := &http.Server{Handler: page, ReadHeaderTimeout: 5 * time.Second}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
