@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
@@ -98,10 +99,10 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 		return final, ErrClockSkew
 	case !tally.Blocks(tally.Missing()):
 		return split, obstacle(tally)
-	case tally.Blocks(permanent(tally)):
+	case tally.Blocks(failures(tally, isPermanent)):
 		return final, ErrNoQuorum
-	case a.tick != 0 || tally.Pending == 0 && try == 0: // a connection that went stale fails at once, and the next is fresh
-		return unanswered, ErrNoQuorum
+	case a.tick != 0 || tally.Pending == 0 && try == 0 && !tally.Blocks(failures(tally, isOut)):
+		return unanswered, ErrNoQuorum // a connection that went stale fails at once, and the next is fresh
 	}
 	return final, ErrNoQuorum
 }
@@ -131,15 +132,24 @@ func obstacle(tally *quorum.Tally) error {
 	return ErrNoQuorum
 }
 
-// permanent counts the nodes whose errors do not pass by themselves.
-func permanent(tally *quorum.Tally) (n int) {
+// failures counts the nodes whose errors are of a kind.
+func failures(tally *quorum.Tally, kind func(error) bool) (n int) {
 	for _, a := range tally.Answers {
-		if _, ok := errors.AsType[*protocol.PermanentError](a.Err); ok {
+		if a.Err != nil && kind(a.Err) {
 			n++
 		}
 	}
 	return n
 }
+
+// isPermanent reports whether an error does not pass by itself.
+func isPermanent(err error) bool {
+	_, ok := errors.AsType[*protocol.PermanentError](err)
+	return ok
+}
+
+// isOut reports whether a node was not asked, since it is known not to answer.
+func isOut(err error) bool { return errors.Is(err, pipeline.ErrOut) }
 
 // probeLasting is the round after which a split vote is suspected to last: no contender's lock does.
 const probeLasting = 2

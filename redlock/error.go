@@ -156,7 +156,7 @@ func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *
 		return e
 	}
 	if reason == ErrNoQuorum {
-		e.Detail, e.permanent = tally.String(), tally.Blocks(permanent(&tally))
+		e.Detail, e.permanent = tally.String(), tally.Blocks(failures(&tally, isPermanent))
 	}
 	for i, a := range tally.Answers {
 		name := t.locker.group.Pipelines[i].Name()
