@@ -34,8 +34,8 @@ const commands = `
   redtick pause report --for 1h --why "migration"     no replica runs report now
   redtick runs report                                 paused by whom, until when?
   redtick resume report
-  redtick pause digest --for 12s                      digest, once it has run, is caught up with: the tick that it misses is run later
-  redtick runs digest                                 20 s later: see LATE BY
+  redtick pause digest --for 22s                      digest, once it has run, is caught up with: the tick that it misses is run later
+  redtick runs digest                                 30 s later: see LATE BY
   redtick trigger cleanup                             cleanup is due on 1 January; run it now, on one replica
   redtick show cleanup                                who ran it?
   redtick status                                      are the nodes well?

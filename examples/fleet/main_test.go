@@ -72,7 +72,7 @@ func TestFleet_commands(t *testing.T) {
 	for _, line := range lines {
 		if strings.HasPrefix(line, "redtick pause digest") {
 			try(t, dir, addrs, "redtick runs digest", ` ok$`) // nothing is caught up before the first run
-			for now := time.Now(); now.Second()%10 < 1 || now.Second()%10 > 4; now = time.Now() {
+			for now := time.Now(); now.Second()%20 < 1 || now.Second()%20 > 3; now = time.Now() {
 				time.Sleep(100 * time.Millisecond) // so that the pause ends seconds after a tick
 			}
 		}

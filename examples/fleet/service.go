@@ -49,7 +49,7 @@ func startReplica(name string, addrs []string) (end func(), err error) {
 	c := cron.New(cron.WithSeconds(), cron.WithLocation(time.UTC))
 	_, err1 := adapter.Add(c, "feed", "*/2 * * * * *", feed)
 	_, err2 := adapter.Add(c, "report", "*/5 * * * * *", works)
-	_, err3 := adapter.Add(c, "digest", "*/10 * * * * *", works, redlock.WithCatchUp(time.Minute))
+	_, err3 := adapter.Add(c, "digest", "*/20 * * * * *", works, redlock.WithCatchUp(time.Minute))
 	_, err4 := adapter.Add(c, "cleanup", "0 0 0 1 1 *", works)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
