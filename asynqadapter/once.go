@@ -41,6 +41,9 @@ import (
 // already. redlock.WithTakeover is refused: a worker that dies is followed by
 // asynq's own delivery of the same task.
 //
+// Each tick of a key is a name of its own, so redtick pause with the key does
+// nothing; pause the queue (asynq.Inspector.PauseQueue).
+//
 // Events go to the locker's observer. The middleware is safe for concurrent use.
 func OncePerTick(locker *redlock.Locker, opts ...OnceOption) (asynq.MiddlewareFunc, error) {
 	cfg, err := newGuardConfig(opts, OnceOption.once)

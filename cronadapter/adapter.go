@@ -124,8 +124,13 @@ func (a *Adapter) named(name string, part any) bool {
 }
 
 // Attach tells the adapter where to look for the entries of jobs under
-// [Adapter.Wrap]. It is not needed for other jobs.
-func (a *Adapter) Attach(c *cron.Cron) { a.listing.attach(c) }
+// [Adapter.Wrap]. It is not needed for other jobs. It panics when c is nil.
+func (a *Adapter) Attach(c *cron.Cron) {
+	if c == nil {
+		panic("cronadapter: Attach got a nil *cron.Cron; pass the one whose jobs are wrapped")
+	}
+	a.listing.attach(c)
+}
 
 // Stop stops c, a *cron.Cron of robfig/cron or of a fork, as c.Stop does, and
 // then tells the adapter's running jobs: their contexts end with [ErrStopped].

@@ -3,6 +3,7 @@ package cronadapter_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -117,6 +118,17 @@ func TestAdapter_NewJob_refuses_no_schedule(t *testing.T) {
 	if _, err := newAdapter(t).NewJob("job", nil, nothing); !errors.Is(err, redlock.ErrInvalid) {
 		t.Error(err)
 	}
+}
+
+// Seen to fail when Attach takes a nil, on which a run would then panic.
+func TestAdapter_Attach_nil(t *testing.T) {
+	a := newAdapter(t)
+	defer func() {
+		if r := fmt.Sprint(recover()); !strings.Contains(r, "cronadapter: Attach got a nil") {
+			t.Errorf("got %v, want a panic that says what to pass", r)
+		}
+	}()
+	a.Attach(nil)
 }
 
 // A name belongs to one job, in whatever form it was added.

@@ -99,8 +99,14 @@ func (i *inspection) change(c *cobra.Command, name string, do func(context.Conte
 	if info.Token != "" && info.Paused != nil {
 		state += "; the run of " + printable(info.Holder) + " goes on"
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%q %s\n", name, state)
-	return err
+	if _, err = fmt.Fprintf(c.OutOrStdout(), "%q %s\n", name, state); err != nil {
+		return err
+	}
+	if info.LastTick.IsZero() && info.LastRun == nil && info.Token == "" {
+		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: no run of a job %q is remembered; see whether the name is right, with its prefix (redtick ls). "+
+			"Tasks under asynqadapter.OncePerTick are not paused by their key; pause their queue.\n", name)
+	}
+	return nil
 }
 
 // pauseText says who paused a job, until when and why.

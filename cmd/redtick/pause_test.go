@@ -26,6 +26,7 @@ func TestPause(t *testing.T) {
 	}
 	o := f.redtick("pause", "report", "--for", "2h", "--why", "migration", "--by", "ann")
 	has(t, o.stdout, `"report" is paused by ann until 20`, ": migration\n")
+	has(t, o.stderr, `note: no run of a job "report" is remembered`)
 	if o.code != 0 {
 		t.Errorf("%+v", o)
 	}
@@ -54,6 +55,9 @@ func TestPause(t *testing.T) {
 	}
 	o = f.redtick("pause", "report")
 	has(t, o.stdout, `"report" is paused by `, "@", " until it is resumed; the run of api-1 goes on\n")
+	if o.stderr != "" {
+		t.Errorf("a job that is known: %s", o.stderr)
+	}
 	if err := lease.Unlock(t.Context()); err != nil {
 		t.Error(err)
 	}
