@@ -170,7 +170,7 @@ func (t *target) budget(a *acquisition, result outcome, wasSplit bool) time.Dura
 	case a.tick != 0 && wasSplit:
 		return 8 * t.cfg.nodeTimeout
 	case result == unanswered && a.tick != 0 && a.late.refusal == nil:
-		return 6 * t.cfg.nodeTimeout
+		return t.patience(a)
 	case result == unanswered:
 		return t.cfg.nodeTimeout
 	case result == split:

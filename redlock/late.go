@@ -28,7 +28,7 @@ func (c *config) deriveLateness() {
 // lateness is what a claim that found no quorum knows of its earlier rounds.
 type lateness struct {
 	begin   time.Time // of the whole claim; zero where it does not ask again
-	until   time.Time // when it gives up
+	until   time.Time // when it asks last
 	refusal error     // the first
 
 	mu   sync.Mutex
@@ -52,7 +52,7 @@ func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *
 		if a.late.refusal == nil {
 			a.late.refusal = err
 		}
-		if ended := t.rest(ctx, try, latePause); ended != nil {
+		if ended := t.rest(ctx, try, min(latePause, time.Until(t.lateUntil(a)))); ended != nil {
 			return nil, errors.Join(t.refuse(a, a.late.begin, quorum.Tally{}, ended), err)
 		}
 		a.late.redeliver(t)
@@ -67,9 +67,9 @@ func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *
 // latePause is about how long a claim pauses before it asks again, once it has asked for a while.
 const latePause = 5 * time.Second
 
-// rest pauses for longer with each try, and returns why the caller may not go on, or nil.
+// rest pauses for longer with each try, up to the longest, and returns why the caller may not go on, or nil.
 func (t *target) rest(ctx context.Context, try int, longest time.Duration) error {
-	timer := time.NewTimer(t.jitter(min(t.cfg.nodeTimeout<<min(try, 16), longest), 0))
+	timer := time.NewTimer(min(t.jitter(min(t.cfg.nodeTimeout<<min(try, 16), longest), 0), longest))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -97,19 +97,32 @@ func (t *target) tooLate(a *acquisition, err error) error {
 
 // asksLater reports whether a claim that found no quorum will ask again.
 func (t *target) asksLater(a *acquisition) bool {
-	switch {
-	case a.late.begin.IsZero():
-		return false
-	case a.late.until.IsZero():
+	return !a.late.begin.IsZero() && !over(time.Now(), t.lateUntil(a))
+}
+
+// lateUntil is when a claim may ask again last. It takes up to four node timeouts to say that it found nobody, and the next
+// tick is to find it gone.
+func (t *target) lateUntil(a *acquisition) time.Time {
+	if a.late.until.IsZero() {
 		d := t.cfg.lateness
 		if t.cfg.next != nil {
 			if next := t.cfg.next(a.at); !next.IsZero() {
-				d = min(d, next.Sub(a.at), time.Until(next))
+				d = min(d, next.Sub(a.at), time.Since(a.late.begin)+time.Until(next))
 			}
 		}
-		a.late.until = a.late.begin.Add(d)
+		a.late.until = a.late.begin.Add(d - 4*t.cfg.nodeTimeout)
 	}
-	return !over(time.Now().Add(2*t.cfg.nodeTimeout), a.late.until) // the next tick finds us gone
+	return a.late.until
+}
+
+// patience is for how long a claim asks at first while no majority answers: not beyond its job's next tick, where that is
+// known, since the caller then may miss that one.
+func (t *target) patience(a *acquisition) time.Duration {
+	patience := 6 * t.cfg.nodeTimeout
+	if a.late.begin.IsZero() {
+		return patience
+	}
+	return min(patience, max(t.lateUntil(a).Sub(a.late.begin), t.cfg.nodeTimeout))
 }
 
 // owe remembers an abort that chases an unanswered vote.
