@@ -97,6 +97,7 @@ func try(t *testing.T, dir, addrs, line, pattern string) {
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(500 * time.Millisecond) {
 		cmd := exec.Command("sh", "-c", line)
 		cmd.Env = append(os.Environ(), "REDIS_ADDRS="+addrs, "PATH="+dir+":"+os.Getenv("PATH"))
+		cmd.SysProcAttr = program.EndWithParent()
 		text, _ := cmd.CombinedOutput() // the exit code may be that of a job that failed
 		if want.Match(text) {
 			return

@@ -24,5 +24,6 @@ func Main(m *testing.M, main func()) {
 func Command(addrs string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), "REDIS_ADDRS="+addrs, asProgram+"=1")
+	cmd.SysProcAttr = EndWithParent()
 	return cmd
 }
