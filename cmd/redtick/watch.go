@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -142,13 +141,14 @@ type change struct {
 }
 
 func (c *changes) show(found *foundNames, failure error) error {
-	var errs []error
 	if text := plain(failure); text != c.failure {
 		c.failure = text
-		errs = append(errs, c.line(change{Error: text}, orElse(text, "a majority of the nodes answers again")))
+		if err := c.line(change{Error: text}, orElse(text, "a majority of the nodes answers again")); err != nil {
+			return err
+		}
 	}
 	if failure != nil {
-		return errors.Join(errs...) // half an answer would look like a change
+		return nil // half an answer would look like a change
 	}
 	// Nothing is told of a name that a minority of the nodes has: a lock on its way in or out.
 	nobody := (&nameView{info: &inspect.Info{}, State: inspect.Free}).state()
@@ -157,17 +157,21 @@ func (c *changes) show(found *foundNames, failure error) error {
 		v := &found.Names[i]
 		now[v.Name] = v.state()
 		if orElse(c.seen[v.Name], nobody) != now[v.Name] {
-			errs = append(errs, c.line(change{Name: v}, v.line()))
+			if err := c.line(change{Name: v}, v.line()); err != nil {
+				return err
+			}
 		}
 	}
 	for name, before := range c.seen {
 		if _, still := now[name]; !still && !found.More && before != nobody {
 			gone := newNameView(&inspect.Info{Name: name}, nil, time.Now())
-			errs = append(errs, c.line(change{Name: &gone}, shown(name)+" is free"))
+			if err := c.line(change{Name: &gone}, shown(name)+" is free"); err != nil {
+				return err
+			}
 		}
 	}
 	c.seen = now
-	return errors.Join(errs...)
+	return nil
 }
 
 func (c *changes) line(what change, text string) error {

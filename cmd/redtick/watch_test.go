@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,5 +62,26 @@ func TestWatch_lines(t *testing.T) {
 	}
 	if o.code != 0 || len(held) != 2 || !held[0] || held[1] {
 		t.Errorf("JSON: %+v", o)
+	}
+}
+
+// Seen to fail when the lines that could not be written are told one by one.
+func TestWatch_disk_full(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("only Linux has a disk that is always full")
+	}
+	defer full.Close()
+	f := newFleet(t)
+	for _, name := range []string{"a", "b"} {
+		f.redtick("run", "-name", name, "-tick", "24h", "--", "true")
+	}
+	p := f.prepare("watch")
+	p.Stdout = full
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if o := p.end(); o.code != 1 || strings.Count(o.stderr, "no space left") != 1 {
+		t.Errorf("%+v", o)
 	}
 }
