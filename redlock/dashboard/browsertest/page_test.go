@@ -298,6 +298,8 @@ func TestPage_trigger(t *testing.T) {
 }
 
 // A page that may not write has no buttons.
+//
+// Seen to fail when the buttons do not ask whether it may.
 func TestPage_readOnly(t *testing.T) {
 	ctx, s := openBrowser(t), newStage(t)
 	s.run("job", 1, "replica-a")
