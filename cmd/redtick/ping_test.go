@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // pinged notes what is called.
@@ -21,6 +22,7 @@ type pinged struct {
 func newPinged(t *testing.T) *pinged {
 	p := &pinged{}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		time.Sleep(200 * time.Millisecond) // longer than a command that does not wait needs to end
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.paths = append(p.paths, r.URL.Path)
