@@ -18,8 +18,8 @@ import (
 // serverCures are for errors of a server, told by their beginning.
 var serverCures = []struct{ code, cure string }{
 	{"NOAUTH", "it wants a password: put redis" + exampleCredentials + "host:port into REDIS_ADDRS"},
-	{"WRONGPASS", wrongPassword},
-	{"ERR invalid password", wrongPassword},
+	{"WRONGPASS", wrongLogin},
+	{"ERR invalid password", wrongLogin},
 	{"ERR AUTH <password> called without any password", "it has no password: leave it out"},
 	{"NOPERM", "the user may not do this: allow it what SECURITY.md lists for operators (ACL SETUSER), or give another user"},
 	{"DENIED", "it refuses other machines while it has no password (protected mode): set requirepass, or an ACL, and give the password here"},
@@ -37,7 +37,7 @@ var serverCures = []struct{ code, cure string }{
 	{"ERR unknown command", "it is older than Redis 5.0, forbids the command, or is a Sentinel: give the address of a server"},
 }
 
-const wrongPassword = "user name or password are wrong: correct them in REDIS_ADDRS, and write any of / ? # @ : , % in them escaped, as %2F is for /"
+const wrongLogin = "user name or password are wrong: correct them in REDIS_ADDRS, and write any of / ? # @ : , % in them escaped, as %2F is for /"
 
 // cure is what to do about the error of a node, or "".
 func cure(err error) string {
