@@ -134,10 +134,11 @@ func (l *jobLocker) bring(ctx context.Context, tick time.Time) {
 	c.tick, c.taken = tick, taken
 	c.mu.Unlock()
 	startRuns(ctx, taken, func() {
-		c.mu.Lock()
-		c.runs++
-		c.mu.Unlock()
-		_ = l.owner.get().RunNow() // one that is said to have failed may still come
+		l.runNow(ctx, l, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.runs++
+		})
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()

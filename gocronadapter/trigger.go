@@ -79,10 +79,11 @@ func (l *jobLocker) runTriggered(ctx context.Context, tick time.Time) {
 	h.ticks = append(h.ticks, t)
 	h.mu.Unlock()
 	startRuns(ctx, t.taken, func() {
-		h.mu.Lock()
-		h.runs++
-		h.mu.Unlock()
-		_ = l.owner.get().RunNow() // one that is said to have failed may still come
+		l.runNow(ctx, l, func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.runs++
+		})
 	})
 	h.mu.Lock()
 	defer h.mu.Unlock()

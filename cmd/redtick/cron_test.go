@@ -5,6 +5,7 @@ package main_test
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -211,8 +212,12 @@ func TestCron_reload(t *testing.T) {
 	f.crontab("# redtick: name=old", "* * * * * *  touch old; while [ ! -e go ]; do sleep 0.01; done; touch over")
 	p := f.cron()
 	f.await("old")
+	hup := syscall.SIGHUP
+	if signal.Ignored(hup) {
+		hup = syscall.SIGUSR2 // the tests run under nohup, and so does the command
+	}
 	f.crontab("# redtick: name=new", "* * * * * *  echo tick >> new")
-	_ = p.Process.Signal(syscall.SIGHUP)
+	_ = p.Process.Signal(hup)
 	f.await("new")
 	f.crontab("# redtick: name=new", "61 * * * *  echo tick >> new", "# redtick: name=other", "* * * * * *  touch other")
 	_ = p.Process.Signal(syscall.SIGUSR2)
@@ -222,7 +227,7 @@ func TestCron_reload(t *testing.T) {
 	f.leave("go")
 	f.await("over")
 	_ = os.Remove(filepath.Join(f.dir, "crontab"))
-	_ = p.Process.Signal(syscall.SIGHUP)
+	_ = p.Process.Signal(hup)
 	p.err.await(t, "no such file")
 	o := p.stop()
 	has(t, o.stderr, `crontab: line 2: the schedule is \"61 * * * *\"`, `msg=ended name=old`)
