@@ -133,22 +133,20 @@ func (l *jobLocker) bring(ctx context.Context, tick time.Time) {
 	c.mu.Lock()
 	c.tick, c.taken = tick, taken
 	c.mu.Unlock()
-	startRuns(ctx, taken, func() {
-		l.runNow(ctx, l, func() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.runs++
-		})
+	l.startRuns(ctx, taken, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.runs++
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tick = time.Time{}
 }
 
-// startRuns starts runs, with a growing pause, until one has taken the tick or ctx ends.
-func startRuns(ctx context.Context, taken <-chan struct{}, start func()) {
+// startRuns starts runs, with a growing pause, until one has taken the tick or ctx ends. begins is called before each.
+func (l *jobLocker) startRuns(ctx context.Context, taken <-chan struct{}, begins func()) {
 	for pause := firstTrigger; ctx.Err() == nil; pause = min(2*pause, lastTrigger) {
-		start()
+		l.runNow(ctx, l.owner, begins)
 		timer := time.NewTimer(pause)
 		select {
 		case <-taken:

@@ -239,7 +239,7 @@ func (s *scheduler) life() context.Context {
 
 // runNow starts a run for those who live no longer than from a start to the next stop. Were a run started while gocron is
 // stopped, gocron would hang for good.
-func (s *scheduler) runNow(life context.Context, l *jobLocker, begins func()) {
+func (s *scheduler) runNow(life context.Context, o *owner, begins func()) {
 	select {
 	case s.starting <- struct{}{}:
 	case <-life.Done():
@@ -248,7 +248,7 @@ func (s *scheduler) runNow(life context.Context, l *jobLocker, begins func()) {
 	defer func() { <-s.starting }()
 	if life.Err() == nil {
 		begins()
-		_ = l.owner.get().RunNow() // one that is said to have failed may still come
+		_ = o.get().RunNow() // one that is said to have failed may still come
 	}
 }
 
@@ -327,7 +327,7 @@ type jobLocker struct {
 	owner   *owner
 	made    time.Time
 	started func() *time.Time
-	runNow  func(life context.Context, l *jobLocker, begins func()) // the scheduler's
+	runNow  func(life context.Context, o *owner, begins func()) // the scheduler's
 	id      uuid.UUID
 	ready   chan struct{} // closed once NewJob has returned: a job may be run before
 

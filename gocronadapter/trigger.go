@@ -78,12 +78,10 @@ func (l *jobLocker) runTriggered(ctx context.Context, tick time.Time) {
 	h.mu.Lock()
 	h.ticks = append(h.ticks, t)
 	h.mu.Unlock()
-	startRuns(ctx, t.taken, func() {
-		l.runNow(ctx, l, func() {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.runs++
-		})
+	l.startRuns(ctx, t.taken, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.runs++
 	})
 	h.mu.Lock()
 	defer h.mu.Unlock()

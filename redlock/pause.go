@@ -24,11 +24,5 @@ func describePause(tally quorum.Tally) (text string, remaining time.Duration) {
 	if text = "until it is resumed"; !longest.Lasting {
 		text = fmt.Sprintf("for another %v, until %s", longest.Remaining.Round(time.Millisecond), time.Now().Add(longest.Remaining).UTC().Format(time.RFC3339))
 	}
-	if by != "" {
-		text = "by " + protocol.Clip(by) + ", " + text
-	}
-	if why != "" {
-		text += ": " + protocol.Clip(why)
-	}
-	return text, longest.Remaining
+	return protocol.PauseText(text, by, why), longest.Remaining
 }

@@ -117,13 +117,7 @@ func (p *Pause) String() string {
 	if p.For > 0 {
 		text = "for another " + p.For.Round(time.Millisecond).String()
 	}
-	if p.By != "" {
-		text = "by " + protocol.Clip(p.By) + ", " + text
-	}
-	if p.Why != "" {
-		text += ": " + protocol.Clip(p.Why)
-	}
-	return text
+	return protocol.PauseText(text, p.By, p.Why)
 }
 
 // clock is the time in the middle of the nodes' clocks, which are what a tick is measured by, in whole milliseconds.

@@ -17,3 +17,14 @@ func DecodePause(text string) (by, why string) {
 	}
 	return "", text
 }
+
+// PauseText says who paused a job, until when and why.
+func PauseText(until, by, why string) string {
+	if by != "" {
+		until = "by " + Clip(by) + ", " + until
+	}
+	if why != "" {
+		until += ": " + Clip(why)
+	}
+	return until
+}
