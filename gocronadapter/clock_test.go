@@ -9,11 +9,13 @@ import (
 )
 
 // clock is a replica's wall clock. It is ahead of the true time, and its timers
-// may fire late, as those of a frozen process do.
+// fire late: a little, as all timers do, or more, as those of a frozen process.
+// With timers that are never late gocron starts some runs twice: when it plans
+// the next tick at the very instant of one that has just left its list.
 type clock struct {
 	clockwork.Clock
 	ahead time.Duration
-	late  func() time.Duration // nil: never
+	late  func() time.Duration
 
 	// The clock of a synctest bubble has no monotonic reading. With base, an
 	// instant from outside of it, this one has.
@@ -21,8 +23,11 @@ type clock struct {
 	steps       atomic.Int64 // how far the wall clock alone was set forward
 }
 
+// tiny is how late a timer is at least.
+const tiny = time.Microsecond
+
 func newClock(ahead time.Duration) *clock {
-	return &clock{Clock: clockwork.NewRealClock(), ahead: ahead}
+	return &clock{Clock: clockwork.NewRealClock(), ahead: ahead, late: func() time.Duration { return tiny }}
 }
 
 func (c *clock) Now() time.Time {
@@ -37,10 +42,7 @@ func (c *clock) Until(t time.Time) time.Duration        { return t.Sub(c.Now()) 
 func (c *clock) After(d time.Duration) <-chan time.Time { return c.Clock.After(d) }
 
 func (c *clock) AfterFunc(d time.Duration, f func()) clockwork.Timer {
-	if c.late != nil {
-		d += c.late()
-	}
-	return c.Clock.AfterFunc(d, f)
+	return c.Clock.AfterFunc(d+c.late(), f)
 }
 
 // setWall moves the wall clock reading of t and leaves the monotonic one alone,
