@@ -33,8 +33,7 @@ type Lease struct {
 	release   releaseState
 	run       *runState // of a claim, else nil
 
-	due   time.Time // the renewer's
-	index int       // the renewer's
+	renewal time.Duration // when it is due, in the renewer's time; guarded by the renewer
 }
 
 var (
@@ -45,16 +44,14 @@ var (
 // newLease starts the clock: the context ends by a local timer, so it needs no node to be told of the loss.
 func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Lease {
 	l := &Lease{t: r.t, token: r.token, tick: protocol.Instant(r.a.tick), fence: fence, since: r.poll.Start, until: until,
-		values: ctx, vote: r.poll, index: unscheduled}
+		values: ctx, vote: r.poll}
 	if r.a.tick != 0 {
 		l.run = newRun(l, r.a)
 	}
 	l.mu.Lock() // the timer may fire at once
 	l.deadline = time.AfterFunc(time.Until(until), l.expire)
+	l.scheduleRenewal(l.since.Add(l.t.cfg.ttl / 3))
 	l.mu.Unlock()
-	if !l.t.cfg.noRenewal {
-		l.t.locker.renewer.schedule(l, l.since.Add(l.t.cfg.ttl/3))
-	}
 	return l
 }
 
@@ -162,86 +159,6 @@ func (l *Lease) Tick() time.Time { return l.tick }
 // that fencing may be turned on later. Else it is 0.
 func (l *Lease) Fence() int64 { return l.fence }
 
-// Extend renews the lease now, for a full TTL. It returns nil when a majority
-// has answered so within the validity. An error that matches [ErrLost] is
-// final; with any other the lease stands until ValidUntil.
-func (l *Lease) Extend(ctx context.Context) error {
-	p, err := l.extend(nil)
-	if err != nil {
-		return err
-	}
-	_, err = p.Wait(ctx, l.t.cfg.nodeTimeout)
-	return l.settle(p, err)
-}
-
-// renew is Extend without anybody waiting. It keeps no goroutine.
-func (l *Lease) renew() {
-	if l.t.cfg.maxHold > 0 && time.Since(l.since) > l.t.cfg.maxHold {
-		return
-	}
-	_, _ = l.extend(func(p *quorum.Poll) { _ = l.settle(p, nil) })
-}
-
-// extend asks all nodes for an extension. Unlock waits until that is posted, so that its release comes last on every node.
-func (l *Lease) extend(settled func(*quorum.Poll)) (*quorum.Poll, error) {
-	l.mu.Lock()
-	if l.ended != nil {
-		l.mu.Unlock()
-		return nil, l.errLost("extend")
-	}
-	l.posting.Add(1)
-	defer l.posting.Done()
-	if l.extension.Command == nil {
-		l.extension = l.t.name.Extend(l.token)
-	}
-	request, until := l.extension, l.until
-	l.mu.Unlock()
-	return l.t.locker.group.AskThen(request, until, quorum.Renewal, settled), nil
-}
-
-// settle draws the conclusion from an extension.
-func (l *Lease) settle(p *quorum.Poll, err error) error {
-	tally := p.Tally()
-	switch {
-	case tally.Won():
-		if !l.prolong(p.Start.Add(l.t.cfg.validity())) {
-			return l.errLost("extend")
-		}
-		l.t.locker.renewer.schedule(l, p.Start.Add(l.t.cfg.ttl/3))
-		l.report(Renewed, time.Since(p.Start), nil)
-		return nil
-	case tally.Blocks(tally.Refused):
-		l.markLost("other tokens hold so many nodes that a majority cannot be had")
-		return l.errLost("extend")
-	case err == nil:
-		err = ErrNoQuorum
-	}
-	failure := l.t.fail("extend", l.tickMillis(), tally, err)
-	l.mu.Lock()
-	ended := l.ended != nil
-	l.mu.Unlock()
-	if !ended {
-		l.report(RenewFailed, 0, failure)
-	}
-	return failure
-}
-
-// prolong moves the end of validity. An extension that succeeds after the end came too late: another owner may have had
-// the name in between.
-func (l *Lease) prolong(until time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	if l.ended != nil || over(now, l.until) {
-		return false
-	}
-	if until.After(l.until) {
-		l.until = until
-		l.deadline.Reset(until.Sub(now))
-	}
-	return true
-}
-
 const expired = "its validity ended before a majority renewed it"
 
 // expire is the local timer.
@@ -277,9 +194,9 @@ func (l *Lease) finish(cause error) bool {
 		l.until = now // a look at the validity must see the end before the context tells of it
 	}
 	l.deadline.Stop()
+	l.t.locker.renewer.remove(l)
 	cancel := l.cancel
 	l.mu.Unlock()
-	l.t.locker.renewer.remove(l)
 	if cancel != nil {
 		cancel(causeOf(cause))
 	}

@@ -58,7 +58,8 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 		return nil, invalid("%w", err)
 	}
 	l := &Locker{cfg: cfg, reporter: newReporter(&cfg), tokens: tokenSource{random: cfg.random},
-		slots: make(chan struct{}, maxVotes), closing: make(chan struct{}), decided: make(chan struct{})}
+		slots: make(chan struct{}, maxVotes), closing: make(chan struct{}), decided: make(chan struct{}),
+		renewer: renewer{born: time.Now(), due: make(map[time.Duration]map[*Lease]struct{})}}
 	id, err := l.tokens.next()
 	if err != nil {
 		return nil, err
@@ -161,7 +162,6 @@ func (l *Locker) Close(ctx context.Context) error {
 	l.end() // the last one to end, if there is none under way
 	l.queue.Close()
 	l.triggers.remove(nil)
-	l.renewer.stop()
 	var errs []error
 	select {
 	case <-l.decided:

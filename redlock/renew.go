@@ -1,128 +1,141 @@
 package redlock
 
 import (
-	"container/heap"
+	"context"
 	"sync"
 	"time"
+
+	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// renewer renews the leases of a Locker: one timer, no goroutine per lease.
-// Leases that are due within a short time of each other are renewed together,
-// and so share the nodes' batches.
+// renewer renews the leases of a Locker. Those of one TTL that are due within a short time of each other are renewed together,
+// and so share a timer, a goroutine and the nodes' batches.
 type renewer struct {
-	mu    sync.Mutex
-	due   dueHeap
-	timer *time.Timer
-	at    time.Time // when the timer fires; zero when it does not
-	ended bool
+	born time.Time
+	mu   sync.Mutex
+	due  map[time.Duration]map[*Lease]struct{} // by the time since born
 }
 
-// schedule sets when l is renewed next. A lease that was removed stays so.
 func (r *renewer) schedule(l *Lease, at time.Time) {
+	due := at.Sub(r.born).Truncate(l.t.cfg.ttl / 48)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case r.ended || l.index == removed || l.t.cfg.noRenewal:
-		return
-	case l.index == unscheduled:
-		l.due = at
-		heap.Push(&r.due, l)
-	default:
-		l.due = at
-		heap.Fix(&r.due, l.index)
+	delete(r.due[l.renewal], l)
+	l.renewal = due
+	together := r.due[due]
+	if together == nil {
+		together = make(map[*Lease]struct{})
+		r.due[due] = together
+		time.AfterFunc(time.Until(r.born.Add(due)), func() { r.fire(due) })
 	}
-	r.set()
+	together[l] = struct{}{}
 }
 
 func (r *renewer) remove(l *Lease) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if l.index >= 0 {
-		heap.Remove(&r.due, l.index)
-	}
-	l.index = removed
+	delete(r.due[l.renewal], l)
 }
 
-// set moves the timer to the earliest lease, if that is earlier. A timer that
-// fires too early finds nothing due and is set again.
-func (r *renewer) set() {
-	if len(r.due) == 0 {
-		return
-	}
-	first := r.due[0].due
-	if !r.at.IsZero() && !first.Before(r.at) {
-		return
-	}
-	r.at = first
-	if r.timer == nil {
-		r.timer = time.AfterFunc(time.Until(first), r.fire)
-	} else {
-		r.timer.Reset(time.Until(first))
-	}
-}
-
-func (r *renewer) fire() {
-	now := time.Now()
-	var due []*Lease
+func (r *renewer) fire(due time.Duration) {
 	r.mu.Lock()
-	for len(r.due) > 0 {
-		l := r.due[0]
-		ttl := l.t.cfg.ttl
-		if l.due.After(now.Add(ttl / 48)) {
-			break
-		}
-		due = append(due, l)
-		// Until this renewal has succeeded the next one is near: an error that passes ends nothing.
-		l.due = now.Add(max(ttl/12, 5*time.Millisecond))
-		heap.Fix(&r.due, 0)
-	}
-	r.at = time.Time{}
-	r.set()
+	together := r.due[due]
+	delete(r.due, due)
 	r.mu.Unlock()
-	for _, l := range due {
+	for l := range together {
 		l.renew()
 	}
 }
 
-// stop ends all renewal. The leases keep their deadlines.
-func (r *renewer) stop() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, l := range r.due {
-		l.index = removed
-	}
-	r.due, r.ended = nil, true
-	if r.timer != nil {
-		r.timer.Stop()
+// scheduleRenewal sets when the lease is renewed next. The caller holds mu, and has seen that the lease is held.
+func (l *Lease) scheduleRenewal(at time.Time) {
+	if !l.t.cfg.noRenewal {
+		l.t.locker.renewer.schedule(l, at)
 	}
 }
 
-const (
-	unscheduled = -1
-	removed     = -2
-)
-
-// dueHeap orders leases by when they are due.
-type dueHeap []*Lease
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
+// Extend renews the lease now, for a full TTL. It returns nil when a majority
+// has answered so within the validity. An error that matches [ErrLost] is
+// final; with any other the lease stands until ValidUntil.
+func (l *Lease) Extend(ctx context.Context) error {
+	p, err := l.extend(nil)
+	if err != nil {
+		return err
+	}
+	_, err = p.Wait(ctx, l.t.cfg.nodeTimeout)
+	return l.settle(p, err)
 }
 
-func (h *dueHeap) Push(x any) {
-	l := x.(*Lease)
-	l.index = len(*h)
-	*h = append(*h, l)
+// renew is Extend without anybody waiting. It keeps no goroutine.
+func (l *Lease) renew() {
+	if hold := l.t.cfg.maxHold; hold > 0 && time.Since(l.since) > hold || l.t.locker.isClosed() {
+		return
+	}
+	l.mu.Lock()
+	if l.ended == nil {
+		// Until this renewal has succeeded the next one is near: an error that passes ends nothing.
+		l.scheduleRenewal(time.Now().Add(max(l.t.cfg.ttl/12, 5*time.Millisecond)))
+	}
+	l.mu.Unlock()
+	_, _ = l.extend(func(p *quorum.Poll) { _ = l.settle(p, nil) })
 }
 
-func (h *dueHeap) Pop() any {
-	old := *h
-	l := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	l.index = unscheduled
-	return l
+// extend asks all nodes for an extension. Unlock waits until that is posted, so that its release comes last on every node.
+func (l *Lease) extend(settled func(*quorum.Poll)) (*quorum.Poll, error) {
+	l.mu.Lock()
+	if l.ended != nil {
+		l.mu.Unlock()
+		return nil, l.errLost("extend")
+	}
+	l.posting.Add(1)
+	defer l.posting.Done()
+	if l.extension.Command == nil {
+		l.extension = l.t.name.Extend(l.token)
+	}
+	request, until := l.extension, l.until
+	l.mu.Unlock()
+	return l.t.locker.group.AskThen(request, until, quorum.Renewal, settled), nil
+}
+
+// settle draws the conclusion from an extension.
+func (l *Lease) settle(p *quorum.Poll, err error) error {
+	tally := p.Tally()
+	switch {
+	case tally.Won():
+		if !l.prolong(p.Start) {
+			return l.errLost("extend")
+		}
+		l.report(Renewed, time.Since(p.Start), nil)
+		return nil
+	case tally.Blocks(tally.Refused):
+		l.markLost("other tokens hold so many nodes that a majority cannot be had")
+		return l.errLost("extend")
+	case err == nil:
+		err = ErrNoQuorum
+	}
+	failure := l.t.fail("extend", l.tickMillis(), tally, err)
+	l.mu.Lock()
+	ended := l.ended != nil
+	l.mu.Unlock()
+	if !ended {
+		l.report(RenewFailed, 0, failure)
+	}
+	return failure
+}
+
+// prolong moves the end of validity, for an extension that was begun then. One that succeeds after the end came too late:
+// another owner may have had the name in between.
+func (l *Lease) prolong(begun time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.ended != nil || over(now, l.until) {
+		return false
+	}
+	if until := begun.Add(l.t.cfg.validity()); until.After(l.until) {
+		l.until = until
+		l.deadline.Reset(until.Sub(now))
+		l.scheduleRenewal(begun.Add(l.t.cfg.ttl / 3))
+	}
+	return true
 }

@@ -3,18 +3,18 @@ package redlock
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// releaseState is how far a lease's release has come. Its lease's mutex guards it.
+// releaseState is how far a lease's release has come.
 type releaseState struct {
-	begun, over bool
-	abandoned   bool          // the tick is not done
-	done        chan struct{} // made by a second caller, who waits for the first
-	err         error
+	begun bool // guarded by the lease
+	over  sync.WaitGroup
+	err   error // what came of it; read after over
 }
 
 // Unlock releases the lease on all nodes and returns once a majority has
@@ -35,36 +35,21 @@ func (l *Lease) Abandon(_ context.Context) error {
 	return l.releaseOnce(func() error { return l.unlock(l.t.cfg.takeover) })
 }
 
-// releaseOnce has one caller release. Others wait on a channel, not on a mutex, which synctest could not see through.
+// releaseOnce has one caller release. Others wait for that one, and return the same.
 func (l *Lease) releaseOnce(release func() error) error {
 	l.mu.Lock()
-	if l.release.begun {
-		return l.secondRelease()
+	first := !l.release.begun
+	if first {
+		l.release.begun = true
+		l.release.over.Add(1)
 	}
-	l.release.begun = true
 	l.mu.Unlock()
-	err := release()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.release.over, l.release.err = true, err
-	if l.release.done != nil {
-		close(l.release.done)
+	if first {
+		defer l.release.over.Done()
+		l.release.err = release()
+	} else {
+		l.release.over.Wait()
 	}
-	return err
-}
-
-// secondRelease returns what the first did. The caller holds mu.
-func (l *Lease) secondRelease() error {
-	if !l.release.over && l.release.done == nil {
-		l.release.done = make(chan struct{})
-	}
-	done := l.release.done
-	l.mu.Unlock()
-	if done != nil {
-		<-done
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	return l.release.err
 }
 

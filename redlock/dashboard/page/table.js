@@ -145,18 +145,17 @@ function matches(data) {
 
 export const prefix = (name) => { const m = /^(.+?)[/:.]/.exec(name); return m ? m[1] : ""; };
 
-// make makes rows that are new, but of many only as many as a screen has: the rest follows when these are painted. A timeout alone may come
-// before that.
+// make makes rows that are new, but of many only as many as a screen has: the rest follows when they are shown.
 const screenful = 80;
 let more = 0;
 function make(found) {
-  cancelAnimationFrame(more);
+  clearTimeout(more);
   let made = 0;
   for (const [i, data] of found.entries()) {
     if (shown.has(data.Name)) continue;
     if (made++ === screenful) {
       found.length = i;
-      more = requestAnimationFrame(() => setTimeout(list));
+      more = setTimeout(list);
       return;
     }
     const r = newRow(data.Name);
