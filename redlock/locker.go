@@ -12,6 +12,7 @@ import (
 	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/internal/quorum"
+	"github.com/redtick/redtick/redlock/internal/trigger"
 	"github.com/redtick/redtick/redlock/internal/waitqueue"
 )
 
@@ -25,7 +26,7 @@ type Locker struct {
 	renewer  renewer
 	reporter *reporter
 	tokens   tokenSource
-	triggers triggers
+	triggers trigger.Listener
 	slots    chan struct{} // one for each acquisition that may vote at a time
 	closing  chan struct{}
 	close    sync.Once
@@ -70,6 +71,7 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	}
 	l.group = quorum.NewGroup(pipelines)
 	l.queue = waitqueue.New(l.group, id)
+	l.triggers = trigger.Listener{Pipelines: pipelines, Jitter: cfg.jitter, Heard: l.reportTrigger, Unheard: l.reportUnheard}
 	return l, nil
 }
 
@@ -161,7 +163,7 @@ func (l *Locker) Close(ctx context.Context) error {
 	l.close.Do(func() { close(l.closing) })
 	l.end() // the last one to end, if there is none under way
 	l.queue.Close()
-	l.triggers.remove(nil)
+	l.triggers.Close()
 	var errs []error
 	select {
 	case <-l.decided:

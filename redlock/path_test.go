@@ -44,7 +44,7 @@ func functionsOf(t *testing.T, test string) (entered []string) {
 	t.Helper()
 	profile := filepath.Join(t.TempDir(), "profile")
 	const core = "github.com/redtick/redtick/redlock"
-	packages := core + "," + core + "/internal/feed," + core + "/internal/pipeline," + core + "/internal/protocol," + core + "/internal/quorum," + core + "/internal/waitqueue"
+	packages := core + "," + core + "/internal/feed," + core + "/internal/pipeline," + core + "/internal/protocol," + core + "/internal/quorum," + core + "/internal/trigger," + core + "/internal/waitqueue"
 	goTool(t, "test", "-count=1", "-run=^"+test+"$", "-coverpkg="+packages, "-coverprofile="+profile, ".")
 	for line := range strings.Lines(goTool(t, "tool", "cover", "-func="+profile)) {
 		if fields := strings.Fields(line); len(fields) == 3 && fields[2] != "0.0%" && fields[0] != "total:" {

@@ -1,14 +1,8 @@
 package redlock
 
 import (
-	"context"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/redtick/redtick/redlock/driver"
-	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
@@ -37,108 +31,21 @@ func (j *Job) Triggered() *Job {
 // node that is a [driver.Subscriber] the error matches [ErrInvalid], and after
 // Close it is [ErrClosed].
 func (j *Job) OnTrigger(run func(tick time.Time)) (stop func(), err error) {
-	l := j.t.locker
-	subscribes := func(p *pipeline.Pipeline) bool { _, ok := p.Node().(driver.Subscriber); return ok }
-	if !slices.ContainsFunc(l.group.Pipelines, subscribes) {
+	l := &j.t.locker.triggers
+	if !l.Subscribable() {
 		return nil, invalid("no node is a driver.Subscriber, so job %q would hear no trigger; use another driver, or leave triggers out", j.Name())
 	}
-	h := &hearer{name: j.Name(), run: run}
-	if !l.triggers.add(l, h) {
+	stop, ok := l.Listen(j.Name(), func(t protocol.Trigger) { run(protocol.Instant(t.Tick)) })
+	if !ok {
 		return nil, ErrClosed
 	}
-	return func() { l.triggers.remove(h) }, nil
+	return stop, nil
 }
 
-// hearer is one OnTrigger.
-type hearer struct {
-	name string
-	run  func(tick time.Time)
+func (l *Locker) reportTrigger(t protocol.Trigger) {
+	l.Report(Event{Kind: Triggered, Name: t.Name, Tick: protocol.Instant(t.Tick), By: protocol.Clip(t.By)})
 }
 
-// triggers is a Locker's ear for them.
-type triggers struct {
-	mu      sync.Mutex
-	hearers []*hearer
-	heard   [16]string // the last messages: each comes from every node
-	next    int        // in heard
-	end     context.CancelFunc
-}
-
-func (t *triggers) add(l *Locker, h *hearer) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if l.isClosed() {
-		return false
-	}
-	if t.hearers = append(t.hearers, h); t.end != nil {
-		return true
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t.end = cancel
-	for _, p := range l.group.Pipelines {
-		if sub, ok := p.Node().(driver.Subscriber); ok {
-			go l.listen(ctx, p.Name(), sub)
-		}
-	}
-	return true
-}
-
-// remove ends the subscriptions with the last hearer; with nil, all are gone.
-func (t *triggers) remove(h *hearer) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.hearers = slices.DeleteFunc(t.hearers, func(other *hearer) bool { return h == nil || other == h })
-	if len(t.hearers) == 0 && t.end != nil {
-		t.end()
-		t.end = nil
-	}
-}
-
-// longestDeaf is how long a lost subscription pauses at most before it begins anew.
-const longestDeaf = 5 * time.Second
-
-// listen subscribes to one node's triggers until ctx ends, as often as the subscription is lost.
-func (l *Locker) listen(ctx context.Context, node string, sub driver.Subscriber) {
-	for try := 0; ; try++ {
-		var ready atomic.Bool
-		err := sub.Subscribe(ctx, protocol.TriggerChannel, func() { ready.Store(true) }, l.hear)
-		if ctx.Err() != nil {
-			return
-		}
-		if ready.Load() {
-			try = 0
-		}
-		if try == 1 { // the first is for a server that restarts, or goes over to another one
-			l.Report(Event{Kind: TriggersUnheard, Node: node, Err: protocol.WithCure(err)})
-		}
-		longest := min(100*time.Millisecond<<min(try, 6), longestDeaf)
-		pause(ctx, longest/2+l.cfg.jitter(longest/2))
-	}
-}
-
-// hear takes a message, which may be anybody's.
-func (l *Locker) hear(message string) {
-	m, ok := protocol.DecodeTrigger(message)
-	if !ok {
-		return
-	}
-	t := &l.triggers
-	t.mu.Lock()
-	var runs []func(tick time.Time)
-	for _, h := range t.hearers {
-		if h.name == m.Name {
-			runs = append(runs, h.run)
-		}
-	}
-	if len(runs) == 0 || slices.Contains(t.heard[:], message) {
-		t.mu.Unlock()
-		return
-	}
-	t.heard[t.next%len(t.heard)] = message
-	t.next++
-	t.mu.Unlock()
-	l.Report(Event{Kind: Triggered, Name: m.Name, Tick: protocol.Instant(m.Tick), By: protocol.Clip(m.By)})
-	for _, run := range runs {
-		run(protocol.Instant(m.Tick))
-	}
+func (l *Locker) reportUnheard(node string, cause error) {
+	l.Report(Event{Kind: TriggersUnheard, Node: node, Err: cause})
 }

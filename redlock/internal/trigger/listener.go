@@ -1,0 +1,152 @@
+// Package trigger hears of the runs that operators ask for, which are published on the nodes.
+package trigger
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/pipeline"
+	"github.com/redtick/redtick/redlock/internal/protocol"
+)
+
+// Listener has one subscription on each node for all jobs of a process, while
+// there are any that listen. It is safe for concurrent use.
+type Listener struct {
+	// Pipelines are those of the nodes.
+	Pipelines []*pipeline.Pipeline
+	// Jitter is random, less than its argument.
+	Jitter func(time.Duration) time.Duration
+	// Heard is told of each trigger of a job that listens, before the job is.
+	Heard func(t protocol.Trigger)
+	// Unheard is told when a node's triggers cannot be heard.
+	Unheard func(node string, cause error)
+
+	mu     sync.Mutex
+	jobs   []*job
+	heard  [16]string // the last messages: each comes from every node
+	next   int        // in heard
+	end    context.CancelFunc
+	closed bool
+}
+
+type job struct {
+	name string
+	run  func(t protocol.Trigger)
+}
+
+// Subscribable reports whether any node can be listened to.
+func (l *Listener) Subscribable() bool {
+	return slices.ContainsFunc(l.Pipelines, func(p *pipeline.Pipeline) bool { _, ok := p.Node().(driver.Subscriber); return ok })
+}
+
+// Listen calls run for each trigger of the name, until stop is called. It
+// reports whether the Listener is not closed. run must not block.
+func (l *Listener) Listen(name string, run func(t protocol.Trigger)) (stop func(), ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, false
+	}
+	j := &job{name: name, run: run}
+	l.jobs = append(l.jobs, j)
+	if l.end == nil {
+		l.begin()
+	}
+	return func() { l.remove(j) }, true
+}
+
+// begin subscribes to every node. The caller holds mu.
+func (l *Listener) begin() {
+	ctx, cancel := context.WithCancel(context.Background())
+	l.end = cancel
+	for _, p := range l.Pipelines {
+		if sub, ok := p.Node().(driver.Subscriber); ok {
+			go l.subscribe(ctx, p.Name(), sub)
+		}
+	}
+}
+
+func (l *Listener) remove(j *job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.jobs = slices.DeleteFunc(l.jobs, func(other *job) bool { return other == j })
+	l.settle()
+}
+
+// Close ends all listening.
+func (l *Listener) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.jobs, l.closed = nil, true
+	l.settle()
+}
+
+// settle ends the subscriptions with the last job. The caller holds mu.
+func (l *Listener) settle() {
+	if len(l.jobs) == 0 && l.end != nil {
+		l.end()
+		l.end = nil
+	}
+}
+
+// longestDeaf is how long a lost subscription pauses at most before it begins anew.
+const longestDeaf = 5 * time.Second
+
+// subscribe listens to one node until ctx ends, as often as the subscription is lost.
+func (l *Listener) subscribe(ctx context.Context, node string, sub driver.Subscriber) {
+	for try := 0; ; try++ {
+		var ready atomic.Bool
+		err := sub.Subscribe(ctx, protocol.TriggerChannel, func() { ready.Store(true) }, l.hear)
+		if ctx.Err() != nil {
+			return
+		}
+		if ready.Load() {
+			try = 0
+		}
+		if try == 1 { // the first is for a server that restarts, or goes over to another one
+			l.Unheard(node, protocol.WithCure(err))
+		}
+		longest := min(100*time.Millisecond<<min(try, 6), longestDeaf)
+		select {
+		case <-time.After(longest/2 + l.Jitter(longest/2)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// hear takes a message, which may be anybody's.
+func (l *Listener) hear(message string) {
+	t, ok := protocol.DecodeTrigger(message)
+	if !ok {
+		return
+	}
+	jobs := l.newly(t, message)
+	if len(jobs) == 0 {
+		return
+	}
+	l.Heard(t)
+	for _, j := range jobs {
+		j.run(t)
+	}
+}
+
+// newly returns the jobs of a trigger that was not heard before.
+func (l *Listener) newly(t protocol.Trigger, message string) (jobs []*job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, j := range l.jobs {
+		if j.name == t.Name {
+			jobs = append(jobs, j)
+		}
+	}
+	if len(jobs) == 0 || slices.Contains(l.heard[:], message) {
+		return nil
+	}
+	l.heard[l.next%len(l.heard)] = message
+	l.next++
+	return jobs
+}
