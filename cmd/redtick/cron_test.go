@@ -290,8 +290,13 @@ func TestCron_lease_is_lost(t *testing.T) {
 // Seen to fail when the option does not reach the library.
 func TestCron_takeover(t *testing.T) {
 	f := newFleet(t)
-	f.crontab("# redtick: name=x takeover", "* * * * * *  echo ran $REDTICK_TICK $REDTICK_FENCE $REDTICK_TOKEN >> ran; [ -e died ] || exec sleep 60")
-	machines := []*process{f.cron("-ttl", "1s", "-v"), f.cron("-ttl", "1s", "-v")}
+	// What runs before both are up is not waited for by the other.
+	f.crontab("# redtick: name=x takeover", `* * * * * *  [ "$REDTICK_TICK" \> "$(cat from || echo 9)" ] || exit 0; echo ran $REDTICK_TICK $REDTICK_FENCE $REDTICK_TOKEN >> ran; [ -e died ] || exec sleep 60`)
+	machines := []*process{f.cron("-ttl", "3s", "-v"), f.cron("-ttl", "3s", "-v")}
+	for _, m := range machines {
+		m.err.await(t, "crontab is read")
+	}
+	f.leave("from", time.Now().UTC().Format(time.RFC3339))
 	eventually(t, "a run", func() bool { return len(f.lines("ran", "ran")) == 1 })
 	first := strings.Fields(f.lines("ran", "ran")[0])
 	holder := redlock.HolderOf(first[2])

@@ -203,10 +203,10 @@ func (f *fleet) read(file string) string {
 	return string(text)
 }
 
-// leave makes a file that a program waits for.
-func (f *fleet) leave(file string) {
+// leave makes a file that a program waits for, or reads.
+func (f *fleet) leave(file string, lines ...string) {
 	f.t.Helper()
-	if err := os.WriteFile(filepath.Join(f.dir, file), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(f.dir, file), []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		f.t.Fatal(err)
 	}
 }

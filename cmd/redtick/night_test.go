@@ -35,7 +35,11 @@ func TestCures(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, args := range [][]string{{"status"}, {"ls"}, {"pause", "report"}, {"bootstrap"}, {"run", "-name", "report", "--", "true"}} {
-				if o := redtick(t, c.node, args...); o.code == 0 || !strings.Contains(o.all(), c.cure) || strings.Contains(o.all(), "bring it back") || strings.Contains(o.all(), `list ""`) {
+				o := redtick(t, c.node, args...)
+				for try := 0; try < 3 && strings.Contains(o.all(), "no answer within"); try++ { // a busy machine, on which a handshake takes that long
+					o = redtick(t, c.node, args...)
+				}
+				if o.code == 0 || !strings.Contains(o.all(), c.cure) || strings.Contains(o.all(), "bring it back") || strings.Contains(o.all(), `list ""`) {
 					t.Errorf("%v: exit code %d, want an error with %q in:\n%s", args, o.code, c.cure, o.all())
 				}
 			}

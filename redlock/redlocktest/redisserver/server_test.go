@@ -96,8 +96,8 @@ func TestServer_Restart(t *testing.T) {
 // Seen to fail when Restart returns with the first answer to INFO.
 func TestServer_Restart_loading(t *testing.T) {
 	s := redisserver.Start(t, "--appendonly", "yes")
-	for range 3 {
-		do(t, s, "EVAL", "for i = 1, 100000 do redis.call('INCR', 'k') end", "0")
+	for range 30 {
+		do(t, s, "EVAL", "for i = 1, 10000 do redis.call('INCR', 'k') end", "0")
 	}
 	s.Restart()
 	if got := do(t, s, "GET", "k"); got != "300000" {
