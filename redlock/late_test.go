@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/inspect"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
@@ -272,4 +274,36 @@ func TestLateness_hungVotes(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Nodes that answer with errors for long are not sent more and more of what takes back votes that they refused.
+//
+// Seen to fail when the abort of a vote that was answered with an error is owed for as long as the claim waits.
+func TestLateness_refusedVotes(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithTTL(time.Second))
+		j := must[*redlock.Job](t)(p.NewJob("job", redlock.WithLateness(6*time.Minute)))
+		var commands atomic.Int64
+		for i, s := range fl.servers {
+			s.Answer("LOADING")
+			p.links[i].OnBatch(func(batch []driver.Command) redlocktest.Fault {
+				commands.Add(int64(len(batch)))
+				return redlocktest.Fault{}
+			})
+		}
+		refused := make(chan error, 1)
+		go func() {
+			_, err := j.Claim(t.Context(), time.Now())
+			refused <- err
+		}()
+		time.Sleep(time.Minute)
+		first := commands.Swap(0)
+		time.Sleep(4 * time.Minute)
+		if last := commands.Load() / 4; last > 2*first {
+			t.Errorf("%d commands in the first minute, then %d in each", first, last)
+		}
+		if err := <-refused; !errors.Is(err, redlock.ErrNoQuorum) {
+			t.Errorf("%v, want ErrNoQuorum", err)
+		}
+	})
 }

@@ -153,23 +153,27 @@ func (p *Poll) GiveUp(release func(node int, c Class)) {
 	answers := slices.Clone(p.answers)
 	p.mu.Unlock()
 	for i := range answers {
-		p.takeBack(i, answers[i].Verdict, release)
+		p.takeBack(i, &answers[i], release)
 	}
 }
 
-func (p *Poll) takeBack(node int, v Verdict, release func(node int, c Class)) {
+func (p *Poll) takeBack(node int, a *Answer, release func(node int, c Class)) {
 	sent := p.wasSent(node)
-	if c, ok := toRelease(v); ok && sent && v != Pending { // a pending answer comes to Receive
+	if c, ok := toRelease(a); ok && sent && a.Verdict != Pending { // a pending answer comes to Receive
 		release(node, c)
 	}
 }
 
-// toRelease reports whether a node with this verdict may hold what it was asked for, and how to release it.
-func toRelease(v Verdict) (c Class, ok bool) {
-	switch v {
+// toRelease reports whether a node with this answer may hold what it was asked for, and how to release it. A server that refused
+// has no copy that it may execute later, so there is nothing to chase.
+func toRelease(a *Answer) (c Class, ok bool) {
+	switch a.Verdict {
 	case Granted:
 		return Release, true
 	case Pending, Failed: // which may be a lost answer
+		if a.Err != nil && pipeline.Answered(driver.Reply{Err: a.Err}) {
+			return Release, true
+		}
 		return Chase, true
 	}
 	return Release, false
@@ -189,7 +193,7 @@ func (p *Poll) MayHold(node int) (release Class, ok bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return toRelease(p.answers[node].Verdict)
+	return toRelease(&p.answers[node])
 }
 
 // Receive counts one node's answer.
@@ -206,7 +210,7 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 	late, wake := p.late, p.wake
 	p.mu.Unlock()
 	if late != nil {
-		p.takeBack(node, a.Verdict, late)
+		p.takeBack(node, &a, late)
 	}
 	switch {
 	case news && p.settled != nil:
