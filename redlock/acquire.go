@@ -60,9 +60,9 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		before, why = tally, reason
 		switch {
 		case result == unanswered:
-			pause(ctx, t.jitter(t.cfg.nodeTimeout/4, min(try, 2)))
+			t.locker.pause(ctx, t.jitter(t.cfg.nodeTimeout/4, min(try, 2)))
 		case result != ahead || try > 1: // a claim is confirmed right after it was granted, so mostly the next answer is final
-			pause(ctx, t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
+			t.locker.pause(ctx, t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
 		}
 	}
 }
@@ -186,12 +186,13 @@ func (t *target) jitter(round time.Duration, try int) time.Duration {
 	return base/2 + t.cfg.jitter(base<<min(try, 3))
 }
 
-// pause returns early when ctx ends.
-func pause(ctx context.Context, d time.Duration) {
+// pause returns early when ctx ends, or the Locker is closed.
+func (l *Locker) pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
+	case <-l.closing:
 	}
 }

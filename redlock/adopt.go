@@ -64,8 +64,8 @@ func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ou
 			remaining = max(remaining, answer.Remaining)
 		}
 	}
-	pause(ctx, remaining)
-	if err := ctx.Err(); err != nil {
+	t.locker.pause(ctx, remaining)
+	if err := t.locker.usable(ctx); err != nil {
 		return "", t.refuse(a, begin, quorum.Tally{}, err)
 	}
 	return s.token, nil

@@ -34,7 +34,7 @@ func (l *Locker) Check(ctx context.Context) error {
 		if tally.Missing() == 0 || ctx.Err() != nil || try >= checks {
 			break
 		}
-		pause(ctx, t.cfg.nodeTimeout) // the first call of a connection makes it, which may take longer than a call
+		t.locker.pause(ctx, t.cfg.nodeTimeout) // the first call of a connection makes it, which may take longer than a call
 	}
 	failure := t.fail("check", 0, tally, ErrNoQuorum)
 	failure.Name = "" // ours, and nobody's business

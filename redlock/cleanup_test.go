@@ -405,6 +405,40 @@ func TestLocker_closeWaits(t *testing.T) {
 	}
 }
 
+// Close ends what pauses before it asks the nodes, or asks them again.
+//
+// Seen to fail when pauses end with the caller's context only.
+func TestLocker_closeEndsPauses(t *testing.T) {
+	for name, pausing := range map[string]func(t *testing.T, fl *fleet, p *process) error{
+		"a claim that comes later": func(t *testing.T, _ *fleet, p *process) error {
+			j := must[*redlock.Job](t)(p.NewJob("job", redlock.WithHandicap(time.Minute)))
+			_, err := j.Claim(t.Context(), time.Now())
+			return err
+		},
+		"an adoption": func(t *testing.T, fl *fleet, p *process) error {
+			held := must[*redlock.Lease](t)(fl.process("b").mutex(t, "job", redlock.WithTTL(time.Hour)).TryLock(t.Context()))
+			_, err := p.mutex(t, "job").Adopt(t.Context(), held.Token())
+			return err
+		},
+		"an elector after many short terms": func(t *testing.T, _ *fleet, p *process) error {
+			return newElector(t, p.mutex(t, "job", redlock.WithBackoff(func(int) time.Duration { return time.Minute }))).Run(t.Context(), func(context.Context) error { return nil })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				p, begin := fl.process("a"), time.Now()
+				ended := make(chan error, 1)
+				go func() { ended <- pausing(t, fl, p) }()
+				time.Sleep(time.Second)
+				ok(t, p.Close(t.Context()))
+				if err := <-ended; !errors.Is(err, redlock.ErrClosed) || time.Since(begin) != time.Second {
+					t.Errorf("after %v: %v, want ErrClosed at once", time.Since(begin), err)
+				}
+			})
+		})
+	}
+}
+
 // A lock that is adopted in the instant of Close is released, not renewed for ever.
 //
 // Seen to fail when a vote that is won after Close is granted.

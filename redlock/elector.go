@@ -98,7 +98,7 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 			return err
 		}
 		// Others go first, and a token function that fails keeps nobody busy.
-		pause(ctx, min(e.m.t.cfg.backoff(0)<<min(short, 8), longestPause))
+		e.m.t.locker.pause(ctx, min(e.m.t.cfg.backoff(0)<<min(short, 8), longestPause))
 	}
 }
 

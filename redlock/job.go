@@ -118,7 +118,7 @@ func (j *Job) claimOf(ctx context.Context, tick time.Time) (*acquisition, error)
 		wait += time.Duration(mix(h.Sum64()) % uint64(spread))
 	}
 	if wait > 0 {
-		pause(ctx, wait)
+		j.t.locker.pause(ctx, wait)
 	}
 	return a, nil
 }

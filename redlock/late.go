@@ -69,13 +69,7 @@ const latePause = 5 * time.Second
 
 // rest pauses for longer with each try, up to the longest, and returns why the caller may not go on, or nil.
 func (t *target) rest(ctx context.Context, try int, longest time.Duration) error {
-	timer := time.NewTimer(min(t.jitter(min(t.cfg.nodeTimeout<<min(try, 16), longest), 0), longest))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	case <-t.locker.closing:
-	}
+	t.locker.pause(ctx, min(t.jitter(min(t.cfg.nodeTimeout<<min(try, 16), longest), 0), longest))
 	return t.locker.usable(ctx)
 }
 
