@@ -35,12 +35,18 @@ const evil = `<img src=x onerror="window.ran=1">`
 type stage struct {
 	*testing.T
 	servers []*redlocktest.Server
+	command func(args ...string) // on each node
 	url     string
 }
 
 func newStage(t *testing.T, opts ...dashboard.Option) *stage {
 	t.Helper()
 	s := &stage{T: t, servers: redlocktest.Servers(3)}
+	s.command = func(args ...string) {
+		for _, server := range s.servers {
+			server.Do(args...)
+		}
+	}
 	page, err := dashboard.New(s.inspector(), append(opts, dashboard.WithInterval(200*time.Millisecond))...)
 	if err != nil {
 		t.Fatal(err)

@@ -115,11 +115,9 @@ func (s *stage) write(keys protocol.Keys, r protocol.Record, newest bool) {
 	if r.Result == "running" {
 		r.Result, r.Took = "ok", time.Since(time.UnixMilli(r.Began))/2
 	}
-	for _, server := range s.servers {
-		server.Do("ZADD", keys.Runs, strconv.FormatInt(r.Tick(), 10), r.Encode())
-		if newest {
-			server.Do("SET", keys.Last, strconv.FormatInt(r.Tick(), 10))
-		}
+	s.command("ZADD", keys.Runs, strconv.FormatInt(r.Tick(), 10), r.Encode())
+	if newest {
+		s.command("SET", keys.Last, strconv.FormatInt(r.Tick(), 10))
 	}
 }
 

@@ -145,17 +145,18 @@ function matches(data) {
 
 export const prefix = (name) => { const m = /^(.+?)[/:.]/.exec(name); return m ? m[1] : ""; };
 
-// make makes rows that are new, but of many only as many as a screen has: the rest follows when they are shown.
+// make makes rows that are new, but of many only as many as a screen has: the rest follows when these are painted. A timeout alone may come
+// before that.
 const screenful = 80;
 let more = 0;
 function make(found) {
-  clearTimeout(more);
+  cancelAnimationFrame(more);
   let made = 0;
   for (const [i, data] of found.entries()) {
     if (shown.has(data.Name)) continue;
     if (made++ === screenful) {
       found.length = i;
-      more = setTimeout(list);
+      more = requestAnimationFrame(() => setTimeout(list));
       return;
     }
     const r = newRow(data.Name);
