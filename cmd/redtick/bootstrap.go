@@ -20,7 +20,9 @@ A node that has voted under a guard, or may evict keys, refuses.
 Exit codes
   0   all nodes are declared fresh
   1   a node refused, or did not answer; the others are declared fresh
-  64  the command line is wrong`,
+  64  the command line is wrong
+
+JSON: nodes, how many may vote at once.`,
 		Example: `  redtick bootstrap`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -31,6 +33,9 @@ Exit codes
 			defer f.disconnect()
 			if err := inspector.Bootstrap(c.Context()); err != nil {
 				return exit(exitWarning, err)
+			}
+			if i.json {
+				return writeJSON(c.OutOrStdout(), map[string]int{"nodes": len(f.nodes)})
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%s may vote at once\n", count(len(f.nodes), "node"))
 			return err

@@ -41,7 +41,7 @@ func completeNames(t *target, commands map[*cobra.Command]bool) {
 func (n *completion) complete(typed string) (names []string, _ cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*tabPatience)
 	defer cancel()
-	i := inspection{target: n.target, timeout: tabPatience}
+	i := inspection{target: n.target, timeout: tabPatience, format: "text"}
 	f, inspector, err := i.open()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp

@@ -27,7 +27,9 @@ Exit codes
   0   forgotten
   1   nothing was forgotten: it is held, or due later
   2   not all nodes answered; those that did have forgotten it
-  64  the command line is wrong`,
+  64  the command line is wrong
+
+JSON: name, which is forgotten.`,
 		Example: `  redtick forget report`,
 		Args:    oneName,
 		RunE:    func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
@@ -58,6 +60,9 @@ func (r *forgetting) run(c *cobra.Command, name string) error {
 	}
 	if err := inspector.Forget(c.Context(), name); err != nil {
 		return err
+	}
+	if r.json {
+		return writeJSON(c.OutOrStdout(), map[string]string{"name": name})
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is forgotten\n", name)
 	return err

@@ -8,7 +8,7 @@ import (
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
-// inspection is what the commands that look at the nodes share.
+// inspection is what all commands but run and cron share.
 type inspection struct {
 	*target
 	timeout time.Duration
@@ -18,10 +18,6 @@ type inspection struct {
 
 func (i *inspection) flags(c *cobra.Command) {
 	c.Flags().DurationVar(&i.timeout, "timeout", time.Second, "how long to wait for a node that does not answer (100ms to 1m)")
-}
-
-func (i *inspection) listingFlags(c *cobra.Command) {
-	i.flags(c)
 	c.Flags().StringVarP(&i.format, "output", "o", "text", "text or json")
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -31,7 +27,7 @@ func (i *inspection) open() (*fleet, *inspect.Inspector, error) {
 	if i.timeout < 100*time.Millisecond || i.timeout > time.Minute {
 		return nil, nil, usage("--timeout is %v, must be 100ms to 1m; the default, 1s, suits most networks", i.timeout)
 	}
-	if i.format != "" && i.format != "text" && i.format != "json" {
+	if i.format != "text" && i.format != "json" {
 		return nil, nil, usage("--output is %q, must be text or json", i.format)
 	}
 	i.json = i.format == "json"

@@ -28,7 +28,7 @@ type listing struct {
 }
 
 func (l *listing) flags(c *cobra.Command) {
-	l.listingFlags(c)
+	l.inspection.flags(c)
 	c.Flags().IntVar(&l.limit, "limit", 100, fmt.Sprintf("how many names to show, 1 to %d", maxLimit))
 }
 

@@ -33,7 +33,9 @@ It returns once every node has answered, and holds when a majority has it.
 Exit codes
   0   paused
   2   no majority of the nodes answers; those that do may have paused it
-  64  the command line is wrong`,
+  64  the command line is wrong
+
+JSON: as "redtick show -o json", which has it in paused.`,
 		Example: `  redtick pause report --for 2h --why "database migration"
   redtick pause report`,
 		Args: oneName,
@@ -65,7 +67,9 @@ func newResume(t *target) *cobra.Command {
 Exit codes
   0   resumed, or it was not paused
   2   not all nodes answered; those that did have resumed it
-  64  the command line is wrong`,
+  64  the command line is wrong
+
+JSON: as "redtick show -o json", in which paused is null.`,
 		Example: `  redtick resume report`,
 		Args:    oneName,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -88,25 +92,33 @@ func (i *inspection) change(c *cobra.Command, name string, do func(context.Conte
 	if err := do(c.Context(), inspector); err != nil {
 		return err
 	}
-	info, err := inspector.Show(c.Context(), name)
+	view, err := look(c.Context(), inspector, name)
 	if err != nil {
 		return err
 	}
-	state := "is not paused"
-	if info.Paused != nil {
-		state = "is paused" + pauseText(info.Paused, time.Now())
+	if i.json {
+		err = writeJSON(c.OutOrStdout(), view)
+	} else {
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%q %s\n", name, pauseState(view.info, time.Now()))
 	}
-	if info.Token != "" && info.Paused != nil {
-		state += "; the run of " + printable(info.Holder) + " goes on"
-	}
-	if _, err = fmt.Fprintf(c.OutOrStdout(), "%q %s\n", name, state); err != nil {
+	if err != nil {
 		return err
 	}
-	if info.LastTick.IsZero() && info.LastRun == nil && info.Token == "" {
+	if info := view.info; info.LastTick.IsZero() && info.LastRun == nil && info.Token == "" {
 		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: no run of a job %q is remembered; see whether the name is right, with its prefix (redtick ls). "+
 			"Tasks under asynqadapter.OncePerTick are not paused by their key; pause their queue.\n", name)
 	}
 	return nil
+}
+
+func pauseState(info *inspect.Info, now time.Time) string {
+	switch {
+	case info.Paused == nil:
+		return "is not paused"
+	case info.Token != "":
+		return "is paused" + pauseText(info.Paused, now) + "; the run of " + printable(info.Holder) + " goes on"
+	}
+	return "is paused" + pauseText(info.Paused, now)
 }
 
 // pauseText says who paused a job, until when and why.

@@ -43,6 +43,10 @@ func TestPause(t *testing.T) {
 	if v.Paused == nil || v.Paused.By != "ann" || v.Paused.Why != "migration" || v.Paused.For < 7_000_000 {
 		t.Errorf("%+v", v.Paused)
 	}
+	v = decode[nameJSON](t, f.redtick("pause", "report", "--by", "bob", "-o", "json").stdout)
+	if v.Name != "report" || v.State != "paused" || v.Paused == nil || v.Paused.By != "bob" || v.Paused.For != 0 {
+		t.Errorf("%+v", v)
+	}
 	if o := f.redtick("ls"); !strings.Contains(o.stdout, "report") {
 		t.Errorf("a paused job is not listed: %+v", o)
 	}
@@ -52,6 +56,9 @@ func TestPause(t *testing.T) {
 	lease, err := j.Claim(t.Context(), time.Now())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if v := decode[nameJSON](t, f.redtick("resume", "report", "-o", "json").stdout); v.Name != "report" || v.State != "running" || v.Paused != nil {
+		t.Errorf("%+v", v)
 	}
 	o = f.redtick("pause", "report")
 	has(t, o.stdout, `"report" is paused by `, "@", " until it is resumed; the run of api-1 goes on\n")
@@ -65,8 +72,8 @@ func TestPause(t *testing.T) {
 	if v := decode[runs](t, f.redtick("runs", "report", "-o", "json").stdout); v.Paused == nil || v.Paused.For != 0 {
 		t.Errorf("%+v", v.Paused)
 	}
-	if o := f.redtick("forget", "report"); o.code != 0 {
-		t.Errorf("%+v", o)
+	if v := decode[nameJSON](t, f.redtick("forget", "report", "-o", "json").stdout); v.Name != "report" {
+		t.Errorf("%+v", v)
 	}
 	if o := f.redtick("ls"); !strings.Contains(o.stdout, "no names") {
 		t.Errorf("forgotten, but: %+v", o)

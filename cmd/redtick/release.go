@@ -19,6 +19,13 @@ type releasing struct {
 	token string
 }
 
+// releaseView is what was released, in JSON as it stands.
+type releaseView struct {
+	Name   string `json:"name"`
+	Holder string `json:"holder"`
+	Token  string `json:"token"`
+}
+
 func newRelease(t *target) *cobra.Command {
 	r := &releasing{inspection: inspection{target: t}}
 	c := &cobra.Command{
@@ -26,8 +33,8 @@ func newRelease(t *target) *cobra.Command {
 		Short: "Take a name from its holder",
 		Long: `release takes NAME from its holder, on all nodes. The holder's token is the
 guard: a lock that has gone to somebody else in the meantime is not touched.
-Without --token, release shows the holder and asks on a terminal, and elsewhere
-releases nothing.
+Without --token, release shows the holder and asks on a terminal; elsewhere, and
+with -o json, it releases nothing.
 
 The holder goes on until its next renewal tells it (a third of its TTL): in the
 meantime two may be at work. Stop the holder first if that hurts. A tick stays
@@ -37,7 +44,9 @@ Exit codes
   0   released
   1   nothing was released: it is free, has another holder, or was not confirmed
   2   no majority of the nodes answers; those that do may have released it
-  64  the command line is wrong`,
+  64  the command line is wrong
+
+JSON: name, holder and token, those that were released.`,
 		Example: `  redtick release report
   redtick release report --token "$(redtick show report -o json | jq -r .token)"`,
 		Args: oneName,
@@ -70,6 +79,8 @@ func (r *releasing) run(c *cobra.Command, name string) error {
 		return exit(exitWarning, fmt.Errorf("nothing was released: the token is not that of the holder; %s", describe(info)))
 	case err != nil:
 		return err
+	case r.json:
+		return writeJSON(c.OutOrStdout(), releaseView{name, redlock.HolderOf(token), token})
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is released; it was held by %s\n", name, printable(redlock.HolderOf(token)))
 	return err
@@ -87,7 +98,7 @@ func (r *releasing) ask(c *cobra.Command, info *inspect.Info) (token string, err
 	if info.Token == "" {
 		return "", exit(exitWarning, fmt.Errorf("nothing to release: %q is free", info.Name))
 	}
-	if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) {
+	if r.json || !isTerminal(os.Stdin) || !isTerminal(os.Stdout) {
 		return "", exit(exitWarning, fmt.Errorf("nothing was released: %s; repeat the command with --token to release it", describe(info)))
 	}
 	fmt.Fprintf(c.OutOrStdout(), "%s\nrelease it? [y/N] ", describe(info))

@@ -54,7 +54,7 @@ late_ms, took_ms, result, error]. Times are RFC 3339 or null.`,
 			return i.runs(c.Context(), c.OutOrStdout(), args[0])
 		},
 	}
-	i.listingFlags(c)
+	i.flags(c)
 	return c
 }
 

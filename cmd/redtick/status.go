@@ -57,7 +57,7 @@ warnings [code, nodes, text].`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return i.status(c.Context(), c.OutOrStdout()) },
 	}
-	i.listingFlags(c)
+	i.flags(c)
 	return c
 }
 

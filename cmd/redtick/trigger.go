@@ -49,7 +49,7 @@ JSON: name, tick, holder, token. The tick is in RFC 3339.`,
 		Args: oneName,
 		RunE: func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
 	}
-	r.listingFlags(c)
+	r.flags(c)
 	c.Flags().StringVar(&r.by, "by", "", "who asks for it, which the replicas log (default user@host)")
 	return c
 }
