@@ -69,11 +69,16 @@ func TestWatch_terminal(t *testing.T) {
 	}
 }
 
-// Seen to fail when the answer is not looked at, and when it is taken the other way round.
+// Seen to fail when the answer is not looked at, when it is taken the other way round, and when the question stands in the JSON.
 func TestRelease_asks_on_a_terminal(t *testing.T) {
 	f := newFleet(t)
 	f.hold("report")
 	token := f.show("report").Token
+	inJSON := f.terminal(`exec "$REDTICK" release report -o json`)
+	inJSON.press("n\n")
+	if screen, code := inJSON.end(); code != 1 || strings.Contains(screen, "[y/N]") {
+		t.Errorf("in JSON: exit code %d; screen:\n%s", code, screen)
+	}
 	for _, c := range []struct {
 		answer string
 		code   int
