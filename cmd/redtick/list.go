@@ -48,10 +48,9 @@ their values look like anybody's; "redtick show NAME" shows those too.
 STATE is the first of these that is true of a job: paused; overdue; what came of
 its newest run that has ended, as in "redtick runs"; running, its first; waiting
 for its first. What is no job is held or free, and unknown what no majority of
-the nodes told of. HOLDER is who holds the lock,
-REMAINING how long it lives unless it is renewed, and VOTES how many nodes hold
-it. LAST TICK is in UTC, and AGE how long ago that was. Bytes that a terminal
-must not see are shown quoted.
+the nodes told of. HOLDER is who holds the lock, REMAINING how long it lives
+unless it is renewed, and VOTES how many nodes hold it. LAST TICK is in UTC, and
+AGE how long ago that was. Bytes that a terminal must not see are shown quoted.
 
 Exit codes
   0   listed

@@ -34,6 +34,7 @@ func TestPause(t *testing.T) {
 	if !errors.Is(err, redlock.ErrPaused) {
 		t.Fatalf("%v, want ErrPaused", err)
 	}
+	has(t, f.redtick("runs", "report").stdout, "report: no run is remembered; paused by ann until 20", ": migration\n")
 	if o := f.redtick("run", "-name", "report", "-tick", "24h", "--", "touch", "ran"); o.code != 75 || !strings.Contains(o.stderr, "migration") {
 		t.Errorf("%+v", o)
 	}

@@ -45,8 +45,9 @@ Exit codes
   2   no majority of the nodes answers; what the others know is shown
   64  the command line is wrong
 
-JSON: name, schedule, next, overdue_ms, paused as in "redtick ls -o json", runs [tick, holder, token, began,
-late_ms, took_ms, result, error]. Times are RFC 3339 or null.`,
+JSON: name, schedule, next, overdue_ms, paused as in "redtick ls -o json", runs
+[tick, holder, token, began, late_ms, took_ms, result, error]. Times are RFC 3339
+or null.`,
 		Example: `  redtick runs report
   redtick runs report -o json | jq -r '.runs[] | select(.result == "failed") | .error'`,
 		Args: oneName,
@@ -128,12 +129,15 @@ func (v *runsView) well() bool {
 
 // write says that there are no runs only if a majority of the nodes does.
 func (v *runsView) write(w io.Writer, now time.Time, failure error) error {
-	if len(v.Runs) == 0 {
-		if failure == nil {
-			_, failure = fmt.Fprintf(w, "%s: no run is remembered\n", shown(v.Name))
-			return failure
-		}
+	switch none := "no run is remembered"; {
+	case len(v.Runs) == 0 && failure != nil:
 		return nil
+	case len(v.Runs) == 0:
+		if v.paused != nil {
+			none += "; paused" + pauseText(v.paused, now)
+		}
+		_, err := fmt.Fprintf(w, "%s: %s\n", shown(v.Name), none)
+		return err
 	}
 	if due := v.due(now); due != "" {
 		fmt.Fprintf(w, "%s: %s\n", shown(v.Name), printable(due))

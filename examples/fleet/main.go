@@ -38,7 +38,7 @@ const commands = `
   redtick runs digest                                 30 s later: see LATE BY
   redtick trigger cleanup                             cleanup is due on 1 January; run it now, on one replica
   redtick show cleanup                                who ran it?
-  redtick status                                      are the nodes well?
+  redtick status                                      are the nodes well? The embedded ones do not tell all of it
 `
 
 func main() {
