@@ -12,12 +12,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -53,9 +50,9 @@ func main() {
 
 // show starts the nodes, the replicas and the page.
 func show(ctx context.Context, addr string) error {
-	listener, err := net.Listen("tcp", addr)
+	listener, err := demo.Listen(addr)
 	if err != nil {
-		return fmt.Errorf("the page cannot listen: %w; choose another address with -addr", err)
+		return err
 	}
 	defer listener.Close()
 	nodes, err := demo.OpenRedis(ctx)
@@ -79,16 +76,7 @@ func show(ctx context.Context, addr string) error {
 		return err
 	}
 	fmt.Printf("%v, three replicas; open http://%s (Ctrl-C stops)\n", nodes, listener.Addr())
-	return serve(ctx, listener, page)
-}
-
-func serve(ctx context.Context, listener net.Listener, page http.Handler) error {
-	server := &http.Server{Handler: page, ReadHeaderTimeout: 5 * time.Second}
-	context.AfterFunc(ctx, func() { _ = server.Close() })
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return demo.Serve(ctx, listener, page)
 }
 
 // startReplica runs this program once more. The replica ends with ctx, or when

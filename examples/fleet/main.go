@@ -11,16 +11,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/redis/go-redis/v9/logging"
 
@@ -54,9 +50,9 @@ func main() {
 }
 
 func show(ctx context.Context, addr string) error {
-	listener, err := net.Listen("tcp", addr)
+	listener, err := demo.Listen(addr)
 	if err != nil {
-		return fmt.Errorf("the page cannot listen: %w; choose another address with -addr", err)
+		return err
 	}
 	defer listener.Close()
 	nodes, err := demo.OpenRedis(ctx)
@@ -77,10 +73,5 @@ func show(ctx context.Context, addr string) error {
 	}
 	fmt.Printf("%v, three replicas, and a page at http://%s (Ctrl-C ends all)\n\nIn another terminal:\n\n", nodes, listener.Addr())
 	fmt.Printf("  go install ./cmd/redtick\n  export REDIS_ADDRS=%s\n%s", strings.Join(nodes.Addrs, ","), commands)
-	server := &http.Server{Handler: page, ReadHeaderTimeout: 5 * time.Second}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return demo.Serve(ctx, listener, page)
 }
