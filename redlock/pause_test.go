@@ -11,6 +11,7 @@ import (
 
 	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/inspect"
+	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 func expectPaused(t *testing.T, err error, says ...string) {
@@ -137,6 +138,32 @@ func TestPause_minority(t *testing.T) {
 		fl.servers[2].Thaw()
 		time.Sleep(time.Minute)
 	})
+}
+
+// While a node is down the others are still heard to the end: the claim is refused as paused, at once, and does not go on voting until
+// the pause is over.
+//
+// Seen to fail when a vote that cannot be won any more counts as split before a majority said why.
+func TestPause_nodeDown(t *testing.T) {
+	for down := range 3 {
+		inBubble(t, 3, func(t *testing.T, fl *fleet) {
+			p := fl.process("a")
+			p.delay(time.Millisecond, 2*time.Millisecond)
+			j := must[*redlock.Job](t)(p.NewJob("job"))
+			ok(t, fl.inspector("ops").Pause(t.Context(), "job", inspect.Pause{}))
+			p.links[down].Inject(-1, redlocktest.Fault{Err: errors.New("dial tcp: connection refused")})
+			for range 20 { // the node is out at the end
+				begin := time.Now()
+				_, err := j.Claim(t.Context(), begin)
+				expectPaused(t, err)
+				if took := time.Since(begin); took > 4*time.Millisecond {
+					t.Errorf("node %d is down, and the refusal took %v", down, took)
+				}
+				time.Sleep(time.Second)
+			}
+			time.Sleep(time.Minute)
+		})
+	}
 }
 
 // Who waits to take a tick over leaves when the job is paused, and the tick can be had once it is resumed.

@@ -64,12 +64,15 @@ func (w *world) operate() {
 	}
 }
 
-// checkPauses: once a pause was acknowledged no claim that begins is granted before the resume begins, or the pause ends; and
-// nobody is told of a pause that there is not.
+// checkPauses: once a pause was acknowledged no claim that begins is granted before the resume begins, or the pause ends. Where a
+// majority is well it does not outlast the pause either, unless it waits for a run that may have to be taken over. And nobody is
+// told of a pause that there is not.
 func (w *world) checkPauses() {
+	answers := w.plan.weather < refusals && w.plan.mode != "take-over"
 	for _, p := range w.pauses {
 		for _, g := range w.grants {
-			if g.tick != 0 && p.acked > 0 && g.asked >= p.acked && g.at <= p.bars() {
+			outlasts := answers && g.asked+w.plan.ttl/5 <= p.bars() // two node timeouts are for the answer
+			if g.tick != 0 && p.acked > 0 && g.asked >= p.acked && (g.at <= p.bars() || outlasts) {
 				w.violate("pause: asked at %v, but paused from %v until %v: %v", g.asked, p.acked, p.bars(), g)
 			}
 		}

@@ -86,12 +86,24 @@ func (t *Tally) Won() bool { return t.Granted >= t.Quorum }
 
 // Certain reports whether the missing answers cannot change the outcome, unless
 // one proves that the tick is done: it is proven, a majority granted, or none can
-// grant any more and none can turn out to hold one token.
+// grant any more, none can turn out to hold one token, and none to give one of the
+// reasons that were given. Where half of the nodes block, the first reason will do.
 func (t *Tally) Certain() bool {
 	if t.Done > 0 || t.Won() {
 		return true
 	}
-	return t.Granted+t.Pending < t.Quorum && (t.most >= t.Quorum || t.most+t.Pending < t.Quorum)
+	return t.Granted+t.Pending < t.Quorum && (t.most >= t.Quorum || t.most+t.Pending < t.Quorum && t.explained())
+}
+
+// explained reports whether the missing answers make no reason that was given the outcome. While a node is down a pause must
+// not pass for a split vote, or the claim goes on until the pause is over.
+func (t *Tally) explained() bool {
+	for _, n := range [...]int{t.Paused, t.Stale, t.TooFarAhead} {
+		if n > 0 && !t.Blocks(n) && t.Blocks(n+t.Pending) {
+			return false
+		}
+	}
+	return true
 }
 
 // Blocks reports whether n nodes are enough to deny everybody else a quorum.
