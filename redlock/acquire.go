@@ -55,7 +55,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 			result, tally, reason = t.lookForLasting(ctx, tally, reason)
 		}
 		if result == final || time.Since(voting) > t.budget(a, result, probe.on) {
-			return nil, t.refuse(a, begin, probe.mostInformative(tally), reason)
+			return nil, t.refuse(a, begin, probe.mostInformative(tally, reason), reason)
 		}
 		before, why = tally, reason
 		switch {

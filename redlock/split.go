@@ -61,11 +61,11 @@ func (o *orderedProbe) observe(r *round, tally *quorum.Tally, result outcome) {
 	o.on = o.on || result == split
 }
 
-// mostInformative is the tally that says most about why there was no majority: nodes that were only asked who is there
-// did not say why they would not vote.
-func (o *orderedProbe) mostInformative(tally quorum.Tally) quorum.Tally {
-	if tally.Failed == 0 && o.failed.Failed > 0 {
-		return o.failed
+// mostInformative is the tally that says most about the reason. Of a missing majority the last one may say little: nodes that
+// were only asked who is there did not say why they would not vote.
+func (o *orderedProbe) mostInformative(tally quorum.Tally, reason error) quorum.Tally {
+	if reason == ErrTaken || reason == ErrTickDone || reason == ErrPaused || tally.Failed > 0 || o.failed.Failed == 0 {
+		return tally
 	}
-	return tally
+	return o.failed
 }

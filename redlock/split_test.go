@@ -3,11 +3,14 @@ package redlock_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/inspect"
+	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 // Contenders that start at the same instant split the vote. One of them must win in every round, and no tick may be
@@ -73,6 +76,42 @@ func TestClaim_splitVote(t *testing.T) {
 					time.Sleep(2 * time.Second)
 				}
 			})
+		})
+	}
+}
+
+// What the last vote learned is what the refusal says, even when an earlier one of the same call lacked an answer.
+//
+// Seen to fail when a vote that lacked an answer takes the place of the last one for every reason.
+func TestClaim_refusedAfterSplitVote(t *testing.T) {
+	for reason, c := range map[error]struct {
+		happens func(t *testing.T, fl *fleet)
+		says    string
+	}{
+		redlock.ErrTaken: {func(_ *testing.T, fl *fleet) {
+			for _, s := range fl.servers {
+				s.Do("SET", "job", "b/winner", "PX", "60000")
+			}
+		}, "taken by another owner (b/winner)"},
+		redlock.ErrPaused: {func(t *testing.T, fl *fleet) {
+			fl.servers[0].Do("DEL", "job")
+			ok(t, fl.inspector("ops").Pause(t.Context(), "job", inspect.Pause{By: "ann"}))
+		}, "paused: by ann, until it is resumed"},
+	} {
+		inBubble(t, 3, func(t *testing.T, fl *fleet) {
+			p := fl.process("a")
+			p.delay(time.Millisecond, 2*time.Millisecond)
+			fl.servers[0].Do("SET", "job", "passing", "PX", "1000")
+			p.links[2].Inject(1, redlocktest.Fault{Err: errors.New("connection reset by peer")})
+			go func() {
+				time.Sleep(20 * time.Millisecond)
+				c.happens(t, fl)
+			}()
+			_, err := p.mutex(t, "job").Claim(t.Context(), time.Now())
+			if !errors.Is(err, reason) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v, want %q", err, c.says)
+			}
+			fl.servers[0].Do("DEL", "job")
 		})
 	}
 }

@@ -15,6 +15,7 @@ var mutants = []mutant{
 	{name: "release without compare", file: "internal/protocol/lua/release.lua", old: "local mine = redis.call('GET', KEYS[1]) == ARGV[1]", new: "local mine = true"},
 	{name: "a pause stops nobody", file: "internal/protocol/lua/claim.lua", old: "if paused then", new: "if false then"},
 	{name: "a pause passes for a split vote while a node is down", file: "internal/quorum/tally.go", old: "t.most+t.Pending < t.Quorum && t.explained())", new: "t.most+t.Pending < t.Quorum)"},
+	{name: "an earlier vote speaks for the last one", file: "split.go", old: "reason == ErrTaken || reason == ErrTickDone || reason == ErrPaused || ", new: ""},
 	{name: "a pause on a minority counts", file: "acquire.go", old: "case tally.Blocks(tally.Paused):", new: "case tally.Paused > 0:"},
 	{name: "a confirm notes a run that has ended", file: "internal/protocol/lua/confirm.lua", old: " and redis.call('GET', KEYS[2]) == ARGV[1]", new: ""},
 	{name: "a history grows without end", file: "internal/protocol/lua/note.lua", old: "redis.pcall('ZPOPMIN'", new: "type('ZPOPMIN'"},
