@@ -245,12 +245,22 @@ func (p *Pipeline) wake() {
 
 // run sends batch after batch until nothing is left that may be sent.
 func (p *Pipeline) run() {
+	_ = roomy(len(p.name))
 	for p.send(2 * p.breaker.timeout) {
 		if len(p.batch) > 1 {
 			// Callers that were just woken may add to the next batch: deep batches cost less per call.
 			runtime.Gosched()
 		}
 	}
+}
+
+// roomy makes the stack of a new goroutine large enough at once. Drivers call deeply: it would grow step by step, and each
+// step copies all their frames.
+//
+//go:noinline
+func roomy(i int) byte {
+	var room [4 << 10]byte
+	return room[i%len(room)]
 }
 
 // send forms a batch and sends it. It reports whether there was one; else the pipeline is no longer sending.
