@@ -421,8 +421,12 @@ var scriptArgs = map[string]struct {
 		return []string{g.token(), g.token(), g.ttl(), "86400000", g.pick("0", "1"), g.window(), g.pick("0", "1")}
 	}},
 	"claim": {[]string{lock, tick, last, tombstone, fence, guard}, func(g *generator) []string {
-		return []string{g.token(), g.ttl(), g.tick(), g.pick("o1", "o2"), g.pick("900000", "80000"), "600000",
-			g.pick("1", "200000"), g.pick("tick", "any", "takeover"), g.pick("0", "0", "0", "1"), g.window(), g.pick("0", "1")}
+		args := []string{g.token(), g.ttl(), g.tick(), g.pick("o1", "o2"), g.pick("900000", "80000"), "600000",
+			g.pick("1", "200000"), g.pick("tick", "any", "takeover")}
+		if g.pick("0", "0", "0", "1") == "1" {
+			args[1] = "" // a dry run
+		}
+		return append(args, g.window(), g.pick("0", "1"))
 	}},
 	"confirm": {[]string{marked}, func(g *generator) []string {
 		return []string{g.token(), g.tick(), g.pick("", "o1", "o2"), "604800000"}

@@ -41,7 +41,7 @@ mutant() {
 chosen="$*"
 mutant quorum        internal/quorum/poll.go       's{Quorum: len\(pipelines\)/2 \+ 1}{Quorum: len(pipelines) / 2}'
 mutant write-back    round.go                      's{if stands \{}{if stands || true \{}'
-mutant tick-memory   internal/protocol/lua/claim.lua 's{local last = [^\n]*}{local last = false}; s{local owner = [^\n]*}{local owner = false}'
+mutant tick-memory   internal/protocol/lua/claim.lua 's{local last, dead, paused = [^\n]*}{local last, dead, paused = false, known[2], known[3]}; s{local owner = [^\n]*}{local owner = false}'
 mutant abort         acquire.go                    's{\t\tr\.abort\(\) // [^\n]*\n}{}'
 mutant owed-release  internal/quorum/poll.go       's{MustDeliver: c >= Release}{MustDeliver: false}'
 mutant deadline      lease.go                      's{if !early}{if false}'

@@ -44,6 +44,8 @@ type Name struct {
 	twice, granted, lastLifetime            string // twice is 2 TTLs: no copy of a vote, and no place in line, is older
 
 	set, free driver.Command // of a plain lock, ready but for the token
+	vote      driver.Command // of a claim, ready but for the tick, the token and the owner
+	voteArgs  int            // where its arguments begin
 }
 
 // GuardKey holds what the restart guard knows of a node. It is one key per
@@ -66,6 +68,7 @@ func NewName(name string, s Settings) *Name {
 	}
 	n.set = driver.Command{"SET", n.Lock, nil, "NX", "GET", "PX", n.ttl}
 	n.free = releaseScript.Command([]string{n.Lock, n.Waiters}, "")
+	n.vote, n.voteArgs = n.newVote()
 	return n
 }
 

@@ -48,17 +48,39 @@ func (n *Name) Claim(tick int64, token, owner string) quorum.Request {
 }
 
 func (n *Name) claim(tick int64, token, owner string, dryRun bool) quorum.Request {
-	keys := append(make([]string, 0, 7), n.Lock, n.Tick(tick), n.Last, n.dead(token), n.Pause)
-	decode := decodeVote
-	if n.fencing {
-		keys, decode = append(keys, n.Fence), decodeFenced
+	c, us := slices.Clone(n.vote), any(token)
+	keys, args := c[3:], c[n.voteArgs:]
+	keys[1], keys[3] = n.Tick(tick), n.dead(token)
+	args[0], args[2], args[3] = us, decimal(tick), us
+	if owner != "" {
+		args[3] = owner
 	}
-	r := request(claimScript, decode, n.withGuard(keys...),
-		token, n.ttl, decimal(tick), cmp.Or(owner, token), n.retention, n.maxSkew, n.spacing, string(n.mode), flag(dryRun), n.guard, flag(n.fencing))
-	if dryRun {
+	r := quorum.Request{Request: pipeline.Request{Command: c, Script: claimScript}, Decode: decodeVote}
+	switch {
+	case dryRun:
+		args[1] = ""
 		r.DryRun, r.Decode = true, vacant(decodeVote)
+	case n.fencing:
+		r.Decode = decodeFenced
 	}
 	return r
+}
+
+// newVote is a claim's command without what differs between claims.
+func (n *Name) newVote() (vote driver.Command, args int) {
+	keys := []string{n.Lock, "", n.Last, "", n.Pause}
+	if n.fencing {
+		keys = append(keys, n.Fence)
+	}
+	keys = n.withGuard(keys...)
+	vote = claimScript.Command(keys, "", n.ttl, "", "", n.retention, n.maxSkew, n.spacing, string(n.mode), n.guard, flag(n.fencing))
+	for _, standard := range [...]string{"0", "0", string(InOrder), "1"} {
+		if vote[len(vote)-1] != standard {
+			break
+		}
+		vote = vote[:len(vote)-1]
+	}
+	return vote, 3 + len(keys)
 }
 
 // Look asks who is there, as a vote of this token would, and changes nothing.

@@ -1,8 +1,8 @@
 -- One node's vote on a claim of one tick.
--- KEYS: lock, tick, last, tombstone, pause, fence (only with ARGV 11), guard (the last one, only with ARGV 10)
--- ARGV: 1 token, 2 ttl, 3 tick, 4 owner, 5 retention, 6 how far a tick may lie ahead, 7 spacing (at least 1),
---       8 order: 'tick', 'any' or 'takeover', 9 dry run (1: answer, but change nothing), 10 guard window (0: no guard),
---       11 fencing (1 or 0)
+-- KEYS: lock, tick, last, tombstone, pause, fence (only with ARGV 10), guard (the last one, only with ARGV 9)
+-- ARGV: 1 token, 2 ttl ('': answer, but change nothing), 3 tick, 4 owner, 5 retention, 6 how far a tick may lie ahead,
+--       7 spacing (at least 1), 8 order: 'tick', 'any' or 'takeover', 9 guard window (0: no guard), 10 fencing (1 or 0).
+--       From the end those are left out that are 1, 'tick', 0 and 0.
 --       Times are in ms; ticks are Unix ms, because numbers here are doubles.
 -- Answers {'GRANTED', fence}, {'DONE', token if known}, {'SEEN', token, remaining, last}, {'TAKEN', token, remaining, last},
 --       {'STALE', now}, {'AHEAD', now}, {'LOST'}, {'DEAD'}, {'PAUSED', who and why, remaining ms (-1: for ever)} or
@@ -12,21 +12,23 @@ local token, at, order = ARGV[1], tonumber(ARGV[3]), ARGV[8]
 local known = redis.call('MGET', KEYS[3], KEYS[4], KEYS[5])
 local last, dead, paused = order ~= 'any' and known[1], known[2], known[3]
 
--- What the tick's key has: its owner, the token of a claim, and whether one was granted.
-local function recall()
-  local fields, seen = redis.call('HGETALL', tick), { claimant = '' }
+-- The token of a claim of the tick's owner, who mostly is one token.
+local function claimant(owner)
+  if not owner or redis.call('HEXISTS', tick, 'token:' .. owner) == 1 then
+    return owner or ''
+  end
+  local fields = redis.call('HGETALL', tick) -- HKEYS would sort them
   for i = 1, #fields, 2 do
-    seen[fields[i]] = fields[i + 1]
-    if seen.claimant == '' and string.sub(fields[i], 1, 6) == 'token:' then
-      seen.claimant = string.sub(fields[i], 7)
+    if string.sub(fields[i], 1, 6) == 'token:' then
+      return string.sub(fields[i], 7)
     end
   end
-  return seen
+  return ''
 end
 
 -- 1. Only granted claims write `last`: this is proof.
-if last and at < tonumber(last) + tonumber(ARGV[7]) then
-  return { 'DONE', recall().claimant }
+if last and at < tonumber(last) + (ARGV[7] or 1) then
+  return { 'DONE', claimant(redis.call('HGET', tick, 'owner')) }
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -39,14 +41,15 @@ end
 
 -- 2. The tick belongs to the owner whose tokens are in its key.
 local holder = redis.call('GET', lock)
-local seen = order ~= 'takeover' and recall() or {}
-if seen.owner and seen.owner ~= ARGV[4] then
-  if seen.granted then
-    return { 'DONE', seen.claimant }
+local owner = order ~= 'takeover' and redis.call('HGET', tick, 'owner')
+if owner and owner ~= ARGV[4] then
+  local theirs = owner == holder and owner or claimant(owner)
+  if redis.call('HEXISTS', tick, 'granted') == 1 then
+    return { 'DONE', theirs }
   end
-  return { 'SEEN', seen.claimant, redis.call('PTTL', lock), last or '' }
+  return { 'SEEN', theirs, redis.call('PTTL', lock), last or '' }
 end
-if holder ~= token and seen['token:' .. token] then
+if owner and holder ~= token and redis.call('HEXISTS', tick, 'token:' .. token) == 1 then
   return { 'LOST' }
 end
 if dead then
@@ -64,10 +67,11 @@ if paused then
 end
 
 -- A node that may have forgotten who claimed this tick does not vote on it.
-if ARGV[10] ~= '0' then
+local window = tonumber(ARGV[9] or 0)
+if window > 0 then
   local old, birth = age(KEYS[#KEYS], now)
-  if old < tonumber(ARGV[10]) then
-    return { 'YOUNG', tonumber(ARGV[10]) - old }
+  if old < window then
+    return { 'YOUNG', window - old }
   end
   if at <= birth + tonumber(ARGV[6]) then
     return { 'YOUNG', birth + tonumber(ARGV[6]) - at + 1 }
@@ -76,14 +80,14 @@ end
 
 -- 4. Grant.
 local fence = '0'
-if ARGV[9] ~= '1' then
-  if ARGV[11] == '1' then
+if ARGV[2] ~= '' then
+  if ARGV[10] == '1' then
     fence = holder and redis.call('GET', KEYS[6]) or raise(KEYS[6], time)
   end
   redis.call('SET', lock, token, 'PX', ARGV[2])
   if order ~= 'takeover' then
     redis.call('HSET', tick, 'owner', ARGV[4], 'token:' .. token, '')
-    if not seen.owner then
+    if not owner then
       -- From here on the tick is refused as stale before its key is gone, even if it lies ahead.
       redis.call('PEXPIRE', tick, string.format('%.0f', tonumber(ARGV[5]) + math.max(0, at - now) + 1000))
     end

@@ -4,13 +4,12 @@
 local function mark(key, token, tick, owner, lifetime)
   if owner ~= '' then
     redis.call('HSET', key, 'owner', owner, 'token:' .. token, '', 'granted', '')
-  else
-    local last = redis.call('GET', key)
-    if not last or tonumber(last) < tonumber(tick) then
-      redis.call('SET', key, tick, 'PX', lifetime)
-      return
-    end
+    redis.call('PEXPIRE', key, lifetime)
+    return
   end
-  redis.call('PEXPIRE', key, lifetime)
+  local last = redis.call('GET', key)
+  if not last or tonumber(last) < tonumber(tick) then
+    redis.call('SET', key, tick, 'PX', lifetime)
+  end
 end
 
