@@ -3,6 +3,7 @@ package trigger
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -108,6 +109,9 @@ func (l *Listener) subscribe(ctx context.Context, node string, sub driver.Subscr
 			try = 0
 		}
 		if try == 1 { // the first is for a server that restarts, or goes over to another one
+			if err == nil {
+				err = errors.New("the driver ended the subscription without a reason")
+			}
 			l.Unheard(node, protocol.WithCure(err))
 		}
 		longest := min(100*time.Millisecond<<min(try, 6), longestDeaf)
