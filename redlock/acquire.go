@@ -54,16 +54,14 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		if try >= probeLasting && result == split && a.tick == 0 {
 			result, tally, reason = t.lookForLasting(ctx, tally, reason)
 		}
+		if result == ahead && reason == ErrTaken {
+			result, tally, reason = r.follow(ctx, tally, voting.Add(t.budget(a, result, probe.on)))
+		}
 		if result == final || time.Since(voting) > t.budget(a, result, probe.on) {
 			return nil, t.refuse(a, begin, probe.mostInformative(tally, reason), reason)
 		}
 		before, why = tally, reason
-		switch {
-		case result == unanswered:
-			t.locker.pause(ctx, t.jitter(t.cfg.nodeTimeout/4, min(try, 2)))
-		case result != ahead || try > 1: // a claim is confirmed right after it was granted, so mostly the next answer is final
-			t.locker.pause(ctx, t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
-		}
+		r.pause(ctx, result, try)
 	}
 }
 

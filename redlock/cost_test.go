@@ -2,6 +2,7 @@ package redlock_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -80,6 +81,38 @@ func TestCost_roundTrips(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A loser that comes before the winner's confirm asks one node at a time from its second question on.
+//
+// Seen to fail when it asks all of them again: 40 round trips.
+func TestCost_losersQuestions(t *testing.T) {
+	inBubble(t, 5, func(t *testing.T, fl *fleet) {
+		winner, loser := fl.process("winner"), fl.process("loser")
+		warmUp(t, winner.mutex(t, "job"), loser.mutex(t, "job"))
+		winner.delay(5*time.Millisecond, 5*time.Millisecond)
+		loser.delay(100*time.Microsecond, 100*time.Microsecond)
+		count := &trips{fl: fl}
+		count.since()
+		tick := time.Now()
+		go func() { must[*redlock.Lease](t)(winner.mutex(t, "job").Claim(t.Context(), tick)) }()
+		time.Sleep(6 * time.Millisecond)
+		begin := time.Now()
+		_, err := loser.mutex(t, "job").Claim(t.Context(), tick)
+		if !errors.Is(err, redlock.ErrTickDone) {
+			t.Errorf("%v, want ErrTickDone", err)
+		}
+		if took := time.Since(begin); took < 9*time.Millisecond {
+			t.Errorf("refused after %v, before the confirm came", took)
+		}
+		all := -2 * 5 // the winner's votes and confirms
+		for _, n := range count.since() {
+			all += n
+		}
+		if all > 5+10 {
+			t.Errorf("%d round trips, want one to each node and some to one", all)
+		}
+	})
 }
 
 func warmUp(t *testing.T, mutexes ...*subject) {

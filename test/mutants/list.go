@@ -14,6 +14,7 @@ var mutants = []mutant{
 	{name: "validity counted from the answer", file: "round.go", old: "until := r.poll.Start.Add(r.t.cfg.validity())", new: "until := time.Now().Add(r.t.cfg.validity())"},
 	{name: "release without compare", file: "internal/protocol/lua/release.lua", old: "local mine = redis.call('GET', KEYS[1]) == ARGV[1]", new: "local mine = true"},
 	{name: "a pause stops nobody", file: "internal/protocol/lua/claim.lua", old: "if paused then", new: "if false then"},
+	{name: "a leader that one node still names is taken for granted", file: "round.go", old: "case !r.t.undecided(r.a, answer):", new: "default:"},
 	{name: "a pause passes for a split vote while a node is down", file: "internal/quorum/tally.go", old: "t.most+t.Pending < t.Quorum && t.explained())", new: "t.most+t.Pending < t.Quorum)"},
 	{name: "an earlier vote speaks for the last one", file: "split.go", old: "reason == ErrTaken || reason == ErrTickDone || reason == ErrPaused || ", new: ""},
 	{name: "a pause on a minority counts", file: "acquire.go", old: "case tally.Blocks(tally.Paused):", new: "case tally.Paused > 0:"},
