@@ -43,6 +43,26 @@ func TestMeasure_cost(t *testing.T) {
 	}
 	m.cost("50 viewers")
 	t.Logf("a viewer gets %d bytes at first, %.0f a second while nothing changes", m.look().first(), first.idle())
+	t.Logf("the row of a job that has changed has %d bytes", m.changed())
+}
+
+// changed is how many bytes tell a viewer of a run that has begun.
+func (m *measurement) changed() int {
+	m.Helper()
+	v := m.look()
+	v.after(func(rows int, _ string) bool { return rows >= 500 })
+	job, err := m.locker.NewJob("mail/digest-3")
+	if err != nil {
+		m.Fatal(err)
+	}
+	lease, err := job.Claim(m.Context(), time.Now())
+	if err != nil {
+		m.Fatal(err)
+	}
+	defer lease.Unlock(m.Context())
+	size := 0
+	v.after(func(_ int, text string) bool { size = len(text); return strings.Contains(text, "mail/digest-3") })
+	return size
 }
 
 // TestMeasure_render counts from the message with the rows to their picture.
@@ -55,6 +75,7 @@ func TestMeasure_render(t *testing.T) {
 type measurement struct {
 	*testing.T
 	clients []*redis.Client
+	locker  *redlock.Locker
 	url     string
 }
 
@@ -82,6 +103,7 @@ func newMeasurement(t *testing.T, foreignKeys int) *measurement {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = locker.Close(t.Context()) })
+	m.locker = locker
 	leader, err := locker.NewMutex("scheduler/leader")
 	if err != nil {
 		t.Fatal(err)
