@@ -120,7 +120,7 @@ func (r *round) follow(ctx context.Context, voted quorum.Tally, until time.Time)
 		case !r.t.undecided(r.a, answer):
 			return final, voted, ErrTaken
 		}
-		r.t.locker.pause(ctx, r.t.jitter(min(time.Since(p.Start), 20*time.Millisecond), try))
+		r.t.comeApart(ctx, p, try)
 	}
 	return ahead, voted, ErrTaken
 }
@@ -131,8 +131,13 @@ func (r *round) pause(ctx context.Context, result outcome, try int) {
 	case result == unanswered:
 		r.t.locker.pause(ctx, r.t.jitter(r.t.cfg.nodeTimeout/4, min(try, 2)))
 	case result != ahead || try > 1:
-		r.t.locker.pause(ctx, r.t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
+		r.t.comeApart(ctx, r.poll, try)
 	}
+}
+
+// comeApart pauses after a question, by what its answer took.
+func (t *target) comeApart(ctx context.Context, asked *quorum.Poll, try int) {
+	t.locker.pause(ctx, t.jitter(min(time.Since(asked.Start), 20*time.Millisecond), try))
 }
 
 // abort takes back what this round won or may still win. Pipelines send it before new votes, so it also comes before our

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
@@ -21,7 +20,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redtick/redtick/redlock"
-	"github.com/redtick/redtick/redlock/dashboard"
 	"github.com/redtick/redtick/redlock/goredis"
 	"github.com/redtick/redtick/redlock/inspect"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
@@ -115,14 +113,7 @@ func newMeasurement(t *testing.T, foreignKeys int) *measurement {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := dashboard.New(inspector)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(page)
-	t.Cleanup(server.Close)
-	t.Cleanup(server.CloseClientConnections)
-	m.url = server.URL
+	m.url = serve(t, inspector).URL
 	return m
 }
 

@@ -47,15 +47,21 @@ func newStage(t *testing.T, opts ...dashboard.Option) *stage {
 			server.Do(args...)
 		}
 	}
-	page, err := dashboard.New(s.inspector(), append(opts, dashboard.WithInterval(200*time.Millisecond))...)
+	s.url = serve(t, s.inspector(), append(opts, dashboard.WithInterval(200*time.Millisecond))...).URL
+	return s
+}
+
+// serve serves a page until the test ends.
+func serve(t *testing.T, inspector *inspect.Inspector, opts ...dashboard.Option) *httptest.Server {
+	t.Helper()
+	page, err := dashboard.New(inspector, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(page)
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
-	s.url = server.URL
-	return s
+	return server
 }
 
 func (s *stage) inspector() *inspect.Inspector {
@@ -430,11 +436,7 @@ func TestPage_nodes_refuse(t *testing.T) {
 
 func TestPage_tells_that_it_lost_the_server(t *testing.T) {
 	ctx := openBrowser(t)
-	page, err := dashboard.New((&stage{T: t, servers: redlocktest.Servers(1)}).inspector())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(page)
+	server := serve(t, (&stage{T: t, servers: redlocktest.Servers(1)}).inspector())
 	do(t, ctx, chromedp.Navigate(server.URL))
 	await(t, ctx, `/1 of 1 nodes answer/.test(document.querySelector("#cause").innerText)`)
 	server.CloseClientConnections()
