@@ -54,9 +54,6 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		if try >= probeLasting && result == split && a.tick == 0 {
 			result, tally, reason = t.lookForLasting(ctx, tally, reason)
 		}
-		if result == ahead && reason == ErrTaken {
-			result, tally, reason = r.follow(ctx, tally, voting.Add(t.budget(a, result, probe.on)))
-		}
 		if result == final || time.Since(voting) > t.budget(a, result, probe.on) {
 			return nil, t.refuse(a, begin, probe.mostInformative(tally, reason), reason)
 		}
@@ -70,24 +67,23 @@ type outcome uint8
 
 const (
 	final      outcome = iota // asking again changes nothing
-	ahead                     // another owner is, but perhaps not for good
 	split                     // nobody has a majority
 	unanswered                // no majority voted
 )
 
 // classify says what a round that was not won means, and why.
 func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try int) (outcome, error) {
-	leader, led := tally.Leader()
+	_, led := tally.Leader()
 	switch {
 	case err != nil:
 		return final, err
 	case tally.Done > 0:
 		return final, ErrTickDone
 	case tally.Won():
-		return ahead, ErrNoQuorum // but its validity had ended, or its fence did not stand
-	case led && t.undecided(a, leader):
-		return ahead, ErrTaken
+		return split, ErrNoQuorum // its validity had ended, or its fence did not stand
 	case led:
+		// The leader's claim need not be confirmed yet: one token on a majority is a round that was won, unless its claimer dies
+		// or is cancelled before it counts the votes.
 		return final, ErrTaken
 	case tally.Blocks(tally.Paused):
 		return final, ErrPaused
@@ -103,19 +99,6 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 		return unanswered, ErrNoQuorum // a connection that went stale fails at once, and the next is fresh
 	}
 	return final, ErrNoQuorum
-}
-
-// undecided reports whether the leader may still give up the tick: its claim got a majority but is not known to be
-// granted. Calling the tick taken now could leave it to nobody.
-func (t *target) undecided(a *acquisition, leader quorum.Answer) bool {
-	theirs := protocol.TickOf(leader.Token)
-	switch {
-	case a.tick == 0 || theirs == 0 || t.cfg.takeover:
-		return false
-	case t.cfg.anyOrder:
-		return theirs == a.tick
-	}
-	return leader.Last < theirs
 }
 
 // obstacle is why a vote that is split cannot be won, if that is more than bad luck: some nodes' clocks are behind the
@@ -161,8 +144,7 @@ func (t *target) lookForLasting(ctx context.Context, tally quorum.Tally, reason 
 	return final, seen, ErrTaken
 }
 
-// budget is for how long a decision goes on. When another owner is ahead, giving up costs nothing, unless that one has only
-// just come out of a split vote and may not last. A lock can be asked for again, but a tick that nobody gets is lost.
+// budget is for how long a decision goes on. A lock can be asked for again, but a tick that nobody gets is lost.
 func (t *target) budget(a *acquisition, result outcome, wasSplit bool) time.Duration {
 	switch {
 	case a.tick != 0 && wasSplit:
@@ -171,10 +153,8 @@ func (t *target) budget(a *acquisition, result outcome, wasSplit bool) time.Dura
 		return t.patience(a)
 	case result == unanswered:
 		return t.cfg.nodeTimeout
-	case result == split:
-		return 4 * t.cfg.nodeTimeout
 	}
-	return 2 * t.cfg.nodeTimeout
+	return 4 * t.cfg.nodeTimeout
 }
 
 // jitter is a random pause that grows with the tries and with what a round takes, so that contenders of a split vote come

@@ -169,36 +169,30 @@ func TestClaim_earlierRunHolds(t *testing.T) {
 	})
 }
 
-// A claimer that got a majority but gives up must not burn the tick: a claimer that met it asks again.
-// Mutation: `undecided` always false.
+// A claimer that got a majority is cancelled before it knows. Who asks meanwhile hears that another is ahead, not that the tick is
+// done, and who asks after the abort gets the tick.
+//
+// Seen to fail when a leader's provisional claim is taken for proof, and when a cancelled claimer does not abort.
 func TestClaim_provisionalIsNoProof(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
-		a, b := fl.process("a"), fl.process("b")
+		a, b := fl.process("a"), fl.process("b").mutex(t, "job")
 		tick := time.Now()
-		ctx, cancel := context.WithCancel(t.Context())
-		for _, l := range a.links {
-			l.Delay(0, 0)
-			l.OnBatch(nil)
-		}
-		// a's votes arrive, its answers take 100 ms, and it gives up after 50.
-		for _, l := range a.links {
-			l.Delay(50*time.Millisecond, 50*time.Millisecond)
-		}
-		var all sync.WaitGroup
-		all.Go(func() {
-			if _, err := a.mutex(t, "job").Claim(ctx, tick); !errors.Is(err, context.Canceled) {
-				t.Errorf("a got %v, want Canceled", err)
+		a.delay(50*time.Millisecond, 50*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 70*time.Millisecond)
+		defer cancel()
+		var claiming sync.WaitGroup
+		claiming.Go(func() {
+			if _, err := a.mutex(t, "job").Claim(ctx, tick); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a got %v, want DeadlineExceeded", err)
 			}
 		})
 		time.Sleep(60 * time.Millisecond)
-		time.AfterFunc(10*time.Millisecond, cancel)
-		lease, err := b.mutex(t, "job").Claim(t.Context(), tick)
-		if err != nil {
-			t.Errorf("b got %v, want the tick", err)
-		} else {
-			ok(t, lease.Unlock(t.Context()))
+		if _, err := b.Claim(t.Context(), tick); !errors.Is(err, redlock.ErrTaken) {
+			t.Errorf("b got %v, want ErrTaken", err)
 		}
-		all.Wait()
+		claiming.Wait()
+		time.Sleep(100 * time.Millisecond)
+		ok(t, must[*redlock.Lease](t)(b.Claim(t.Context(), tick)).Unlock(t.Context()))
 	})
 }
 
@@ -422,48 +416,6 @@ func TestClaim_splitVoteOutlasted(t *testing.T) {
 		}
 		ok(t, lease.Unlock(t.Context()))
 	})
-}
-
-// A vote is split, then another claimer gets a majority and gives it up again
-// unseen: a claimer that has voted for longer than a plain refusal is doubted goes on,
-// and gets the tick that would be nobody's.
-//
-// Seen to fail (in most runs) when the patience for a claim that is ahead counts
-// from the beginning of a split vote.
-func TestClaim_aheadAfterASplit(t *testing.T) {
-	for seed := range uint64(50) {
-		inBubble(t, 3, func(t *testing.T, fl *fleet) {
-			random, one := rand.New(rand.NewPCG(seed, 1)), sync.Mutex{}
-			opts := []redlock.LockerOption{redlock.WithTTL(10 * time.Second), redlock.WithNodeTimeout(100 * time.Millisecond),
-				redlock.WithJitter(func(d time.Duration) time.Duration {
-					one.Lock()
-					defer one.Unlock()
-					return time.Duration(random.Int64N(int64(max(d, 1))))
-				})}
-			a, b := fl.process("a", opts...), fl.process("b", opts...)
-			a.delay(40*time.Millisecond, 40*time.Millisecond)
-			for i, s := range fl.servers[:2] {
-				s.Do("SET", "job", fmt.Sprint("stranger ", i), "PX", "250")
-			}
-			tick := time.Now()
-			var claiming sync.WaitGroup
-			claiming.Go(func() {
-				lease, err := b.mutex(t, "job").Claim(t.Context(), tick)
-				if err != nil {
-					t.Errorf("seed %d: nobody has the tick: %v", seed, err)
-					return
-				}
-				ok(t, lease.Unlock(t.Context()))
-			})
-			time.Sleep(212 * time.Millisecond)
-			ctx, cancel := context.WithTimeout(t.Context(), 75*time.Millisecond) // before its answers come
-			defer cancel()
-			if _, err := a.mutex(t, "job").Claim(ctx, tick); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("seed %d: got %v, want DeadlineExceeded", seed, err)
-			}
-			claiming.Wait()
-		})
-	}
 }
 
 // A claimer that dies before its confirm spends the tick, and only that one.

@@ -8,7 +8,7 @@
 //
 //	job, err := locker.NewJob("nightly")
 //	err = job.Run(ctx, tick, func(ctx context.Context) error { … }) // one process per tick, a scheduled instant
-//	if errors.Is(err, redlock.ErrTickDone) { … }                    // another one ran it
+//	if errors.Is(err, redlock.ErrTickDone) || errors.Is(err, redlock.ErrTaken) { … } // another process ran it, or does
 //
 // # What it does not promise
 //

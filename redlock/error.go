@@ -14,7 +14,7 @@ import (
 // The outcomes that callers tell apart with [errors.Is]. When the caller's
 // context ended, the error matches its ctx.Err() instead.
 var (
-	// ErrTaken: another owner holds the name, or is ahead on the tick.
+	// ErrTaken: another owner holds the name, or has the tick.
 	ErrTaken = errors.New("redlock: taken by another owner")
 	// ErrTickDone: the tick was granted to another owner. This is proven, not guessed.
 	ErrTickDone = errors.New("redlock: tick already claimed")

@@ -20,6 +20,9 @@ var serverVersion = cmp.Or(os.Getenv(serverVersionEnv), "7.0")
 
 const serverVersionEnv = "REDTICK_SERVER_VERSION"
 
+// confirmed is when the nodes know that a claim was granted, also the slow ones.
+const confirmed = 20 * time.Millisecond
+
 // fleet is a set of in-memory servers and the processes that use them.
 type fleet struct {
 	t       testing.TB

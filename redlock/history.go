@@ -46,7 +46,8 @@ const (
 
 // runState is what a lease knows of the run of its tick.
 type runState struct {
-	protocol.Record // written by the one who releases
+	protocol.Record      // written by the one who releases
+	confirmed       bool // guarded by the lease
 
 	stated time.Time // when the work ended; zero until that is said; guarded by the lease
 	err    error     // guarded by the lease

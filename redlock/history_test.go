@@ -92,6 +92,7 @@ func TestHistory_results(t *testing.T) {
 		"running": {func(t *testing.T, j *redlock.Job, tick time.Time) {
 			lease := must[*redlock.Lease](t)(j.Claim(t.Context(), tick))
 			t.Cleanup(func() { _ = lease })
+			time.Sleep(confirmed)
 		}, "a running"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -197,7 +198,7 @@ func TestHistory_takeover(t *testing.T) {
 		b := fl.process("b", redlock.WithTakeover())
 		tick := time.Now()
 		must[*redlock.Lease](t)(must[*redlock.Job](t)(a.NewJob("job")).Claim(t.Context(), tick))
-		synctest.Wait()
+		time.Sleep(confirmed)
 		expectRuns(t, fl.runsOf("job"), "a running")
 		for _, l := range a.links { // it was killed
 			l.Hang()

@@ -20,9 +20,9 @@ func TestInspector_Show(t *testing.T) {
 		a, ops := fl.process("api-1"), fl.inspector("ops")
 		tick := time.Now()
 		lease := must[*redlock.Lease](t)(a.mutex(t, "report").Claim(t.Context(), tick))
-		synctest.Wait()
+		time.Sleep(confirmed)
 		info := must[*inspect.Info](t)(ops.Show(t.Context(), "report"))
-		if info.Holder != "api-1" || info.Token != lease.Token() || !info.Tick.Equal(tick) || info.Remaining != 30*time.Second ||
+		if info.Holder != "api-1" || info.Token != lease.Token() || !info.Tick.Equal(tick) || info.Remaining != 30*time.Second-confirmed ||
 			!info.LastTick.Equal(tick) || info.LastHolder != "api-1" || len(info.Votes) != 3 {
 			t.Errorf("held: %+v", info)
 		}

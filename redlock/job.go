@@ -29,7 +29,7 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 //
 // When it is not granted, the error matches
 //   - [ErrTickDone]: the tick, or a later one, was granted to another owner;
-//   - [ErrTaken]: another owner is ahead on this tick, or an earlier run still holds the job;
+//   - [ErrTaken]: another owner has this tick, or an earlier run still holds the job;
 //   - [ErrPaused]: an operator paused the job; runs that are under way go on;
 //   - [ErrTickStale], [ErrClockSkew]: the tick is too old, or too far ahead of the nodes' clocks;
 //   - [ErrNoQuorum], or ctx's error.
@@ -40,8 +40,9 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 // for as long as [WithLateness] says. Under WithTakeover such a tick is nobody's
 // until it is asked for again or stale, so the refusal is a warning.
 //
-// Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
-// once it was granted spends the tick, unless [WithTakeover] is set.
+// Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies,
+// or whose ctx ends, once the nodes have voted for it spends the tick, unless
+// [WithTakeover] is set.
 func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 	a, err := j.claimOf(ctx, tick)
 	if err != nil {

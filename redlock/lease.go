@@ -48,34 +48,28 @@ func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Leas
 	if r.a.tick != 0 {
 		l.run = newRun(l, r.a)
 	}
+	first := until
+	if l.run != nil {
+		first = l.since.Add(min(confirmAfter, r.t.cfg.validity()/4))
+	}
 	l.mu.Lock() // the timer may fire at once
-	l.deadline = time.AfterFunc(time.Until(until), l.expire)
+	l.deadline = time.AfterFunc(time.Until(first), l.elapse)
 	l.scheduleRenewal(l.since.Add(l.t.cfg.ttl / 3))
 	l.mu.Unlock()
 	return l
 }
 
-// granted tells the nodes and the observer.
+// granted tells the observer.
 func (l *Lease) granted(a *acquisition, begin time.Time) {
-	l.confirm()
 	if a.late.refusal != nil {
 		begin = a.late.begin
 	}
 	l.report(Acquired, time.Since(begin), a.late.refusal)
 }
 
-// confirm tells every node that a claim was granted, without waiting. It is what makes the losers' answer a proof, and keeps
-// ticks in order when the claimer dies. In take-over mode the tick ends at unlock only, and this notes that the run began.
-func (l *Lease) confirm() {
-	if l.run == nil {
-		return
-	}
-	confirm, due := l.t.name.Confirm(&l.run.Record, l.t.cfg.owner)
-	if !due {
-		return
-	}
-	l.t.locker.group.Tell(confirm, l.since.Add(l.t.cfg.ttl))
-}
+// confirmAfter is when the nodes are told that a claim was granted: it is what makes the losers' answer a proof, keeps ticks in
+// order when the claimer dies, and notes that the run began. The unlock of a run that is shorter says all of that.
+const confirmAfter = 10 * time.Millisecond
 
 // Context carries the values of the context that was passed to the
 // acquisition, not its end. It ends when the lease does: with a cause that
@@ -161,18 +155,32 @@ func (l *Lease) Fence() int64 { return l.fence }
 
 const expired = "its validity ended before a majority renewed it"
 
-// expire is the local timer.
-func (l *Lease) expire() {
+// elapse is the local timer: for a claim first that of its confirm, then that of the validity.
+func (l *Lease) elapse() {
 	l.mu.Lock()
 	now := time.Now()
 	early := l.ended == nil && !over(now, l.until)
+	var confirm quorum.Request
 	if early {
 		l.deadline.Reset(l.until.Sub(now))
+		confirm = l.confirm() // here, since who ends the lease goes on to write the run's record
 	}
 	l.mu.Unlock()
-	if !early {
+	switch {
+	case !early:
 		l.markLost(expired)
+	case confirm.Command != nil:
+		l.t.locker.group.Tell(confirm, l.since.Add(l.t.cfg.ttl))
 	}
+}
+
+// confirm makes the request that tells a node that a claim was granted, once. In take-over mode the tick ends at unlock only.
+func (l *Lease) confirm() (confirm quorum.Request) {
+	if l.run != nil && !l.run.confirmed {
+		l.run.confirmed = true
+		confirm = l.t.name.Confirm(&l.run.Record, l.t.cfg.owner)
+	}
+	return confirm
 }
 
 func (l *Lease) markLost(why string) {

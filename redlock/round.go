@@ -96,48 +96,13 @@ func (r *round) fence(ctx context.Context, tally quorum.Tally) (int64, error) {
 	return fence, nil
 }
 
-// follow asks the nodes that named the leader, one at a time, until one knows that its claim was granted, the leader has gone, or
-// time is up. A claim is confirmed right after it was granted, so mostly the first answer is final.
-func (r *round) follow(ctx context.Context, voted quorum.Tally, until time.Time) (outcome, quorum.Tally, error) {
-	leader, _ := voted.Leader()
-	var named []int
-	for i, answer := range voted.Answers {
-		if answer.Verdict == quorum.Refused && answer.Token == leader.Token {
-			named = append(named, i)
-		}
-	}
-	look := r.t.name.Look(r.a.tick, r.token, r.t.cfg.owner)
-	for try := 0; time.Now().Before(until) && r.t.locker.usable(ctx) == nil; try++ {
-		node := named[try%len(named)]
-		p := r.t.locker.group.NewPoll()
-		p.AskOne(ctx, node, look, until, quorum.Vote)
-		tally, _ := p.WaitFor(ctx, node, r.t.cfg.nodeTimeout)
-		switch answer := tally.Answers[node]; {
-		case tally.Done > 0:
-			return final, tally, ErrTickDone
-		case answer.Verdict != quorum.Refused || answer.Token != leader.Token:
-			return ahead, voted, ErrTaken
-		case !r.t.undecided(r.a, answer):
-			return final, voted, ErrTaken
-		}
-		r.t.comeApart(ctx, p, try)
-	}
-	return ahead, voted, ErrTaken
-}
-
-// pause comes before the next round, if any. Where another owner is ahead the first ones follow at once.
+// pause comes before the next round. After a split vote it lasts about as long as the round took, so that contenders come apart.
 func (r *round) pause(ctx context.Context, result outcome, try int) {
-	switch {
-	case result == unanswered:
-		r.t.locker.pause(ctx, r.t.jitter(r.t.cfg.nodeTimeout/4, min(try, 2)))
-	case result != ahead || try > 1:
-		r.t.comeApart(ctx, r.poll, try)
+	d := r.t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try)
+	if result == unanswered {
+		d = r.t.jitter(r.t.cfg.nodeTimeout/4, min(try, 2))
 	}
-}
-
-// comeApart pauses after a question, by what its answer took.
-func (t *target) comeApart(ctx context.Context, asked *quorum.Poll, try int) {
-	t.locker.pause(ctx, t.jitter(min(time.Since(asked.Start), 20*time.Millisecond), try))
+	r.t.locker.pause(ctx, d)
 }
 
 // abort takes back what this round won or may still win. Pipelines send it before new votes, so it also comes before our

@@ -19,7 +19,7 @@ const (
 // the job's newest run that has ended, else [Running] or [Waiting]; [Held] or
 // [Free] for a name that is no job. runs is nil for one without a history.
 func State(info *Info, runs *Runs, now time.Time) string {
-	isJob := !info.LastTick.IsZero() || info.LastRun != nil
+	isJob := !info.Tick.IsZero() || !info.LastTick.IsZero() || info.LastRun != nil
 	switch {
 	case info.Paused != nil:
 		return Paused
@@ -27,7 +27,7 @@ func State(info *Info, runs *Runs, now time.Time) string {
 		return Overdue
 	case runs != nil && runs.lastEnded() != "":
 		return runs.lastEnded()
-	case runs == nil && isJob && !info.Tick.Equal(info.LastTick):
+	case runs == nil && isJob && info.Tick.IsZero():
 		return "ended"
 	case isJob && info.Token != "":
 		return Running

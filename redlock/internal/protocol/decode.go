@@ -62,7 +62,7 @@ func decodeVote(r driver.Reply) quorum.Answer {
 		return quorum.Answer{Verdict: quorum.Granted}
 	case "SEEN", "TAKEN":
 		return quorum.Answer{Verdict: quorum.Refused, Token: Text(fields, 1), Remaining: Lifetime(Number(fields, 2)),
-			Lasting: Number(fields, 2) == -1 && Text(fields, 1) != "", Last: Number(fields, 3)}
+			Lasting: Number(fields, 2) == -1 && Text(fields, 1) != ""}
 	case "DONE":
 		return quorum.Answer{Verdict: quorum.Done, Token: Text(fields, 1)}
 	case "STALE":

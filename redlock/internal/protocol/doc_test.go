@@ -122,8 +122,8 @@ func TestDoc_vectors(t *testing.T) {
 	run := protocol.Record{Token: tokens["$c"], Began: tick + 3, Next: next, Schedule: "* * * * *"}
 	over := run
 	over.Took, over.Result = 1500*time.Millisecond, "ok"
-	confirm, _ := n.Confirm(&run, "")
-	note, _ := noted.Confirm(&run, "")
+	confirm := n.Confirm(&run, "")
+	note := noted.Confirm(&run, "")
 	a, b, c, d, e := tokens["$a"], tokens["$b"], tokens["$c"], tokens["$d"], tokens["$e"]
 	sent := []quorum.Request{
 		n.Acquire(a), n.Acquire(b), n.Extend(a), n.Enqueue("host-2", ""), n.Release(a, true), n.Release(a, true),

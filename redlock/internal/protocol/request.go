@@ -147,19 +147,19 @@ func (n *Name) Release(token string, wake bool) quorum.Request {
 }
 
 // Confirm tells a node that a claim was granted by a majority: it marks the tick,
-// unless that is done at its end only, and notes the run. It is nothing where
-// neither is due.
-func (n *Name) Confirm(r *Record, owner string) (request quorum.Request, due bool) {
+// unless that is done at its end only, and notes the run. It has no command
+// where neither is due.
+func (n *Name) Confirm(r *Record, owner string) quorum.Request {
 	marks := n.mode != Takeover
 	if !marks && !n.chronicled {
-		return request, false
+		return quorum.Request{}
 	}
 	mark, args := n.ending(r, owner, marks)
 	keys := append(make([]string, 0, 3), mark)
 	if n.chronicled {
 		keys = append(keys, n.Lock, n.Runs)
 	}
-	return n.noted(confirmScript, decodeAny, keys, args, nil, r), true
+	return n.noted(confirmScript, decodeAny, keys, args, nil, r)
 }
 
 // Finish is the release of a claim. It ends its tick if marks is set, and notes

@@ -29,7 +29,7 @@ type Answer struct {
 	Lasting   bool          // of a refusal: the key there never expires
 	Token     string        // of a refusal: the token that is there; of a pause: who and why
 	Remaining time.Duration // how long the lock there lives
-	Last      int64         // the newest tick granted, as far as the node knows
+	Last      int64         // the newest tick granted, where that was asked
 	Fence     int64
 	Err       error // of a failure
 }
@@ -130,17 +130,13 @@ func (t *Tally) Lasting() (n int) {
 }
 
 // Leader returns the one token that a majority of the nodes holds, if there is
-// one, with the longest remaining time and the newest tick that any node named.
+// one, with the longest remaining time.
 func (t *Tally) Leader() (leader Answer, ok bool) {
 	if t.most < t.Quorum {
 		return Answer{}, false
 	}
 	for i, a := range t.Answers {
-		if a.Verdict != Refused {
-			continue
-		}
-		leader.Last = max(leader.Last, a.Last)
-		if same(t.Answers, i) >= t.Quorum {
+		if a.Verdict == Refused && same(t.Answers, i) >= t.Quorum {
 			leader.Token = a.Token
 			leader.Remaining = max(leader.Remaining, a.Remaining)
 		}

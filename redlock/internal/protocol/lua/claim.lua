@@ -4,7 +4,7 @@
 --       7 spacing (at least 1), 8 order: 'tick', 'any' or 'takeover', 9 guard window (0: no guard), 10 fencing (1 or 0).
 --       From the end those are left out that are 1, 'tick', 0 and 0.
 --       Times are in ms; ticks are Unix ms, because numbers here are doubles.
--- Answers {'GRANTED', fence}, {'DONE', token if known}, {'SEEN', token, remaining, last}, {'TAKEN', token, remaining, last},
+-- Answers {'GRANTED', fence}, {'DONE', token if known}, {'SEEN', token, remaining}, {'TAKEN', token, remaining},
 --       {'STALE', now}, {'AHEAD', now}, {'LOST'}, {'DEAD'}, {'PAUSED', who and why, remaining ms (-1: for ever)} or
 --       {'YOUNG', ms until it votes}.
 local lock, tick = KEYS[1], KEYS[2]
@@ -47,7 +47,7 @@ if owner and owner ~= ARGV[4] then
   if redis.call('HEXISTS', tick, 'granted') == 1 then
     return { 'DONE', theirs }
   end
-  return { 'SEEN', theirs, redis.call('PTTL', lock), last or '' }
+  return { 'SEEN', theirs, redis.call('PTTL', lock) }
 end
 if owner and holder ~= token and redis.call('HEXISTS', tick, 'token:' .. token) == 1 then
   return { 'LOST' }
@@ -58,7 +58,7 @@ end
 
 -- 3. An earlier run still holds the job.
 if holder and holder ~= token then
-  return { 'TAKEN', holder, redis.call('PTTL', lock), last or '' }
+  return { 'TAKEN', holder, redis.call('PTTL', lock) }
 end
 
 -- An operator paused the job: who holds it goes on, nobody else begins. On a majority of the nodes nobody else has a quorum.

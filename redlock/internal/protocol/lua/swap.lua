@@ -3,15 +3,15 @@
 -- KEYS: lock, the old token's tombstone, the new one's, fence (only with ARGV 5), guard (the last one, only with ARGV 6)
 -- ARGV: old token, new token, ttl in ms, the tombstone's lifetime in ms, fencing (1 or 0), guard window in ms (0: no guard),
 --       over (1 when no handle counts on the old token)
--- Answers {'GRANTED', fence, what remained for the old token in ms} or {'TAKEN', token, remaining ms, ''}, {'DEAD'}, or
+-- Answers {'GRANTED', fence, what remained for the old token in ms} or {'TAKEN', token, remaining ms}, {'DEAD'}, or
 --       {'YOUNG', ms until it votes}: the lock may be handed over then too, but it does not count; see extend.lua.
 local holder = redis.call('GET', KEYS[1])
 redis.call('SET', KEYS[2], '', 'PX', ARGV[4])
 if holder and holder ~= ARGV[1] and holder ~= ARGV[2] then
-  return { 'TAKEN', holder, redis.call('PTTL', KEYS[1]), '' }
+  return { 'TAKEN', holder, redis.call('PTTL', KEYS[1]) }
 end
 if not holder then
-  return { 'TAKEN', '', 0, '' }
+  return { 'TAKEN', '', 0 }
 end
 if redis.call('EXISTS', KEYS[3]) == 1 then
   -- This swap is late: the new token was handed on or aborted. What no handle counts on must not stay.
