@@ -47,7 +47,7 @@ const (
 // runState is what a lease knows of the run of its tick.
 type runState struct {
 	protocol.Record      // written by the one who releases
-	confirmed       bool // guarded by the lease
+	confirmed       bool // its beginning was told to the nodes; guarded by the lease, and settled once that has ended
 
 	stated time.Time // when the work ended; zero until that is said; guarded by the lease
 	err    error     // guarded by the lease

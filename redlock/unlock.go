@@ -107,7 +107,7 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 
 func (l *Lease) releaseRequest(endsTick bool) quorum.Request {
 	if endsTick || l.run != nil && l.t.cfg.history > 0 {
-		return l.t.name.Finish(&l.run.Record, l.t.cfg.owner, endsTick)
+		return l.t.name.Finish(&l.run.Record, l.t.cfg.owner, endsTick, l.run.confirmed)
 	}
 	return l.t.name.Release(l.token, true)
 }

@@ -315,6 +315,9 @@ func (g *generator) simple() []string {
 		func() []string { return []string{"ZPOPMIN", g.key()} },
 		func() []string { return []string{"ZREM", g.key(), g.value(), g.value()} },
 		func() []string { return []string{"ZCARD", g.key()} },
+		func() []string {
+			return []string{"ZREMRANGEBYRANK", g.key(), g.pick("0", "1", "-2"), g.pick("0", "-1", "-3", "9")}
+		},
 		func() []string { return []string{"ZRANGE", g.key(), g.pick("0", "1", "-2"), g.pick("0", "2", "-1")} },
 		func() []string { return []string{"PUBLISH", g.key(), g.value()} },
 		func() []string { return []string{"PING"} },

@@ -63,8 +63,8 @@ func oldTick() time.Time { return time.Now().Add(-10 * time.Minute) }
 
 // claim asks for a tick the way the contender can.
 func claim(ctx context.Context, p process, job string, tick time.Time) (release func() error, err error) {
-	if c, ok := p.mutex(job).(claimer); ok {
-		h, err := c.claim(ctx, tick)
+	if c, ok := p.(claimer); ok {
+		h, err := c.claim(ctx, job, tick)
 		if err != nil {
 			return nil, err
 		}

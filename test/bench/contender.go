@@ -58,9 +58,9 @@ type extender interface {
 	extend(ctx context.Context) error
 }
 
-// claimer is a mutex that grants each tick once.
+// claimer is a process that is granted each tick of a job once.
 type claimer interface {
-	claim(ctx context.Context, tick time.Time) (held, error)
+	claim(ctx context.Context, job string, tick time.Time) (held, error)
 }
 
 var errTaken = errors.New("taken")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,6 +17,7 @@ import (
 
 type redtick struct {
 	locker *redlock.Locker
+	jobs   sync.Map // by name: like a schedule's, they are made once
 	stop   func()
 }
 
@@ -68,11 +70,19 @@ func (p *redtick) mutex(name string) mutex {
 	if err != nil {
 		panic(err) // the names are our own
 	}
-	j, err := p.locker.NewJob(name)
-	if err != nil {
-		panic(err)
+	return redtickMutex{m}
+}
+
+func (p *redtick) claim(ctx context.Context, job string, tick time.Time) (held, error) {
+	j, known := p.jobs.Load(job)
+	if !known {
+		made, err := p.locker.NewJob(job)
+		if err != nil {
+			return nil, err
+		}
+		j, _ = p.jobs.LoadOrStore(job, made)
 	}
-	return redtickMutex{m, j}
+	return redtickHeld(j.(*redlock.Job).Claim(ctx, tick))
 }
 
 func (p *redtick) close() {
@@ -82,17 +92,10 @@ func (p *redtick) close() {
 	p.stop()
 }
 
-type redtickMutex struct {
-	*redlock.Mutex
-	job *redlock.Job
-}
+type redtickMutex struct{ *redlock.Mutex }
 
 func (m redtickMutex) try(ctx context.Context) (held, error)  { return redtickHeld(m.TryLock(ctx)) }
 func (m redtickMutex) lock(ctx context.Context) (held, error) { return redtickHeld(m.Lock(ctx)) }
-
-func (m redtickMutex) claim(ctx context.Context, tick time.Time) (held, error) {
-	return redtickHeld(m.job.Claim(ctx, tick))
-}
 
 func redtickHeld(l *redlock.Lease, err error) (held, error) {
 	switch {

@@ -104,13 +104,12 @@ func (b *bench) split(name string, fleet []process) (figures, error) {
 // the tick, run, unlock.
 func runTick(p process, job string, at time.Time, takes time.Duration, runs *atomic.Int32) error {
 	ctx := context.Background()
-	m := p.mutex(job)
 	var h held
 	var err error
-	if c, ok := m.(claimer); ok {
-		h, err = c.claim(ctx, at)
+	if c, ok := p.(claimer); ok {
+		h, err = c.claim(ctx, job, at)
 	} else {
-		h, err = m.try(ctx)
+		h, err = p.mutex(job).try(ctx)
 	}
 	if errors.Is(err, errTaken) {
 		return nil

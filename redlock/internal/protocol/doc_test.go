@@ -127,7 +127,7 @@ func TestDoc_vectors(t *testing.T) {
 	a, b, c, d, e := tokens["$a"], tokens["$b"], tokens["$c"], tokens["$d"], tokens["$e"]
 	sent := []quorum.Request{
 		n.Acquire(a), n.Acquire(b), n.Extend(a), n.Enqueue("host-2", ""), n.Release(a, true), n.Release(a, true),
-		n.Claim(tick, c, ""), n.Claim(tick, d, ""), n.Claim(next, e, ""), confirm, n.Claim(tick, d, ""), note, n.Finish(&over, "", true), noted.Finish(&over, "", true),
+		n.Claim(tick, c, ""), n.Claim(tick, d, ""), n.Claim(next, e, ""), confirm, n.Claim(tick, d, ""), note, n.Finish(&over, "", true, false), noted.Finish(&over, "", true, true),
 		n.Claim(next, e, ""), n.Abort(e, next), n.Claim(next, e, ""),
 	}
 	commands, answers := vectors(t)

@@ -163,15 +163,18 @@ func (n *Name) Confirm(r *Record, owner string) quorum.Request {
 }
 
 // Finish is the release of a claim. It ends its tick if marks is set, and notes
-// the run's end in place of its beginning.
-func (n *Name) Finish(r *Record, owner string, marks bool) quorum.Request {
+// the run's end, in place of its beginning if that was noted.
+func (n *Name) Finish(r *Record, owner string, marks, begun bool) quorum.Request {
 	mark, args := n.ending(r, owner, marks)
 	keys := append(make([]string, 0, 4), n.Lock, n.Waiters, mark)
 	if n.chronicled {
 		keys = append(keys, n.Runs)
 	}
-	begun := Record{Token: r.Token, Began: r.Began, Next: r.Next, Schedule: r.Schedule}
-	return n.noted(finishScript, decodeRelease, keys, args, &begun, r)
+	var before *Record
+	if begun {
+		before = &Record{Token: r.Token, Began: r.Began, Next: r.Next, Schedule: r.Schedule}
+	}
+	return n.noted(finishScript, decodeRelease, keys, args, before, r)
 }
 
 // ending is what the scripts that may mark a tick have in common.

@@ -9,8 +9,8 @@
 --       {'YOUNG', ms until it votes}.
 local lock, tick = KEYS[1], KEYS[2]
 local token, at, order = ARGV[1], tonumber(ARGV[3]), ARGV[8]
-local known = redis.call('MGET', KEYS[3], KEYS[4], KEYS[5])
-local last, dead, paused = order ~= 'any' and known[1], known[2], known[3]
+local known = redis.call('MGET', KEYS[3], KEYS[4], KEYS[5], lock)
+local last, dead, paused, holder = order ~= 'any' and known[1], known[2], known[3], known[4]
 
 -- The token of a claim of the tick's owner, who mostly is one token.
 local function claimant(owner)
@@ -30,6 +30,23 @@ end
 if last and at < tonumber(last) + (ARGV[7] or 1) then
   return { 'DONE', claimant(redis.call('HGET', tick, 'owner')) }
 end
+
+-- 2. The tick belongs to the owner whose tokens are in its key. Losers, who are most, need no more commands than this.
+local marks = order == 'takeover' and {} or redis.call('HMGET', tick, 'owner', 'granted', 'token:' .. token)
+local owner, granted, counted = marks[1], marks[2], marks[3]
+if owner and owner ~= ARGV[4] then
+  local theirs = owner == holder and owner or claimant(owner)
+  if granted then
+    return { 'DONE', theirs }
+  end
+  return { 'SEEN', theirs, redis.call('PTTL', lock) }
+end
+if counted and holder ~= token then
+  return { 'LOST' }
+end
+if dead then
+  return { 'DEAD' }
+end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if at < now - tonumber(ARGV[5]) then
@@ -39,24 +56,10 @@ if at > now + tonumber(ARGV[6]) then
   return { 'AHEAD', now }
 end
 
--- 2. The tick belongs to the owner whose tokens are in its key.
-local holder = redis.call('GET', lock)
-local owner = order ~= 'takeover' and redis.call('HGET', tick, 'owner')
-if owner and owner ~= ARGV[4] then
-  local theirs = owner == holder and owner or claimant(owner)
-  if redis.call('HEXISTS', tick, 'granted') == 1 then
-    return { 'DONE', theirs }
-  end
-  return { 'SEEN', theirs, redis.call('PTTL', lock) }
-end
-if owner and holder ~= token and redis.call('HEXISTS', tick, 'token:' .. token) == 1 then
-  return { 'LOST' }
-end
-if dead then
-  return { 'DEAD' }
-end
-
 -- 3. An earlier run still holds the job.
+if not holder then
+  redis.call('GET', lock) -- fails when the key holds data of another type, which MGET takes for none
+end
 if holder and holder ~= token then
   return { 'TAKEN', holder, redis.call('PTTL', lock) }
 end

@@ -8,10 +8,7 @@ local function note(runs)
   if ARGV[6] ~= '' and redis.pcall('ZREM', runs, ARGV[6]) == 1 then
     return
   end
-  local count = redis.pcall('ZCARD', runs)
-  if type(count) == 'number' and count > tonumber(ARGV[5]) then
-    redis.pcall('ZPOPMIN', runs, count - tonumber(ARGV[5]))
-  end
+  redis.pcall('ZREMRANGEBYRANK', runs, 0, -1 - ARGV[5])
   redis.pcall('PEXPIRE', runs, ARGV[8])
 end
 

@@ -72,7 +72,7 @@ func isOneOf(names ...string) func(args []string) bool {
 
 var (
 	grows         = isOneOf("SET", "INCR", "HSET", "ZADD")
-	writes        = isOneOf("SET", "INCR", "HSET", "ZADD", "DEL", "PEXPIRE", "HDEL", "ZREM", "ZPOPMIN", "FLUSHALL", "FLUSHDB")
+	writes        = isOneOf("SET", "INCR", "HSET", "ZADD", "DEL", "PEXPIRE", "HDEL", "ZREM", "ZREMRANGEBYRANK", "ZPOPMIN", "FLUSHALL", "FLUSHDB")
 	writesOrPings = func(args []string) bool { return writes(args) || strings.EqualFold(args[0], "PING") }
 	withoutData   = isOneOf("TIME", "INFO", "CONFIG", "CLIENT", "PUBLISH", "SUBSCRIBE")
 )

@@ -1,6 +1,9 @@
 package memredis
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 var sortedSetCommands = map[string]command{
 	"ZADD":    {arity: -4, run: runZAdd},
@@ -8,6 +11,8 @@ var sortedSetCommands = map[string]command{
 	"ZPOPMIN": {arity: -2, run: runZPopMin},
 	"ZRANGE":  {arity: -4, run: runZRange},
 	"ZCARD":   {arity: 2, run: runZCard},
+
+	"ZREMRANGEBYRANK": {arity: 4, run: runZRemRangeByRank},
 }
 
 // withSortedSet hands a sorted set to use, an empty one when the key is
@@ -105,6 +110,22 @@ func runZRange(s *Server, args []string) any {
 	return withSortedSet(s, args[1], func(z *sortedSet) any {
 		first, end := slice(start, stop, int64(len(z.members)))
 		return memberReply(z.members[first:end], scores)
+	})
+}
+
+func runZRemRangeByRank(s *Server, args []string) any {
+	start, err := integer(args[2])
+	if err != nil {
+		return err
+	}
+	stop, err := integer(args[3])
+	if err != nil {
+		return err
+	}
+	return withSortedSet(s, args[1], func(z *sortedSet) any {
+		first, end := slice(start, stop, int64(len(z.members)))
+		z.members = slices.Delete(z.members, int(first), int(end))
+		return end - first
 	})
 }
 
