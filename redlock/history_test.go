@@ -109,8 +109,8 @@ func TestHistory_results(t *testing.T) {
 	}
 }
 
-// A run has one entry on every server, be it so short that its release overtakes the claim's confirm. A copy of a release
-// adds none.
+// A run has one entry on every server, also where its release overtakes the claim's confirm, which waits behind a slow vote. A copy
+// of a release adds none.
 func TestHistory_oneEntryForEachRun(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		a := fl.process("a")
@@ -121,12 +121,16 @@ func TestHistory_oneEntryForEachRun(t *testing.T) {
 					l.Inject(2, again(50*time.Millisecond))
 				}
 			}
-			lease := must[*redlock.Lease](t)(j.Claim(t.Context(), time.Now()))
-			if k > 0 {
-				time.Sleep(time.Second)
+			takes := time.Second
+			if k == 0 {
+				a.links[2].Delay(20*time.Millisecond, 20*time.Millisecond)
+				takes = 15 * time.Millisecond
 			}
+			lease := must[*redlock.Lease](t)(j.Claim(t.Context(), time.Now()))
+			time.Sleep(takes)
 			ok(t, lease.Unlock(t.Context()))
 			time.Sleep(time.Second)
+			a.links[2].Delay(0, 0)
 			if got := fmt.Sprint(fl.noted("job")); got != fmt.Sprintf("[%d %[1]d %[1]d]", k+1) {
 				t.Errorf("after %d runs the servers have %s entries", k+1, got)
 			}
