@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
-	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
@@ -30,17 +28,6 @@ type lateness struct {
 	begin   time.Time // of the whole claim; zero where it does not ask again
 	until   time.Time // when it asks last
 	refusal error     // the first
-
-	mu   sync.Mutex
-	owed []owedAbort
-}
-
-// owedAbort takes back a vote that a node did not answer. A node that hangs executes the vote when it resumes, and would then
-// take the claim's own tick from it, so the abort is owed for as long as the claim waits and not only while a lock lives.
-type owedAbort struct {
-	node    int
-	request pipeline.Request
-	sent    time.Time
 }
 
 // insist asks again for a tick that was refused only for want of a quorum, as one more round of the same question, until its
@@ -55,7 +42,6 @@ func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *
 		if ended := t.rest(ctx, try, min(latePause, time.Until(t.lateUntil(a)))); ended != nil {
 			return nil, errors.Join(t.refuse(a, a.late.begin, quorum.Tally{}, ended), err)
 		}
-		a.late.redeliver(t)
 		lease, err = t.acquire(ctx, a)
 	}
 	if a.late.refusal != nil && lacksQuorum(err) {
@@ -117,26 +103,4 @@ func (t *target) patience(a *acquisition) time.Duration {
 		return patience
 	}
 	return min(patience, max(t.lateUntil(a).Sub(a.late.begin), t.cfg.nodeTimeout))
-}
-
-// owe remembers an abort that chases an unanswered vote.
-func (l *lateness) owe(node int, r pipeline.Request) {
-	if l.begin.IsZero() {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.owed = append(l.owed, owedAbort{node: node, request: r, sent: time.Now()})
-}
-
-// redeliver posts the aborts again that the pipelines will soon forget.
-func (l *lateness) redeliver(t *target) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range l.owed {
-		if o := &l.owed[i]; time.Since(o.sent) > t.cfg.ttl {
-			o.sent = time.Now()
-			t.locker.group.Pipelines[o.node].Deliver(o.request, t.releaseDeadline(), true)
-		}
-	}
 }

@@ -109,11 +109,18 @@ func (r *round) pause(ctx context.Context, result outcome, try int) {
 // next round's.
 func (r *round) abort() {
 	abort := r.t.name.Abort(r.token, r.a.tick)
+	until := r.t.releaseDeadline()
+	chasing := until
+	if r.t.asksLater(r.a) {
+		// A node that hangs executes the vote when it resumes, and would then take the claim's own tick from it.
+		chasing = r.t.lateUntil(r.a).Add(r.t.cfg.ttl)
+	}
 	r.poll.GiveUp(func(node int, c quorum.Class) {
 		if c == quorum.Chase {
-			r.a.late.owe(node, abort.Request)
+			r.t.locker.group.Pipelines[node].Deliver(abort.Request, chasing, true)
+		} else {
+			r.t.locker.group.Pipelines[node].Deliver(abort.Request, r.t.releaseDeadline(), false)
 		}
-		r.t.locker.group.Pipelines[node].Deliver(abort.Request, r.t.releaseDeadline(), c == quorum.Chase)
 	})
 }
 
