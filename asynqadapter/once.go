@@ -23,8 +23,7 @@ import (
 //
 // What becomes of a task that is not run:
 //   - another task has the tick, or it is done: dropped;
-//   - another task is ahead but not known to have it, or there is no quorum:
-//     sent back as with [Requeue];
+//   - there is no quorum: sent back as with [Requeue];
 //   - the tick is older than the retention, so nobody knows whether it ran, or
 //     the key is refused: archived, where an operator sees it;
 //   - the tick lies too far ahead of the nodes' clocks: a failure, retried by asynq.
@@ -155,7 +154,7 @@ func (o *once) turnAway(ctx context.Context, name string, tick time.Time, a atte
 	switch {
 	case ctx.Err() != nil:
 		return err
-	case errors.Is(err, redlock.ErrTickDone):
+	case errors.Is(err, redlock.ErrTickDone), heldByAnother(a, err):
 		o.reportTick(a, Dropped, name, tick, err)
 		return nil
 	case errors.Is(err, redlock.ErrTickStale):

@@ -333,3 +333,36 @@ func TestOncePerTick_over(t *testing.T) {
 		})
 	}
 }
+
+// Two replicas take two tasks of one tick in the same instant: the one that comes second is dropped, not sent back.
+//
+// Seen to fail when only a tick that is known to be done is dropped.
+func TestOncePerTick_together(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, servers, seen := newQueue(t), redlocktest.Servers(3), &events{}
+		for _, name := range []string{"a", "b"} {
+			nodes := redlocktest.Nodes(servers, name)
+			for _, n := range nodes {
+				n.(*redlocktest.Node).Delay(time.Millisecond, time.Millisecond)
+			}
+			locker, err := redlock.New(nodes, seen.watched())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = locker.Close(context.Background()) })
+			q.serve(asynqadapter.Configure(asynq.Config{Concurrency: 2}), func(context.Context, *asynq.Task) error {
+				time.Sleep(3 * time.Second)
+				return nil
+			}, oncePerTick(t, locker))
+		}
+		for range 20 {
+			tick := time.Now()
+			q.enqueue(stamped("job", tick))
+			q.enqueue(stamped("job", tick))
+			time.Sleep(30 * time.Second)
+		}
+		if n := seen.count(asynqadapter.Requeued); n > 0 {
+			t.Errorf("%d of 20 sent back, %d dropped", n, seen.count(asynqadapter.Dropped))
+		}
+	})
+}

@@ -3,6 +3,7 @@ package redlock
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/redtick/redtick/redlock/internal/pipeline"
@@ -16,9 +17,10 @@ type acquisition struct {
 	tick int64     // Unix ms; 0 for a lock
 	at   time.Time // the tick as the caller of a claim has it, in its zone
 	// token is the last round's.
-	token string
-	told  error // the reason that the observer was told last: a call that waits tells each once
-	late  lateness
+	token  string
+	told   error // the reason that the observer was told last: a call that waits tells each once
+	late   lateness
+	former []string // the newest tokens of a claim's earlier rounds: a vote of theirs that is still there is nobody's
 }
 
 // acquire votes until the outcome is certain: granted, held by another, or no quorum.
@@ -73,7 +75,7 @@ const (
 
 // classify says what a round that was not won means, and why.
 func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try int) (outcome, error) {
-	_, led := tally.Leader()
+	leader, led := tally.Leader()
 	switch {
 	case err != nil:
 		return final, err
@@ -81,6 +83,8 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 		return final, ErrTickDone
 	case tally.Won():
 		return split, ErrNoQuorum // its validity had ended, or its fence did not stand
+	case led && slices.Contains(a.former, leader.Token):
+		return unanswered, ErrNoQuorum // its answers were lost, and its abort is late
 	case led:
 		// The leader's claim need not be confirmed yet: one token on a majority is a round that was won, unless its claimer dies
 		// or is cancelled before it counts the votes.

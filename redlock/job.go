@@ -40,9 +40,10 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 // for as long as [WithLateness] says. Under WithTakeover such a tick is nobody's
 // until it is asked for again or stale, so the refusal is a warning.
 //
-// Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies,
-// or whose ctx ends, once the nodes have voted for it spends the tick, unless
-// [WithTakeover] is set.
+// Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
+// once the nodes have voted for it spends the tick, unless [WithTakeover] is set;
+// so may one whose ctx ends, whose Locker is closed, or whose node timeout is
+// shorter than its link, before it has counted their votes.
 func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 	a, err := j.claimOf(ctx, tick)
 	if err != nil {

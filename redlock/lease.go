@@ -48,12 +48,12 @@ func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Leas
 	if r.a.tick != 0 {
 		l.run = newRun(l, r.a)
 	}
-	first := until
+	first := time.Until(until)
 	if l.run != nil {
-		first = l.since.Add(min(confirmAfter, r.t.cfg.validity()/4))
+		first = min(confirmAfter, first/4)
 	}
 	l.mu.Lock() // the timer may fire at once
-	l.deadline = time.AfterFunc(time.Until(first), l.elapse)
+	l.deadline = time.AfterFunc(max(first, 1), l.elapse)
 	l.scheduleRenewal(l.since.Add(l.t.cfg.ttl / 3))
 	l.mu.Unlock()
 	return l
@@ -160,27 +160,26 @@ func (l *Lease) elapse() {
 	l.mu.Lock()
 	now := time.Now()
 	early := l.ended == nil && !over(now, l.until)
-	var confirm quorum.Request
 	if early {
 		l.deadline.Reset(l.until.Sub(now))
-		confirm = l.confirm() // here, since who ends the lease goes on to write the run's record
+		l.confirm()
 	}
 	l.mu.Unlock()
-	switch {
-	case !early:
+	if !early {
 		l.markLost(expired)
-	case confirm.Command != nil:
-		l.t.locker.group.Tell(confirm, l.since.Add(l.t.cfg.ttl))
 	}
 }
 
-// confirm makes the request that tells a node that a claim was granted, once. In take-over mode the tick ends at unlock only.
-func (l *Lease) confirm() (confirm quorum.Request) {
-	if l.run != nil && !l.run.confirmed {
-		l.run.confirmed = true
-		confirm = l.t.name.Confirm(&l.run.Record, l.t.cfg.owner)
+// confirm tells every node that a claim was granted, once. The caller holds mu, so a release comes later. In take-over mode the
+// tick ends at unlock only.
+func (l *Lease) confirm() {
+	if l.run == nil || l.run.confirmed || l.t.locker.isClosed() {
+		return
 	}
-	return confirm
+	l.run.confirmed = true
+	if confirm := l.t.name.Confirm(&l.run.Record, l.t.cfg.owner); confirm.Command != nil {
+		l.t.locker.group.Tell(confirm, l.since.Add(l.t.cfg.ttl))
+	}
 }
 
 func (l *Lease) markLost(why string) {

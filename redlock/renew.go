@@ -26,7 +26,7 @@ func (r *renewer) schedule(l *Lease, at time.Time) {
 	if together == nil {
 		together = make(map[*Lease]struct{})
 		r.due[due] = together
-		time.AfterFunc(time.Until(r.born.Add(due)), func() { r.fire(due) })
+		time.AfterFunc(max(time.Until(r.born.Add(due)), 1), func() { r.fire(due) })
 	}
 	together[l] = struct{}{}
 }
@@ -134,7 +134,6 @@ func (l *Lease) prolong(begun time.Time) bool {
 	}
 	if until := begun.Add(l.t.cfg.validity()); until.After(l.until) {
 		l.until = until
-		l.deadline.Reset(until.Sub(now))
 		l.scheduleRenewal(begun.Add(l.t.cfg.ttl / 3))
 	}
 	return true

@@ -28,6 +28,9 @@ func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
 		return nil, err
 	}
 	r := &round{t: t, a: a, token: protocol.Token(t.cfg.holder, random, a.tick), first: -1}
+	if a.tick != 0 && a.token != "" {
+		a.former = append(a.former[max(0, len(a.former)-7):], a.token)
+	}
 	a.token = r.token
 	if a.tick != 0 {
 		r.request = t.name.Claim(a.tick, r.token, t.cfg.owner)
@@ -50,6 +53,9 @@ func (r *round) vote(ctx context.Context, probe *orderedProbe) (quorum.Tally, er
 // keeps answering others, and would still be in time, it is waited for.
 func (r *round) wait(ctx context.Context) (quorum.Tally, error) {
 	limit := r.t.cfg.nodeTimeout
+	if r.a.tick != 0 {
+		limit *= 2 // as long as a pipeline waits: a new vote would go behind this one, and others may have been told who is ahead
+	}
 	for {
 		tally, err := r.poll.Wait(ctx, limit)
 		if err != nil || tally.Certain() || !r.poll.Responsive(&tally) || time.Since(r.poll.Start) > r.t.cfg.validity()/2 {
@@ -109,18 +115,13 @@ func (r *round) pause(ctx context.Context, result outcome, try int) {
 // next round's.
 func (r *round) abort() {
 	abort := r.t.name.Abort(r.token, r.a.tick)
-	until := r.t.releaseDeadline()
-	chasing := until
-	if r.t.asksLater(r.a) {
-		// A node that hangs executes the vote when it resumes, and would then take the claim's own tick from it.
-		chasing = r.t.lateUntil(r.a).Add(r.t.cfg.ttl)
-	}
 	r.poll.GiveUp(func(node int, c quorum.Class) {
-		if c == quorum.Chase {
-			r.t.locker.group.Pipelines[node].Deliver(abort.Request, chasing, true)
-		} else {
-			r.t.locker.group.Pipelines[node].Deliver(abort.Request, r.t.releaseDeadline(), false)
+		until := r.t.releaseDeadline()
+		if begin := r.a.late.begin; c == quorum.Chase && !begin.IsZero() {
+			// A node that hangs executes the vote when it resumes, and would then take from the claim the tick that it asks for again.
+			until = until.Add(max(time.Until(begin.Add(r.t.cfg.lateness)), 0))
 		}
+		r.t.locker.group.Pipelines[node].Deliver(abort.Request, until, c == quorum.Chase)
 	})
 }
 

@@ -60,7 +60,8 @@ func (l *Lease) unlock(abandoned bool) error {
 	l.posting.Wait()
 	begin := time.Now()
 	l.conclude(begin, held, abandoned)
-	p := l.postRelease(held && !l.tick.IsZero() && !abandoned)
+	// A tick that was granted is done even if its lease was lost: it may not be confirmed yet.
+	p := l.postRelease(!l.tick.IsZero() && !abandoned && (held || !l.t.cfg.takeover))
 	if !held {
 		return l.errLost("unlock")
 	}
@@ -151,6 +152,9 @@ func (l *Lease) detach() (string, error) {
 		return "", l.errLost("detach")
 	}
 	l.posting.Wait()
+	l.mu.Lock()
+	l.confirm()
+	l.mu.Unlock()
 	next := protocol.Detached(l.t.cfg.holder, random, l.tickMillis())
 	s := l.t.newSwap(&acquisition{op: "detach", tick: l.tickMillis()}, l.token, next, true)
 	tally, _ := s.vote(context.Background(), &orderedProbe{})
