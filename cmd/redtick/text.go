@@ -113,7 +113,9 @@ func away(t, now time.Time) string {
 	switch d := now.Sub(t); {
 	case t.IsZero():
 		return "-"
-	case d >= 0:
+	case d.Abs() < time.Second:
+		return "now"
+	case d > 0:
 		return coarse(d) + " ago"
 	default:
 		return "in " + coarse(-d)

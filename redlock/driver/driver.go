@@ -57,8 +57,8 @@ type Node interface {
 // lease must have expired.
 //
 // Subscribe listens to channel until ctx ends or the connection is lost, and
-// returns the reason. It calls ready once the subscription is active, and then
-// deliver for every message. Neither call blocks.
+// returns the reason, never nil. It calls ready once the subscription is active,
+// and then deliver for every message. Neither call blocks.
 type Subscriber interface {
 	Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error
 }

@@ -168,6 +168,13 @@ var mistakes = []struct {
 			}
 			return ctx.Err()
 		}}},
+	{"connection lost without a reason", "Subscriber/ConnectionLost", badNode{name: "x",
+		subscribe: func(n *redlocktest.Node, ctx context.Context, channel string, ready func(), deliver func(string)) error {
+			if err := n.Subscribe(ctx, channel, ready, deliver); ctx.Err() != nil {
+				return err
+			}
+			return nil
+		}}},
 	{"leaves the subscription", "Subscriber/ContextEndsIt", badNode{name: "x",
 		subscribe: func(n *redlocktest.Node, ctx context.Context, channel string, ready func(), deliver func(string)) error {
 			go n.Subscribe(context.Background(), channel, ready, deliver)
