@@ -56,7 +56,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		if try >= probeLasting && result == split && a.tick == 0 {
 			result, tally, reason = t.lookForLasting(ctx, tally, reason)
 		}
-		if result == final || time.Since(voting) > t.budget(a, result, probe.on) {
+		if result == final || time.Since(voting) > t.budget(a, result) {
 			return nil, t.refuse(a, begin, probe.mostInformative(tally, reason), reason)
 		}
 		before, why = tally, reason
@@ -149,16 +149,16 @@ func (t *target) lookForLasting(ctx context.Context, tally quorum.Tally, reason 
 }
 
 // budget is for how long a decision goes on. A lock can be asked for again, but a tick that nobody gets is lost.
-func (t *target) budget(a *acquisition, result outcome, wasSplit bool) time.Duration {
+func (t *target) budget(a *acquisition, result outcome) time.Duration {
 	switch {
-	case a.tick != 0 && wasSplit:
+	case result == split && a.tick != 0:
 		return 8 * t.cfg.nodeTimeout
-	case result == unanswered && a.tick != 0 && a.late.refusal == nil:
+	case result == split:
+		return 4 * t.cfg.nodeTimeout
+	case a.tick != 0 && a.late.refusal == nil:
 		return t.patience(a)
-	case result == unanswered:
-		return t.cfg.nodeTimeout
 	}
-	return 4 * t.cfg.nodeTimeout
+	return t.cfg.nodeTimeout
 }
 
 // jitter is a random pause that grows with the tries and with what a round takes, so that contenders of a split vote come

@@ -50,7 +50,7 @@ type Error struct {
 	Tick time.Time
 	// Reason is the sentinel, or the context's error.
 	Reason error
-	// Holder is the token that is ahead or has claimed the tick, as far as a node said; see [HolderOf].
+	// Holder is the token that holds the name or has the tick, as far as a node said; see [HolderOf].
 	Holder string
 	// Remaining is how long the holder's lock lives without renewal, or for ErrPaused how long the pause lasts; 0 when unknown, or without end.
 	Remaining time.Duration

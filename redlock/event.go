@@ -37,7 +37,7 @@ type Event struct {
 	Tick time.Time
 	// Token is our own, for Refused that of the last round; [HolderOf] makes it readable.
 	Token string
-	// Holder is the token that was ahead.
+	// Holder is the token that held the name or had the tick.
 	Holder string
 	// By is who asked for it, for Triggered.
 	By string

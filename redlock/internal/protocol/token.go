@@ -10,8 +10,8 @@ import (
 )
 
 // Token is "holder/random", with "@tick" behind it for a claim. On the wire it is
-// one opaque string. The holder is there for people, the tick for losers, who
-// learn from it whether the lock that they met belongs to a granted claim.
+// one opaque string. The holder and the tick are there for people, and for those who
+// want to know whether a tick is taken or an earlier run still holds the job.
 func Token(holder, random string, tick int64) string {
 	if tick == 0 {
 		return holder + "/" + random

@@ -1,4 +1,4 @@
--- Marks a tick as granted on this node: the proof that makes losers stop asking, and that keeps a copy of the
+-- Marks a tick as granted on this node: the proof for those who ask later, which also keeps a copy of the
 -- winner's own vote, should it arrive late, from locking again. Only the one who was granted the tick does this.
 -- key: `last` for ticks in order; the tick's own key when they come in any order (owner is '' in the first case)
 local function mark(key, last, token, tick, owner, lifetime)
