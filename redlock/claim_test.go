@@ -515,7 +515,7 @@ func TestClaim_ownFormerVote(t *testing.T) {
 	}
 }
 
-// A claim is confirmed also when it was renewed before.
+// A claim that is renewed before its confirm is confirmed nevertheless.
 //
 // Seen to fail when an extension sets the timer to the end of validity.
 func TestClaim_extendedBeforeItsConfirm(t *testing.T) {

@@ -104,11 +104,11 @@ func (r *round) fence(ctx context.Context, tally quorum.Tally) (int64, error) {
 
 // pause comes before the next round. After a split vote it lasts about as long as the round took, so that contenders come apart.
 func (r *round) pause(ctx context.Context, result outcome, try int) {
-	d := r.t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try)
+	length := min(time.Since(r.poll.Start), 20*time.Millisecond)
 	if result == unanswered {
-		d = r.t.jitter(r.t.cfg.nodeTimeout/4, min(try, 2))
+		length, try = r.t.cfg.nodeTimeout/4, min(try, 2)
 	}
-	r.t.locker.pause(ctx, d)
+	r.t.locker.pause(ctx, r.t.jitter(length, try))
 }
 
 // abort takes back what this round won or may still win. Pipelines send it before new votes, so it also comes before our

@@ -99,21 +99,18 @@ func runZRange(s *Server, args []string) any {
 	if len(args) > 4 && !scores {
 		return errSyntax
 	}
-	start, err := integer(args[2])
-	if err != nil {
-		return err
-	}
-	stop, err := integer(args[3])
-	if err != nil {
-		return err
-	}
-	return withSortedSet(s, args[1], func(z *sortedSet) any {
-		first, end := slice(start, stop, int64(len(z.members)))
-		return memberReply(z.members[first:end], scores)
-	})
+	return withRange(s, args, func(z *sortedSet, first, end int64) any { return memberReply(z.members[first:end], scores) })
 }
 
 func runZRemRangeByRank(s *Server, args []string) any {
+	return withRange(s, args, func(z *sortedSet, first, end int64) any {
+		z.members = slices.Delete(z.members, int(first), int(end))
+		return end - first
+	})
+}
+
+// withRange hands a sorted set to use, and where in it the range begins and ends that a command names.
+func withRange(s *Server, args []string, use func(z *sortedSet, first, end int64) any) any {
 	start, err := integer(args[2])
 	if err != nil {
 		return err
@@ -124,8 +121,7 @@ func runZRemRangeByRank(s *Server, args []string) any {
 	}
 	return withSortedSet(s, args[1], func(z *sortedSet) any {
 		first, end := slice(start, stop, int64(len(z.members)))
-		z.members = slices.Delete(z.members, int(first), int(end))
-		return end - first
+		return use(z, first, end)
 	})
 }
 
