@@ -48,7 +48,7 @@ func TestNewObserver(t *testing.T) {
 		time.Sleep(time.Second)
 		tick := time.Now()
 		claim, _ := job.Claim(t.Context(), tick)
-		synctest.Wait()
+		time.Sleep(time.Second) // until it is confirmed
 		_, _ = job.Claim(t.Context(), tick)
 		synctest.Wait()
 
