@@ -2,8 +2,9 @@ package redlock
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
-	"hash/fnv"
 	"time"
 
 	"github.com/redtick/redtick/redlock/internal/protocol"
@@ -115,21 +116,11 @@ func (j *Job) claimOf(ctx context.Context, tick time.Time) (*acquisition, error)
 	}
 	wait := j.t.cfg.handicap
 	if spread := j.t.cfg.spread; spread > 0 {
-		h := fnv.New64a()
-		fmt.Fprintf(h, "%s\x00%d\x00%s", j.t.name.Lock, ms, j.t.cfg.holder)
-		wait += time.Duration(mix(h.Sum64()) % uint64(spread))
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s", j.t.name.Lock, ms, j.t.cfg.holder))
+		wait += time.Duration(binary.BigEndian.Uint64(sum[:]) % uint64(spread))
 	}
 	if wait > 0 {
 		j.t.locker.pause(ctx, wait)
 	}
 	return a, nil
-}
-
-// mix is the finalizer of MurmurHash3: FNV's low bits hardly differ for inputs that do so only at the end.
-func mix(h uint64) uint64 {
-	h ^= h >> 33
-	h *= 0xff51afd7ed558ccd
-	h ^= h >> 33
-	h *= 0xc4ceb9fe1a85ec53
-	return h ^ h>>33
 }

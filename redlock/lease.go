@@ -28,6 +28,7 @@ type Lease struct {
 	until     time.Time
 	ended     error // why it is no longer held; nil while it is
 	deadline  *time.Timer
+	lasts     bool           // it is not brief, and so is renewed
 	posting   sync.WaitGroup // extensions that are being posted
 	extension quorum.Request // made when it is first asked for
 	release   releaseState
@@ -48,13 +49,8 @@ func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Leas
 	if r.a.tick != 0 {
 		l.run = newRun(l, r.a)
 	}
-	first := time.Until(until)
-	if l.run != nil {
-		first = min(confirmAfter, first/4)
-	}
 	l.mu.Lock() // the timer may fire at once
-	l.deadline = time.AfterFunc(max(first, 1), l.elapse)
-	l.scheduleRenewal(l.since.Add(l.t.cfg.ttl / 3))
+	l.deadline = time.AfterFunc(max(min(brief, time.Until(until)/4), 1), l.elapse)
 	l.mu.Unlock()
 	return l
 }
@@ -67,9 +63,9 @@ func (l *Lease) granted(a *acquisition, begin time.Time) {
 	l.report(Acquired, time.Since(begin), a.late.refusal)
 }
 
-// confirmAfter is when the nodes are told that a claim was granted: it is what makes the losers' answer a proof, keeps ticks in
-// order when the claimer dies, and notes that the run began. The unlock of a run that is shorter says all of that.
-const confirmAfter = 10 * time.Millisecond
+// brief is how long a lease lasts that is neither renewed nor confirmed: the unlock of a run that is no longer than that says all
+// that its confirm would.
+const brief = 10 * time.Millisecond
 
 // Context carries the values of the context that was passed to the
 // acquisition, not its end. It ends when the lease does: with a cause that
@@ -155,14 +151,18 @@ func (l *Lease) Fence() int64 { return l.fence }
 
 const expired = "its validity ended before a majority renewed it"
 
-// elapse is the local timer: for a claim first that of its confirm, then that of the validity.
+// elapse is the local timer: first it says that the lease is not brief, then that the validity has ended.
 func (l *Lease) elapse() {
 	l.mu.Lock()
 	now := time.Now()
 	early := l.ended == nil && !over(now, l.until)
 	if early {
 		l.deadline.Reset(l.until.Sub(now))
-		l.confirm()
+		if !l.lasts {
+			l.lasts = true
+			l.scheduleRenewal(l.until.Add(l.t.cfg.ttl/3 - l.t.cfg.validity()))
+			l.confirm()
+		}
 	}
 	l.mu.Unlock()
 	if !early {
@@ -170,8 +170,9 @@ func (l *Lease) elapse() {
 	}
 }
 
-// confirm tells every node that a claim was granted, once. The caller holds mu, so a release comes later. In take-over mode the
-// tick ends at unlock only.
+// confirm tells every node that a claim was granted, once. It is what makes the losers' answer a proof, keeps ticks in order when
+// the claimer dies, and notes that the run began. The caller holds mu, so a release comes later. In take-over mode the tick ends
+// at unlock only.
 func (l *Lease) confirm() {
 	if l.run == nil || l.run.confirmed || l.t.locker.isClosed() {
 		return
@@ -201,7 +202,9 @@ func (l *Lease) finish(cause error) bool {
 		l.until = now // a look at the validity must see the end before the context tells of it
 	}
 	l.deadline.Stop()
-	l.t.locker.renewer.remove(l)
+	if l.lasts {
+		l.t.locker.renewer.remove(l)
+	}
 	cancel := l.cancel
 	l.mu.Unlock()
 	if cancel != nil {

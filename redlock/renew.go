@@ -134,7 +134,9 @@ func (l *Lease) prolong(begun time.Time) bool {
 	}
 	if until := begun.Add(l.t.cfg.validity()); until.After(l.until) {
 		l.until = until
-		l.scheduleRenewal(begun.Add(l.t.cfg.ttl / 3))
+		if l.lasts { // else elapse does it
+			l.scheduleRenewal(begun.Add(l.t.cfg.ttl / 3))
+		}
 	}
 	return true
 }

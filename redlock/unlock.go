@@ -92,35 +92,27 @@ func (l *Lease) markIfOver() bool {
 // postRelease sends the release to every node: where the token may be it must arrive, and elsewhere it wakes the waiters
 // whose line is there, and proves that a tick is done. Under take-over the end of a tick is what ends it.
 func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
-	request := l.releaseRequest(endsTick)
+	var request quorum.Request
+	if endsTick || l.run != nil && l.t.cfg.history > 0 {
+		request = l.t.name.Finish(&l.run.Record, l.t.cfg.owner, endsTick, l.run.confirmed)
+	} else {
+		request = l.t.name.Release(l.token, true)
+	}
 	request.Decode = l.t.released
+	l.mu.Lock()
+	extended := l.extension.Command != nil
+	l.mu.Unlock()
 	until := l.t.releaseDeadline()
 	p := l.t.locker.group.NewPoll()
 	for i := range l.t.locker.group.Pipelines {
-		class, holds := l.mayHold(i)
-		if !holds && !(endsTick && l.t.cfg.takeover) {
+		// One that was out all the time has never heard of the token, nor has one whose vote is still queued, and is cancelled now.
+		class, holds := l.vote.MayHold(i)
+		if !holds && !extended && !(endsTick && l.t.cfg.takeover) {
 			class = quorum.Renewal
 		}
 		p.AskOne(context.Background(), i, request, until, class)
 	}
 	return p
-}
-
-func (l *Lease) releaseRequest(endsTick bool) quorum.Request {
-	if endsTick || l.run != nil && l.t.cfg.history > 0 {
-		return l.t.name.Finish(&l.run.Record, l.t.cfg.owner, endsTick, l.run.confirmed)
-	}
-	return l.t.name.Release(l.token, true)
-}
-
-// mayHold reports whether a node may hold this lease's token. One that was out all the time has never heard of it, nor has
-// one whose vote was still queued, and now is cancelled.
-func (l *Lease) mayHold(node int) (release quorum.Class, ok bool) {
-	l.mu.Lock()
-	extended := l.extension.Command != nil
-	l.mu.Unlock()
-	release, ok = l.vote.MayHold(node)
-	return release, ok || extended
 }
 
 // Detach ends this handle without releasing the lock, and returns a token for

@@ -64,9 +64,11 @@ func (b *breaker) returned(alive bool, cause error, now time.Time) {
 	b.probeAt = now.Add(min(firstProbe<<min(max(b.fails-outAfter, 0), 8), lastProbe))
 }
 
-// tell notes that the node is reported to be out, or back. It reports whether that is news.
-func (b *breaker) tell(out bool) (changed bool) {
-	changed = b.told != out
-	b.told = out
-	return changed
+// tell notes that the node is reported to be out, and why, or back. It reports whether that is news.
+func (b *breaker) tell(out bool) (news bool, cause error) {
+	news = b.told != out
+	if b.told = out; out {
+		cause = b.error()
+	}
+	return news, cause
 }

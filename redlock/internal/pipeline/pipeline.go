@@ -126,9 +126,11 @@ func (p *Pipeline) Post(c *Call, now time.Time) {
 	p.mu.Lock()
 	if !c.MustDeliver && p.breaker.open(now) {
 		c.stage = dropped
-		changed, cause := p.breaker.tell(true), p.breaker.error()
+		news, cause := p.breaker.tell(true)
 		p.mu.Unlock()
-		p.announce(changed, cause)
+		if news {
+			p.report(true, cause)
+		}
 		c.To.Receive(c.Index, driver.Reply{Err: cause})
 		return
 	}
@@ -395,12 +397,11 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	p.breaker.returned(alive, cause, now)
 	p.keep(replies, now)
 	out := !alive && (p.breaker.told || p.breaker.skipping(now))
-	if cause = nil; out {
-		cause = p.breaker.error()
-	}
-	changed := p.breaker.tell(out)
+	news, cause := p.breaker.tell(out)
 	p.mu.Unlock()
-	p.announce(changed, cause)
+	if news {
+		p.report(out, cause)
+	}
 	for i, c := range p.batch {
 		if c != nil {
 			c.To.Receive(c.Index, replies[i])
@@ -517,11 +518,5 @@ func (p *Pipeline) settle() {
 	if p.idle != nil && !p.sending && len(p.urgent)+len(p.votes)+len(p.delayed) == 0 {
 		close(p.idle)
 		p.idle = nil
-	}
-}
-
-func (p *Pipeline) announce(changed bool, cause error) {
-	if changed {
-		p.report(cause != nil, cause)
 	}
 }

@@ -44,10 +44,6 @@ func (n *Name) withGuard(keys ...string) []string {
 
 // Claim is the vote on a tick. Without an owner each token is one of its own.
 func (n *Name) Claim(tick int64, token, owner string) quorum.Request {
-	return n.claim(tick, token, owner, false)
-}
-
-func (n *Name) claim(tick int64, token, owner string, dryRun bool) quorum.Request {
 	c, us := slices.Clone(n.vote), any(token)
 	keys, args := c[3:], c[n.voteArgs:]
 	keys[1], keys[3] = n.Tick(tick), n.dead(token)
@@ -56,11 +52,7 @@ func (n *Name) claim(tick int64, token, owner string, dryRun bool) quorum.Reques
 		args[3] = owner
 	}
 	r := quorum.Request{Request: pipeline.Request{Command: c, Script: claimScript}, Decode: decodeVote}
-	switch {
-	case dryRun:
-		args[1] = ""
-		r.DryRun, r.Decode = true, vacant(decodeVote)
-	case n.fencing:
+	if n.fencing {
 		r.Decode = decodeFenced
 	}
 	return r
@@ -86,11 +78,14 @@ func (n *Name) newVote() (vote driver.Command, args int) {
 // Look asks who is there, as a vote of this token would, and changes nothing.
 // For a lock, tick is 0.
 func (n *Name) Look(tick int64, token, owner string) quorum.Request {
+	var r quorum.Request
 	if tick != 0 {
-		return n.claim(tick, token, owner, true)
+		r = n.Claim(tick, token, owner)
+		r.Command[n.voteArgs+1] = "" // without a TTL
+	} else {
+		r = request(lookScript, nil, []string{n.Lock})
 	}
-	r := request(lookScript, vacant(decodeVote), []string{n.Lock})
-	r.DryRun = true
+	r.DryRun, r.Decode = true, vacant(decodeVote)
 	return r
 }
 
