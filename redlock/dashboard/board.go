@@ -128,7 +128,8 @@ func (e *entry) outdatedBy(info *inspect.Info) bool {
 	if e == nil || e.runs == nil || e.info.LastRun == nil || time.Since(e.read) > rereadAfter {
 		return true
 	}
-	return *info.LastRun != *e.info.LastRun || info.Token != e.info.Token
+	resumed := info.Paused == nil && e.info.Paused != nil // the next tick is another
+	return resumed || *info.LastRun != *e.info.LastRun || info.Token != e.info.Token
 }
 
 // due is what a look asks about: all that is new, and of the rest what runs or

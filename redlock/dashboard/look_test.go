@@ -81,6 +81,11 @@ func TestPage_states(t *testing.T) {
 		if r := l.row("good"); r.Since != r.Next || r.Next == 0 {
 			t.Errorf("good: %+v", r)
 		}
+		skipped := l.row("paused").Next
+		fl.order(page, "resume", `{"Name": "paused"}`)
+		if r := fl.state(page).row("paused"); r.State != "failed" || r.Next != skipped+time.Hour.Milliseconds() {
+			t.Errorf("paused: %+v", r)
+		}
 	})
 }
 

@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,11 +39,19 @@ func (i *Inspector) Pause(ctx context.Context, name string, p Pause) error {
 	case p.For < 0 || p.For > 0 && p.For < time.Millisecond:
 		return fmt.Errorf("%w: a pause is for %v, must be at least 1ms, or 0 for one without end", redlock.ErrInvalid, p.For)
 	}
-	command := driver.Command{"SET", protocol.KeysOf(i.prefix + name).Pause, protocol.EncodePause(p.By, p.Why)}
-	if p.For > 0 {
-		command = append(command, "PX", strconv.FormatInt(p.For.Milliseconds(), 10))
+	keys := protocol.KeysOf(i.prefix + name)
+	set := driver.Command{"SET", keys.Pause, protocol.EncodePause(p.By, p.Why)}
+	if p.For == 0 {
+		return i.outcome(ctx, i.execute(ctx, "pause", name, set))
 	}
-	return i.outcome(ctx, i.execute(ctx, "pause", name, command))
+	set = append(set, "PX", strconv.FormatInt(p.For.Milliseconds(), 10))
+	return i.outcome(ctx, i.execute(ctx, "pause", name, resumed(keys, time.Now().Add(p.For), p.For), set))
+}
+
+// resumed notes when a pause ends, for [Runs]. It is compared with ticks, which are wall-clock time, so it is that as well.
+func resumed(keys protocol.Keys, end time.Time, in time.Duration) driver.Command {
+	lifetime := protocol.ResumedLifetime + min(in, protocol.ResumedLifetime)
+	return driver.Command{"SET", keys.Resumed, strconv.FormatInt(end.UnixMilli(), 10), "PX", strconv.FormatInt(lifetime.Milliseconds(), 10)}
 }
 
 // Resume ends a job's pause, if it has one. It waits for every node. The error
@@ -50,15 +59,22 @@ func (i *Inspector) Pause(ctx context.Context, name string, p Pause) error {
 // it lists, could not be told: they refuse the job their votes until the pause
 // ends by itself, so repeat Resume when they answer.
 func (i *Inspector) Resume(ctx context.Context, name string) error {
-	return i.everywhere(ctx, i.execute(ctx, "resume", name, driver.Command{"DEL", protocol.KeysOf(i.prefix + name).Pause}))
+	keys := protocol.KeysOf(i.prefix + name)
+	commands := []driver.Command{{"DEL", keys.Pause}}
+	for _, r := range i.askAll(ctx, driver.Command{"GET", keys.Pause}) {
+		if r[0].Err == nil && r[0].Value != nil { // else the end of no pause would hide that the job is overdue
+			commands = []driver.Command{resumed(keys, time.Now(), 0), {"DEL", keys.Pause}}
+		}
+	}
+	return i.everywhere(ctx, i.execute(ctx, "resume", name, commands...))
 }
 
-// execute has every node execute a command, and returns an error with those that have not.
-func (i *Inspector) execute(ctx context.Context, op, name string, command driver.Command) *redlock.Error {
+// execute has every node execute commands, and returns an error with those that have not executed the last one.
+func (i *Inspector) execute(ctx context.Context, op, name string, commands ...driver.Command) *redlock.Error {
 	failed := &redlock.Error{Op: op, Name: name, Reason: redlock.ErrNoQuorum}
-	for n, r := range i.askAll(ctx, command) {
-		if !pipeline.Executed(r[0]) {
-			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: r[0].Err})
+	for n, r := range i.askAll(ctx, commands...) {
+		if last := r[len(r)-1]; !pipeline.Executed(last) {
+			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: last.Err})
 		}
 	}
 	return failed
@@ -69,6 +85,7 @@ type pauses struct {
 	Pause
 	nodes   int
 	endless bool
+	ends    []int64 // of the last pause, in Unix ms, by node that answered
 }
 
 // add counts a node's pause and its lifetime.
@@ -94,4 +111,14 @@ func (p *pauses) agreed(i *Inspector) *Pause {
 		p.For = 0
 	}
 	return &p.Pause
+}
+
+// end is when the last pause ended, or is to, if so many nodes know it that nobody had a quorum before. An end that
+// only a pause on fewer nodes wrote counts for nothing.
+func (p *pauses) end(i *Inspector) time.Time {
+	slices.Sort(p.ends)
+	if k := len(p.ends) - 1 - (len(i.nodes) - i.group.Quorum); k >= 0 {
+		return protocol.Instant(p.ends[k])
+	}
+	return time.Time{}
 }

@@ -3,6 +3,7 @@ package inspect
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -40,10 +41,12 @@ type Run struct {
 // Runs is a job's history.
 type Runs struct {
 	Name string
-	// Schedule is what the newest run said of it, in words, and Next the tick that follows the newest one, or the zero
-	// time when that is not known.
+	// Schedule is what the newest run said of it, in words.
 	Schedule string
-	Next     time.Time
+	// Next is the tick that follows the newest one, or the zero time when that is not known. Where a pause had that one
+	// skipped, it is the first one after the pause, going by the interval of the ticks, or where those differ, by when
+	// that one is due at the latest.
+	Next time.Time
 	// Paused is the job's pause, or nil.
 	Paused *Pause
 	// Runs are the newest first.
@@ -81,7 +84,7 @@ func (i *Inspector) Runs(ctx context.Context, name string) (*Runs, error) {
 	held := map[string]int{}
 	var pauses pauses
 	for n, r := range i.askAll(ctx, tokenOf(lock), driver.Command{"ZRANGE", keys.Runs, "0", "-1"},
-		driver.Command{"GET", keys.Pause}, driver.Command{"PTTL", keys.Pause}) {
+		driver.Command{"GET", keys.Pause}, driver.Command{"PTTL", keys.Pause}, driver.Command{"GET", keys.Resumed}) {
 		token, err := textIn(r[0])
 		if err = cmp.Or(err, r[1].Err); err != nil && !pipeline.IsWrongType(err) {
 			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: err})
@@ -89,11 +92,29 @@ func (i *Inspector) Runs(ctx context.Context, name string) (*Runs, error) {
 		}
 		held[token]++
 		pauses.add(r[2], r[3])
+		pauses.ends = append(pauses.ends, numberIn(r[4]))
 		note(noted, r[1])
 	}
 	runs := i.history(name, noted, held)
-	runs.Paused = pauses.agreed(i)
+	runs.Paused, runs.Next = pauses.agreed(i), after(pauses.end(i), runs.Next, noted)
 	return runs, i.outcome(ctx, failed)
+}
+
+// after is the next tick to expect where a pause lasted until end. The schedule is not known here, only the intervals of its ticks.
+func after(end, next time.Time, noted map[string]protocol.Record) time.Time {
+	shortest, longest := time.Duration(math.MaxInt64), time.Millisecond
+	for _, r := range noted {
+		if interval := protocol.Lifetime(r.Next - r.Tick()); interval > 0 {
+			shortest, longest = min(shortest, interval), max(longest, interval)
+		}
+	}
+	switch {
+	case next.IsZero() || next.After(end):
+		return next
+	case shortest < longest:
+		return end.Add(longest)
+	}
+	return next.Add((end.Sub(next)/longest + 1) * longest)
 }
 
 // note adds the records of a reply; that of a run's end stands over that of its beginning.
@@ -138,5 +159,5 @@ func (i *Inspector) history(name string, noted map[string]protocol.Record, held 
 // tick could be run again.
 func (i *Inspector) Forget(ctx context.Context, name string) error {
 	keys := protocol.KeysOf(i.prefix + name)
-	return i.everywhere(ctx, i.execute(ctx, "forget", name, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause}))
+	return i.everywhere(ctx, i.execute(ctx, "forget", name, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause, keys.Resumed}))
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // companionKey spares the many keys of ticks a question of their own.
-var companionKey = regexp.MustCompile(`:redtick:(\{.*\}:)?(tick|dead|wait|last|fence)`)
+var companionKey = regexp.MustCompile(`:redtick:(\{.*\}:)?(tick|dead|wait|last|fence|resumed)`)
 
 // Names lists, sorted, up to limit names that begin with prefix and that the
 // nodes know of: those that are locked now, and those of which a tick, a fence,

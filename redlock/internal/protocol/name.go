@@ -74,13 +74,13 @@ func NewName(name string, s Settings) *Name {
 
 // Keys are a name's companions.
 type Keys struct {
-	base, Last, Fence, Waiters, Runs, Pause string
+	base, Last, Fence, Waiters, Runs, Pause, Resumed string
 }
 
 // KeysOf returns the companions of a name.
 func KeysOf(name string) Keys {
 	base := Companion(name)
-	return Keys{base: base, Last: base + "last", Fence: base + "fence", Waiters: base + "wait", Runs: base + "runs", Pause: base + "pause"}
+	return Keys{base: base, Last: base + "last", Fence: base + "fence", Waiters: base + "wait", Runs: base + "runs", Pause: base + "pause", Resumed: base + "resumed"}
 }
 
 // Tick is the key of one tick.

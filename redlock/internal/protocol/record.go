@@ -10,6 +10,13 @@ import (
 // one.
 const RunsLifetime = 35 * 24 * time.Hour
 
+// longestInterval is the longest one of a schedule that the runs' lifetime follows.
+const longestInterval = 366 * 24 * time.Hour
+
+// ResumedLifetime is how long the end of a name's pause is remembered: no runs
+// that are not followed by others are remembered for longer.
+const ResumedLifetime = 3 * longestInterval
+
 // Record is what the nodes remember of one run.
 type Record struct {
 	Token    string
@@ -62,6 +69,6 @@ func DecodeRecord(text string) (r Record, ok bool) {
 // lifetime is that of the runs: at least three intervals of a schedule, where
 // that is known.
 func (r *Record) lifetime() string {
-	interval := min(Lifetime(r.Next-r.Tick()), 366*24*time.Hour)
+	interval := min(Lifetime(r.Next-r.Tick()), longestInterval)
 	return milliseconds(max(RunsLifetime, 3*interval))
 }
