@@ -43,6 +43,7 @@ claim no-abort           fails quick -DABORT=0
 claim abort-any-lock     fails quick -DTICKS=211 -DEXPIRY=1 -DABORT=2
 claim abort-whole-key    fails quick -DOWNERS=211 -DEXPIRY=1 -DABORT=3
 claim no-token-count     fails quick -DVERDICT=1 -DPERTOKEN=0
+claim verdict-crash      fails quick -DC=2 -DVERDICT=1 -DCRASH=1
 claim no-validity        fails quick -DC=2 -DTICKS=21 -DEXPIRY=1 -DVALIDITY=0
 claim one-token          fails quick -DOWNERS=211 -DEXPIRY=1 -DTICKKEY=1
 claim no-tick-key        fails quick -DC=2 -DEXPIRY=1 -DTICKKEY=0
