@@ -44,6 +44,9 @@ func (l *jobLocker) beginCatching(life context.Context) {
 // lookBack runs the newest tick that was missed, if there is one. The replicas
 // look at the same time, and the claim decides.
 func (l *jobLocker) lookBack() {
+	if !l.locker.catchesUp {
+		return
+	}
 	job, err := l.locker.locker.NewJob(l.traits.name, l.locker.of(l.traits.name, 0, 0)...)
 	if err != nil || job.CatchUp() == 0 {
 		return
@@ -146,7 +149,7 @@ func (l *jobLocker) bring(ctx context.Context, tick time.Time) {
 // startRuns starts runs, with a growing pause, until one has taken the tick or ctx ends. begins is called before each.
 func (l *jobLocker) startRuns(ctx context.Context, taken <-chan struct{}, begins func()) {
 	for pause := firstTrigger; ctx.Err() == nil; pause = min(2*pause, lastTrigger) {
-		l.runNow(ctx, l.owner, begins)
+		l.scheduler.runNow(ctx, l.owner, begins)
 		timer := time.NewTimer(pause)
 		select {
 		case <-taken:
@@ -185,12 +188,12 @@ func (s *jobState) claimMissed(ctx context.Context, tick time.Time) (*run, error
 	}
 	if s.queue == nil {
 		lease, err := s.Claim(ctx, tick)
-		return s.newRun(ctx, lease, nil, err)
+		return s.newRun(ctx, due{}, lease, nil, err)
 	}
 	if err := s.keep(tick); err != nil {
 		return nil, err
 	}
-	return s.claimFirst(ctx)
+	return s.claimFirst(ctx, due{})
 }
 
 // plan returns the newest instant up to now at which gocron would have run a job,

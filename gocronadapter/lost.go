@@ -33,11 +33,12 @@ func (s *jobState) lostBefore(skipped []time.Time, tick time.Time) []time.Time {
 }
 
 // reportLost is called before the next Lock ends.
-func (s *jobState) reportLost(ticks []time.Time) {
+func (s *jobState) reportLost(d due) {
+	ticks := d.lost
 	if len(ticks) == 0 {
 		return
 	}
-	j, err := s.locker.locker.NewJob(s.name, s.options(time.Time{})...)
+	j, err := s.redlockJob(d.tick)
 	if err != nil {
 		return // Claim says so
 	}

@@ -17,7 +17,7 @@ var compiled = regexp.MustCompile(`\.func\d+(\.|$)`)
 // checkName refuses what the compiler calls a function that has no name, or
 // this package's own wrapper of one.
 func checkName(name string) error {
-	if compiled.MatchString(name) || name == taskName() {
+	if compiled.MatchString(name) || name == taskName {
 		return fmt.Errorf("%w: %q is what the compiler called a function that has no name; in the next build that may be another function; name the job with gocron.WithName",
 			ErrJobName, name)
 	}

@@ -24,6 +24,9 @@ const DefaultWindow = time.Second
 // 206 : 48 : 46. A run then begins 25 ms after its tick on average.
 const DefaultSpread = 100 * time.Millisecond
 
+// wideGap is the time between two ticks from which on the spread is the default.
+const gapPerSpread, wideGap = 10, gapPerSpread * DefaultSpread
+
 const (
 	minWindow = 10 * time.Millisecond
 	maxWindow = 24 * time.Hour
@@ -110,7 +113,7 @@ func (c *config) of(name string, spacing, gap time.Duration) []redlock.JobOption
 		opts = append(opts, redlock.WithSpacing(spacing))
 	}
 	if gap > 0 {
-		opts = append(opts, redlock.WithSpread(min(DefaultSpread, gap/10)))
+		opts = append(opts, redlock.WithSpread(min(DefaultSpread, gap/gapPerSpread)))
 	}
 	return append(append(opts, c.all...), c.jobs[name]...)
 }

@@ -21,8 +21,8 @@ const (
 // minLook is more than gocron takes to plan the next tick once Lock has returned.
 const minLook = 50 * time.Millisecond
 
-// watch looks at the job during its run, unless the run is so short that the
-// spacing makes up for it.
+// watch looks at the job during a run of the schedule, unless the run is so short
+// that the spacing makes up for it. During another one the next tick is planned.
 func (s *jobState) watch() (stop func() bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,12 +46,18 @@ func (s *jobState) look() {
 	}
 }
 
+// noteLasted notes until when a run of the schedule lasted, at least: it has just begun, or its task has ended.
+func (s *jobState) noteLasted() {
+	now := s.locker.clock.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lasted = now
+}
+
 // relearn corrects a look that came before a busy gocron had planned the next
-// tick: a tick exactly an interval after one that was run here does not depend on
-// how long the run took.
+// tick: one that comes sooner than an interval after a run does not count from its end.
 func (s *jobState) relearn(tick time.Time) {
-	d, ok := s.job.Schedule().(gocron.DurationJobSchedule)
-	if ok && s.rhythm == fromCompletion && s.ran.Equal(s.asked) && tick.Sub(s.ran) == d.Duration {
+	if s.rhythm == fromCompletion && wall(tick).Add(-s.interval()).Before(wall(s.lasted)) {
 		s.rhythm = fromTick
 	}
 }

@@ -18,6 +18,7 @@ type run struct {
 	tick   *standby.Run // nil unless the job's ticks are taken over
 	watch  func() bool  // stops the look at a long run; nil when there is none
 	byHand bool         // it was triggered, so the job does not rest after it
+	timed  bool         // it was started by the schedule
 	begun  bool         // guarded by handOver
 }
 
@@ -37,6 +38,13 @@ func (r *run) Unlock(ctx context.Context) error {
 		return nil
 	}
 	return r.end(ctx)
+}
+
+// taskEnded is called before gocron is told, and so before it plans the next tick if the interval counts from the end of a run.
+func (r *run) taskEnded() {
+	if r.timed {
+		r.state.noteLasted()
+	}
 }
 
 func (r *run) end(ctx context.Context) error {

@@ -117,6 +117,7 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		}
 		return s.examiner.plan(d, opts, now, within)
 	}
+	l.traits.startsAtOnce = s.examiner.startsAtOnce(j.Schedule(), opts)
 	l.become(j)
 	s.remember(l, old)
 	s.locker.checkDates(traits.name, j.Schedule())
@@ -136,7 +137,7 @@ func (s *scheduler) addOther(old *jobLocker, opts []gocron.JobOption, add func([
 
 // lockerFor reserves the job's name and makes its locker.
 func (s *scheduler) lockerFor(t traits, old *jobLocker, opts []gocron.JobOption) (*jobLocker, error) {
-	l := &jobLocker{locker: s.locker, traits: t, owner: new(owner), ready: make(chan struct{}), started: s.started.Load, runNow: s.runNow}
+	l := &jobLocker{scheduler: s, locker: s.locker, traits: t, owner: new(owner), ready: make(chan struct{})}
 	var replaced *owner
 	if old != nil && old.traits.name == t.name {
 		replaced = old.owner
@@ -322,14 +323,13 @@ func (j *job) RunNow() error { return j.locker.RunNow(j.Job) }
 
 // jobLocker is the gocron.Locker of one job.
 type jobLocker struct {
-	locker  *Locker
-	traits  traits
-	owner   *owner
-	made    time.Time
-	started func() *time.Time
-	runNow  func(life context.Context, o *owner, begins func()) // the scheduler's
-	id      uuid.UUID
-	ready   chan struct{} // closed once NewJob has returned: a job may be run before
+	scheduler *scheduler
+	locker    *Locker
+	traits    traits
+	owner     *owner
+	made      time.Time
+	id        uuid.UUID
+	ready     chan struct{} // closed once NewJob has returned: a job may be run before
 
 	catch catcher
 	hand  triggered
@@ -388,6 +388,7 @@ func (l *jobLocker) setResult(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.run != nil && !l.traits.task {
+		l.run.taskEnded()
 		l.run.lease.SetResult(err)
 	}
 }
@@ -403,7 +404,7 @@ func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ctx != ctx {
-		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.started()))
+		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.scheduler.started.Load()))
 		l.state.catch, l.state.hand = &l.catch, &l.hand
 	}
 	return l.state, nil

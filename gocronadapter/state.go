@@ -46,8 +46,9 @@ type jobState struct {
 	blocked      time.Time     // until when the last Lock kept gocron from other ticks
 	lacked       bool          // a quorum, in that Lock
 	rhythm       rhythm
-	ran          time.Time // the newest tick that was run here
-	tasked       bool      // a Task of the job has begun, so the others will
+	lasted       time.Time // until when the newest run of the schedule here did, at least
+	latest       made
+	tasked       bool // a Task of the job has begun, so the others will
 }
 
 func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time) *jobState {
@@ -58,22 +59,42 @@ func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time
 	return s
 }
 
-// options has the spacing that the job's schedule has now, and a spread for a
+// made is redlock's job with the options that the schedule had when it was last asked for, which seldom change.
+type made struct {
+	job          *redlock.Job
+	spacing, gap time.Duration
+}
+
+// redlockJob has the spacing that the job's schedule has now, and a spread for a
 // tick that is just due. Nobody competes for older ones.
-func (s *jobState) options(tick time.Time) []redlock.JobOption {
+func (s *jobState) redlockJob(tick time.Time) (*redlock.Job, error) {
+	spacing := s.spacing()
 	s.mu.Lock()
-	gap := s.gap
+	m, gap := s.latest, min(s.gap, wideGap)
 	s.mu.Unlock()
-	chronicle := redlock.WithSchedule(s.words, s.next)
 	if tick.IsZero() || s.locker.clock.Now().Sub(tick) > DefaultSpread {
 		gap = 0
 	}
-	return append([]redlock.JobOption{chronicle}, s.locker.of(s.name, s.spacing(), gap)...)
+	if m.job != nil && m.spacing == spacing && m.gap == gap {
+		return m.job, nil
+	}
+	j, err := s.locker.locker.NewJob(s.name, s.options(spacing, gap)...)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latest = made{j, spacing, gap}
+	return j, nil
+}
+
+func (s *jobState) options(spacing, gap time.Duration) []redlock.JobOption {
+	return append([]redlock.JobOption{redlock.WithSchedule(s.words, s.next)}, s.locker.of(s.name, spacing, gap)...)
 }
 
 // Claim asks for a tick and does not wait.
 func (s *jobState) Claim(ctx context.Context, tick time.Time) (*redlock.Lease, error) {
-	j, err := s.locker.locker.NewJob(s.name, s.options(tick)...)
+	j, err := s.redlockJob(tick)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +103,7 @@ func (s *jobState) Claim(ctx context.Context, tick time.Time) (*redlock.Lease, e
 
 // Await asks for a tick and waits until it is over, or can be taken over.
 func (s *jobState) Await(ctx context.Context, tick time.Time) (*redlock.Lease, error) {
-	j, err := s.locker.locker.NewJob(s.name, s.options(time.Time{})...)
+	j, err := s.redlockJob(time.Time{})
 	if err != nil {
 		return nil, err
 	}
@@ -110,26 +131,22 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	if d.tick.IsZero() {
 		return s.lockOnly(ctx, d)
 	}
-	s.reportLost(d.lost)
+	s.reportLost(d)
 	lease, err := s.Claim(ctx, d.tick)
-	if err == nil {
-		s.noteRun(d.tick)
-	}
 	s.noteBlocked(errors.Is(err, redlock.ErrNoQuorum))
-	return s.newRun(ctx, lease, nil, err)
+	return s.newRun(ctx, d, lease, nil, err)
 }
 
-func (s *jobState) noteRun(tick time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ran = tick
-}
-
-func (s *jobState) newRun(ctx context.Context, lease *redlock.Lease, tick *standby.Run, err error) (*run, error) {
+func (s *jobState) newRun(ctx context.Context, d due, lease *redlock.Lease, tick *standby.Run, err error) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &run{job: ctx, name: s.name, lease: lease, locker: s.locker, state: s, tick: tick, watch: s.watch()}, nil
+	r := &run{job: ctx, name: s.name, lease: lease, locker: s.locker, state: s, tick: tick, timed: d.fresh || d.starts}
+	if r.timed {
+		s.noteLasted()
+		r.watch = s.watch()
+	}
+	return r, nil
 }
 
 // inTurn decides on a run of a job whose ticks are taken over. Runs are
@@ -143,13 +160,13 @@ func (s *jobState) inTurn(ctx context.Context, d due, planned error) (*run, erro
 		if !d.fresh && !d.starts && !s.queue.Triggered() {
 			s.locker.announced.add(s.job.ID(), -1)
 		}
-		return s.newRun(ctx, tick.Lease, tick, nil)
+		return s.newRun(ctx, d, tick.Lease, tick, nil)
 	}
 	switch {
 	case planned != nil:
 		return nil, planned
 	case d.fresh:
-		return s.claimFirst(ctx)
+		return s.claimFirst(ctx, d)
 	case d.tick.IsZero() || s.locker.announced.add(s.job.ID(), 0):
 		return s.lockOnly(ctx, d)
 	}
@@ -157,7 +174,7 @@ func (s *jobState) inTurn(ctx context.Context, d due, planned error) (*run, erro
 	return nil, s.behind() // asking again for a tick that was asked for before leads nowhere
 }
 
-func (s *jobState) claimFirst(ctx context.Context) (*run, error) {
+func (s *jobState) claimFirst(ctx context.Context, d due) (*run, error) {
 	tick, err := s.queue.Claim(ctx)
 	switch {
 	case errors.Is(err, standby.ErrBehind):
@@ -165,7 +182,7 @@ func (s *jobState) claimFirst(ctx context.Context) (*run, error) {
 	case err != nil:
 		return nil, err
 	}
-	return s.newRun(ctx, tick.Lease, tick, nil)
+	return s.newRun(ctx, d, tick.Lease, tick, nil)
 }
 
 // behind refuses a run whose tick comes after others.
@@ -184,7 +201,7 @@ func (s *jobState) lockOnly(ctx context.Context, d due) (*run, error) {
 		return nil, err
 	}
 	var opts []redlock.MutexOption
-	for _, o := range s.options(time.Time{}) {
+	for _, o := range s.options(s.spacing(), 0) {
 		if o, ok := o.(redlock.MutexOption); ok {
 			opts = append(opts, o)
 		}
@@ -194,7 +211,7 @@ func (s *jobState) lockOnly(ctx context.Context, d due) (*run, error) {
 		return nil, err
 	}
 	lease, err := m.TryLock(ctx)
-	return s.newRun(ctx, lease, nil, err)
+	return s.newRun(ctx, d, lease, nil, err)
 }
 
 // admit decides whether a run without a tick is a start at once, or a RunNow.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -24,8 +26,21 @@ func Task(f func(ctx context.Context) error) gocron.Task {
 	if f == nil {
 		return gocron.NewTask(nil) // NewJob refuses it
 	}
-	return gocron.NewTask(wrapper{f}.run)
+	return known(gocron.NewTask(wrapper{f}.run))
 }
+
+// known makes a task that isTask knows by its code. There is one copy of that as long as this is not inlined.
+//
+//go:noinline
+func known[T any](task func() T) func() T { return func() T { return task() } }
+
+// isTask reports whether a task was made by Task.
+func isTask(task gocron.Task) bool { return reflect.ValueOf(task).Pointer() == taskCode }
+
+var (
+	taskCode = reflect.ValueOf(Task(func(context.Context) error { return nil })).Pointer()
+	taskName = runtime.FuncForPC(reflect.ValueOf(wrapper{}.run).Pointer()).Name() // what gocron calls a job of Task that has no name
+)
 
 // wrapper is a named type for its method's name, by which gocron calls a job
 // that has no other.
@@ -43,6 +58,7 @@ func (w wrapper) run(ctx context.Context) error {
 	}
 	return r.lease.Do(ctx, func(held context.Context) error {
 		err := w.f(held)
+		r.taskEnded()
 		if lost := context.Cause(held); errors.Is(lost, redlock.ErrLost) && !errors.Is(err, redlock.ErrLost) {
 			err = errors.Join(err, lost)
 		}

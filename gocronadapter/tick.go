@@ -117,13 +117,19 @@ func (s *jobState) skipped(pending []time.Time, tick time.Time) (ticks []time.Ti
 	if s.asked.IsZero() {
 		return nil
 	}
-	all := slices.Clone(pending)
-	if slices.ContainsFunc(s.known, tick.Equal) {
-		all = append(all, s.known...)
+	between := func(all []time.Time) {
+		for _, t := range all {
+			if t.After(s.asked) && t.Before(tick) {
+				ticks = append(ticks, t)
+			}
+		}
 	}
-	all = slices.DeleteFunc(all, func(t time.Time) bool { return !t.After(s.asked) || !t.Before(tick) })
-	slices.SortFunc(all, time.Time.Compare)
-	return slices.CompactFunc(all, time.Time.Equal)
+	between(pending)
+	if slices.ContainsFunc(s.known, tick.Equal) {
+		between(s.known)
+	}
+	slices.SortFunc(ticks, time.Time.Compare)
+	return slices.CompactFunc(ticks, time.Time.Equal)
 }
 
 // owed counts the runs for skipped ticks, which gocron has dropped or, in its
@@ -151,7 +157,8 @@ func (s *jobState) dropped(pending []time.Time) error {
 func (s *jobState) choose(pending []time.Time, now time.Time) time.Time {
 	fresh := func(t time.Time) bool { return t.After(s.asked) }
 	due := func(t time.Time) bool { return !wall(t).After(wall(now)) }
-	tick := newest(slices.Concat(pending, s.known), func(t time.Time) bool { return fresh(t) && due(t) })
+	both := func(t time.Time) bool { return fresh(t) && due(t) }
+	tick := newest(newest(time.Time{}, pending, both), s.known, both)
 	tolerance := early
 	if !tick.IsZero() {
 		tolerance = 0 // ticks may be that close to each other, and the run is for the one that is due
@@ -163,12 +170,12 @@ func (s *jobState) choose(pending []time.Time, now time.Time) time.Time {
 	if tick.IsZero() {
 		// Still pending though it was asked for: after odd turns of the clock this may be a
 		// run of the schedule. Asking again refuses it; taking it for RunNow would run it.
-		tick = newest(pending, due)
+		tick = newest(tick, pending, due)
 	}
 	return tick
 }
 
-func newest(ticks []time.Time, ok func(time.Time) bool) (tick time.Time) {
+func newest(tick time.Time, ticks []time.Time, ok func(time.Time) bool) time.Time {
 	for _, t := range ticks {
 		if ok(t) && t.After(tick) {
 			tick = t
@@ -197,6 +204,7 @@ func (s *jobState) randomTick(now time.Time) (time.Time, error) {
 		return time.Time{}, err
 	}
 	s.armed = now
+	s.relearn(next)
 	return now, nil
 }
 

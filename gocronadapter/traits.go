@@ -2,9 +2,7 @@ package gocronadapter
 
 import (
 	"context"
-	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
@@ -23,8 +21,7 @@ type traits struct {
 // otherwise, but keeps no job.
 type examiner struct {
 	options []gocron.SchedulerOption
-	still   gocron.Scheduler // with the user's options
-	plain   gocron.Scheduler // without
+	still   gocron.Scheduler
 	ended   context.Context
 	zone    *time.Location // of the scheduler
 }
@@ -38,10 +35,7 @@ func newExaminer(options []gocron.SchedulerOption) (*examiner, error) {
 	if e.still, err = gocron.NewScheduler(e.options...); err != nil {
 		return nil, err
 	}
-	if e.plain, err = gocron.NewScheduler(); err != nil {
-		return nil, errors.Join(err, e.still.Shutdown())
-	}
-	if err := errors.Join(e.still.Shutdown(), e.plain.Shutdown()); err != nil {
+	if err := e.still.Shutdown(); err != nil {
 		return nil, err
 	}
 	e.zone = e.findZone()
@@ -71,30 +65,20 @@ func (e *examiner) examine(task gocron.Task, opts []gocron.JobOption) (traits, e
 	if err != nil || j == nil {
 		return t, err
 	}
-	t.name = j.Name()
-	// gocron refuses a one-time job without dates, unless it starts at once.
-	_, err = e.still.NewJob(gocron.OneTimeJob(gocron.OneTimeJobStartDateTimes()), noTask, opts...)
-	t.startsAtOnce = !errors.Is(err, gocron.ErrOneTimeJobStartDateTimePast)
-	t.task = e.nameOf(task) == taskName()
+	t.name, t.task = j.Name(), isTask(task)
 	return t, nil
 }
 
-// nameOf returns what gocron calls a job with this task and no name.
-func (e *examiner) nameOf(task gocron.Task) string {
-	if j, err := e.plain.NewJob(gocron.DurationJob(1), task); err == nil && j != nil {
-		return j.Name()
+// startsAtOnce reports whether the options start a job at once. It matters only for schedules whose other ticks are common.
+func (e *examiner) startsAtOnce(schedule gocron.JobSchedule, opts []gocron.JobOption) bool {
+	switch schedule.(type) {
+	case gocron.CronJobSchedule, gocron.DailyJobSchedule, gocron.WeeklyJobSchedule, gocron.MonthlyJobSchedule:
+		// gocron refuses a one-time job without dates, unless it starts at once.
+		_, err := e.still.NewJob(gocron.OneTimeJob(gocron.OneTimeJobStartDateTimes()), noTask, append(slices.Clip(opts), gocron.WithContext(e.ended))...)
+		return err == nil
 	}
-	return ""
+	return false
 }
-
-// taskName is what gocron calls a job that was made by Task and has no name.
-var taskName = sync.OnceValue(func() string {
-	e, err := newExaminer(nil)
-	if err != nil {
-		return ""
-	}
-	return e.nameOf(Task(func(context.Context) error { return nil }))
-})
 
 // locks reports whether gocron locks the runs of a job with these options, which
 // gocron.WithDisabledDistributedJobLocker prevents. It starts one to see.

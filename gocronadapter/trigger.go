@@ -109,7 +109,7 @@ func (s *jobState) claimTriggered(ctx context.Context, tick time.Time) (*run, er
 	if tick.IsZero() {
 		return nil, fmt.Errorf("%w: a run of job %q was started for a trigger, which another run of this replica has taken", redlock.ErrTickDone, s.name)
 	}
-	job, err := s.locker.locker.NewJob(s.name, s.options(time.Time{})...)
+	job, err := s.redlockJob(time.Time{})
 	if err != nil {
 		return nil, err
 	}
