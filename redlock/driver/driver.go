@@ -1,5 +1,5 @@
-// Package driver is what a driver for package redlock implements: one method
-// that sends a pipeline of raw Redis commands.
+// Package driver defines what a driver for package redlock implements: one
+// method that sends a pipeline of raw Redis commands.
 //
 //	type Node struct{ client *someclient.Client }
 //
@@ -52,9 +52,9 @@ type Node interface {
 	Do(ctx context.Context, commands []Command) []Reply
 }
 
-// Subscriber is optional for a [Node]: it lets waiters be woken by a release.
-// Without it a waiting Lock asks again after a back-off, or when the holder's
-// lease must have expired.
+// Subscriber is an optional interface of a [Node], by which a release wakes a
+// waiter. Without it a waiting Lock asks again after a back-off, or when the
+// holder's lease must have expired.
 //
 // Subscribe listens to channel until ctx ends or the connection is lost, and
 // returns the reason, never nil. It calls ready once the subscription is active,
@@ -63,20 +63,20 @@ type Subscriber interface {
 	Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error
 }
 
-// Punctual is optional for a [Node]. A lone caller then sends by itself instead
-// of handing its command to another goroutine, which costs it as much as half a
-// round trip to a server nearby.
+// Punctual is an optional interface of a [Node]. If Punctual returns true, a lone
+// caller sends its command itself. To hand it to another goroutine costs as much
+// as half a round trip to a server nearby.
 type Punctual interface {
 	// Punctual reports whether Do returns by its context's deadline, whatever
 	// happens.
 	Punctual() bool
 }
 
-// Cluster is optional for a [Node]: it lets an operator list the keys of a Redis
-// Cluster, which Do would look for on one of its masters only.
+// Cluster is an optional interface of a [Node], by which an operator lists the
+// keys of a Redis Cluster. Do would look for them on only one of its masters.
 type Cluster interface {
 	// Masters returns a node for each master, or none when the client's server
-	// is not a cluster. It is an error when one of them is not known: a list
-	// that lacks its keys would look complete.
+	// is not a cluster. It fails when it does not know every master, because a
+	// list without the keys of one would look complete.
 	Masters(ctx context.Context) ([]Node, error)
 }

@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// ErrOut is the cause for a node that is skipped because it did not answer.
+// ErrOut is the error for a node that is skipped because it did not answer.
 var ErrOut = errors.New("redlock: node is out: it did not answer, and is probed now and then")
 
 const (
 	// outAfter is how many batches in a row may go unanswered before the node is skipped.
 	outAfter = 3
-	// A node that is out is probed after firstProbe, then ever less often, up to lastProbe.
+	// A node that is out is probed after firstProbe, then at intervals that grow up to lastProbe.
 	firstProbe, lastProbe = 100 * time.Millisecond, 500 * time.Millisecond
-	// afterHang is for how long after an unanswered batch copies of its commands may still be executed.
+	// afterHang is how long after an unanswered batch copies of its commands may still be executed.
 	afterHang = time.Second
 )
 
-// breaker remembers how a node answers. Its pipeline guards it.
+// breaker tracks whether a node answers. Its pipeline's mutex guards it.
 type breaker struct {
 	timeout      time.Duration // a batch that takes longer counts as unanswered for those who wait
 	since        time.Time     // when the batch under way was sent; zero between batches
 	fails        int           // batches in a row without an answer
-	probeAt      time.Time     // when the node is asked next, once it fails
+	probeAt      time.Time     // when a failing node is asked next
 	suspectUntil time.Time     // until then copies of commands may still be executed
 	cause        error         // why the last batch went unanswered
-	answered     bool          // the last batch was
-	told         bool          // the node was reported to be out
+	answered     bool          // whether the last batch was answered
+	told         bool          // whether the node's being out has been reported
 }
 
 // open reports whether to refuse calls: the batch under way is overdue, or the node is skipped.
@@ -48,7 +48,7 @@ func (b *breaker) error() error {
 	return fmt.Errorf("%w: %w", ErrOut, b.cause)
 }
 
-// returned notes the outcome of the batch under way: whether any of its replies was the server's.
+// returned records the outcome of the batch under way. alive says that at least one of its replies came from the server.
 func (b *breaker) returned(alive bool, cause error, now time.Time) {
 	took := now.Sub(b.since)
 	b.answered, b.since = alive, time.Time{}
@@ -64,7 +64,7 @@ func (b *breaker) returned(alive bool, cause error, now time.Time) {
 	b.probeAt = now.Add(min(firstProbe<<min(max(b.fails-outAfter, 0), 8), lastProbe))
 }
 
-// tell notes that the node is reported to be out, and why, or back. It reports whether that is news.
+// tell records that the node is reported as out, or as back. It reports whether that is news, and why the node is out.
 func (b *breaker) tell(out bool) (news bool, cause error) {
 	news = b.told != out
 	if b.told = out; out {

@@ -19,38 +19,38 @@ import (
 // maxBatch bounds a batch, so that a burst does not make everybody wait for the last of ten thousand replies.
 const maxBatch = 1024
 
-// Request is a command as it is put to a node.
+// Request is a command for a node.
 type Request struct {
 	Command driver.Command
-	// Script is set when the command is an EVALSHA of it.
+	// Script is the script that the command runs, if it is an EVALSHA.
 	Script *Script
-	// Legacy takes the command's place on a server that answers it with a syntax error. Its key is the
-	// command's first argument, its arguments are the others.
+	// Legacy is the script that runs instead on a server that answers the command with a syntax error. The
+	// command's first argument becomes its key, the others become its arguments.
 	Legacy *Script
 }
 
-// Call is one request on its way to a node. A Pipeline owns it until it was answered or cancelled.
+// Call is one request on its way to a node. A Pipeline owns it until it is answered or cancelled.
 type Call struct {
 	Request
-	// To receives the reply, with Index, on the goroutine that read it. It must not block.
+	// To receives the reply, together with Index, on the goroutine that read it. It must not block.
 	To    Receiver
 	Index int
-	// Until bounds the queueing: the call is not sent later.
+	// Until is when the call becomes too late to be sent.
 	Until time.Time
-	// Vote marks a new acquisition. Renewals and releases go before it, so that a flood of them costs nobody a lease.
+	// Vote marks a new acquisition. Renewals and releases go first, so that a flood of votes costs nobody a lease.
 	Vote bool
 	// MustDeliver keeps the call until the server has executed it, or Until has passed.
 	MustDeliver bool
-	// Chases says that the call takes back one that was not answered: a hung node may execute that one whenever it resumes,
-	// so the call is kept for as much longer as the node hangs.
+	// Chases marks a call that takes back one that was not answered. A hung node may execute that one whenever it resumes,
+	// so this call is kept for up to maxChase past Until while the node hangs.
 	Chases bool
 
 	stage    stage     // guarded by the pipeline
-	attempts uint8     // how often it was sent and not executed
-	resendAt time.Time // when it is sent again
+	attempts uint8     // how often it has been sent again
+	resendAt time.Time // when it is due, while it is delayed
 }
 
-// dialect is whether the server knows SET NX GET, which came with Redis 7.0.
+// dialect says whether the server knows SET with both NX and GET, which came with Redis 7.0.
 type dialect uint8
 
 const (
@@ -72,7 +72,7 @@ type Receiver interface {
 	Receive(index int, r driver.Reply)
 }
 
-// Nobody needs the reply.
+// Nobody is a Receiver for a reply that is not needed.
 type Nobody struct{}
 
 // Receive does nothing.
@@ -83,14 +83,14 @@ func (Nobody) Receive(int, driver.Reply) {}
 type Pipeline struct {
 	node     driver.Node
 	name     string
-	punctual bool // a Do returns by its deadline
+	punctual bool // Do returns by its context's deadline
 	report   func(out bool, cause error)
-	sender   func() // run, kept: a go statement with a method would allocate each time
+	sender   func() // the method run as a value, because a go statement with a method allocates each time
 
 	mu      sync.Mutex
 	urgent  []*Call // renewals and releases
 	votes   []*Call
-	delayed []*Call // executed by nobody yet; each is sent again at its time
+	delayed []*Call // to be sent again, each at its resendAt
 	sending bool
 	loaded  scriptSet // scripts that were sent in full
 	dialect dialect
@@ -98,14 +98,14 @@ type Pipeline struct {
 	idle    chan struct{}
 	breaker breaker
 
-	// The sending goroutine's own.
+	// Only the goroutine that is sending uses these.
 	batch    []*Call
 	commands []driver.Command
 	limit    limit
 }
 
 // New returns a pipeline to node. A batch that takes longer than timeout counts
-// as unanswered. report is told when the node goes out and when it is back; it
+// as unanswered. report is called when the node goes out and when it is back; it
 // must not block.
 func New(node driver.Node, name string, timeout time.Duration, report func(out bool, cause error)) *Pipeline {
 	punctual, ok := node.(driver.Punctual)
@@ -114,14 +114,14 @@ func New(node driver.Node, name string, timeout time.Duration, report func(out b
 	return p
 }
 
-// Name is the node's name.
+// Name returns the node's name.
 func (p *Pipeline) Name() string { return p.name }
 
-// Node is the node itself.
+// Node returns the node.
 func (p *Pipeline) Node() driver.Node { return p.node }
 
-// Post queues a call. A node that is out refuses it at once, unless it must be
-// delivered.
+// Post queues a call. While the node is out, or its batch overdue, a call that
+// need not be delivered is refused at once.
 func (p *Pipeline) Post(c *Call, now time.Time) {
 	p.mu.Lock()
 	if !c.MustDeliver && p.breaker.open(now) {
@@ -148,9 +148,9 @@ func (p *Pipeline) enqueue(c *Call) {
 	}
 }
 
-// Exchange is Post for a caller that then waits for this reply and no other,
-// until ctx ends. When nothing else is under way, and ctx leaves the node its
-// time, it sends the call itself: the reply has been received on return.
+// Exchange is Post for a caller that then waits for this one reply until ctx ends.
+// When nothing else is under way, and ctx leaves the node its time, the caller's
+// goroutine sends the call, and the reply has been received on return.
 func (p *Pipeline) Exchange(ctx context.Context, c *Call, now time.Time) {
 	deadline, bounded := ctx.Deadline()
 	short := ctx.Err() != nil || bounded && deadline.Sub(now) < longest(p.breaker.timeout)
@@ -171,25 +171,25 @@ func (p *Pipeline) Exchange(ctx context.Context, c *Call, now time.Time) {
 	p.rest(time.Now())
 }
 
-// rest ends the sending. What was queued meanwhile is sent by a goroutine of its own. The caller holds mu.
+// rest ends the sending. If more was queued meanwhile, a new goroutine sends it. The caller holds mu.
 func (p *Pipeline) rest(now time.Time) {
 	p.sending = false
 	p.start(now)
 	p.settle()
 }
 
-// Send posts a request whose reply nobody needs. It goes with the votes, since a
-// claim's confirm must not overtake its vote.
+// Send posts a request whose reply nobody needs. It queues with the votes, because
+// a claim's confirm must not overtake the claim's vote.
 func (p *Pipeline) Send(r Request, until time.Time) {
 	p.Post(&Call{Request: r, To: Nobody{}, Until: until, Vote: true}, time.Now())
 }
 
-// Deliver posts a request that the server must execute. chases is [Call.Chases].
+// Deliver posts a request that the server must execute. For chases see [Call.Chases].
 func (p *Pipeline) Deliver(r Request, until time.Time, chases bool) {
 	p.Post(&Call{Request: r, To: Nobody{}, Until: until, MustDeliver: true, Chases: chases}, time.Now())
 }
 
-// start runs the sending goroutine, or sets the timer to when it may run. The caller holds mu.
+// start starts the sending goroutine, or sets the timer for when it may run. The caller holds mu.
 func (p *Pipeline) start(now time.Time) {
 	if p.sending {
 		return
@@ -202,7 +202,7 @@ func (p *Pipeline) start(now time.Time) {
 	p.wakeAt(now)
 }
 
-// wakeAt sets the timer to the next resend, or to the node's next probe. The caller holds mu.
+// wakeAt sets the timer to the earliest resend. A skipped node is not woken before its next probe. The caller holds mu.
 func (p *Pipeline) wakeAt(now time.Time) {
 	var at time.Time
 	for _, c := range p.delayed {
@@ -222,7 +222,7 @@ func (p *Pipeline) wakeAt(now time.Time) {
 	p.timer = time.AfterFunc(at.Sub(now), p.wake)
 }
 
-// wake puts the calls that are due ahead of all others.
+// wake moves the delayed calls that are due ahead of all others.
 func (p *Pipeline) wake() {
 	now := time.Now()
 	soon := now.Add(resendTogether)
@@ -250,14 +250,14 @@ func (p *Pipeline) run() {
 	_ = roomy(len(p.name))
 	for p.send(2 * p.breaker.timeout) {
 		if len(p.batch) > 1 {
-			// Callers that were just woken may add to the next batch: deep batches cost less per call.
+			// Let the callers just woken add to the next batch: deep batches cost less per call.
 			runtime.Gosched()
 		}
 	}
 }
 
-// roomy makes the stack of a new goroutine large enough at once. Drivers call deeply: it would grow step by step, and each
-// step copies all their frames.
+// roomy grows the stack of a new goroutine at once. Drivers call deeply, so that it would otherwise grow in steps, each of
+// which copies all their frames.
 //
 //go:noinline
 func roomy(i int) byte {
@@ -265,7 +265,7 @@ func roomy(i int) byte {
 	return room[i%len(room)]
 }
 
-// send forms a batch and sends it. It reports whether there was one; else the pipeline is no longer sending.
+// send forms a batch and sends it. It reports whether there was one; if not, the pipeline has stopped sending.
 func (p *Pipeline) send(limit time.Duration) bool {
 	refused, cause, more := p.next(limit)
 	for _, c := range refused {
@@ -277,18 +277,18 @@ func (p *Pipeline) send(limit time.Duration) bool {
 	return more
 }
 
-// limit is a context that ends some time after a batch should have been answered. Batches share it while enough of it
-// is left: making one takes as long as writing a command.
+// limit is a context that ends some time after a batch should have been answered. Batches share one while enough time is
+// left on it, because making a context takes as long as writing a command.
 type limit struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	end    time.Time
 }
 
-// longest is for how long a batch may last that has at least d: a limit is shared while no more than a quarter is used up.
+// longest is the time on a new limit for a batch that needs d. The quarter on top is for the batches that share it later.
 func longest(d time.Duration) time.Duration { return d + d/4 }
 
-// leave makes sure that d is left, and not more than the longest.
+// leave replaces the limit unless the time left on it is between d and longest(d).
 func (l *limit) leave(now time.Time, d time.Duration) {
 	if left := l.end.Sub(now); left >= d && left <= longest(d) {
 		return
@@ -300,8 +300,8 @@ func (l *limit) leave(now time.Time, d time.Duration) {
 	l.ctx, l.cancel = context.WithDeadline(context.Background(), l.end)
 }
 
-// next forms the next batch, for which there is so much time. Without one the pipeline stops sending. When that is because the
-// node is out, it returns the calls that are refused.
+// next forms the next batch, which needs the time limit. If there is nothing to send, the pipeline stops sending. If that is
+// because the node is out, next returns the calls to refuse and why.
 func (p *Pipeline) next(limit time.Duration) (refused []*Call, cause error, more bool) {
 	now := time.Now()
 	p.mu.Lock()
@@ -313,7 +313,7 @@ func (p *Pipeline) next(limit time.Duration) (refused []*Call, cause error, more
 	case p.breaker.skipping(now):
 		refused, cause = p.refuse(now), p.breaker.error()
 	case p.breaker.failing() && len(p.urgent)+len(p.votes) > 0:
-		// A vote that is sent to a hung node may be executed whenever the node resumes. So ask first whether it is back.
+		// A hung node may execute a vote whenever it resumes, so ask first whether it is back.
 		p.batch, p.commands = append(p.batch, &Call{To: Nobody{}}), append(p.commands, ping)
 	default:
 		p.urgent = p.fill(p.urgent, now)
@@ -334,7 +334,7 @@ var ping = driver.Command{"PING"}
 func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 	n, first := 0, false
 	for _, c := range queue {
-		// If the server does not know the first SET NX GET, it is sent again: nothing that takes it back may come before.
+		// A server that does not know SET NX GET is sent the first one again, as a script. A call that takes it back must wait.
 		if len(p.batch) == maxBatch || first && c.Legacy == nil {
 			break
 		}
@@ -360,7 +360,7 @@ func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 	return kept
 }
 
-// refuse takes out of the queues what need not be delivered.
+// refuse takes the calls that need not be delivered out of the queues. It returns those neither cancelled nor expired.
 func (p *Pipeline) refuse(now time.Time) (refused []*Call) {
 	var kept []*Call
 	for _, c := range append(p.urgent, p.votes...) {
@@ -378,7 +378,7 @@ func (p *Pipeline) refuse(now time.Time) (refused []*Call) {
 	return refused
 }
 
-// deliver hands out the replies to the batch under way.
+// deliver hands the replies to the batch under way to their receivers.
 func (p *Pipeline) deliver(replies []driver.Reply) {
 	now := time.Now()
 	for len(replies) < len(p.batch) {
@@ -409,16 +409,16 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	}
 }
 
-// maxChase bounds how long a node that hangs is waited for.
+// maxChase bounds how long past its Until a call that chases another is kept.
 const maxChase = time.Minute
 
-// expired reports whether a call is too late to be sent. One that chases an unanswered call is kept while its node hangs, unless
-// somebody waits for the pipeline to be done. The caller holds mu.
+// expired reports whether a call is too late to be sent. One that chases another is kept while its node hangs, unless
+// somebody waits for the pipeline to be idle. The caller holds mu.
 func (p *Pipeline) expired(c *Call, now time.Time) bool {
 	return now.After(c.Until) && (!(c.Chases && p.breaker.fails > 0 && p.idle == nil) || now.After(c.Until.Add(maxChase)))
 }
 
-// prolong gives what chases an unanswered call the time to be sent after a hang. The caller holds mu.
+// prolong extends the time of calls that chase another, so that they can be sent after a hang. The caller holds mu.
 func (p *Pipeline) prolong(now time.Time) {
 	until := now.Add(afterHang)
 	for _, queue := range [][]*Call{p.batch, p.urgent, p.delayed} {
@@ -430,8 +430,8 @@ func (p *Pipeline) prolong(now time.Time) {
 	}
 }
 
-// keep puts back what the server has not executed and must: scripts and commands it does not know, in a form that it
-// does, and every call that must be delivered.
+// keep queues again what the server must execute and has not. A script or command that it does not know goes first, in a
+// form that it does know. A call that must be delivered is sent again after a pause.
 func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 	var first []*Call
 	for i, c := range p.batch {
@@ -440,7 +440,7 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 		}
 		switch {
 		case c.Script != nil && hasCode(replies[i].Err, "NOSCRIPT"):
-			p.loaded = 0 // it restarted
+			p.loaded = 0 // the server restarted and has forgotten all scripts
 			c.Command, c.Script, c.stage = c.Script.inFull(c.Command), nil, queued
 			first, p.batch[i] = append(first, c), nil
 		case c.Legacy != nil && isSyntaxError(replies[i].Err):
@@ -448,13 +448,13 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 			first, p.batch[i] = append(first, c), nil
 		case !c.MustDeliver:
 		case len(first) > 0 && Executed(replies[i]):
-			// What it takes back is sent again, and so must it be.
+			// It may take back one of the calls that are sent again, so it must come after them once more.
 			first = append(first, c.again(now))
 		case !Executed(replies[i]):
 			p.delayed = append(p.delayed, c.again(now.Add(c.pause(now))))
 		case now.Before(p.breaker.suspectUntil):
-			// Order holds per connection only: a copy of the acquire that a driver resent, or that sits in the socket of
-			// a hung server, may be executed after this release.
+			// Order holds per connection only. A copy of the acquire that a driver resent, or that sits in the socket of
+			// a hung server, may be executed after this release, so send the release once more.
 			p.delayed = append(p.delayed, c.again(p.breaker.suspectUntil))
 		}
 	}
@@ -466,30 +466,31 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 const (
 	// The pause before a call is sent again grows from firstPause to lastPause.
 	firstPause, lastPause = 10 * time.Millisecond, time.Second
-	// resendTogether is how far apart calls may be due that are sent again together.
+	// resendTogether is how far apart two calls may be due that are sent again together.
 	resendTogether = 5 * time.Millisecond
 )
 
-// pause shrinks again towards the end: a node that refuses most of the time has executed the call by then, if it can.
+// pause returns how long to wait before the call is sent again. It grows with each attempt but shrinks again towards Until,
+// to give a node that refuses most of the time more chances to execute the call.
 func (c *Call) pause(now time.Time) time.Duration {
 	return min(firstPause<<min(c.attempts, 8), lastPause, max(c.Until.Sub(now)/2, 10*firstPause))
 }
 
-// again is the same call for nobody, since its first outcome was told.
+// again returns a copy of the call to be sent at that time, for nobody: its receiver has got the first reply.
 func (c *Call) again(at time.Time) *Call {
 	return &Call{Request: c.Request, To: Nobody{}, Until: c.Until, MustDeliver: true, Chases: c.Chases, attempts: min(c.attempts, 254) + 1, resendAt: at}
 }
 
 // Responsive reports whether the node answers, though perhaps slowly: its last
-// batch was answered, and the one under way is not overdue.
+// batch was answered, and one is under way that is not overdue.
 func (p *Pipeline) Responsive(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sending && p.breaker.answered && !p.breaker.open(now)
 }
 
-// Cancel takes a call out of the queue. It reports whether it is too late: the
-// node may have executed the call, or may do so yet.
+// Cancel takes a call out of its queue. It reports whether the call had been sent
+// already, so that the node may have executed it or may do so yet.
 func (p *Pipeline) Cancel(c *Call) (wasSent bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -499,21 +500,21 @@ func (p *Pipeline) Cancel(c *Call) (wasSent bool) {
 	return c.stage == sent
 }
 
-// Flushed returns a channel that is closed once nothing is queued or under way,
-// and nothing is kept that must be delivered.
+// Flushed returns a channel that is closed once no call is queued, under way or
+// kept to be sent again.
 func (p *Pipeline) Flushed() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.idle == nil {
 		p.idle = make(chan struct{})
-		p.prolong(time.Now()) // for one probe more of a node that hangs
+		p.prolong(time.Now()) // so that a node that hangs is probed once more
 	}
 	idle := p.idle
 	p.settle()
 	return idle
 }
 
-// settle tells those who wait for an idle pipeline. The caller holds mu.
+// settle wakes those who wait for the pipeline to be idle. The caller holds mu.
 func (p *Pipeline) settle() {
 	if p.idle != nil && !p.sending && len(p.urgent)+len(p.votes)+len(p.delayed) == 0 {
 		close(p.idle)

@@ -8,14 +8,14 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 )
 
-// Answered reports whether the server answered, be it with an error. Its error
-// codes are in capitals; a client's own errors do not begin with one.
+// Answered reports whether the server answered, even if with an error. A server's
+// error begins with a code in capitals; a client's own does not.
 func Answered(r driver.Reply) bool { return r.Err == nil || codeOf(r.Err) != "" }
 
 // Executed reports whether the server has executed the command. An error reply
-// is not an execution (BUSY, LOADING, READONLY, MISCONF, OOM, NOREPLICAS,
-// TRYAGAIN, CLUSTERDOWN, MASTERDOWN and others pass), except WRONGTYPE, which
-// says that the key holds somebody else's data: nothing of ours is there.
+// means that it has not (BUSY, LOADING, READONLY, MISCONF, OOM, NOREPLICAS,
+// TRYAGAIN, CLUSTERDOWN, MASTERDOWN and others pass). The exception is WRONGTYPE:
+// the key holds somebody else's data, so there is nothing of ours to act on.
 func Executed(r driver.Reply) bool { return r.Err == nil || IsWrongType(r.Err) }
 
 // IsWrongType reports whether the key holds data of another type. Servers
@@ -24,7 +24,7 @@ func IsWrongType(err error) bool {
 	return hasCode(err, "WRONGTYPE") || hasCode(err, "ERR") && strings.Contains(err.Error(), ": WRONGTYPE ")
 }
 
-// codeOf is the error code that the server's reply begins with, or "".
+// codeOf returns the error code that a server's reply begins with, or "".
 func codeOf(err error) string {
 	code, _, more := strings.Cut(err.Error(), " ")
 	if !more || code == "" || code != strings.ToUpper(code) || code[0] < 'A' || code[0] > 'Z' || strings.HasSuffix(code, ":") {
@@ -39,7 +39,7 @@ func isSyntaxError(err error) bool {
 	return err != nil && strings.HasPrefix(err.Error(), "ERR syntax error")
 }
 
-// ownTimeout keeps the end of a batch's time, or of a driver's, from being mistaken for the end of the caller's context.
+// ownTimeout hides that an error is the end of a batch's or driver's context, lest it pass for the end of the caller's.
 func ownTimeout(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return timedOut{err}
@@ -51,7 +51,7 @@ type timedOut struct{ cause error }
 
 func (e timedOut) Error() string { return e.cause.Error() }
 
-// Is and As let callers look at the driver's error, such as a net.Error, all the same.
+// Is and As still find the driver's error, such as a net.Error.
 func (e timedOut) Is(target error) bool {
 	return target != context.DeadlineExceeded && target != context.Canceled && errors.Is(e.cause, target)
 }

@@ -15,7 +15,7 @@ type Script struct {
 	bit    scriptSet
 }
 
-// scriptSet is a set of scripts.
+// scriptSet is a set of scripts, one bit each.
 type scriptSet uint32
 
 func (s scriptSet) has(one *Script) bool { return s&one.bit != 0 }
@@ -23,7 +23,8 @@ func (s *scriptSet) add(one *Script)     { *s |= one.bit }
 
 var nextBit scriptSet = 1
 
-// NewScript is for package-level variables: there may be 32 scripts.
+// NewScript returns a script. It is for package-level variables: it panics when
+// there are more than 32, and is not safe for concurrent use.
 func NewScript(text string) *Script {
 	sum := sha1.Sum([]byte(text))
 	s := &Script{text: text, digest: hex.EncodeToString(sum[:]), bit: nextBit}
@@ -33,11 +34,11 @@ func NewScript(text string) *Script {
 	return s
 }
 
-// Text is the script itself.
+// Text returns the script's source.
 func (s *Script) Text() string { return s.text }
 
-// Command names the script by its digest. A pipeline puts the text in its place
-// the first time, and when the node answers that it does not know it.
+// Command returns an EVALSHA of the script. The pipeline sends the text instead
+// the first time, and again when the node answers NOSCRIPT.
 func (s *Script) Command(keys []string, args ...string) driver.Command {
 	c := make(driver.Command, 0, 3+len(keys)+len(args))
 	c = append(c, "EVALSHA", s.digest, strconv.Itoa(len(keys)))
@@ -50,12 +51,12 @@ func (s *Script) Command(keys []string, args ...string) driver.Command {
 	return c
 }
 
-// inFull is the same command with the script's text in place of its digest.
+// inFull returns the same command with the script's text in place of its digest.
 func (s *Script) inFull(c driver.Command) driver.Command {
 	return append(driver.Command{"EVAL", s.text}, c[2:]...)
 }
 
-// of is the script's command in place of a plain one: its key, and its other arguments.
+// of returns an EVALSHA of the script in place of a plain command, whose first argument becomes the key.
 func (s *Script) of(c driver.Command) driver.Command {
 	return append(driver.Command{"EVALSHA", s.digest, "1"}, c[1:]...)
 }
