@@ -172,6 +172,20 @@ func TestPage_three_replicas(t *testing.T) {
 	await(t, ctx, `document.querySelectorAll("table.votes tbody tr").length === 3 && document.querySelectorAll("#job button").length === 0`)
 }
 
+// Less than a second is neither "in 0 s" nor "0 s ago".
+//
+// Seen to fail when it is.
+func TestPage_now(t *testing.T) {
+	ctx, s := openBrowser(t), newStage(t)
+	do(t, ctx, chromedp.Navigate(s.url))
+	evaluate[bool](t, ctx, `(import("./text.js").then((text) => { window.text = text; }), true)`)
+	await(t, ctx, `window.text !== undefined`)
+	const got = `[-1, 0, 999].map((ms) => text.ago(ms) + text.ahead(ms)).concat(text.ago(1000), text.ahead(61000)).join()`
+	if got, want := evaluate[string](t, ctx, got), "nownow,nownow,nownow,1 s ago,in 1 m"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // In an outage the last known state stays, and is marked as old.
 func TestPage_no_quorum(t *testing.T) {
 	ctx, s := openBrowser(t), newStage(t)

@@ -1,5 +1,5 @@
 // A job's own view: what it is, how long it took, its votes, its runs, and what may be done to it.
-import { $, element, put, now, took, age, both, time, stateOf, results, runText } from "./text.js";
+import { $, element, put, now, took, age, ago, both, time, stateOf, results, runText } from "./text.js";
 import { rows, nextText } from "./table.js";
 import { showTip, hideTip } from "./strip.js";
 
@@ -100,7 +100,7 @@ export function write() {
 export function story(row) {
   const run = (row.Runs || []).find((r) => r.Result !== "running"), many = row.Bad > 1 ? row.Bad + " runs in a row went wrong since " + time(row.Since) + "; the last one " : "the last run ";
   switch (row.State) {
-    case "overdue": return "the tick of " + time(row.Next) + " was not run; " + (run ? "last run " + age(now() - run.Tick - run.Late) + " ago" + (run.Holder ? " on " + run.Holder : "") : "no run is remembered");
+    case "overdue": return "the tick of " + time(row.Next) + " was not run; " + (run ? "last run " + ago(now() - run.Tick - run.Late) + (run.Holder ? " on " + run.Holder : "") : "no run is remembered");
     case "paused": return "paused" + (row.Paused.By ? " by " + row.Paused.By : "") + (row.Paused.Until ? " until " + time(row.Paused.Until) : " until it is resumed") + (row.Paused.Why ? ": " + row.Paused.Why : "");
     case "failed": case "panicked": return many + row.State + (run && run.Holder ? " on " + run.Holder : "") + (row.Error ? ": " + row.Error : "");
     case "lost": return many + "lost its lease" + (run && run.Holder ? " on " + run.Holder : "") + ": it may have run beside another";
@@ -119,7 +119,7 @@ function facts(row) {
   const run = (row.Runs || [])[0];
   fact("Schedule", row.Schedule);
   if (row.Next && row.State !== "paused") fact("Next", nextText(row, now()) + " · " + time(row.Next), both(row.Next));
-  if (run) fact(run.Result === "running" ? "Began" : "Last run", age(now() - run.Tick - run.Late) + " ago · " + time(run.Tick), both(run.Tick));
+  if (run) fact(run.Result === "running" ? "Began" : "Last run", ago(now() - run.Tick - run.Late) + " · " + time(run.Tick), both(run.Tick));
   if (row.Holder) fact("Held by", row.Holder + " on " + row.Votes + (detail ? " of " + detail.Nodes.length : "") + " nodes");
   if (row.Waiters) fact("Waiting", String(row.Waiters));
   if (row.Fence) fact("Fence", String(row.Fence));

@@ -1,5 +1,5 @@
 // The stream, what is wrong now, and which view is open.
-import { $, element, put, now, setClock, age, time, stateOf, jobURL, plural } from "./text.js";
+import { $, element, put, now, setClock, age, ago, time, stateOf, jobURL, plural } from "./text.js";
 import * as table from "./table.js";
 import * as job from "./job.js";
 
@@ -52,11 +52,11 @@ function wrong() {
   const outText = out.map((n) => n.Name).join(", "), old = lost || head.Outage;
   let headline, cause = "", level = "well";
   if (lost) {
-    [headline, level, cause] = ["This page has lost its server", "bad", "It tries again. Below is what was known at " + time(head.Now || now()) + ", " + age(now() - head.Now) + " ago."];
+    [headline, level, cause] = ["This page has lost its server", "bad", "It tries again. Below is what was known at " + time(head.Now || now()) + ", " + ago(now() - head.Now) + "."];
   } else if (head.Outage) {
     const refused = up > head.Nodes.length / 2;
     headline = refused ? "The nodes answer with errors: nothing is known" : "No majority of the nodes answers: no job can begin";
-    cause = (refused ? head.Error : up + " of " + head.Nodes.length + " answer; out: " + outText) + ". " + (head.Known ? "Below is what was known at " + time(head.Known) + ", " + age(head.Now - head.Known) + " ago." : "Nothing was known before.");
+    cause = (refused ? head.Error : up + " of " + head.Nodes.length + " answer; out: " + outText) + ". " + (head.Known ? "Below is what was known at " + time(head.Known) + ", " + ago(head.Now - head.Known) + "." : "Nothing was known before.");
     level = "bad";
   } else if (table.rows.size === 0 && head.Error) {
     [headline, level] = ["The names cannot be listed", "bad"];
@@ -123,7 +123,7 @@ function list(troubled) {
 
 function live() {
   const late = now() - head.Now > 5000;
-  put($("live"), lost ? "connection lost, trying again…" : head.Outage ? "old: " + time(head.Known || head.Now) : late ? "last look " + age(now() - head.Now) + " ago" : "live");
+  put($("live"), lost ? "connection lost, trying again…" : head.Outage ? "old: " + time(head.Known || head.Now) : late ? "last look " + ago(now() - head.Now) : "live");
   $("live").className = lost || head.Outage || late ? "stale" : "well";
 }
 

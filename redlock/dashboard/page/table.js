@@ -1,5 +1,5 @@
 // The table: a row for each name. An update touches only the rows that it is about.
-import { $, element, put, now, took, age, both, stateOf, jobURL, plural, runText } from "./text.js";
+import { $, element, put, now, took, age, ago, ahead, both, stateOf, jobURL, plural, runText } from "./text.js";
 import { newStrip, draw, at, xOf, showTip, hideTip, slots } from "./strip.js";
 
 export const rows = new Map(); // name -> what the server sent
@@ -91,15 +91,15 @@ function explain(r, data) {
 // ages writes what changes by itself.
 function ages(r, data) {
   const run = last(data), t = now();
-  put(r.ago, run && run.Result === "running" ? "for " + age(t - run.Tick - run.Late) : run ? age(t - run.Tick - run.Late) + " ago" : "");
+  put(r.ago, run && run.Result === "running" ? "for " + age(t - run.Tick - run.Late) : run ? ago(t - run.Tick - run.Late) : "");
   put(r.next, nextText(data, t));
 }
 
 export function nextText(data, t) {
-  if (data.State === "paused") return data.Paused && data.Paused.Until ? "in " + age(data.Paused.Until - t) : "–";
+  if (data.State === "paused") return data.Paused && data.Paused.Until ? ahead(data.Paused.Until - t) : "–";
   if (!data.Next) return "";
   const left = data.Next - t;
-  return data.State === "overdue" ? age(-left) + " late" : left > 0 ? "in " + age(left) : "due";
+  return data.State === "overdue" ? age(-left) + " late" : left > 0 ? ahead(left) : "due";
 }
 
 export function tick() {

@@ -15,9 +15,9 @@ export function put(e, text) {
 }
 
 // The clock of the page is the server's: a browser whose clock is wrong shows the same ages.
-let ahead = 0;
-export const setClock = (now) => { ahead = now - Date.now(); };
-export const now = () => Date.now() + ahead;
+let offset = 0;
+export const setClock = (now) => { offset = now - Date.now(); };
+export const now = () => Date.now() + offset;
 
 // took is a duration in two significant units.
 export function took(ms) {
@@ -37,6 +37,10 @@ export function age(ms) {
   if (s < 48 * 3600) return Math.floor(s / 3600) + " h";
   return Math.floor(s / 86400) + " d";
 }
+
+// ago and ahead are how far an instant is from now. The next tick of a job of every second is not "in 0 s".
+export const ago = (ms) => ms < 1000 ? "now" : age(ms) + " ago";
+export const ahead = (ms) => ms < 1000 ? "now" : "in " + age(ms);
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const date = new Intl.DateTimeFormat(undefined, { month: "short", day: "2-digit" });
