@@ -21,6 +21,10 @@ var serverCures = []struct{ code, cure string }{
 	{"WRONGPASS", wrongLogin},
 	{"ERR invalid password", wrongLogin},
 	{"ERR AUTH <password> called without any password", "it has no password: leave it out"},
+	{"NOPERM this user has no permissions to access one of the keys", otherKeys},
+	{"NOPERM No permissions to access a key", otherKeys},
+	{"NOPERM this user has no permissions to access one of the channels", otherChannels},
+	{"NOPERM No permissions to access a channel", otherChannels},
 	{"NOPERM", "the user may not do this: allow it what SECURITY.md lists for operators (ACL SETUSER), or give another user"},
 	{"DENIED", "it refuses other machines while it has no password (protected mode): set requirepass, or an ACL, and give the password here"},
 	{"READONLY", "it is a replica, which cannot vote: give the address of its primary"},
@@ -36,6 +40,12 @@ var serverCures = []struct{ code, cure string }{
 	{"ERR DB index is out of range", "it has no database of that number: give another behind the last slash, or none"},
 	{"ERR unknown command", "it is older than Redis 5.0, forbids the command, or is a Sentinel: give the address of a server"},
 }
+
+// What Redis 7.2 says differs from what servers before it do.
+const (
+	otherKeys     = "the user may touch other keys only: give the --prefix of the services, or allow it these keys (ACL SETUSER name ~prefix*)"
+	otherChannels = "the user may not trigger: allow it &redtick:trigger (ACL SETUSER), or give another user"
+)
 
 const wrongLogin = "user name or password are wrong: correct them in REDIS_ADDRS, and write any of / ? # @ : , % in them escaped, as %2F is for /"
 
@@ -69,7 +79,7 @@ func cure(err error) string {
 		return "it closed the connection: is it a TLS port? then write rediss:// (rediss-sentinel://, rediss-cluster://)"
 	case strings.Contains(err.Error(), "redis: invalid reply"):
 		return "that is no Redis server: correct host and port"
-	case errors.As(err, &late) && late.Timeout(), strings.HasPrefix(err.Error(), "no answer within"):
+	case errors.As(err, &late) && late.Timeout(), strings.HasPrefix(err.Error(), "no answer within"), errors.Is(err, redlock.ErrNodeOut):
 		return "it hangs, a firewall drops what is sent to it, or rediss:// is written for a port without TLS: try redis-cli -h HOST ping"
 	}
 	return ""

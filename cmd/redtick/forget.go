@@ -61,6 +61,9 @@ func (r *forgetting) run(c *cobra.Command, name string) error {
 	if err := inspector.Forget(c.Context(), name); err != nil {
 		return err
 	}
+	if !ran(info) && info.Fence == 0 && info.Paused == nil {
+		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: nothing was remembered of %q; %s.\n", name, rightName)
+	}
 	if r.json {
 		return writeJSON(c.OutOrStdout(), map[string]string{"name": name})
 	}

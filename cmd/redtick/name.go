@@ -77,8 +77,11 @@ func (v *nameView) cells(now time.Time) []string {
 	if v.Held {
 		remaining = rounded(v.info.Remaining)
 	}
-	tick := v.info.LastTick
-	return []string{shown(v.Name), v.State, orDash(v.Holder), remaining, v.votes(), instant(tick), local(tick), away(tick, now), orDash(v.LastHolder)}
+	tick, claimant := v.info.LastTick, v.LastHolder
+	if last := v.info.LastRun; tick.IsZero() && last != nil { // it was triggered only, or its ticks are in any order
+		tick, claimant = last.Tick, last.Holder
+	}
+	return []string{shown(v.Name), v.State, orDash(v.Holder), remaining, v.votes(), instant(tick), local(tick), away(tick, now), orDash(claimant)}
 }
 
 // unknown is the state of a name of which no majority of the nodes told.

@@ -47,7 +47,7 @@ func TestCures(t *testing.T) {
 	}
 	t.Run("reads, but may not vote", func(t *testing.T) {
 		o := redtick(t, "redis://reads:pw@"+plain.Addr(), "status")
-		has(t, o.stdout, "1 of 1 nodes answer, 0 can vote, 1 needed: no lock can be had", "answers but would not vote: NOPERM")
+		has(t, o.stdout, "1 of 1 nodes answer, 0 can vote, 1 needed: no lock can be had by this user", "answers but would not vote: NOPERM")
 		if o.code != 2 {
 			t.Errorf("exit code %d, want 2", o.code)
 		}
@@ -57,7 +57,10 @@ func TestCures(t *testing.T) {
 		if _, err := plain.Do("ACL", "SETUSER", "partly", "on", ">pw", "~app:*", "+@all"); err != nil {
 			t.Fatal(err)
 		}
-		has(t, redtick(t, "redis://partly:pw@"+plain.Addr(), "ls").stdout, "unknown")
+		partly := "redis://partly:pw@" + plain.Addr()
+		has(t, redtick(t, partly, "ls").stdout, "unknown")
+		has(t, redtick(t, partly, "show", "report").stderr, "give the --prefix of the services")
+		has(t, redtick(t, partly, "trigger", "app:report").stderr, "allow it &redtick:trigger")
 	})
 }
 
@@ -137,6 +140,8 @@ func TestRun_speaks_once(t *testing.T) {
 	}
 	has(t, f.redtick("run", "-name", "a", "-ttl", "-1s", "--", "true").stderr, "--ttl is -1s")
 	has(t, f.redtick("ls", "-timeout", "1").stderr, "write one, as in 500ms")
+	has(t, f.redtick("pause", "x", "--for", "1d").stderr, "and 24h for a day")
+	has(t, f.redtick("pause", "x", "--for", "tomorrow").stderr, "and 24h for a day")
 }
 
 // Seen to fail when bootstrap declares nodes that vote already.

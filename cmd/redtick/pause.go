@@ -104,11 +104,18 @@ func (i *inspection) change(c *cobra.Command, name string, do func(context.Conte
 	if err != nil {
 		return err
 	}
-	if info := view.info; info.LastTick.IsZero() && info.LastRun == nil && info.Token == "" {
-		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: no run of a job %q is remembered; see whether the name is right, with its prefix (redtick ls). "+
-			"Tasks under asynqadapter.OncePerTick are not paused by their key; pause their queue.\n", name)
+	if !ran(view.info) {
+		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: no run of a job %q is remembered; %s. "+
+			"Tasks under asynqadapter.OncePerTick are not paused by their key; pause their queue.\n", name, rightName)
 	}
 	return nil
+}
+
+const rightName = "see whether the name is right, with its prefix (redtick ls)"
+
+// ran reports whether anything but a pause is known of a job.
+func ran(info *inspect.Info) bool {
+	return !info.LastTick.IsZero() || info.LastRun != nil || info.Token != ""
 }
 
 func pauseState(info *inspect.Info, now time.Time) string {

@@ -70,11 +70,15 @@ func TestPause(t *testing.T) {
 		t.Error(err)
 	}
 	has(t, f.redtick("runs", "report").stdout, "report: paused by ", " until it is resumed\n")
+	if o := f.redtick("forget", "rebort"); o.code != 0 || !strings.Contains(o.stderr, `nothing was remembered of "rebort"; see whether the name is right`) {
+		t.Errorf("%+v", o)
+	}
 	if v := decode[runs](t, f.redtick("runs", "report", "-o", "json").stdout); v.Paused == nil || v.Paused.For != 0 {
 		t.Errorf("%+v", v.Paused)
 	}
-	if v := decode[nameJSON](t, f.redtick("forget", "report", "-o", "json").stdout); v.Name != "report" {
-		t.Errorf("%+v", v)
+	o = f.redtick("forget", "report", "-o", "json")
+	if v := decode[nameJSON](t, o.stdout); v.Name != "report" || o.stderr != "" {
+		t.Errorf("%+v", o)
 	}
 	if o := f.redtick("ls"); !strings.Contains(o.stdout, "no names") {
 		t.Errorf("forgotten, but: %+v", o)
@@ -84,11 +88,15 @@ func TestPause(t *testing.T) {
 func TestPause_noQuorum(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
+	f.servers[0].Pause()
+	if o := f.redtick("resume", "report"); o.code != 2 || !strings.Contains(o.stderr, "it hangs, a firewall") {
+		t.Errorf("one of three hangs: %+v", o)
+	}
 	f.servers[0].Kill()
 	if o := f.redtick("pause", "report"); o.code != 0 {
 		t.Errorf("one of three is out: %+v", o)
 	}
-	if o := f.redtick("resume", "report"); o.code != 2 || !strings.Contains(o.stderr, "some nodes could not be told; repeat it when they answer\n  ") {
+	if o := f.redtick("resume", "report"); o.code != 2 || !strings.Contains(o.stderr, "nothing listens there") || !strings.Contains(o.stderr, "some nodes could not be told; repeat it when they answer\n  ") {
 		t.Errorf("one of three is out: %+v", o)
 	}
 	f.servers[1].Kill()

@@ -75,8 +75,11 @@ func newRoot() *cobra.Command {
 
 // flagError adds what Go's words for a duration leave out.
 func flagError(_ *cobra.Command, err error) error {
-	if strings.Contains(err.Error(), "missing unit in duration") {
+	switch text := err.Error(); {
+	case strings.Contains(text, "missing unit in duration"):
 		return fmt.Errorf("%w; write one, as in 500ms, 30s or 2h", err)
+	case strings.Contains(text, "unknown unit"), strings.Contains(text, "invalid duration"):
+		return fmt.Errorf("%w; write 500ms, 30s, 2h or 1h30m, and 24h for a day", err)
 	}
 	return err
 }

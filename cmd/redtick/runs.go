@@ -135,6 +135,8 @@ func (v *runsView) write(w io.Writer, now time.Time, failure error) error {
 	case len(v.Runs) == 0:
 		if v.paused != nil {
 			none += "; paused" + pauseText(v.paused, now)
+		} else {
+			none += "; if the job has run, " + rightName + ", and that it has a history"
 		}
 		_, err := fmt.Fprintf(w, "%s: %s\n", shown(v.Name), none)
 		return err

@@ -53,7 +53,7 @@ type runs struct {
 func TestRuns(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	if o := f.redtick("runs", "report"); o.code != 0 || o.stdout != "report: no run is remembered\n" {
+	if o := f.redtick("runs", "report"); o.code != 0 || !strings.HasPrefix(o.stdout, "report: no run is remembered; if the job has run, see whether the name is right") {
 		t.Errorf("%+v", o)
 	}
 	f.redtick("run", "-name", "report", "-tick", "24h", "-zone", "UTC", "--", "sh", "-c", "exit 3")
@@ -87,6 +87,12 @@ func TestRuns_schedule(t *testing.T) {
 	if o.code != 0 {
 		t.Errorf("%+v", o)
 	}
+	has(t, f.redtick("show", "soon").stdout, "next tick")
+	f.redtick("pause", "soon")
+	if o := f.redtick("show", "soon"); strings.Contains(o.stdout, "next tick") {
+		t.Errorf("it is paused until it is resumed: %+v", o)
+	}
+	f.redtick("resume", "soon")
 	o = f.redtick("runs", "over")
 	has(t, o.stdout, "over: now and then; overdue: the tick", " was not run\n")
 	if o.code != 1 {

@@ -76,7 +76,7 @@ func (v *nameView) write(w io.Writer, now time.Time) error {
 	if last := v.info.LastRun; last != nil {
 		t.row("last run", last.Result+" on "+last.Holder+", tick "+when(last.Tick, now))
 	}
-	if v.runs != nil && !v.runs.Next.IsZero() {
+	if endless := v.info.Paused != nil && v.info.Paused.For == 0; v.runs != nil && !v.runs.Next.IsZero() && !endless {
 		t.row("next tick", when(v.runs.Next, now))
 	}
 	if v.info.Paused != nil {

@@ -235,6 +235,8 @@ func (r *statusReport) write(w io.Writer) error {
 
 func (r *statusReport) outcome() string {
 	switch {
+	case !r.HasQuorum && slices.ContainsFunc(r.Nodes, func(n nodeView) bool { return n.refusal != nil && strings.HasPrefix(plain(n.refusal), "NOPERM") }):
+		return "no lock can be had by this user; give the services' user to see what they can have"
 	case !r.HasQuorum:
 		return "no lock can be had"
 	case slices.ContainsFunc(r.Nodes, func(n nodeView) bool { return n.isMember() }):

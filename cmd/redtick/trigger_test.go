@@ -44,6 +44,7 @@ func TestTrigger(t *testing.T) {
 		t.Errorf("it runs, but: %+v", o)
 	}
 	f.leave("over")
+	has(t, f.redtick("ls").stdout, "  "+v.Tick.Format(time.RFC3339Nano)+"  ")
 	eventually(t, "its end", func() bool { return strings.Contains(f.redtick("runs", "report").stdout, "  ok\n") })
 	o := f.redtick("trigger", "report")
 	has(t, o.stdout, `"report" is run by `, ", under the tick 20")
