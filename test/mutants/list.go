@@ -27,7 +27,7 @@ var mutants = []mutant{
 	{name: "finish without compare", file: "internal/protocol/lua/finish.lua", old: "local mine = known[1] == ARGV[1]", new: "local mine = true"},
 	{name: "abort without compare", file: "internal/protocol/lua/abort.lua", old: "local mine = redis.call('GET', KEYS[1]) == ARGV[1]", new: "local mine = true"},
 	{name: "no abort of a failed round", file: "acquire.go", old: "\t\tr.abort() // whatever", new: "\t\t// whatever"},
-	{name: "abort forgets votes that failed", file: "internal/quorum/poll.go", old: "case Pending, Failed: // which", new: "case Pending: // which"},
+	{name: "abort forgets votes that failed", file: "internal/quorum/poll.go", old: "case Pending, Failed: // it", new: "case Pending: // it"},
 	{name: "votes that a server refused are chased", file: "internal/quorum/poll.go", old: "if a.Err != nil && pipeline.Answered(driver.Reply{Err: a.Err}) {", new: "if false {"},
 	{name: "a pause outlasts Close", file: "acquire.go", old: "\tcase <-ctx.Done():\n\tcase <-l.closing:\n\t}\n}", new: "\tcase <-ctx.Done():\n\t}\n}"},
 	{name: "abort keeps the tick key's token", file: "internal/protocol/lua/abort.lua", old: "if KEYS[3] and redis.call('HDEL', KEYS[3], 'token:' .. ARGV[1]) == 1 then", new: "if false then"},

@@ -25,14 +25,14 @@ const (
 	Vote    Class = iota // a new acquisition
 	Renewal              // goes before votes
 	Release              // goes before votes, and must be delivered
-	Chase                // Release of what was not answered
+	Chase                // a Release of something that the node has not answered
 )
 
 // Group is the nodes that decide together. It is safe for concurrent use.
 type Group struct {
 	Pipelines []*pipeline.Pipeline
 	Quorum    int
-	timers    sync.Pool // stopped ones; a timer for each wait would cost as much as the vote's own memory
+	timers    sync.Pool // stopped, to be reused: a new timer for each wait would double a vote's memory
 }
 
 // NewGroup returns a group in which a majority decides.
@@ -54,7 +54,7 @@ type Poll struct {
 	first   int           // the node whose answer alone ends a Wait, or -1
 	wake    chan struct{} // made by the first who waits
 	certain bool
-	// late, once set, is told of nodes that grant after the poll was given up, or may have done so. It must not block.
+	// late is set by GiveUp, and called for each node that grants after that, or may have granted. It must not block.
 	late func(node int, release Class)
 }
 
@@ -65,7 +65,7 @@ type ballot struct {
 	dryRun bool
 }
 
-// NewPoll prepares a poll of all nodes. Its memory is one piece when there are few of them, as there usually are.
+// NewPoll prepares a poll of all nodes. With up to five of them it is a single allocation.
 func (g *Group) NewPoll() *Poll {
 	var p *Poll
 	switch n := len(g.Pipelines); {
@@ -125,7 +125,7 @@ func (g *Group) Tell(r Request, until time.Time) {
 }
 
 // AskOne puts the request to one node, for a caller that then waits until ctx
-// ends. When a single node decides, that may be for its answer already.
+// ends. If the group has no other node, AskOne may itself wait for the answer.
 func (p *Poll) AskOne(ctx context.Context, node int, r Request, until time.Time, c Class) {
 	call := p.prepare(node, r, until, c)
 	if len(p.calls) == 1 {
@@ -144,9 +144,9 @@ func (p *Poll) prepare(node int, r Request, until time.Time, c Class) *pipeline.
 // Asked reports whether the node was asked.
 func (p *Poll) Asked(node int) bool { return p.calls[node].To != nil }
 
-// GiveUp has release called for every node that granted the request, or may have
-// done so, at once and when a late answer comes. A refusal, which most late
-// answers are, costs nothing. A call that was not sent is cancelled.
+// GiveUp calls release for every node that granted the request or may have done
+// so, and later for every node whose late answer says the same. A late refusal,
+// as most are, costs nothing. A call that was not sent is cancelled.
 func (p *Poll) GiveUp(release func(node int, c Class)) {
 	p.mu.Lock()
 	p.late = release
@@ -159,18 +159,18 @@ func (p *Poll) GiveUp(release func(node int, c Class)) {
 
 func (p *Poll) takeBack(node int, a *Answer, release func(node int, c Class)) {
 	sent := p.wasSent(node)
-	if c, ok := toRelease(a); ok && sent && a.Verdict != Pending { // a pending answer comes to Receive
+	if c, ok := toRelease(a); ok && sent && a.Verdict != Pending { // a pending answer is left to Receive
 		release(node, c)
 	}
 }
 
-// toRelease reports whether a node with this answer may hold what it was asked for, and how to release it. A server that refused
-// has no copy that it may execute later, so there is nothing to chase.
+// toRelease reports whether a node with this answer may hold what it was asked for, and how to release it. A server that has
+// answered, even with an error, does not execute the command later, so only silence is chased.
 func toRelease(a *Answer) (c Class, ok bool) {
 	switch a.Verdict {
 	case Granted:
 		return Release, true
-	case Pending, Failed: // which may be a lost answer
+	case Pending, Failed: // it may have been granted and the answer lost
 		if a.Err != nil && pipeline.Answered(driver.Reply{Err: a.Err}) {
 			return Release, true
 		}
@@ -218,7 +218,7 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 	case news || awaited:
 		select {
 		case wake <- struct{}{}:
-		default: // nobody waits yet, or a wake-up that has not been consumed does for both
+		default: // nobody waits yet, or a wake-up is pending already
 		}
 	}
 }
@@ -229,7 +229,7 @@ func (p *Poll) Wait(ctx context.Context, limit time.Duration) (Tally, error) {
 	return p.WaitFor(ctx, -1, limit)
 }
 
-// WaitFor is Wait that also returns when the node first has answered.
+// WaitFor is Wait, but also returns once the node first has answered.
 func (p *Poll) WaitFor(ctx context.Context, first int, limit time.Duration) (t Tally, err error) {
 	if p.over(first) {
 		return p.Tally(), nil
@@ -254,7 +254,7 @@ func (p *Poll) WaitFor(ctx context.Context, first int, limit time.Duration) (t T
 	return p.Tally(), err
 }
 
-// over reports whether nothing is left to wait for.
+// over reports whether there is nothing to wait for. If there is, Receive will wake the caller.
 func (p *Poll) over(first int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -265,15 +265,15 @@ func (p *Poll) over(first int) bool {
 	return p.certain || first >= 0 && p.answers[first].Verdict != Pending
 }
 
-// Tally is the state of the vote by now.
+// Tally returns the state of the vote so far.
 func (p *Poll) Tally() Tally {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Count(slices.Clone(p.answers), p.group.Quorum)
 }
 
-// Responsive reports whether a missing answer may still come soon: its node
-// keeps answering others.
+// Responsive reports whether a missing answer may still come soon, because its
+// node keeps answering others.
 func (p *Poll) Responsive(t *Tally) bool {
 	now := time.Now()
 	for i := range t.Answers {

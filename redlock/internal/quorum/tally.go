@@ -13,35 +13,35 @@ type Verdict uint8
 // The verdicts.
 const (
 	Pending     Verdict = iota // no answer yet
-	Granted                    // for us
-	Refused                    // another token is there
+	Granted                    // a vote for us
+	Refused                    // a vote for another token
 	Done                       // proof that the tick was granted to another owner
 	Stale                      // the tick is older than the retention
 	TooFarAhead                // the tick is too far ahead of the node's clock
-	Paused                     // an operator lets nobody begin
+	Paused                     // an operator paused the job
 	Failed                     // no vote: no answer, an error, or the node abstains
-	Vacant                     // nobody is there; the node was only asked
+	Vacant                     // nobody is there; no vote was asked for
 )
 
 // Answer is one node's reply, decoded.
 type Answer struct {
 	Verdict   Verdict
-	Lasting   bool          // of a refusal: the key there never expires
-	Token     string        // of a refusal: the token that is there; of a pause: who and why
-	Remaining time.Duration // how long the lock there lives
-	Last      int64         // the newest tick granted, where that was asked
+	Lasting   bool          // of a refusal or a pause: its key never expires
+	Token     string        // of a refusal: the other token; of a pause: who paused, and why
+	Remaining time.Duration // how long the lock or the pause there lasts
+	Last      int64         // the newest tick granted, if that was asked for
 	Fence     int64
 	Err       error // of a failure
 }
 
-// Tally is the state of a vote. It depends on nothing but the answers.
+// Tally is the state of a vote, computed from the answers alone.
 type Tally struct {
 	Answers []Answer
 	Quorum  int
 
 	Granted, Refused, Done, Stale, TooFarAhead, Paused, Failed, Pending int
 
-	most int // refusals that name the same token
+	most int // the most refusals that name one token
 }
 
 // Count tallies answers, of which quorum decide.
@@ -71,7 +71,7 @@ func Count(answers []Answer, quorum int) Tally {
 	return t
 }
 
-// same counts the refusals that name the token of the i-th.
+// same counts the refusals that name the same token as the i-th.
 func same(answers []Answer, i int) (n int) {
 	for k := range answers {
 		if answers[k].Verdict == Refused && answers[k].Token == answers[i].Token {
@@ -85,9 +85,11 @@ func same(answers []Answer, i int) (n int) {
 func (t *Tally) Won() bool { return t.Granted >= t.Quorum }
 
 // Certain reports whether the missing answers cannot change the outcome, unless
-// one proves that the tick is done: it is proven, a majority granted, or none can
-// grant any more, none can turn out to hold one token, and none to give one of the
-// reasons that were given. Where half of the nodes block, the first reason will do.
+// one proves that the tick is done. That holds once the tick is proven done or a
+// majority has granted. It also holds once no majority can grant, it is settled
+// whether a majority names one other token, and no reason that was given may yet
+// become the outcome. With an even number of nodes two reasons may block; the
+// first that does is taken.
 func (t *Tally) Certain() bool {
 	if t.Done > 0 || t.Won() {
 		return true
@@ -95,8 +97,8 @@ func (t *Tally) Certain() bool {
 	return t.Granted+t.Pending < t.Quorum && (t.most >= t.Quorum || t.most+t.Pending < t.Quorum && t.explained())
 }
 
-// explained reports whether the missing answers make no reason that was given the outcome. While a node is down a pause must
-// not pass for a split vote, or the claim goes on until the pause is over.
+// explained reports whether no reason that was given may yet become the outcome through the missing answers. Without this
+// check a pause passes for a split vote while a node is down, and the claim goes on until the pause is over.
 func (t *Tally) explained() bool {
 	for _, n := range [...]int{t.Paused, t.Stale, t.TooFarAhead} {
 		if n > 0 && !t.Blocks(n) && t.Blocks(n+t.Pending) {
@@ -110,8 +112,8 @@ func (t *Tally) explained() bool {
 // For an even number of nodes that is half of them, and no majority.
 func (t *Tally) Blocks(n int) bool { return n > len(t.Answers)-t.Quorum }
 
-// Missing counts the nodes that gave no vote. Once the outcome is certain, those
-// whose answer was not waited for are not among them.
+// Missing counts the nodes that gave no vote. Once the outcome is certain, nodes
+// that have not answered yet do not count.
 func (t *Tally) Missing() int {
 	if t.Certain() {
 		return t.Failed
@@ -129,8 +131,8 @@ func (t *Tally) Lasting() (n int) {
 	return n
 }
 
-// Leader returns the one token that a majority of the nodes holds, if there is
-// one, with the longest remaining time.
+// Leader returns the token that holds a majority of the nodes, if there is one,
+// with its longest remaining time.
 func (t *Tally) Leader() (leader Answer, ok bool) {
 	if t.most < t.Quorum {
 		return Answer{}, false
@@ -144,8 +146,8 @@ func (t *Tally) Leader() (leader Answer, ok bool) {
 	return leader, true
 }
 
-// Fence is the largest fence among the grants. agreed reports whether a majority
-// named it.
+// Fence returns the largest fence among the grants. agreed reports whether a
+// majority named it.
 func (t *Tally) Fence() (fence int64, agreed bool) {
 	n := 0
 	for _, a := range t.Answers {
