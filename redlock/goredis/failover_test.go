@@ -1,6 +1,7 @@
 package goredis_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -18,6 +19,25 @@ func TestNode_failover(t *testing.T) {
 
 func TestNode_cluster(t *testing.T) {
 	drivertest.TestCluster(t, newCluster)
+}
+
+func TestNode_slowClient(t *testing.T) {
+	for name, set := range map[string]func(o *redis.Options, wait func()){
+		"OnConnect": func(o *redis.Options, wait func()) {
+			o.OnConnect = func(context.Context, *redis.Conn) error { wait(); return nil }
+		},
+		"CredentialsProvider": func(o *redis.Options, wait func()) {
+			o.CredentialsProvider = func() (string, string) { wait(); return "", "" }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			drivertest.TestSlowClient(t, func(t testing.TB, addr string, wait func()) driver.Node {
+				options := &redis.Options{Addr: addr}
+				set(options, wait)
+				return newNode(t, options)
+			})
+		})
+	}
 }
 
 func TestNode_lonelyShard(t *testing.T) {

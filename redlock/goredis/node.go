@@ -25,6 +25,7 @@ type Node struct {
 	client  redis.UniversalClient
 	name    string
 	single  *redis.Client // of one server or Sentinel group, on the client's connections; else nil
+	calls   bool          // single's handshake calls functions of the user's, which know no deadline
 	layout  layout
 	shards  *exchange.Shards // of a Cluster; else nil
 	sweeper sweeper
@@ -40,6 +41,8 @@ func NewNode(client redis.UniversalClient) (*Node, error) {
 	switch c := client.(type) {
 	case *redis.Client:
 		n.single = punctual(c)
+		o := c.Options()
+		n.calls = o.OnConnect != nil || o.CredentialsProvider != nil || o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil
 	case *redis.ClusterClient:
 		n.layout.cluster = c
 		n.shards = exchange.NewShards(n.doSeveral)
@@ -65,8 +68,9 @@ func Nodes(clients ...redis.UniversalClient) []driver.Node {
 func (n *Node) String() string { return n.name }
 
 // Punctual reports whether Do keeps to a deadline without a goroutine that
-// watches over it, as it does for one server or a Sentinel group.
-func (n *Node) Punctual() bool { return n.single != nil }
+// watches over it, as it does for one server or a Sentinel group unless the
+// client has an OnConnect or a provider of credentials.
+func (n *Node) Punctual() bool { return n.single != nil && !n.calls }
 
 // Do sends commands as one pipeline and returns a reply for each, in order. It
 // returns by the context's deadline, whatever the client's options say. A
@@ -77,8 +81,16 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 		return n.shards.Do(ctx, commands)
 	case n.single == nil:
 		return n.doSeveral(ctx, commands)
+	case n.calls:
+		return exchange.Within(ctx,
+			func() []driver.Reply { return n.doSingle(ctx, commands) },
+			func() []driver.Reply { return exchange.Fail(len(commands), ctx.Err()) })
 	}
-	replies := n.doSingle(ctx, commands)
+	return n.doSingle(ctx, commands)
+}
+
+func (n *Node) doSingle(ctx context.Context, commands []driver.Command) []driver.Reply {
+	replies := n.sendSingle(ctx, commands)
 	switch {
 	case exchange.AnyDemoted(replies):
 		n.sweeper.leave(ctx, n.single)
@@ -88,7 +100,7 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	return replies
 }
 
-func (n *Node) doSingle(ctx context.Context, commands []driver.Command) []driver.Reply {
+func (n *Node) sendSingle(ctx context.Context, commands []driver.Command) []driver.Reply {
 	if len(commands) == 1 {
 		// Three quarters of the allocations of a pipeline of one.
 		c := newCommand(ctx, commands[0])

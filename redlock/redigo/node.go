@@ -21,7 +21,8 @@ var (
 type Node struct {
 	pool    Pool
 	name    string
-	testing atomic.Bool // idle connections are
+	testing atomic.Bool  // idle connections are
+	busy    atomic.Int64 // Dos
 	watch   exchange.Watch
 }
 
@@ -57,8 +58,11 @@ func (n *Node) Punctual() bool { return true }
 // each, in order. It returns by the context's deadline. A connection that did
 // not answer by then is closed, and so is one to a server that takes no writes.
 func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
-	// Dialling and the pool's own checks may take any time.
-	replies := n.watch.Do(ctx, n.idle() > 0,
+	// Dialling and the pool's own checks may take any time. Of several Dos only
+	// one gets the connection that lies idle.
+	alone := n.busy.Add(1) == 1
+	defer n.busy.Add(-1)
+	replies := n.watch.Do(ctx, alone && n.idle() > 0 && !tests(n.pool),
 		func() []driver.Reply { return n.do(ctx, commands) },
 		func() []driver.Reply { return exchange.Fail(len(commands), ctx.Err()) })
 	if exchange.AnyDemoted(replies) {

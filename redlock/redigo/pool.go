@@ -55,6 +55,12 @@ func (n *Node) idle() int {
 	return 0
 }
 
+// tests reports whether a pool may use an idle connection before it lends it.
+func tests(pool Pool) bool {
+	p, ok := pool.(*redis.Pool)
+	return !ok || p.TestOnBorrow != nil || p.TestOnBorrowContext != nil
+}
+
 // drop makes the pool discard conn when it is closed: the read that fails
 // breaks it. Nothing else would, as the server answered.
 func drop(conn redis.Conn) { _, _ = redis.ReceiveWithTimeout(conn, time.Nanosecond) }
@@ -62,13 +68,21 @@ func drop(conn redis.Conn) { _, _ = redis.ReceiveWithTimeout(conn, time.Nanoseco
 // leave closes the pool's idle connections, which lead to a server that takes
 // no writes.
 func (n *Node) leave(ctx context.Context) {
-	for range n.idle() {
-		conn, err := n.pool.GetContext(ctx)
-		if err != nil {
-			return
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		for range n.idle() {
+			conn, err := n.pool.GetContext(ctx)
+			if err != nil {
+				return
+			}
+			drop(conn)
+			conn.Close()
 		}
-		drop(conn)
-		conn.Close()
+	}()
+	select {
+	case <-left:
+	case <-ctx.Done():
 	}
 }
 

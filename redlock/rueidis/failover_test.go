@@ -19,6 +19,18 @@ func TestNode_cluster(t *testing.T) {
 	drivertest.TestCluster(t, newCluster)
 }
 
+func TestNode_slowClient(t *testing.T) {
+	drivertest.TestSlowClient(t, func(t testing.TB, addr string, wait func()) driver.Node {
+		return newNode(t, rueidis.ClientOption{
+			InitAddress: []string{addr},
+			AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
+				wait()
+				return rueidis.AuthCredentials{}, nil
+			},
+		})
+	})
+}
+
 func TestNode_lonelyShard(t *testing.T) {
 	drivertest.TestLonelyShard(t, newCluster)
 }

@@ -78,7 +78,7 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	if n.shards != nil {
 		return n.shards.Do(ctx, commands)
 	}
-	replies := n.doWithin(ctx, commands)
+	replies := n.doSingle(ctx, commands)
 	switch {
 	case exchange.AnyDemoted(replies):
 		n.leave(ctx)
@@ -89,24 +89,32 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 }
 
 func (n *Node) doWithin(ctx context.Context, commands []driver.Command) []driver.Reply {
-	return n.watch.Do(ctx, n.shards == nil,
-		func() []driver.Reply { return n.do(ctx, commands) },
-		func() []driver.Reply { return exchange.Fail(len(commands), ctx.Err()) })
-}
-
-func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply {
-	if n.shards != nil {
+	return exchange.Within(ctx, func() []driver.Reply {
 		ctx, cancel := newPunctual(ctx)
 		defer cancel()
 		return n.doCluster(ctx, commands)
-	}
+	}, late(ctx, commands))
+}
+
+// doSingle hands the batch over where the client may have to dial, since a Dialer or a function for credentials may take any time.
+func (n *Node) doSingle(ctx context.Context, commands []driver.Command) []driver.Reply {
+	idle := n.conns.take()
+	return n.watch.Do(ctx, idle, func() []driver.Reply {
+		defer n.conns.put()
+		return n.do(ctx, commands)
+	}, late(ctx, commands))
+}
+
+func late(ctx context.Context, commands []driver.Command) func() []driver.Reply {
+	return func() []driver.Reply { return exchange.Fail(len(commands), ctx.Err()) }
+}
+
+func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	if _, ok := ctx.Deadline(); !ok {
 		longer, cancel := context.WithTimeout(ctx, unbounded)
 		defer cancel()
 		ctx = longer
 	}
-	n.conns.take()
-	defer n.conns.put()
 	batch := make(rueidis.Commands, len(commands))
 	for i, c := range commands {
 		batch[i] = n.buildAlone(c)

@@ -48,11 +48,14 @@ type connections struct {
 	busy, top int
 }
 
-func (c *connections) take() {
+// take reports whether one lies idle, so that the client need not dial.
+func (c *connections) take() (idle bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.busy++
+	idle = c.busy <= c.top
 	c.top = max(c.top, c.busy)
-	c.mu.Unlock()
+	return idle
 }
 
 func (c *connections) put() {

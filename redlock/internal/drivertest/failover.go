@@ -246,6 +246,35 @@ func checkDialling(t *testing.T, connect func(t testing.TB, addr string) driver.
 	}
 }
 
+// TestSlowClient has a client whose user gave it functions to call before it
+// uses a connection. They know no deadline, and must not keep a Do.
+func TestSlowClient(t *testing.T, connect func(t testing.TB, addr string, wait func()) driver.Node) {
+	var gate sync.RWMutex
+	node := connect(t, redisserver.Start(t).Addr(), func() {
+		gate.RLock()
+		defer gate.RUnlock()
+	})
+	for range 3 { // a Do that follows an answer may be trusted more
+		one(t, node, driver.Command{"PING"})
+	}
+	gate.Lock()
+	open := sync.OnceFunc(gate.Unlock)
+	defer open()
+	kept := time.AfterFunc(10*time.Second, open)
+	var busy sync.WaitGroup
+	for i := range 3 {
+		busy.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), nodeTimeout)
+			defer cancel()
+			node.Do(ctx, []driver.Command{{"BLPOP", "none" + strconv.Itoa(i), "0.1"}})
+		})
+	}
+	busy.Wait()
+	if !kept.Stop() {
+		t.Error("a Do waited for the client's functions, far beyond its deadline")
+	}
+}
+
 // fill makes connections, by using them at the same time.
 func fill(t *testing.T, node driver.Node, connections int) {
 	t.Helper()
