@@ -15,7 +15,7 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// ErrYoung is the cause for a node that the restart guard keeps from voting.
+// ErrYoung is the error of a node that the restart guard keeps from voting.
 var ErrYoung = errors.New("redlock: node abstains: it restarted or lost its data and may have forgotten votes")
 
 var (
@@ -23,12 +23,12 @@ var (
 	errDeadToken = errors.New("this round's token was aborted before the vote arrived")
 )
 
-// maxFence is where the scripts' numbers, which are doubles, stop telling one from the next. Microseconds get there in
-// the year 2255.
+// maxFence is where the scripts' numbers, which are doubles, are no longer exact to one. Microseconds get there in the year
+// 2255.
 const maxFence = 1 << 53
 
-// decodeSet decodes the reply to SET NX GET: nothing was there, or who is. Our own token means that the driver resent a
-// command that had been executed.
+// decodeSet decodes the reply to SET NX GET: null if the key was free, else the holder's token. Our own token means that the
+// driver resent a command that had been executed.
 func decodeSet(token string) func(driver.Reply) quorum.Answer {
 	return func(r driver.Reply) quorum.Answer {
 		if a, failed := decodeFailure(r); failed {
@@ -45,7 +45,7 @@ func decodeSet(token string) func(driver.Reply) quorum.Answer {
 	}
 }
 
-// decodeVote decodes the reply of the scripts that vote.
+// decodeVote decodes the reply of a script that votes.
 func decodeVote(r driver.Reply) quorum.Answer {
 	if a, failed := decodeFailure(r); failed {
 		return a
@@ -81,7 +81,7 @@ func decodeVote(r driver.Reply) quorum.Answer {
 	return unexpected(r)
 }
 
-// decodeFenced is decodeVote for those who need a fence: a grant without one is none.
+// decodeFenced is decodeVote, but a grant without a fence counts as a failure.
 func decodeFenced(r driver.Reply) quorum.Answer {
 	a := decodeVote(r)
 	if a.Verdict == quorum.Granted && a.Fence == 0 {
@@ -90,7 +90,7 @@ func decodeFenced(r driver.Reply) quorum.Answer {
 	return a
 }
 
-// vacant makes a grant of a dry run what it is: nobody is there.
+// vacant turns the grant of a dry run into Vacant, since nothing was granted.
 func vacant(decode func(driver.Reply) quorum.Answer) func(driver.Reply) quorum.Answer {
 	return func(r driver.Reply) quorum.Answer {
 		a := decode(r)
@@ -106,7 +106,7 @@ func young(fields []any) quorum.Answer {
 		ErrYoung, time.Duration(Number(fields, 1))*time.Millisecond)}
 }
 
-// decodeCount decodes the reply of the scripts that answer 1 for ours and 0 for not ours.
+// decodeCount decodes the reply of a script that answers 1 for ours and 0 for not ours.
 func decodeCount(r driver.Reply) quorum.Answer {
 	if a, failed := decodeFailure(r); failed {
 		return a
@@ -120,7 +120,7 @@ func decodeCount(r driver.Reply) quorum.Answer {
 	return unexpected(r)
 }
 
-// DecodeRelease decodes the reply to a release: ours, not ours, or ours and a waiter was woken, which woke is told.
+// DecodeRelease decodes the reply to a release. It calls woke if a waiter was woken.
 func DecodeRelease(woke func()) func(driver.Reply) quorum.Answer {
 	return func(r driver.Reply) quorum.Answer {
 		if count, _ := r.Value.(int64); r.Err == nil && count == 2 {
@@ -133,7 +133,7 @@ func DecodeRelease(woke func()) func(driver.Reply) quorum.Answer {
 
 var decodeRelease = DecodeRelease(func() {})
 
-// decodeExtend is decodeCount, or that the node abstains.
+// decodeExtend is decodeCount for a script that may also abstain.
 func decodeExtend(r driver.Reply) quorum.Answer {
 	if fields, _ := r.Value.([]any); r.Err == nil && Text(fields, 0) == "YOUNG" {
 		return young(fields)
@@ -193,8 +193,8 @@ func decodeBootstrap(r driver.Reply) quorum.Answer {
 	return quorum.Answer{Verdict: quorum.Granted}
 }
 
-// decodeFailure sorts out replies that are no vote. A key of another type is somebody's data: it takes the name as surely
-// as a lock does.
+// decodeFailure decodes an error reply. A key of another type is somebody's data. It counts as a refusal, since it takes the
+// name as surely as a lock does.
 func decodeFailure(r driver.Reply) (quorum.Answer, bool) {
 	switch {
 	case r.Err == nil:
@@ -205,8 +205,8 @@ func decodeFailure(r driver.Reply) (quorum.Answer, bool) {
 	return quorum.Answer{Verdict: quorum.Failed, Err: WithCure(r.Err)}, true
 }
 
-// cures are for errors that do not pass by themselves. The beginning of an error is its code; what a script ran into is
-// told by a text within, in different words in 6.x, 7.0 and since.
+// cures are for errors that do not pass by themselves. An error begins with its code. One that a script ran into has the
+// reason further within, in other words in Redis 6, in 7.0 and later.
 var cures = []struct {
 	code, within, cure string
 }{
@@ -223,7 +223,7 @@ var cures = []struct {
 
 const aclCure = "allow the user what SECURITY.md lists, such as: ACL SETUSER name ~prefix:* &redtick:wake:* +@read +@write +@scripting +@pubsub +ping"
 
-// PermanentError is a server's error that asking again does not end.
+// PermanentError is a server's error that does not pass by itself.
 type PermanentError struct {
 	Cause error
 	cure  string
@@ -234,7 +234,7 @@ func (e *PermanentError) Error() string { return e.Cause.Error() + " (" + e.cure
 // Unwrap returns the server's error.
 func (e *PermanentError) Unwrap() error { return e.Cause }
 
-// WithCure adds to a server's error what ends it, where asking again does not.
+// WithCure adds the cure to a server's error, if it does not pass by itself.
 func WithCure(err error) error {
 	for _, c := range cures {
 		if text := err.Error(); strings.HasPrefix(text, c.code) && strings.Contains(text, c.within) {
@@ -244,7 +244,7 @@ func WithCure(err error) error {
 	return err
 }
 
-// Lifetime is a PTTL as a duration: 0 for a key that is gone or never expires, and never more than a duration holds.
+// Lifetime converts a PTTL. It is 0 for a key that is gone or never expires, and limited to what a duration holds.
 func Lifetime(ms int64) time.Duration {
 	return time.Duration(min(max(ms, 0), int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
 }
@@ -253,12 +253,12 @@ func unexpected(r driver.Reply) quorum.Answer {
 	return quorum.Answer{Verdict: quorum.Failed, Err: Unexpected(r)}
 }
 
-// Unexpected is the error for a reply that no script gives.
+// Unexpected returns the error for a reply that no script gives.
 func Unexpected(r driver.Reply) error {
 	return fmt.Errorf("unexpected reply %s (%T); is this address a Redis server?", Clip(fmt.Sprint(r.Value)), r.Value)
 }
 
-// Text is a field of a reply as text, or "".
+// Text returns a field of a reply that is text, else "".
 func Text(fields []any, i int) string {
 	if i < len(fields) {
 		s, _ := fields[i].(string)
@@ -267,7 +267,7 @@ func Text(fields []any, i int) string {
 	return ""
 }
 
-// Number is an integer that a server answered as such or as text, or 0.
+// Number returns a field of a reply that is an integer, or text that spells one, else 0.
 func Number(fields []any, i int) int64 {
 	if i < len(fields) {
 		if n, ok := fields[i].(int64); ok {
@@ -276,13 +276,13 @@ func Number(fields []any, i int) int64 {
 	}
 	text := Text(fields, i)
 	if text == "" {
-		return 0 // without the error that parsing it would make: a grant has fewer fields than a refusal
+		return 0 // avoids allocating the parse error: a grant has fewer fields than a refusal
 	}
 	n, _ := strconv.ParseInt(text, 10, 64)
 	return n
 }
 
-// Clip makes what a server said fit for one line of a log: it may be somebody's data, of any size.
+// Clip makes a server's text fit for one line of a log. The text may be somebody's data, of any size.
 func Clip(s string) string {
 	const most = 300
 	short := s[:min(len(s), most)]

@@ -1,5 +1,5 @@
-// Package protocol spells what redlock says to Redis: keys, tokens, scripts, the
-// commands they make and what the replies mean. It holds no state.
+// Package protocol defines what redlock says to Redis: keys, tokens, scripts, the
+// commands made of them and what the replies mean. It holds no state.
 package protocol
 
 import (
@@ -10,52 +10,51 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 )
 
-// Mode is how the ticks of a name follow each other.
+// Mode says how the ticks of a name may be granted.
 type Mode string
 
 // The modes.
 const (
 	InOrder  Mode = "tick"     // at most once, and no tick after a later one
-	AnyOrder Mode = "any"      // at most once for each owner
+	AnyOrder Mode = "any"      // to one owner, who may claim it again
 	Takeover Mode = "takeover" // at least once
 )
 
 // Settings are a name's parameters as the scripts take them.
 type Settings struct {
 	TTL, Retention, MaxSkew, Spacing time.Duration
-	Guard                            time.Duration // the longest TTL, where nodes that lost their data abstain; else 0
+	Guard                            time.Duration // how long a node that lost its data abstains, the longest TTL; 0 for no guard
 	Mode                             Mode
 	Fencing                          bool
-	History                          int  // runs that are remembered; 0 for none
-	Lasting                          bool // the newest tick granted is remembered for as long as the runs
+	History                          int  // how many runs are remembered; 0 for none
+	Lasting                          bool // whether the newest tick granted is remembered for as long as the runs
 }
 
-// Name is one name: its keys, and its parameters ready to be sent. They share
-// the name's hash slot, so that a script may touch them together on Redis
-// Cluster.
+// Name is one name: its keys, and its parameters ready to be sent. The keys share
+// a hash slot, so that one script may use them together on Redis Cluster.
 type Name struct {
 	Lock string // the canonical Redlock key, which is the name itself
 	Keys
 
 	mode                                    Mode
 	fencing, guarded, chronicled, lasting   bool
-	keep                                    string // runs
+	keep                                    string // how many runs
 	ttl, retention, maxSkew, spacing, guard string
-	twice, granted, lastLifetime            string // twice is 2 TTLs: no copy of a vote, and no place in line, is older
+	twice, granted, lastLifetime            string // twice is 2 TTLs, which outlasts each copy of a vote and each place in line
 
-	set, free driver.Command // of a plain lock, ready but for the token
-	vote      driver.Command // of a claim, ready but for the tick, the token and the owner
+	set, free driver.Command // of a plain lock, complete but for the token
+	vote      driver.Command // of a claim, complete but for the tick, the token and the owner
 	voteArgs  int            // where its arguments begin
 }
 
-// GuardKey holds what the restart guard knows of a node. It is one key per
+// GuardKey holds what the restart guard knows of a node. There is one such key per
 // server, which is why the guard is not available on Redis Cluster.
 const GuardKey = "redtick:guard"
 
-// LastLifetime is how long the newest tick granted is remembered at least.
+// LastLifetime is the least time for which the newest tick granted is remembered.
 const LastLifetime = 7 * 24 * time.Hour
 
-// NewName returns what is said about name.
+// NewName returns the keys and parameters of name.
 func NewName(name string, s Settings) *Name {
 	// A finished tick must be remembered until it is too old to be asked for, however far it lay ahead.
 	beyond := s.Retention + s.MaxSkew + time.Second
@@ -72,7 +71,7 @@ func NewName(name string, s Settings) *Name {
 	return n
 }
 
-// Keys are a name's companions.
+// Keys are a name's companions: all its keys but the lock.
 type Keys struct {
 	base, Last, Fence, Waiters, Runs, Pause, Resumed string
 }
@@ -83,10 +82,10 @@ func KeysOf(name string) Keys {
 	return Keys{base: base, Last: base + "last", Fence: base + "fence", Waiters: base + "wait", Runs: base + "runs", Pause: base + "pause", Resumed: base + "resumed"}
 }
 
-// Tick is the key of one tick.
+// Tick returns the key of one tick.
 func (k Keys) Tick(ms int64) string { return k.TickPrefix() + decimal(ms) }
 
-// TickPrefix is what the keys of all ticks begin with.
+// TickPrefix returns what the keys of all ticks begin with.
 func (k Keys) TickPrefix() string { return k.base + "tick:" }
 
 func (k Keys) dead(token string) string { return k.base + "dead:" + token }
@@ -97,10 +96,10 @@ func Claimant(field string) (token string, ok bool) { return strings.CutPrefix(f
 func decimal(n int64) string              { return strconv.FormatInt(n, 10) }
 func milliseconds(d time.Duration) string { return decimal(d.Milliseconds()) }
 
-// Companion is what the other keys of a name begin with. It begins with the name
-// itself, so that an access rule for the name's prefix covers it, and it is in
+// Companion returns what the companions of a name begin with. That begins with the
+// name itself, so that an access rule for the name's prefix covers it, and it is in
 // the name's hash slot. Redis hashes what stands between the first '{' and the
-// first '}' after it, unless that is empty or missing; then the whole key counts
+// first '}' after it, unless that is empty or missing; then it hashes the whole key
 // (Redis Cluster specification, "Hash tags").
 func Companion(name string) string {
 	if hashTag(name) != "" {
@@ -109,11 +108,11 @@ func Companion(name string) string {
 	return name + ":redtick:{" + name + "}:"
 }
 
-// Spellable reports whether a name has companions in its hash slot: it contains
-// no braces, or a hash tag.
+// Spellable reports whether a name can have companions in its hash slot: it has a
+// hash tag, or no braces.
 func Spellable(name string) bool { return hashTag(name) != "" || !strings.ContainsAny(name, "{}") }
 
-// hashTag is the part of a key that decides its slot, or "" when the whole key does.
+// hashTag returns the part of a key that decides its slot, or "" if the whole key does.
 func hashTag(key string) string {
 	_, after, found := strings.Cut(key, "{")
 	if !found {

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// EncodePause is a pause as the nodes keep it.
+// EncodePause returns a pause as the nodes store it.
 func EncodePause(by, why string) string { return strconv.Itoa(len(by)) + " " + by + why }
 
-// DecodePause reads what EncodePause wrote. Whatever else is there pauses as
-// well, for that reason.
+// DecodePause reads what EncodePause wrote. Any other text pauses the job as well,
+// and is taken for the reason.
 func DecodePause(text string) (by, why string) {
 	number, rest, found := strings.Cut(text, " ")
 	if n, err := strconv.Atoi(number); found && err == nil && n >= 0 && n <= len(rest) {
@@ -18,7 +18,7 @@ func DecodePause(text string) (by, why string) {
 	return "", text
 }
 
-// PauseText says who paused a job, until when and why.
+// PauseText returns words for who paused a job, until when and why.
 func PauseText(until, by, why string) string {
 	if by != "" {
 		until = "by " + Clip(by) + ", " + until

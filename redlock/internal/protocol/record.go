@@ -6,33 +6,33 @@ import (
 	"time"
 )
 
-// RunsLifetime is how long a name's runs are remembered at least after the last
-// one.
+// RunsLifetime is the least time for which a name's runs are remembered after the
+// last one.
 const RunsLifetime = 35 * 24 * time.Hour
 
-// longestInterval is the longest one of a schedule that the runs' lifetime follows.
+// longestInterval bounds the interval of a schedule that the runs' lifetime follows.
 const longestInterval = 366 * 24 * time.Hour
 
-// ResumedLifetime is how long the end of a name's pause is remembered: no runs
-// that are not followed by others are remembered for longer.
+// ResumedLifetime is how long the end of a name's pause is remembered. Runs that
+// no others follow are not remembered for longer.
 const ResumedLifetime = 3 * longestInterval
 
 // Record is what the nodes remember of one run.
 type Record struct {
 	Token    string
-	Began    int64         // Unix ms, by the replica's clock
+	Began    int64         // Unix ms, by the replica's wall clock
 	Took     time.Duration // in whole ms, by its monotonic one
-	Next     int64         // the tick that is to follow in Unix ms, or 0 when that is not known
+	Next     int64         // the next tick in Unix ms, or 0 when it is not known
 	Result   string        // one word; "" until the run has ended
 	Schedule string
 	Error    string
 }
 
-// Tick is the tick that was run in Unix ms.
+// Tick returns the tick that was run, in Unix ms.
 func (r *Record) Tick() int64 { return TickOf(r.Token) }
 
-// Encode is the record as the nodes keep it. Each run has one for its beginning
-// and one for its end. That of nil is "".
+// Encode returns the record as the nodes store it, or "" for nil. A run has one
+// record for its beginning and another for its end.
 func (r *Record) Encode() string {
 	if r == nil {
 		return ""
@@ -66,8 +66,8 @@ func DecodeRecord(text string) (r Record, ok bool) {
 	return r, r.Tick() != 0
 }
 
-// lifetime is that of the runs: at least three intervals of a schedule, where
-// that is known.
+// lifetime returns how long the runs are kept: at least three intervals of the
+// schedule, if it is known.
 func (r *Record) lifetime() string {
 	interval := min(Lifetime(r.Next-r.Tick()), longestInterval)
 	return milliseconds(max(RunsLifetime, 3*interval))

@@ -13,15 +13,15 @@ func request(s *pipeline.Script, decode func(driver.Reply) quorum.Answer, keys [
 	return quorum.Request{Request: pipeline.Request{Command: s.Command(keys, args...), Script: s}, Decode: decode}
 }
 
-// plain copies a prepared command and puts the token in its place: a string that is put into an any costs an allocation.
+// plain copies a prepared command and fills in the token. It is prepared because each string put into an any allocates.
 func plain(prepared driver.Command, at int, token string) driver.Command {
 	c := slices.Clone(prepared)
 	c[at] = token
 	return c
 }
 
-// Acquire is the vote on a lock. The plain one is SET NX PX: it costs a server
-// half of what a script does. GET makes it say who was there.
+// Acquire returns the vote on a lock. The plain one is SET NX PX, which costs a
+// server half of what a script does. GET makes a refusal name the holder.
 func (n *Name) Acquire(token string) quorum.Request {
 	if !n.fencing && !n.guarded {
 		return quorum.Request{Request: pipeline.Request{Command: plain(n.set, 2, token), Legacy: lockScript}, Decode: decodeSet(token)}
@@ -34,7 +34,7 @@ func (n *Name) Acquire(token string) quorum.Request {
 		token, n.ttl, flag(n.fencing), n.guard)
 }
 
-// withGuard adds the restart guard's key, which is in no name's slot, only where it is used.
+// withGuard adds the restart guard's key, but only where it is used, since it is in no name's hash slot.
 func (n *Name) withGuard(keys ...string) []string {
 	if n.guarded {
 		return append(keys, GuardKey)
@@ -42,7 +42,7 @@ func (n *Name) withGuard(keys ...string) []string {
 	return keys
 }
 
-// Claim is the vote on a tick. Without an owner each token is one of its own.
+// Claim returns the vote on a tick. Without an owner, the token is the owner.
 func (n *Name) Claim(tick int64, token, owner string) quorum.Request {
 	c, us := slices.Clone(n.vote), any(token)
 	keys, args := c[3:], c[n.voteArgs:]
@@ -58,7 +58,7 @@ func (n *Name) Claim(tick int64, token, owner string) quorum.Request {
 	return r
 }
 
-// newVote is a claim's command without what differs between claims.
+// newVote returns the part of a claim's command that all claims share, and where its arguments begin.
 func (n *Name) newVote() (vote driver.Command, args int) {
 	keys := []string{n.Lock, "", n.Last, "", n.Pause}
 	if n.fencing {
@@ -75,8 +75,8 @@ func (n *Name) newVote() (vote driver.Command, args int) {
 	return vote, 3 + len(keys)
 }
 
-// Look asks who is there, as a vote of this token would, and changes nothing.
-// For a lock, tick is 0.
+// Look asks what a vote of this token would meet, and changes nothing. For a lock,
+// tick is 0.
 func (n *Name) Look(tick int64, token, owner string) quorum.Request {
 	var r quorum.Request
 	if tick != 0 {
@@ -89,13 +89,13 @@ func (n *Name) Look(tick int64, token, owner string) quorum.Request {
 	return r
 }
 
-// Stand makes a fence count on a node, while the lock there is the token's.
+// Stand makes a fence count on a node, provided that the token holds the lock there.
 func (n *Name) Stand(token string, fence int64) quorum.Request {
 	return request(standScript, decodeCount, []string{n.Lock, n.Fence}, token, decimal(fence))
 }
 
-// Swap hands the lock from one token to another. over says that no handle counts
-// on the old one.
+// Swap hands the lock from one token to another. over says that no handle relies on
+// the old one.
 func (n *Name) Swap(from, to string, over bool) quorum.Request {
 	keys := append(make([]string, 0, 5), n.Lock, n.dead(from), n.dead(to))
 	decode := decodeVote
@@ -105,10 +105,11 @@ func (n *Name) Swap(from, to string, over bool) quorum.Request {
 	return request(swapScript, decode, n.withGuard(keys...), from, to, n.ttl, longest, flag(n.fencing), n.guard, flag(over))
 }
 
-// longest is the longest TTL there is, in ms: the old token's is not known.
+// longest is the longest TTL there is, in ms. It stands in for the old token's TTL, which is not known.
 const longest = "86400000"
 
-// Abort takes a token off a node, with its tick if it has one, and keeps it off.
+// Abort takes back a token's vote, on a tick unless that is 0. It also bars late
+// copies of the vote, except on a plain lock, where SET knows no tombstones.
 func (n *Name) Abort(token string, tick int64) quorum.Request {
 	if tick == 0 && !n.fencing && !n.guarded {
 		return n.Release(token, false)
@@ -124,7 +125,7 @@ func (n *Name) bar(token string, tick int64, lifetime string) quorum.Request {
 	return request(abortScript, decodeCount, keys, token, lifetime)
 }
 
-// Bar takes a lock from its token, and keeps it off for as long as any holder may
+// Bar takes a lock from its token, and bars the token for as long as a handle may
 // try to extend it.
 func (n *Name) Bar(token string) quorum.Request { return n.bar(token, 0, longest) }
 
@@ -133,7 +134,7 @@ func (n *Name) Extend(token string) quorum.Request {
 	return request(extendScript, decodeExtend, n.withGuard(n.Lock, n.dead(token)), token, n.ttl, n.guard)
 }
 
-// Release is compare and delete. With wake it wakes the next waiter.
+// Release deletes the lock if the token holds it. With wake it wakes the next waiter.
 func (n *Name) Release(token string, wake bool) quorum.Request {
 	if !wake {
 		return request(releaseScript, decodeRelease, []string{n.Lock}, token)
@@ -141,9 +142,9 @@ func (n *Name) Release(token string, wake bool) quorum.Request {
 	return quorum.Request{Request: pipeline.Request{Command: plain(n.free, len(n.free)-1, token), Script: releaseScript}, Decode: decodeRelease}
 }
 
-// Confirm tells a node that a claim was granted by a majority: it marks the tick,
-// unless that is done at its end only, and notes the run. It has no command
-// where neither is due.
+// Confirm tells a node that a claim was granted by a majority. It marks the tick,
+// which under take-over is done at the end only, and notes the run. If neither is
+// to be done, the request has no command.
 func (n *Name) Confirm(r *Record, owner string) quorum.Request {
 	marks := n.mode != Takeover
 	if !marks && !n.chronicled {
@@ -157,8 +158,8 @@ func (n *Name) Confirm(r *Record, owner string) quorum.Request {
 	return n.noted(confirmScript, decodeAny, keys, args, nil, r)
 }
 
-// Finish is the release of a claim. It ends its tick if marks is set, and notes
-// the run's end, in place of its beginning if that was noted.
+// Finish releases the lock of a claim. It marks the tick as done if marks is set,
+// and notes the run's end, which replaces the note of its beginning if begun is set.
 func (n *Name) Finish(r *Record, owner string, marks, begun bool) quorum.Request {
 	mark, args := n.ending(r, owner, marks)
 	keys := append(make([]string, 0, 4), n.Lock, n.Waiters, mark)
@@ -172,7 +173,7 @@ func (n *Name) Finish(r *Record, owner string, marks, begun bool) quorum.Request
 	return n.noted(finishScript, decodeRelease, keys, args, before, r)
 }
 
-// ending is what the scripts that may mark a tick have in common.
+// ending returns the key to mark and the arguments that Confirm and Finish share.
 func (n *Name) ending(r *Record, owner string, marks bool) (mark string, args []string) {
 	mark, owner, lifetime := n.mark(r.Tick(), r.Token, owner)
 	switch {
@@ -184,7 +185,7 @@ func (n *Name) ending(r *Record, owner string, marks bool) (mark string, args []
 	return mark, append(make([]string, 0, 8), r.Token, decimal(r.Tick()), owner, lifetime)
 }
 
-// noted adds what to note of a run, and in place of what.
+// noted adds the arguments that note a run: its record, and the one that it replaces.
 func (n *Name) noted(s *pipeline.Script, decode func(driver.Reply) quorum.Answer, keys, args []string, before, r *Record) quorum.Request {
 	if n.chronicled {
 		args = append(args, n.keep, before.Encode(), r.Encode(), r.lifetime())
@@ -192,7 +193,7 @@ func (n *Name) noted(s *pipeline.Script, decode func(driver.Reply) quorum.Answer
 	return request(s, decode, keys, args...)
 }
 
-// mark is the key that proves that a tick was granted, the owner in it, and its lifetime.
+// mark returns the key that proves that a tick was granted, the owner to write there, and the key's lifetime.
 func (n *Name) mark(tick int64, token, owner string) (key, markOwner, lifetime string) {
 	if n.mode == AnyOrder {
 		return n.Tick(tick), cmp.Or(owner, token), n.granted
@@ -205,9 +206,9 @@ func (n *Name) LastTick() quorum.Request {
 	return quorum.Request{Request: pipeline.Request{Command: driver.Command{"GET", n.Last}}, Decode: decodeLast, DryRun: true}
 }
 
-// Enqueue puts a waiting process in line on a node, at the place that it had
-// there before, if any. The answer has the place as its Token and what remains of
-// the holder's lock.
+// Enqueue puts a waiting process in line on a node, at the place that it had there
+// before, if any. The answer has the place as its Token, and as Remaining what is
+// left of the holder's lock.
 func (n *Name) Enqueue(waiter, place string) quorum.Request {
 	return request(enqueueScript, decodePlace, []string{n.Lock, n.Waiters}, waiter, n.twice, place)
 }
@@ -222,7 +223,7 @@ func Bootstrap() quorum.Request {
 	return request(bootstrapScript, decodeBootstrap, []string{GuardKey})
 }
 
-// WakeChannel is where a waiting process listens.
+// WakeChannel returns the channel on which a waiting process listens.
 func WakeChannel(waiter string) string { return "redtick:wake:" + waiter }
 
 func flag(on bool) string {

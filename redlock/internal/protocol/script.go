@@ -9,13 +9,13 @@ import (
 //go:embed lua/*.lua
 var lua embed.FS
 
-// script joins files of Lua: the functions that it uses, then the script itself.
+// script joins Lua files: first the functions that the script uses, then the script itself.
 func script(names ...string) *pipeline.Script {
 	text := ""
 	for _, name := range names {
 		part, err := lua.ReadFile("lua/" + name + ".lua")
 		if err != nil {
-			panic(err) // the names are the ones below
+			panic(err) // cannot happen: all names are listed below
 		}
 		text += string(part)
 	}

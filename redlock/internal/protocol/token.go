@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Token is "holder/random", with "@tick" behind it for a claim. On the wire it is
-// one opaque string. The holder and the tick are there for people, and for those who
-// want to know whether a tick is taken or an earlier run still holds the job.
+// Token returns "holder/random", followed by "@tick" for a claim. On the wire it is
+// one opaque string. The holder is there for people. The tick lets a refused claim
+// tell another run of its own tick from an earlier run that still holds the job.
 func Token(holder, random string, tick int64) string {
 	if tick == 0 {
 		return holder + "/" + random
@@ -22,7 +22,7 @@ func Token(holder, random string, tick int64) string {
 // detached marks the random part of a token that nobody holds.
 const detached = "~"
 
-// Detached is a token that waits to be adopted: no handle counts on it.
+// Detached returns a token that waits to be adopted: no handle relies on it.
 func Detached(holder, random string, tick int64) string { return Token(holder, random+detached, tick) }
 
 // IsDetached reports whether a token waits to be adopted.
@@ -31,15 +31,15 @@ func IsDetached(token string) bool {
 	return strings.HasSuffix(random, detached)
 }
 
-// Random is 128 random bits: nobody can guess the token of another's lease, and
-// two rounds never share one.
+// Random returns 128 random bits, so that nobody can guess another lease's token
+// and no two rounds share one.
 func Random() (string, error) {
 	var b [16]byte
 	rand.Read(b[:])
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// HolderOf is the holder part of a token, or the whole token when another
+// HolderOf returns the holder part of a token, or the whole token when another
 // library wrote it.
 func HolderOf(token string) string {
 	if i := strings.LastIndexByte(token, '/'); i >= 0 {
@@ -51,8 +51,8 @@ func HolderOf(token string) string {
 // lastTick is the end of the year 9999 in Unix milliseconds.
 const lastTick = 253402300799999
 
-// TickOf is the tick that a claim's token was made for in Unix milliseconds, or
-// 0 for a lock's.
+// TickOf returns the tick that a claim's token was made for, in Unix milliseconds,
+// or 0 for a lock's token.
 func TickOf(token string) int64 {
 	_, tick := cutTick(token)
 	return tick
@@ -65,7 +65,7 @@ func cutTick(token string) (rest string, tick int64) {
 	}
 	tick, err := strconv.ParseInt(token[i+1:], 10, 64)
 	if err != nil || tick <= 0 || tick > lastTick {
-		return token, 0 // another library's token, which happens to have this sign in it
+		return token, 0 // another library's token that happens to contain an @
 	}
 	return token[:i], tick
 }
@@ -75,7 +75,7 @@ var ownToken = regexp.MustCompile(`/[A-Za-z0-9_-]{22}~?(@[0-9]+)?$`)
 // IsOwn reports whether a string looks like a token of this package.
 func IsOwn(s string) bool { return ownToken.MatchString(s) }
 
-// Instant is a tick as a time, in UTC; the zero time for 0.
+// Instant returns a tick as a time in UTC, or the zero time for 0.
 func Instant(tick int64) time.Time {
 	if tick == 0 {
 		return time.Time{}

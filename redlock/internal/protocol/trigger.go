@@ -11,10 +11,10 @@ const TriggerChannel = "redtick:trigger"
 // Trigger is the message that asks for one run of a job.
 type Trigger struct {
 	Name, By string
-	Tick     int64 // that it is run under, in Unix ms
+	Tick     int64 // the tick to run it under, in Unix ms
 }
 
-// Encode is the message as it is published.
+// Encode returns the message as it is published.
 func (t Trigger) Encode() string {
 	return decimal(t.Tick) + " " + strconv.Itoa(len(t.By)) + " " + t.By + t.Name
 }

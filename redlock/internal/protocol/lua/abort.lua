@@ -1,5 +1,5 @@
--- Takes back a vote of a round that failed. It names that round's token, so however late it arrives it can
--- hurt nothing else; the tombstone keeps a copy of the vote that arrives later still from being counted.
+-- Takes back the vote of a failed round. It names that round's token, so it can hurt nothing else, however late it
+-- arrives. The tombstone refuses a copy of the vote that arrives later still.
 -- KEYS: lock, tombstone, tick (only for a claim)
 -- ARGV: token, the tombstone's lifetime in ms
 -- Answers 1 when the lock was the token's, else 0.

@@ -1,7 +1,7 @@
--- Declares a node that remembers nothing to be fresh, not forgetful: it may vote at once.
+-- Declares that a node remembers nothing because it is fresh, not because it forgot, so that it may vote at once.
 -- KEYS: guard
--- Answers {maxmemory policy, age of its memory in ms, its birth}; the age is -1 when it was fresh, the birth 0 when it
--- was declared so before. Where the policy is wrong it changes nothing: the node is still fresh when that is cured.
+-- Answers {maxmemory policy, age of its memory in ms, its birth}. The age is -1 if it was fresh, the birth 0 if it had
+-- been declared so before. With a wrong policy it changes nothing, so that the node is still fresh once that is mended.
 local policy = string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:(%S+)') or '?'
 if policy ~= 'noeviction' then
   return { policy, -1, '' }

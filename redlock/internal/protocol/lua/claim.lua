@@ -2,7 +2,7 @@
 -- KEYS: lock, tick, last, tombstone, pause, fence (only with ARGV 10), guard (the last one, only with ARGV 9)
 -- ARGV: 1 token, 2 ttl ('': answer, but change nothing), 3 tick, 4 owner, 5 retention, 6 how far a tick may lie ahead,
 --       7 spacing (at least 1), 8 order: 'tick', 'any' or 'takeover', 9 guard window (0: no guard), 10 fencing (1 or 0).
---       From the end those are left out that are 1, 'tick', 0 and 0.
+--       The last four may be left out, from the end, where they are 1, 'tick', 0 and 0.
 --       Times are in ms; ticks are Unix ms, because numbers here are doubles.
 -- Answers {'GRANTED', fence}, {'DONE', token if known}, {'SEEN', token, remaining}, {'TAKEN', token, remaining},
 --       {'STALE', now}, {'AHEAD', now}, {'LOST'}, {'DEAD'}, {'PAUSED', who and why, remaining ms (-1: for ever)} or
@@ -12,7 +12,7 @@ local token, at, order = ARGV[1], tonumber(ARGV[3]), ARGV[8]
 local known = redis.call('MGET', KEYS[3], KEYS[4], KEYS[5], lock)
 local last, dead, paused, holder = order ~= 'any' and known[1], known[2], known[3], known[4]
 
--- The token of a claim of the tick's owner, who mostly is one token.
+-- Returns the token of one of the owner's claims. Mostly the owner is that token itself.
 local function claimant(owner)
   if not owner or redis.call('HEXISTS', tick, 'token:' .. owner) == 1 then
     return owner or ''
@@ -31,7 +31,7 @@ if last and at < tonumber(last) + (ARGV[7] or 1) then
   return { 'DONE', claimant(redis.call('HGET', tick, 'owner')) }
 end
 
--- 2. The tick belongs to the owner whose tokens are in its key. Losers, who are most, need no more commands than this.
+-- 2. The tick belongs to the owner whose tokens are in its key. Most claimers lose here, and cost no further commands.
 local marks = order == 'takeover' and {} or redis.call('HMGET', tick, 'owner', 'granted', 'token:' .. token)
 local owner, granted, counted = marks[1], marks[2], marks[3]
 if owner and owner ~= ARGV[4] then
@@ -58,13 +58,13 @@ end
 
 -- 3. An earlier run still holds the job.
 if not holder then
-  redis.call('GET', lock) -- fails when the key holds data of another type, which MGET takes for none
+  redis.call('GET', lock) -- fails on data of another type, which MGET shows as no value
 end
 if holder and holder ~= token then
   return { 'TAKEN', holder, redis.call('PTTL', lock) }
 end
 
--- An operator paused the job: who holds it goes on, nobody else begins. On a majority of the nodes nobody else has a quorum.
+-- An operator paused the job: its holder goes on, nobody else begins. With a majority paused, nobody else gets a quorum.
 if paused then
   return { 'PAUSED', paused, redis.call('PTTL', KEYS[5]) }
 end
@@ -91,7 +91,7 @@ if ARGV[2] ~= '' then
   if order ~= 'takeover' then
     redis.call('HSET', tick, 'owner', ARGV[4], 'token:' .. token, '')
     if not owner then
-      -- From here on the tick is refused as stale before its key is gone, even if it lies ahead.
+      -- Keep the key until the tick is refused as stale, which is later still for a tick that lies ahead.
       redis.call('PEXPIRE', tick, string.format('%.0f', tonumber(ARGV[5]) + math.max(0, at - now) + 1000))
     end
   end

@@ -5,7 +5,7 @@ local known = redis.call('MGET', KEYS[1], KEYS[2] or KEYS[1])
 if ARGV[4] ~= '' then
   mark(KEYS[1], known[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 end
--- A release goes before this call, which must not note again that the run began.
+-- A release may have overtaken this call. It has noted the run's end, so do not note again that the run began.
 if KEYS[3] and known[2] == ARGV[1] then
   note(KEYS[3])
 end

@@ -1,8 +1,8 @@
 -- Puts a waiter in line for a release notice, in order of arrival.
 -- KEYS: lock, waiters
 -- ARGV: waiter, the line's lifetime in ms, its place (the arrival it was told before, or '')
--- Answers {what remains of the holder's lock in ms, the place}. 0 remains when it is free: ask at once, a notice may not
--- come before somebody else has had it. A key that never expires has a day.
+-- Answers {what remains of the holder's lock in ms, the place}. 0 says that the lock is free: ask at once, since a notice
+-- may not come before somebody else has had it. A key that never expires counts as having a day.
 local place = ARGV[3]
 if place == '' then
   local time = redis.call('TIME')

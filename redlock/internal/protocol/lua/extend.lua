@@ -2,9 +2,8 @@
 -- The sender's validity still stands, so nobody else can have had a majority in between.
 -- KEYS: lock, tombstone, guard (only with ARGV 3)
 -- ARGV: token, ttl in ms, guard window in ms (0: no guard)
--- Answers 1 when the key is ours until the ttl has passed again, else 0, or {'YOUNG', ms until it votes}: the key may be
--- ours then too, but it does not count, since the node may have forgotten that it granted the lock to somebody whose
--- round still goes on.
+-- Answers 1 when the key is ours for another ttl, else 0, or {'YOUNG', ms until it votes}. YOUNG does not count even if
+-- the key is ours now: the node may have forgotten that it granted the lock to somebody whose round still goes on.
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
   return 0

@@ -1,5 +1,5 @@
--- Raises the counter of fences and returns it as text. One that is missing starts at the server's time in microseconds:
--- however fast leases follow each other, they cannot outrun it, so it does not go backwards when it was lost.
+-- Raises the counter of fences and returns it as text. A missing counter starts at the server's time in microseconds.
+-- Leases cannot follow each other faster than that, so a counter that was lost does not go backwards.
 local function raise(counter, time)
   if redis.call('EXISTS', counter) == 0 then
     redis.call('SET', counter, string.format('%.0f', time[1] * 1000000 + time[2]))

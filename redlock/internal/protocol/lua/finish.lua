@@ -1,5 +1,5 @@
--- Ends a claim's run: the lock goes if it is ours, the tick is marked unless it was abandoned or lost, a waiter is woken,
--- and what came of the run is noted. The tick key stays: it is what makes the tick run once.
+-- Ends a claim's run: deletes the lock if it is ours, marks the tick if it is done, wakes a waiter, and notes what came of
+-- the run. The tick key stays, because it is what keeps the tick from being run again.
 -- KEYS: lock, waiters, what to mark; with a history also runs
 -- ARGV: 1 token, 2 tick, 3 owner, 4 the mark's lifetime in ms ('': the tick is not marked), 5 to 8 as note takes them
 -- Answers 1 when the lock was ours, 2 when a waiter was also woken, else 0.

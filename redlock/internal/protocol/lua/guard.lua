@@ -1,6 +1,6 @@
 -- Restart guard: the age of this node's memory, bound to the server process and its replication history.
 -- A missing key (flushed, restarted empty) and another run or replication id (restarted, promoted) both mean
--- that the node may have forgotten votes: it was born now.
+-- that the node may have forgotten votes, so its memory begins now.
 local function age(key, now)
   local id = ''
   for _, part in ipairs({ { 'server', 'run_id:(%w+)' }, { 'replication', 'master_replid:(%w+)' } }) do

@@ -1,6 +1,6 @@
--- Marks a tick as granted on this node: the proof for those who ask later, which also keeps a copy of the
--- winner's own vote, should it arrive late, from locking again. Only the one who was granted the tick does this.
--- key: `last` for ticks in order; the tick's own key when they come in any order (owner is '' in the first case)
+-- Marks a tick as granted. For later claimers the mark is proof. It also keeps a late copy of the winner's own
+-- vote from locking again. Only the winner writes it.
+-- key: `last` for ticks in order (then owner is ''), the tick's own key for ticks in any order
 local function mark(key, last, token, tick, owner, lifetime)
   if owner ~= '' then
     redis.call('HSET', key, 'owner', owner, 'token:' .. token, '', 'granted', '')

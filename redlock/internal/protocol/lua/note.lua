@@ -4,7 +4,7 @@
 --       8 lifetime in ms
 local function note(runs)
   redis.pcall('ZADD', runs, ARGV[2], ARGV[7])
-  -- In this order the key does not vanish in between, and keeps its lifetime.
+  -- Add before you remove: an empty set would vanish, and its lifetime with it.
   if ARGV[6] ~= '' and redis.pcall('ZREM', runs, ARGV[6]) == 1 then
     return
   end

@@ -1,5 +1,5 @@
--- Makes a fence stand on this node: only while the lock here is ours, and the counter that our vote raised is still
--- there. One that was lost since starts at the time when the next vote comes, never at a fence, which may be an old one.
+-- Makes a fence stand on this node, if the lock here is ours and the counter that our vote raised is still there. A
+-- counter that was lost must start at the time of the next vote, and not at this fence, which may be older.
 -- KEYS: lock, fence
 -- ARGV: token, fence
 local seen = redis.call('GET', KEYS[2])

@@ -2,7 +2,7 @@
 -- The old token gets a tombstone wherever it may still turn up, so that a late extension cannot restore it.
 -- KEYS: lock, the old token's tombstone, the new one's, fence (only with ARGV 5), guard (the last one, only with ARGV 6)
 -- ARGV: old token, new token, ttl in ms, the tombstone's lifetime in ms, fencing (1 or 0), guard window in ms (0: no guard),
---       over (1 when no handle counts on the old token)
+--       over (1 when no handle relies on the old token)
 -- Answers {'GRANTED', fence, what remained for the old token in ms} or {'TAKEN', token, remaining ms}, {'DEAD'}, or
 --       {'YOUNG', ms until it votes}: the lock may be handed over then too, but it does not count; see extend.lua.
 local holder = redis.call('GET', KEYS[1])
@@ -14,7 +14,7 @@ if not holder then
   return { 'TAKEN', '', 0 }
 end
 if redis.call('EXISTS', KEYS[3]) == 1 then
-  -- This swap is late: the new token was handed on or aborted. What no handle counts on must not stay.
+  -- This swap is late: the new token was handed on or aborted. A lock that no handle relies on must not stay.
   if ARGV[7] == '1' and holder == ARGV[1] then
     redis.call('DEL', KEYS[1])
   end
@@ -26,7 +26,7 @@ local fence = '0'
 if ARGV[5] == '1' then
   fence = holder == ARGV[1] and raise(KEYS[4], time) or redis.call('GET', KEYS[4]) or '0'
 end
--- An old holder may count on the lock for as long as it had it: the key must not be gone before.
+-- An old holder may rely on the lock for what remained of it, so the key must live on for that long as well.
 local lifetime = tonumber(ARGV[3]) + (ARGV[7] == '1' and 0 or math.max(remaining, 0))
 redis.call('SET', KEYS[1], ARGV[2], 'PX', string.format('%.0f', lifetime))
 if ARGV[6] ~= '0' then
