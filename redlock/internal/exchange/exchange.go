@@ -11,12 +11,12 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 )
 
-// grace is for clients that look at the context's deadline themselves. They
-// return a moment after it, and know more than that it is over.
+// grace is for clients that heed the context's deadline themselves. They return a
+// moment after it, with an error that says more than that the time is over.
 const grace = 50 * time.Millisecond
 
-// Within returns what do returns. If ctx ends and do has not returned shortly
-// after, it returns what late says and leaves do running.
+// Within returns what do returns. If do has not returned shortly after ctx ends,
+// Within returns what late returns and leaves do running.
 func Within(ctx context.Context, do, late func() []driver.Reply) []driver.Reply {
 	if ctx.Done() == nil {
 		return do()
@@ -38,17 +38,18 @@ func Within(ctx context.Context, do, late func() []driver.Reply) []driver.Reply 
 	}
 }
 
-// calm is how long after an answer a connection is trusted to keep to a
-// deadline by itself. Clients such as rueidis PING an idle connection after a
-// second, and what comes behind a PING that hangs waits for it.
+// calm is how long after an answer a connection is trusted to keep to a deadline
+// by itself. Clients such as rueidis send PING on a connection that was idle for a
+// second. If that PING hangs, so does the command behind it.
 const calm = 500 * time.Millisecond
 
-// Watch is Within for a node's Dos, without its goroutine while they are
-// answered: handing a batch over costs as much as half a round trip to a server
-// nearby. The zero value is ready.
+// Watch is Within for one node. It does without a goroutine while the node answers,
+// because handing a batch over costs as much as half a round trip to a server
+// nearby. The zero value is ready to use.
 type Watch struct{ answered atomic.Int64 }
 
-// Do is Within, unless inline is allowed and the last Do was answered lately.
+// Do is Within, but calls do directly if inline is set and the last Do was answered
+// lately.
 func (w *Watch) Do(ctx context.Context, inline bool, do, late func() []driver.Reply) []driver.Reply {
 	var replies []driver.Reply
 	if inline && time.Now().UnixNano()-w.answered.Load() < int64(calm) {
@@ -66,7 +67,7 @@ func (w *Watch) Do(ctx context.Context, inline bool, do, late func() []driver.Re
 	return replies
 }
 
-// Fail is n replies that failed with err.
+// Fail returns n replies that failed with err.
 func Fail(n int, err error) []driver.Reply {
 	replies := make([]driver.Reply, n)
 	for i := range replies {
@@ -75,9 +76,9 @@ func Fail(n int, err error) []driver.Reply {
 	return replies
 }
 
-// Demoted reports whether err is a server's answer that it is not a primary,
-// or not one that has its data. Behind a name that was moved, every connection
-// that stands leads to such a server, and only a new one leads elsewhere.
+// Demoted reports whether err is a server's answer that it is not a primary, or has
+// not got its data. When a name has moved to another server, all connections that
+// stand lead to the former one, and only a new connection leads to the other.
 func Demoted(err error) bool {
 	if err == nil {
 		return false
@@ -102,7 +103,7 @@ func AnyDemoted(replies []driver.Reply) bool {
 	return false
 }
 
-// SettleLimit bounds Settle.
+// SettleLimit is the longest that Settle waits.
 const SettleLimit = 10 * time.Millisecond
 
 // Settle waits a moment for done, which reports whether the connections under

@@ -13,26 +13,27 @@ import (
 )
 
 const (
-	// probePause is between two looks at a shard that does not answer.
+	// probePause is the time between two looks at a shard that does not answer.
 	probePause = 100 * time.Millisecond
-	// firstLook is how long the first look may take, and who asks again waits.
+	// firstLook is how long the first look may take. Those who ask again meanwhile
+	// wait for it.
 	firstLook = 100 * time.Millisecond
-	// probeLimit is how long a look may take, where shards answer fast. One that
-	// began before the shard was replaced delays the next.
+	// probeLimit is how long a look may take where shards answer fast. A look that
+	// began before the shard was replaced may hang, and delays the next.
 	probeLimit = 250 * time.Millisecond
-	// probeFor is how long after its last command a shard is looked at.
+	// probeFor is how long a shard is looked at after the last command for it.
 	probeFor = 5 * time.Second
-	// aliveFor is how long an answer proves that the Cluster is there.
+	// aliveFor is how long an answer proves that the Cluster is not down as a whole.
 	aliveFor = time.Second
-	// samples are so many keys that some belong to a shard that is well.
+	// samples is how many random keys are looked at, so that some are a healthy shard's.
 	samples = 4
 )
 
-// errSilent is a Cluster's own word for "no server takes this key now", and it
-// is as true: the command was not sent.
+// errSilent has the code with which a Cluster itself says that no server takes a
+// key now. That is as true here: the command was not sent.
 var errSilent = errors.New("CLUSTERDOWN the shard of this key does not answer, though other shards do; it is asked every 100ms")
 
-// errMissing: an empty reply would be a null, which is a granted vote.
+// errMissing stands for a missing reply: the zero Reply is a null, a granted vote.
 var errMissing = errors.New("the client returned no reply")
 
 // Shards keeps a Cluster's dead shard from stalling the names of the others. A
@@ -43,7 +44,7 @@ type Shards struct {
 	send func(ctx context.Context, commands []driver.Command) []driver.Reply
 
 	mu       sync.Mutex
-	slowest  time.Duration         // of the batches that were answered, fading
+	slowest  time.Duration         // of the batches that were answered; it fades
 	answered time.Time             // by any shard
 	silent   map[string]*silentKey // by hash tag
 	probing  bool
@@ -55,7 +56,7 @@ type silentKey struct {
 	looked chan struct{} // closed after the first look
 }
 
-// NewShards makes one for a client's pipeline.
+// NewShards returns a Shards that sends with a client's pipeline.
 func NewShards(send func(ctx context.Context, commands []driver.Command) []driver.Reply) *Shards {
 	return &Shards{send: send, silent: map[string]*silentKey{}}
 }
@@ -78,8 +79,8 @@ func (s *Shards) Do(ctx context.Context, commands []driver.Command) []driver.Rep
 	return replies
 }
 
-// awaitFirstLook gives the first probe of a shard time to find that it was
-// only a connection that went silent. Then a second vote is not refused.
+// awaitFirstLook waits for the first probe of a silent shard. It may find that only
+// a connection had gone silent, and then the next vote is not refused.
 func (s *Shards) awaitFirstLook(commands []driver.Command) {
 	var looks []chan struct{}
 	s.mu.Lock()
@@ -96,12 +97,12 @@ func (s *Shards) awaitFirstLook(commands []driver.Command) {
 	}
 }
 
-// split writes the refusals.
+// split refuses commands for silent shards, and returns the others to be sent.
 func (s *Shards) split(commands []driver.Command, replies []driver.Reply) (sent []driver.Command, indices []int) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// When nothing answers, it is not one shard: the core must see it.
+	// If nothing answers, more than one shard is down, and the core must see that.
 	refuse := len(s.silent) > 0 && now.Sub(s.answered) < aliveFor
 	for i, c := range commands {
 		if silent := s.silent[Tag(Key(c))]; refuse && silent != nil {
@@ -114,8 +115,8 @@ func (s *Shards) split(commands []driver.Command, replies []driver.Reply) (sent 
 	return sent, indices
 }
 
-// limit is half of what is left, so that the core does not take the whole
-// Cluster for dead because one shard is, or more where answers take long.
+// limit returns half of the time left, so that the core does not take the whole
+// Cluster for dead because one shard is. Where answers take long it returns more.
 func (s *Shards) limit(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -177,8 +178,8 @@ func (s *Shards) firstLook(silent *silentKey) {
 	s.look(silent.key, firstLook)
 }
 
-// wanted is what to look at: each silent key, and others to learn whether any
-// shard is well. Without silent keys the probing ends.
+// wanted returns what to look at: each silent key, and random ones to learn whether
+// any shard is well. If no key is silent, the probing ends.
 func (s *Shards) wanted() (keys []string, limit time.Duration) {
 	now := time.Now()
 	s.mu.Lock()
@@ -214,7 +215,7 @@ func (s *Shards) look(key string, limit time.Duration) {
 	}
 }
 
-// Answered reports whether err, if any, is a server's: its code is in capitals.
+// Answered reports whether err is nil or a server's, which has a code in capitals.
 func Answered(err error) bool {
 	if err == nil {
 		return true
@@ -223,8 +224,8 @@ func Answered(err error) bool {
 	return more && code != "" && code == strings.ToUpper(code) && code[0] >= 'A' && code[0] <= 'Z' && !strings.HasSuffix(code, ":")
 }
 
-// Key is what a Cluster routes c by, and something for commands without one,
-// which are right anywhere.
+// Key returns the key by which a Cluster routes c. For a command without a key any
+// result is right.
 func Key(c driver.Command) string {
 	switch {
 	case len(c) > 3 && strings.HasPrefix(strings.ToUpper(c[0].(string)), "EVAL"):
@@ -235,7 +236,7 @@ func Key(c driver.Command) string {
 	return ""
 }
 
-// Tag is what of a key decides on its slot.
+// Tag returns the part of a key that decides its slot.
 func Tag(key string) string {
 	if _, rest, ok := strings.Cut(key, "{"); ok {
 		if inner, _, ok := strings.Cut(rest, "}"); ok && inner != "" {

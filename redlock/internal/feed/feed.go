@@ -1,5 +1,5 @@
-// Package feed hands what happens to a function that may be slow or panic,
-// without holding up those to whom it happens.
+// Package feed hands items to a function that may be slow or panic, without
+// holding up those who report them.
 package feed
 
 import "sync"
@@ -12,12 +12,12 @@ const backlog = 1024
 // behind, the newest items are thrown away, and the next one says how many. A
 // Feed is safe for concurrent use.
 type Feed[T any] struct {
-	// Tell is the function. It is set before the first Push.
+	// Tell is the function, set before the first Push. missed items were thrown away before item.
 	Tell func(item T, missed int)
 
 	mu     sync.Mutex
 	queue  []entry[T]
-	spare  []entry[T] // the memory of the queue that was told last
+	spare  []entry[T] // the last batch's memory, to be reused
 	missed int
 	busy   bool
 	idle   chan struct{} // closed once nothing is left to tell; nil when nobody waits for that
@@ -48,7 +48,7 @@ func (f *Feed[T]) drain() {
 	var batch []entry[T]
 	told, ended := 0, false
 	defer func() {
-		if !ended { // the function called runtime.Goexit, which is no reason to keep the other items from it
+		if !ended { // the function called runtime.Goexit; it must get the other items all the same
 			f.mu.Lock()
 			f.queue = append(batch[told:], f.queue...)
 			f.mu.Unlock()
@@ -80,7 +80,7 @@ func (f *Feed[T]) tell(e entry[T]) {
 	f.Tell(e.item, e.missed)
 }
 
-// keep saves the memory of a batch, unless it is that of a flood.
+// keep saves a batch's memory, unless a flood of items has made it large.
 func (f *Feed[T]) keep(batch []entry[T]) {
 	if cap(batch) > 16 {
 		return
@@ -103,7 +103,7 @@ func (f *Feed[T]) Told() <-chan struct{} {
 	return idle
 }
 
-// settle tells those who wait that nothing is left. The caller holds mu.
+// settle wakes those who wait in Told when nothing is left. The caller holds mu.
 func (f *Feed[T]) settle() {
 	if f.idle != nil && !f.busy {
 		close(f.idle)

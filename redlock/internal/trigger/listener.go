@@ -1,4 +1,4 @@
-// Package trigger hears of the runs that operators ask for, which are published on the nodes.
+// Package trigger listens for the runs that operators ask for by a message on the nodes.
 package trigger
 
 import (
@@ -19,17 +19,17 @@ import (
 type Listener struct {
 	// Pipelines are those of the nodes.
 	Pipelines []*pipeline.Pipeline
-	// Jitter is random, less than its argument.
+	// Jitter returns a random duration, less than its argument.
 	Jitter func(time.Duration) time.Duration
-	// Heard is told of each trigger of a job that listens, before the job is.
+	// Heard is called for each trigger of a job that listens, before the job is told.
 	Heard func(t protocol.Trigger)
-	// Unheard is told when a node's triggers cannot be heard.
+	// Unheard is called when a node's triggers cannot be heard.
 	Unheard func(node string, cause error)
 
 	mu     sync.Mutex
 	jobs   []*job
-	heard  [16]string // the last messages: each comes from every node
-	next   int        // in heard
+	heard  [16]string // the last messages, since each comes from every node
+	next   int        // where the next one goes in heard
 	end    context.CancelFunc
 	closed bool
 }
@@ -44,8 +44,8 @@ func (l *Listener) Subscribable() bool {
 	return slices.ContainsFunc(l.Pipelines, func(p *pipeline.Pipeline) bool { _, ok := p.Node().(driver.Subscriber); return ok })
 }
 
-// Listen calls run for each trigger of the name, until stop is called. It
-// reports whether the Listener is not closed. run must not block.
+// Listen calls run for each trigger of the name, until stop is called. ok is false
+// if the Listener was closed. run must not block.
 func (l *Listener) Listen(name string, run func(t protocol.Trigger)) (stop func(), ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,10 +94,10 @@ func (l *Listener) settle() {
 	}
 }
 
-// longestDeaf is how long a lost subscription pauses at most before it begins anew.
+// longestDeaf bounds the pause before a lost subscription begins anew.
 const longestDeaf = 5 * time.Second
 
-// subscribe listens to one node until ctx ends, as often as the subscription is lost.
+// subscribe listens to one node until ctx ends. It subscribes anew whenever the subscription is lost.
 func (l *Listener) subscribe(ctx context.Context, node string, sub driver.Subscriber) {
 	for try := 0; ; try++ {
 		var ready atomic.Bool
@@ -108,7 +108,7 @@ func (l *Listener) subscribe(ctx context.Context, node string, sub driver.Subscr
 		if ready.Load() {
 			try = 0
 		}
-		if try == 1 { // the first is for a server that restarts, or goes over to another one
+		if try == 1 { // the first failure may be a restart or a failover
 			if err == nil {
 				err = errors.New("the driver ended the subscription without a reason")
 			}
@@ -122,7 +122,7 @@ func (l *Listener) subscribe(ctx context.Context, node string, sub driver.Subscr
 	}
 }
 
-// hear takes a message, which may be anybody's.
+// hear takes a message, which anybody may have sent.
 func (l *Listener) hear(message string) {
 	t, ok := protocol.DecodeTrigger(message)
 	if !ok {
@@ -138,7 +138,7 @@ func (l *Listener) hear(message string) {
 	}
 }
 
-// newly returns the jobs of a trigger that was not heard before.
+// newly returns the jobs of a trigger, if it was not heard before.
 func (l *Listener) newly(t protocol.Trigger, message string) (jobs []*job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

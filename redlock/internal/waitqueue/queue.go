@@ -15,7 +15,7 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// Queue is a process's waiters. It is safe for concurrent use.
+// Queue holds a process's waiters. It is safe for concurrent use.
 type Queue struct {
 	group *quorum.Group
 	id    string // the process, in the lines in Redis
@@ -33,15 +33,15 @@ type line struct {
 	node    int // where the process is in line in Redis, or -1
 }
 
-// New returns a queue for the process called id, which no other process is.
+// New returns a queue for the process called id. No other process may have that id.
 func New(group *quorum.Group, id string) *Queue {
 	return &Queue{group: group, id: id, lines: map[string]*line{}, handedOff: map[string]time.Time{},
 		subscriptions: make([]subscription, len(group.Pipelines)), closed: make(chan struct{})}
 }
 
-// Enter waits to be the first of this process in line for a name. The waiter
-// must Leave. The error is ctx's, or nil with a nil waiter when the queue was
-// closed.
+// Enter waits until the caller is the first of this process in line for a name.
+// The waiter must Leave. The error is ctx's. When the queue is closed, both the
+// waiter and the error are nil.
 func (q *Queue) Enter(ctx context.Context, name *protocol.Name, nodeTimeout, ttl time.Duration) (*Waiter, error) {
 	w := &Waiter{queue: q, name: name, nodeTimeout: nodeTimeout, ttl: ttl, signal: make(chan struct{}, 1)}
 	q.mu.Lock()
@@ -87,11 +87,11 @@ func (q *Queue) isClosed() bool {
 	}
 }
 
-// handoffGrace is for how long a process that has just released a name to a
-// waiter elsewhere lets that one go first.
+// handoffGrace is how long a process that has just released a name to a waiter
+// elsewhere lets that waiter go first.
 const handoffGrace = 250 * time.Millisecond
 
-// HandedOff notes that a release of this process woke a waiter for the name.
+// HandedOff records that a release of this process woke a waiter for the name.
 func (q *Queue) HandedOff(name string) {
 	now := time.Now()
 	q.mu.Lock()
@@ -104,7 +104,7 @@ func (q *Queue) HandedOff(name string) {
 	q.handedOff[name] = now
 }
 
-// shouldYield is for how long others go first.
+// shouldYield returns how long this process must still let others go first.
 func (q *Queue) shouldYield(name string) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -115,9 +115,9 @@ func (q *Queue) shouldYield(name string) time.Duration {
 	return max(handoffGrace-time.Since(at), 0)
 }
 
-// notify passes a notice, "length:token" and the name, to the first in line. A
-// notice is for one waiter and must not be lost: without one here, the next
-// process gets it.
+// notify passes a notice, "length:token" followed by the name, to the first in
+// line. A notice wakes one waiter and must not be lost, so if nobody waits here
+// any more, the next process gets it.
 func (q *Queue) notify(node int, notice string) {
 	length, rest, _ := strings.Cut(notice, ":")
 	n, err := strconv.Atoi(length)
@@ -135,8 +135,8 @@ func (q *Queue) notify(node int, notice string) {
 	at.waiters[0].notice(token)
 }
 
-// pass wakes the next process in line. It releases a token that nobody has: the one that was announced, or met, may be the
-// holder's, who has released it on this node only.
+// pass wakes the next process in line, by the release of a token that nobody has. The token that was announced or met will
+// not do: its holder may have released it on this node only.
 func (q *Queue) pass(node int, name *protocol.Name) {
 	q.group.Pipelines[node].Send(name.Release("-", true).Request, time.Now().Add(time.Second))
 }

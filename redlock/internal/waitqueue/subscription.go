@@ -11,16 +11,16 @@ import (
 // linger is how long a subscription outlives the last waiter.
 const linger = 2 * time.Second
 
-// subscription is one node's, for all waiters of the process. The queue guards it.
+// subscription is to one node, for all waiters of the process. The queue's mutex guards it.
 type subscription struct {
 	cancel   context.CancelFunc // nil while there is none
 	ready    chan struct{}      // closed once it is active, or has failed
 	active   bool
-	timedOut bool // it was waited for in vain
+	timedOut bool // a waiter has waited for it in vain, so that others need not
 	idle     *time.Timer
 }
 
-// listen makes sure that notices from a node arrive. It reports whether they do.
+// listen sees to it that notices from a node arrive, and waits for that up to limit. It reports whether they do.
 func (q *Queue) listen(ctx context.Context, node int, limit time.Duration) bool {
 	sub, ok := q.group.Pipelines[node].Node().(driver.Subscriber)
 	if !ok {
@@ -61,17 +61,17 @@ func (s *subscription) begin(q *Queue, node int, sub driver.Subscriber) {
 		_ = sub.Subscribe(ctx, protocol.WakeChannel(q.id),
 			func() { q.setSubscribed(s, ready, true) },
 			func(notice string) { q.notify(node, notice) })
-		// Lost or stopped: the next waiter begins anew, and until then waiters poll.
+		// It was lost or stopped. The next waiter begins a new one; until then waiters poll.
 		q.setSubscribed(s, ready, false)
 	}()
 }
 
-// setSubscribed notes that a subscription is active, or has ended.
+// setSubscribed records that a subscription is active, or has ended.
 func (q *Queue) setSubscribed(s *subscription, ready chan struct{}, active bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if s.ready != ready {
-		return // it was stopped, and another has begun
+		return // it was stopped, and another may have begun
 	}
 	s.done()
 	s.active, s.timedOut = active, false
@@ -80,7 +80,7 @@ func (q *Queue) setSubscribed(s *subscription, ready chan struct{}, active bool)
 	}
 }
 
-// done lets go those who wait for the subscription to be active.
+// done wakes those who wait for the subscription to be active.
 func (s *subscription) done() {
 	select {
 	case <-s.ready:
@@ -98,7 +98,7 @@ func (s *subscription) stop() {
 	s.cancel, s.ready, s.active = nil, nil, false
 }
 
-// closeIdle ends the subscriptions, unless somebody waits again soon. The caller holds mu.
+// closeIdle ends the subscriptions after a while, unless somebody waits again by then. The caller holds mu.
 func (q *Queue) closeIdle() {
 	for i := range q.subscriptions {
 		s := &q.subscriptions[i]

@@ -9,21 +9,21 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// Waiter is a caller that is the first of its process in line for a name. One
-// goroutine uses it.
+// Waiter is a caller in line for a name. From Enter to Leave it is the first of its
+// process. Only one goroutine may use it.
 type Waiter struct {
 	queue            *Queue
 	name             *protocol.Name
 	nodeTimeout, ttl time.Duration
 	signal           chan struct{} // its turn has come, or the name was released
-	place            string        // in the line in Redis, kept when it has to get in line again
+	place            string        // in the line in Redis, which it keeps when it gets in line again
 
 	released string // the token of the last notice; the queue guards it
-	hurries  int    // how often it asked again at once since; the queue guards it
+	hurries  int    // how often it has asked again soon since then; the queue guards it
 }
 
-// Yield lets a waiter elsewhere go first that a release of this process has just
-// woken, and that this caller, who is nearer, would overtake.
+// Yield lets a waiter elsewhere go first if a release of this process has just
+// woken it. This caller is nearer and would overtake it.
 func (w *Waiter) Yield(ctx context.Context) error {
 	grace := w.queue.shouldYield(w.name.Lock)
 	if grace == 0 {
@@ -37,7 +37,7 @@ func (w *Waiter) Yield(ctx context.Context) error {
 
 // Wait waits until asking again may succeed: for a release notice, the end of
 // the holder's lock, or a back-off, whichever comes first. holder is the token
-// that was met, or "" when nobody's was, which waiting in line does not change.
+// that stands in the way, or "" if none does. Then a place in line is no help.
 func (w *Waiter) Wait(ctx context.Context, holder string, backoff time.Duration) error {
 	if holder == "" {
 		return w.rest(ctx, backoff)
@@ -47,7 +47,7 @@ func (w *Waiter) Wait(ctx context.Context, holder string, backoff time.Duration)
 	}
 	remaining, listening := w.enqueue(ctx)
 	if listening && remaining == 0 {
-		// It was released while we got in line, and the notice may have gone to nobody.
+		// The lock was released while we got in line, so the notice may have gone to nobody.
 		w.queue.mu.Lock()
 		if w.released != holder {
 			w.notice(holder)
@@ -67,11 +67,11 @@ func (w *Waiter) Wait(ctx context.Context, holder string, backoff time.Duration)
 	return w.rest(ctx, backoff)
 }
 
-// maxHurries is how often a waiter asks again soon for a lock whose release it was told of.
+// maxHurries is how often a waiter asks again soon after a release was announced to it.
 const maxHurries = 8
 
-// hurry reports whether the holder that was met is the one whose release was announced, and how soon to ask again. The
-// release reaches the node that announces it before it reaches the others.
+// hurry reports whether the token that stands in the way is the announced one, and how soon to ask again. Such a token is
+// about to go: a release reaches the node that announces it before it reaches the others.
 func (w *Waiter) hurry(holder string) (d time.Duration, ok bool) {
 	w.queue.mu.Lock()
 	defer w.queue.mu.Unlock()
@@ -82,8 +82,8 @@ func (w *Waiter) hurry(holder string) (d time.Duration, ok bool) {
 	return 250 * time.Microsecond << (w.hurries - 1), true
 }
 
-// enqueue gets in line on the first node that is there and can notify, the same for everybody. It returns what remains of
-// the holder's lock there.
+// enqueue gets in line on the first node that is there and can notify, so that all processes use one line. It returns what
+// remains of the holder's lock there.
 func (w *Waiter) enqueue(ctx context.Context) (remaining time.Duration, listening bool) {
 	q := w.queue
 	for i := range q.group.Pipelines {
@@ -104,9 +104,9 @@ func (w *Waiter) enqueue(ctx context.Context) (remaining time.Duration, listenin
 	return 0, false
 }
 
-// Leave gives the turn to the next. served says that the waiter got the lock.
-// The last one of the process also gets out of line in Redis. A notice that was
-// not made use of goes to the next waiter, here or there.
+// Leave gives the turn to the next waiter. served says that this one got the lock.
+// If it did not, a notice that it has received goes to the next waiter, here or in
+// another process. The last waiter here also gets out of line in Redis.
 func (w *Waiter) Leave(served bool) {
 	q := w.queue
 	q.mu.Lock()
@@ -147,7 +147,7 @@ func (w *Waiter) wake() {
 	}
 }
 
-// rest waits for a signal, at most d.
+// rest waits for a signal, but no longer than d.
 func (w *Waiter) rest(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
