@@ -11,19 +11,19 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// acquisition is what one call asks the nodes for.
+// acquisition is what one call asks the nodes for, over all its rounds.
 type acquisition struct {
 	op   string
 	tick int64     // Unix ms; 0 for a lock
 	at   time.Time // the tick as the caller of a claim has it, in its zone
-	// token is the last round's.
+	// token is that of the latest round.
 	token  string
-	told   error // the reason that the observer was told last: a call that waits tells each once
+	told   error // the reason last told to the observer, so that a call that waits does not repeat it
 	late   lateness
-	former []string // the newest tokens of a claim's earlier rounds: a vote of theirs that is still there is nobody's
+	former []string // the newest tokens of a claim's earlier rounds, whose votes nobody relies on
 }
 
-// acquire votes until the outcome is certain: granted, held by another, or no quorum.
+// acquire votes, round after round, until the outcome is certain: granted, held by another, or no quorum.
 func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 	begin := time.Now()
 	t.locker.begin()
@@ -35,7 +35,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 	voting := time.Now()
 	var probe orderedProbe
 	var before quorum.Tally // of the round before
-	var why error           // it was not won; nil before the first
+	var why error           // why that was not won; nil before the first round
 	for try := 0; ; try++ {
 		r, err := t.newRound(ctx, a)
 		if err != nil {
@@ -64,7 +64,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 	}
 }
 
-// outcome is what a round that was not won means.
+// outcome says whether to vote again after a round that was not won.
 type outcome uint8
 
 const (
@@ -73,7 +73,7 @@ const (
 	unanswered                // no majority voted
 )
 
-// classify says what a round that was not won means, and why.
+// classify returns whether to vote again after a round that was not won, and why it was not won.
 func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try int) (outcome, error) {
 	leader, led := tally.Leader()
 	switch {
@@ -82,12 +82,12 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 	case tally.Done > 0:
 		return final, ErrTickDone
 	case tally.Won():
-		return split, ErrNoQuorum // its validity had ended, or its fence did not stand
+		return split, ErrNoQuorum // the validity had ended, or the fence did not stand
 	case led && slices.Contains(a.former, leader.Token):
-		return unanswered, ErrNoQuorum // its answers were lost, and its abort is late
+		return unanswered, ErrNoQuorum // our own earlier round: its answers were lost, and its abort has not arrived
 	case led:
-		// The leader's claim need not be confirmed yet: one token on a majority is a round that was won, unless its claimer dies
-		// or is cancelled before it counts the votes.
+		// A token on a majority has won its round, though it may not be confirmed yet, unless its claimer dies or is cancelled
+		// before it counts the votes.
 		return final, ErrTaken
 	case tally.Blocks(tally.Paused):
 		return final, ErrPaused
@@ -100,13 +100,12 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 	case tally.Blocks(failures(tally, isPermanent)):
 		return final, ErrNoQuorum
 	case a.tick != 0 || tally.Pending == 0 && try == 0 && !tally.Blocks(failures(tally, isOut)):
-		return unanswered, ErrNoQuorum // a connection that went stale fails at once, and the next is fresh
+		return unanswered, ErrNoQuorum // for a lock, a stale connection may have failed at once; the next is fresh
 	}
 	return final, ErrNoQuorum
 }
 
-// obstacle is why a vote that is split cannot be won, if that is more than bad luck: some nodes' clocks are behind the
-// tick's, or long past it.
+// obstacle returns why a vote is split. It is more than bad luck if some nodes' clocks are too far behind the tick or past it.
 func obstacle(tally *quorum.Tally) error {
 	switch {
 	case tally.TooFarAhead > 0:
@@ -117,7 +116,7 @@ func obstacle(tally *quorum.Tally) error {
 	return ErrNoQuorum
 }
 
-// failures counts the nodes whose errors are of a kind.
+// failures counts the nodes with errors of a kind.
 func failures(tally *quorum.Tally, kind func(error) bool) (n int) {
 	for _, a := range tally.Answers {
 		if a.Err != nil && kind(a.Err) {
@@ -133,13 +132,13 @@ func isPermanent(err error) bool {
 	return ok
 }
 
-// isOut reports whether a node was not asked, since it is known not to answer.
+// isOut reports whether a node was not asked because it had not answered lately.
 func isOut(err error) bool { return errors.Is(err, pipeline.ErrOut) }
 
-// probeLasting is the round after which a split vote is suspected to last: no contender's lock does.
+// probeLasting is the round from which a split vote is suspected to be due to keys that never expire.
 const probeLasting = 2
 
-// lookForLasting finds out whether keys that never expire stand in the way.
+// lookForLasting asks whether keys that never expire stand in the way, so that voting again is no use.
 func (t *target) lookForLasting(ctx context.Context, tally quorum.Tally, reason error) (outcome, quorum.Tally, error) {
 	seen, err := t.poll(ctx, t.name.Look(0, "", ""))
 	if err != nil || !seen.Blocks(seen.Lasting()) {
@@ -148,7 +147,7 @@ func (t *target) lookForLasting(ctx context.Context, tally quorum.Tally, reason 
 	return final, seen, ErrTaken
 }
 
-// budget is for how long a decision goes on. A lock can be asked for again, but a tick that nobody gets is lost.
+// budget is how long an acquisition may vote. It is longer for a claim, since a tick that nobody gets is lost.
 func (t *target) budget(a *acquisition, result outcome) time.Duration {
 	switch {
 	case result == split && a.tick != 0:
@@ -161,14 +160,14 @@ func (t *target) budget(a *acquisition, result outcome) time.Duration {
 	return t.cfg.nodeTimeout
 }
 
-// jitter is a random pause that grows with the tries and with what a round takes, so that contenders of a split vote come
-// apart.
+// jitter returns a random pause, which grows with the tries and with the time that a round takes. It draws apart the
+// contenders of a split vote.
 func (t *target) jitter(round time.Duration, try int) time.Duration {
 	base := max(round, 500*time.Microsecond)
 	return base/2 + t.cfg.jitter(base<<min(try, 3))
 }
 
-// pause returns early when ctx ends, or the Locker is closed.
+// pause waits for d, or until ctx ends or the Locker is closed.
 func (l *Locker) pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

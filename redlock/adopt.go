@@ -8,15 +8,14 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// Adopt takes over a lock by its token, from [Lease.Detach], [Mutex.Holder] or
-// another library that set the key. It swaps the token for a fresh one, so of
-// several who try one succeeds, and a handle that held the old token is lost at
-// its next contact with the nodes.
+// Adopt returns a lease on a lock that exists, given the lock's token from
+// [Lease.Detach], [Mutex.Holder] or another library. It swaps the token for a fresh
+// one, so of several who try one succeeds, and a handle that held the old token
+// finds its lease lost at its next contact with the nodes.
 //
-// A detached token is adopted at once. Any other may still be counted on by a
-// handle somewhere, so Adopt then waits until what remained of its time has
-// passed, which is a TTL at most; a ctx that ends before ends the waiting, and
-// leaves the lock to expire.
+// A detached token is adopted at once. On any other token a handle somewhere may
+// still rely, so Adopt then waits until its remaining time has passed, which is a
+// TTL at most. If ctx ends before, Adopt gives up and leaves the lock to expire.
 //
 // The error matches [ErrLost] when no majority holds the token any more.
 func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
@@ -49,9 +48,9 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	return nil, t.refuse(a, begin, tally, t.notAdopted(&tally, err))
 }
 
-// takeFrom swaps the token of a handle that may still count on it, and waits until it cannot any more. The longest remaining
-// time decides: the old token's majority and the swap's have a node in common. While it waits the key is not renewed, and it
-// is not deleted when the waiting is given up, since the nodes would then be free while the old handle is valid.
+// takeFrom swaps the token of a handle that may still rely on it, and waits until it cannot any more. It waits for the longest
+// remaining time: the old token's majority and the swap's have a node in common. Meanwhile the key is not renewed. Nor is it
+// deleted if the waiting is given up, as that would free the nodes while the old handle is valid.
 func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ours string, err error) {
 	begin := time.Now()
 	s, tally, err := t.swap(ctx, a, token, false)
@@ -71,7 +70,7 @@ func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ou
 	return s.token, nil
 }
 
-// swap is a round whose vote hands the lock from a token to a fresh one. over says that no handle counts on the old one.
+// swap votes to hand the lock from a token to a fresh one. over says that no handle relies on the old one.
 func (t *target) swap(ctx context.Context, a *acquisition, from string, over bool) (*round, quorum.Tally, error) {
 	if err := t.locker.usable(ctx); err != nil {
 		return nil, quorum.Tally{}, err
@@ -89,7 +88,7 @@ func (t *target) newSwap(a *acquisition, from, to string, over bool) *round {
 	return &round{t: t, a: a, token: to, request: t.name.Swap(from, to, over), first: -1}
 }
 
-// notAdopted is why an adoption failed.
+// notAdopted returns why an adoption failed.
 func (t *target) notAdopted(tally *quorum.Tally, err error) error {
 	switch {
 	case err != nil:
@@ -102,8 +101,8 @@ func (t *target) notAdopted(tally *quorum.Tally, err error) error {
 	return ErrNoQuorum
 }
 
-// barElsewhere takes the old token off the nodes that the swap did not reach: its handle has put it there, and its late
-// extension must not restore it.
+// barElsewhere takes the old token off the nodes that the swap did not reach, and keeps a late extension by its handle from
+// putting it back.
 func (l *Lease) barElsewhere(old string, tally *quorum.Tally) {
 	bar := l.t.name.Bar(old)
 	for i, p := range l.t.locker.group.Pipelines {

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// CatchUp returns how old a missed tick may be that is still run; see
+// CatchUp returns how old a missed tick may be and still be run; see
 // [WithCatchUp].
 func (j *Job) CatchUp() time.Duration { return j.t.cfg.catchUp }
 
-// longestLook is how long Missed pauses at most before it asks again.
+// longestLook is the longest pause before Missed asks again.
 const longestLook = 15 * time.Second
 
 // Missed returns the tick to catch up with under [WithCatchUp], for the caller to
 // claim, or the zero time when there is none. newest returns the newest instant
 // of the schedule that has come and is no older than [Job.CatchUp], or the zero
-// time. It was missed when an earlier tick was granted and none since: on the
-// first deployment nothing was.
+// time. That tick was missed if an earlier tick was granted and none since. So on
+// the first deployment nothing was missed.
 //
 // While the job is paused, or the nodes give no answer, Missed waits, until ctx
 // ends or the newest tick is too old.

@@ -11,13 +11,13 @@ import (
 )
 
 // Check asks every node whether it would let this Locker vote, and changes
-// nothing. Call it when a service starts, since New contacts nobody: a wrong
-// address, password or access rule would be told at the first tick only. It
-// waits for all nodes, but no longer than ctx, and 10 s.
+// nothing. Call it when a service starts. New contacts no node, so a wrong
+// address, password or access rule would come to light only at the first tick.
+// Check waits for all nodes, until ctx ends and for 10 s at most.
 //
 // The error lists each node that did not answer as it should. It matches
-// [ErrNoQuorum] when they are so many that nothing would be granted; else the
-// others do for now.
+// [ErrNoQuorum] if these are so many that nothing would be granted. Otherwise the
+// remaining nodes suffice for now.
 func (l *Locker) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, longestCheck)
 	defer cancel()
@@ -34,10 +34,10 @@ func (l *Locker) Check(ctx context.Context) error {
 		if tally.Missing() == 0 || ctx.Err() != nil || try >= checks {
 			break
 		}
-		t.locker.pause(ctx, t.cfg.nodeTimeout) // the first call of a connection makes it, which may take longer than a call
+		t.locker.pause(ctx, t.cfg.nodeTimeout) // the first call also connects, which may take longer than a call
 	}
 	failure := t.fail("check", 0, tally, ErrNoQuorum)
-	failure.Name = "" // ours, and nobody's business
+	failure.Name = "" // it means nothing to the caller
 	switch {
 	case len(failure.Nodes) == 0:
 		return nil
@@ -56,7 +56,7 @@ const (
 	checks       = 2 // repetitions for nodes that do not answer
 )
 
-// askAll asks every node who holds the name, and waits for all of them: also for one whose answer no longer decides.
+// askAll asks every node who holds the name. Unlike a poll it waits for all answers, even after the outcome is certain.
 func (t *target) askAll(ctx context.Context) quorum.Tally {
 	polls := make([]*quorum.Poll, len(t.locker.group.Pipelines))
 	for i, p := range t.locker.group.Pipelines {

@@ -14,14 +14,14 @@ type (
 
 // LeaseFrom returns the lease under which ctx's work runs. [Lease.Context],
 // [Lease.Bind], [Mutex.Do], [Job.Run], [Elector.Run] and the adapters put it
-// there.
+// into ctx.
 func LeaseFrom(ctx context.Context) (*Lease, bool) {
 	l, ok := ctx.Value(leaseKey{}).(*Lease)
 	return l, ok
 }
 
-// TickFrom returns the tick that ctx's work is the run of: the innermost one,
-// from a claim's lease or from [ContextWithTick].
+// TickFrom returns the tick whose run ctx's work is, from a claim's lease or from
+// [ContextWithTick]. The innermost one counts.
 func TickFrom(ctx context.Context) (time.Time, bool) {
 	tick, ok := ctx.Value(tickKey{}).(time.Time)
 	return tick, ok

@@ -12,14 +12,14 @@
 //
 // # What it does not promise
 //
-// A lease is a promise about time, so it rests on clocks: those of the nodes
-// must advance at rates that differ by no more than the drift fraction. What
-// they show does not matter for locks; for claims it matters only against the
-// retention.
+// A lease is a promise about time, so it rests on clocks. The nodes' clocks
+// must advance at rates that differ by no more than the drift fraction. For locks
+// it does not matter what they show. For claims it matters only against the
+// retention and the max skew.
 //
 // Nodes must keep their data. A node that restarts empty, or a replica that is
-// promoted without the last writes, may vote twice: with a majority of such
-// votes two leases of one name exist until the first is due for renewal. Use
+// promoted without the last writes, may vote twice. If such votes make a majority,
+// two leases of one name exist until the first is due for renewal. Use
 // appendonly with appendfsync always, or [WithRestartGuard].
 //
 // A process that is paused (garbage collection, SIGSTOP, a suspended virtual
@@ -35,24 +35,25 @@
 //
 // # What it does
 //
-//  1. A [Mutex] is a name. To acquire it, a command that sets the name's key to
-//     a fresh random token, if it is not there, with a TTL, goes to all nodes
-//     at once (SET NX PX, the canonical Redlock form).
-//  2. The lease is granted once n/2+1 nodes said yes and its validity, the TTL
-//     less the time that took and less the drift, has not ended.
+//  1. A [Mutex] is a name. To acquire it, all nodes are sent a command at once
+//     that sets the name's key, unless it exists, to a fresh random token with a
+//     TTL (SET NX PX, the canonical Redlock form).
+//  2. The lease is granted once n/2+1 nodes said yes, unless its validity has
+//     ended: the TTL less the drift, from before the first command was sent.
 //  3. Otherwise every node that said yes, or still may, is released in the
 //     background, and the error says why: another owner has a majority
-//     ([ErrTaken]), or no majority answered ([ErrNoQuorum]). When nobody has a
-//     majority the vote is repeated, on one node first.
+//     ([ErrTaken]), or no majority answered ([ErrNoQuorum]). If the vote was
+//     split, so that nobody has a majority, it is repeated on one node first.
 //  4. A lease is renewed every third of its TTL until [Lease.Unlock], which
 //     compares and deletes. Its context ends when it is lost, by a local timer.
 //
-// A [Job.Claim] adds two keys: one per tick, which is kept after the run and
-// holds the owner, so that the tick is not run a second time however short the
-// job was; and one with the newest tick granted, which only grows.
+// A [Job.Claim] adds two keys. One per tick holds the owner and is kept after the
+// run, so that the tick is not run a second time however short the job was. The
+// other holds the newest tick granted and only grows.
 //
-// All commands for a node go through one queue, one pipeline at a time. So a release never overtakes its acquire, a hung node costs neither
-// latency nor connections, and concurrent callers share round trips.
+// All commands for a node go through one queue, one pipeline at a time. So a
+// release never overtakes its acquire, a hung node costs neither latency nor
+// connections, and concurrent callers share round trips.
 //
 // The lock is described at https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/,
 // its limits by Martin Kleppmann, "How to do distributed locking" (2016), and

@@ -17,7 +17,7 @@ type Elector struct {
 	running bool
 	term    *term
 	contact time.Time // when a campaign last reached a quorum
-	failure error     // why the last question since did not
+	failure error     // why the latest try since then did not
 }
 
 // term is one leadership.
@@ -44,7 +44,7 @@ func NewElector(m *Mutex) (*Elector, error) {
 	return e, nil
 }
 
-// asked is told what came of each question of a campaign. A name that is taken was told by a quorum.
+// asked records the outcome of each try of a campaign. An answer that the name is taken came from a quorum, too.
 func (e *Elector) asked(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -54,26 +54,26 @@ func (e *Elector) asked(err error) {
 }
 
 const (
-	// A term that ends this soon is followed by a longer pause than the one before it.
+	// After a term shorter than this, the next campaign begins after a longer pause than the last.
 	shortTerm = 10 * time.Second
 	// longestPause is the longest of these pauses.
 	longestPause = 30 * time.Second
 )
 
-// Run campaigns until ctx ends, and returns its error. Each time this process
+// Run campaigns until ctx ends, and returns ctx's error. Each time this process
 // is elected, lead is called with a context that ends with the term. A term
 // ends when the lease is lost, ctx ends, Resign is called, or lead returns.
-// Then, in this order: IsLeader is false, the context has ended, lead has
-// returned, and only then the lease is released. So work that heeds its
-// context never overlaps with the next leader's.
+// Then, in this order, IsLeader fails, the context ends, lead returns, and the
+// lease is released. So work that heeds its context never overlaps with the next
+// leader's.
 //
 // After a term of less than 10 s, the pause before the next campaign doubles, up
 // to 30 s: work that fails at once does not keep the fleet busy.
 //
-// With a nil lead the process leads until the term ends. A second Run at a time
-// is refused. [Locker.Close] ends the campaign; it stops renewal, so a leader
-// leads on until its lease expires unless it resigns first. A panic in lead
-// releases the lease and goes on.
+// With a nil lead the process leads until the term ends. A second Run at the same
+// time is refused. [Locker.Close] ends the campaign. It also stops renewal, so a
+// leader that does not resign first leads on until its lease expires. A panic in
+// lead releases the lease and goes on.
 func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error) error {
 	if err := e.begin(); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 		case ctx.Err() != nil, errors.Is(err, ErrClosed), errors.Is(err, ErrInvalid):
 			return err
 		}
-		// Others go first, and a token function that fails keeps nobody busy.
+		// The pause lets others go first, and keeps a token function that fails from making this loop spin.
 		e.m.t.locker.pause(ctx, min(e.m.t.cfg.backoff(0)<<min(short, 8), longestPause))
 	}
 }
@@ -118,7 +118,7 @@ func (e *Elector) finish() {
 	e.running = false
 }
 
-// serve is one term.
+// serve leads for one term.
 func (e *Elector) serve(ctx context.Context, lease *Lease, lead func(context.Context) error) {
 	begin := time.Now()
 	var err error
@@ -151,8 +151,8 @@ func (e *Elector) stepDown(why error) {
 }
 
 // IsLeader returns nil on the leader and [ErrNotLeader] elsewhere. It compares
-// the lease's validity with the local clock and asks no node: a leader that
-// was cut off stops being one before anybody else becomes it.
+// the lease's validity with the local clock and asks no node. So a leader that
+// is cut off stops being the leader before anybody else becomes it.
 func (e *Elector) IsLeader(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -166,16 +166,17 @@ func (e *Elector) IsLeader(ctx context.Context) error {
 }
 
 // Check returns nil if Run is under way and has reached a quorum of the nodes
-// within tolerance, be this process the leader or not: it would become the
-// leader if there were none. It asks no node. That makes a liveness and a
-// readiness probe: readiness that meant leadership would keep the followers of
-// a deployment from ever being ready, and restart or stop it while nobody leads.
+// within tolerance, so that this process leads, or would if nobody did. It asks
+// no node. Use it as a liveness and a readiness probe. If ready meant leader, the
+// followers of a deployment would never be ready, and it would be restarted or
+// stopped while nobody leads.
 //
-// A campaign asks about once in a TTL, and after short terms at least each 30 s,
-// so a tolerance of less than the larger of these fails now and then; use a
-// minute or more. Check fails until the first quorum is reached, before Run and after it, and
-// when a lead goes on for longer than tolerance after its term has ended. The error matches
-// [ErrNoQuorum] and says since when and why.
+// A campaign asks about once in a TTL, and after short terms at least every 30 s,
+// so with a tolerance below the larger of these Check fails now and then; use a
+// minute or more. Check fails before Run, after it, until the first quorum is
+// reached, and if lead goes on for longer than tolerance after its term has ended.
+// The error matches [ErrNoQuorum] and says for how long and why, and [ErrInvalid]
+// if tolerance is not more than 0.
 func (e *Elector) Check(tolerance time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -198,12 +199,12 @@ func (e *Elector) Check(tolerance time.Duration) error {
 	return nil
 }
 
-// Resign ends the current term of this process, if any; another one is elected
-// at once. Run goes on campaigning.
+// Resign ends the current term of this process, if any, so that another process
+// is elected once lead has returned. Run goes on campaigning.
 func (e *Elector) Resign() { e.stepDown(errSteppedDown) }
 
-// Leader returns who leads, as in [HolderOf], or "" when nobody does. It asks
-// the nodes.
+// Leader returns the leader's name, as [HolderOf] does, or "" when nobody leads.
+// It asks the nodes.
 func (e *Elector) Leader(ctx context.Context) (string, error) {
 	token, err := e.m.Holder(ctx)
 	return HolderOf(token), err

@@ -30,18 +30,18 @@ var (
 	ErrLost = errors.New("redlock: lease lost")
 	// ErrClosed: the Locker was closed.
 	ErrClosed = errors.New("redlock: locker is closed")
-	// ErrNodeOut is the cause for a node that is skipped because it did not answer its last calls.
+	// ErrNodeOut is the error of a node that is skipped because it did not answer its last calls.
 	ErrNodeOut = pipeline.ErrOut
-	// ErrNodeYoung is the cause for a node that the restart guard keeps from voting.
+	// ErrNodeYoung is the error of a node that the restart guard keeps from voting.
 	ErrNodeYoung = protocol.ErrYoung
-	// ErrNotLeader is what [Elector.IsLeader] answers on everyone but the leader.
+	// ErrNotLeader is what [Elector.IsLeader] returns except on the leader.
 	ErrNotLeader = errors.New("redlock: not the leader")
-	// ErrInvalid: an argument or option was refused. The text has the value, the rule and the cure.
+	// ErrInvalid: an argument or option was refused. The text says the value, the rule and the cure.
 	ErrInvalid = errors.New("redlock: invalid")
 )
 
-// Error is how an operation on a name failed. It matches one of the sentinels
-// above, and each node's cause, with [errors.Is] and [errors.As].
+// Error is a failed operation on a name. It matches one of the sentinels above or
+// the context's error, and each node's cause, with [errors.Is] and [errors.As].
 type Error struct {
 	// Op is what was asked for, such as "lock", "trylock", "claim", "extend", "unlock", "adopt" or "holder".
 	Op   string
@@ -50,11 +50,11 @@ type Error struct {
 	Tick time.Time
 	// Reason is the sentinel, or the context's error.
 	Reason error
-	// Holder is the token that holds the name or has the tick, as far as a node said; see [HolderOf].
+	// Holder is the token that holds the name or has the tick, or "" if no node said; see [HolderOf].
 	Holder string
-	// Remaining is how long the holder's lock lives without renewal, or for ErrPaused how long the pause lasts; 0 when unknown, or without end.
+	// Remaining is how long the holder's lock lives without renewal, or for ErrPaused how long the pause lasts; 0 if unknown or endless.
 	Remaining time.Duration
-	// Nodes are the causes of the nodes that gave no vote.
+	// Nodes are the nodes that gave no vote, each with its cause.
 	Nodes []*NodeError
 	// RefusedBy are the names of the nodes that voted for another owner.
 	RefusedBy []string
@@ -63,7 +63,7 @@ type Error struct {
 
 	permanent bool // asking again does not help
 	later     bool // the claim asks again by itself
-	gaveUp    bool // it was to ask again, but its caller ended it
+	gaveUp    bool // the observer was told that it asks again, but its caller ended it
 }
 
 func (e *Error) Error() string {
@@ -116,7 +116,7 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
 }
 
-// refuse reports a refusal and makes its error.
+// refuse returns the error of a refusal, and reports it to the observer.
 func (t *target) refuse(a *acquisition, begin time.Time, tally quorum.Tally, reason error) error {
 	err := t.fail(a.op, a.tick, tally, reason)
 	err.later = lacksQuorum(err) && (t.cfg.takeover && a.tick != 0 || t.asksLater(a))
@@ -165,7 +165,7 @@ func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *
 			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: errPausedHere})
 		case a.Verdict == quorum.Failed:
 			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: a.Err})
-		case a.Verdict == quorum.Pending && !tally.Certain(): // else its answer did not matter any more
+		case a.Verdict == quorum.Pending && !tally.Certain(): // once certain, its answer no longer mattered
 			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: fmt.Errorf("no answer within %v; if its link is slower than that, raise WithNodeTimeout", t.cfg.nodeTimeout)})
 		}
 	}

@@ -19,12 +19,12 @@ const (
 	SteppedDown EventKind = "stepped_down"
 	// Triggered: an operator asked for a run, and every replica that listens was told; see [Job.OnTrigger].
 	Triggered EventKind = "triggered"
-	// TriggersUnheard: a node's triggers are not heard, until its subscription stands again.
+	// TriggersUnheard: a node's triggers are not heard until its subscription is active again.
 	TriggersUnheard EventKind = "triggers_unheard"
-	// Ended: the run of a claim came to its end; Event.Result says how. Under WithHistory(0) only where that was stated.
+	// Ended: the run of a claim ended; Event.Result says how. Under WithHistory(0) only if it was stated or the lease was lost.
 	Ended EventKind = "ended"
-	// TicksLost: how many ticks of a job lacked a quorum in a row, once that is over or the Locker is closed. It comes when
-	// more were lost than the log was told at their time; each is an event, too.
+	// TicksLost: how many ticks of a job lacked a quorum in a row, once that is over or the Locker is closed. It comes if the
+	// log has not heard of all of them. Each of them was an event, too.
 	TicksLost EventKind = "ticks_lost"
 )
 
@@ -35,11 +35,11 @@ type Event struct {
 	Name string
 	// Tick is the tick of a claim.
 	Tick time.Time
-	// Token is our own, for Refused that of the last round; [HolderOf] makes it readable.
+	// Token is our own, for Refused that of the latest round; [HolderOf] makes it readable.
 	Token string
 	// Holder is the token that held the name or had the tick.
 	Holder string
-	// By is who asked for it, for Triggered.
+	// By is who asked for the run, for Triggered.
 	By string
 	// Node is the node's name for NodeOut, NodeBack and TriggersUnheard.
 	Node string
@@ -48,18 +48,18 @@ type Event struct {
 	// Result is what came of a run, for Ended: "ok", "failed", "panicked", "lost", "abandoned", or "ended" when nobody
 	// stated it; see [Lease.SetResult].
 	Result string
-	// Err is the reason of a refusal, loss or failure, with each node's cause; for Ended the run's own; for Acquired why a
-	// claim was first refused that [WithLateness] let ask again.
+	// Err is the reason of a refusal, loss or failure, with each node's cause. For Ended it is the run's error. For Acquired
+	// it is why the claim was refused at first, if [WithLateness] made it ask again.
 	Err error
 	// Missed is how many events before this one were thrown away, because the
 	// observer was too slow.
 	Missed int
 
-	repeated bool // the log has heard the like, and will hear a count
+	repeated bool // it goes to debug level, since the log has heard of the outage and will get a count
 }
 
-// Observer is told about events, one at a time and in order, on a goroutine of
-// its own: a slow or panicking observer cannot hurt a lease. When it falls
-// more than 1024 events behind, the newest are thrown away, and the next event
-// says how many. [Locker.Close] waits for it for up to a second.
+// Observer is called with events, one at a time and in order, on a goroutine of
+// its own, so that a slow or panicking observer cannot hurt a lease. When it is
+// 1024 events behind, new ones are thrown away, and the next event says how many.
+// [Locker.Close] waits for it for up to a second.
 type Observer func(Event)

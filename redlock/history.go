@@ -12,26 +12,26 @@ import (
 )
 
 // WithHistory sets how many runs of a job the nodes remember, with what came of
-// each: 0 (none) to 1000, default 20, about 300 bytes each. They outlive the
-// retention: by 35 days after the last run, and where [WithSchedule] says when
-// the next one is due, by three intervals at least. It costs no round trip.
+// each: 0 (none) to 1000, default 20, about 300 bytes each. They are kept for at
+// least 35 days after the last run, and for at least three intervals where
+// [WithSchedule] says when the next run is due. It costs no round trip.
 func WithHistory(n int) JobOption { return jobOption(func(c *config) { c.history = n }) }
 
-// WithoutErrorText keeps the text of a run's error, of which 200 bytes are
-// remembered by default, off the nodes: for errors that may quote secrets.
+// WithoutErrorText keeps the text of a run's error off the nodes, for errors that
+// may quote secrets. By default up to 200 bytes of it are remembered.
 func WithoutErrorText() JobOption { return jobOption(func(c *config) { c.noErrorText = true }) }
 
-// WithSchedule tells those who look at the history what schedule the ticks
-// follow, in up to 100 bytes, and when the next tick is due: next returns the
-// one after a tick, or the zero time. It may be nil, must not block, and is
-// called for each claim that is granted, or lacks a quorum. The adapters pass it by themselves.
+// WithSchedule says, for readers of the history, what schedule the ticks follow, in
+// up to 100 bytes, and when the next tick is due. next returns the tick after a
+// given one, or the zero time. It may be nil, must not block, and is called for each
+// claim that is granted or lacks a quorum. The adapters set this option themselves.
 func WithSchedule(words string, next func(tick time.Time) time.Time) JobOption {
 	return jobOption(func(c *config) { c.schedule, c.next = words, next })
 }
 
-// What may come of a run, in a word.
+// The results of a run, as the nodes store them.
 const (
-	runEnded     = "ended" // nobody said how
+	runEnded     = "ended" // nobody stated a result
 	runOK        = "ok"
 	runFailed    = "failed"
 	runPanicked  = "panicked"
@@ -46,10 +46,10 @@ const (
 
 // runState is what a lease knows of the run of its tick.
 type runState struct {
-	protocol.Record      // written by the one who releases
-	confirmed       bool // its beginning was told to the nodes; guarded by the lease, and settled once that has ended
+	protocol.Record      // its end is written by the caller that releases
+	confirmed       bool // the nodes were told that it began; guarded by the lease, and final once that has ended
 
-	stated time.Time // when the work ended; zero until that is said; guarded by the lease
+	stated time.Time // when the work ended, or zero if that was not stated; guarded by the lease
 	err    error     // guarded by the lease
 }
 
@@ -63,11 +63,10 @@ func newRun(l *Lease, a *acquisition) *runState {
 	return &runState{Record: r}
 }
 
-// SetResult states that the work under a claim has ended and what came of it,
-// before [Lease.Unlock] or [Lease.Abandon]: nil for success, else why it failed.
-// The last one counts. [Lease.Do], [Job.Run] and the adapters do so by
-// themselves. Where nobody does, the run just counts as ended. For a lock it
-// does nothing.
+// SetResult states that the work under a claim has ended and what came of it: nil
+// for success, else why it failed. Call it before [Lease.Unlock] or [Lease.Abandon];
+// the last call counts. [Lease.Do], [Job.Run] and the adapters call it themselves.
+// Without it the run just counts as ended. For a lock it does nothing.
 func (l *Lease) SetResult(err error) {
 	if l.run == nil {
 		return
@@ -77,9 +76,9 @@ func (l *Lease) SetResult(err error) {
 	l.run.stated, l.run.err = time.Now(), err
 }
 
-// Do runs f with a context that ends when ctx ends or the lease is lost, and
-// states the result: f's error, which it returns, or its panic, which goes on. It
-// does not unlock.
+// Do runs f with a context that ends when ctx ends or the lease is lost, returns
+// f's error, and states it as the result. If f panics, that is the result, and the
+// panic goes on. Do does not unlock.
 func (l *Lease) Do(ctx context.Context, f func(ctx context.Context) error) error {
 	held, stop := l.Bind(ctx)
 	defer stop()
@@ -103,7 +102,7 @@ func (l *Lease) Do(ctx context.Context, f func(ctx context.Context) error) error
 	return err
 }
 
-// panicError is why a function did not return. The value is nil when it called runtime.Goexit.
+// panicError is the result of a function that did not return. The value is nil if it called runtime.Goexit.
 type panicError struct{ value any }
 
 func (e panicError) Error() string {
@@ -113,7 +112,7 @@ func (e panicError) Error() string {
 	return fmt.Sprintf("redlock: panic: %v", e.value)
 }
 
-// conclude makes the record of the run's end, and tells the observer.
+// conclude fills in the record of the run's end, and reports it to the observer.
 func (l *Lease) conclude(now time.Time, held, abandoned bool) {
 	if l.run == nil {
 		return
@@ -151,7 +150,7 @@ func (l *Lease) conclude(now time.Time, held, abandoned bool) {
 	}
 }
 
-// clip cuts a text without splitting a character.
+// clip cuts a text to at most so many bytes, without splitting a character.
 func clip(text string, most int) string {
 	if len(text) <= most {
 		return text

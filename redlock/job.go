@@ -20,31 +20,31 @@ func (j *Job) Name() string { return j.t.name.Lock }
 // Takeover reports whether [WithTakeover] is set, for the job or its Locker.
 func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 
-// Claim asks for the right to run one tick of the job. For each tick it is
-// granted to at most one owner, however the replicas' clocks differ, however
+// Claim returns a lease, which is the right to run one tick of the job. Each tick
+// is granted to at most one owner, however the replicas' clocks differ, however
 // long the job takes, and however late a replica asks.
 //
 // tick is the scheduled instant, not the moment the code started. It counts in
 // whole milliseconds of Unix time, so two ticks of one job must be at least a
 // millisecond apart.
 //
-// When it is not granted, the error matches
+// If the tick is not granted, the error matches
 //   - [ErrTickDone]: the tick, or a later one, was granted to another owner;
 //   - [ErrTaken]: another owner has this tick, or an earlier run still holds the job;
 //   - [ErrPaused]: an operator paused the job; runs that are under way go on;
 //   - [ErrTickStale], [ErrClockSkew]: the tick is too old, or too far ahead of the nodes' clocks;
 //   - [ErrNoQuorum], or ctx's error.
 //
-// Claim does not wait for a run to end. Since a tick that nobody gets is lost, it
-// votes again while a split vote leaves the tick to nobody, for up to eight times
+// Claim does not wait for a run to end. But a tick that nobody gets is lost, so
+// Claim votes again while a split vote leaves it to nobody, for up to eight times
 // the node timeout, and while no majority answers, for up to six times, and then
-// for as long as [WithLateness] says. Under WithTakeover such a tick is nobody's
-// until it is asked for again or stale, so the refusal is a warning.
+// for as long as [WithLateness] says. Under WithTakeover such a tick is not lost
+// until it is stale, as it may be asked for again, so its refusal is a warning.
 //
 // Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
-// once the nodes have voted for it spends the tick, unless [WithTakeover] is set;
-// so may one whose ctx ends, whose Locker is closed, or whose node timeout is
-// shorter than its link, before it has counted their votes.
+// once the nodes have voted for it spends the tick, unless [WithTakeover] is set.
+// A claimer may also spend it if, before it has counted the votes, its ctx ends or
+// its Locker is closed, or if its link is slower than the node timeout.
 func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 	a, err := j.claimOf(ctx, tick)
 	if err != nil {
@@ -57,10 +57,10 @@ func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 	return lease, nil
 }
 
-// Await is Claim under [WithTakeover], with waiting: it returns once the tick
-// is done, or with a lease when its holder died and it is taken over, which does
-// not happen while the job is paused. Without
-// WithTakeover there is nothing to wait for, and Await is Claim.
+// Await returns as [Job.Claim] does, but under [WithTakeover] waits while another
+// owner has the tick: until the tick is done, or until its holder has died and
+// this claim takes it over. Nothing is taken over while the job is paused. Without
+// WithTakeover, Await is Claim.
 func (j *Job) Await(ctx context.Context, tick time.Time) (*Lease, error) {
 	if !j.t.cfg.takeover {
 		return j.Claim(ctx, tick)
@@ -73,9 +73,9 @@ func (j *Job) Await(ctx context.Context, tick time.Time) (*Lease, error) {
 	return j.t.await(ctx, a)
 }
 
-// Run claims the tick (as [Job.Await] does, so it waits under [WithTakeover]),
+// Run claims the tick as [Job.Await] does, so it waits under [WithTakeover]. It
 // runs f with a context that ends when ctx ends or the lease is lost, and
-// unlocks, even when f panics. When the tick is not granted, f does not run and
+// unlocks, even when f panics. If the tick is not granted, f does not run and
 // the error is Claim's. Otherwise it is f's, joined with the unlock's.
 func (j *Job) Run(ctx context.Context, tick time.Time, f func(ctx context.Context) error) error {
 	lease, err := j.Await(ctx, tick)
@@ -86,9 +86,9 @@ func (j *Job) Run(ctx context.Context, tick time.Time, f func(ctx context.Contex
 }
 
 // LastTick returns the newest tick that was granted, in UTC, or the zero time
-// when the nodes remember none. They do for at least 7 days after a grant, for at
-// least the retention, and longer under [WithCatchUp]. Under [WithAnyOrder] it is
-// not known.
+// when the nodes remember none. They remember it for at least 7 days after a grant,
+// for at least the retention, and longer under [WithCatchUp]. Under [WithAnyOrder]
+// it is not known.
 func (j *Job) LastTick(ctx context.Context) (time.Time, error) {
 	tally, err := j.t.poll(ctx, j.t.name.LastTick())
 	switch {
@@ -104,7 +104,7 @@ func (j *Job) LastTick(ctx context.Context) (time.Time, error) {
 	return protocol.Instant(newest), nil
 }
 
-// claimOf checks the tick, and waits for as long as WithSpread and WithHandicap say.
+// claimOf checks the tick, and pauses for as long as WithSpread and WithHandicap say.
 func (j *Job) claimOf(ctx context.Context, tick time.Time) (*acquisition, error) {
 	ms := tick.UnixMilli()
 	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms <= 0 {

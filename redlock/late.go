@@ -9,7 +9,7 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// deriveLateness fills in the lateness and the retention, each from the other.
+// deriveLateness fills in the lateness and the retention, if they are not set, each from the other.
 func (c *config) deriveLateness() {
 	if c.retention == 0 {
 		c.retention = DefaultRetention
@@ -23,15 +23,15 @@ func (c *config) deriveLateness() {
 	}
 }
 
-// lateness is what a claim that found no quorum knows of its earlier rounds.
+// lateness is what a claim that asks again for want of a quorum remembers.
 type lateness struct {
-	begin   time.Time // of the whole claim; zero where it does not ask again
-	until   time.Time // when it asks last
-	refusal error     // the first
+	begin   time.Time // of the whole claim; zero if it does not ask again
+	until   time.Time // the latest time to ask
+	refusal error     // the first one
 }
 
-// insist asks again for a tick that was refused only for want of a quorum, as one more round of the same question, until its
-// lateness ends. It holds no slot while it pauses.
+// insist asks again for a tick that was refused only for want of a quorum, until its lateness ends. While it pauses it takes
+// no slot for voting, since others need them.
 func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *Lease, _ error) {
 	t.locker.begin()
 	defer t.locker.end()
@@ -50,10 +50,10 @@ func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *
 	return lease, err
 }
 
-// latePause is about how long a claim pauses before it asks again, once it has asked for a while.
+// latePause is the longest pause before a late claim asks again.
 const latePause = 5 * time.Second
 
-// rest pauses for longer with each try, up to the longest, and returns why the caller may not go on, or nil.
+// rest pauses, for longer with each try up to longest. Then it returns an error if ctx has ended or the Locker is closed.
 func (t *target) rest(ctx context.Context, try int, longest time.Duration) error {
 	t.locker.pause(ctx, min(t.jitter(min(t.cfg.nodeTimeout<<min(try, 16), longest), 0), longest))
 	return t.locker.usable(ctx)
@@ -64,11 +64,11 @@ func lacksQuorum(err error) bool {
 	return ok && refusal.Reason == ErrNoQuorum && !refusal.permanent
 }
 
-// tooLate is the end of a claim that was told to be asked again.
+// tooLate reports the final refusal of a claim that the observer was told would be asked again.
 func (t *target) tooLate(a *acquisition, err error) error {
 	last, _ := errors.AsType[*Error](err)
 	refusal := new(Error)
-	*refusal = *last // which the observer may be looking at
+	*refusal = *last // a copy, since the observer may be reading the original
 	refusal.later = false
 	refusal.Detail += fmt.Sprintf("; asked again for %v", time.Since(a.late.begin).Round(time.Millisecond))
 	t.report(a, a.late.begin, refusal)
@@ -80,8 +80,8 @@ func (t *target) asksLater(a *acquisition) bool {
 	return !a.late.begin.IsZero() && !over(time.Now(), t.lateUntil(a))
 }
 
-// lateUntil is when a claim may ask again last. It takes up to four node timeouts to say that it found nobody, and the next
-// tick is to find it gone.
+// lateUntil returns the latest time at which a claim may ask again. It leaves four node timeouts for the last question, so
+// that the claim has ended when the job's next tick comes.
 func (t *target) lateUntil(a *acquisition) time.Time {
 	if a.late.until.IsZero() {
 		d := t.cfg.lateness
@@ -95,8 +95,8 @@ func (t *target) lateUntil(a *acquisition) time.Time {
 	return a.late.until
 }
 
-// patience is for how long a claim asks at first while no majority answers: not beyond its job's next tick, where that is
-// known, since the caller then may miss that one.
+// patience returns how long a claim asks at first while no majority answers. It does not reach beyond the job's next tick, if
+// that is known, since the caller might miss that one.
 func (t *target) patience(a *acquisition) time.Duration {
 	patience := 6 * t.cfg.nodeTimeout
 	if a.late.begin.IsZero() {

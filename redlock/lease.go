@@ -10,8 +10,8 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// Lease is what an acquisition returns. It is held until [Lease.Unlock], loss or
-// expiry, and renewed every third of its TTL unless [WithoutRenewal] is set. All
+// Lease is a lock or a claim that was granted. It is held until [Lease.Unlock], loss
+// or expiry, and renewed every third of its TTL unless [WithoutRenewal] is set. All
 // its methods are safe for concurrent use.
 type Lease struct {
 	t      *target
@@ -20,21 +20,21 @@ type Lease struct {
 	fence  int64
 	since  time.Time
 	values context.Context // of the acquisition's caller
-	vote   *quorum.Poll    // what put the token on the nodes
+	vote   *quorum.Poll    // the poll that put the token on the nodes
 
 	mu        sync.Mutex
-	ctx       context.Context // made when it is first asked for: many never do
+	ctx       context.Context // made by the first call of Context, if any
 	cancel    context.CancelCauseFunc
 	until     time.Time
-	ended     error // why it is no longer held; nil while it is
+	ended     error // why the lease is no longer held; nil while it is
 	deadline  *time.Timer
-	lasts     bool           // it is not brief, and so is renewed
+	lasts     bool           // it has lasted longer than brief, and so is renewed
 	posting   sync.WaitGroup // extensions that are being posted
-	extension quorum.Request // made when it is first asked for
+	extension quorum.Request // made for the first extension
 	release   releaseState
 	run       *runState // of a claim, else nil
 
-	renewal time.Duration // when it is due, in the renewer's time; guarded by the renewer
+	renewal time.Duration // when the next one is due, since renewer.born; guarded by the renewer
 }
 
 var (
@@ -42,7 +42,7 @@ var (
 	errDetached = errors.New("redlock: detached")
 )
 
-// newLease starts the clock: the context ends by a local timer, so it needs no node to be told of the loss.
+// newLease starts the local timer that ends the lease's context, so that no node is needed to notice a loss.
 func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Lease {
 	l := &Lease{t: r.t, token: r.token, tick: protocol.Instant(r.a.tick), fence: fence, since: r.poll.Start, until: until,
 		values: ctx, vote: r.poll}
@@ -55,7 +55,7 @@ func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Leas
 	return l
 }
 
-// granted tells the observer.
+// granted reports the lease to the observer. After a late claim it also reports the first refusal.
 func (l *Lease) granted(a *acquisition, begin time.Time) {
 	if a.late.refusal != nil {
 		begin = a.late.begin
@@ -63,14 +63,14 @@ func (l *Lease) granted(a *acquisition, begin time.Time) {
 	l.report(Acquired, time.Since(begin), a.late.refusal)
 }
 
-// brief is how long a lease lasts that is neither renewed nor confirmed: the unlock of a run that is no longer than that says all
-// that its confirm would.
+// brief is how long a lease stays unconfirmed and is not due for renewal. If the run ends by then, its unlock says all that
+// a confirm would.
 const brief = 10 * time.Millisecond
 
-// Context carries the values of the context that was passed to the
-// acquisition, not its end. It ends when the lease does: with a cause that
-// matches [ErrLost] no later than ValidUntil, by a local timer, even when
-// every node hangs; with cause context.Canceled at Unlock.
+// Context returns a context that ends when the lease does. On loss its cause
+// matches [ErrLost], and it ends no later than ValidUntil, by a local timer, even
+// when every node hangs. At Unlock the cause is context.Canceled. It carries the
+// values of the context that was passed to the acquisition, but not its end.
 func (l *Lease) Context() context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,7 +84,7 @@ func (l *Lease) Context() context.Context {
 	return l.ctx
 }
 
-// causeOf is what the lease's context tells of its end.
+// causeOf returns the cause of the lease's context for an end of the lease.
 func causeOf(ended error) error {
 	if ended == errReleased || ended == errDetached {
 		return context.Canceled
@@ -94,11 +94,11 @@ func causeOf(ended error) error {
 
 // Bind returns a context that ends when ctx or the lease does, whichever comes
 // first; [context.Cause] says which. [LeaseFrom] finds the lease in it. Call stop
-// when it is no longer needed.
+// when the context is no longer needed.
 func (l *Lease) Bind(ctx context.Context) (bound context.Context, stop func()) {
 	bound, cancel := context.WithCancelCause(l.with(ctx))
 	lease := l.Context()
-	if lease.Err() != nil { // at once, not when its goroutine gets to it
+	if lease.Err() != nil { // at once: AfterFunc would do it on a goroutine, later
 		cancel(context.Cause(lease))
 	}
 	detach := context.AfterFunc(lease, func() { cancel(context.Cause(lease)) })
@@ -108,15 +108,15 @@ func (l *Lease) Bind(ctx context.Context) (bound context.Context, stop func()) {
 	}
 }
 
-// doAndUnlock is Do and then Unlock, even when f panics.
+// doAndUnlock calls Do and then Unlock, even if f panics.
 func (l *Lease) doAndUnlock(ctx context.Context, f func(ctx context.Context) error) (err error) {
 	defer func() { err = errors.Join(err, l.Unlock(ctx)) }()
 	return l.Do(ctx, f)
 }
 
-// ValidUntil is the instant up to which nobody else can hold the name. It
-// moves with each renewal, and back to the present when the lease ends before.
-// It is meant for time.Until and comparisons with time.Now, which use its
+// ValidUntil returns the instant up to which nobody else can hold the name. It
+// moves forward with each renewal, and back to the present when the lease ends
+// early. Pass it to time.Until or compare it with time.Now, which use its
 // monotonic reading.
 func (l *Lease) ValidUntil() time.Time {
 	l.mu.Lock()
@@ -127,31 +127,31 @@ func (l *Lease) ValidUntil() time.Time {
 	return l.until
 }
 
-// over reports whether an instant has passed. The monotonic clock decides, but it stands still while a machine is suspended,
-// so the wall clock counts as well: towards the end only.
+// over reports whether an instant has passed. The monotonic clock may stand still while the machine is suspended, so the wall
+// clock counts as well, but it can only end a lease earlier.
 func over(now, until time.Time) bool {
 	return !now.Before(until) || !now.Round(0).Before(until.Round(0))
 }
 
-// Name is the name of the lease's mutex or job, with the prefix.
+// Name returns the name of the lease's mutex or job, with the prefix.
 func (l *Lease) Name() string { return l.t.name.Lock }
 
-// Token is the value of the lock's key, unique to this lease.
+// Token returns the value of the lock's key, unique to this lease.
 func (l *Lease) Token() string { return l.token }
 
-// Tick is the tick that was claimed, in UTC, or the zero time for a lock.
+// Tick returns the tick that was claimed, in UTC, or the zero time for a lock.
 func (l *Lease) Tick() time.Time { return l.tick }
 
-// Fence is a number that grows with every new lease of the name, for a
+// Fence returns a number that grows with every new lease of the name, for a
 // protected resource that refuses smaller ones. Under [WithFencing] and
-// [WithTakeover] it is a counter, common to the locks and claims of the name;
-// else for a claim in order its tick. Both count in microseconds of Unix time, so
-// that fencing may be turned on later. Else it is 0.
+// [WithTakeover] it is a counter, common to the locks and claims of the name.
+// Without them it is the tick for a claim in order, and 0 for others. Counter and
+// tick are in microseconds of Unix time, so that fencing may be turned on later.
 func (l *Lease) Fence() int64 { return l.fence }
 
 const expired = "its validity ended before a majority renewed it"
 
-// elapse is the local timer: first it says that the lease is not brief, then that the validity has ended.
+// elapse is called by the local timer: first when the lease is no longer brief, then at the end of its validity.
 func (l *Lease) elapse() {
 	l.mu.Lock()
 	now := time.Now()
@@ -170,9 +170,9 @@ func (l *Lease) elapse() {
 	}
 }
 
-// confirm tells every node that a claim was granted, once. It is what makes the losers' answer a proof, keeps ticks in order when
-// the claimer dies, and notes that the run began. The caller holds mu, so a release comes later. In take-over mode the tick ends
-// at unlock only.
+// confirm tells every node, once, that a claim was granted. That gives losers proof, keeps ticks in order if the claimer dies,
+// and notes that the run began. Under take-over it does not mark the tick, which ends at unlock only. The caller holds mu, so
+// that the release is posted later.
 func (l *Lease) confirm() {
 	if l.run == nil || l.run.confirmed || l.t.locker.isClosed() {
 		return
@@ -190,7 +190,7 @@ func (l *Lease) markLost(why string) {
 	}
 }
 
-// finish stops renewal and the deadline, and ends the context with cause. It reports whether it was the first to do so.
+// finish stops renewal and the local timer, and ends the context with cause. It reports whether it was the first to do so.
 func (l *Lease) finish(cause error) bool {
 	l.mu.Lock()
 	if l.ended != nil {
@@ -199,7 +199,7 @@ func (l *Lease) finish(cause error) bool {
 	}
 	l.ended = cause
 	if now := time.Now(); now.Before(l.until) {
-		l.until = now // a look at the validity must see the end before the context tells of it
+		l.until = now // a look at ValidUntil must show the end before the context does
 	}
 	l.deadline.Stop()
 	if l.lasts {
@@ -213,7 +213,7 @@ func (l *Lease) finish(cause error) bool {
 	return true
 }
 
-// errLost is the error for an operation on a lease that is no longer held.
+// errLost returns the error for an operation on a lease that is no longer held.
 func (l *Lease) errLost(op string) *Error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

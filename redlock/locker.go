@@ -16,9 +16,9 @@ import (
 	"github.com/redtick/redtick/redlock/internal/waitqueue"
 )
 
-// Locker is a set of nodes plus defaults; it makes mutexes and jobs. One Locker
-// serves a whole process and is safe for concurrent use. Share it: it keeps one
-// pipeline per node, and its own names apart from nobody else's.
+// Locker is a set of nodes plus defaults, from which mutexes and jobs are made. It
+// is safe for concurrent use. Share one in the whole process, since it keeps one
+// pipeline per node. All Lockers over the same nodes share their names.
 type Locker struct {
 	cfg      config
 	group    *quorum.Group
@@ -27,19 +27,19 @@ type Locker struct {
 	reporter *reporter
 	tokens   tokenSource
 	triggers trigger.Listener
-	slots    chan struct{} // one for each acquisition that may vote at a time
+	slots    chan struct{} // holds one entry for each acquisition that is voting
 	closing  chan struct{}
 	close    sync.Once
 	deciding atomic.Int64  // acquisitions under way
-	decided  chan struct{} // closed when the Locker is closed and there is none
+	decided  chan struct{} // closed once the Locker is closed and none is under way
 	last     sync.Once
 }
 
 // lastWords is how long Close waits for the observer.
 const lastWords = time.Second
 
-// maxVotes bounds the acquisitions that vote at a time. However many callers come at once, the others wait their turn
-// here, where their time does not count as a node's silence.
+// maxVotes bounds the acquisitions that vote at a time. Further callers wait for a slot first, so that their waiting does not
+// count as a node's silence.
 const maxVotes = 1024
 
 // New returns a Locker over independent nodes. A majority of them, n/2 + 1,
@@ -75,7 +75,7 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	return l, nil
 }
 
-// NewMutex describes a lock by its name, which is its key in Redis: 1 to 1024
+// NewMutex returns the lock of that name, which is its key in Redis: 1 to 1024
 // bytes, with braces only around a Redis Cluster hash tag. Options override the
 // Locker's. It does not contact the nodes.
 func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
@@ -83,7 +83,7 @@ func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.takeover = false // which means nothing for a lock
+	cfg.takeover = false // it means nothing for a lock
 	t, err := l.newTarget(name, cfg)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
 	return &Mutex{t}, nil
 }
 
-// NewJob describes a schedule by its name, as [Locker.NewMutex] does a lock. A
+// NewJob returns the job of that name, under the rules of [Locker.NewMutex]. A
 // mutex and a job of one name exclude each other.
 func (l *Locker) NewJob(name string, opts ...JobOption) (*Job, error) {
 	cfg, err := apply(l.cfg, opts, JobOption.job)
@@ -111,7 +111,7 @@ type target struct {
 	cfg      config
 	name     *protocol.Name
 	released func(driver.Reply) quorum.Answer // decodes the reply to a release
-	asked    func(error)                      // told what came of each question of a wait; nil unless an elector waits
+	asked    func(error)                      // called with the outcome of each try of a wait; nil unless an elector waits
 }
 
 func (l *Locker) newTarget(name string, cfg config) (*target, error) {
@@ -137,8 +137,8 @@ func (c *config) newName(full string) *protocol.Name {
 		Mode: c.mode(), Fencing: c.fencing, History: c.history, Lasting: c.catchUp > 0})
 }
 
-// Report hands an event to the Locker's observer. It is for adapters, whose own
-// refusals belong into the same log.
+// Report hands an event to the Locker's observer. It is for adapters, whose
+// refusals belong in the same log.
 func (l *Locker) Report(e Event) { l.reporter.observe(e) }
 
 func (l *Locker) reportNode(name string, out bool, cause error) {
@@ -149,19 +149,19 @@ func (l *Locker) reportNode(name string, out bool, cause error) {
 	}
 }
 
-// Close ends acquisitions with [ErrClosed], those under way and waiting Locks
-// among them, and waits until everything that is owed to the nodes was
-// executed: releases of lost votes, of cancelled calls and of nodes that were
-// slow. What a node does not execute within TTL + 1 s is dropped, since its keys
-// have expired. Close stops renewing: leases that are still held end at
-// ValidUntil, and so does a leader's term. Unlock and Resign first.
+// Close ends all acquisitions with [ErrClosed], waiting Locks among them. Then it
+// waits until the nodes have executed everything that is owed to them: releases
+// of lost votes, of cancelled calls and on nodes that were slow. What a node does
+// not execute within TTL + 1 s is dropped, since its keys have expired. Close stops
+// renewing, so leases that are still held, and a leader's term, end at ValidUntil.
+// Unlock and Resign first.
 //
-// When ctx ends before, the error names the nodes that are still owed something.
-// The observer is told the last events first.
+// If ctx ends before that, the error names the nodes that are still owed something.
+// Before it returns, Close waits up to a second for the observer.
 func (l *Locker) Close(ctx context.Context) error {
 	l.begin()
 	l.close.Do(func() { close(l.closing) })
-	l.end() // the last one to end, if there is none under way
+	l.end() // closes decided if no acquisition is under way
 	l.queue.Close()
 	l.triggers.Close()
 	var errs []error
@@ -203,7 +203,7 @@ func (l *Locker) isClosed() bool {
 	}
 }
 
-// begin and end enclose an acquisition and the release of what it won in vain. Close waits for that.
+// begin and end enclose an acquisition and the posting of its releases. Close waits for that.
 func (l *Locker) begin() { l.deciding.Add(1) }
 
 func (l *Locker) end() {
@@ -212,7 +212,7 @@ func (l *Locker) end() {
 	}
 }
 
-// admit waits for a slot, in the order of arrival.
+// admit waits for a slot to vote, in order of arrival.
 func (l *Locker) admit(ctx context.Context) error {
 	if err := l.usable(ctx); err != nil {
 		return err
@@ -229,7 +229,7 @@ func (l *Locker) admit(ctx context.Context) error {
 
 func (l *Locker) dismiss() { <-l.slots }
 
-// usable returns why an acquisition may not go on, or nil.
+// usable returns ctx's error if it has ended, or ErrClosed if the Locker is closed.
 func (l *Locker) usable(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -240,8 +240,8 @@ func (l *Locker) usable(ctx context.Context) error {
 	return nil
 }
 
-// tokenSource is where the random parts of tokens come from. It refuses what cannot be random: with one token for two
-// leases, each would pass for the other.
+// tokenSource makes the random parts of tokens. It refuses what cannot be random, because two leases with one token would
+// pass for each other.
 type tokenSource struct {
 	random func() (string, error)
 

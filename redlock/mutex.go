@@ -15,28 +15,27 @@ type Mutex struct{ t *target }
 // Name returns the mutex's name, with the prefix: the lock's key in Redis.
 func (m *Mutex) Name() string { return m.t.name.Lock }
 
-// TryLock decides now: it returns a lease, or an error that matches [ErrTaken]
-// as soon as a majority of the nodes is known to be another owner's. When a
-// split vote leaves the name to nobody, it votes again for a short time (four
-// times the node timeout) instead of calling that taken. On an error nothing is
-// held; votes already won are released in the background.
+// TryLock returns a lease without waiting for another owner's to end. Its error
+// matches [ErrTaken] as soon as a majority of the nodes is known to be another
+// owner's. When a split vote leaves the name to nobody, TryLock votes again for up
+// to four times the node timeout. On an error nothing is held; votes already won
+// are released in the background.
 func (m *Mutex) TryLock(ctx context.Context) (*Lease, error) {
 	return m.t.acquire(ctx, &acquisition{op: "trylock"})
 }
 
-// Lock waits until it is granted or ctx ends. In the latter case the error
-// matches ctx.Err() and the reason it was still waiting. It does not wait for
-// what cannot change by itself, such as a missing permission. Waiters of one
-// name are served first come, first served within a process, and nearly so
-// between processes.
+// Lock returns a lease once it is granted. If ctx ends before, the error matches
+// ctx.Err() and the reason it was still waiting. Lock does not wait for what
+// cannot change by itself, such as a missing permission. Waiters of one name are
+// served in order of arrival within a process, and nearly so between processes.
 func (m *Mutex) Lock(ctx context.Context) (*Lease, error) {
 	return m.t.await(ctx, &acquisition{op: "lock"})
 }
 
-// Do locks, waiting for it, runs f with a context that ends when ctx ends or
-// the lease is lost, and unlocks, even when f panics. It returns f's error
-// joined with the unlock's. errors.Is(err, ErrLost) then reports that f may have
-// run without protection towards its end.
+// Do waits for the lock, runs f with a context that ends when ctx ends or the
+// lease is lost, and unlocks, even when f panics. It returns f's error joined
+// with the unlock's. errors.Is(err, ErrLost) then reports that f may have run
+// without protection towards its end.
 func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context) error) error {
 	lease, err := m.Lock(ctx)
 	if err != nil {

@@ -18,10 +18,10 @@ const (
 	DefaultRetention = 15 * time.Minute
 	DefaultMaxSkew   = 5 * time.Minute
 	DefaultHistory   = 20
-	// DefaultLateness is that of WithLateness for a job that has a schedule.
+	// DefaultLateness is the default of WithLateness for a job that has a schedule.
 	DefaultLateness = 10 * time.Minute
 
-	// DefaultAnyOrderRetention is the retention under WithAnyOrder: ticks of a queue may be a day late.
+	// DefaultAnyOrderRetention is the default of WithRetention under WithAnyOrder, since a queue's ticks may be a day late.
 	DefaultAnyOrderRetention = 24 * time.Hour
 )
 
@@ -34,7 +34,7 @@ const (
 	maxHistory = 1000
 )
 
-// The three kinds of options say where each has an effect; elsewhere it does
+// The three kinds of options say where an option has an effect. Elsewhere it does
 // not compile. An option of a mutex or a job that is passed to [New] is the
 // default for all of that [Locker]'s names. New, [Locker.NewMutex] and
 // [Locker.NewJob] check every value.
@@ -86,9 +86,9 @@ type config struct {
 	owner       string
 	random      func() (string, error)
 	backoff     func(try int) time.Duration
-	jitter      func(time.Duration) time.Duration // random, less than its argument; tests seed it
+	jitter      func(time.Duration) time.Duration // returns a random duration less than its argument; tests seed it
 	observer    Observer
-	least       slog.Level // events below are not told
+	least       slog.Level // the observer is not told events below this level
 	fencing     bool
 	takeover    bool
 	anyOrder    bool
@@ -103,9 +103,9 @@ type config struct {
 	catchUp     time.Duration
 }
 
-// WithTTL sets how long a lease lives on the nodes without renewal: what a
-// crashed holder costs. 20 ms to 24 h, default 30 s. Renewal makes long jobs
-// safe at short TTLs.
+// WithTTL sets how long a lease lives on the nodes without renewal, and so how long
+// others wait after a holder crashed. 20 ms to 24 h, default 30 s. Renewal makes
+// long jobs safe at short TTLs.
 func WithTTL(d time.Duration) MutexOption { return mutexOption(func(c *config) { c.ttl = d }) }
 
 // WithDrift sets how far the rates of two nodes' clocks may differ, as a
@@ -115,89 +115,88 @@ func WithDrift(fraction float64) MutexOption {
 	return mutexOption(func(c *config) { c.drift = fraction })
 }
 
-// WithNodeTimeout sets how long a round waits for nodes that do not answer,
-// when the others have not decided it. At least 1 ms and less than half the
-// TTL; default a tenth of the TTL, but no less than 10 ms (a third of the TTL,
-// where that is shorter) and no more than 500 ms. When nodes are slower than
-// this, give it to [New]: a node is called out by the Locker's value, whatever
-// a mutex has.
+// WithNodeTimeout sets how long a round waits for nodes that do not answer, if the
+// others have not decided it. At least 1 ms and less than half the TTL; default a
+// tenth of the TTL, but at least 10 ms (or a third of the TTL, if that is shorter)
+// and at most 500 ms. If nodes are slower than this, pass it to [New], because
+// the Locker's value decides when a node counts as out, whatever a mutex has.
 func WithNodeTimeout(d time.Duration) MutexOption {
 	return mutexOption(func(c *config) { c.nodeTimeout = d })
 }
 
 // WithRetention sets how long a claimed tick is remembered, and so how late a
-// replica may still ask for it: a tick that is older is refused with
-// [ErrTickStale]. 1 s to 30 days and at least the TTL; default 15 minutes, a
-// day under [WithAnyOrder], and where [WithLateness] or [WithCatchUp] are longer,
-// these and the max skew.
+// replica may still ask for it. An older tick is refused with [ErrTickStale].
+// 1 s to 30 days and at least the TTL. The default is 15 minutes, a day under
+// [WithAnyOrder], and in any case at least the TTL, and [WithLateness] or
+// [WithCatchUp] plus the max skew.
 func WithRetention(d time.Duration) JobOption { return jobOption(func(c *config) { c.retention = d }) }
 
-// WithLateness sets how late a tick may begin when its claim found no quorum:
-// the claim then asks again, with a pause that grows from the node timeout to 5 s
-// for as long as d, and no longer than until the next tick that [WithSchedule]
-// knows. Only a lack of quorum that may pass counts; the tick still runs at most
-// once. Its observer is warned when the tick is first refused.
+// WithLateness sets how late a tick may begin if its claim found no quorum. The
+// claim then asks again for up to d, but not beyond the next tick that
+// [WithSchedule] knows, with a pause that grows from the node timeout to 5 s. Only
+// a lack of quorum that may pass counts. The tick still runs at most once. The
+// observer is warned when the tick is first refused.
 //
-// The default is 10 minutes for a job that has a schedule, as the adapters'
-// have, though no more than two thirds of its retention, and 0 (off) for others.
-// It must be less than the retention, which follows it unless it is set. Under
+// The default is 10 minutes for a job that has a schedule, as the adapters' jobs
+// have, but at most two thirds of its retention, and 0 (off) for other jobs. It
+// must be less than the retention, which follows it unless that is set. Under
 // [WithTakeover] it has no effect, since [Job.Await] asks until the tick is stale.
 func WithLateness(d time.Duration) JobOption {
 	return jobOption(func(c *config) { c.lateness, c.latenessSet = d, true })
 }
 
-// WithCatchUp has the adapters run a missed tick: when they start, and once the
+// WithCatchUp has the adapters run a missed tick. When they start, and once the
 // job is resumed or the nodes are back, the newest tick that was missed is run
 // once in the fleet if it is no more than d old. 0 (off, the default) to 30 days,
-// and less than the retention, which follows it unless it is set. The newest tick
-// granted is then remembered for 35 days and for three intervals of the schedule
-// at least. Nothing is caught up on the first deployment. [Job.Claim] is as
-// without; see [Job.Missed].
+// and less than the retention, which follows it unless that is set. The newest tick
+// granted is then remembered for at least 35 days and three intervals of the
+// schedule. Nothing is caught up on the first deployment. [Job.Claim] does not
+// change; see [Job.Missed].
 func WithCatchUp(d time.Duration) JobOption { return jobOption(func(c *config) { c.catchUp = d }) }
 
-// WithMaxSkew sets how far ahead of a node's clock a tick may lie before it is
-// refused with [ErrClockSkew], so that a clock in 2099 cannot stop a job.
-// 1 s to 24 h, default 5 minutes; under [WithRestartGuard] the guard's own
-// time, because a node that restarted does not vote on ticks that it may have
-// forgotten, which reach that far ahead.
+// WithMaxSkew sets how far ahead of a node's clock a tick may lie. A tick further
+// ahead is refused with [ErrClockSkew], so that a clock in 2099 cannot stop a job.
+// 1 s to 24 h, default 5 minutes. Under [WithRestartGuard] the default is the
+// guard's longest TTL, because a node that restarted does not vote on ticks that
+// it may have forgotten, and these reach as far ahead as the max skew.
 func WithMaxSkew(d time.Duration) JobOption { return jobOption(func(c *config) { c.maxSkew = d }) }
 
-// WithSpacing refuses a tick that is less than d after the newest one that was
-// granted. It serves schedules whose ticks differ from replica to replica,
-// such as "every 10 s since start". 0 (off, the default) to 7 days.
+// WithSpacing refuses a tick that is less than d after the newest tick granted. It
+// is for schedules whose ticks differ from replica to replica, such as "every 10 s
+// since start". 0 (off, the default) to 7 days.
 func WithSpacing(d time.Duration) JobOption { return jobOption(func(c *config) { c.spacing = d }) }
 
-// WithSpread has a claim wait before it asks, for a time that depends on the
-// name, the tick and the holder: 0 (off, the default) to 1 minute, less than d.
-// It shares the ticks out among replicas of which one is always first, because
-// its clock is ahead or its link is shorter.
+// WithSpread has a claim wait before it asks, for less than d, depending on the
+// name, the tick and the holder. It shares out the ticks where one replica would
+// always be first, because its clock is ahead or its link is shorter. 0 (off, the
+// default) to 1 minute.
 func WithSpread(d time.Duration) JobOption { return jobOption(func(c *config) { c.spread = d }) }
 
-// WithHandicap has each claim wait for d before it asks, for a replica that
+// WithHandicap has each claim wait for d before it asks. It is for a replica that
 // should win only when no other does, such as a warm spare. 0 (the default) to
 // 1 minute. It adds to [WithSpread].
 func WithHandicap(d time.Duration) JobOption {
 	return jobOption(func(c *config) { c.handicap = d })
 }
 
-// WithMaxHold ends renewal when a lease has been held for d: a stuck job then
+// WithMaxHold ends renewal when a lease has been held for d, so that a stuck job
 // loses its lease instead of keeping it for ever. 0 (no limit) is the default.
 func WithMaxHold(d time.Duration) MutexOption { return mutexOption(func(c *config) { c.maxHold = d }) }
 
-// WithPrefix is put before every name, such as "prod:". Default empty. A fleet
+// WithPrefix sets a prefix for every name, such as "prod:". Default empty. A fleet
 // that shares names with other libraries must spell them alike.
 func WithPrefix(prefix string) LockerOption {
 	return lockerOption(func(c *config) { c.prefix = prefix })
 }
 
-// WithHolder sets the readable first part of every token, which is what others
-// are told about the holder. Default "hostname:pid".
+// WithHolder sets the readable first part of every token, by which others see who
+// the holder is. Default "hostname:pid".
 func WithHolder(holder string) MutexOption { return mutexOption(func(c *config) { c.holder = holder }) }
 
-// WithOwner lets claims of one tick by the same owner pass: a queue's retry of
-// a task, with the task's id as the owner. It needs [WithAnyOrder]: in order, a
-// tick that was granted is done for everybody. By default each claim is an
-// owner of its own. At most 256 bytes.
+// WithOwner lets an owner claim a tick again that it was granted before. A queue
+// passes a task's id, so that a retry of the task runs. It needs [WithAnyOrder]: in
+// order, a tick that was granted is done for everybody. By default each claim is
+// an owner of its own. At most 256 bytes.
 func WithOwner(owner string) JobOption { return jobOption(func(c *config) { c.owner = owner }) }
 
 // WithTokenFunc replaces the source of the random part of tokens. Every call
@@ -206,27 +205,27 @@ func WithTokenFunc(f func() (string, error)) LockerOption {
 	return lockerOption(func(c *config) { c.random = f })
 }
 
-// WithBackoff sets how long a waiting Lock pauses before it asks again, when
-// neither a release notice nor the holder's expiry comes first; while it
-// listens for notices, four times that, but no longer than the TTL. try counts
-// from 0. Default: random between 100 and 300 ms.
+// WithBackoff sets how long a waiting Lock pauses before it asks again, if
+// neither a release notice nor the holder's expiry comes first. While it listens
+// for notices, it pauses four times as long, but no longer than the TTL. try
+// counts from 0. Default: random between 100 and 300 ms.
 func WithBackoff(f func(try int) time.Duration) MutexOption {
 	return mutexOption(func(c *config) { c.backoff = f })
 }
 
-// WithFencing gives each new lease of the name a larger number than all
-// earlier ones, over its locks and claims alike; see [Lease.Fence]. Default off.
-// A job whose ticks are claimed in order, and never locked, needs none: its tick
-// is its fence. [WithTakeover] includes it.
+// WithFencing gives each new lease of the name, lock or claim, a larger number than
+// all earlier ones; see [Lease.Fence]. Default off. A job whose ticks are claimed
+// in order, and whose name is never locked, does not need it, since its tick is
+// its fence. [WithTakeover] includes it.
 func WithFencing() MutexOption { return mutexOption(func(c *config) { c.fencing = true }) }
 
-// WithTakeover makes claims run at least once instead of at most once: losers
+// WithTakeover makes a tick run at least once instead of at most once. Losers
 // wait, and when the holder dies one of them runs the same tick as soon as the
-// lock has expired. Default off. It does not go with [WithAnyOrder].
+// lock has expired. Default off. It excludes [WithAnyOrder].
 func WithTakeover() JobOption { return jobOption(func(c *config) { c.takeover = true }) }
 
-// WithAnyOrder accepts ticks in any order, hours late, as queues with a
-// backlog produce them. Default off: a tick is refused once a later one was
+// WithAnyOrder accepts ticks in any order, even hours late, as a queue with a
+// backlog produces them. Default off, which refuses a tick once a later one was
 // granted.
 func WithAnyOrder() JobOption { return jobOption(func(c *config) { c.anyOrder = true }) }
 
@@ -235,9 +234,9 @@ func WithAnyOrder() JobOption { return jobOption(func(c *config) { c.anyOrder = 
 func WithoutRenewal() MutexOption { return mutexOption(func(c *config) { c.noRenewal = true }) }
 
 // WithRestartGuard keeps a node that restarted, was flushed or promoted from
-// voting on what it may have forgotten. longest is the longest TTL that any
-// mutex of the fleet uses; a node abstains until it has passed. Default off.
-// It is an option of the Locker. Not for Redis Cluster.
+// voting on what it may have forgotten. Such a node abstains until longest has
+// passed, which is the longest TTL that any mutex or job of the fleet uses.
+// Default off. Not for Redis Cluster.
 func WithRestartGuard(longest time.Duration) LockerOption {
 	return lockerOption(func(c *config) { c.guardWindow = longest })
 }
@@ -269,15 +268,15 @@ func apply[O LockerOption](c config, opts []O, set func(O, *config)) (config, er
 	return c, nil
 }
 
-// derived returns a copy of c with the defaults filled in that depend on other
-// options, and every value checked.
+// derived returns a copy of c, with the defaults that depend on other options
+// filled in, and checks every value.
 func (c config) derived() (config, error) {
 	c.derive()
 	return c, c.check()
 }
 
 func (c *config) derive() {
-	// The tick is no fence where two replicas may run it.
+	// Under take-over two replicas may run one tick, so the tick cannot be the fence.
 	c.fencing = c.fencing || c.takeover
 	if c.nodeTimeout == 0 {
 		c.nodeTimeout = min(max(c.ttl/10, 10*time.Millisecond), 500*time.Millisecond)
@@ -350,13 +349,13 @@ func (c *config) checkModes() error {
 	return nil
 }
 
-// validity is how long a lease counts, from before its first command was sent:
-// the TTL less what the nodes' clocks may be ahead of ours by then.
+// validity returns how long a lease counts, from before its first command was sent:
+// the TTL less what the nodes' clocks may gain on ours in that time.
 func (c *config) validity() time.Duration {
 	return c.ttl - time.Duration(float64(c.ttl)*c.drift) - driftFloor
 }
 
-// mode is how ticks follow each other.
+// mode returns how ticks may be granted.
 func (c *config) mode() protocol.Mode {
 	switch {
 	case c.takeover:

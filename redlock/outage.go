@@ -9,27 +9,27 @@ import (
 	"time"
 )
 
-// outages has the log say of a job that lacks a quorum for many ticks when that begins, when it costs the first tick, each hour
-// of more, and when it ends, with a count. The events of the ticks between are told at debug level.
+// outages keeps a job that lacks a quorum for many ticks from flooding the log. The log hears when that begins, when the first
+// tick is lost, then once an hour, and when it ends, with a count. The events in between go to debug level.
 type outages struct {
-	open atomic.Int32 // how many jobs are in one
+	open atomic.Int32 // how many jobs have one
 	mu   sync.Mutex
 	jobs map[string]*outage
 }
 
-// outage is that of one job.
+// outage is the outage of one job.
 type outage struct {
 	lost   int       // ticks
-	untold int       // of these
+	untold int       // ticks of these that the log has not heard of
 	since  time.Time // the first tick that was lost
-	told   time.Time // when the log heard of a lost one last
+	told   time.Time // when the log last heard of a lost tick
 	last   *Error
 }
 
 // remindEvery is how often the log hears of an outage that goes on.
 const remindEvery = time.Hour
 
-// note takes an event into account, and returns it as it is to be told, and what to tell before it.
+// note takes an event into account. It returns the event as it is to be reported, and one to be reported before it, if any.
 func (o *outages) note(e Event) (before *Event, _ Event) {
 	refusal, ok := errors.AsType[*Error](e.Err)
 	ofClaim := ok && !e.Tick.IsZero() && (refusal.Op == "claim" || refusal.Op == "await") // not an adapter's own
@@ -42,7 +42,7 @@ func (o *outages) note(e Event) (before *Event, _ Event) {
 	return o.end(e.Name, "there is a quorum again"), e
 }
 
-// isOwnEnd reports whether a claim was ended by its caller, and so says nothing about the nodes.
+// isOwnEnd reports whether the caller ended a claim, so that its error says nothing about the nodes.
 func isOwnEnd(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrClosed)
 }
@@ -81,7 +81,7 @@ func (j *outage) count() string {
 	return fmt.Sprintf("; %d ticks were lost since %s, of which the log has not told %d", j.lost, j.since.UTC().Format(time.RFC3339), j.untold)
 }
 
-// end returns what is left to tell of a job's outage, if there was one.
+// end ends a job's outage, if there is one, and returns the count that the log has not heard, if any.
 func (o *outages) end(name, why string) *Event {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -100,7 +100,7 @@ func (o *outages) end(name, why string) *Event {
 	return &Event{Kind: TicksLost, Name: name, Tick: sum.Tick, Err: &sum}
 }
 
-// endAll is for a Locker that is closed.
+// endAll ends all outages when the Locker is closed.
 func (o *outages) endAll() (events []Event) {
 	o.mu.Lock()
 	names := make([]string, 0, len(o.jobs))

@@ -9,10 +9,10 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// errPausedHere is for a pause that too few nodes have. It does not match ErrPaused, since the job is not paused.
+// errPausedHere is the error of a node with a pause that too few nodes have. The job is not paused, so it is not ErrPaused.
 var errPausedHere = errors.New("the job is paused here, but not on a majority of the nodes; repeat redtick pause or redtick resume")
 
-// describePause says who paused the job, for how long and why: of several pauses, the longest.
+// describePause returns who paused the job, for how long and why. If nodes differ, the longest pause counts.
 func describePause(tally quorum.Tally) (text string, remaining time.Duration) {
 	var longest quorum.Answer
 	for _, a := range tally.Answers {

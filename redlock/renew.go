@@ -8,12 +8,12 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// renewer renews the leases of a Locker. Those of one TTL that are due within a short time of each other are renewed together,
-// and so share a timer, a goroutine and the nodes' batches.
+// renewer renews the leases of a Locker. Leases of one TTL that are due at about the same time are renewed together, so that
+// they share a timer, a goroutine and the nodes' batches.
 type renewer struct {
 	born time.Time
 	mu   sync.Mutex
-	due  map[time.Duration]map[*Lease]struct{} // by the time since born
+	due  map[time.Duration]map[*Lease]struct{} // by when they are due, since born
 }
 
 func (r *renewer) schedule(l *Lease, at time.Time) {
@@ -47,16 +47,16 @@ func (r *renewer) fire(due time.Duration) {
 	}
 }
 
-// scheduleRenewal sets when the lease is renewed next. The caller holds mu, and has seen that the lease is held.
+// scheduleRenewal schedules the next renewal. The caller holds mu, and has checked that the lease is held.
 func (l *Lease) scheduleRenewal(at time.Time) {
 	if !l.t.cfg.noRenewal {
 		l.t.locker.renewer.schedule(l, at)
 	}
 }
 
-// Extend renews the lease now, for a full TTL. It returns nil when a majority
-// has answered so within the validity. An error that matches [ErrLost] is
-// final; with any other the lease stands until ValidUntil.
+// Extend renews the lease now, for a full TTL. It returns nil once a majority of
+// the nodes has agreed within the validity. An error that matches [ErrLost] is
+// final. After any other error the lease stands until ValidUntil.
 func (l *Lease) Extend(ctx context.Context) error {
 	p, err := l.extend(nil)
 	if err != nil {
@@ -66,21 +66,21 @@ func (l *Lease) Extend(ctx context.Context) error {
 	return l.settle(p, err)
 }
 
-// renew is Extend without anybody waiting. It keeps no goroutine.
+// renew is Extend, but nobody waits for it, so it takes no goroutine.
 func (l *Lease) renew() {
 	if hold := l.t.cfg.maxHold; hold > 0 && time.Since(l.since) > hold || l.t.locker.isClosed() {
 		return
 	}
 	l.mu.Lock()
 	if l.ended == nil {
-		// Until this renewal has succeeded the next one is near: an error that passes ends nothing.
+		// Try again soon unless this renewal succeeds, so that an error that passes does not cost the lease.
 		l.scheduleRenewal(time.Now().Add(max(l.t.cfg.ttl/12, 5*time.Millisecond)))
 	}
 	l.mu.Unlock()
 	_, _ = l.extend(func(p *quorum.Poll) { _ = l.settle(p, nil) })
 }
 
-// extend asks all nodes for an extension. Unlock waits until that is posted, so that its release comes last on every node.
+// extend posts an extension to all nodes. Unlock waits until it is posted, so that the release comes last on every node.
 func (l *Lease) extend(settled func(*quorum.Poll)) (*quorum.Poll, error) {
 	l.mu.Lock()
 	if l.ended != nil {
@@ -97,7 +97,7 @@ func (l *Lease) extend(settled func(*quorum.Poll)) (*quorum.Poll, error) {
 	return l.t.locker.group.AskThen(request, until, quorum.Renewal, settled), nil
 }
 
-// settle draws the conclusion from an extension.
+// settle prolongs the lease if the extension succeeded, or marks it as lost if the nodes now belong to other tokens.
 func (l *Lease) settle(p *quorum.Poll, err error) error {
 	tally := p.Tally()
 	switch {
@@ -123,8 +123,8 @@ func (l *Lease) settle(p *quorum.Poll, err error) error {
 	return failure
 }
 
-// prolong moves the end of validity, for an extension that was begun then. One that succeeds after the end came too late:
-// another owner may have had the name in between.
+// prolong moves the end of validity for an extension begun at that time, and reports whether it was not too late. After the
+// end of validity an extension counts for nothing, because another owner may have had the name in between.
 func (l *Lease) prolong(begun time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -134,7 +134,7 @@ func (l *Lease) prolong(begun time.Time) bool {
 	}
 	if until := begun.Add(l.t.cfg.validity()); until.After(l.until) {
 		l.until = until
-		if l.lasts { // else elapse does it
+		if l.lasts { // otherwise elapse does it
 			l.scheduleRenewal(begun.Add(l.t.cfg.ttl / 3))
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 // reporter hands events to the observer.
 type reporter struct {
-	least   slog.Level // events below are not told
+	least   slog.Level // the observer is not told events below this level
 	outages outages
 	feed    feed.Feed[Event]
 }
@@ -42,7 +42,7 @@ func (r *reporter) enqueue(e Event) {
 	}
 }
 
-// end tells what is still to be counted.
+// end reports the counts of outages that have not ended.
 func (r *reporter) end() {
 	for _, e := range r.outages.endAll() {
 		r.enqueue(e)

@@ -8,7 +8,7 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// round is one attempt at a vote. Each has a fresh token, so nothing that is late from one round can touch another.
+// round is one attempt at a vote. Each has a fresh token, so that a late message of one round cannot touch another.
 type round struct {
 	t       *target
 	a       *acquisition
@@ -16,7 +16,7 @@ type round struct {
 	request quorum.Request
 	poll    *quorum.Poll
 	first   int  // the node that was asked before the others, or -1
-	looked  bool // the others were only asked who is there
+	looked  bool // the others were asked only who is there, not to vote
 }
 
 func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
@@ -40,7 +40,7 @@ func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
 	return r, nil
 }
 
-// vote asks all nodes at once, unless the vote was split before.
+// vote asks all nodes at once, or one first if the vote was split before.
 func (r *round) vote(ctx context.Context, probe *orderedProbe) (quorum.Tally, error) {
 	if probe.on {
 		return r.voteInOrder(ctx, probe.first)
@@ -49,12 +49,12 @@ func (r *round) vote(ctx context.Context, probe *orderedProbe) (quorum.Tally, er
 	return r.wait(ctx)
 }
 
-// wait gives up on nodes that do not answer, not on nodes that are busy: as long as a missing answer comes from one that
-// keeps answering others, and would still be in time, it is waited for.
+// wait gives up on nodes that do not answer, but not on nodes that are busy. As long as a node keeps answering other calls,
+// and its answer to this one would still be in time, it is waited for.
 func (r *round) wait(ctx context.Context) (quorum.Tally, error) {
 	limit := r.t.cfg.nodeTimeout
 	if r.a.tick != 0 {
-		limit *= 2 // as long as a pipeline waits: a new vote would go behind this one, and others may have been told who is ahead
+		limit *= 2 // as long as a pipeline waits: a new vote would queue behind this one, and losers may have been told of it
 	}
 	for {
 		tally, err := r.poll.Wait(ctx, limit)
@@ -65,15 +65,15 @@ func (r *round) wait(ctx context.Context) (quorum.Tally, error) {
 	}
 }
 
-// lease makes a round that was won a lease, if its validity has not ended by now. That is checked after counting, since
-// the votes may have come slowly.
+// lease returns the lease of a round that was won, unless its validity has ended. That is checked after the votes are
+// counted, since they may have come slowly.
 func (r *round) lease(ctx context.Context, tally quorum.Tally, err error) (*Lease, error) {
 	if err != nil || !tally.Won() || r.t.locker.isClosed() {
 		return nil, err
 	}
-	fence := r.a.tick * 1000 // in microseconds, as counters are, so that a name may turn fencing on
+	fence := r.a.tick * 1000 // in microseconds like the counters, so that fencing can be turned on later
 	if r.t.cfg.anyOrder && !r.t.cfg.triggered {
-		fence = 0 // ticks that come in any order are no order
+		fence = 0 // ticks in any order do not grow
 	}
 	if r.t.cfg.fencing {
 		if fence, err = r.fence(ctx, tally); fence == 0 {
@@ -87,9 +87,9 @@ func (r *round) lease(ctx context.Context, tally quorum.Tally, err error) (*Leas
 	return newLease(ctx, r, fence, until), nil
 }
 
-// fence picks the number of this round's lease: the largest among its own grants. It counts only once it stands on a
-// majority, where the counter was seen or set to at least that while the lock was ours. Usually the first answers agree
-// already and nothing is sent. It is 0 when it does not stand: the lock was lost meanwhile, or counters were.
+// fence returns the number of this round's lease, the largest among its grants. The number counts only once it stands on a
+// majority: the counter there is known to be at least as large, and the lock was ours at that time. Usually the grants agree
+// and nothing is sent. If the number does not stand, because the lock or counters were lost meanwhile, fence returns 0.
 func (r *round) fence(ctx context.Context, tally quorum.Tally) (int64, error) {
 	fence, stands := tally.Fence()
 	if stands {
@@ -102,7 +102,7 @@ func (r *round) fence(ctx context.Context, tally quorum.Tally) (int64, error) {
 	return fence, nil
 }
 
-// pause comes before the next round. After a split vote it lasts about as long as the round took, so that contenders come apart.
+// pause waits before the next round. After a split vote it lasts about as long as the round took, to draw contenders apart.
 func (r *round) pause(ctx context.Context, result outcome, try int) {
 	length := min(time.Since(r.poll.Start), 20*time.Millisecond)
 	if result == unanswered {
@@ -111,19 +111,19 @@ func (r *round) pause(ctx context.Context, result outcome, try int) {
 	r.t.locker.pause(ctx, r.t.jitter(length, try))
 }
 
-// abort takes back what this round won or may still win. Pipelines send it before new votes, so it also comes before our
-// next round's.
+// abort takes back the votes that this round won or may still win. Pipelines send it before new votes, and so before the
+// votes of our next round.
 func (r *round) abort() {
 	abort := r.t.name.Abort(r.token, r.a.tick)
 	r.poll.GiveUp(func(node int, c quorum.Class) {
 		until := r.t.releaseDeadline()
 		if begin := r.a.late.begin; c == quorum.Chase && !begin.IsZero() {
-			// A node that hangs executes the vote when it resumes, and would then take from the claim the tick that it asks for again.
+			// A hung node executes the vote when it resumes. The claim may still be asking for its tick then, and would be refused.
 			until = until.Add(max(time.Until(begin.Add(r.t.cfg.lateness)), 0))
 		}
 		r.t.locker.group.Pipelines[node].Deliver(abort.Request, until, c == quorum.Chase)
 	})
 }
 
-// releaseDeadline is when a node's lock has expired, so that nothing is owed to it any more.
+// releaseDeadline returns when a lock set now has expired, so that no release is owed to its node any more.
 func (t *target) releaseDeadline() time.Time { return time.Now().Add(t.cfg.ttl + time.Second) }

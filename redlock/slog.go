@@ -8,17 +8,16 @@ import (
 	"time"
 )
 
-// Log is an [Observer] that writes every event to logger, at the level an
-// operator wants it ([Event.Level]): debug for what is part of normal work (a
-// tick that another replica runs, a renewal), info for acquisitions, releases,
-// runs and leaderships, warn for a run that failed, a renewal that failed and a node that is out, error
-// for what costs a run or its protection (a lost lease, no quorum, a tick that
-// is too old or too far ahead). Each line stands alone: name, tick, holder, and
-// each node's cause.
+// Log returns an [Observer] that writes every event to logger, at the level that
+// [Event.Level] returns: debug for normal work (a tick that another replica runs, a
+// renewal), info for acquisitions, releases, runs and leaderships, warn for a run
+// or a renewal that failed and a node that is out, and error for what costs a run
+// or its protection (a lost lease, no quorum, a tick that is too old or too far
+// ahead). Each line stands alone, with name, tick, holder, and each node's cause.
 //
-// Where tick after tick of a job lacks a quorum, all but the first refusal and
-// the first tick that is lost are told at debug level, and once in an hour, at
-// the end of it and at [Locker.Close] there is a count.
+// If tick after tick of a job lacks a quorum, only the first refusal and the first
+// lost tick are written at their own level, the others at debug. Once an hour, at
+// the end of the outage and at [Locker.Close] there is a count.
 //
 // With a nil logger it writes only warnings and errors, to [slog.Default] as it
 // is at that moment. This is what a [Locker] without an observer does.
@@ -44,7 +43,7 @@ func write(logger *slog.Logger, e Event) {
 	_ = logger.Handler().Handle(context.Background(), record)
 }
 
-// Level is how much an operator should mind the event; see [Log].
+// Level returns how much an operator should mind the event; see [Log].
 func (e Event) Level() slog.Level {
 	if e.Missed > 0 {
 		return max(slog.LevelWarn, e.level())
@@ -71,7 +70,7 @@ func (e Event) level() slog.Level {
 		}
 	case Ended:
 		switch {
-		case e.Result == runLost: // which Lost has told
+		case e.Result == runLost: // the event Lost has said so
 			return slog.LevelDebug
 		case e.Err != nil:
 			return slog.LevelWarn
@@ -99,13 +98,13 @@ func (e Event) refusalLevel() slog.Level {
 	return slog.LevelError
 }
 
-// gaveUp reports whether the log was told that the tick will be asked for again, which did not come true.
+// gaveUp reports whether the log was told that the claim will ask again, but its caller ended it.
 func gaveUp(err error) bool {
 	refusal, ok := errors.AsType[*Error](err)
 	return ok && refusal.gaveUp
 }
 
-// stillWaits reports whether the call goes on asking.
+// stillWaits reports whether the call will ask again.
 func stillWaits(err error) bool {
 	refusal, ok := errors.AsType[*Error](err)
 	return ok && !refusal.permanent && (refusal.later || refusal.Op == "lock" || refusal.Op == "await")
@@ -154,7 +153,7 @@ func (e Event) text() string {
 	return string(e.Kind)
 }
 
-// attrs adds what applies to attrs.
+// attrs appends the event's fields that are set.
 func (e *Event) attrs(attrs []slog.Attr) []slog.Attr {
 	attrs = append(attrs, slog.String("event", string(e.Kind)))
 	attrs = addText(attrs, "name", e.Name)

@@ -6,17 +6,17 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// orderedProbe settles split votes. Contenders that split the vote once would do so again, so after a split all of them ask
-// the same node first, and the others only when it granted: a claimer that gets that one gets the rest.
+// orderedProbe settles split votes. Contenders that split the vote once would do so again. So after a split all of them ask
+// the same node first, and the others only if it granted. A contender that gets the first node then gets the rest.
 type orderedProbe struct {
 	on      bool
 	first   int
-	blocker string       // who refused us the first node last time
-	failed  quorum.Tally // the last votes that lacked answers
+	blocker string       // the token that held the first node last time
+	failed  quorum.Tally // the latest vote that lacked answers
 }
 
-// voteInOrder asks one node, and then the others. A refusal by the first node alone is not a verdict, so the others are
-// then asked who is there.
+// voteInOrder asks one node first, or the next one if that fails. If it granted, the others are asked to vote, too. If it
+// refused, which settles nothing by itself, the others are asked only who is there.
 func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error) {
 	l, cfg := r.t.locker, &r.t.cfg
 	r.poll = l.group.NewPoll()
@@ -46,7 +46,7 @@ func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error
 	return r.wait(ctx)
 }
 
-// observe turns to another first node when the same token still blocks it and leads nowhere: a dead claimer's, most likely.
+// observe turns to another first node if the same token blocks it once more without a majority: most likely a dead claimer's.
 func (o *orderedProbe) observe(r *round, tally *quorum.Tally, result outcome) {
 	if tally.Failed > 0 {
 		o.failed = *tally
@@ -61,8 +61,8 @@ func (o *orderedProbe) observe(r *round, tally *quorum.Tally, result outcome) {
 	o.on = o.on || result == split
 }
 
-// mostInformative is the tally that says most about the reason. Of a missing majority the last one may say little: nodes that
-// were only asked who is there did not say why they would not vote.
+// mostInformative returns the tally that says most about the reason. Where a majority is missing, the last tally may say
+// little, because nodes that were asked only who is there have not said why they would not vote.
 func (o *orderedProbe) mostInformative(tally quorum.Tally, reason error) quorum.Tally {
 	if reason == ErrTaken || reason == ErrTickDone || reason == ErrPaused || tally.Failed > 0 || o.failed.Failed == 0 {
 		return tally

@@ -6,14 +6,14 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// Triggered returns the job as a run by hand claims it, which [Job.OnTrigger]
-// tells of: its claim does not touch the order of the schedule's ticks, so no
-// scheduled tick is refused on its account unless it still runs then. It is not
-// taken over, caught up, or asked for again after its claim was refused, and no
-// spacing applies to it. Pauses do.
+// Triggered returns the job for claims of runs by hand, of which [Job.OnTrigger]
+// tells. Such a claim does not touch the order of the schedule's ticks, so it stands
+// in the way of a scheduled tick only while its run lasts. It is not taken over,
+// caught up, or asked for again once refused, and no spacing applies to it. Pauses
+// do.
 func (j *Job) Triggered() *Job {
 	t := *j.t
-	t.cfg.triggered = !t.cfg.anyOrder // so its tick is a fence
+	t.cfg.triggered = !t.cfg.anyOrder // so that its tick is still its fence
 	t.cfg.anyOrder, t.cfg.takeover, t.cfg.owner = true, false, ""
 	t.cfg.catchUp, t.cfg.lateness = 0, 0
 	t.name = t.cfg.newName(t.name.Lock)
@@ -21,14 +21,14 @@ func (j *Job) Triggered() *Job {
 }
 
 // OnTrigger calls run each time an operator triggers the job, on every replica
-// that listens: with the tick to claim on the job of [Job.Triggered], which one of
-// them is granted. run must not block. The observer is told of each trigger, and
-// when a node's cannot be heard.
+// that listens, with the tick to claim on the job of [Job.Triggered]. One replica is
+// granted it. run must not block. The observer is told of each trigger, and when a
+// node's triggers cannot be heard.
 //
 // The Locker has one subscription on each node for all its jobs, on a connection
-// of its own, from the first OnTrigger to the last stop or Close. What is
-// published while no node's stands is not heard; who triggers is told. Without a
-// node that is a [driver.Subscriber] the error matches [ErrInvalid], and after
+// of its own, from the first OnTrigger to the last stop or Close. A trigger that is
+// published while no subscription stands is not heard, which the operator is told.
+// If no node is a [driver.Subscriber] the error matches [ErrInvalid], and after
 // Close it is [ErrClosed].
 func (j *Job) OnTrigger(run func(tick time.Time)) (stop func(), err error) {
 	l := &j.t.locker.triggers

@@ -19,23 +19,23 @@ type releaseState struct {
 
 // Unlock releases the lease on all nodes and returns once a majority has
 // confirmed it. It works with a ctx that has already ended, and returns after
-// the node timeout at the latest: nodes that do not answer are released in the
+// the node timeout at the latest. Nodes that do not answer are released in the
 // background, as soon as they do. A second Unlock returns what the first did.
 //
-// It returns an error that matches [ErrLost] when the lease was no longer ours
-// at the end, and one that matches [ErrNoQuorum] when that is not known.
+// The error matches [ErrLost] if the lease was no longer ours at the end, and
+// [ErrNoQuorum] if that is not known.
 func (l *Lease) Unlock(_ context.Context) error {
 	return l.releaseOnce(func() error { return l.unlock(false) })
 }
 
-// Abandon is Unlock without the tick being done. Under [WithTakeover] another
-// replica may then run it at once; at most once, which is the default, the tick
-// stays spent. For a lock it is Unlock.
+// Abandon is Unlock, but under [WithTakeover] the tick does not count as done, so
+// that another replica may run it at once. Without WithTakeover the tick stays
+// spent. For a lock it is Unlock.
 func (l *Lease) Abandon(_ context.Context) error {
 	return l.releaseOnce(func() error { return l.unlock(l.t.cfg.takeover) })
 }
 
-// releaseOnce has one caller release. Others wait for that one, and return the same.
+// releaseOnce calls release for its first caller. All others wait for that and return the same error.
 func (l *Lease) releaseOnce(release func() error) error {
 	l.mu.Lock()
 	first := !l.release.begun
@@ -53,19 +53,19 @@ func (l *Lease) releaseOnce(release func() error) error {
 	return l.release.err
 }
 
-// unlock releases the lock, and ends the tick unless it was abandoned.
+// unlock releases the lock, and marks the tick as done unless it was abandoned.
 func (l *Lease) unlock(abandoned bool) error {
 	l.markIfOver()
 	held := l.finish(errReleased)
 	l.posting.Wait()
 	begin := time.Now()
 	l.conclude(begin, held, abandoned)
-	// A tick that was granted is done even if its lease was lost: it may not be confirmed yet.
+	// Mark the tick as done even if the lease was lost, since it may not have been confirmed. Take-over is the exception.
 	p := l.postRelease(!l.tick.IsZero() && !abandoned && (held || !l.t.cfg.takeover))
 	if !held {
 		return l.errLost("unlock")
 	}
-	// The caller's context does not matter: gocron and cron cancel a job's context before they unlock.
+	// Ignore the caller's context: gocron and cron cancel a job's context before they unlock.
 	tally, _ := p.Wait(context.Background(), l.t.cfg.nodeTimeout)
 	var err error
 	switch {
@@ -89,8 +89,8 @@ func (l *Lease) markIfOver() bool {
 	return ended
 }
 
-// postRelease sends the release to every node: where the token may be it must arrive, and elsewhere it wakes the waiters
-// whose line is there, and proves that a tick is done. Under take-over the end of a tick is what ends it.
+// postRelease sends the release to every node. It must arrive where the token may be. Elsewhere it only wakes waiters in line
+// there and proves that the tick is done. But under take-over nothing else ends a tick, so then it must arrive everywhere.
 func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	var request quorum.Request
 	if endsTick || l.run != nil && l.t.cfg.history > 0 {
@@ -105,7 +105,7 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	until := l.t.releaseDeadline()
 	p := l.t.locker.group.NewPoll()
 	for i := range l.t.locker.group.Pipelines {
-		// One that was out all the time has never heard of the token, nor has one whose vote is still queued, and is cancelled now.
+		// A node that was out all the time has never seen the token. Nor has one whose vote is still queued: MayHold cancels it.
 		class, holds := l.vote.MayHold(i)
 		if !holds && !extended && !(endsTick && l.t.cfg.takeover) {
 			class = quorum.Renewal
@@ -115,9 +115,9 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	return p
 }
 
-// Detach ends this handle without releasing the lock, and returns a token for
-// [Mutex.Adopt] in another process. The lock then lives for a TTL. The context
-// ends as with Unlock. On an error the lock is released.
+// Detach returns a token for [Mutex.Adopt] in another process. It ends this handle
+// without releasing the lock, which then lives for a TTL. The context ends as with
+// Unlock. On an error the lock is released.
 func (l *Lease) Detach() (token string, err error) {
 	first := false
 	_ = l.releaseOnce(func() error {
@@ -131,7 +131,7 @@ func (l *Lease) Detach() (token string, err error) {
 	return token, err
 }
 
-// detach ends the handle before it swaps the token: the new one can be read off the nodes, and adopted, at once.
+// detach ends the handle before it swaps the token, because anybody can read the new token off the nodes and adopt it at once.
 func (l *Lease) detach() (string, error) {
 	random, err := l.t.locker.tokens.next()
 	if l.markIfOver() {

@@ -8,9 +8,9 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// await acquires, and while the outcome is one that waiting may change, waits in line and asks again.
+// await acquires. While waiting may change the outcome, it waits in line and asks again.
 func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
-	t.locker.begin() // until it is out of line again
+	t.locker.begin() // Close must wait until this call is out of line again
 	defer t.locker.end()
 	w, err := t.locker.queue.Enter(ctx, t.name, t.cfg.nodeTimeout, t.cfg.ttl)
 	if err == nil && w == nil {
@@ -24,7 +24,7 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 	if err := w.Yield(ctx); err != nil {
 		return nil, t.fail(a.op, a.tick, quorum.Tally{}, err)
 	}
-	var before error // the refusal before
+	var before error // the previous refusal
 	for try := 0; ; try++ {
 		lease, err := t.acquire(ctx, a)
 		if t.asked != nil {
@@ -50,7 +50,7 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 	}
 }
 
-// worthWaiting reports whether a refusal may end by itself, and which token stood in the way, if it was one.
+// worthWaiting reports whether a refusal may end by itself, and which token stood in the way, if any.
 func worthWaiting(err error) (holder string, ok bool) {
 	refusal, _ := errors.AsType[*Error](err)
 	switch {

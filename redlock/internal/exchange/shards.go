@@ -15,8 +15,7 @@ import (
 const (
 	// probePause is the time between two looks at a shard that does not answer.
 	probePause = 100 * time.Millisecond
-	// firstLook is how long the first look may take. Those who ask again meanwhile
-	// wait for it.
+	// firstLook is how long the first look may take. Callers that ask again wait for it.
 	firstLook = 100 * time.Millisecond
 	// probeLimit is how long a look may take where shards answer fast. A look that
 	// began before the shard was replaced may hang, and delays the next.
