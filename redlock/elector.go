@@ -167,9 +167,9 @@ func (e *Elector) IsLeader(ctx context.Context) error {
 
 // Check returns nil if Run is under way and has reached a quorum of the nodes
 // within tolerance, so that this process leads, or would if nobody did. It asks
-// no node. Use it as a liveness and a readiness probe. If ready meant leader, the
-// followers of a deployment would never be ready, and it would be restarted or
-// stopped while nobody leads.
+// no node. Use it as a liveness and a readiness probe. Do not use IsLeader for
+// that: the followers of a deployment would never be ready, and all of it would be
+// restarted or stopped while nobody leads.
 //
 // A campaign asks about once in a TTL, and after short terms at least every 30 s,
 // so with a tolerance below the larger of these Check fails now and then; use a

@@ -16,7 +16,7 @@ import (
 var (
 	// ErrTaken: another owner holds the name, or has the tick.
 	ErrTaken = errors.New("redlock: taken by another owner")
-	// ErrTickDone: the tick was granted to another owner. This is proven, not guessed.
+	// ErrTickDone: the tick, or a later one, was granted to another owner. This is proven, not guessed.
 	ErrTickDone = errors.New("redlock: tick already claimed")
 	// ErrTickStale: the tick is older than the retention, so nobody can know any more whether it ran.
 	ErrTickStale = errors.New("redlock: tick is older than the retention")
@@ -26,7 +26,7 @@ var (
 	ErrPaused = errors.New("redlock: paused")
 	// ErrNoQuorum: no majority of the nodes could be had. The error lists each node's cause.
 	ErrNoQuorum = errors.New("redlock: no quorum")
-	// ErrLost: the lease's validity has ended, or a majority holds another token.
+	// ErrLost: the lease's validity has ended, or other tokens hold so many nodes that no majority is left.
 	ErrLost = errors.New("redlock: lease lost")
 	// ErrClosed: the Locker was closed.
 	ErrClosed = errors.New("redlock: locker is closed")

@@ -20,7 +20,7 @@ type outages struct {
 // outage is the outage of one job.
 type outage struct {
 	lost   int       // ticks
-	untold int       // ticks of these that the log has not heard of
+	untold int       // how many of these the log has not heard of
 	since  time.Time // the first tick that was lost
 	told   time.Time // when the log last heard of a lost tick
 	last   *Error

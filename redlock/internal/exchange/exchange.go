@@ -93,7 +93,7 @@ func Demoted(err error) bool {
 	return false
 }
 
-// AnyDemoted reports whether one of replies is a Demoted one.
+// AnyDemoted reports whether any of replies is Demoted.
 func AnyDemoted(replies []driver.Reply) bool {
 	for i := range replies {
 		if Demoted(replies[i].Err) {

@@ -52,7 +52,7 @@ type Poll struct {
 	answers []Answer
 	calls   []ballot
 	first   int           // the node whose answer alone ends a Wait, or -1
-	wake    chan struct{} // made by the first who waits
+	wake    chan struct{} // made by the first call that waits
 	certain bool
 	// late is set by GiveUp, and called for each node that grants after that, or may have granted. It must not block.
 	late func(node int, release Class)

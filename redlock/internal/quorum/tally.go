@@ -15,7 +15,7 @@ const (
 	Pending     Verdict = iota // no answer yet
 	Granted                    // a vote for us
 	Refused                    // a vote for another token
-	Done                       // proof that the tick was granted to another owner
+	Done                       // proof that the tick, or a later one, was granted to another owner
 	Stale                      // the tick is older than the retention
 	TooFarAhead                // the tick is too far ahead of the node's clock
 	Paused                     // an operator paused the job
@@ -85,11 +85,11 @@ func same(answers []Answer, i int) (n int) {
 func (t *Tally) Won() bool { return t.Granted >= t.Quorum }
 
 // Certain reports whether the missing answers cannot change the outcome, unless
-// one proves that the tick is done. That holds once the tick is proven done or a
-// majority has granted. It also holds once no majority can grant, it is settled
-// whether a majority names one other token, and no reason that was given may yet
-// become the outcome. With an even number of nodes two reasons may block; the
-// first that does is taken.
+// one proves that the tick is done. Either the tick is proven done, or a majority
+// granted. Or no majority can grant any more, no answer can change whether another
+// token has a majority, and no reason given so far, such as a pause, can still
+// become the outcome. With an even number of nodes two reasons may each block;
+// then the first to do so is the outcome.
 func (t *Tally) Certain() bool {
 	if t.Done > 0 || t.Won() {
 		return true

@@ -17,7 +17,7 @@ import (
 // Listener has one subscription on each node for all jobs of a process, while
 // there are any that listen. It is safe for concurrent use.
 type Listener struct {
-	// Pipelines are those of the nodes.
+	// Pipelines are the nodes' pipelines.
 	Pipelines []*pipeline.Pipeline
 	// Jitter returns a random duration, less than its argument.
 	Jitter func(time.Duration) time.Duration
