@@ -93,10 +93,10 @@ func (a *Adapter) AddFunc(c *cron.Cron, name, spec string, job func(), opts ...r
 }
 
 // Remove takes the job of this name out of c, so that no later tick runs, and
-// frees the name, even if c has no such job. A run that is under way goes on; a
-// tick that still waits for a quorum or a take-over is given up. It reports
-// whether c had one. c may be nil, to free the name of a job that was removed
-// from a fork's cron.
+// frees the name, even if c has no such job. A run that is under way goes on, and
+// so does a tick that was just fired; one that waits for a quorum or a take-over
+// for another half a second is given up. It reports whether c had one. c may be
+// nil, to free the name of a job that was removed from a fork's cron.
 func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 	if c != nil {
 		for _, e := range c.Entries() {

@@ -21,9 +21,9 @@ func (j *Job) lookBack() {
 		return
 	}
 	r.spawn(func() {
-		tick, err := job.Missed(r.asking, func() time.Time { return j.newest(job.CatchUp()) })
+		tick, err := job.Missed(r.kept, func() time.Time { return j.newest(job.CatchUp()) })
 		j.looking.Store(false)
-		if err != nil && r.asking.Err() == nil {
+		if err != nil && r.kept.Err() == nil {
 			r.refuse(tick, err)
 		}
 		if tick.IsZero() || err != nil {

@@ -68,7 +68,7 @@ func (j *Job) runFor(h handed) {
 func (r *runner) spawn(f func()) {
 	r.a.mu.Lock()
 	defer r.a.mu.Unlock()
-	if r.asking.Err() == nil {
+	if r.kept.Err() == nil {
 		r.a.catching.Go(f)
 	}
 }
@@ -81,7 +81,7 @@ func (r *runner) listen(run func(tick time.Time)) error {
 	}
 	stop, err := r.job.OnTrigger(run)
 	if err == nil {
-		context.AfterFunc(r.asking, stop)
+		context.AfterFunc(r.kept, stop)
 	}
 	return err
 }

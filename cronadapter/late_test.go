@@ -91,3 +91,39 @@ func TestAdapter_Remove_endsWaiting(t *testing.T) {
 		same(t, "job", f.of("job"), nil)
 	})
 }
+
+// All replicas reload their jobs just after each tick was fired. cron alone runs
+// what it has fired.
+//
+// Seen to fail when Remove ends the claims at once.
+func TestAdapter_Remove_keepsFiredTicks(t *testing.T) {
+	for _, after := range []time.Duration{time.Millisecond, 50 * time.Millisecond} {
+		t.Run(fmt.Sprint(after), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, 1)
+				var rs []*replica
+				for i := range 3 {
+					r := f.replica(fmt.Sprint(i), 0)
+					r.add("job", "* * * * *", time.Second)
+					r.Start()
+					rs = append(rs, r)
+				}
+				var want []time.Time
+				for range 20 {
+					tick := time.Now().Truncate(time.Minute).Add(time.Minute)
+					want = append(want, tick)
+					time.Sleep(time.Until(tick.Add(after)))
+					for _, r := range rs {
+						r.a.Remove(r.Cron, "job")
+						r.add("job", "* * * * *", time.Second)
+					}
+				}
+				time.Sleep(10 * time.Second)
+				for _, r := range rs {
+					r.leave()
+				}
+				same(t, "job", f.of("job"), want)
+			})
+		})
+	}
+}

@@ -19,8 +19,9 @@ type runner struct {
 	opts    []redlock.JobOption
 	backlog backlog
 	zone    atomic.Pointer[time.Location] // in which cron asked last
-	asking  context.Context               // of every claim; ends when the job is removed, which a run outlives
-	remove  context.CancelFunc
+	kept    context.Context               // ends when the job is removed, which a run outlives
+	asking  context.Context               // of every claim; ends removeGrace later
+	remove  func()
 
 	mu   sync.Mutex
 	pace pace
@@ -36,7 +37,7 @@ func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*run
 		return nil, err
 	}
 	r := &runner{a: a, name: name, opts: opts}
-	r.asking, r.remove = context.WithCancel(a.ctx)
+	r.begin()
 	if err := r.follow(p); err != nil {
 		r.remove()
 		names.Free(a.locker, name, &a.names)
@@ -44,6 +45,21 @@ func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*run
 	}
 	a.runners.Store(name, r)
 	return r, nil
+}
+
+// removeGrace is how long a removed job still asks for a tick that was fired, as
+// replicas do up to their spread later. When all of them reload their jobs then,
+// nobody would run it.
+const removeGrace = 5 * DefaultSpread
+
+func (r *runner) begin() {
+	asking, giveUp := context.WithCancel(r.a.ctx)
+	kept, end := context.WithCancel(asking)
+	r.asking, r.kept = asking, kept
+	r.remove = func() {
+		end()
+		time.AfterFunc(removeGrace, giveUp)
+	}
 }
 
 // follow has the options that a schedule asks for. The user's come after them.
