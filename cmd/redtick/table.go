@@ -13,7 +13,7 @@ type table [][]string
 
 func (t *table) row(cells ...string) { *t = append(*t, cells) }
 
-// without leaves out a column that has only blanks.
+// without is the table, or a copy that leaves out a column of blanks only: headings are common to many tables.
 func (t table) without(heading string) table {
 	at := slices.Index(t[0], heading)
 	for _, cells := range t[1:] {
@@ -21,12 +21,13 @@ func (t table) without(heading string) table {
 			return t
 		}
 	}
-	for k := range t {
-		if at < len(t[k]) {
-			t[k] = slices.Delete(t[k], at, at+1)
+	rest := slices.Clone(t)
+	for k, cells := range t {
+		if at < len(cells) {
+			rest[k] = slices.Concat(cells[:at], cells[at+1:])
 		}
 	}
-	return t
+	return rest
 }
 
 func (t table) write(w io.Writer) error {
