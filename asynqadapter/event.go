@@ -57,10 +57,17 @@ func level(e redlock.Event) slog.Level {
 
 type observer redlock.Observer
 
+// tell survives a panic of the observer, and on a goroutine of its own a
+// runtime.Goexit, which would end the caller's tries or syncs.
 func (o observer) tell(e redlock.Event) {
-	defer func() { _ = recover() }()
 	e.At = time.Now()
-	o(e)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		defer func() { _ = recover() }()
+		o(e)
+	}()
+	<-told
 }
 
 // defaultObserver writes to asynq's logger where there is one.

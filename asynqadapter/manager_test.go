@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -333,6 +334,33 @@ func TestPeriodicTaskManager_Start_afterShutdown(t *testing.T) {
 		m.Shutdown()
 		if m.Start() == nil {
 			t.Error("started with a client that is closed")
+		}
+	})
+}
+
+// Observers end their goroutine in tests, by t.FailNow. Nothing else must end.
+//
+// Mutation: tell on the caller's goroutine.
+func TestWithObserver_goexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ids, seen := newLedger(), &events{}
+		ids.fail(errors.New("connection refused"))
+		observed := asynqadapter.WithObserver(func(e redlock.Event) { seen.observe(e); runtime.Goexit() })
+		s := newScheduler(t, link{ids, 0}, nil, observed)
+		register(t, s, "0 * * * *", asynq.NewTask("job", nil))
+		start(t, s)
+		p := &configs{}
+		m := manage(t, newQueue(t), p, observed)
+		p.set(errors.New("database is locked"))
+		time.Sleep(time.Hour + 30*time.Second)
+		ids.fail(nil)
+		p.set(nil, each("* * * * *", "report"))
+		time.Sleep(time.Minute)
+		if got := ids.ids(); len(got) != 1 || seen.count(asynqadapter.EnqueueFailed) != 1 {
+			t.Errorf("enqueued %q, want the tick that was tried", got)
+		}
+		if got := m.Entries(); len(got) != 1 || seen.count(asynqadapter.SyncFailed) == 0 {
+			t.Errorf("entries %v, want those of the last sync", got)
 		}
 	})
 }

@@ -67,10 +67,10 @@ func WithClock(now func() time.Time) SchedulerOption {
 	}
 }
 
-// WithObserver reports events, on the goroutine they happen on, so it must be
-// quick and safe for concurrent use; a panic in it is swallowed. By default
-// those of level Warn and above go to slog.Default, or all that its LogLevel
-// allows to asynq.SchedulerOpts.Logger where that is set.
+// WithObserver reports events. What they are about waits for it, so it must be
+// quick; it must be safe for concurrent use, and a panic in it is swallowed. By
+// default those of level Warn and above go to slog.Default, or all that its
+// LogLevel allows to asynq.SchedulerOpts.Logger where that is set.
 func WithObserver(o redlock.Observer) SchedulerOption {
 	return func(c *schedulerConfig) {
 		if c.observe = observer(o); o == nil {
