@@ -79,7 +79,8 @@ const (
 // NewScheduler returns a scheduler that enqueues through client, which stays
 // the caller's to close, after Shutdown.
 //
-// Of opts, which may be nil, it honours Location (default UTC), Logger and
+// Of opts, which may be nil, it honours Location (default UTC; under time.Local
+// replicas with different TZ have different ticks, and enqueue each), Logger and
 // LogLevel, and the callbacks. PreEnqueueFunc is called once per tick, with a
 // task and options of that tick alone, which it may replace in place; the result
 // must pass what Register checks, else the tick is refused. PostEnqueueFunc is
