@@ -2,6 +2,7 @@ package gocronadapter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -168,6 +169,24 @@ func (x *index) find(s gocron.Scheduler, name string) (gocron.Job, error) {
 	default:
 		return nil, errShared(name, describe(jobs[0]), describe(jobs[1]))
 	}
+}
+
+// gocronLimit is how long gocron's handle of a job waits for the scheduler. Then it says that there is no such job, as it says
+// at once of one that is gone.
+const gocronLimit = time.Second
+
+// askBusy is ask for what the handle of a job answers, which a busy gocron may take longer for.
+func askBusy[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	end := time.Now().Add(patience)
+	return ask(ctx, func() (T, error) {
+		for {
+			asked := time.Now()
+			v, err := f()
+			if !errors.Is(err, gocron.ErrJobNotFound) || time.Since(asked) < gocronLimit || ctx.Err() != nil || time.Now().After(end) {
+				return v, err
+			}
+		}
+	})
 }
 
 // ask calls f, which blocks while gocron stops, for no longer than ctx lasts:

@@ -111,7 +111,8 @@ func (s *jobState) Await(ctx context.Context, tick time.Time) (*redlock.Lease, e
 }
 
 func (s *jobState) acquire(ctx context.Context) (*run, error) {
-	d, err := ask(ctx, func() (due, error) { return s.due(s.locker.clock.Now()) })
+	now := s.locker.clock.Now()
+	d, err := askBusy(ctx, func() (due, error) { return s.due(now) })
 	if s.catch != nil && err == nil && !d.starts && (d.fresh || !s.locker.announced.add(s.job.ID(), 0)) {
 		if !d.fresh {
 			if tick, ours := s.hand.take(); ours {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -168,6 +169,51 @@ func TestLocker_scheduler_does_not_answer(t *testing.T) {
 		}
 		close(s.answer)
 	})
+}
+
+// busyGocron is a scheduler whose job's handle waits in vain for a second, so many times.
+type busyGocron struct {
+	*scripted
+	times atomic.Int32
+}
+
+func (s *busyGocron) Jobs() []gocron.Job { return []gocron.Job{s} }
+
+func (s *busyGocron) NextRuns(n int) ([]time.Time, error) {
+	if s.times.Add(-1) >= 0 {
+		time.Sleep(time.Second)
+		return nil, gocron.ErrJobNotFound
+	}
+	return s.scripted.NextRuns(n)
+}
+
+// A gocron that is busy for more than a second, as with thousands of jobs that are due at once, says of a job that there is none.
+//
+// Seen to fail when acquire asks once.
+func TestLocker_scheduler_is_busy(t *testing.T) {
+	for times, want := range map[int32]error{3: nil, 100: gocronadapter.ErrNoTick} {
+		t.Run(fmt.Sprint(times), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLocker(t)
+				s := &busyGocron{scripted: &scripted{schedule: gocron.CronJobSchedule{}, pending: []time.Time{time.Now()}}}
+				s.times.Store(times)
+				if err := l.Attach(s); err != nil {
+					t.Fatal(err)
+				}
+				begin := time.Now()
+				lock, err := l.Lock(t.Context(), "job")
+				if took := time.Since(begin); !errors.Is(err, want) || took > 5*time.Second+50*time.Millisecond {
+					t.Errorf("Lock: %v after %v, want %v", err, took, want)
+				}
+				if err == nil {
+					if err := lock.Unlock(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+				time.Sleep(time.Second) // until the last question is over
+			})
+		})
+	}
 }
 
 type deaf struct {
