@@ -3,6 +3,7 @@ package redlock
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"slices"
 	"time"
 
@@ -20,8 +21,10 @@ type acquisition struct {
 	token  string
 	told   error // the reason last told to the observer, so that a call that waits does not repeat it
 	late   lateness
-	former []string // the newest tokens of a claim's earlier rounds, whose votes nobody relies on
+	former []uint64 // hashes of the tokens of a claim's earlier rounds, whose votes nobody relies on
 }
+
+var formerSeed = maphash.MakeSeed()
 
 // acquire votes, round after round, until the outcome is certain: granted, held by another, or no quorum.
 func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
@@ -83,7 +86,7 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 		return final, ErrTickDone
 	case tally.Won():
 		return split, ErrNoQuorum // the validity had ended, or the fence did not stand
-	case led && slices.Contains(a.former, leader.Token):
+	case led && slices.Contains(a.former, maphash.String(formerSeed, leader.Token)):
 		return unanswered, ErrNoQuorum // our own earlier round: its answers were lost, and its abort has not arrived
 	case led:
 		// A token on a majority has won its round, though it may not be confirmed yet, unless its claimer dies or is cancelled

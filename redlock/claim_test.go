@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -513,6 +514,34 @@ func TestClaim_ownFormerVote(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The same after an outage with many rounds: only the aborts are late.
+//
+// Seen to fail when the eight newest tokens are remembered.
+func TestClaim_ownFormerVoteOfLongAgo(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		p, broken := fl.process("a"), errors.New("connection reset by peer")
+		begin := time.Now()
+		p.links[0].Inject(1, redlocktest.Fault{DropReply: true, Err: broken})
+		p.links[0].OnBatch(func(commands []driver.Command) (f redlocktest.Fault) {
+			out, late := time.Since(begin) < 15*time.Second, time.Since(begin) < 25*time.Second
+			if out || late && slices.ContainsFunc(commands, isAbort) {
+				f.Err = broken
+			}
+			return f
+		})
+		lease, err := p.mutex(t, "job", redlock.WithLateness(time.Minute)).Claim(t.Context(), begin)
+		if err != nil {
+			t.Fatalf("got %v, want the tick", err)
+		}
+		ok(t, lease.Unlock(t.Context()))
+	})
+}
+
+// isAbort tells an abort of a claim by its keys: the lock, a tombstone and the tick.
+func isAbort(c driver.Command) bool {
+	return len(c) > 5 && fmt.Sprint(c[2]) == "3" && strings.Contains(fmt.Sprint(c[4]), ":dead:")
 }
 
 // A claim that is renewed before its confirm is confirmed nevertheless.
