@@ -13,8 +13,9 @@ import (
 	"github.com/redtick/redtick/internal/names"
 )
 
-// patience bounds how long Lock waits for gocron to answer about a job.
-const patience = 5 * time.Second
+// patience bounds how long Lock waits for gocron to answer about a job. A tick is lost after it, and a machine with thousands of
+// jobs that are due at once may be busy for ten seconds.
+const patience = 30 * time.Second
 
 // Attach lets the Locker ask the scheduler for the tick of each run. Call it
 // once, with the scheduler that was made with this Locker, before Start.
