@@ -108,7 +108,7 @@ func (l *Lease) settle(p *quorum.Poll, err error) error {
 		l.report(Renewed, time.Since(p.Start), nil)
 		return nil
 	case tally.Blocks(tally.Refused):
-		l.markLost("other tokens hold so many nodes that a majority cannot be had")
+		l.markLost("so many nodes hold another token, or had this one released by an operator, that no majority is left")
 		return l.errLost("extend")
 	case err == nil:
 		err = ErrNoQuorum
