@@ -180,6 +180,29 @@ func TestNewScheduler_job_that_opted_out(t *testing.T) {
 	}
 }
 
+// A name that no lock can have is refused at once, unless its job opted out of locking.
+//
+// Seen to fail when lockerFor asks redlock nothing: it was refused at each tick.
+func TestNewScheduler_name_of_no_lock(t *testing.T) {
+	for _, name := range []string{"a{b", "{}", "}", strings.Repeat("x", 1025)} {
+		synctest.Test(t, func(t *testing.T) {
+			l, s := newScheduler(t)
+			j, err := s.NewJob(everySecond(), gocron.NewTask(func() {}), gocron.WithName("good"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.NewJob(everySecond(), gocron.NewTask(func() {}), gocron.WithName(name)); !errors.Is(err, redlock.ErrInvalid) {
+				t.Errorf("NewJob: %v, want ErrInvalid", err)
+			}
+			if _, err := s.Update(j.ID(), everySecond(), gocron.NewTask(func() {}), gocron.WithName(name)); !errors.Is(err, redlock.ErrInvalid) || len(s.Jobs()) != 1 {
+				t.Errorf("Update: %v, want ErrInvalid; %d jobs, want the one that was there", err, len(s.Jobs()))
+			}
+			mustJob(t, s, gocron.NewTask(func() {}), gocron.WithName(name), gocron.WithDisabledDistributedJobLocker(true))
+			closeAll(t, l, s)
+		})
+	}
+}
+
 // The same for all jobs of a scheduler.
 func TestNewScheduler_all_jobs_opted_out(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

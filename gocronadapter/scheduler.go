@@ -19,7 +19,8 @@ import (
 
 // NewScheduler returns a gocron scheduler whose jobs are locked. It differs from
 // gocron's own in two ways. NewJob and Update refuse a job whose name does not
-// identify it with [ErrJobName], before they do anything else. And runs that
+// identify it with [ErrJobName], and one whose name cannot be a lock's with
+// redlock.ErrInvalid, before they do anything else. And runs that
 // start at once, by gocron.WithStartImmediately or RunNow, are known for what
 // they are in all of gocron's modes.
 //
@@ -143,6 +144,9 @@ func (s *scheduler) lockerFor(t traits, old *jobLocker, opts []gocron.JobOption)
 		replaced = old.owner
 	}
 	err := checkName(t.name)
+	if err == nil {
+		_, err = s.locker.locker.NewMutex(t.name) // redlock knows what cannot be a name
+	}
 	if err == nil {
 		err = s.locker.reserve(t.name, l.owner, replaced)
 	}
