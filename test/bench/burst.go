@@ -29,14 +29,13 @@ func burstScenario() scenario {
 		},
 		entries: func(b *bench) []entry {
 			return b.eachFleet(claimants(b), 3, func(c contender, fleet []process) (figures, error) {
-				return b.burst("burst: "+c.name, fleet)
+				return b.burst("burst: "+c.name, fleet, 1000)
 			})
 		},
 	}
 }
 
-func (b *bench) burst(job string, fleet []process) (figures, error) {
-	const jobs = 1000
+func (b *bench) burst(job string, fleet []process, jobs int) (figures, error) {
 	t := &tally{}
 	at := nextTick()
 	before := now(b.nodes)

@@ -30,6 +30,10 @@ func (c *curve) at(x, y int) { c.X, c.Y = x, y }
 
 // grows are the curves, in order: a scenario and a figure of it.
 var grows = []struct{ scenario, figure, title string }{
+	{"jobs", tickTime, "us per tick, 10 replicas, until all know"},
+	{"replicas", tickTime, "us per tick, 1,000 jobs, until all know"},
+	{"jobs", serverCPU, "server CPU us per tick, 10 replicas"},
+	{"replicas", serverCPU, "server CPU us per tick, 1,000 jobs"},
 	{"names", opTime, "us per claim + unlock"},
 	{"names", serverCPU, "server CPU us per claim + unlock"},
 	{"nodes", opTime, "us per lock + unlock"},

@@ -34,6 +34,79 @@ func upTo(most int) (points []int) {
 	return points
 }
 
+// Of a tick of many jobs at once.
+const (
+	tickTime      = "tick"     // until every replica knows about every job, by ticks
+	tickCommands  = "commands" // on the server, by ticks
+	replicaMemory = "replica"  // megabytes of heap and stacks, by replicas
+)
+
+func tickColumns() []column {
+	return []column{
+		{head: "ms", figure: burstTime, format: "%.1f"},
+		{head: "us/tick", figure: tickTime, format: "%.0f"},
+		{head: "client CPU us/tick", figure: clientCPU, format: "%.0f"},
+		{head: "server CPU us/tick", figure: serverCPU, format: "%.0f"},
+		{head: "commands/tick", figure: tickCommands, format: "%.1f"},
+		{head: "lost %", figure: lostTicks, format: "%.2f"},
+		{head: "MB/replica", figure: replicaMemory, format: "%.1f"},
+	}
+}
+
+// jobsScenario is a full minute: ever more jobs tick at the same instant on ten replicas.
+func jobsScenario() scenario {
+	return scenario{
+		name: "jobs", nodes: 1, rounds: 3, axis: "jobs", title: "jobs that tick in the same second on 10 replicas, 1 node", columns: tickColumns(),
+		note: "A replica's memory is what the measuring process has more than before, by replicas, before anything is freed.",
+		entries: func(b *bench) (entries []entry) {
+			most := 10000
+			if b.quick {
+				most = 100
+			}
+			for _, n := range upTo(most) {
+				entries = append(entries, point(n, func() (run, error) { return b.minute(n, 10) }))
+			}
+			return entries
+		},
+	}
+}
+
+func replicasScenario() scenario {
+	return scenario{
+		name: "replicas", nodes: 1, rounds: 3, axis: "replicas", title: "1,000 jobs that tick in the same second, by the number of replicas, 1 node", columns: tickColumns(),
+		entries: func(b *bench) (entries []entry) {
+			jobs := 1000
+			if b.quick {
+				jobs = 100
+			}
+			for _, n := range []int{1, 2, 3, 5, 10} {
+				entries = append(entries, point(n, func() (run, error) { return b.minute(jobs, n) }))
+			}
+			return entries
+		},
+	}
+}
+
+// minute lets every one of the replicas claim every job at once.
+func (b *bench) minute(jobs, replicas int) (run, error) {
+	processes, stop, err := fleet(contender{open: openRedtickGoredis}, b.usual(), replicas)
+	return run{measure: func() (figures, error) {
+		runtime.GC()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		commands := b.nodes.usage().commands
+		f, err := b.burst(fmt.Sprintf("minute:%d:%d", jobs, replicas), processes, jobs)
+		if err != nil {
+			return nil, err
+		}
+		f[tickCommands] = float64(b.nodes.usage().commands-commands) / float64(jobs)
+		runtime.ReadMemStats(&after)
+		f[tickTime] = f[burstTime] * 1000 / float64(jobs)
+		f[replicaMemory] = (float64(after.HeapInuse+after.StackInuse) - float64(before.HeapInuse+before.StackInuse)) / 1e6 / float64(replicas)
+		return f, nil
+	}, stop: stop}, err
+}
+
 const megabytes = "megabytes" // on the server
 
 // namesScenario claims ticks of ever more jobs. Each point has a server of its

@@ -17,7 +17,7 @@ func scenarios() []scenario {
 		heldScenario(), leftScenario(),
 		observerScenario(),
 		skewScenario(), splitScenario(), burstScenario(),
-		namesScenario(), nodesScenario(), waitersScenario(), leasesScenario(), latencyScenario(),
+		jobsScenario(), replicasScenario(), namesScenario(), nodesScenario(), waitersScenario(), leasesScenario(), latencyScenario(),
 	}
 }
 
