@@ -152,8 +152,10 @@ func (x *index) find(s gocron.Scheduler, name string) (gocron.Job, error) {
 	x.mu.Lock()
 	jobs, again := x.jobs[name], x.live[name] > 0
 	x.mu.Unlock()
-	if len(jobs) == 1 && !again && exists(jobs[0]) {
-		return jobs[0], nil
+	if len(jobs) == 1 && !again {
+		if _, err := jobs[0].NextRun(); err == nil {
+			return jobs[0], nil
+		}
 	}
 	listed := make(map[string][]gocron.Job)
 	for _, j := range s.Jobs() {

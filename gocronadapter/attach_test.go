@@ -153,6 +153,49 @@ func TestNewScheduler_colliding_names(t *testing.T) {
 	}
 }
 
+// A gocron that is busy for more than a second says of a job that there is none, as one does that was shut down. In the first case the
+// job keeps its name, in the second nobody needs it.
+//
+// Seen to fail when gone takes any answer of gocron's, and when remember does not look at shut.
+func TestNewScheduler_name_of_a_job_of_a_busy_gocron(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		locker, busy := newScheduler(t, gocronadapter.WithSchedulerOptions(gocron.WithSchedulerMonitor(slowMonitor{takes: 3 * time.Second})))
+		other, err := gocronadapter.NewScheduler(locker)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add := func(s gocron.Scheduler, name string) (gocron.Job, error) {
+			return s.NewJob(everySecond(), gocron.NewTask(work), gocron.WithName(name))
+		}
+		if _, err := add(busy, "job"); err != nil {
+			t.Fatal(err)
+		}
+		removed, err := add(busy, "removed")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := busy.RemoveJob(removed.ID()); err != nil {
+			t.Error(err)
+		}
+		if _, err := add(other, "job"); !errors.Is(err, gocronadapter.ErrJobName) {
+			t.Errorf("a second job of that name: %v, want ErrJobName", err)
+		}
+		time.Sleep(5 * time.Second)
+		if err := busy.Shutdown(); err != nil {
+			t.Error(err)
+		}
+		if _, err := add(busy, "too late"); err != nil {
+			t.Error(err)
+		}
+		for _, name := range []string{"job", "removed", "too late"} {
+			if _, err := add(other, name); err != nil {
+				t.Errorf("once its job is gone: %v", err)
+			}
+		}
+		closeAll(t, locker, other)
+	})
+}
+
 // With Attach, gocron's own NewJob takes both, and each run of a job that was
 // not alone when it first ran is refused, out loud.
 //

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"sync"
+	"time"
 
 	"github.com/go-co-op/gocron/v2"
 
@@ -52,7 +53,7 @@ func (o *owner) Ended() bool {
 		return o.ended() != nil
 	}
 	j := o.get()
-	return j != nil && !exists(j)
+	return j != nil && gone(j)
 }
 
 // reserve gives a name to a job, unless another has it that is not to be replaced.
@@ -68,10 +69,12 @@ func errShared(name, one, another string) error {
 		ErrJobName, one, another, name)
 }
 
-// exists asks gocron, which takes a second to answer when it was shut down.
-func exists(j gocron.Job) bool {
+// gone reports whether gocron has said that it does not have the job. One that is busy, or was shut down, says the same once its
+// handle has waited in vain, and that is no answer.
+func gone(j gocron.Job) bool {
+	asked := time.Now()
 	_, err := j.NextRun()
-	return !errors.Is(err, gocron.ErrJobNotFound)
+	return errors.Is(err, gocron.ErrJobNotFound) && time.Since(asked) < gocronLimit
 }
 
 // describe tells jobs apart whose names do not.

@@ -63,6 +63,7 @@ type scheduler struct {
 	mu      sync.Mutex
 	jobs    map[uuid.UUID]*jobLocker
 	sweepAt int // how many jobs make it worth while to look for those that are gone
+	shut    bool
 
 	running  context.Context // from a start to the next stop
 	stop     context.CancelFunc
@@ -85,7 +86,7 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 	j, err := s.add(old, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.Update(id, d, t, opts...) })
 	switch {
 	case err == nil || old == nil:
-	case !errors.Is(err, ErrJobName) && !exists(old.owner.get()):
+	case !errors.Is(err, ErrJobName) && gone(old.owner.get()):
 		s.forget(old) // gocron removes the job before it looks at the new definition
 	default:
 		s.catchUp(old)
@@ -163,6 +164,10 @@ func (s *scheduler) remember(l, old *jobLocker) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.shut {
+		l.forget() // gocron hands out a job all the same
+		return
+	}
 	s.jobs[l.id] = l
 	if len(s.jobs) > max(s.sweepAt, minSweep) {
 		s.sweep()
@@ -307,6 +312,7 @@ func (s *scheduler) ended(err error) error {
 		l.forget()
 	}
 	clear(s.jobs)
+	s.shut = true
 	return err
 }
 
