@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"sync"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
+	"github.com/google/uuid"
 
 	"github.com/redtick/redtick/internal/names"
 )
@@ -72,7 +74,8 @@ type index struct {
 	since     time.Time // when it was attached
 	jobs      map[string][]gocron.Job
 	states    map[identity]*jobState
-	live      map[string]int // states by name
+	live      map[string]int       // states by name
+	ran       map[string]uuid.UUID // the jobs that had a state, by name
 }
 
 // identity distinguishes the jobs of a scheduler. gocron gives each one a
@@ -83,7 +86,7 @@ type identity struct {
 }
 
 func newIndex() index {
-	return index{listing: make(chan struct{}, 1), states: make(map[identity]*jobState), live: make(map[string]int)}
+	return index{listing: make(chan struct{}, 1), states: make(map[identity]*jobState), live: make(map[string]int), ran: make(map[string]uuid.UUID)}
 }
 
 func (x *index) attach(s gocron.Scheduler, now time.Time) error {
@@ -126,6 +129,8 @@ func (l *Locker) stateOf(ctx context.Context, s gocron.Scheduler, name string) (
 	defer x.mu.Unlock()
 	if state = x.states[id]; state == nil {
 		state = l.newState(name, job, traits{}, x.since)
+		state.restarted = x.ran[name] == job.ID()
+		x.ran[name] = job.ID()
 		x.states[id] = state
 		x.live[name]++
 		context.AfterFunc(ctx, func() { l.forget(id, o) })
@@ -163,6 +168,7 @@ func (x *index) find(s gocron.Scheduler, name string) (gocron.Job, error) {
 	}
 	x.mu.Lock()
 	x.jobs = listed
+	maps.DeleteFunc(x.ran, func(name string, _ uuid.UUID) bool { return listed[name] == nil })
 	x.mu.Unlock()
 	switch jobs := listed[name]; len(jobs) {
 	case 0:

@@ -414,8 +414,9 @@ func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ctx != ctx {
+		restarted := l.ctx != nil
 		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.scheduler.started.Load()))
-		l.state.catch, l.state.hand = &l.catch, &l.hand
+		l.state.catch, l.state.hand, l.state.restarted = &l.catch, &l.hand, restarted
 	}
 	return l.state, nil
 }

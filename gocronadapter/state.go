@@ -48,6 +48,7 @@ type jobState struct {
 	rhythm       rhythm
 	lasted       time.Time // until when the newest run of the schedule here did, at least
 	latest       made
+	restarted    bool // the job had run before it was stopped and started, and no run of a random schedule has come since
 	tasked       bool // a Task of the job has begun, so the others will
 }
 

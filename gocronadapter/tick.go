@@ -163,9 +163,14 @@ func (s *jobState) choose(pending []time.Time, now time.Time) time.Time {
 	if !tick.IsZero() {
 		tolerance = 0 // ticks may be that close to each other, and the run is for the one that is due
 	}
-	ahead := slices.IndexFunc(pending, func(t time.Time) bool { return fresh(t) && !due(t) })
-	if ahead >= 0 && s.fired(pending[ahead], now, tolerance) {
-		return pending[ahead]
+	var ahead time.Time
+	for _, t := range pending { // a restart leaves them in disorder
+		if fresh(t) && !due(t) && (ahead.IsZero() || t.Before(ahead)) {
+			ahead = t
+		}
+	}
+	if !ahead.IsZero() && s.fired(ahead, now, tolerance) {
+		return ahead
 	}
 	if tick.IsZero() {
 		// Still pending though it was asked for: after odd turns of the clock this may be a
@@ -197,15 +202,28 @@ func wall(t time.Time) time.Time { return t.Round(0) }
 
 // randomTick takes the moment itself: replicas have no tick in common, so only
 // the spacing counts. Asking for more than the next run would race with gocron
-// for the job's random numbers.
+// for the job's random numbers. After a restart the next run that gocron names
+// may be one of before the stop, which will not come, and the list is in order
+// again only once the first run of the schedule has been.
 func (s *jobState) randomTick(now time.Time) (time.Time, error) {
 	next, err := s.job.NextRun()
-	if err != nil || !s.fired(next, now, early) {
+	switch {
+	case err != nil:
 		return time.Time{}, err
+	case s.restarted && s.byHand():
+		return time.Time{}, nil
+	case s.fired(next, now, early):
+		s.relearn(next)
+	case !s.restarted:
+		return time.Time{}, nil
 	}
-	s.armed = now
-	s.relearn(next)
+	s.armed, s.restarted = now, false
 	return now, nil
+}
+
+// byHand reports whether a run that was started by hand is to come.
+func (s *jobState) byHand() bool {
+	return s.locker.announced.add(s.job.ID(), 0) || s.hand != nil && s.hand.waits()
 }
 
 // foresee lists the job's ticks until one lies in the future.

@@ -48,8 +48,9 @@ func (s *scripted) NextRuns(n int) ([]time.Time, error) {
 // end of the vote, so the tick of a run may be missing.
 //
 // Seen to fail when the ticks of the last look are forgotten (the second and
-// third look), when an empty list passes for RunNow (the first and the last), and
-// when choose has no tick for one that is still pending.
+// third look), when an empty list passes for RunNow (the first and the last),
+// when choose has no tick for one that is still pending, and when it looks ahead
+// at the first of the list, which a restart leaves in disorder.
 func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
 	const none, done = -1, -2
 	for name, looks := range map[string][]struct {
@@ -57,12 +58,13 @@ func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
 		pending []int         // gocron's list then
 		want    int           // the tick that is claimed
 	}{
-		"nothing is known":         {{1000, nil, none}},
-		"the list is empty":        {{1000, []int{1}, 1}, {2001, nil, 2}, {3001, nil, 3}},
-		"a later one is in it":     {{1000, []int{1}, 1}, {2001, []int{3}, 2}, {3000, []int{3}, 3}},
-		"foreseen by a RunNow":     {{900, []int{1}, 0}, {1001, nil, 1}},
-		"asked for and pending":    {{1000, []int{1}, 1}, {1001, []int{1}, done}},
-		"what was foreseen is old": {{1000, []int{1}, 1}, {16001, nil, 16}, {18001, nil, none}},
+		"nothing is known":          {{1000, nil, none}},
+		"the list is empty":         {{1000, []int{1}, 1}, {2001, nil, 2}, {3001, nil, 3}},
+		"a later one is in it":      {{1000, []int{1}, 1}, {2001, []int{3}, 2}, {3000, []int{3}, 3}},
+		"foreseen by a RunNow":      {{900, []int{1}, 0}, {1001, nil, 1}},
+		"asked for and pending":     {{1000, []int{1}, 1}, {1001, []int{1}, done}},
+		"the next is not the first": {{1000, []int{1}, 1}, {1999, []int{5, 2}, 2}},
+		"what was foreseen is old":  {{1000, []int{1}, 1}, {16001, nil, 16}, {18001, nil, none}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -104,6 +104,13 @@ func (h *triggered) take() (tick time.Time, ours bool) {
 	return tick, true
 }
 
+// waits reports whether a tick waits for a run.
+func (h *triggered) waits() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.ticks) > 0
+}
+
 // claimTriggered is for a run that was started for a trigger.
 func (s *jobState) claimTriggered(ctx context.Context, tick time.Time) (*run, error) {
 	if tick.IsZero() {
