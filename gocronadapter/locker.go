@@ -3,6 +3,7 @@ package gocronadapter
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,7 +57,7 @@ func newLocker(locker *redlock.Locker, c config) (*Locker, error) {
 	if err := c.check(locker); err != nil {
 		return nil, err
 	}
-	return &Locker{locker: locker, config: c, index: newIndex(), announced: announced{runs: make(map[uuid.UUID]int)}, born: time.Now()}, nil
+	return &Locker{locker: locker, config: c, index: newIndex(), announced: announced{runs: make(map[uuid.UUID][]time.Time)}, born: time.Now()}, nil
 }
 
 // Lock is called by gocron when a run is due. It never waits for another
@@ -139,24 +140,53 @@ func (l *Locker) idle() bool {
 	return end == 0 || time.Since(l.born)-time.Duration(end) > queueGap
 }
 
-// queueGap is more than gocron takes from the end of a run to the next in its queue.
+// queueGap is more than gocron takes from the end of a run to the next in its queue, and from RunNow to a run that need not wait.
 const queueGap = 5 * time.Millisecond
 
-// announced counts the runs that RunNow has started and that have not come.
+// announced has, for each job, the runs that RunNow has started and that have not come, by when that was.
 type announced struct {
 	mu   sync.Mutex
-	runs map[uuid.UUID]int
+	runs map[uuid.UUID][]time.Time
 }
 
-// add reports whether runs of this job had been announced.
-func (a *announced) add(id uuid.UUID, runs int) bool {
+func (a *announced) add(id uuid.UUID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	before := a.runs[id]
-	if a.runs[id] += runs; a.runs[id] <= 0 {
+	a.runs[id] = append(a.runs[id], time.Now())
+}
+
+// has reports whether runs of this job are announced.
+func (a *announced) has(id uuid.UUID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.runs[id]) > 0
+}
+
+// take is has, and there is one less.
+func (a *announced) take(id uuid.UUID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	runs := a.runs[id]
+	if len(runs) == 0 {
+		return false
+	}
+	a.keep(id, runs[1:])
+	return true
+}
+
+// forget drops those that were announced before.
+func (a *announced) forget(id uuid.UUID, before time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if runs := a.runs[id]; len(runs) > 0 {
+		a.keep(id, slices.DeleteFunc(runs, before.After))
+	}
+}
+
+func (a *announced) keep(id uuid.UUID, runs []time.Time) {
+	if a.runs[id] = runs; len(runs) == 0 {
 		delete(a.runs, id)
 	}
-	return before > 0
 }
 
 // RunNow is job.RunNow for a scheduler that the Locker was attached to. The run
@@ -165,10 +195,10 @@ func (a *announced) add(id uuid.UUID, runs int) bool {
 // from a run that waited in a queue until its tick was over, and the next such
 // run is refused with [ErrNoTick].
 func (l *Locker) RunNow(j gocron.Job) error {
-	l.announced.add(j.ID(), 1)
+	l.announced.add(j.ID())
 	err := j.RunNow()
 	if err != nil {
-		l.announced.add(j.ID(), -1)
+		l.announced.take(j.ID())
 	}
 	return err
 }

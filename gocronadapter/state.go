@@ -112,16 +112,20 @@ func (s *jobState) Await(ctx context.Context, tick time.Time) (*redlock.Lease, e
 }
 
 func (s *jobState) acquire(ctx context.Context) (*run, error) {
+	s.forgetDropped()
 	now := s.locker.clock.Now()
 	d, err := askBusy(ctx, func() (due, error) { return s.due(now) })
-	if s.catch != nil && err == nil && !d.starts && (d.fresh || !s.locker.announced.add(s.job.ID(), 0)) {
+	if s.catch != nil && err == nil && !d.starts {
+		byHand := s.locker.announced.has(s.job.ID())
 		if !d.fresh {
-			if tick, ours := s.hand.take(); ours {
+			if tick, ours := s.hand.take(byHand); ours {
 				return s.claimTriggered(ctx, tick)
 			}
 		}
-		if tick, ours := s.catch.take(d.fresh); ours {
-			return s.claimMissed(ctx, tick)
+		if d.fresh || !byHand {
+			if tick, ours := s.catch.take(d.fresh); ours {
+				return s.claimMissed(ctx, tick)
+			}
 		}
 	}
 	if s.queue != nil {
@@ -137,6 +141,14 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	lease, err := s.Claim(ctx, d.tick)
 	s.noteBlocked(errors.Is(err, redlock.ErrNoQuorum))
 	return s.newRun(ctx, d, lease, nil, err)
+}
+
+// forgetDropped forgets the runs by RunNow that will not come: in some modes gocron drops them without a word. A run that begins
+// when it is idle has not waited in a queue, so none is left in there.
+func (s *jobState) forgetDropped() {
+	if s.locker.idle() {
+		s.locker.announced.forget(s.job.ID(), time.Now().Add(-queueGap))
+	}
 }
 
 func (s *jobState) newRun(ctx context.Context, d due, lease *redlock.Lease, tick *standby.Run, err error) (*run, error) {
@@ -160,7 +172,7 @@ func (s *jobState) inTurn(ctx context.Context, d due, planned error) (*run, erro
 	}
 	if tick := s.queue.Accept(); tick != nil {
 		if !d.fresh && !d.starts && !s.queue.Triggered() {
-			s.locker.announced.add(s.job.ID(), -1)
+			s.locker.announced.take(s.job.ID())
 		}
 		return s.newRun(ctx, d, tick.Lease, tick, nil)
 	}
@@ -169,7 +181,7 @@ func (s *jobState) inTurn(ctx context.Context, d due, planned error) (*run, erro
 		return nil, planned
 	case d.fresh:
 		return s.claimFirst(ctx, d)
-	case d.tick.IsZero() || s.locker.announced.add(s.job.ID(), 0):
+	case d.tick.IsZero() || s.locker.announced.has(s.job.ID()):
 		return s.lockOnly(ctx, d)
 	}
 	s.queue.Triggered()
@@ -221,7 +233,7 @@ func (s *jobState) lockOnly(ctx context.Context, d due) (*run, error) {
 // tick was over. gocron does not say, so those runs are counted.
 func (s *jobState) admit(d due) error {
 	switch {
-	case d.starts, s.locker.announced.add(s.job.ID(), -1):
+	case d.starts, s.locker.announced.take(s.job.ID()):
 		return nil
 	case s.queue != nil && s.queue.Triggered():
 		return fmt.Errorf("%w: a run of job %q was started for a tick that stood by, and another run has picked that up", ErrNoTick, s.name)

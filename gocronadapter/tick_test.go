@@ -113,6 +113,47 @@ func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
 	}
 }
 
+// gocron drops a RunNow of a singleton job in reschedule mode while a run is under way. Nothing that comes later passes for it.
+//
+// Seen to fail when what was announced is never dropped.
+func TestLocker_dropped_RunNow_announced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers, s := redlocktest.Servers(1), &scripted{schedule: gocron.CronJobSchedule{}}
+		l, err := gocronadapter.NewLocker(lockerOn(t, servers, "a").Locker, gocronadapter.WithJobOptions(redlock.WithSpread(0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Attach(s); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		start := time.Now()
+		run := func(second int, pending ...int) error {
+			time.Sleep(time.Until(start.Add(time.Duration(second) * time.Second)))
+			s.pending = atSecond(start, pending...)
+			lock, err := l.Lock(ctx, "job")
+			if err == nil {
+				err = lock.Unlock(ctx)
+			}
+			return err
+		}
+		if err := run(1, 1); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(500 * time.Millisecond)
+		if err := l.RunNow(s); err != nil { // it does not come
+			t.Error(err)
+		}
+		if err := run(4, 2, 3, 4); err != nil {
+			t.Error(err)
+		}
+		if err := run(4, 5); !errors.Is(err, gocronadapter.ErrNoTick) {
+			t.Errorf("a run that waited in a queue: %v, want ErrNoTick", err)
+		}
+	})
+}
+
 // wantLast compares the newest tick that was granted.
 func wantLast(t *testing.T, s *redlocktest.Server, start time.Time, second int) {
 	t.Helper()

@@ -88,11 +88,12 @@ func (l *jobLocker) runTriggered(ctx context.Context, tick time.Time) {
 	h.ticks = slices.DeleteFunc(h.ticks, func(other *triggeredTick) bool { return other == t })
 }
 
-// take returns the oldest tick for a run that was started for one, or the zero time when another run has taken it.
-func (h *triggered) take() (tick time.Time, ours bool) {
+// take returns the oldest tick for a run that was started for one, or the zero time when another run has taken it. When the run may
+// be one by RunNow as well, a tick that waits comes first: gocron may have dropped that.
+func (h *triggered) take(byHand bool) (tick time.Time, ours bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.runs == 0 {
+	if h.runs == 0 || byHand && len(h.ticks) == 0 {
 		return tick, false
 	}
 	h.runs--
