@@ -18,7 +18,7 @@ import (
 // gocron passes no tick to a run, so the run that RunNow starts, or another one
 // for which none is due, takes what was left here.
 type catcher struct {
-	plan    func(now time.Time, within time.Duration) (newest, next time.Time, err error)
+	plan    func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error)
 	planned struct{ newest, next time.Time } // of the goroutine that looks
 
 	mu      sync.Mutex
@@ -87,7 +87,7 @@ func (l *jobLocker) look(ctx context.Context, job *redlock.Job) {
 func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
 	var odd error
 	tick, err := job.Missed(ctx, func() (tick time.Time) {
-		tick, odd = l.catch.newest(l.locker.clock.Now(), job.CatchUp())
+		tick, odd = l.catch.newest(ctx, l.locker.clock.Now(), job.CatchUp())
 		return tick
 	})
 	switch {
@@ -115,10 +115,10 @@ func (l *jobLocker) stopCatching() {
 }
 
 // newest is the newest tick of the schedule that has come, if it is not too old. It is planned anew when the next has come.
-func (c *catcher) newest(now time.Time, within time.Duration) (tick time.Time, err error) {
+func (c *catcher) newest(ctx context.Context, now time.Time, within time.Duration) (tick time.Time, err error) {
 	p := &c.planned
 	if p.newest.IsZero() || !wall(now).Before(wall(p.next)) {
-		if p.newest, p.next, err = c.plan(now, within); err != nil {
+		if p.newest, p.next, err = c.plan(ctx, now, within); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -218,12 +218,12 @@ func (e *examiner) plan(d gocron.JobDefinition, opts []gocron.JobOption, now tim
 
 // afresh returns a definition of the same schedule, and the options for it. A cron definition has one parser for all of its
 // jobs, which must not be used while gocron does, so what gocron's own parser says of it has to do.
-func afresh(d gocron.JobDefinition, opts []gocron.JobOption, job gocron.Job) (gocron.JobDefinition, []gocron.JobOption, error) {
+func afresh(ctx context.Context, d gocron.JobDefinition, opts []gocron.JobOption, job gocron.Job) (gocron.JobDefinition, []gocron.JobOption, error) {
 	cron, ok := job.Schedule().(gocron.CronJobSchedule)
 	if !ok {
 		return d, opts, nil
 	}
-	ticks, err := job.NextRuns(2)
+	ticks, err := askBusy(ctx, func() ([]time.Time, error) { return job.NextRuns(2) })
 	if err == nil && !common(cron, ticks) {
 		err = errOwnTicks
 	}

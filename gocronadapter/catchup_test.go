@@ -88,6 +88,43 @@ func TestCatchUp_allWereDown(t *testing.T) {
 	}
 }
 
+// registering removes another job while one is added, which keeps gocron busy for seconds.
+type registering struct {
+	slowMonitor
+	remove func(added gocron.Job)
+}
+
+func (m *registering) JobRegistered(j gocron.Job) { m.remove(j) }
+
+// A gocron that is busy when the replica looks back says of the job that there is none. What was missed is run all the same.
+//
+// Seen to fail when afresh asks once.
+func TestCatchUp_busyGocron(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, servers, log := time.Now(), redlocktest.Servers(1), newLedger()
+		hourly := func() gocron.JobDefinition { return gocron.CronJob("0 * * * *", false) }
+		leave := catching(t, servers, log, 1, "old", mode{}, hourly, redlock.WithCatchUp(time.Hour))
+		time.Sleep(90 * time.Minute)
+		leaveAll(t, leave)
+		time.Sleep(time.Hour)
+		m := &registering{slowMonitor{takes: 5 * time.Second}, func(gocron.Job) {}}
+		r := newSchedulerOn(t, lockerOn(t, servers, "new"), gocronadapter.WithClock(newClock(0)),
+			gocronadapter.WithJobOptions(redlock.WithCatchUp(time.Hour)), gocronadapter.WithSchedulerOptions(gocron.WithSchedulerMonitor(m), gocron.WithLocation(time.UTC)))
+		other := r.job(t, hourly(), log.task("other", 0), gocron.WithName("other"))
+		r.Start()
+		m.remove = func(gocron.Job) {
+			if err := r.RemoveJob(other.ID()); err != nil {
+				t.Error(err)
+			}
+		}
+		r.job(t, hourly(), log.task("job", time.Second), gocron.WithName("job"))
+		m.remove = func(gocron.Job) {}
+		time.Sleep(5 * time.Minute)
+		leaveAll(t, []*replica{r})
+		wantTicks(t, "job", log.of("job"), []time.Time{start.Add(time.Hour), start.Add(2 * time.Hour)})
+	})
+}
+
 // A pause that lasts over ticks, with a limit on the runs of the scheduler, which a paused job must not use up.
 //
 // Seen to fail when a refusal does not look back.

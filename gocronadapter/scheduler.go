@@ -112,8 +112,8 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		l.unready()
 		return j, err
 	}
-	l.catch.plan = func(now time.Time, within time.Duration) (newest, next time.Time, err error) {
-		d, opts, err := afresh(d, opts, j)
+	l.catch.plan = func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error) {
+		d, opts, err := afresh(ctx, d, opts, j)
 		if err != nil {
 			return newest, next, err
 		}
