@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redtick/redtick/redlock"
 )
 
 const (
@@ -33,7 +35,7 @@ func claimScenario(nodes int) scenario {
 			{head: "server CPU us/tick", figure: serverCPU, format: "%.0f"},
 		},
 		entries: func(b *bench) []entry {
-			return b.eachFleet(claimants(b), 3, func(c contender, fleet []process) (figures, error) {
+			return b.eachFleet(append(claimants(b), withoutHistory(b)...), 3, func(c contender, fleet []process) (figures, error) {
 				return b.claims("cron: "+c.name, fleet)
 			})
 		},
@@ -42,6 +44,15 @@ func claimScenario(nodes int) scenario {
 
 // claimants leave out rueidislock, whose keys live only as long as goroutines renew them.
 func claimants(b *bench) []contender { return without(b.contenders(), "rueidislock") }
+
+// withoutHistory shows what it costs claims that the nodes remember the runs.
+func withoutHistory(b *bench) []contender {
+	c := contender{name: "redtick (go-redis), no history", open: func(s setup) (process, error) { return openRedtickWith(s, redlock.WithHistory(0)) }}
+	if !b.only.MatchString(c.name) {
+		return nil
+	}
+	return []contender{c}
+}
 
 // newest is the newest tick that was used.
 var newest atomic.Int64
