@@ -99,6 +99,7 @@ var mutants = []mutant{
 	{name: "a server that may evict is noted as born", file: "internal/protocol/lua/bootstrap.lua", old: "if policy ~= 'noeviction' then", new: "if policy ~= 'noeviction' and age(KEYS[1], 5) then"},
 	{name: "a waiter rests until its place in line is gone", file: "internal/waitqueue/waiter.go", old: "backoff = min(4*min(backoff, w.ttl), w.ttl)", new: "backoff = 4 * backoff"},
 	{name: "the last to come says how long the line lives", file: "internal/protocol/lua/enqueue.lua", old: "if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[2]) then", new: "if true then"},
+	{name: "a hand-over is yielded to twice", file: "internal/waitqueue/queue.go", old: "\tdelete(q.handedOff, name)\n\treturn", new: "\treturn"},
 	{name: "a key that never expires is about to", file: "internal/protocol/lua/enqueue.lua", old: "remaining = 86400000", new: "remaining = -1"},
 	{name: "a tick is given up as soon as a lock", file: "acquire.go", old: "return 8 * t.cfg.nodeTimeout", new: "return 4 * t.cfg.nodeTimeout"},
 	{name: "an error reply is an execution", file: "internal/pipeline/reply.go", old: "func Executed(r driver.Reply) bool { return r.Err == nil || IsWrongType(r.Err) }", new: "func Executed(r driver.Reply) bool { return Answered(r) }"},

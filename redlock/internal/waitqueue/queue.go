@@ -104,7 +104,9 @@ func (q *Queue) HandedOff(name string) {
 	q.handedOff[name] = now
 }
 
-// shouldYield returns how long this process must still let others go first.
+// shouldYield returns how long this process must let others go first, once for each
+// hand-off. If it yielded again after a release that woke nobody, two processes
+// could yield to each other while the name is free.
 func (q *Queue) shouldYield(name string) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -112,6 +114,7 @@ func (q *Queue) shouldYield(name string) time.Duration {
 	if !found {
 		return 0
 	}
+	delete(q.handedOff, name)
 	return max(handoffGrace-time.Since(at), 0)
 }
 
