@@ -19,9 +19,9 @@ const DefaultWindow = time.Second
 // than a second it is a tenth of the time between them. WithJobOptions and
 // WithJob change it; redlock.WithSpread(0) turns it off.
 //
-// Three replicas with links of 0, 1 and 2 ms share 300 ticks 94 : 107 : 99, with
-// one clock 5 ms ahead 108 : 98 : 94, and with clocks 40 and 5 ms ahead
-// 206 : 48 : 46. A run then begins 25 ms after its tick on average.
+// Three replicas with links of 0, 1 and 2 ms share 300 ticks 102 : 102 : 96, with
+// one clock 5 ms ahead 117 : 96 : 87, and with clocks 40 and 5 ms ahead
+// 201 : 60 : 39. A run then begins 25 ms after its tick on average.
 const DefaultSpread = 100 * time.Millisecond
 
 // wideGap is the time between two ticks from which on the spread is the default.

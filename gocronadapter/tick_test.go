@@ -68,14 +68,7 @@ func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				servers, s := redlocktest.Servers(1), &scripted{schedule: gocron.CronJobSchedule{}}
-				l, err := gocronadapter.NewLocker(lockerOn(t, servers, "a").Locker)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := l.Attach(s); err != nil {
-					t.Fatal(err)
-				}
+				servers, s, l := attachedToScript(t)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				start := time.Now()
@@ -118,14 +111,7 @@ func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
 // Seen to fail when what was announced is never dropped.
 func TestLocker_dropped_RunNow_announced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		servers, s := redlocktest.Servers(1), &scripted{schedule: gocron.CronJobSchedule{}}
-		l, err := gocronadapter.NewLocker(lockerOn(t, servers, "a").Locker, gocronadapter.WithJobOptions(redlock.WithSpread(0)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := l.Attach(s); err != nil {
-			t.Fatal(err)
-		}
+		_, s, l := attachedToScript(t, gocronadapter.WithJobOptions(redlock.WithSpread(0)))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		start := time.Now()
@@ -265,3 +251,17 @@ type deaf struct {
 }
 
 func (d *deaf) Jobs() []gocron.Job { <-d.answer; return nil }
+
+// attachedToScript returns a Locker on one server, attached to a scheduler whose list of ticks the test writes.
+func attachedToScript(t *testing.T, opts ...gocronadapter.Option) ([]*redlocktest.Server, *scripted, *gocronadapter.Locker) {
+	t.Helper()
+	servers, s := redlocktest.Servers(1), &scripted{schedule: gocron.CronJobSchedule{}}
+	l, err := gocronadapter.NewLocker(lockerOn(t, servers, "a").Locker, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Attach(s); err != nil {
+		t.Fatal(err)
+	}
+	return servers, s, l
+}
