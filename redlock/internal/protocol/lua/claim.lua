@@ -57,9 +57,6 @@ if at > now + tonumber(ARGV[6]) then
 end
 
 -- 3. An earlier run still holds the job.
-if not holder then
-  redis.call('GET', lock) -- fails on data of another type, which MGET shows as no value
-end
 if holder and holder ~= token then
   return { 'TAKEN', holder, redis.call('PTTL', lock) }
 end
@@ -82,18 +79,18 @@ if window > 0 then
 end
 
 -- 4. Grant.
-local fence = '0'
-if ARGV[2] ~= '' then
-  if ARGV[10] == '1' then
-    fence = holder and redis.call('GET', KEYS[6]) or raise(KEYS[6], time)
-  end
-  redis.call('SET', lock, token, 'PX', ARGV[2])
-  if order ~= 'takeover' then
-    redis.call('HSET', tick, 'owner', ARGV[4], 'token:' .. token, '')
-    if not owner then
-      -- Keep the key until the tick is refused as stale, which is later still for a tick that lies ahead.
-      redis.call('PEXPIRE', tick, string.format('%.0f', tonumber(ARGV[5]) + math.max(0, at - now) + 1000))
-    end
+local fence, grants = '0', ARGV[2] ~= ''
+if grants and ARGV[10] == '1' then
+  fence = holder and redis.call('GET', KEYS[6]) or raise(KEYS[6], time)
+end
+if not grants or not redis.call('SET', lock, token, 'PX', ARGV[2], holder and 'XX' or 'NX') then
+  redis.call('GET', lock) -- fails on data of another type, which MGET shows as no value
+end
+if grants and order ~= 'takeover' then
+  redis.call('HSET', tick, 'owner', ARGV[4], 'token:' .. token, '')
+  if not owner then
+    -- Keep the key until the tick is refused as stale, which is later still for a tick that lies ahead.
+    redis.call('PEXPIRE', tick, string.format('%.0f', tonumber(ARGV[5]) + math.max(0, at - now) + 1000))
   end
 end
 return { 'GRANTED', fence }
