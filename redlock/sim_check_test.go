@@ -118,8 +118,9 @@ func (w *world) checkLocksAreGone(when string) {
 	}
 }
 
-// resent is how long after a server is well again what it refused has been sent once more.
-const resent = 1100 * time.Millisecond
+// resent is how long after a server is well again what it refused has been sent once more: the longest pause, a round trip
+// before it, and one behind another batch after it.
+func (p *plan) resent() time.Duration { return 1100*time.Millisecond + 4*p.delay }
 
 // G4: what was unlocked while a server refused is released once it no longer does.
 func (w *world) checkReleased(f fault) {
@@ -141,7 +142,7 @@ func (w *world) checkReleased(f fault) {
 // refusedSince reports whether the server has refused again since f.
 func (w *world) refusedSince(server int, f fault) bool {
 	return slices.ContainsFunc(w.plan.faults, func(other fault) bool {
-		return other.at+other.lasts > f.at+f.lasts && other.at < f.at+f.lasts+resent && slices.Contains(other.servers, server)
+		return other.at+other.lasts > f.at+f.lasts && other.at < f.at+f.lasts+w.plan.resent() && slices.Contains(other.servers, server)
 	})
 }
 

@@ -128,7 +128,7 @@ func (w *world) misbehave() {
 			step{f.at, func() { w.record(-1, "begins: %v", f); w.begin(f) }},
 			step{f.at + f.lasts, func() { w.record(-1, "ends: %v", f); w.finish(f) }})
 		if w.plan.weather == refusals {
-			steps = append(steps, step{f.at + f.lasts + resent, func() { w.checkReleased(f) }})
+			steps = append(steps, step{f.at + f.lasts + w.plan.resent(), func() { w.checkReleased(f) }})
 		}
 	}
 	slices.SortStableFunc(steps, func(a, b step) int { return int(a.at - b.at) })
