@@ -53,7 +53,7 @@ var mutants = []mutant{
 	{name: "a provisional claim is taken for proof", file: "acquire.go", old: "\t\treturn final, ErrTaken\n\tcase tally.Blocks(tally.Paused):", new: "\t\treturn final, ErrTickDone\n\tcase tally.Blocks(tally.Paused):"},
 	{name: "no second round after a split", file: "acquire.go", old: "return split, obstacle(tally)", new: "return final, obstacle(tally)"},
 	{name: "a dead token blocks the first node for ever", file: "split.go", old: "if blocker == o.blocker {", new: "if false {"},
-	{name: "extend past the end of validity", file: "renew.go", old: "if l.ended != nil || over(now, l.until) {", new: "if l.ended != nil {", survives: "the local timer has ended the lease by then; the check is for a process whose timers fire late after a pause"},
+	{name: "extend past the end of validity", file: "renew.go", old: "if l.ended != nil || over(now, l.until) {", new: "if l.ended != nil || now.IsZero() {", survives: "the local timer has ended the lease by then; the check is for a process whose timers fire late after a pause"},
 	{name: "extend does not put the key back", file: "internal/protocol/lua/extend.lua", old: "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])", new: "return 0"},
 	{name: "extend overwrites another's lock", file: "internal/protocol/lua/extend.lua", old: "if holder and holder ~= ARGV[1] then", new: "if false then"},
 	{name: "renewal goes on after unlock", file: "renew.go", old: "\tif l.ended != nil {\n\t\tl.mu.Unlock()\n\t\treturn nil, l.errLost(\"extend\")\n\t}\n", new: ""},

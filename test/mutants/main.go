@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,15 +27,16 @@ func main() {
 
 func run(root string) error {
 	only := strings.Join(os.Args[1:], " ")
-	killed, survived := 0, 0
+	killed, survived, broken := 0, 0, 0
 	for _, m := range mutants {
 		if !strings.Contains(m.name, only) {
 			continue
 		}
 		by, took, err := m.try(root)
 		switch {
-		case err != nil:
-			return fmt.Errorf("%s: %w", m.name, err)
+		case err != nil: // go on: the whole list takes most of an hour
+			broken++
+			fmt.Printf("BROKEN   %-58s %5.1fs  %v\n", m.name, took.Seconds(), err)
 		case by != "":
 			killed++
 			fmt.Printf("killed   %-58s %5.1fs  %s\n", m.name, took.Seconds(), by)
@@ -45,9 +47,9 @@ func run(root string) error {
 			fmt.Printf("SURVIVED %-58s %5.1fs\n", m.name, took.Seconds())
 		}
 	}
-	fmt.Printf("%d killed, %d survived\n", killed, survived)
-	if survived > 0 {
-		return fmt.Errorf("%d mutants survived", survived)
+	fmt.Printf("%d killed, %d survived, %d cannot be tried\n", killed, survived, broken)
+	if survived+broken > 0 {
+		return errors.New("the tests have a gap for each mutant that survived, and the list is out of date for each that cannot be tried")
 	}
 	return nil
 }
