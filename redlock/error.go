@@ -121,7 +121,7 @@ func (t *target) refuse(a *acquisition, begin time.Time, tally quorum.Tally, rea
 	err := t.fail(a.op, a.tick, tally, reason)
 	err.later = lacksQuorum(err) && (t.cfg.takeover && a.tick != 0 || t.asksLater(a))
 	err.gaveUp = a.late.refusal != nil && isOwnEnd(reason)
-	if a.told != reason {
+	if a.told != reason || err.permanent { // the observer may have been told that it is asked again
 		a.told = reason
 		t.report(a, begin, err)
 	}

@@ -86,7 +86,7 @@ func (t *target) lateUntil(a *acquisition) time.Time {
 	if a.late.until.IsZero() {
 		d := t.cfg.lateness
 		if t.cfg.next != nil {
-			if next := t.cfg.next(a.at); !next.IsZero() {
+			if next := t.cfg.next(a.at); next.After(a.at) { // a schedule that ended has none, and a wrong one may go back
 				d = min(d, next.Sub(a.at), time.Since(a.late.begin)+time.Until(next))
 			}
 		}

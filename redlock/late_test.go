@@ -307,3 +307,42 @@ func TestLateness_refusedVotes(t *testing.T) {
 		}
 	})
 }
+
+// A claim of which the observer was told that it asks again also says when that has become useless.
+//
+// Seen to fail while the reason told was compared alone: "no quorum" had been told.
+func TestLateness_permanentInTheEnd(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		var o observed
+		p := fl.process("a", o.option())
+		p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+		time.AfterFunc(time.Minute, func() {
+			p.links[0].Heal()
+			p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("NOAUTH Authentication required.")})
+		})
+		_, err := must[*redlock.Job](t)(p.NewJob("job", redlock.WithSchedule("daily", daily))).Claim(t.Context(), time.Now())
+		synctest.Wait()
+		told := o.of(redlock.Refused, slog.LevelError)
+		if len(told) != 1 || told[0].Err != err || !strings.Contains(err.Error(), "set the client's password") {
+			t.Errorf("%v was told of %v", told, err)
+		}
+		p.links[0].Heal()
+	})
+}
+
+// A schedule whose next tick is not after the tick is no reason to give the tick up.
+//
+// Seen to fail while only the zero time meant that it is not known.
+func TestLateness_nextGoesBack(t *testing.T) {
+	for _, by := range []time.Duration{0, time.Millisecond, time.Hour} {
+		t.Run(by.String(), func(t *testing.T) {
+			inBubble(t, 1, func(t *testing.T, fl *fleet) {
+				p := fl.process("a")
+				p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+				time.AfterFunc(time.Minute, p.links[0].Heal)
+				j := must[*redlock.Job](t)(p.NewJob("job", redlock.WithSchedule("odd", func(tick time.Time) time.Time { return tick.Add(-by) })))
+				ok(t, must[*redlock.Lease](t)(j.Claim(t.Context(), time.Now())).Unlock(t.Context()))
+			})
+		})
+	}
+}

@@ -34,7 +34,7 @@ func (o *outages) note(e Event) (before *Event, _ Event) {
 	refusal, ok := errors.AsType[*Error](e.Err)
 	ofClaim := ok && !e.Tick.IsZero() && (refusal.Op == "claim" || refusal.Op == "await") // not an adapter's own
 	switch {
-	case e.Kind == Refused && ofClaim && refusal.Reason == ErrNoQuorum && !refusal.permanent:
+	case e.Kind == Refused && ofClaim && refusal.Reason == ErrNoQuorum:
 		return nil, o.lacks(e, refusal)
 	case o.open.Load() == 0 || e.Kind != Acquired && !(e.Kind == Refused && ofClaim) || isOwnEnd(e.Err):
 		return nil, e

@@ -163,3 +163,23 @@ func TestOutage_takeover(t *testing.T) {
 		log.want(t, "at the end")
 	})
 }
+
+// An error that does not pass by itself is told like any other lack of a quorum: once, and again once an hour.
+//
+// Seen to fail while each tick had a line.
+func TestOutage_permanent(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		var log logged
+		p := fl.process("a", log.option())
+		p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+		every10s(t, p, 2)
+		log.want(t, "at first", "asked again until it is too late", "level=ERROR")
+		p.links[0].Heal()
+		p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("NOAUTH Authentication required.")})
+		every10s(t, p, 10)
+		log.want(t, "while the password is wrong")
+		p.links[0].Heal()
+		every10s(t, p, 1)
+		log.want(t, "after it", "there is a quorum again; 12 ticks were lost since 2000-01-01T00:00:00Z, of which the log has not told 11")
+	})
+}
