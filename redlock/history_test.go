@@ -290,3 +290,29 @@ func TestHistory_nextIsAskedByTheWinner(t *testing.T) {
 		})
 	}
 }
+
+// The run of a claim that is detached has ended as far as its process is concerned. Whoever adopts the claim has a run of its own.
+//
+// Seen to fail when Detach notes nothing: the first run had vanished.
+func TestHistory_detached(t *testing.T) {
+	for _, after := range []time.Duration{time.Millisecond, time.Second} { // before and after the confirm
+		inBubble(t, 3, func(t *testing.T, fl *fleet) {
+			lease := must[*redlock.Lease](t)(fl.process("a").mutex(t, "job").Claim(t.Context(), time.Now()))
+			time.Sleep(after)
+			token := must[string](t)(lease.Detach())
+			time.Sleep(time.Second)
+			adopted := must[*redlock.Lease](t)(fl.process("b").mutex(t, "job").Adopt(t.Context(), token))
+			if held := len(fl.locks("job")); held != 3 {
+				t.Errorf("after Detach %d servers have the lock", held)
+			}
+			time.Sleep(time.Second)
+			adopted.SetResult(nil)
+			ok(t, adopted.Unlock(t.Context()))
+			synctest.Wait()
+			if got := fmt.Sprint(fl.noted("job")); got != "[2 2 2]" {
+				t.Errorf("the servers have %s entries", got)
+			}
+			expectRuns(t, fl.runsOf("job"), "b ok", "a ended")
+		})
+	}
+}

@@ -134,14 +134,11 @@ func (l *Lease) Detach() (token string, err error) {
 // detach ends the handle before it swaps the token, because anybody can read the new token off the nodes and adopt it at once.
 func (l *Lease) detach() (string, error) {
 	random, err := l.t.locker.tokens.next()
-	if l.markIfOver() {
+	if l.markIfOver() || err == nil && !l.finish(errDetached) {
 		err = l.errLost("detach")
 	}
 	if err != nil {
 		return "", errors.Join(err, l.unlock(false))
-	}
-	if !l.finish(errDetached) {
-		return "", l.errLost("detach")
 	}
 	l.posting.Wait()
 	l.mu.Lock()
@@ -150,11 +147,14 @@ func (l *Lease) detach() (string, error) {
 	next := protocol.Detached(l.t.cfg.holder, random, l.tickMillis())
 	s := l.t.newSwap(&acquisition{op: "detach", tick: l.tickMillis()}, l.token, next, true)
 	tally, _ := s.vote(context.Background(), &orderedProbe{})
+	l.conclude(time.Now(), true, !tally.Won())
 	if !tally.Won() {
 		s.abort()
-		l.conclude(time.Now(), true, true)
 		l.postRelease(false)
 		err = l.t.fail("detach", l.tickMillis(), tally, ErrNoQuorum)
+	} else if l.run != nil && l.t.cfg.history > 0 {
+		// Note the end of this handle's part. It queues behind the swap, so it does not release the lock.
+		l.t.locker.group.Tell(l.t.name.Finish(&l.run.Record, l.t.cfg.owner, false, l.run.confirmed), s.poll.Start.Add(l.t.cfg.ttl))
 	}
 	l.report(Released, time.Since(l.since), err)
 	if err != nil {
