@@ -268,6 +268,29 @@ func TestNew_tokenFunc(t *testing.T) {
 	ok(t, l.Close(t.Context()))
 }
 
+// Nor may it take turns between a few strings, or write what marks a tick or a token that nobody holds: Adopt would not wait for the
+// handle of such a token.
+//
+// Seen to fail when only the string before is compared, and when any string is taken.
+func TestNew_tokenFuncMisleads(t *testing.T) {
+	nodes := redlocktest.Nodes(redlocktest.Servers(1), "a")
+	n := 0
+	l := must[*redlock.Locker](t)(redlock.New(nodes, redlock.WithTokenFunc(func() (string, error) { n++; return fmt.Sprint(n % 3), nil })))
+	m := subjectOn(t, l, "job")
+	for range 2 {
+		ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+	}
+	if _, err := m.TryLock(t.Context()); !errors.Is(err, redlock.ErrInvalid) {
+		t.Errorf("one of three strings: %v, want ErrInvalid", err)
+	}
+	ok(t, l.Close(t.Context()))
+	for _, random := range []string{"x~", "x@1", "x@1~", "~@1", "a@b"} {
+		if _, err := redlock.New(nodes, redlock.WithTokenFunc(func() (string, error) { return random, nil })); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), "leave them out") {
+			t.Errorf("%q: %v, want ErrInvalid and the cure", random, err)
+		}
+	}
+}
+
 // A lease that cannot be detached is released.
 //
 // Seen to fail when the handle ends before the token is made.

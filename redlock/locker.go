@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -245,8 +247,9 @@ func (l *Locker) usable(ctx context.Context) error {
 type tokenSource struct {
 	random func() (string, error)
 
-	mu       sync.Mutex
-	previous string
+	mu     sync.Mutex
+	recent [16]string
+	oldest int // in recent
 }
 
 func (s *tokenSource) next() (string, error) {
@@ -256,12 +259,15 @@ func (s *tokenSource) next() (string, error) {
 		return "", fmt.Errorf("redlock: the token function failed: %w", err)
 	case random == "":
 		return "", invalid("the token function returned an empty string; every call must return another, unguessable one")
+	case strings.ContainsAny(random, protocol.Reserved):
+		return "", invalid("the token function returned %q, must be without %q, which mark the tick and a detached token; leave them out", protocol.Clip(random), protocol.Reserved)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if random == s.previous {
-		return "", invalid("the token function returned %q twice in a row; every call must return another, unguessable string", protocol.Clip(random))
+	if slices.Contains(s.recent[:], random) {
+		return "", invalid("the token function returned %q again within %d calls; every call must return another, unguessable string", protocol.Clip(random), len(s.recent))
 	}
-	s.previous = random
+	s.recent[s.oldest] = random
+	s.oldest = (s.oldest + 1) % len(s.recent)
 	return random, nil
 }

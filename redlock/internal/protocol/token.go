@@ -22,6 +22,9 @@ func Token(holder, random string, tick int64) string {
 // detached marks the random part of a token that nobody holds.
 const detached = "~"
 
+// Reserved are the characters that a random part must not have, because they mark what follows it.
+const Reserved = "@" + detached
+
 // Detached returns a token that waits to be adopted: no handle relies on it.
 func Detached(holder, random string, tick int64) string { return Token(holder, random+detached, tick) }
 
