@@ -98,7 +98,8 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 			return err
 		}
 		// The pause lets others go first, and keeps a token function that fails from making this loop spin.
-		e.m.t.locker.pause(ctx, min(e.m.t.cfg.backoff(0)<<min(short, 8), longestPause))
+		first := min(max(e.m.t.cfg.backoff(0), 10*time.Millisecond), longestPause)
+		e.m.t.locker.pause(ctx, min(first<<min(short, 12), longestPause))
 	}
 }
 

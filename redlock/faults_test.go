@@ -351,15 +351,25 @@ func TestLease_unlockTwiceInABubble(t *testing.T) {
 
 // Work that fails at once does not keep the fleet busy.
 //
-// Seen to fail when the pause does not grow.
+// Seen to fail when the pause does not grow, and when it grows from a back-off of 0 or 1 ms to 256 times that.
 func TestElector_leadFailsAtOnce(t *testing.T) {
-	inBubble(t, 3, func(t *testing.T, fl *fleet) {
-		n := 0
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		_ = newElector(t, fl.process("a").mutex(t, "lead")).Run(ctx, func(context.Context) error { n++; return errors.New("no database") })
-		if n > 400 {
-			t.Errorf("%d terms in an hour", n)
-		}
-	})
+	for _, pause := range []time.Duration{-time.Second, 0, time.Millisecond, 200 * time.Millisecond, 100 * time.Hour} {
+		t.Run(pause.String(), func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				n := 0
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				m := fl.process("a").mutex(t, "lead", redlock.WithBackoff(func(int) time.Duration { return pause }))
+				_ = newElector(t, m).Run(ctx, func(context.Context) error {
+					if n++; n > 400 {
+						cancel()
+					}
+					return errors.New("no database")
+				})
+				if n < 100 || n > 400 {
+					t.Errorf("%d terms in an hour", n)
+				}
+			})
+		})
+	}
 }
