@@ -10,10 +10,11 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// Check asks every node whether it would let this Locker vote, and changes
-// nothing. Call it when a service starts. New contacts no node, so a wrong
-// address, password or access rule would come to light only at the first tick.
-// Check waits for all nodes, until ctx ends and for 10 s at most.
+// Check asks every node whether it would let this Locker vote and takes writes,
+// but changes nothing. Call it when a service starts. New contacts no node, so a
+// wrong address, such as a replica's, password or access rule would come to light
+// only at the first tick. Check waits for all nodes, until ctx ends and for 10 s at
+// most. It does not ask the restart guard.
 //
 // The error lists each node that did not answer as it should. It matches
 // [ErrNoQuorum] if these are so many that nothing would be granted. Otherwise the
@@ -21,20 +22,18 @@ import (
 func (l *Locker) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, longestCheck)
 	defer cancel()
-	t, err := l.newTarget("redtick:check", l.cfg)
+	cfg := l.cfg
+	cfg.guardWindow = 0 // to ask the guard would begin its memory, and the node could not be declared fresh any more
+	t, err := l.newTarget("redtick:check", cfg)
 	if err != nil {
 		return err
 	}
 	if err := l.usable(ctx); err != nil {
 		return err
 	}
-	var tally quorum.Tally
-	for try := 0; ; try++ {
-		tally = t.askAll(ctx)
-		if tally.Missing() == 0 || ctx.Err() != nil || try >= checks {
-			break
-		}
-		t.locker.pause(ctx, t.cfg.nodeTimeout) // the first call also connects, which may take longer than a call
+	tally := t.askAgain(ctx, t.name.Look(time.Now().UnixMilli(), "", ""))
+	if tally.Missing() == 0 { // a replica, or a server whose disk is full, answers who only looks
+		tally = t.askAgain(ctx, t.name.Probe())
 	}
 	failure := t.fail("check", 0, tally, ErrNoQuorum)
 	failure.Name = "" // it means nothing to the caller
@@ -56,12 +55,24 @@ const (
 	checks       = 2 // repetitions for nodes that do not answer
 )
 
-// askAll asks every node who holds the name. Unlike a poll it waits for all answers, even after the outcome is certain.
-func (t *target) askAll(ctx context.Context) quorum.Tally {
+// askAgain asks every node, and all of them again while some do not answer: the first call also connects, which may take longer
+// than a call.
+func (t *target) askAgain(ctx context.Context, r quorum.Request) (tally quorum.Tally) {
+	for try := 0; ; try++ {
+		tally = t.askAll(ctx, r)
+		if tally.Missing() == 0 || ctx.Err() != nil || try >= checks {
+			return tally
+		}
+		t.locker.pause(ctx, t.cfg.nodeTimeout)
+	}
+}
+
+// askAll asks every node. Unlike a poll it waits for all answers, even after the outcome is certain.
+func (t *target) askAll(ctx context.Context, r quorum.Request) quorum.Tally {
 	polls := make([]*quorum.Poll, len(t.locker.group.Pipelines))
 	for i, p := range t.locker.group.Pipelines {
 		alone := quorum.NewGroup([]*pipeline.Pipeline{p})
-		polls[i] = alone.AskThen(t.name.Look(0, "", ""), time.Now().Add(t.cfg.nodeTimeout), quorum.Vote, nil)
+		polls[i] = alone.AskThen(r, time.Now().Add(t.cfg.nodeTimeout), quorum.Vote, nil)
 	}
 	answers := make([]quorum.Answer, len(polls))
 	for i, p := range polls {

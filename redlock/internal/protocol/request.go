@@ -218,6 +218,11 @@ func (n *Name) Dequeue(waiter string) pipeline.Request {
 	return pipeline.Request{Command: driver.Command{"ZREM", n.Waiters, waiter}}
 }
 
+// Probe is a write that changes nothing. It fails where a vote would, as on a read-only replica.
+func (n *Name) Probe() quorum.Request {
+	return quorum.Request{Request: n.Dequeue("-"), Decode: decodeAny, DryRun: true}
+}
+
 // Bootstrap declares a node that remembers nothing to be fresh.
 func Bootstrap() quorum.Request {
 	return request(bootstrapScript, decodeBootstrap, []string{GuardKey})
