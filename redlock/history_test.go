@@ -88,7 +88,7 @@ func TestHistory_results(t *testing.T) {
 			if err := lease.Unlock(t.Context()); !errors.Is(err, redlock.ErrLost) {
 				t.Error(err)
 			}
-		}, "a lost its validity ended before a majority renewed it"},
+		}, "a lost its validity has ended, and under WithoutRenewal only Extend prolongs it"},
 		"running": {func(t *testing.T, j *redlock.Job, tick time.Time) {
 			lease := must[*redlock.Lease](t)(j.Claim(t.Context(), tick))
 			t.Cleanup(func() { _ = lease })

@@ -3,6 +3,7 @@ package redlock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -149,7 +150,18 @@ func (l *Lease) Tick() time.Time { return l.tick }
 // tick are in microseconds of Unix time, so that fencing may be turned on later.
 func (l *Lease) Fence() int64 { return l.fence }
 
-const expired = "its validity ended before a majority renewed it"
+// whyExpired says why the validity has ended.
+func (l *Lease) whyExpired() string {
+	switch {
+	case l.t.cfg.noRenewal:
+		return "its validity has ended, and under WithoutRenewal only Extend prolongs it"
+	case l.heldTooLong():
+		return fmt.Sprintf("it was held for longer than WithMaxHold allows, which is %v", l.t.cfg.maxHold)
+	case l.t.locker.isClosed():
+		return "the Locker was closed, which ends renewal; unlock first"
+	}
+	return "its validity ended before a majority renewed it"
+}
 
 // elapse is called by the local timer: first when the lease is no longer brief, then at the end of its validity.
 func (l *Lease) elapse() {
@@ -166,7 +178,7 @@ func (l *Lease) elapse() {
 	}
 	l.mu.Unlock()
 	if !early {
-		l.markLost(expired)
+		l.markLost(l.whyExpired())
 	}
 }
 

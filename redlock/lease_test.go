@@ -3,6 +3,7 @@ package redlock_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -453,4 +454,32 @@ func TestLease_adoptedIsNotPutBack(t *testing.T) {
 			t.Errorf("put back: %v", left)
 		}
 	})
+}
+
+// A lease that is not renewed for a reason of its own says so when it ends.
+//
+// Seen to fail while each was said to have lacked a majority.
+func TestLease_lostForWantOfRenewal(t *testing.T) {
+	for want, c := range map[string]struct {
+		opts []redlock.LockerOption
+		then func(p *process)
+	}{
+		"WithoutRenewal":     {opts: []redlock.LockerOption{redlock.WithoutRenewal()}},
+		"WithMaxHold":        {opts: []redlock.LockerOption{redlock.WithMaxHold(time.Minute)}},
+		"Locker was closed":  {then: func(p *process) { ok(t, p.Close(context.Background())) }},
+		"before a majority ": {then: func(p *process) { p.links[0].Hang() }},
+	} {
+		inBubble(t, 1, func(t *testing.T, fl *fleet) {
+			p := fl.process("a", c.opts...)
+			lease := must[*redlock.Lease](t)(p.mutex(t, "job").TryLock(t.Context()))
+			if c.then != nil {
+				c.then(p)
+			}
+			<-lease.Context().Done()
+			if cause := context.Cause(lease.Context()); !errors.Is(cause, redlock.ErrLost) || !strings.Contains(cause.Error(), want) {
+				t.Errorf("%v, want %q", cause, want)
+			}
+			p.links[0].Heal()
+		})
+	}
 }

@@ -68,7 +68,7 @@ func (l *Lease) Extend(ctx context.Context) error {
 
 // renew is Extend, but nobody waits for it, so it takes no goroutine.
 func (l *Lease) renew() {
-	if hold := l.t.cfg.maxHold; hold > 0 && time.Since(l.since) > hold || l.t.locker.isClosed() {
+	if l.heldTooLong() || l.t.locker.isClosed() {
 		return
 	}
 	l.mu.Lock()
@@ -78,6 +78,11 @@ func (l *Lease) renew() {
 	}
 	l.mu.Unlock()
 	_, _ = l.extend(func(p *quorum.Poll) { _ = l.settle(p, nil) })
+}
+
+func (l *Lease) heldTooLong() bool {
+	hold := l.t.cfg.maxHold
+	return hold > 0 && time.Since(l.since) > hold
 }
 
 // extend posts an extension to all nodes. Unlock waits until it is posted, so that the release comes last on every node.

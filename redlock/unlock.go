@@ -84,7 +84,7 @@ func (l *Lease) markIfOver() bool {
 	ended := over(time.Now(), l.until)
 	l.mu.Unlock()
 	if ended {
-		l.markLost(expired)
+		l.markLost(l.whyExpired())
 	}
 	return ended
 }
