@@ -17,6 +17,10 @@ import (
 // still rely, so Adopt then waits until its remaining time has passed, which is a
 // TTL at most. If ctx ends before, Adopt gives up and leaves the lock to expire.
 //
+// Give m the options of the mutex or job that the lock is from: the new lease has
+// m's TTL, and its fence is larger than the former one only if both have
+// [WithFencing].
+//
 // The error matches [ErrLost] when no majority holds the token any more.
 func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	if token == "" {

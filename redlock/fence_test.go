@@ -140,3 +140,37 @@ func TestFence_ofClaims(t *testing.T) {
 		}
 	})
 }
+
+// WithTakeover on a Locker includes fencing for its mutexes, too: locks and claims of a name share one counter.
+//
+// Seen to fail while only jobs were fenced: a lock's fence was 0 after a claim's.
+func TestFence_takeoverOfTheLocker(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		l := fl.process("a", redlock.WithTakeover()).Locker
+		j, m := must[*redlock.Job](t)(l.NewJob("job")), must[*redlock.Mutex](t)(l.NewMutex("job"))
+		last := int64(0)
+		for range 3 {
+			for _, acquire := range []func() (*redlock.Lease, error){
+				func() (*redlock.Lease, error) { return j.Claim(t.Context(), time.Now()) },
+				func() (*redlock.Lease, error) { return m.TryLock(t.Context()) },
+				func() (*redlock.Lease, error) {
+					return j.Triggered().Claim(t.Context(), time.Now().Add(time.Millisecond))
+				},
+			} {
+				lease := must[*redlock.Lease](t)(acquire())
+				if lease.Fence() <= last {
+					t.Errorf("fence %d after %d", lease.Fence(), last)
+				}
+				last = lease.Fence()
+				time.Sleep(time.Second)
+				token := must[string](t)(lease.Detach())
+				adopted := must[*redlock.Lease](t)(m.Adopt(t.Context(), token))
+				if adopted.Fence() <= last {
+					t.Errorf("adopted with fence %d after %d", adopted.Fence(), last)
+				}
+				last = adopted.Fence()
+				ok(t, adopted.Unlock(t.Context()))
+			}
+		}
+	})
+}

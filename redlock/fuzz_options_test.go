@@ -116,7 +116,7 @@ func (o options) work(t *testing.T, l *redlock.Locker) {
 	if valid := lease.ValidUntil().Sub(begin); valid <= 0 || valid >= o.ttl {
 		t.Errorf("%+v: valid for %v", o, valid)
 	}
-	if o.fencing != (lease.Fence() != 0) {
+	if (o.fencing || o.takeover) != (lease.Fence() != 0) {
 		t.Errorf("%+v: fence %d", o, lease.Fence())
 	}
 	if _, err := m.TryLock(t.Context()); !errors.Is(err, redlock.ErrTaken) {

@@ -85,7 +85,8 @@ func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.takeover = false // it means nothing for a lock
+	cfg.fencing = cfg.fencing || cfg.takeover // a job of this name takes the same numbers
+	cfg.takeover = false                      // it means nothing else for a lock
 	t, err := l.newTarget(name, cfg)
 	if err != nil {
 		return nil, err
