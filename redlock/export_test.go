@@ -25,5 +25,8 @@ func NodesOf(l *Locker) (nodes []driver.Node) {
 	return nodes
 }
 
+// OutagesOf counts the jobs whose outage a Locker remembers.
+func OutagesOf(l *Locker) int { return int(l.reporter.outages.open.Load()) }
+
 // Over is over.
 var Over = over

@@ -12,9 +12,10 @@ import (
 // outages keeps a job that lacks a quorum for many ticks from flooding the log. The log hears when that begins, when the first
 // tick is lost, then once an hour, and when it ends, with a count. The events in between go to debug level.
 type outages struct {
-	open atomic.Int32 // how many jobs have one
-	mu   sync.Mutex
-	jobs map[string]*outage
+	open  atomic.Int32 // how many jobs have one
+	mu    sync.Mutex
+	jobs  map[string]*outage
+	swept time.Time // when forget last looked
 }
 
 // outage is the outage of one job.
@@ -22,7 +23,7 @@ type outage struct {
 	lost   int       // ticks
 	untold int       // how many of these the log has not heard of
 	since  time.Time // the first tick that was lost
-	told   time.Time // when the log last heard of a lost tick
+	told   time.Time // when the log last heard of it
 	last   *Error
 }
 
@@ -32,6 +33,7 @@ const remindEvery = time.Hour
 // note takes an event into account. It returns the event as it is to be reported, and one to be reported before it, if any.
 func (o *outages) note(e Event) (before *Event, _ Event) {
 	refusal, ok := errors.AsType[*Error](e.Err)
+	o.forget()
 	ofClaim := ok && !e.Tick.IsZero() && (refusal.Op == "claim" || refusal.Op == "await") // not an adapter's own
 	switch {
 	case e.Kind == Refused && ofClaim && refusal.Reason == ErrNoQuorum:
@@ -40,6 +42,26 @@ func (o *outages) note(e Event) (before *Event, _ Event) {
 		return nil, e
 	}
 	return o.end(e.Name, "there is a quorum again"), e
+}
+
+// forget drops the jobs of which the log would hear with their next lost tick anyway. A name that is used once has none, so its
+// outage never ends.
+func (o *outages) forget() {
+	if o.open.Load() == 0 {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if time.Since(o.swept) < remindEvery {
+		return
+	}
+	o.swept = time.Now()
+	for name, j := range o.jobs {
+		if j.untold == 0 && time.Since(j.told) >= remindEvery {
+			delete(o.jobs, name)
+			o.open.Add(-1)
+		}
+	}
 }
 
 // isOwnEnd reports whether the caller ended a claim, so that its error says nothing about the nodes.
@@ -53,7 +75,7 @@ func (o *outages) lacks(e Event, refusal *Error) Event {
 	j := o.jobs[e.Name]
 	begins := j == nil
 	if begins {
-		j = &outage{}
+		j = &outage{told: time.Now()}
 		o.jobs[e.Name] = j
 		o.open.Add(1)
 	}

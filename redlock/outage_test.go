@@ -183,3 +183,25 @@ func TestOutage_permanent(t *testing.T) {
 		log.want(t, "after it", "there is a quorum again; 12 ticks were lost since 2000-01-01T00:00:00Z, of which the log has not told 11")
 	})
 }
+
+// Names that are used once, in an outage of hours, are not remembered for ever.
+//
+// Seen to fail without forget: 3,000 were left.
+func TestOutage_namesUsedOnce(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+		for i := range 3000 {
+			_, _ = must[*redlock.Job](t)(p.NewJob(fmt.Sprint("job", i))).Claim(t.Context(), time.Now())
+			time.Sleep(3 * time.Second)
+		}
+		time.Sleep(2 * time.Hour)
+		p.links[0].Heal()
+		time.Sleep(time.Second)
+		ok(t, must[*redlock.Job](t)(p.NewJob("job")).Run(t.Context(), time.Now(), func(context.Context) error { return nil }))
+		synctest.Wait()
+		if n := redlock.OutagesOf(p.Locker); n > 0 {
+			t.Errorf("%d are left", n)
+		}
+	})
+}
