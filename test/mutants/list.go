@@ -60,7 +60,7 @@ var mutants = []mutant{
 	{name: "release does not wait for extensions being posted", file: "unlock.go", old: "\theld := l.finish(errReleased)\n\tl.posting.Wait()\n", new: "\theld := l.finish(errReleased)\n", survives: "the window is a few instructions wide; the race is closed by construction"},
 	{name: "one failed renewal ends the lease", file: "renew.go", old: "case err == nil:\n\t\terr = ErrNoQuorum\n\t}", new: "case err == nil:\n\t\terr = ErrNoQuorum\n\t\tl.markLost(\"\")\n\t}"},
 	{name: "a foreign majority is not believed", file: "renew.go", old: "case tally.Blocks(tally.Refused):\n\t\tl.markLost(", new: "case false:\n\t\tl.markLost("},
-	{name: "no local deadline", file: "lease.go", old: "\tif !early {\n\t\tl.markLost(expired)\n", new: "\tif !early {\n"},
+	{name: "no local deadline", file: "lease.go", old: "\tif !early {\n\t\tl.markLost(l.whyExpired())\n", new: "\tif !early {\n"},
 	{name: "two batches to a node at a time", file: "internal/pipeline/pipeline.go", old: "\tif p.sending {\n", new: "\tif p.sending && len(p.votes) > 1 {\n"},
 	{name: "owed releases are dropped", file: "internal/pipeline/pipeline.go", old: "\t\tcase !Executed(replies[i]):\n\t\t\tp.delayed = append(p.delayed, c.again(now.Add(c.pause(now))))", new: "\t\tcase !Executed(replies[i]):"},
 	{name: "releases are not repeated on a shaky node", file: "internal/pipeline/pipeline.go", old: "\t\t\tp.delayed = append(p.delayed, c.again(p.breaker.suspectUntil))\n", new: ""},
@@ -112,7 +112,7 @@ var mutants = []mutant{
 	{name: "a wake-up for a dead process is enough", file: "internal/protocol/lua/wake.lua", old: "if type(reached) == 'number' and reached > 0 then", new: "if true then"},
 	{name: "permanent errors are waited for", file: "wait.go", old: "case refusal == nil || refusal.permanent:", new: "case refusal == nil:"},
 	{name: "a lock that never expires is voted on again", file: "acquire.go", old: "if try >= probeLasting && result == split", new: "if false && result == split"},
-	{name: "a repeated token is taken", file: "locker.go", old: "if random == s.previous {", new: "if false {"},
-	{name: "the elector pauses alike after every term", file: "elector.go", old: "<<min(short, 8)", new: "<<min(short, 0)"},
+	{name: "a repeated token is taken", file: "locker.go", old: "if slices.Contains(s.recent[:], random) {", new: "if slices.Contains(s.recent[:], random) && false {"},
+	{name: "the elector pauses alike after every term", file: "elector.go", old: "<<min(short, 12)", new: "<<min(short, 0)"},
 	{name: "a term ends before its leader stops leading", file: "elector.go", old: "\te.term = nil\n", new: ""},
 }
