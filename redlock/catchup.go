@@ -45,12 +45,9 @@ func (j *Job) missed(ctx context.Context, tick time.Time) (bool, error) {
 	if err != nil || last.IsZero() || !last.Before(tick) {
 		return false, err
 	}
-	tally, err := j.t.poll(ctx, j.t.name.Look(tick.UnixMilli(), "", ""))
-	switch {
-	case err != nil:
-		return false, j.t.fail("missed", tick.UnixMilli(), tally, err)
-	case tally.Blocks(tally.Paused):
-		return false, j.t.fail("missed", tick.UnixMilli(), tally, ErrPaused)
+	tally, err := j.t.ask(ctx, "missed", tick.UnixMilli(), j.t.name.Look(tick.UnixMilli(), "", ""))
+	if err == nil && tally.Blocks(tally.Paused) {
+		err = j.t.fail("missed", tick.UnixMilli(), tally, ErrPaused)
 	}
-	return true, nil
+	return err == nil, err
 }

@@ -120,16 +120,25 @@ func invalid(format string, args ...any) error {
 func (t *target) refuse(a *acquisition, begin time.Time, tally quorum.Tally, reason error) error {
 	err := t.fail(a.op, a.tick, tally, reason)
 	err.later = lacksQuorum(err) && (t.cfg.takeover && a.tick != 0 || t.asksLater(a))
-	err.gaveUp = a.late.refusal != nil && isOwnEnd(reason)
-	if a.told != reason || err.permanent { // the observer may have been told that it is asked again
+	ends := a.late.refusal != nil && !err.later // the observer was told that it is asked again
+	if ends {
+		begin = a.late.begin
+		err.gaveUp = isOwnEnd(reason)
+		if reason == ErrNoQuorum {
+			err.Detail += fmt.Sprintf("; asked again for %v", time.Since(begin).Round(time.Millisecond))
+		}
+	}
+	if a.told != reason || ends || err.permanent {
 		a.told = reason
-		t.report(a, begin, err)
+		t.locker.Report(Event{Kind: Refused, Name: err.Name, Tick: err.Tick, Token: a.token, Holder: err.Holder, Duration: time.Since(begin), Err: err})
 	}
 	return err
 }
 
-func (t *target) report(a *acquisition, begin time.Time, err *Error) {
-	t.locker.Report(Event{Kind: Refused, Name: err.Name, Tick: err.Tick, Token: a.token, Holder: err.Holder, Duration: time.Since(begin), Err: err})
+// asksAgain reports whether a refused claim asks again by itself.
+func asksAgain(err error) bool {
+	refusal, ok := errors.AsType[*Error](err)
+	return ok && refusal.later
 }
 
 func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *Error {

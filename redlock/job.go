@@ -90,12 +90,9 @@ func (j *Job) Run(ctx context.Context, tick time.Time, f func(ctx context.Contex
 // for at least the retention, and longer under [WithCatchUp]. Under [WithAnyOrder]
 // it is not known.
 func (j *Job) LastTick(ctx context.Context) (time.Time, error) {
-	tally, err := j.t.poll(ctx, j.t.name.LastTick())
-	switch {
-	case err != nil:
-		return time.Time{}, j.t.fail("last tick", 0, tally, err)
-	case tally.Blocks(tally.Missing()):
-		return time.Time{}, j.t.fail("last tick", 0, tally, ErrNoQuorum)
+	tally, err := j.t.ask(ctx, "last tick", 0, j.t.name.LastTick())
+	if err != nil {
+		return time.Time{}, err
 	}
 	newest := int64(0)
 	for _, a := range tally.Answers {

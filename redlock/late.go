@@ -3,7 +3,6 @@ package redlock
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/redtick/redtick/redlock/internal/quorum"
@@ -35,7 +34,7 @@ type lateness struct {
 func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *Lease, _ error) {
 	t.locker.begin()
 	defer t.locker.end()
-	for try := 0; lacksQuorum(err) && t.asksLater(a); try++ {
+	for try := 0; asksAgain(err) && !a.late.begin.IsZero(); try++ {
 		if a.late.refusal == nil {
 			a.late.refusal = err
 		}
@@ -43,9 +42,6 @@ func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *
 			return nil, errors.Join(t.refuse(a, a.late.begin, quorum.Tally{}, ended), err)
 		}
 		lease, err = t.acquire(ctx, a)
-	}
-	if a.late.refusal != nil && lacksQuorum(err) {
-		return nil, t.tooLate(a, err)
 	}
 	return lease, err
 }
@@ -64,18 +60,7 @@ func lacksQuorum(err error) bool {
 	return ok && refusal.Reason == ErrNoQuorum && !refusal.permanent
 }
 
-// tooLate reports the final refusal of a claim that the observer was told would be asked again.
-func (t *target) tooLate(a *acquisition, err error) error {
-	last, _ := errors.AsType[*Error](err)
-	refusal := new(Error)
-	*refusal = *last // a copy, since the observer may be reading the original
-	refusal.later = false
-	refusal.Detail += fmt.Sprintf("; asked again for %v", time.Since(a.late.begin).Round(time.Millisecond))
-	t.report(a, a.late.begin, refusal)
-	return refusal
-}
-
-// asksLater reports whether a claim that found no quorum will ask again.
+// asksLater reports whether there is time for a claim that found no quorum to ask again.
 func (t *target) asksLater(a *acquisition) bool {
 	return !a.late.begin.IsZero() && !over(time.Now(), t.lateUntil(a))
 }

@@ -47,17 +47,24 @@ func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context) error) error
 // Holder returns the token of the lease that holds the name on a majority of the
 // nodes, or "" when none does. [HolderOf] makes it readable.
 func (m *Mutex) Holder(ctx context.Context) (token string, err error) {
-	tally, err := m.t.poll(ctx, m.t.name.Look(0, "", ""))
-	leader, held := tally.Leader()
-	switch {
-	case err != nil:
-		return "", m.t.fail("holder", 0, tally, err)
-	case held:
-		return leader.Token, nil
-	case tally.Blocks(tally.Missing()):
-		return "", m.t.fail("holder", 0, tally, ErrNoQuorum)
+	tally, err := m.t.ask(ctx, "holder", 0, m.t.name.Look(0, "", ""))
+	if err != nil {
+		return "", err
 	}
-	return "", nil
+	leader, _ := tally.Leader()
+	return leader.Token, nil
+}
+
+// ask puts a question to all nodes. The error matches ErrNoQuorum if no majority answers it.
+func (t *target) ask(ctx context.Context, op string, tick int64, question quorum.Request) (quorum.Tally, error) {
+	tally, err := t.poll(ctx, question)
+	if err == nil && tally.Blocks(tally.Missing()) {
+		err = ErrNoQuorum
+	}
+	if err != nil {
+		return tally, t.fail(op, tick, tally, err)
+	}
+	return tally, nil
 }
 
 // poll puts one request to all nodes and waits for the outcome.

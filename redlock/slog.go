@@ -118,7 +118,7 @@ func (e Event) text() string {
 		}
 		return "acquired"
 	case Refused:
-		if refusal, ok := errors.AsType[*Error](e.Err); ok && refusal.later {
+		if asksAgain(e.Err) {
 			return "not acquired yet; asked again until it is too late"
 		}
 		if gaveUp(e.Err) {
