@@ -157,7 +157,8 @@ func (l *Locker) reportNode(name string, out bool, cause error) {
 // of lost votes, of cancelled calls and on nodes that were slow. What a node does
 // not execute within TTL + 1 s is dropped, since its keys have expired. Close stops
 // renewing, so leases that are still held, and a leader's term, end at ValidUntil.
-// Unlock and Resign first.
+// Unlock and Resign first. Close the nodes' clients afterwards, since a closed
+// client can deliver nothing.
 //
 // If ctx ends before that, the error names the nodes that are still owed something.
 // Before it returns, Close waits up to a second for the observer.
