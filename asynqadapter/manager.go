@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -30,6 +29,9 @@ const DefaultSyncInterval = 3 * time.Minute
 // enqueue theirs. Configs of one task that differ only in their specs are one
 // task for an instant they have in common.
 //
+// Two managers of a process that connect in the same way must not give one name
+// to different tasks in one queue: the second is refused until the first has dropped it.
+//
 // A config that cannot be scheduled is reported as [redlock.Refused] at each
 // sync, and the others are scheduled. A GetConfigs that fails, or returns a
 // config that is nil or lacks its task or spec, fails Start; later it is
@@ -41,10 +43,6 @@ type PeriodicTaskManager struct {
 	provider  asynq.PeriodicTaskConfigProvider
 	interval  time.Duration
 	client    *asynq.Client
-
-	done    chan struct{}
-	once    sync.Once
-	syncing sync.WaitGroup
 }
 
 // NewPeriodicTaskManager returns a manager. Its opts are asynq's: a provider,
@@ -66,9 +64,11 @@ func NewPeriodicTaskManager(opts asynq.PeriodicTaskManagerOpts, more ...Schedule
 		_ = client.Close()
 		return nil, err
 	}
-	m := &PeriodicTaskManager{
-		scheduler: s, provider: opts.PeriodicTaskConfigProvider, interval: opts.SyncInterval, client: client, done: make(chan struct{}),
+	s.redis = opts.RedisConnOpt
+	if opts.RedisUniversalClient != nil {
+		s.redis = opts.RedisUniversalClient
 	}
+	m := &PeriodicTaskManager{scheduler: s, provider: opts.PeriodicTaskConfigProvider, interval: opts.SyncInterval, client: client}
 	if m.interval == 0 {
 		m.interval = DefaultSyncInterval
 	}
@@ -85,32 +85,25 @@ func connect(r asynq.RedisConnOpt, c redis.UniversalClient) (*asynq.Client, hear
 // Start asks the provider for the first time and begins to enqueue. It returns
 // an error after Shutdown.
 func (m *PeriodicTaskManager) Start() error {
-	select {
-	case <-m.done:
-		return errors.New("asynqadapter: the manager has been shut down; make a new one")
-	default:
-	}
 	if err := m.sync(); err != nil {
 		return err
 	}
-	if err := m.scheduler.Start(); err != nil {
-		return err
-	}
-	m.syncing.Go(func() {
-		ticker := time.NewTicker(m.interval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-m.done:
-				return
-			case <-ticker.C:
-				if err := m.sync(); err != nil {
-					m.scheduler.cfg.observe.tell(redlock.Event{Kind: SyncFailed, Err: err})
-				}
+	return m.scheduler.start(m.scheduler.run, m.run)
+}
+
+func (m *PeriodicTaskManager) run() {
+	ticker := time.NewTicker(m.interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-m.scheduler.done:
+			return
+		case <-ticker.C:
+			if err := m.sync(); err != nil {
+				m.scheduler.cfg.observe.tell(redlock.Event{Kind: SyncFailed, Err: err})
 			}
 		}
-	})
-	return nil
+	}
 }
 
 // Run is Start, and Shutdown once the process is told to end by SIGINT or
@@ -120,8 +113,7 @@ func (m *PeriodicTaskManager) Run() error { return runUntilSignal(m.Start, m.Shu
 // Shutdown stops for good, as that of [Scheduler] does. It waits for a
 // GetConfigs that is under way.
 func (m *PeriodicTaskManager) Shutdown() {
-	m.once.Do(func() { close(m.done) })
-	m.syncing.Wait()
+	m.scheduler.seal()
 	m.scheduler.Shutdown()
 	_ = m.client.Close() // an error says that it is the caller's, or closed
 }
@@ -130,7 +122,7 @@ func (m *PeriodicTaskManager) Shutdown() {
 func (m *PeriodicTaskManager) Entries() []*asynq.SchedulerEntry { return m.scheduler.Entries() }
 
 func (m *PeriodicTaskManager) sync() error {
-	configs, err := m.provider.GetConfigs()
+	configs, err := m.configs()
 	if err != nil {
 		return fmt.Errorf("asynqadapter: GetConfigs: %w", err)
 	}
@@ -139,8 +131,23 @@ func (m *PeriodicTaskManager) sync() error {
 			return invalid("config %d of GetConfigs is nil or has no Task or no Cronspec; all entries stay as they are until it is mended", i)
 		}
 	}
-	m.scheduler.replace(m.entries(configs))
+	for _, e := range m.scheduler.replace(m.entries(configs)) {
+		m.scheduler.cfg.observe.tell(e)
+	}
 	return nil
+}
+
+// configs asks on a goroutine of its own, since a provider that calls
+// runtime.Goexit would end all later syncs.
+func (m *PeriodicTaskManager) configs() (all []*asynq.PeriodicTaskConfig, err error) {
+	err = errors.New("it called runtime.Goexit")
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		all, err = m.provider.GetConfigs()
+	}()
+	<-answered
+	return all, err
 }
 
 // entries are what the configs ask for, by all that tells one from another.
@@ -152,6 +159,7 @@ func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[s
 			m.scheduler.cfg.observe.tell(redlock.Event{Kind: redlock.Refused, Name: c.Task.Type(), Err: err})
 			continue
 		}
+		e.work = fmt.Sprintf("task %q", identity(e.task)) // its specs may be several
 		all[e.spec+"\n"+e.signature()] = e
 	}
 	m.refuseRivals(all)
@@ -204,11 +212,24 @@ func (e *entry) signature() string {
 	return e.name + "\n" + identity(e.task) + "\n" + strings.Join(opts, ",")
 }
 
-// replace makes wanted the entries: those that are there already go on, and
-// what is due by those that are not wanted any more is enqueued.
-func (s *Scheduler) replace(wanted map[string]*entry) {
+// seal has a Start that has not come yet, or still asks the provider, fail.
+func (s *Scheduler) seal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.state == ready {
+		s.state = closed
+	}
+}
+
+// replace makes wanted the entries: those that are there already go on, and
+// what is due by those that are not wanted any more is enqueued. It returns
+// events about those whose names are taken.
+func (s *Scheduler) replace(wanted map[string]*entry) (refused []redlock.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == closed {
+		return nil
+	}
 	now := s.moment()
 	for id := range s.entries {
 		if wanted[id] == nil {
@@ -216,8 +237,14 @@ func (s *Scheduler) replace(wanted map[string]*entry) {
 		}
 	}
 	for id, e := range wanted {
-		if s.entries[id] == nil {
-			s.add(id, e, now)
+		if s.entries[id] != nil {
+			continue
 		}
+		if err := s.claimName(e); err != nil {
+			refused = append(refused, redlock.Event{Kind: redlock.Refused, Name: e.name, Err: err})
+			continue
+		}
+		s.add(id, e, now)
 	}
+	return refused
 }

@@ -53,6 +53,7 @@ var _ Enqueuer = (*asynq.Client)(nil)
 // Its verbs are those of asynq.Scheduler. It is safe for concurrent use.
 type Scheduler struct {
 	client   Enqueuer
+	redis    any // tells whether two schedulers enqueue to the same one
 	opts     asynq.SchedulerOpts
 	cfg      schedulerConfig
 	location *time.Location
@@ -64,7 +65,7 @@ type Scheduler struct {
 	mirror   *mirror           // nil without a heartbeat
 	changed  chan struct{}     // holds one
 	done     chan struct{}
-	loop     sync.WaitGroup
+	loops    sync.WaitGroup
 	ticks    sync.WaitGroup
 }
 
@@ -101,7 +102,7 @@ func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...SchedulerO
 		return nil, invalid("client is nil; make one with asynq.NewClient")
 	}
 	s := &Scheduler{
-		client: client, cfg: cfg, location: time.UTC, entries: map[string]*entry{}, departed: map[string]*entry{},
+		client: client, redis: client, cfg: cfg, location: time.UTC, entries: map[string]*entry{}, departed: map[string]*entry{},
 		changed: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if opts != nil {
@@ -237,7 +238,10 @@ func (s *Scheduler) Entries() []*asynq.SchedulerEntry {
 
 // Start begins to enqueue. It returns an error when the scheduler runs or was
 // shut down. Ticks before Start are not enqueued.
-func (s *Scheduler) Start() error {
+func (s *Scheduler) Start() error { return s.start(s.run) }
+
+// start begins loops that end when done is closed.
+func (s *Scheduler) start(loops ...func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch s.state {
@@ -245,6 +249,11 @@ func (s *Scheduler) Start() error {
 		return errors.New("asynqadapter: the scheduler is already running")
 	case closed:
 		return errors.New("asynqadapter: the scheduler has been shut down; make a new one")
+	}
+	for _, e := range s.entries { // a Shutdown before Start has freed their names
+		if err := s.claimName(e); err != nil {
+			return err
+		}
 	}
 	mirror, err := s.newMirror()
 	if err != nil {
@@ -257,7 +266,9 @@ func (s *Scheduler) Start() error {
 		mirror.add(e)
 		s.listen(e)
 	}
-	s.loop.Go(s.run)
+	for _, loop := range loops {
+		s.loops.Go(loop)
+	}
 	return nil
 }
 
@@ -289,21 +300,22 @@ func (s *Scheduler) Ping() error {
 
 // Shutdown stops for good. It tries each tick that is due once and waits for
 // enqueues that are under way, not for repeating those that fail: these ticks
-// are left to the other replicas.
+// are left to the other replicas. Before Start it frees the entries' names.
 func (s *Scheduler) Shutdown() {
 	s.mu.Lock()
 	for _, e := range s.entries {
 		e.deafen()
 		s.releaseName(e)
 	}
-	if s.state != running {
-		s.mu.Unlock()
-		return
+	first := s.state == running
+	if first {
+		s.state = closed
+		close(s.done)
 	}
-	s.state = closed
 	s.mu.Unlock()
-	close(s.done)
-	s.loop.Wait()
+	s.loops.Wait() // they start ticks
 	s.ticks.Wait()
-	s.mirror.close()
+	if first {
+		s.mirror.close()
+	}
 }
