@@ -14,13 +14,14 @@ import (
 // Adapter makes jobs for cron that run once per tick among all replicas. One
 // Adapter serves a process; it is safe for concurrent use.
 type Adapter struct {
-	locker  *redlock.Locker
-	cfg     config
-	ctx     context.Context // of every run; ends with Stop
-	end     context.CancelCauseFunc
-	listing *listing
-	names   nameOwner
-	runners sync.Map // by name
+	locker   *redlock.Locker
+	cfg      config
+	ctx      context.Context // of every run; ends with Stop
+	end      context.CancelCauseFunc
+	listing  *listing
+	names    nameOwner
+	runners  sync.Map // by name
+	removals sync.Map // by name, those of the last seconds
 
 	mu       sync.Mutex     // no catching begins once ctx has ended
 	catching sync.WaitGroup // runs that cron does not know of
@@ -74,7 +75,8 @@ func (a *Adapter) Add(c *cron.Cron, name, spec string, job func(ctx context.Cont
 		return 0, err
 	}
 	id := c.Schedule(j, j)
-	j.inChain.Store(func() cron.Job { return c.Entry(id).WrappedJob })
+	j.inChain = func() cron.Job { return c.Entry(id).WrappedJob }
+	close(j.added)
 	return id, nil
 }
 
@@ -95,7 +97,9 @@ func (a *Adapter) AddFunc(c *cron.Cron, name, spec string, job func(), opts ...r
 // Remove takes the job of this name out of c, so that no later tick runs, and
 // frees the name, even if c has no such job. A run that is under way goes on, and
 // so does a tick that was just fired; one that waits for a quorum or a take-over
-// for another half a second is given up. It reports whether c had one. c may be
+// for another half a second is given up. A job of [Adapter.Add] or [Adapter.NewJob]
+// that comes back within ten seconds under the same name goes on where it was, so
+// that a reload loses no tick. Remove reports whether c had one. c may be
 // nil, to free the name of a job that was removed from a fork's cron.
 func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 	if c != nil {
@@ -108,6 +112,7 @@ func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 	}
 	if r, ok := a.runners.LoadAndDelete(name); ok {
 		r.(*runner).remove()
+		a.noteRemoval(r.(*runner))
 	}
 	names.Free(a.locker, name, &a.names)
 	return found

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -20,7 +19,8 @@ type handed struct {
 // handOver passes ticks to runs that go through a chain, which knows nothing of
 // ticks.
 type handOver struct {
-	inChain atomic.Value // func() cron.Job, the job as its cron runs it, where that is known
+	added   chan struct{}   // closed once inChain is known
+	inChain func() cron.Job // the job as its cron runs it; nil for one of NewJob
 
 	mu      sync.Mutex
 	waiting []handed
@@ -53,8 +53,9 @@ func (o *handOver) withdraw(h handed) {
 // runFor runs the job for a tick, through the cron's chain where that is known.
 func (j *Job) runFor(h handed) {
 	j.put(h)
-	if chained, ok := j.inChain.Load().(func() cron.Job); ok {
-		if inner := chained(); inner != nil {
+	<-j.added
+	if j.inChain != nil {
+		if inner := j.inChain(); inner != nil {
 			inner.Run()
 			j.withdraw(h) // the chain may have skipped it, and the next run is for another tick
 			return

@@ -51,7 +51,11 @@ type Job struct {
 //     that was just changed may lose its first tick. redlock.WithSpacing(0)
 //     turns it off.
 func (a *Adapter) NewJob(name string, schedule Schedule, job func(ctx context.Context) error, opts ...redlock.JobOption) (*Job, error) {
-	return a.newJob(name, "", schedule, job, opts)
+	j, err := a.newJob(name, "", schedule, job, opts)
+	if err == nil {
+		close(j.added)
+	}
+	return j, err
 }
 
 func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx context.Context) error, opts []redlock.JobOption) (*Job, error) {
@@ -79,7 +83,7 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 		a.Remove(nil, name)
 		return nil, invalid("the ticks of job %q count from when its schedule is asked, so what was missed is not known and WithCatchUp does not apply; use a schedule that all replicas have in common", name)
 	}
-	j := &Job{runner: r, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job}
+	j := &Job{runner: r, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job, handOver: handOver{added: make(chan struct{})}}
 	err = r.listen(func(tick time.Time) {
 		if j.begun.Load() { // where the cron does not run, nor does the job
 			r.spawn(func() { j.runFor(handed{tick, true}) })
@@ -98,6 +102,7 @@ func (j *Job) Next(t time.Time) time.Time {
 	next := j.ticks.next(t)
 	j.runner.checkZone(t)
 	if !j.begun.Swap(true) {
+		j.resume()
 		j.lookBack()
 	}
 	return next

@@ -1,0 +1,56 @@
+package cronadapter
+
+import "time"
+
+// reloadLimit is how soon a removed job must come back to go on where it was.
+const reloadLimit = 10 * time.Second
+
+// removal is what a job's successor needs to know of it.
+type removal struct {
+	at   time.Time // without a monotonic reading: ticks are instants of the wall clock
+	next func(tick time.Time) time.Time
+}
+
+// noteRemoval keeps the removal of a job that its cron has asked for ticks.
+func (a *Adapter) noteRemoval(r *runner) {
+	if r.zone.Load() == nil {
+		return
+	}
+	gone := &removal{a.cfg.now().Round(0), r.next}
+	a.removals.Store(r.name, gone)
+	time.AfterFunc(reloadLimit, func() { a.removals.CompareAndDelete(r.name, gone) })
+}
+
+// resume runs the ticks that came while a job was reloaded: cron has fired them
+// neither for the old one nor for the new one, and if all replicas reload then,
+// nobody runs them. Those that cron did fire are claimed already.
+func (j *Job) resume() {
+	old, ok := j.runner.a.removals.LoadAndDelete(j.runner.name)
+	if !ok {
+		return
+	}
+	ticks := j.missedBy(old.(*removal))
+	if len(ticks) == 0 {
+		return
+	}
+	j.runner.spawn(func() {
+		for _, tick := range ticks {
+			j.runFor(handed{tick: tick})
+		}
+	})
+}
+
+// missedBy are the ticks that a removed job and this one have in common. cron
+// may have been late, so it begins before the removal.
+func (j *Job) missedBy(old *removal) (ticks []time.Time) {
+	now := j.runner.a.cfg.now().Round(0)
+	if now.Sub(old.at) > reloadLimit { // it came back late, or the clock was set
+		return nil
+	}
+	for tick := old.next(old.at.Add(-removeGrace)); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
+		if j.runner.next(tick.Add(-time.Nanosecond)).Equal(tick) {
+			ticks = append(ticks, tick)
+		}
+	}
+	return ticks
+}
