@@ -205,3 +205,25 @@ func TestOutage_namesUsedOnce(t *testing.T) {
 		}
 	})
 }
+
+// A name that is somebody's data is never granted, so it is an error, as nobody else runs the job.
+//
+// Seen to fail while it was told as taken, at debug level.
+func TestLog_foreignData(t *testing.T) {
+	for key, opt := range map[string]redlock.LockerOption{
+		"job": redlock.WithSpread(0), "job:redtick:{job}:fence": redlock.WithFencing(), "redtick:guard": redlock.WithRestartGuard(time.Minute),
+	} {
+		inBubble(t, 3, func(t *testing.T, fl *fleet) {
+			var log logged
+			p := fl.process("a", log.option(), opt)
+			for _, s := range fl.servers {
+				s.Do("ZADD", key, "1", "ranking")
+			}
+			j := must[*redlock.Job](t)(p.NewJob("job"))
+			if _, err := j.Claim(t.Context(), time.Now()); !errors.Is(err, redlock.ErrTaken) {
+				t.Errorf("%s: %v, want ErrTaken", key, err)
+			}
+			log.want(t, key, "level=ERROR msg=\"redtick: not acquired\"")
+		})
+	}
+}

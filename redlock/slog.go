@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
 // Log returns an [Observer] that writes every event to logger, at the level that
@@ -13,7 +15,7 @@ import (
 // renewal), info for acquisitions, releases, runs and leaderships, warn for a run
 // or a renewal that failed and a node that is out, and error for what costs a run
 // or its protection (a lost lease, no quorum, a tick that is too old or too far
-// ahead). Each line stands alone, with name, tick, holder, and each node's cause.
+// ahead, a key that holds other data). Each line stands alone, with name, tick, holder, and each node's cause.
 //
 // If tick after tick of a job lacks a quorum, only the first refusal and the first
 // lost tick are written at their own level, the others at debug. Once an hour, at
@@ -85,7 +87,9 @@ func (e Event) level() slog.Level {
 }
 
 func (e Event) refusalLevel() slog.Level {
-	switch {
+	switch refusal, _ := errors.AsType[*Error](e.Err); {
+	case refusal != nil && refusal.Holder == protocol.Foreign: // this does not end by itself
+		return slog.LevelError
 	case gaveUp(e.Err):
 		return slog.LevelWarn
 	case errors.Is(e.Err, ErrTaken), errors.Is(e.Err, ErrTickDone), errors.Is(e.Err, context.Canceled):

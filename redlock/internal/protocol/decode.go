@@ -193,6 +193,9 @@ func decodeBootstrap(r driver.Reply) quorum.Answer {
 	return quorum.Answer{Verdict: quorum.Granted}
 }
 
+// Foreign stands for the token where a key of a name, or the guard's, holds data of another type.
+const Foreign = "data that is not a lock, in the key of this name, one of its companions or " + GuardKey + "; delete it, or choose another name"
+
 // decodeFailure decodes an error reply. A key of another type is somebody's data. It counts as a refusal, since it takes the
 // name as surely as a lock does.
 func decodeFailure(r driver.Reply) (quorum.Answer, bool) {
@@ -200,7 +203,7 @@ func decodeFailure(r driver.Reply) (quorum.Answer, bool) {
 	case r.Err == nil:
 		return quorum.Answer{}, false
 	case pipeline.IsWrongType(r.Err):
-		return quorum.Answer{Verdict: quorum.Refused, Lasting: true, Token: "data that is not a lock; choose another name or WithPrefix"}, true
+		return quorum.Answer{Verdict: quorum.Refused, Lasting: true, Token: Foreign}, true
 	}
 	return quorum.Answer{Verdict: quorum.Failed, Err: WithCure(r.Err)}, true
 }
@@ -219,6 +222,7 @@ var cures = []struct {
 	{"ERR unknown command", "", "the server is older than Redis 5.0 or forbids the command"},
 	{"ERR", "Unknown Redis command called from ", "the server is older than Redis 5.0 or forbids the command"},
 	{"ERR syntax error", "", "the server is older than Redis 5.0"},
+	{"ERR", ": attempt to ", "a companion key of this name holds what is not a number; delete its keys that end in :last and :fence"},
 }
 
 const aclCure = "allow the user what SECURITY.md lists, such as: ACL SETUSER name ~prefix:* &redtick:wake:* +@read +@write +@scripting +@pubsub +ping"
