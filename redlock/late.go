@@ -15,7 +15,7 @@ func (c *config) deriveLateness() {
 		if c.anyOrder {
 			c.retention = DefaultAnyOrderRetention
 		}
-		c.retention = max(c.retention, c.ttl, c.lateness+c.maxSkew, c.catchUp+c.maxSkew)
+		c.retention = min(max(c.retention, c.ttl, c.lateness+c.maxSkew, c.catchUp+c.maxSkew), maxRetention)
 	}
 	if !c.latenessSet && c.next != nil {
 		c.lateness = min(DefaultLateness, c.retention*2/3)

@@ -233,7 +233,7 @@ func TestLateness_options(t *testing.T) {
 	}{
 		{[]redlock.JobOption{redlock.WithLateness(-time.Second)}, "lateness is -1s, must be 0 (off) or more"},
 		{[]redlock.JobOption{redlock.WithLateness(time.Hour), redlock.WithRetention(time.Hour)}, "less than the retention (1h0m0s)"},
-		{[]redlock.JobOption{redlock.WithLateness(31 * 24 * time.Hour)}, "retention is"},
+		{[]redlock.JobOption{redlock.WithLateness(31 * 24 * time.Hour)}, "lateness is 744h0m0s"},
 		{[]redlock.JobOption{redlock.WithCatchUp(time.Hour), redlock.WithRetention(time.Hour)}, "catch-up is 1h0m0s"},
 		{[]redlock.JobOption{redlock.WithCatchUp(-1)}, "catch-up is -1ns"},
 		{[]redlock.JobOption{redlock.WithCatchUp(time.Hour), redlock.WithAnyOrder()}, "WithCatchUp and WithAnyOrder exclude each other"},

@@ -32,6 +32,8 @@ const (
 	driftFloor = 2 * time.Millisecond
 	maxPause   = time.Minute
 	maxHistory = 1000
+
+	maxRetention = 30 * 24 * time.Hour
 )
 
 // The three kinds of options say where an option has an effect. Elsewhere it does
@@ -147,11 +149,11 @@ func WithLateness(d time.Duration) JobOption {
 
 // WithCatchUp has the adapters run a missed tick. When they start, and once the
 // job is resumed or the nodes are back, the newest tick that was missed is run
-// once in the fleet if it is no more than d old. 0 (off, the default) to 30 days,
-// and less than the retention, which follows it unless that is set. The newest tick
-// granted is then remembered for at least 35 days and three intervals of the
-// schedule. Nothing is caught up on the first deployment. [Job.Claim] does not
-// change; see [Job.Missed].
+// once in the fleet if it is no more than d old. 0 (off, the default) or more, and
+// less than the retention, which follows it up to 30 days unless that is set. The
+// newest tick granted is then remembered for at least 35 days and three intervals
+// of the schedule. Nothing is caught up on the first deployment. [Job.Claim] does
+// not change; see [Job.Missed].
 func WithCatchUp(d time.Duration) JobOption { return jobOption(func(c *config) { c.catchUp = d }) }
 
 // WithMaxSkew sets how far ahead of a node's clock a tick may lie. A tick further
@@ -302,7 +304,7 @@ func (c *config) check() error {
 		return invalid("TTL %v less its drift leaves %v, which must be more than the node timeout %v; raise WithTTL or lower WithDrift or WithNodeTimeout", c.ttl, c.validity(), c.nodeTimeout)
 	case c.nodeTimeout < time.Millisecond || c.nodeTimeout >= c.ttl/2:
 		return invalid("node timeout is %v, must be at least 1ms and less than half the TTL (%v)", c.nodeTimeout, c.ttl/2)
-	case c.retention < time.Second || c.retention > 30*24*time.Hour || c.retention < c.ttl:
+	case c.retention < time.Second || c.retention > maxRetention || c.retention < c.ttl:
 		return invalid("retention is %v, must be 1s to 720h and at least the TTL (%v)", c.retention, c.ttl)
 	case c.maxSkew < time.Second || c.maxSkew > 24*time.Hour:
 		return invalid("max skew is %v, must be 1s to 24h (default %v)", c.maxSkew, DefaultMaxSkew)
@@ -313,9 +315,9 @@ func (c *config) check() error {
 	case c.history < 0 || c.history > maxHistory:
 		return invalid("history is %d runs, must be 0 (off) to %d (default %d)", c.history, maxHistory, DefaultHistory)
 	case c.lateness < 0 || c.lateness >= c.retention:
-		return invalid("lateness is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; raise WithRetention, or leave it out to have it follow", c.lateness, c.retention)
+		return invalid("lateness is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; lower it, or raise or leave out WithRetention, which is 720h at most", c.lateness, c.retention)
 	case c.catchUp < 0 || c.catchUp >= c.retention:
-		return invalid("catch-up is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; raise WithRetention, or leave it out to have it follow", c.catchUp, c.retention)
+		return invalid("catch-up is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; lower it, or raise or leave out WithRetention, which is 720h at most", c.catchUp, c.retention)
 	case c.spread < 0 || c.spread > maxPause || c.handicap < 0 || c.handicap > maxPause:
 		return invalid("spread is %v and handicap %v, each must be 0 (off) to %v; a claim waits that long before it asks", c.spread, c.handicap, maxPause)
 	}

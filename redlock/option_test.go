@@ -31,6 +31,8 @@ func TestOptions_refused(t *testing.T) {
 		{"retention shorter than the ttl", redlock.WithRetention(10 * time.Second), []string{"10s", "30s"}},
 		{"retention too long", redlock.WithRetention(1000 * time.Hour), []string{"1000h", "720h"}},
 		{"skew too small", redlock.WithMaxSkew(time.Millisecond), []string{"1ms", "1s"}},
+		{"lateness beyond the longest retention", redlock.WithLateness(720 * time.Hour), []string{"lateness is 720h", "less than the retention (720h"}},
+		{"catch-up beyond the longest retention", redlock.WithCatchUp(math.MaxInt64 - time.Hour), []string{"catch-up is", "less than the retention (720h"}},
 		{"spacing negative", redlock.WithSpacing(-1), []string{"-1ns"}},
 		{"max hold negative", redlock.WithMaxHold(-1), []string{"-1ns"}},
 		{"holder empty", redlock.WithHolder(""), []string{"holder", "1 to 256"}},
@@ -61,8 +63,13 @@ func TestOptions_refused(t *testing.T) {
 }
 
 func TestOptions_limitsAreAllowed(t *testing.T) {
+	const month = 30 * 24 * time.Hour
 	for name, opt := range map[string]redlock.LockerOption{
-		"shortest ttl": redlock.WithTTL(20 * time.Millisecond), "longest ttl": redlock.WithTTL(24 * time.Hour),
+		"longest lateness": redlock.WithLateness(month - 1), "longest catch-up": redlock.WithCatchUp(month - 1),
+		"largest skew": redlock.WithMaxSkew(24 * time.Hour), "largest spacing": redlock.WithSpacing(7 * 24 * time.Hour), "largest spread": redlock.WithSpread(time.Minute),
+		"largest handicap": redlock.WithHandicap(time.Minute), "longest hold": redlock.WithMaxHold(math.MaxInt64), "longest history": redlock.WithHistory(1000),
+		"shortest node timeout": redlock.WithNodeTimeout(time.Millisecond),
+		"shortest ttl":          redlock.WithTTL(20 * time.Millisecond), "longest ttl": redlock.WithTTL(24 * time.Hour),
 		"no drift": redlock.WithDrift(0), "largest drift": redlock.WithDrift(0.5),
 		"longest retention": redlock.WithRetention(720 * time.Hour), "guard of one ttl": redlock.WithRestartGuard(30 * time.Second),
 	} {
