@@ -62,6 +62,7 @@ type Error struct {
 	Detail string
 
 	permanent bool // asking again does not help
+	lasting   bool // the name is held by keys that never expire
 	later     bool // the claim asks again by itself
 	gaveUp    bool // the observer was told that it asks again, but its caller ended it
 }
@@ -161,7 +162,12 @@ func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *
 	case ErrPaused:
 		e.Detail, e.Remaining = describePause(tally)
 		return e
-	case ErrTaken, ErrTickDone:
+	case ErrTaken:
+		if e.lasting = tally.Blocks(tally.Lasting()); e.lasting && e.Holder != protocol.Foreign {
+			e.Detail = "its key never expires; delete it if nobody relies on it"
+		}
+		return e
+	case ErrTickDone:
 		return e
 	}
 	if reason == ErrNoQuorum {

@@ -227,3 +227,28 @@ func TestLog_foreignData(t *testing.T) {
 		})
 	}
 }
+
+// A lock without a TTL ends when somebody deletes it, so a job that meets one is told, and how to end it.
+//
+// Seen to fail while it was told as taken, at debug level.
+func TestLog_lockThatNeverExpires(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		var log logged
+		j := must[*redlock.Job](t)(fl.process("a", log.option()).NewJob("job"))
+		for _, s := range fl.servers {
+			s.Do("SET", "job", "forgotten", "PX", "60000")
+		}
+		_, _ = j.Claim(t.Context(), time.Now())
+		log.want(t, "while it expires")
+		for _, s := range fl.servers {
+			s.Do("SET", "job", "forgotten")
+		}
+		if _, err := j.Claim(t.Context(), time.Now()); !errors.Is(err, redlock.ErrTaken) {
+			t.Errorf("%v, want ErrTaken", err)
+		}
+		log.want(t, "once it does not", "taken by another owner (forgotten): its key never expires; delete it")
+		for _, s := range fl.servers {
+			s.Do("DEL", "job")
+		}
+	})
+}

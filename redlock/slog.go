@@ -13,9 +13,10 @@ import (
 // Log returns an [Observer] that writes every event to logger, at the level that
 // [Event.Level] returns: debug for normal work (a tick that another replica runs, a
 // renewal), info for acquisitions, releases, runs and leaderships, warn for a run
-// or a renewal that failed and a node that is out, and error for what costs a run
-// or its protection (a lost lease, no quorum, a tick that is too old or too far
-// ahead, a key that holds other data). Each line stands alone, with name, tick, holder, and each node's cause.
+// or a renewal that failed, a node that is out and a lock that never expires, and
+// error for what costs a run or its protection (a lost lease, no quorum, a tick
+// that is too old or too far ahead, a key that holds other data). Each line stands
+// alone, with name, tick, holder, and each node's cause.
 //
 // If tick after tick of a job lacks a quorum, only the first refusal and the first
 // lost tick are written at their own level, the others at debug. Once an hour, at
@@ -90,7 +91,7 @@ func (e Event) refusalLevel() slog.Level {
 	switch refusal, _ := errors.AsType[*Error](e.Err); {
 	case refusal != nil && refusal.Holder == protocol.Foreign: // this does not end by itself
 		return slog.LevelError
-	case gaveUp(e.Err):
+	case gaveUp(e.Err), refusal != nil && refusal.lasting:
 		return slog.LevelWarn
 	case errors.Is(e.Err, ErrTaken), errors.Is(e.Err, ErrTickDone), errors.Is(e.Err, context.Canceled):
 		return slog.LevelDebug
