@@ -3,6 +3,7 @@ package cronadapter
 import (
 	"slices"
 	"sync"
+	"weak"
 
 	"github.com/robfig/cron/v3"
 )
@@ -14,8 +15,8 @@ type listing struct {
 	busy chan struct{} // held by one who lists; not a mutex, on which a bubble's time would stand still
 
 	mu      sync.Mutex
-	crons   []*cron.Cron
-	pending *answer // has not begun, so a run that fires now may join it
+	crons   []weak.Pointer[cron.Cron] // a program may make a new one for each reload
+	pending *answer                   // has not begun, so a run that fires now may join it
 }
 
 type answer struct {
@@ -33,9 +34,8 @@ func newListing() *listing { return &listing{busy: make(chan struct{}, 1)} }
 func (l *listing) attach(c *cron.Cron) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !slices.Contains(l.crons, c) {
-		l.crons = append(l.crons, c)
-	}
+	l.crons = slices.DeleteFunc(l.crons, func(old weak.Pointer[cron.Cron]) bool { return old.Value() == nil || old.Value() == c })
+	l.crons = append(l.crons, weak.Make(c))
 }
 
 // find looks for an entry as it is after the caller was fired. cron fires a job
@@ -66,7 +66,11 @@ func (l *listing) answer(a *answer) {
 	crons := slices.Clone(l.crons)
 	l.mu.Unlock()
 	a.entries = make(map[*wrapped]found)
-	for _, c := range crons {
+	for _, attached := range crons {
+		c := attached.Value()
+		if c == nil {
+			continue
+		}
 		for _, e := range c.Entries() {
 			w, ok := e.Job.(*wrapped)
 			if !ok {

@@ -2,6 +2,8 @@ package cronadapter_test
 
 import (
 	"errors"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,4 +128,32 @@ func TestAdapter_Attach(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A program that makes a new cron for each reload does not keep the old ones.
+//
+// Seen to fail with a list of plain pointers.
+func TestAdapter_Attach_forgets(t *testing.T) {
+	r := newFleet(t, 1).replica("a", 0)
+	var forgotten atomic.Int64
+	for range 20 {
+		c := newLocalCron()
+		runtime.AddCleanup(c, func(int) { forgotten.Add(1) }, 0)
+		r.a.Attach(c)
+		must(t)(c.AddJob("@hourly", cron.NewChain(r.wrap("job")).Then(cron.FuncJob(func() {}))))
+		c.Start()
+		c.Stop()
+		r.a.Remove(c, "job")
+	}
+	for range 1000 {
+		runtime.GC()
+		if forgotten.Load() == 20 {
+			break
+		}
+		runtime.Gosched()
+	}
+	if forgotten.Load() < 19 { // the last one may still be on a stack
+		t.Errorf("%d of 20 crons are forgotten", forgotten.Load())
+	}
+	r.leave()
 }
