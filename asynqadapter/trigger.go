@@ -41,7 +41,7 @@ func (s *Scheduler) listen(e *entry) {
 	stop, err := e.job.OnTrigger(func(tick time.Time) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.state == running && s.entries[e.name] == e {
+		if s.state == running && e.stop != nil { // not removed meanwhile
 			s.ticks.Go(func() { s.enqueueTriggered(e, tick) })
 		}
 	})

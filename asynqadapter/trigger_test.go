@@ -105,6 +105,39 @@ func TestWithTriggers(t *testing.T) {
 	})
 }
 
+// A manager keeps its entries by more than their names.
+//
+// Seen to fail while a trigger looked its entry up by the name.
+func TestWithTriggers_manager(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers, q, p := redlocktest.Servers(3), newQueue(t), &configs{}
+		ops, err := inspect.New(redlocktest.Nodes(servers, "ops"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.set(nil, each("@yearly", "report"), each("@monthly", "report"))
+		locker := triggering(t, servers, "r")
+		m := manage(t, q, p, asynqadapter.WithTriggers(locker))
+		synctest.Wait()
+		if _, err := ops.Trigger(t.Context(), "report", "ann"); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		if got := ticksOf(t, q, "default"); len(got) != 1 {
+			t.Errorf("enqueued %q, want one task", got)
+		}
+		p.set(nil)
+		time.Sleep(11 * time.Second)
+		if _, err := ops.Trigger(t.Context(), "report", "ann"); !errors.Is(err, inspect.ErrNotTriggered) || !strings.Contains(err.Error(), "nobody listens") {
+			t.Errorf("the provider has dropped it, but: %v", err)
+		}
+		m.Shutdown()
+		if err := locker.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestWithTriggers_nil(t *testing.T) {
 	if _, err := asynqadapter.NewScheduler(newLedger().client(), nil, asynqadapter.WithTriggers(nil)); !errors.Is(err, redlock.ErrInvalid) {
 		t.Errorf("%v, want ErrInvalid", err)
