@@ -45,15 +45,7 @@ func TestTrigger(t *testing.T) {
 		"unaligned": {"@every 5m", addTriggered, []cronadapter.Option{cronadapter.WithoutAlignment()}},
 		"takeover":  {"*/5 * * * *", addTriggered, []cronadapter.Option{cronadapter.WithJobOptions(redlock.WithTakeover())}},
 		"catch-up":  {"*/5 * * * *", addTriggered, []cronadapter.Option{cronadapter.WithJobOptions(redlock.WithCatchUp(time.Hour))}},
-		"Wrap": {"*/5 * * * *", func(r *replica, spec string, work func(context.Context) error) error {
-			wrap, err := r.a.Wrap("job")
-			if err != nil {
-				return err
-			}
-			r.a.Attach(r.Cron)
-			_, err = r.AddJob(spec, cron.NewChain(wrap).Then(cron.FuncJob(func() { _ = work(context.Background()) })))
-			return err
-		}, nil},
+		"Wrap":      {"*/5 * * * *", addWrapped, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -109,23 +101,37 @@ func addTriggered(r *replica, spec string, work func(context.Context) error) err
 	return err
 }
 
+func addWrapped(r *replica, spec string, work func(context.Context) error) error {
+	wrap, err := r.a.Wrap("job")
+	if err != nil {
+		return err
+	}
+	r.a.Attach(r.Cron)
+	_, err = r.AddJob(spec, cron.NewChain(wrap).Then(cron.FuncJob(func() { _ = work(context.Background()) })))
+	return err
+}
+
 // A replica that was not told to listen, whose cron was not started, that was stopped or whose job is removed runs nothing.
 func TestTrigger_not(t *testing.T) {
+	on := []cronadapter.Option{cronadapter.WithTriggers()}
 	for name, c := range map[string]struct {
+		add   func(r *replica, spec string, work func(context.Context) error) error
 		opts  []cronadapter.Option
 		spoil func(r *replica)
 		start bool
 	}{
-		"off":         {nil, func(*replica) {}, true},
-		"not started": {[]cronadapter.Option{cronadapter.WithTriggers()}, func(*replica) {}, false},
-		"removed":     {[]cronadapter.Option{cronadapter.WithTriggers()}, func(r *replica) { r.a.Remove(r.Cron, "job") }, true},
-		"stopped":     {[]cronadapter.Option{cronadapter.WithTriggers()}, func(r *replica) { <-r.a.Stop(r.Cron).Done() }, true},
+		"off":                  {addTriggered, nil, func(*replica) {}, true},
+		"not started":          {addTriggered, on, func(*replica) {}, false},
+		"wrapped, not started": {addWrapped, on, func(*replica) {}, false},
+		"wrapped, removed":     {addWrapped, on, func(r *replica) { r.a.Remove(r.Cron, "job") }, true},
+		"removed":              {addTriggered, on, func(r *replica) { r.a.Remove(r.Cron, "job") }, true},
+		"stopped":              {addTriggered, on, func(r *replica) { <-r.a.Stop(r.Cron).Done() }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFleet(t, 1)
 				r := f.replica("a", 0, c.opts...)
-				if err := addTriggered(r, "0 0 1 1 *", f.noting("a", "job", nothing)); err != nil {
+				if err := c.add(r, "0 0 1 1 *", f.noting("a", "job", nothing)); err != nil {
 					t.Fatal(err)
 				}
 				if c.start {

@@ -41,11 +41,13 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 		return nil, invalid("WithCatchUp does not go with Wrap, which knows no schedule before its first tick, for job %q; use Add or NewJob", name)
 	}
 	w := &wrapped{runner: r}
-	var used, applied atomic.Bool
+	var used atomic.Bool
 	err = r.listen(func(tick time.Time) {
-		if applied.Load() {
-			r.spawn(func() { _ = w.run(handed{tick, true}) })
-		}
+		r.spawn(func() {
+			if entry, ok := a.listing.find(w); ok && !entry.Next.IsZero() { // else its cron was not started
+				_ = w.run(handed{tick, true})
+			}
+		})
 	})
 	if err != nil {
 		a.Remove(nil, name)
@@ -58,7 +60,6 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 			return never
 		}
 		w.inner = inner
-		applied.Store(true)
 		return w
 	}, nil
 }
