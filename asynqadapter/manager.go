@@ -29,8 +29,11 @@ const DefaultSyncInterval = 3 * time.Minute
 // enqueue theirs. Configs of one task that differ only in their specs are one
 // task for an instant they have in common.
 //
-// Two managers of a process that connect in the same way must not give one name
-// to different tasks in one queue: the second is refused until the first has dropped it.
+// That is so for two managers of a process as well. If they connect in the same
+// way, they must not give one name to different tasks in one queue: the second is
+// refused until the first has dropped it. The same task with two specs is not
+// refused, since that is also what a reload looks like; give it two names if both
+// specs shall enqueue it when they coincide.
 //
 // A config that cannot be scheduled is reported as [redlock.Refused] at each
 // sync, and the others are scheduled. A GetConfigs that fails, or returns a
