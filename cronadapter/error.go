@@ -25,6 +25,7 @@ var (
 var (
 	errNotDue  = fmt.Errorf("%w: none has come yet, so it was started by hand; call the function itself, under Mutex.Do if it must not overlap", ErrNoTick)
 	errNoEntry = fmt.Errorf("%w: no attached cron has an entry for the job; call Adapter.Attach, and put the wrapper first in its chain", ErrNoTick)
+	errRemoved = invalid("its cron has no entry for the job any more, so it does not run; take a job out with Adapter.Remove, which also frees its name")
 	errUsed    = invalid("the wrapper was applied to a second job, which never runs: a name belongs to one job; call Adapter.Wrap for each")
 	errBacklog = fmt.Errorf("%w: %d of this job do already, because it is slower than its schedule; run it less often, or let cron.SkipIfStillRunning drop what comes meanwhile", ErrBacklog, maxBacklog)
 )

@@ -50,18 +50,22 @@ func (o *handOver) withdraw(h handed) {
 	o.waiting = slices.DeleteFunc(o.waiting, func(other handed) bool { return other == h })
 }
 
-// runFor runs the job for a tick, through the cron's chain where that is known.
+// runFor runs the job for a tick, through the cron's chain where that is known,
+// unless the cron has it no more.
 func (j *Job) runFor(h handed) {
 	j.put(h)
 	<-j.added
-	if j.inChain != nil {
-		if inner := j.inChain(); inner != nil {
-			inner.Run()
-			j.withdraw(h) // the chain may have skipped it, and the next run is for another tick
-			return
-		}
+	if j.inChain == nil {
+		j.Run()
+		return
 	}
-	j.Run()
+	inner := j.inChain()
+	if inner == nil {
+		j.runner.refuse(h.tick, errRemoved)
+	} else {
+		inner.Run()
+	}
+	j.withdraw(h) // the chain may have skipped it, and the next run is for another tick
 }
 
 // spawn runs f on a goroutine that [Adapter.Stop] waits for, unless the job is

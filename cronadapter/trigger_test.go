@@ -151,6 +151,42 @@ func TestTrigger_not(t *testing.T) {
 	}
 }
 
+// A job that was taken out of its cron behind the adapter's back says why a trigger does not run it.
+//
+// Seen to fail without the refusals, and when a job that is gone from its chain ran without it.
+func TestTrigger_noEntry(t *testing.T) {
+	for name, c := range map[string]struct {
+		add  func(r *replica, spec string, work func(context.Context) error) error
+		want error
+	}{
+		"Add":  {addTriggered, redlock.ErrInvalid},
+		"Wrap": {addWrapped, cronadapter.ErrNoTick},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, 1)
+				r := f.replica("a", 0, cronadapter.WithTriggers())
+				if err := c.add(r, "0 0 1 1 *", f.noting("a", "job", nothing)); err != nil {
+					t.Fatal(err)
+				}
+				r.Start()
+				synctest.Wait()
+				r.Cron.Remove(r.Entries()[0].ID) // and not Adapter.Remove
+				if _, err := f.ops().Trigger(t.Context(), "job", ""); !errors.Is(err, inspect.ErrNotTriggered) {
+					t.Errorf("%v, want ErrNotTriggered", err)
+				}
+				if all := r.log.failures(); len(all) != 1 || all[0].Kind != redlock.Refused || !errors.Is(all[0].Err, c.want) {
+					t.Errorf("told %v, want one refusal that is %v", all, c.want)
+				}
+				r.leave()
+				if runs := f.of("job"); len(runs) > 0 {
+					t.Errorf("runs: %v", runs)
+				}
+			})
+		})
+	}
+}
+
 // A tick by hand that the chain skips is not left for the next run.
 //
 // Seen to fail when it stays, and when the chain is gone round.

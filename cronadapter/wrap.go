@@ -44,7 +44,11 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 	var used atomic.Bool
 	err = r.listen(func(tick time.Time) {
 		r.spawn(func() {
-			if entry, ok := a.listing.find(w); ok && !entry.Next.IsZero() { // else its cron was not started
+			entry, ok := a.listing.find(w)
+			switch {
+			case !ok:
+				r.refuse(tick, errNoEntry)
+			case !entry.Next.IsZero(): // its cron was started
 				_ = w.run(handed{tick, true})
 			}
 		})
