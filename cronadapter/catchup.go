@@ -1,22 +1,12 @@
 package cronadapter
 
-import (
-	"sync/atomic"
-	"time"
-)
-
-// catchUp is what a job under redlock.WithCatchUp needs besides.
-type catchUp struct {
-	looking atomic.Bool
-}
+import "time"
 
 // lookBack runs the newest tick that was missed, if there is one, on a goroutine
 // of its own. The replicas look at the same time, and the claim decides.
 func (j *Job) lookBack() {
 	r := j.runner
-	r.mu.Lock()
-	job := r.job
-	r.mu.Unlock()
+	_, job := r.current()
 	if job.CatchUp() == 0 || j.looking.Swap(true) {
 		return
 	}

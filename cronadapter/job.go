@@ -22,11 +22,11 @@ var (
 // what it calls a Job. It belongs to one cron, which must get it as both. It is
 // safe for concurrent use.
 type Job struct {
-	ticks  recorder
-	runner *runner
-	f      func(ctx context.Context) error
-	begun  atomic.Bool // cron has asked for a tick
-	catchUp
+	ticks   recorder
+	runner  *runner
+	f       func(ctx context.Context) error
+	begun   atomic.Bool // cron has asked for a tick
+	looking atomic.Bool // for a missed tick
 	handOver
 }
 
@@ -127,10 +127,7 @@ func (r *runner) checkZone(t time.Time) {
 	if t.Location() != time.Local || isUTC(time.Local) {
 		return
 	}
-	r.mu.Lock()
-	p := r.pace
-	r.mu.Unlock()
-	if !p.inZone(t) {
+	if p, _ := r.current(); !p.inZone(t) {
 		return
 	}
 	r.a.zone.Do(func() {

@@ -74,6 +74,14 @@ func (r *runner) follow(p pace) error {
 	return nil
 }
 
+// current is what the runner follows. Under Wrap it changes once, when the entry
+// is first seen.
+func (r *runner) current() (pace, *redlock.Job) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pace, r.job
+}
+
 func (r *runner) newJob(p pace, spacing time.Duration) (*redlock.Job, error) {
 	spread := DefaultSpread
 	if p.gap > 0 {
@@ -93,9 +101,7 @@ func (r *runner) newJob(p pace, spacing time.Duration) (*redlock.Job, error) {
 
 // jobFor has a spacing of its own for a tick that other replicas may not have.
 func (r *runner) jobFor(h handed) (*redlock.Job, error) {
-	r.mu.Lock()
-	p, job := r.pace, r.job
-	r.mu.Unlock()
+	p, job := r.current()
 	if h.triggered {
 		return job.Triggered(), nil
 	}
@@ -122,9 +128,7 @@ func (r *runner) run(h handed, f func(ctx context.Context) error) error {
 
 // next is the tick after one. A schedule that answers differently each time is not asked: it may not bear it while cron asks.
 func (r *runner) next(tick time.Time) time.Time {
-	r.mu.Lock()
-	p := r.pace
-	r.mu.Unlock()
+	p, _ := r.current()
 	switch zone := r.zone.Load(); {
 	case p.schedule == nil:
 		return time.Time{}
@@ -165,7 +169,6 @@ func (r *runner) refuse(tick time.Time, err error) {
 
 // fullName has the Locker's prefix, as in redlock's events.
 func (r *runner) fullName() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.job.Name()
+	_, job := r.current()
+	return job.Name()
 }
