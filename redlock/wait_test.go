@@ -248,6 +248,28 @@ func TestLock_deadWaiter(t *testing.T) {
 	})
 }
 
+// Processes that died stay in line. A release goes on until it reaches one that listens.
+func TestLock_deadWaitersInLine(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		held := must[*redlock.Lease](t)(fl.process("a").mutex(t, "job").Lock(t.Context()))
+		for _, s := range fl.servers {
+			for _, gone := range []string{"x", "y", "z"} {
+				s.Do("ZADD", "job:redtick:{job}:wait", "1", gone)
+			}
+		}
+		var released time.Time
+		time.AfterFunc(20*time.Second, func() {
+			released = time.Now()
+			ok(t, held.Unlock(t.Context()))
+		})
+		lease := must[*redlock.Lease](t)(fl.process("b").mutex(t, "job").Lock(t.Context()))
+		if late := time.Since(released); late > 50*time.Millisecond {
+			t.Errorf("woken %v after the release", late)
+		}
+		ok(t, lease.Unlock(t.Context()))
+	})
+}
+
 // The first node hangs: waiters get in line on the next.
 func TestLock_firstNodeHangs(t *testing.T) {
 	inBubble(t, 5, func(t *testing.T, fl *fleet) {
