@@ -445,7 +445,7 @@ func TestPage_nodes_refuse(t *testing.T) {
 	do(t, ctx, chromedp.Navigate(s.url+"/#/job/%"))
 	await(t, ctx, `/Nothing is known/.test(document.querySelector("#job").innerText)`)
 	do(t, ctx, chromedp.Navigate(s.url+"/#/"))
-	await(t, ctx, `/answer with errors/.test(document.querySelector("#headline").innerText) && /CLUSTERDOWN/.test(document.querySelector("#cause").innerText)`)
+	await(t, ctx, `/answer with errors/.test(document.querySelector("#headline").innerText) && /CLUSTERDOWN/.test(document.querySelector("#cause").innerText) && !/No job has run/.test(document.body.innerText)`)
 }
 
 func TestPage_tells_that_it_lost_the_server(t *testing.T) {

@@ -183,8 +183,8 @@ function list() {
   tick();
   tabs();
   const none = $("none");
-  none.hidden = elements.length > 0;
-  put(none, rows.size === 0 ? "No job has run yet." : "None of " + plural(rows.size, "name") + " is like that.");
+  none.hidden = elements.length > 0 || rows.size === 0; // without any, the headline says why
+  put(none, "None of " + plural(rows.size, "name") + " is like that.");
 }
 
 function grouped(found) {
