@@ -57,17 +57,24 @@ func level(e redlock.Event) slog.Level {
 
 type observer redlock.Observer
 
-// tell survives a panic of the observer, and on a goroutine of its own a
-// runtime.Goexit, which would end the caller's tries or syncs.
+// tell survives a panic of the observer, and a runtime.Goexit.
 func (o observer) tell(e redlock.Event) {
 	e.At = time.Now()
-	told := make(chan struct{})
-	go func() {
-		defer close(told)
+	apart(func() {
 		defer func() { _ = recover() }()
 		o(e)
+	})
+}
+
+// apart calls f, which is the user's, on a goroutine of its own and waits for it: a
+// runtime.Goexit in f would end the caller's tries or syncs.
+func apart(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
 	}()
-	<-told
+	<-done
 }
 
 // defaultObserver writes to asynq's logger where there is one.

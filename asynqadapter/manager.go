@@ -140,16 +140,9 @@ func (m *PeriodicTaskManager) sync() error {
 	return nil
 }
 
-// configs asks on a goroutine of its own, since a provider that calls
-// runtime.Goexit would end all later syncs.
 func (m *PeriodicTaskManager) configs() (all []*asynq.PeriodicTaskConfig, err error) {
 	err = errors.New("it called runtime.Goexit")
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		all, err = m.provider.GetConfigs()
-	}()
-	<-answered
+	apart(func() { all, err = m.provider.GetConfigs() })
 	return all, err
 }
 

@@ -53,7 +53,7 @@ var _ Enqueuer = (*asynq.Client)(nil)
 // Its verbs are those of asynq.Scheduler. It is safe for concurrent use.
 type Scheduler struct {
 	client   Enqueuer
-	redis    any // tells whether two schedulers enqueue to the same one
+	redis    any // equal for schedulers that enqueue to the same one
 	opts     asynq.SchedulerOpts
 	cfg      schedulerConfig
 	location *time.Location
