@@ -56,8 +56,8 @@ func (e *Elector) asked(err error) {
 const (
 	// After a term shorter than this, the next campaign begins after a longer pause than the last.
 	shortTerm = 10 * time.Second
-	// longestPause is the longest of these pauses.
-	longestPause = 30 * time.Second
+	// The first of these pauses is at least firstPause, whatever WithBackoff says, and none is longer than longestPause.
+	firstPause, longestPause = 10 * time.Millisecond, 30 * time.Second
 )
 
 // Run campaigns until ctx ends, and returns ctx's error. Each time this process
@@ -98,7 +98,7 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 			return err
 		}
 		// The pause lets others go first, and keeps a token function that fails from making this loop spin.
-		first := min(max(e.m.t.cfg.backoff(0), 10*time.Millisecond), longestPause)
+		first := min(max(e.m.t.cfg.backoff(0), firstPause), longestPause)
 		e.m.t.locker.pause(ctx, min(first<<min(short, 12), longestPause))
 	}
 }

@@ -291,7 +291,7 @@ func TestHistory_nextIsAskedByTheWinner(t *testing.T) {
 	}
 }
 
-// The run of a claim that is detached has ended as far as its process is concerned. Whoever adopts the claim has a run of its own.
+// The run of a claim that is detached has ended as far as its process is concerned. Who adopts the claim has a run of their own.
 //
 // Seen to fail when Detach notes nothing: the first run had vanished.
 func TestHistory_detached(t *testing.T) {
