@@ -146,7 +146,7 @@ func (s *scheduler) lockerFor(t traits, old *jobLocker, opts []gocron.JobOption)
 	}
 	err := checkName(t.name)
 	if err == nil {
-		_, err = s.locker.locker.NewMutex(t.name) // redlock knows what cannot be a name
+		err = s.locker.locker.CheckName(t.name)
 	}
 	if err == nil {
 		err = s.locker.reserve(t.name, l.owner, replaced)

@@ -122,13 +122,10 @@ func (l *Locker) newTarget(name string, cfg config) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	full := cfg.prefix + name
-	switch {
-	case name == "" || len(full) > maxName:
-		return nil, invalid("name has %d bytes with its prefix, must have 1 to %d", len(full), maxName)
-	case !protocol.Spellable(full):
-		return nil, invalid("name %.100q has a brace outside of a hash tag; leave braces out, or put {a tag} around the part that decides its Redis Cluster slot", full)
+	if err := l.CheckName(name); err != nil {
+		return nil, err
 	}
+	full := cfg.prefix + name
 	t := &target{locker: l, cfg: cfg, name: cfg.newName(full)}
 	t.released = protocol.DecodeRelease(func() { l.queue.HandedOff(full) })
 	return t, nil
@@ -138,6 +135,19 @@ func (c *config) newName(full string) *protocol.Name {
 	return protocol.NewName(full, protocol.Settings{
 		TTL: c.ttl, Retention: c.retention, MaxSkew: c.maxSkew, Spacing: c.spacing, Guard: c.guardWindow,
 		Mode: c.mode(), Fencing: c.fencing, History: c.history, Lasting: c.catchUp > 0})
+}
+
+// CheckName returns the error that [Locker.NewMutex] and [Locker.NewJob] have for a name that cannot be one. It is for adapters
+// whose jobs are made long before they run.
+func (l *Locker) CheckName(name string) error {
+	full := l.cfg.prefix + name
+	switch {
+	case name == "" || len(full) > maxName:
+		return invalid("name has %d bytes with its prefix, must have 1 to %d", len(full), maxName)
+	case !protocol.Spellable(full):
+		return invalid("name %.100q has a brace outside of a hash tag; leave braces out, or put {a tag} around the part that decides its Redis Cluster slot", full)
+	}
+	return nil
 }
 
 // Report hands an event to the Locker's observer. It is for adapters, whose

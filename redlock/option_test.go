@@ -108,6 +108,9 @@ func TestNewMutex_names(t *testing.T) {
 		if (err == nil) != good {
 			t.Errorf("name of %d bytes: %v", len(name), err)
 		}
+		if err := l.CheckName(name); (err == nil) != good {
+			t.Errorf("CheckName of %d bytes: %v", len(name), err)
+		}
 		if good && m.Name() != "app:"+name {
 			t.Errorf("name is %q", m.Name())
 		}

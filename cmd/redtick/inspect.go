@@ -48,7 +48,7 @@ func (i *inspection) openFor(name string) (*fleet, *inspect.Inspector, error) {
 	if err != nil {
 		return f, inspector, err
 	}
-	if _, err := f.locker.NewMutex(name); err != nil {
+	if err := f.locker.CheckName(name); err != nil {
 		f.disconnect()
 		return nil, nil, err
 	}
