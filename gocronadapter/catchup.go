@@ -20,6 +20,7 @@ import (
 type catcher struct {
 	plan    func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error)
 	planned struct{ newest, next time.Time } // of the goroutine that looks
+	owed    time.Time                        // the tick of a job that this one has replaced
 
 	mu      sync.Mutex
 	life    context.Context // of the scheduler, from one start to the next stop
@@ -44,12 +45,12 @@ func (l *jobLocker) beginCatching(life context.Context) {
 // lookBack runs the newest tick that was missed, if there is one. The replicas
 // look at the same time, and the claim decides.
 func (l *jobLocker) lookBack() {
-	if !l.locker.catchesUp {
+	if !l.locker.catchesUp && l.catch.owed.IsZero() {
 		return
 	}
 	job, err := l.locker.locker.NewJob(l.traits.name, l.locker.of(l.traits.name, 0, 0)...)
-	if err != nil || job.CatchUp() == 0 {
-		return
+	if err != nil {
+		return // NewJob or the claim says so
 	}
 	c := &l.catch
 	c.mu.Lock()
@@ -85,6 +86,10 @@ func (l *jobLocker) look(ctx context.Context, job *redlock.Job) {
 }
 
 func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
+	l.goOn(ctx)
+	if job.CatchUp() == 0 {
+		return
+	}
 	var odd error
 	tick, err := job.Missed(ctx, func() (tick time.Time) {
 		tick, odd = l.catch.newest(ctx, l.locker.clock.Now(), job.CatchUp())
@@ -132,6 +137,9 @@ const firstTrigger, lastTrigger = 50 * time.Millisecond, 5 * time.Second
 
 // bring starts runs until one takes the tick. In some modes gocron drops runs without a word.
 func (l *jobLocker) bring(ctx context.Context, tick time.Time) {
+	if !l.locked() {
+		return
+	}
 	c, taken := &l.catch, make(chan struct{})
 	c.mu.Lock()
 	c.tick, c.taken = tick, taken

@@ -76,8 +76,8 @@
 //     meanwhile, or its Unlock reached no majority within the TTL. One that
 //     returns an error has ended. One that kills its replica, or always loses
 //     its lease (redlock.WithMaxHold), is repeated until the retention is over.
-//   - Standing by ends with the job: Shutdown, StopJobs, RemoveJob, Update,
-//     WithStopDateTime, the last of WithLimitedRuns, redlock's Locker.Close.
+//   - Standing by ends with the job: Shutdown, StopJobs, RemoveJob, Update (but
+//     its newest tick is handed on), WithStopDateTime, the last of WithLimitedRuns, redlock's Locker.Close.
 //     Other replicas must be there. A tick that nobody asked for, since all
 //     were down or their gocron skipped it, is not run.
 //   - A tick waits for no longer than redlock.WithRetention, 15 minutes by

@@ -18,11 +18,13 @@ import (
 )
 
 // NewScheduler returns a gocron scheduler whose jobs are locked. It differs from
-// gocron's own in two ways. NewJob and Update refuse a job whose name does not
+// gocron's own in three ways. NewJob and Update refuse a job whose name does not
 // identify it with [ErrJobName], and one whose name cannot be a lock's with
-// redlock.ErrInvalid, before they do anything else. And runs that
-// start at once, by gocron.WithStartImmediately or RunNow, are known for what
-// they are in all of gocron's modes.
+// redlock.ErrInvalid, before they do anything else. Runs that start at once, by
+// gocron.WithStartImmediately or RunNow, are known for what they are in all of
+// gocron's modes. And a job that is replaced, by Update or by RemoveJob and
+// NewJob under its name within ten seconds, runs the newest tick that came
+// meanwhile, if its schedule has that as well as the old one.
 //
 // Names are compared over all schedulers of this process that share the
 // redlock.Locker. A job with gocron.WithDisabledDistributedJobLocker(true) is
@@ -50,7 +52,7 @@ func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, err
 	if err := l.Attach(s); err != nil {
 		return nil, errors.Join(err, s.Shutdown())
 	}
-	return &scheduler{Scheduler: s, locker: l, examiner: examiner, jobs: make(map[uuid.UUID]*jobLocker), starting: make(chan struct{}, 1)}, nil
+	return &scheduler{Scheduler: s, locker: l, examiner: examiner, jobs: make(map[uuid.UUID]*jobLocker), departed: make(map[string]*departure), starting: make(chan struct{}, 1)}, nil
 }
 
 // scheduler is gocron's. It gives each job a Locker of its own, which knows its
@@ -60,10 +62,11 @@ type scheduler struct {
 	locker   *Locker
 	examiner *examiner
 
-	mu      sync.Mutex
-	jobs    map[uuid.UUID]*jobLocker
-	sweepAt int // how many jobs make it worth while to look for those that are gone
-	shut    bool
+	mu       sync.Mutex
+	jobs     map[uuid.UUID]*jobLocker
+	departed map[string]*departure // by name, for a moment
+	sweepAt  int                   // how many jobs make it worth while to look for those that are gone
+	shut     bool
 
 	running  context.Context // from a start to the next stop
 	stop     context.CancelFunc
@@ -81,6 +84,7 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 	old := s.jobs[id]
 	s.mu.Unlock()
 	if old != nil {
+		s.noteDeparture(old)
 		old.stopCatching()
 	}
 	j, err := s.add(old, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.Update(id, d, t, opts...) })
@@ -119,8 +123,10 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		}
 		return s.examiner.plan(d, opts, now, within)
 	}
+	l.locked = sync.OnceValue(func() bool { return s.examiner.locks(opts) })
 	l.traits.startsAtOnce = s.examiner.startsAtOnce(j.Schedule(), opts)
 	l.become(j)
+	s.succeed(l)
 	s.remember(l, old)
 	s.locker.checkDates(traits.name, j.Schedule())
 	s.locker.checkZone(traits.name, j.Schedule(), s.examiner.zone)
@@ -203,6 +209,7 @@ func (s *scheduler) forget(l *jobLocker) {
 }
 
 func (s *scheduler) RemoveJob(id uuid.UUID) error {
+	s.noteDepartureOf(id)
 	err := s.Scheduler.RemoveJob(id)
 	s.mu.Lock()
 	l := s.jobs[id]
@@ -214,6 +221,11 @@ func (s *scheduler) RemoveJob(id uuid.UUID) error {
 }
 
 func (s *scheduler) RemoveByTags(tags ...string) {
+	for _, j := range s.Scheduler.Jobs() {
+		if slices.ContainsFunc(j.Tags(), func(tag string) bool { return slices.Contains(tags, tag) }) {
+			s.noteDepartureOf(j.ID())
+		}
+	}
 	s.Scheduler.RemoveByTags(tags...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -341,8 +353,9 @@ type jobLocker struct {
 	id        uuid.UUID
 	ready     chan struct{} // closed once NewJob has returned: a job may be run before
 
-	catch catcher
-	hand  triggered
+	locked func() bool // a run that does not ask for the lock is started for nothing but the schedule
+	catch  catcher
+	hand   triggered
 
 	mu    sync.Mutex
 	ctx   context.Context // of the state: gocron makes a new one at each start

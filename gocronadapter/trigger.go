@@ -18,7 +18,8 @@ import (
 // dropped by one, and then it is started again for up to 3 s. On the replicas
 // that do not get it, it ends like a tick that another replica runs. While the
 // scheduler runs it listens on one connection to each node. While a job of
-// gocron.WithIntervalFromCompletion rests, it is held and cannot be triggered. Default off. What such a
+// gocron.WithIntervalFromCompletion rests, it is held and cannot be triggered.
+// Nor can one with gocron.WithDisabledDistributedJobLocker. Default off. What such a
 // run is refused for is part of redlock.Job.Triggered.
 func WithTriggers() Option { return func(c *config) { c.triggers = true } }
 
@@ -72,6 +73,10 @@ const longestTriggering = 3 * time.Second
 
 // runTriggered starts runs until one takes the tick.
 func (l *jobLocker) runTriggered(ctx context.Context, tick time.Time) {
+	if !l.locked() {
+		l.locker.warn(l.traits.name, fmt.Errorf("%w: job %q has gocron.WithDisabledDistributedJobLocker, so it is not triggered: every replica would run it; leave the option out, or use RunNow", ErrSchedule, l.traits.name))
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, longestTriggering)
 	defer cancel()
 	h, t := &l.hand, &triggeredTick{tick, make(chan struct{})}

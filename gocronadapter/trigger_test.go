@@ -1,6 +1,7 @@
 package gocronadapter_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -126,6 +127,57 @@ func TestTrigger_not(t *testing.T) {
 				if ticks := log.of("job"); len(ticks) > 0 {
 					t.Errorf("runs: %v", ticks)
 				}
+			})
+		})
+	}
+}
+
+// A job that opts out of locking is left alone: it runs on each replica, by its schedule only, though a trigger names it, though it was
+// locked before and has missed a tick, and though it is replaced at a tick.
+//
+// Seen to fail when runs are started for it until one asks for a lock, which none does: hundreds.
+func TestNewScheduler_unlocked(t *testing.T) {
+	for name, then := range map[string]func(r *replica, i *inspect.Inspector, task gocron.Task, opts ...gocron.JobOption) error{
+		"triggered": func(_ *replica, i *inspect.Inspector, _ gocron.Task, _ ...gocron.JobOption) error {
+			if _, err := i.Trigger(context.Background(), "job", ""); !errors.Is(err, inspect.ErrNotTriggered) {
+				return fmt.Errorf("want ErrNotTriggered, got %w", err)
+			}
+			return nil
+		},
+		"has missed a tick": func(*replica, *inspect.Inspector, gocron.Task, ...gocron.JobOption) error {
+			return nil
+		},
+		"replaced": func(r *replica, _ *inspect.Inspector, task gocron.Task, opts ...gocron.JobOption) error {
+			time.Sleep(time.Until(time.Now().Truncate(time.Hour).Add(time.Hour)) - time.Millisecond)
+			return removeAndAdd(r, 2*time.Millisecond, "0 * * * *", task, opts...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				servers, log := redlocktest.Servers(1), newLedger()
+				hourly := func() gocron.JobDefinition { return gocron.CronJob("0 * * * *", false) }
+				locked := catching(t, servers, log, 1, "locked", mode{}, hourly, redlock.WithCatchUp(2*time.Hour))
+				time.Sleep(90 * time.Minute)
+				leaveAll(t, locked)
+				time.Sleep(time.Hour)
+				var runs atomic.Int32
+				r := newSchedulerOn(t, lockerOn(t, servers, "a"), gocronadapter.WithClock(newClock(0)), gocronadapter.WithTriggers(), gocronadapter.WithJobOptions(redlock.WithCatchUp(2*time.Hour)))
+				task, opts := gocron.NewTask(func() { runs.Add(1) }), []gocron.JobOption{gocron.WithName("job"), gocron.WithDisabledDistributedJobLocker(true)}
+				r.job(t, hourly(), task, opts...)
+				r.Start()
+				synctest.Wait()
+				if err := then(r, ops(t, servers), task, opts...); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(20 * time.Minute)
+				if n := runs.Load(); n > 0 {
+					t.Errorf("%d runs beside the schedule's", n)
+				}
+				time.Sleep(time.Hour)
+				if n := runs.Load(); n != 1 {
+					t.Errorf("%d runs, want the schedule's only", n)
+				}
+				leaveAll(t, []*replica{r})
 			})
 		})
 	}
