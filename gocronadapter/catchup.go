@@ -258,7 +258,7 @@ func (e *examiner) planFrom(d gocron.JobDefinition, opts []gocron.JobOption, fro
 		}
 	}
 	s.Start()
-	ticks, err := foresee(j, until)
+	ticks, err := foresee(j, until, lookAhead)
 	if err != nil {
 		return last, next, err
 	}

@@ -26,7 +26,7 @@ func (s *scheduler) noteDeparture(l *jobLocker) {
 	}
 	j := l.owner.get()
 	if _, random := j.Schedule().(gocron.DurationRandomJobSchedule); !random {
-		pending, _ := foresee(j, now)
+		pending, _ := foresee(j, now, 1)
 		gone.ticks = append(gone.ticks, pending...)
 	}
 	name := l.traits.name

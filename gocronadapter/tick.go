@@ -35,7 +35,7 @@ func (s *jobState) due(now time.Time) (due, error) {
 		}
 		return due{tick: tick, fresh: true}, s.keep(tick)
 	}
-	pending, err := foresee(s.job, now)
+	pending, err := foresee(s.job, now, lookAhead)
 	if err != nil {
 		return due{}, err
 	}
@@ -226,9 +226,9 @@ func (s *jobState) byHand() bool {
 	return s.locker.announced.has(s.job.ID()) || s.hand != nil && s.hand.waits()
 }
 
-// foresee lists the job's ticks until one lies in the future.
-func foresee(job gocron.Job, now time.Time) ([]time.Time, error) {
-	for n := lookAhead; ; n *= 2 {
+// foresee lists the job's ticks until one lies in the future. It asks for so many at first.
+func foresee(job gocron.Job, now time.Time, n int) ([]time.Time, error) {
+	for ; ; n *= 2 {
 		ticks, err := job.NextRuns(n)
 		if err != nil {
 			return nil, err
