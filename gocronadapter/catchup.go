@@ -14,9 +14,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// catcher brings a missed tick of one job to a run, under redlock.WithCatchUp.
-// gocron passes no tick to a run, so the run that RunNow starts, or another one
-// for which none is due, takes what was left here.
+// catcher looks for the tick that one job has missed, under redlock.WithCatchUp, and brings it to a run.
 type catcher struct {
 	plan    func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error)
 	planned struct{ newest, next time.Time } // of the goroutine that looks
@@ -27,9 +25,6 @@ type catcher struct {
 	looking bool
 	again   bool               // it looks once more
 	stop    context.CancelFunc // ends the look
-	tick    time.Time          // the missed one
-	taken   chan struct{}      // closed when a run has taken it
-	runs    int                // that were started for it and have not come
 }
 
 // beginCatching is called when the job's scheduler has started, or the job was
@@ -49,8 +44,8 @@ func (l *jobLocker) lookBack() {
 		return
 	}
 	job, err := l.locker.locker.NewJob(l.traits.name, l.locker.of(l.traits.name, 0, 0)...)
-	if err != nil {
-		return // NewJob or the claim says so
+	if err != nil || job.CatchUp() == 0 && l.catch.owed.IsZero() {
+		return
 	}
 	c := &l.catch
 	c.mu.Lock()
@@ -102,7 +97,7 @@ func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
 	case err != nil:
 		l.locker.report(redlock.Event{Kind: redlock.Refused, Name: l.traits.name, Err: err})
 	case !tick.IsZero():
-		l.bring(ctx, tick)
+		l.runMissed(ctx, tick)
 	}
 }
 
@@ -133,67 +128,15 @@ func (c *catcher) newest(ctx context.Context, now time.Time, within time.Duratio
 	return p.newest, nil
 }
 
-const firstTrigger, lastTrigger = 50 * time.Millisecond, 5 * time.Second
-
-// bring starts runs until one takes the tick. In some modes gocron drops runs without a word.
-func (l *jobLocker) bring(ctx context.Context, tick time.Time) {
-	if !l.locked() {
-		return
+// runMissed leaves a job alone that gocron does not lock: its runs would not ask for the tick.
+func (l *jobLocker) runMissed(ctx context.Context, tick time.Time) {
+	if l.locked() {
+		l.bring(ctx, &errand{tick: tick, over: make(chan struct{})})
 	}
-	c, taken := &l.catch, make(chan struct{})
-	c.mu.Lock()
-	c.tick, c.taken = tick, taken
-	c.mu.Unlock()
-	l.startRuns(ctx, taken, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.runs++
-	})
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.tick = time.Time{}
-}
-
-// startRuns starts runs, with a growing pause, until one has taken the tick or ctx ends. begins is called before each.
-func (l *jobLocker) startRuns(ctx context.Context, taken <-chan struct{}, begins func()) {
-	for pause := firstTrigger; ctx.Err() == nil; pause = min(2*pause, lastTrigger) {
-		l.scheduler.runNow(ctx, l.owner, begins)
-		timer := time.NewTimer(pause)
-		select {
-		case <-taken:
-			timer.Stop()
-			return
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-	}
-}
-
-// take decides whether a run is for the missed tick. One with a tick of its own
-// is not, and the missed tick is then not the newest any more.
-func (c *catcher) take(own bool) (tick time.Time, ours bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !own && c.runs == 0 {
-		return tick, false
-	}
-	if !own {
-		c.runs--
-		tick = c.tick
-	}
-	if !c.tick.IsZero() {
-		close(c.taken)
-	}
-	c.tick = time.Time{}
-	return tick, !own
 }
 
 // claimMissed is for a run that was started for a missed tick.
 func (s *jobState) claimMissed(ctx context.Context, tick time.Time) (*run, error) {
-	if tick.IsZero() {
-		return nil, fmt.Errorf("%w: a run of job %q was started for a missed tick, which another run has taken", ErrNoTick, s.name)
-	}
 	if s.queue == nil {
 		lease, err := s.Claim(ctx, tick)
 		return s.newRun(ctx, due{}, lease, nil, err)

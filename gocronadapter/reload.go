@@ -72,6 +72,6 @@ func (l *jobLocker) goOn(ctx context.Context) {
 		return
 	}
 	if ours, _, err := l.catch.plan(ctx, tick, time.Minute); err == nil && ours.Equal(tick) {
-		l.bring(ctx, tick)
+		l.runMissed(ctx, tick)
 	}
 }

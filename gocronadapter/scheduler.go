@@ -355,12 +355,14 @@ type jobLocker struct {
 
 	locked func() bool // a run that does not ask for the lock is started for nothing but the schedule
 	catch  catcher
-	hand   triggered
 
-	mu    sync.Mutex
-	ctx   context.Context // of the state: gocron makes a new one at each start
-	state *jobState
-	run   *run // the newest
+	errands errands
+
+	mu       sync.Mutex
+	ctx      context.Context // of the state: gocron makes a new one at each start
+	state    *jobState
+	run      *run               // the newest
+	unlisten context.CancelFunc // ends the listening to triggers; nil when there is none
 }
 
 func (l *jobLocker) become(j gocron.Job) {
@@ -429,7 +431,7 @@ func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
 	if l.ctx != ctx {
 		restarted := l.ctx != nil
 		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.scheduler.started.Load()))
-		l.state.catch, l.state.hand, l.state.restarted = &l.catch, &l.hand, restarted
+		l.state.errands, l.state.restarted = &l.errands, restarted
 	}
 	return l.state, nil
 }

@@ -22,15 +22,14 @@ const opBehind = "stand by"
 // be trusted alone, since gocron also keeps ticks it has skipped and drops those
 // that came due while Lock was busy.
 type jobState struct {
-	locker *Locker
-	name   string
-	job    gocron.Job
-	traits traits
-	words  string         // the schedule
-	since  time.Time      // about when the job was started
-	catch  *catcher       // nil when the Locker was attached
-	hand   *triggered     // nil when the Locker was attached
-	queue  *standby.Queue // nil unless the job's ticks are taken over
+	locker  *Locker
+	name    string
+	job     gocron.Job
+	traits  traits
+	words   string         // the schedule
+	since   time.Time      // about when the job was started
+	errands *errands       // nil when the Locker was attached
+	queue   *standby.Queue // nil unless the job's ticks are taken over
 
 	mu           sync.Mutex
 	armed        time.Time   // about when the timer of the next tick was set
@@ -115,17 +114,11 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	s.forgetDropped()
 	now := s.locker.clock.Now()
 	d, err := askBusy(ctx, func() (due, error) { return s.due(now) })
-	if s.catch != nil && err == nil && !d.starts {
-		byHand := s.locker.announced.has(s.job.ID())
-		if !d.fresh {
-			if tick, ours := s.hand.take(byHand); ours {
-				return s.claimTriggered(ctx, tick)
-			}
-		}
-		if d.fresh || !byHand {
-			if tick, ours := s.catch.take(d.fresh); ours {
-				return s.claimMissed(ctx, tick)
-			}
+	if s.errands != nil && err == nil && !d.starts {
+		if d.fresh {
+			s.errands.overtaken()
+		} else if e, ours := s.errands.take(s.locker.announced.has(s.job.ID())); ours {
+			return s.claimErrand(ctx, e)
 		}
 	}
 	if s.queue != nil {

@@ -223,7 +223,7 @@ func (s *jobState) randomTick(now time.Time) (time.Time, error) {
 
 // byHand reports whether a run that was started by hand is to come.
 func (s *jobState) byHand() bool {
-	return s.locker.announced.has(s.job.ID()) || s.hand != nil && s.hand.waits()
+	return s.locker.announced.has(s.job.ID()) || s.errands != nil && s.errands.triggered()
 }
 
 // foresee lists the job's ticks until one lies in the future. It asks for so many at first.

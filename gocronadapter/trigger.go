@@ -3,8 +3,6 @@ package gocronadapter
 import (
 	"context"
 	"fmt"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -22,19 +20,6 @@ import (
 // Nor can one with gocron.WithDisabledDistributedJobLocker. Default off. What such a
 // run is refused for is part of redlock.Job.Triggered.
 func WithTriggers() Option { return func(c *config) { c.triggers = true } }
-
-// triggered brings the ticks of triggers to runs, as a catcher does missed ones.
-type triggered struct {
-	mu    sync.Mutex
-	stop  func() // ends the listening; nil when there is none
-	ticks []*triggeredTick
-	runs  int // that were started and have not come
-}
-
-type triggeredTick struct {
-	tick  time.Time
-	taken chan struct{} // closed when a run has taken it
-}
 
 // listenWhile has triggers heard until life ends or stopListening is called.
 func (l *jobLocker) listenWhile(life context.Context) {
@@ -54,18 +39,18 @@ func (l *jobLocker) listenWhile(life context.Context) {
 		return
 	}
 	context.AfterFunc(ctx, end)
-	l.hand.mu.Lock()
-	defer l.hand.mu.Unlock()
-	l.hand.stop = cancel
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unlisten = cancel
 }
 
 func (l *jobLocker) stopListening() {
-	l.hand.mu.Lock()
-	defer l.hand.mu.Unlock()
-	if l.hand.stop != nil {
-		l.hand.stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unlisten != nil {
+		l.unlisten()
 	}
-	l.hand.stop = nil
+	l.unlisten = nil
 }
 
 // longestTriggering is as long as who triggers waits.
@@ -79,49 +64,11 @@ func (l *jobLocker) runTriggered(ctx context.Context, tick time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, longestTriggering)
 	defer cancel()
-	h, t := &l.hand, &triggeredTick{tick, make(chan struct{})}
-	h.mu.Lock()
-	h.ticks = append(h.ticks, t)
-	h.mu.Unlock()
-	l.startRuns(ctx, t.taken, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.runs++
-	})
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ticks = slices.DeleteFunc(h.ticks, func(other *triggeredTick) bool { return other == t })
-}
-
-// take returns the oldest tick for a run that was started for one, or the zero time when another run has taken it. When the run may
-// be one by RunNow as well, a tick that waits comes first: gocron may have dropped that.
-func (h *triggered) take(byHand bool) (tick time.Time, ours bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.runs == 0 || byHand && len(h.ticks) == 0 {
-		return tick, false
-	}
-	h.runs--
-	if len(h.ticks) > 0 {
-		t := h.ticks[0]
-		h.ticks, tick = h.ticks[1:], t.tick
-		close(t.taken)
-	}
-	return tick, true
-}
-
-// waits reports whether a tick waits for a run.
-func (h *triggered) waits() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.ticks) > 0
+	l.bring(ctx, &errand{tick: tick, triggered: true, over: make(chan struct{})})
 }
 
 // claimTriggered is for a run that was started for a trigger.
 func (s *jobState) claimTriggered(ctx context.Context, tick time.Time) (*run, error) {
-	if tick.IsZero() {
-		return nil, fmt.Errorf("%w: a run of job %q was started for a trigger, which another run of this replica has taken", redlock.ErrTickDone, s.name)
-	}
 	job, err := s.redlockJob(time.Time{})
 	if err != nil {
 		return nil, err
