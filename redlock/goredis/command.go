@@ -35,7 +35,7 @@ func (c command) reply(failure error) driver.Reply {
 		// Whatever err says: go-redis fails a whole batch when a connection
 		// breaks or a shard is down, also the commands that were answered.
 		return driver.Reply{Value: plain(value)}
-	case err != nil && errors.Is(err, redis.Nil):
+	case err == redis.Nil: // an error of dialing may wrap a Sentinel's null, which is no reply
 		return driver.Reply{}
 	case err != nil:
 		return driver.Reply{Err: err}

@@ -3,6 +3,7 @@ package goredis_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"reflect"
 	"strings"
 	"sync"
@@ -235,5 +236,20 @@ func TestNode_String_noAddress(t *testing.T) {
 				t.Errorf("%q does not name the database", a)
 			}
 		})
+	}
+}
+
+// A Sentinel that knows no master of the name answers with a null, and go-redis wraps that in the error of dialing.
+// Taken for the server's own null it is a granted SET NX.
+func TestNode_nullOfASentinel(t *testing.T) {
+	node := newNode(t, &redis.Options{Addr: "sentinel:26379", Dialer: func(context.Context, string, string) (net.Conn, error) {
+		return nil, fmt.Errorf("redis: all sentinels specified in configuration are unreachable: %w", redis.Nil)
+	}})
+	for _, commands := range [][]driver.Command{{{"SET", "k", "v", "NX", "GET"}}, {{"GET", "k"}, {"GET", "k"}}} {
+		for _, r := range node.Do(t.Context(), commands) {
+			if r.Err == nil {
+				t.Errorf("%v: the reply is %v, want an error", commands, r.Value)
+			}
+		}
 	}
 }
