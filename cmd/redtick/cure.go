@@ -38,6 +38,9 @@ var serverCures = []struct{ code, cure string }{
 	{"NOREPLICAS", "it has fewer replicas than min-replicas-to-write: bring them back"},
 	{"ERR max number of clients reached", "its connections are used up: raise maxclients, or see redis-cli CLIENT LIST for who has them"},
 	{"ERR DB index is out of range", "it has no database of that number: give another behind the last slash, or none"},
+	{"redis: nil", "the Sentinels know no master of that name: correct what stands behind the slash"}, // wrapped in an error of dialing
+	{"ERR This instance has cluster support disabled", "it is no member of a Cluster: write host:port in place of redis-cluster://host/"},
+	{"ERR unknown command 'sentinel'", "it is no Sentinel: give the Sentinels' addresses, or host:port of the server alone"},
 	{"ERR unknown command", "it is older than Redis 5.0, forbids the command, or is a Sentinel: give the address of a server"},
 }
 
