@@ -14,33 +14,22 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// catcher looks for the tick that one job has missed, under redlock.WithCatchUp, and brings it to a run.
+// catcher looks for the tick that one job has missed, under redlock.WithCatchUp, or that its predecessor owes.
 type catcher struct {
 	plan    func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error)
 	planned struct{ newest, next time.Time } // of the goroutine that looks
 	owed    time.Time                        // the tick of a job that this one has replaced
 
 	mu      sync.Mutex
-	life    context.Context // of the scheduler, from one start to the next stop
 	looking bool
-	again   bool               // it looks once more
-	stop    context.CancelFunc // ends the look
+	again   bool // it looks once more
 }
 
-// beginCatching is called when the job's scheduler has started, or the job was
-// added to one that had.
-func (l *jobLocker) beginCatching(life context.Context) {
-	l.catch.mu.Lock()
-	l.catch.life = life
-	l.catch.mu.Unlock()
-	l.listenWhile(life)
-	l.lookBack()
-}
-
-// lookBack runs the newest tick that was missed, if there is one. The replicas
+// catchUp runs the newest tick that was missed, if there is one. The replicas
 // look at the same time, and the claim decides.
-func (l *jobLocker) lookBack() {
-	if !l.locker.catchesUp && l.catch.owed.IsZero() {
+func (l *jobLocker) catchUp() {
+	life := l.life()
+	if !l.locker.catchesUp && l.catch.owed.IsZero() || life == nil || life.Err() != nil {
 		return
 	}
 	job, err := l.locker.locker.NewJob(l.traits.name, l.locker.of(l.traits.name, 0, 0)...)
@@ -50,31 +39,20 @@ func (l *jobLocker) lookBack() {
 	c := &l.catch
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.life == nil || c.life.Err() != nil:
-	case c.looking:
+	if c.looking {
 		c.again = true // what it looks for may be another tick, or it is about to end
-	default:
-		c.looking = true
-		go l.look(c.begin(), job)
+		return
 	}
+	c.looking = true
+	go l.look(job)
 }
 
-// begin is called with the mutex held.
-func (c *catcher) begin() (looking context.Context) {
-	looking, c.stop = context.WithCancel(c.life)
-	return looking
-}
-
-func (l *jobLocker) look(ctx context.Context, job *redlock.Job) {
+func (l *jobLocker) look(job *redlock.Job) {
 	c := &l.catch
 	for again := true; again; {
-		l.lookOnce(ctx, job)
+		l.lookOnce(l.life(), job)
 		c.mu.Lock()
-		c.stop()
-		if again = c.again && c.life != nil && c.life.Err() == nil; again {
-			ctx = c.begin()
-		}
+		again = c.again
 		c.looking, c.again = again, false
 		c.mu.Unlock()
 	}
@@ -98,19 +76,6 @@ func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
 		l.locker.report(redlock.Event{Kind: redlock.Refused, Name: l.traits.name, Err: err})
 	case !tick.IsZero():
 		l.runMissed(ctx, tick)
-	}
-}
-
-// stopCatching is for a job that is gone, or about to be replaced: its runs would be started for the new one, which does not
-// know what for.
-func (l *jobLocker) stopCatching() {
-	l.stopListening()
-	c := &l.catch
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.life = nil
-	if c.stop != nil {
-		c.stop()
 	}
 }
 

@@ -3,7 +3,6 @@ package gocronadapter
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -13,7 +12,6 @@ import (
 	"github.com/go-co-op/gocron/v2"
 	"github.com/google/uuid"
 
-	"github.com/redtick/redtick/internal/names"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -85,7 +83,7 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 	s.mu.Unlock()
 	if old != nil {
 		s.noteDeparture(old)
-		old.stopCatching()
+		old.end()
 	}
 	j, err := s.add(old, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.Update(id, d, t, opts...) })
 	switch {
@@ -93,7 +91,7 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 	case !errors.Is(err, ErrJobName) && gone(old.owner.get()):
 		s.forget(old) // gocron removes the job before it looks at the new definition
 	default:
-		s.catchUp(old)
+		s.begin(old)
 	}
 	return j, err
 }
@@ -130,7 +128,7 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 	s.remember(l, old)
 	s.locker.checkDates(traits.name, j.Schedule())
 	s.locker.checkZone(traits.name, j.Schedule(), s.examiner.zone)
-	s.catchUp(l)
+	s.begin(l)
 	return &job{Job: j, locker: s.locker}, nil
 }
 
@@ -241,14 +239,14 @@ func (s *scheduler) Start() {
 	life, jobs := s.running, slices.Collect(maps.Values(s.jobs))
 	s.mu.Unlock()
 	for _, l := range jobs {
-		l.beginCatching(life)
+		l.begin(life)
 	}
 }
 
-// catchUp looks for what a job has missed, if the scheduler runs.
-func (s *scheduler) catchUp(l *jobLocker) {
+// begin has a job run what its schedule does not, if the scheduler runs.
+func (s *scheduler) begin(l *jobLocker) {
 	if life := s.life(); life != nil {
-		l.beginCatching(life)
+		l.begin(life)
 	}
 }
 
@@ -274,8 +272,8 @@ func (s *scheduler) runNow(life context.Context, o *owner, begins func()) {
 	}
 }
 
-// stopCatching comes before gocron stops: from its return on no run is started.
-func (s *scheduler) stopCatching() {
+// stopStarting comes before gocron stops: from its return on no run is started.
+func (s *scheduler) stopStarting() {
 	s.mu.Lock()
 	if s.stop != nil {
 		s.stop()
@@ -287,12 +285,12 @@ func (s *scheduler) stopCatching() {
 }
 
 func (s *scheduler) StopJobs() error {
-	s.stopCatching()
+	s.stopStarting()
 	return s.stopped(s.Scheduler.StopJobs())
 }
 
 func (s *scheduler) StopJobsWithContext(ctx context.Context) error {
-	s.stopCatching()
+	s.stopStarting()
 	return s.stopped(s.Scheduler.StopJobsWithContext(ctx))
 }
 
@@ -307,12 +305,12 @@ func (s *scheduler) stopped(err error) error {
 }
 
 func (s *scheduler) Shutdown() error {
-	s.stopCatching()
+	s.stopStarting()
 	return s.ended(s.Scheduler.Shutdown())
 }
 
 func (s *scheduler) ShutdownWithContext(ctx context.Context) error {
-	s.stopCatching()
+	s.stopStarting()
 	return s.ended(s.Scheduler.ShutdownWithContext(ctx))
 }
 
@@ -342,114 +340,3 @@ type job struct {
 }
 
 func (j *job) RunNow() error { return j.locker.RunNow(j.Job) }
-
-// jobLocker is the gocron.Locker of one job.
-type jobLocker struct {
-	scheduler *scheduler
-	locker    *Locker
-	traits    traits
-	owner     *owner
-	made      time.Time
-	id        uuid.UUID
-	ready     chan struct{} // closed once NewJob has returned: a job may be run before
-
-	locked func() bool // a run that does not ask for the lock is started for nothing but the schedule
-	catch  catcher
-
-	errands errands
-
-	mu       sync.Mutex
-	ctx      context.Context // of the state: gocron makes a new one at each start
-	state    *jobState
-	run      *run               // the newest
-	unlisten context.CancelFunc // ends the listening to triggers; nil when there is none
-}
-
-func (l *jobLocker) become(j gocron.Job) {
-	l.id = j.ID()
-	l.owner.set(j)
-	close(l.ready)
-}
-
-// unready is for a job that gocron has refused.
-func (l *jobLocker) unready() {
-	close(l.ready)
-	l.forget()
-}
-
-func (l *jobLocker) forget() {
-	l.stopCatching()
-	names.Free(l.locker.locker, l.traits.name, l.owner)
-}
-
-func (l *jobLocker) Lock(ctx context.Context, _ string) (gocron.Lock, error) {
-	s, err := l.current(ctx)
-	if err != nil {
-		return l.locker.answer(l.traits.name, nil, err)
-	}
-	r, err := s.acquire(ctx)
-	switch {
-	case err == nil:
-		l.mu.Lock()
-		l.run = r
-		l.mu.Unlock()
-	case errors.Is(err, redlock.ErrPaused), errors.Is(err, redlock.ErrNoQuorum):
-		l.lookBack()
-	}
-	return l.locker.answer(l.traits.name, r, err)
-}
-
-// hearsEnd and hearsError learn what came of a task that is no Task, which says so itself. gocron has one listener of each
-// kind for a job: with one of the user's the run just counts as ended.
-func (l *jobLocker) hearsEnd() gocron.JobOption {
-	return ifUnset("afterJobRuns", gocron.WithEventListeners(gocron.AfterJobRuns(func(uuid.UUID, string) { l.setResult(nil) })))
-}
-
-func (l *jobLocker) hearsError() gocron.JobOption {
-	return ifUnset("afterJobRunsWithError", gocron.WithEventListeners(gocron.AfterJobRunsWithError(func(_ uuid.UUID, _ string, err error) { l.setResult(err) })))
-}
-
-func (l *jobLocker) setResult(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.run != nil && !l.traits.task {
-		l.run.taskEnded()
-		l.run.lease.SetResult(err)
-	}
-}
-
-func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
-	if err := l.wait(ctx); err != nil {
-		return nil, err
-	}
-	job := l.owner.get()
-	if job == nil {
-		return nil, fmt.Errorf("%w: gocron runs the job %q, which it has refused", ErrNoTick, l.traits.name)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ctx != ctx {
-		restarted := l.ctx != nil
-		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.scheduler.started.Load()))
-		l.state.errands, l.state.restarted = &l.errands, restarted
-	}
-	return l.state, nil
-}
-
-// wait returns once NewJob has. Only a user's monitor can hold that up for long.
-func (l *jobLocker) wait(ctx context.Context) error {
-	select {
-	case <-l.ready:
-		return ctx.Err()
-	default:
-	}
-	_, err := ask(ctx, func() (struct{}, error) { <-l.ready; return struct{}{}, nil })
-	return err
-}
-
-func later(a time.Time, b *time.Time) time.Time {
-	if b != nil && wall(*b).After(wall(a)) {
-		return *b
-	}
-	return a
-}

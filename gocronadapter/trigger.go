@@ -21,36 +21,21 @@ import (
 // run is refused for is part of redlock.Job.Triggered.
 func WithTriggers() Option { return func(c *config) { c.triggers = true } }
 
-// listenWhile has triggers heard until life ends or stopListening is called.
-func (l *jobLocker) listenWhile(life context.Context) {
+// listen has triggers heard until ctx ends.
+func (l *jobLocker) listen(ctx context.Context) {
 	if !l.locker.triggers {
 		return
 	}
-	l.stopListening()
 	job, err := l.locker.locker.NewJob(l.traits.name, l.locker.of(l.traits.name, 0, 0)...)
 	var end func()
-	ctx, cancel := context.WithCancel(life)
 	if err == nil {
 		end, err = job.OnTrigger(func(tick time.Time) { go l.runTriggered(ctx, tick) })
 	}
 	if err != nil {
-		cancel()
 		l.locker.warn(l.traits.name, err)
 		return
 	}
 	context.AfterFunc(ctx, end)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.unlisten = cancel
-}
-
-func (l *jobLocker) stopListening() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.unlisten != nil {
-		l.unlisten()
-	}
-	l.unlisten = nil
 }
 
 // longestTriggering is as long as who triggers waits.
