@@ -95,12 +95,14 @@ func (a *Adapter) AddFunc(c *cron.Cron, name, spec string, job func(), opts ...r
 }
 
 // Remove takes the job of this name out of c, so that no later tick runs, and
-// frees the name, even if c has no such job. A run that is under way goes on, and
-// so does a tick that was just fired; one that waits for a quorum or a take-over
-// for another half a second is given up. A job of [Adapter.Add] or [Adapter.NewJob]
-// that comes back within ten seconds under the same name goes on where it was, so
-// that a reload loses no tick. Remove reports whether c had one. c may be
-// nil, to free the name of a job that was removed from a fork's cron.
+// frees the name, even if c has no such job. It reports whether c had one. c may
+// be nil, to free the name of a job that was removed from a fork's cron.
+//
+// A run that is under way goes on. A tick that was fired and still waits, for a
+// quorum or for a take-over, is given up half a second later, unless a job of the
+// same name was added by then. A job of [Adapter.Add] or [Adapter.NewJob] that
+// comes back within ten seconds also runs the ticks that came in between. So a
+// reload loses no tick.
 func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 	if c != nil {
 		for _, e := range c.Entries() {

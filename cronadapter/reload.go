@@ -1,14 +1,43 @@
 package cronadapter
 
-import "time"
+import (
+	"context"
+	"time"
+)
+
+// removeGrace is how long a removed job still asks for a tick that was fired, as
+// replicas do up to their spread later. When all of them reload their jobs then,
+// nobody would run it.
+const removeGrace = 5 * DefaultSpread
+
+// asking is what the claims of a job share. One that comes back in time goes on
+// with it: else a reload on all replicas would lose what waits for a quorum or a
+// take-over, and under take-over the new ticks would pass those that wait.
+type asking struct {
+	ctx     context.Context
+	giveUp  func()
+	end     *time.Timer // runs giveUp; set by a removal
+	backlog backlog
+}
+
+func (a *Adapter) askingOf(name string) *asking {
+	if old, ok := a.removals.Load(name); ok && old.(*removal).asking.end.Stop() {
+		return old.(*removal).asking
+	}
+	ctx, giveUp := context.WithCancel(a.ctx)
+	return &asking{ctx: ctx, giveUp: giveUp}
+}
+
+func (a *asking) endSoon() { a.end = time.AfterFunc(removeGrace, a.giveUp) }
 
 // reloadLimit is how soon a removed job must come back to go on where it was.
 const reloadLimit = 10 * time.Second
 
 // removal is what a job's successor needs to know of it.
 type removal struct {
-	at   time.Time // without a monotonic reading: ticks are instants of the wall clock
-	next func(tick time.Time) time.Time
+	at     time.Time // without a monotonic reading: ticks are instants of the wall clock
+	next   func(tick time.Time) time.Time
+	asking *asking
 }
 
 // noteRemoval keeps the removal of a job that its cron has asked for ticks.
@@ -16,7 +45,7 @@ func (a *Adapter) noteRemoval(r *runner) {
 	if r.zone.Load() == nil {
 		return
 	}
-	gone := &removal{a.cfg.now().Round(0), r.next}
+	gone := &removal{a.cfg.now().Round(0), r.next, r.asking}
 	a.removals.Store(r.name, gone)
 	time.AfterFunc(reloadLimit, func() { a.removals.CompareAndDelete(r.name, gone) })
 }

@@ -14,14 +14,13 @@ import (
 
 // runner runs the ticks of one name.
 type runner struct {
-	a       *Adapter
-	name    string
-	opts    []redlock.JobOption
-	backlog backlog
-	zone    atomic.Pointer[time.Location] // in which cron asked last
-	kept    context.Context               // ends when the job is removed, which a run outlives
-	asking  context.Context               // of every claim; ends removeGrace later
-	remove  func()
+	a      *Adapter
+	name   string
+	opts   []redlock.JobOption
+	zone   atomic.Pointer[time.Location] // in which cron asked last
+	kept   context.Context               // ends when the job is removed, which a run outlives
+	remove func()
+	asking *asking
 
 	mu   sync.Mutex
 	pace pace
@@ -47,18 +46,13 @@ func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*run
 	return r, nil
 }
 
-// removeGrace is how long a removed job still asks for a tick that was fired, as
-// replicas do up to their spread later. When all of them reload their jobs then,
-// nobody would run it.
-const removeGrace = 5 * DefaultSpread
-
 func (r *runner) begin() {
-	asking, giveUp := context.WithCancel(r.a.ctx)
-	kept, end := context.WithCancel(asking)
-	r.asking, r.kept = asking, kept
+	r.asking = r.a.askingOf(r.name)
+	kept, end := context.WithCancel(r.asking.ctx)
+	r.kept = kept
 	r.remove = func() {
 		end()
-		time.AfterFunc(removeGrace, giveUp)
+		r.asking.endSoon()
 	}
 }
 
@@ -149,13 +143,13 @@ func (r *runner) claim(h handed, f func(ctx context.Context) error) (err error) 
 		return err
 	}
 	if job.Takeover() {
-		leave, err := r.backlog.enter(r.asking)
+		leave, err := r.asking.backlog.enter(r.asking.ctx)
 		if err != nil {
 			return err
 		}
 		defer leave()
 	}
-	lease, err := job.Await(r.asking, h.tick)
+	lease, err := job.Await(r.asking.ctx, h.tick)
 	if err != nil {
 		return err
 	}
