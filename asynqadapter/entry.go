@@ -25,7 +25,7 @@ type entry struct {
 	name     string
 	queue    string
 	spec     string
-	work     string // what no other work of this process may share the name with
+	work     work // whose the name is in this process
 	schedule schedule
 	task     *asynq.Task
 	opts     []asynq.Option
@@ -50,7 +50,7 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 	if len(e.name) > maxEntryName || strings.TrimSpace(e.name) == "" {
 		return nil, invalid("name %.40q has %d bytes, must have 1 to %d and not be blank", e.name, len(e.name), maxEntryName)
 	}
-	e.work = fmt.Sprintf("spec %q and task %q", spec, identity(task))
+	e.work = work{place{s.redis, e.queue}, fmt.Sprintf("spec %q and task %q", spec, identity(task))}
 	var err error
 	if e.schedule, err = parseSpec(spec, s.location); err != nil {
 		return nil, err

@@ -67,9 +67,9 @@ func NewPeriodicTaskManager(opts asynq.PeriodicTaskManagerOpts, more ...Schedule
 		_ = client.Close()
 		return nil, err
 	}
-	s.redis = opts.RedisConnOpt
+	s.enqueuesTo(opts.RedisConnOpt)
 	if opts.RedisUniversalClient != nil {
-		s.redis = opts.RedisUniversalClient
+		s.enqueuesTo(opts.RedisUniversalClient)
 	}
 	m := &PeriodicTaskManager{scheduler: s, provider: opts.PeriodicTaskConfigProvider, interval: opts.SyncInterval, client: client}
 	if m.interval == 0 {
@@ -155,7 +155,7 @@ func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[s
 			m.scheduler.cfg.observe.tell(redlock.Event{Kind: redlock.Refused, Name: c.Task.Type(), Err: err})
 			continue
 		}
-		e.work = fmt.Sprintf("task %q", identity(e.task)) // its specs may be several
+		e.work.text = fmt.Sprintf("task %q", identity(e.task)) // its specs may be several
 		all[e.spec+"\n"+e.signature()] = e
 	}
 	m.refuseRivals(all)

@@ -2,48 +2,59 @@ package asynqadapter
 
 import (
 	"reflect"
-	"sync"
+
+	"github.com/redtick/redtick/internal/names"
 )
 
-// inUse has the names under which this process enqueues to each Redis. Two
-// schedulers that give one name to different work would share its ticks, and
-// each lose what the other one enqueues. The same work is fine: that is a
-// replica, if in an odd place.
-var inUse = struct {
-	sync.Mutex
-	names map[claim]*claimed
-}{names: map[claim]*claimed{}}
-
-// claim is what asynq takes an ID for: one queue of one Redis.
-type claim struct {
-	redis       any // the Enqueuer, or what a manager connects with
-	queue, name string
+// place is what asynq takes a task's ID for: one queue of one Redis. Two
+// schedulers that give one name there to different work would share its ticks,
+// and each lose what the other one enqueues.
+type place struct {
+	redis any // the Enqueuer, or what a manager connects with, or the Scheduler
+	queue string
 }
 
-type claimed struct {
-	work    string
-	entries int
+// work owns an entry's name in this process. The same work may be registered
+// twice: that is a replica, if in an odd place.
+type work struct {
+	place
+	text string
 }
 
-func (s *Scheduler) claim(e *entry) claim { return claim{s.redis, e.queue, e.name} }
+func (w work) String() string { return "an entry of an asynqadapter.Scheduler with " + w.text }
+func (w work) Ended() bool    { return false }
+
+// enqueuesTo says which Redis the scheduler shares with others, or that nobody can tell.
+func (s *Scheduler) enqueuesTo(redis any) {
+	s.redis = redis
+	if !reflect.ValueOf(redis).Comparable() { // its type may be, and a value in it not
+		s.redis = s
+	}
+}
+
+// spaces are where an entry's name must be its own: among task IDs, and among
+// the jobs of the Locker that hears of triggers.
+func (s *Scheduler) spaces(e *entry) []any {
+	if s.cfg.triggers == nil {
+		return []any{e.work.place}
+	}
+	return []any{e.work.place, s.cfg.triggers}
+}
 
 func (s *Scheduler) claimName(e *entry) error {
-	if e.claimed || !reflect.ValueOf(s.redis).Comparable() { // its type may be, and a value in it not
+	if e.claimed {
 		return nil
 	}
-	inUse.Lock()
-	defer inUse.Unlock()
-	c := s.claim(e)
-	name := inUse.names[c]
-	if name == nil {
-		name = &claimed{work: e.work}
-		inUse.names[c] = name
+	spaces := s.spaces(e)
+	for i, space := range spaces {
+		if other := names.Reserve(space, e.name, e.work, nil); other != nil {
+			for _, had := range spaces[:i] {
+				names.Free(had, e.name, e.work)
+			}
+			return invalid("the name %q belongs in this process to %s, and this is %s; give one of them another, here with asynqadapter.Name(…), or remove it first",
+				e.name, other, e.work)
+		}
 	}
-	if name.work != e.work {
-		return invalid("another Scheduler of this process has an entry %q on the same Redis and queue, with %s, and this one has %s; give one of them asynqadapter.Name(…), or shut the other down",
-			e.name, name.work, e.work)
-	}
-	name.entries++
 	e.claimed = true
 	return nil
 }
@@ -52,12 +63,8 @@ func (s *Scheduler) releaseName(e *entry) {
 	if !e.claimed {
 		return
 	}
-	inUse.Lock()
-	defer inUse.Unlock()
 	e.claimed = false
-	c := s.claim(e)
-	name := inUse.names[c]
-	if name.entries--; name.entries == 0 {
-		delete(inUse.names, c)
+	for _, space := range s.spaces(e) {
+		names.Free(space, e.name, e.work)
 	}
 }

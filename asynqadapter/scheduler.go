@@ -102,9 +102,10 @@ func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...SchedulerO
 		return nil, invalid("client is nil; make one with asynq.NewClient")
 	}
 	s := &Scheduler{
-		client: client, redis: client, cfg: cfg, location: time.UTC, entries: map[string]*entry{}, departed: map[string]*entry{},
+		client: client, cfg: cfg, location: time.UTC, entries: map[string]*entry{}, departed: map[string]*entry{},
 		changed: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	s.enqueuesTo(client)
 	if opts != nil {
 		s.opts = *opts
 	}
@@ -128,8 +129,9 @@ func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...SchedulerO
 // and, unless it is empty, a digest of its payload, which must then be the
 // same on all replicas. A repeated name is an error, and so is one that another
 // Scheduler of the process has for another spec or task on the same client and
-// queue. After Shutdown every entry is refused. asynq.Unique, asynq.TaskID, asynq.Group and an asynq.Retention that is
-// too short are refused wherever they were given.
+// queue. After Shutdown every entry is refused. asynq.Unique, asynq.TaskID,
+// asynq.Group and an asynq.Retention that is too short are refused wherever they
+// were given.
 //
 // An entry that comes back with the same name and spec within ten seconds of
 // its Unregister goes on where it was, so that a reload loses no tick.

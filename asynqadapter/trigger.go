@@ -11,12 +11,13 @@ import (
 )
 
 // WithTriggers enqueues an entry's task, once in the fleet, when an operator
-// triggers the entry by its ID: with redtick trigger, on the page, or by
+// triggers the entry by its name: with redtick trigger, on the page, or by
 // inspect.Inspector.Trigger. The replicas that share the locker's nodes agree
-// there on who enqueues it, so the entry's name is a name of that Locker while it does, and what came
-// of it is in that history. From Start to Shutdown the scheduler listens on one
-// connection to each node. The task's ID is the entry's name and the trigger's
-// tick. An attempt that fails is not repeated. Default off.
+// there on who enqueues it, and what came of it is in that history. So the name
+// must be no other job's of that Locker, nor of other work in another queue. From
+// Start to Shutdown the scheduler listens on one connection to each node. The
+// task's ID is the entry's name and the trigger's tick. An attempt that fails is
+// not repeated. Default off.
 func WithTriggers(locker *redlock.Locker) SchedulerOption {
 	return func(c *schedulerConfig) {
 		if c.triggers = locker; locker == nil {

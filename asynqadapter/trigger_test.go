@@ -11,8 +11,10 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"github.com/robfig/cron/v3"
 
 	"github.com/redtick/redtick/asynqadapter"
+	"github.com/redtick/redtick/cronadapter"
 	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/goredis"
 	"github.com/redtick/redtick/redlock/inspect"
@@ -135,6 +137,52 @@ func TestWithTriggers_manager(t *testing.T) {
 		if err := locker.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// A trigger's name is the Locker's: were it another job's as well, one of them would run, and nobody could say which.
+//
+// Seen to fail when a name was reserved in its queue alone.
+func TestWithTriggers_names(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		locker := triggering(t, redlocktest.Servers(1), "r")
+		jobs, err := cronadapter.New(locker)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := jobs.AddFunc(cron.New(), "cron", "@hourly", func() {}); err != nil {
+			t.Fatal(err)
+		}
+		client, other := link{newLedger(), 0}, link{newLedger(), 0}
+		s := newScheduler(t, client, nil, asynqadapter.WithTriggers(locker))
+		register(t, s, "@hourly", asynq.NewTask("report", nil))
+		for _, c := range []struct {
+			name    string
+			client  asynqadapter.Enqueuer
+			task    string
+			opts    []asynq.Option
+			refused bool
+		}{
+			{"a cron job's", client, "cron", nil, true},
+			{"the same work", client, "report", nil, false},
+			{"another queue", client, "report", []asynq.Option{asynq.Queue("low")}, true},
+			{"another Redis", other, "report", nil, true},
+		} {
+			second := newScheduler(t, c.client, nil, asynqadapter.WithTriggers(locker))
+			if _, err := second.Register("@hourly", asynq.NewTask(c.task, nil), c.opts...); errors.Is(err, redlock.ErrInvalid) != c.refused {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			second.Shutdown()
+		}
+		if _, err := jobs.AddFunc(cron.New(), "report", "@hourly", func() {}); !errors.Is(err, redlock.ErrInvalid) {
+			t.Errorf("a cron job took the entry's name: %v", err)
+		}
+		s.Shutdown()
+		if _, err := jobs.AddFunc(cron.New(), "report", "@hourly", func() {}); err != nil {
+			t.Errorf("the entry is gone, but: %v", err)
+		}
+		jobs.Stop(cron.New())
+		_ = locker.Close(t.Context())
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/robfig/cron/v3"
 
-	"github.com/redtick/redtick/internal/names"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -19,7 +18,6 @@ type Adapter struct {
 	ctx      context.Context // of every run; ends with Stop
 	end      context.CancelCauseFunc
 	listing  *listing
-	names    nameOwner
 	runners  sync.Map // by name
 	removals sync.Map // by name, those of the last seconds
 
@@ -116,7 +114,6 @@ func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 		r.(*runner).remove()
 		a.noteRemoval(r.(*runner))
 	}
-	names.Free(a.locker, name, &a.names)
 	return found
 }
 
@@ -152,7 +149,7 @@ func (a *Adapter) Stop(c interface{ Stop() context.Context }) context.Context {
 	a.mu.Lock()
 	a.end(ErrStopped)
 	a.mu.Unlock()
-	names.FreeAll(a.locker, &a.names)
+	a.runners.Range(func(_, r any) bool { r.(*runner).free(); return true })
 	ended, end := context.WithCancel(context.Background())
 	go func() {
 		<-stopped.Done()

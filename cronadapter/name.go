@@ -2,23 +2,23 @@ package cronadapter
 
 import "github.com/redtick/redtick/internal/names"
 
-// nameOwner has the names of an adapter's jobs, until Remove or Stop.
-type nameOwner struct{ _ byte } // pointers to empty structs may be equal
-
-func (*nameOwner) String() string { return "a job of another adapter" }
-func (*nameOwner) Ended() bool    { return false }
+// String and Ended make a runner the owner of its name, until Remove or Stop.
+func (*runner) String() string { return "a job of another adapter" }
+func (*runner) Ended() bool    { return false }
 
 // reserve makes sure that a name is used once on the adapter's Locker.
-func (a *Adapter) reserve(name string) error {
-	if name == "" {
+func (r *runner) reserve() error {
+	if r.name == "" {
 		return invalid("name is empty; every job needs its own, the same on all replicas: it is the key of its lock")
 	}
-	other := names.Reserve(a.locker, name, &a.names, nil)
-	switch {
+	other := names.Reserve(r.a.locker, r.name, r, nil)
+	switch of, cron := other.(*runner); {
 	case other == nil:
 		return nil
-	case other == &a.names:
-		return invalid("name %q belongs to another job of this adapter; two jobs of one name would take each other's ticks: choose another, or Remove that one first", name)
+	case cron && of.a == r.a:
+		return invalid("name %q belongs to another job of this adapter; two jobs of one name would take each other's ticks: choose another, or Remove that one first", r.name)
 	}
-	return invalid("name %q belongs to %s on the same Locker; two jobs of one name would take each other's ticks: choose another, or remove that one first", name, other)
+	return invalid("name %q belongs to %s on the same Locker; two jobs of one name would take each other's ticks: choose another, or remove that one first", r.name, other)
 }
+
+func (r *runner) free() { names.Free(r.a.locker, r.name, r) }

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redtick/redtick/internal/names"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -32,14 +31,13 @@ func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*run
 	if a.ctx.Err() != nil {
 		return nil, invalid("job %q comes after Stop, so it would never run; make a new Adapter", name)
 	}
-	if err := a.reserve(name); err != nil {
+	r := &runner{a: a, name: name, opts: opts}
+	if err := r.reserve(); err != nil {
 		return nil, err
 	}
-	r := &runner{a: a, name: name, opts: opts}
 	r.begin()
 	if err := r.follow(p); err != nil {
 		r.remove()
-		names.Free(a.locker, name, &a.names)
 		return nil, err
 	}
 	a.runners.Store(name, r)
@@ -53,6 +51,7 @@ func (r *runner) begin() {
 	r.remove = func() {
 		end()
 		r.asking.endSoon()
+		r.free()
 	}
 }
 

@@ -1,18 +1,14 @@
-// Package names keeps apart the jobs that the adapters run on one Locker. Their
-// keys in Redis are the Locker's, so two jobs of one name would take each other's
-// ticks, whichever adapters or schedulers they belong to.
+// Package names keeps apart the jobs of a process that would take each other's
+// ticks, whichever adapters or schedulers they belong to. A name counts in a
+// space: what has the keys in Redis in common, such as a Locker.
 package names
 
 import (
 	"fmt"
-	"maps"
 	"sync"
-
-	"github.com/redtick/redtick/redlock"
 )
 
-// Owner is who has a name. Its text is what errors call it. Owners are
-// compared, so they must be pointers.
+// Owner is who has a name. Its text is what errors call it. Owners are compared.
 type Owner interface {
 	fmt.Stringer
 	// Ended reports whether its job is gone, so that the name is free. It may
@@ -20,57 +16,58 @@ type Owner interface {
 	Ended() bool
 }
 
+type place struct {
+	space any
+	name  string
+}
+
+type holding struct {
+	owner Owner
+	times int
+}
+
 var (
-	mu     sync.Mutex
-	owners = map[*redlock.Locker]map[string]Owner{}
+	mu    sync.Mutex
+	taken = map[place]*holding{}
 )
 
-// Reserve gives a name to an owner, and returns nil. When another has it that
-// has not ended and is not to be replaced, it returns that one.
-func Reserve(l *redlock.Locker, name string, o, replaced Owner) Owner {
+// Reserve gives a name to an owner, and returns nil. An owner that has it already
+// has it once more, for as many calls of Free. When another one has it that has
+// not ended and is not to be replaced, Reserve returns that one.
+func Reserve(space any, name string, o, replaced Owner) Owner {
 	for {
-		other := take(l, name, o, replaced)
+		other := take(place{space, name}, o, replaced)
 		if other == nil || !other.Ended() {
 			return other
 		}
-		Free(l, name, other)
+		Free(space, name, other)
 	}
 }
 
-func take(l *redlock.Locker, name string, o, replaced Owner) (other Owner) {
+func take(p place, o, replaced Owner) (other Owner) {
 	mu.Lock()
 	defer mu.Unlock()
-	if other := owners[l][name]; other != nil && other != replaced {
-		return other
+	h := taken[p]
+	switch {
+	case h == nil || h.owner == replaced:
+		taken[p] = &holding{o, 1}
+	case h.owner == o:
+		h.times++
+	default:
+		return h.owner
 	}
-	if owners[l] == nil {
-		owners[l] = map[string]Owner{}
-	}
-	owners[l][name] = o
 	return nil
 }
 
 // Free ends a reservation, if it is the owner's.
-func Free(l *redlock.Locker, name string, o Owner) {
+func Free(space any, name string, o Owner) {
 	mu.Lock()
 	defer mu.Unlock()
-	if owners[l][name] == o {
-		delete(owners[l], name)
+	p := place{space, name}
+	if h := taken[p]; h == nil || h.owner != o {
+		return
 	}
-	dropEmpty(l)
-}
-
-// FreeAll ends all reservations of an owner.
-func FreeAll(l *redlock.Locker, o Owner) {
-	mu.Lock()
-	defer mu.Unlock()
-	maps.DeleteFunc(owners[l], func(_ string, other Owner) bool { return other == o })
-	dropEmpty(l)
-}
-
-// dropEmpty lets go of a Locker without jobs. The caller holds mu.
-func dropEmpty(l *redlock.Locker) {
-	if len(owners[l]) == 0 {
-		delete(owners, l)
+	if taken[p].times--; taken[p].times == 0 {
+		delete(taken, p)
 	}
 }
