@@ -308,6 +308,7 @@ func (s *Scheduler) Shutdown() {
 	for _, e := range s.entries {
 		e.deafen()
 		s.releaseName(e)
+		s.mirror.remove(e) // asynq would ask Redis to clear the history of each, which it does not have
 	}
 	first := s.state == running
 	if first {
