@@ -29,7 +29,7 @@ const (
 	Waiting redlock.EventKind = "waiting"
 	// Dropped (debug): the task was a duplicate of a tick that another task has claimed, or that is done.
 	Dropped redlock.EventKind = "dropped"
-	// Unstamped (warn, once per task type): [OncePerTick] ran a task that has no tick, like any other task.
+	// Unstamped (warn, once for each of the first 100 task types): [OncePerTick] ran a task that has no tick, like any other task.
 	Unstamped redlock.EventKind = "unstamped"
 	// Unconfigured (warn, once): a task that was sent back was counted as a failure; see [Configure].
 	Unconfigured redlock.EventKind = "unconfigured"

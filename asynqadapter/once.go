@@ -28,8 +28,8 @@ import (
 //     the key is refused: archived, where an operator sees it;
 //   - the tick lies too far ahead of the nodes' clocks: a failure, retried by asynq.
 //
-// A task without a tick is run like any other, with one [Unstamped] event per
-// task type. When the task that has the tick runs out of retries, its
+// A task without a tick is run like any other, with one [Unstamped] event for
+// each of the first 100 task types. When the task that has the tick runs out of retries, its
 // duplicates are gone: a tick has the retries of one task, not of all.
 //
 // Two schedules of one type and payload have one tick where they coincide;
@@ -52,7 +52,7 @@ func OncePerTick(locker *redlock.Locker, opts ...OnceOption) (asynq.MiddlewareFu
 	if locker == nil {
 		return nil, invalid("locker is nil; make one with redlock.New")
 	}
-	o := &once{guard: guard{locker: locker, cfg: cfg}}
+	o := &once{guard: guard{locker: locker, cfg: cfg}, unstamped: map[string]bool{}}
 	if _, _, err := o.jobs("check", attempt{}); err != nil {
 		return nil, err // rather than when the first task comes
 	}
@@ -65,7 +65,22 @@ func OncePerTick(locker *redlock.Locker, opts ...OnceOption) (asynq.MiddlewareFu
 
 type once struct {
 	guard
-	unstamped sync.Map // task types that were reported
+	mu        sync.Mutex
+	unstamped map[string]bool // task types that were reported
+}
+
+// maxUnstamped bounds the task types that are reported: some programs put a user's ID into them.
+const maxUnstamped = 100
+
+// isNewType reports whether tasks of a type are to be reported as unstamped.
+func (o *once) isNewType(kind string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.unstamped[kind] || len(o.unstamped) == maxUnstamped {
+		return false
+	}
+	o.unstamped[kind] = true
+	return true
 }
 
 // jobs are the two sides of one tick of one key. A claim of the first says
@@ -85,7 +100,7 @@ func (o *once) jobs(name string, a attempt) (task, work *redlock.Job, err error)
 func (o *once) process(ctx context.Context, a attempt, next asynq.Handler) error {
 	tick, ok := TickOf(a.task)
 	if !ok {
-		if _, known := o.unstamped.LoadOrStore(a.task.Type(), true); !known {
+		if o.isNewType(a.task.Type()) {
 			o.report(a, Unstamped, "", invalid("the task has no tick; register it with Stamp.Register"))
 		}
 		return next.ProcessTask(ctx, a.task)

@@ -215,7 +215,7 @@ func TestOncePerTick_waits(t *testing.T) {
 	})
 }
 
-// Mutation: an Unstamped task not passed on, or reported each time.
+// Mutation: an Unstamped task not passed on, or reported each time. Seen to fail when all types were remembered.
 func TestOncePerTick_unstamped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen, runs := &events{}, 0
@@ -229,6 +229,13 @@ func TestOncePerTick_unstamped(t *testing.T) {
 		synctest.Wait()
 		if runs != 3 || seen.count(asynqadapter.Unstamped) != 2 {
 			t.Errorf("%d runs, reported %v; want 3, one per type", runs, seen.all)
+		}
+		for i := range 300 { // a user's ID in each
+			_ = handler.ProcessTask(t.Context(), asynq.NewTask(fmt.Sprint("user:", i), nil))
+		}
+		synctest.Wait()
+		if runs != 303 || seen.count(asynqadapter.Unstamped) != 100 {
+			t.Errorf("%d runs, %d reports; want 303, 100", runs, seen.count(asynqadapter.Unstamped))
 		}
 	})
 }
