@@ -75,15 +75,17 @@ func (s *Scheduler) over(e *entry, tick time.Time) error {
 	return nil
 }
 
+var errVeto = invalid("it called runtime.Goexit, so the tick is not enqueued here; on another replica it may be")
+
 // prepare makes the task and options of one tick. PreEnqueueFunc may replace
 // both in place, so what Register checked is checked again. The task ID comes last.
 func (s *Scheduler) prepare(e *entry, tick time.Time) (*asynq.Task, []asynq.Option, error) {
 	task, opts := *e.task, slices.Clone(e.opts)
 	if s.opts.PreEnqueueFunc != nil {
-		s.opts.PreEnqueueFunc(&task, opts)
-		err := checkTask(&task, opts)
+		err := errVeto
+		apart(func() { s.opts.PreEnqueueFunc(&task, opts); err = checkTask(&task, opts) })
 		if err == nil {
-			known, _ := readOptions(&task, opts)
+			known, _ := readOptions(&task, opts, s.cfg.managed)
 			err = known.check(e.name, s.cfg.lateness)
 		}
 		if err != nil {

@@ -42,7 +42,7 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 	if err := checkTask(task, opts); err != nil {
 		return nil, err
 	}
-	known, others := readOptions(task, opts)
+	known, others := readOptions(task, opts, s.cfg.managed)
 	e := &entry{name: known.name, queue: known.queue, spec: spec, task: task, opts: others}
 	if e.name == "" {
 		e.name = identity(task)
@@ -50,7 +50,10 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 	if len(e.name) > maxEntryName || strings.TrimSpace(e.name) == "" {
 		return nil, invalid("name %.40q has %d bytes, must have 1 to %d and not be blank", e.name, len(e.name), maxEntryName)
 	}
-	e.work = work{place{s.redis, e.queue}, fmt.Sprintf("spec %q and task %q", spec, identity(task))}
+	e.work = work{place{s.redis, e.queue}, fmt.Sprintf("task %q", identity(task))}
+	if !s.cfg.managed { // then a task may have several specs
+		e.work.text += fmt.Sprintf(" and spec %q", spec)
+	}
 	var err error
 	if e.schedule, err = parseSpec(spec, s.location); err != nil {
 		return nil, err

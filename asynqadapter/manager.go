@@ -3,6 +3,7 @@ package asynqadapter
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -62,7 +63,7 @@ func NewPeriodicTaskManager(opts asynq.PeriodicTaskManagerOpts, more ...Schedule
 		return nil, invalid("SyncInterval is %v, must be positive, or 0 for %v", opts.SyncInterval, DefaultSyncInterval)
 	}
 	client, beat := connect(opts.RedisConnOpt, opts.RedisUniversalClient)
-	s, err := NewScheduler(client, opts.SchedulerOpts, append([]SchedulerOption{func(c *schedulerConfig) { c.heartbeat = beat }}, more...)...)
+	s, err := NewScheduler(client, opts.SchedulerOpts, append([]SchedulerOption{func(c *schedulerConfig) { c.managed, c.heartbeat = true, beat }}, more...)...)
 	if err != nil {
 		_ = client.Close()
 		return nil, err
@@ -150,12 +151,11 @@ func (m *PeriodicTaskManager) configs() (all []*asynq.PeriodicTaskConfig, err er
 func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[string]*entry {
 	all := map[string]*entry{}
 	for _, c := range configs {
-		e, err := m.scheduler.newEntry(c.Cronspec, c.Task, named(c.Opts))
+		e, err := m.scheduler.newEntry(c.Cronspec, c.Task, c.Opts)
 		if err != nil {
 			m.scheduler.cfg.observe.tell(redlock.Event{Kind: redlock.Refused, Name: c.Task.Type(), Err: err})
 			continue
 		}
-		e.work.text = fmt.Sprintf("task %q", identity(e.task)) // its specs may be several
 		all[e.spec+"\n"+e.signature()] = e
 	}
 	m.refuseRivals(all)
@@ -166,12 +166,7 @@ func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[s
 // another: same name and queue, and not the same task. All replicas drop the same.
 func (m *PeriodicTaskManager) refuseRivals(all map[string]*entry) {
 	first := map[string]string{}
-	keys := make([]string, 0, len(all))
-	for key := range all {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	for _, key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(all)) {
 		e := all[key]
 		id, signature := e.queue+"\n"+e.name, e.signature()
 		if first[id] == "" {
@@ -184,19 +179,6 @@ func (m *PeriodicTaskManager) refuseRivals(all map[string]*entry) {
 		}
 	}
 }
-
-// named turns TaskID, which would stop all ticks but the first, into a name.
-func named(opts []asynq.Option) []asynq.Option {
-	opts = slices.Clone(opts)
-	for i, o := range opts {
-		if o != nil && o.Type() == asynq.TaskIDOpt && !slices.ContainsFunc(opts, isName) {
-			opts[i] = Name(o.Value().(string))
-		}
-	}
-	return slices.DeleteFunc(opts, func(o asynq.Option) bool { return o != nil && o.Type() == asynq.TaskIDOpt })
-}
-
-func isName(o asynq.Option) bool { _, ok := o.(nameOption); return ok }
 
 // signature is all of an entry but its spec.
 func (e *entry) signature() string {

@@ -108,15 +108,20 @@ func TestPeriodicTaskManager(t *testing.T) {
 // A pinned TaskID is a name: a task that failed and is archived blocks nothing
 // but its own tick. Stock asynq is there for comparison.
 //
-// Mutation: named left out.
+// Mutation: the ID no name. Seen to fail with an ID inside the task, which was refused at each sync.
 func TestPeriodicTaskManager_pinnedTaskID(t *testing.T) {
+	ours := func(t *testing.T, q *queue, p *configs) { manage(t, q, p); manage(t, q, p) }
+	opts := []asynq.Option{asynq.TaskID("pinned"), asynq.MaxRetry(0), asynq.Retention(time.Hour)}
+	outside := each("* * * * *", "job", opts...)
+	inside := &asynq.PeriodicTaskConfig{Cronspec: "* * * * *", Task: asynq.NewTask("job", nil, opts...)}
 	for _, c := range []struct {
-		name  string
-		start func(t *testing.T, q *queue, p *configs)
-		runs  int
-		left  string
+		name   string
+		config *asynq.PeriodicTaskConfig
+		start  func(t *testing.T, q *queue, p *configs)
+		runs   int
+		left   string
 	}{
-		{"stock", func(t *testing.T, q *queue, p *configs) {
+		{"stock", outside, func(t *testing.T, q *queue, p *configs) {
 			m, err := asynq.NewPeriodicTaskManager(asynq.PeriodicTaskManagerOpts{
 				PeriodicTaskConfigProvider: p, RedisConnOpt: q, SchedulerOpts: &asynq.SchedulerOpts{LogLevel: asynq.FatalLevel},
 			})
@@ -125,12 +130,13 @@ func TestPeriodicTaskManager_pinnedTaskID(t *testing.T) {
 			}
 			t.Cleanup(m.Shutdown)
 		}, 1, "archived:1"},
-		{"ours", func(t *testing.T, q *queue, p *configs) { manage(t, q, p); manage(t, q, p) }, 5, "archived:5"},
+		{"ours", outside, ours, 5, "archived:5"},
+		{"ours, inside the task", inside, ours, 5, "archived:5"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q, p, runs := newQueue(t), &configs{}, newCrowd()
-				p.set(nil, each("* * * * *", "job", asynq.TaskID("pinned"), asynq.MaxRetry(0), asynq.Retention(time.Hour)))
+				p.set(nil, c.config)
 				q.serve(asynq.Config{Concurrency: 1}, func(context.Context, *asynq.Task) error {
 					defer runs.enter("job")()
 					return errAlways

@@ -15,6 +15,7 @@ const DefaultLateness = 5 * time.Minute
 type SchedulerOption func(*schedulerConfig)
 
 type schedulerConfig struct {
+	managed    bool // its entries are a provider's
 	lateness   time.Duration
 	newestOnly bool
 	heartbeat  heartbeat

@@ -70,7 +70,7 @@ func (s *Stamp) Register(scheduler *asynq.Scheduler, cronspec string, task *asyn
 	if err := checkTask(task, opts); err != nil {
 		return "", err
 	}
-	known, _ := readOptions(task, opts)
+	known, _ := readOptions(task, opts, false)
 	if err := known.checkID(identity(task)); err != nil {
 		return "", err
 	}

@@ -1,6 +1,7 @@
 package asynqadapter
 
 import (
+	"cmp"
 	"reflect"
 	"strings"
 	"time"
@@ -11,6 +12,8 @@ import (
 // taskOptions are the options of a periodic task that bear on its ID being
 // taken long enough.
 type taskOptions struct {
+	managed   bool   // by a provider of asynq's: then a TaskID, which would stop all ticks but the first, is a name
+	id        string // of such a TaskID
 	name      string
 	retention time.Duration
 	retained  bool
@@ -19,9 +22,10 @@ type taskOptions struct {
 	spare     bool // asynq appends the ID of each tick to the task's options, in place if it can
 }
 
-// readOptions reads options given to Register and, as they apply too, to asynq.NewTask.
-func readOptions(task *asynq.Task, opts []asynq.Option) (known taskOptions, others []asynq.Option) {
-	known.queue = "default"
+// readOptions reads options given to Register and, as they apply too, to
+// asynq.NewTask. It returns those of Register that asynq shall have.
+func readOptions(task *asynq.Task, opts []asynq.Option, managed bool) (known taskOptions, others []asynq.Option) {
+	known = taskOptions{managed: managed, queue: "default"}
 	known.readInside(task)
 	for _, o := range opts {
 		if name, ok := o.(nameOption); ok {
@@ -31,14 +35,26 @@ func readOptions(task *asynq.Task, opts []asynq.Option) (known taskOptions, othe
 		switch o.Type() {
 		case asynq.RetentionOpt:
 			known.retention, known.retained = o.Value().(time.Duration), true
-		case asynq.UniqueOpt, asynq.TaskIDOpt, asynq.GroupOpt:
-			known.refused = o.String()
 		case asynq.QueueOpt:
 			known.queue = o.Value().(string)
+		case asynq.TaskIDOpt:
+			known.readID(o.Value().(string), o.String())
+			continue
+		case asynq.UniqueOpt, asynq.GroupOpt:
+			known.refused = o.String()
 		}
 		others = append(others, o)
 	}
+	known.name = cmp.Or(known.name, known.id)
 	return known, others
+}
+
+func (k *taskOptions) readID(id, words string) {
+	if k.managed {
+		k.id = id
+	} else {
+		k.refused = words
+	}
 }
 
 // readInside looks at the options inside a task. asynq does not show them, so
@@ -58,9 +74,12 @@ func (k *taskOptions) readInside(task *asynq.Task) {
 			k.retention, k.retained = time.Duration(value.Int()), true
 		case "queueOption":
 			k.queue = value.String()
-		case "uniqueOption", "taskIDOption", "groupOption":
-			name := strings.TrimSuffix(value.Type().Name(), "Option")
-			k.refused = strings.ToUpper(name[:1]) + name[1:] + " (inside the task)"
+		case "taskIDOption":
+			k.readID(value.String(), "TaskID (inside the task)")
+		case "uniqueOption":
+			k.refused = "Unique (inside the task)"
+		case "groupOption":
+			k.refused = "Group (inside the task)"
 		}
 	}
 }
