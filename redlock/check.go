@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
@@ -70,14 +69,14 @@ func (t *target) askAgain(ctx context.Context, r quorum.Request) (tally quorum.T
 // askAll asks every node. Unlike a poll it waits for all answers, even after the outcome is certain.
 func (t *target) askAll(ctx context.Context, r quorum.Request) quorum.Tally {
 	polls := make([]*quorum.Poll, len(t.locker.group.Pipelines))
-	for i, p := range t.locker.group.Pipelines {
-		alone := quorum.NewGroup([]*pipeline.Pipeline{p})
-		polls[i] = alone.AskThen(r, time.Now().Add(t.cfg.nodeTimeout), quorum.Vote, nil)
+	for i := range polls {
+		polls[i] = t.locker.group.NewPoll()
+		polls[i].AskOne(ctx, i, r, polls[i].Start.Add(t.cfg.nodeTimeout), quorum.Vote)
 	}
 	answers := make([]quorum.Answer, len(polls))
 	for i, p := range polls {
-		tally, _ := p.Wait(ctx, t.cfg.nodeTimeout)
-		if answers[i] = tally.Answers[0]; answers[i].Verdict == quorum.Pending {
+		tally, _ := p.WaitFor(ctx, i, t.cfg.nodeTimeout)
+		if answers[i] = tally.Answers[i]; answers[i].Verdict == quorum.Pending {
 			answers[i] = quorum.Answer{Verdict: quorum.Failed, Err: fmt.Errorf("no answer within %v", t.cfg.nodeTimeout)}
 		}
 	}
