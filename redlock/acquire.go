@@ -63,7 +63,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 			return nil, t.refuse(a, begin, probe.mostInformative(tally, reason), reason)
 		}
 		before, why = tally, reason
-		r.pause(ctx, result, try)
+		r.sleep(ctx, result, try)
 	}
 }
 
@@ -170,8 +170,8 @@ func (t *target) jitter(round time.Duration, try int) time.Duration {
 	return base/2 + t.cfg.jitter(base<<min(try, 3))
 }
 
-// pause waits for d, or until ctx ends or the Locker is closed.
-func (l *Locker) pause(ctx context.Context, d time.Duration) {
+// sleep waits for d, or until ctx ends or the Locker is closed.
+func (l *Locker) sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

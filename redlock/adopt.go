@@ -67,7 +67,7 @@ func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ou
 			remaining = max(remaining, answer.Remaining)
 		}
 	}
-	t.locker.pause(ctx, remaining)
+	t.locker.sleep(ctx, remaining)
 	if err := t.locker.usable(ctx); err != nil {
 		return "", t.refuse(a, begin, quorum.Tally{}, err)
 	}

@@ -34,7 +34,7 @@ func (j *Job) Missed(ctx context.Context, newest func() time.Time) (time.Time, e
 		case err == nil || !errors.Is(err, ErrPaused) && !lacksQuorum(err):
 			return time.Time{}, err
 		}
-		if ended := j.t.rest(ctx, try, longestLook); ended != nil {
+		if ended := j.t.sleep(ctx, try, longestLook); ended != nil {
 			return time.Time{}, errors.Join(ended, err)
 		}
 	}

@@ -62,7 +62,7 @@ func (t *target) askAgain(ctx context.Context, r quorum.Request) (tally quorum.T
 		if tally.Missing() == 0 || ctx.Err() != nil || try >= checks {
 			return tally
 		}
-		t.locker.pause(ctx, t.cfg.nodeTimeout)
+		t.locker.sleep(ctx, t.cfg.nodeTimeout)
 	}
 }
 

@@ -99,7 +99,7 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 		}
 		// The pause lets others go first, and keeps a token function that fails from making this loop spin.
 		first := min(max(e.m.t.cfg.backoff(0), firstPause), longestPause)
-		e.m.t.locker.pause(ctx, min(first<<min(short, 12), longestPause))
+		e.m.t.locker.sleep(ctx, min(first<<min(short, 12), longestPause))
 	}
 }
 

@@ -117,7 +117,7 @@ func (j *Job) claimOf(ctx context.Context, tick time.Time) (*acquisition, error)
 		wait += time.Duration(binary.BigEndian.Uint64(sum[:]) % uint64(spread))
 	}
 	if wait > 0 {
-		j.t.locker.pause(ctx, wait)
+		j.t.locker.sleep(ctx, wait)
 	}
 	return a, nil
 }

@@ -38,7 +38,7 @@ func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *
 		if a.late.refusal == nil {
 			a.late.refusal = err
 		}
-		if ended := t.rest(ctx, try, min(latePause, time.Until(t.lateUntil(a)))); ended != nil {
+		if ended := t.sleep(ctx, try, min(latePause, time.Until(t.lateUntil(a)))); ended != nil {
 			return nil, errors.Join(t.refuse(a, a.late.begin, quorum.Tally{}, ended), err)
 		}
 		lease, err = t.acquire(ctx, a)
@@ -49,9 +49,9 @@ func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *
 // latePause is the longest pause before a late claim asks again.
 const latePause = 5 * time.Second
 
-// rest pauses, for longer with each try up to longest. Then it returns an error if ctx has ended or the Locker is closed.
-func (t *target) rest(ctx context.Context, try int, longest time.Duration) error {
-	t.locker.pause(ctx, min(t.jitter(min(t.cfg.nodeTimeout<<min(try, 16), longest), 0), longest))
+// sleep waits, for longer with each try up to longest. It returns an error if ctx has ended by then or the Locker is closed.
+func (t *target) sleep(ctx context.Context, try int, longest time.Duration) error {
+	t.locker.sleep(ctx, min(t.jitter(min(t.cfg.nodeTimeout<<min(try, 16), longest), 0), longest))
 	return t.locker.usable(ctx)
 }
 

@@ -23,17 +23,17 @@ type Lease struct {
 	values context.Context // of the acquisition's caller
 	vote   *quorum.Poll    // the poll that put the token on the nodes
 
-	mu        sync.Mutex
-	ctx       context.Context // made by the first call of Context, if any
-	cancel    context.CancelCauseFunc
-	until     time.Time
-	ended     error // why the lease is no longer held; nil while it is
-	deadline  *time.Timer
-	lasts     bool           // it has lasted longer than brief, and so is renewed
-	posting   sync.WaitGroup // extensions that are being posted
-	extension quorum.Request // made for the first extension
-	release   releaseState
-	run       *runState // of a claim, else nil
+	mu          sync.Mutex
+	ctx         context.Context // made by the first call of Context, if any
+	cancel      context.CancelCauseFunc
+	until       time.Time
+	ended       error // why the lease is no longer held; nil while it is
+	deadline    *time.Timer
+	established bool           // it has lasted longer than brief, so it is renewed and confirmed
+	posting     sync.WaitGroup // extensions that are being posted
+	extension   quorum.Request // made for the first extension
+	release     releaseState
+	run         *runState // of a claim, else nil
 
 	renewal time.Duration // when the next one is due, since renewer.born; guarded by the renewer
 }
@@ -170,8 +170,8 @@ func (l *Lease) elapse() {
 	early := l.ended == nil && !over(now, l.until)
 	if early {
 		l.deadline.Reset(l.until.Sub(now))
-		if !l.lasts {
-			l.lasts = true
+		if !l.established {
+			l.established = true
 			l.scheduleRenewal(l.until.Add(l.t.cfg.ttl/3 - l.t.cfg.validity()))
 			l.confirm()
 		}
@@ -214,7 +214,7 @@ func (l *Lease) finish(cause error) bool {
 		l.until = now // a look at ValidUntil must show the end before the context does
 	}
 	l.deadline.Stop()
-	if l.lasts {
+	if l.established {
 		l.t.locker.renewer.remove(l)
 	}
 	cancel := l.cancel

@@ -134,7 +134,7 @@ func (l *Locker) newTarget(name string, cfg config) (*target, error) {
 func (c *config) newName(full string) *protocol.Name {
 	return protocol.NewName(full, protocol.Settings{
 		TTL: c.ttl, Retention: c.retention, MaxSkew: c.maxSkew, Spacing: c.spacing, Guard: c.guardWindow,
-		Mode: c.mode(), Fencing: c.fencing, History: c.history, Lasting: c.catchUp > 0})
+		Mode: c.mode(), Fencing: c.fencing, History: c.history, KeepLast: c.catchUp > 0})
 }
 
 // CheckName returns the error that [Locker.NewMutex] and [Locker.NewJob] have for a name that cannot be one. It is for adapters

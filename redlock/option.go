@@ -30,7 +30,7 @@ const (
 	maxTTL     = 24 * time.Hour
 	maxName    = 1024
 	driftFloor = 2 * time.Millisecond
-	maxPause   = time.Minute
+	maxDelay   = time.Minute
 	maxHistory = 1000
 
 	maxRetention = 30 * 24 * time.Hour
@@ -318,8 +318,8 @@ func (c *config) check() error {
 		return invalid("lateness is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; lower it, or raise or leave out WithRetention, which is 720h at most", c.lateness, c.retention)
 	case c.catchUp < 0 || c.catchUp >= c.retention:
 		return invalid("catch-up is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; lower it, or raise or leave out WithRetention, which is 720h at most", c.catchUp, c.retention)
-	case c.spread < 0 || c.spread > maxPause || c.handicap < 0 || c.handicap > maxPause:
-		return invalid("spread is %v and handicap %v, each must be 0 (off) to %v; a claim waits that long before it asks", c.spread, c.handicap, maxPause)
+	case c.spread < 0 || c.spread > maxDelay || c.handicap < 0 || c.handicap > maxDelay:
+		return invalid("spread is %v and handicap %v, each must be 0 (off) to %v; a claim waits that long before it asks", c.spread, c.handicap, maxDelay)
 	}
 	return c.checkModes()
 }

@@ -139,7 +139,7 @@ func (l *Lease) prolong(begun time.Time) bool {
 	}
 	if until := begun.Add(l.t.cfg.validity()); until.After(l.until) {
 		l.until = until
-		if l.lasts { // otherwise elapse does it
+		if l.established { // otherwise elapse does it
 			l.scheduleRenewal(begun.Add(l.t.cfg.ttl / 3))
 		}
 	}

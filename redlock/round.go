@@ -103,13 +103,13 @@ func (r *round) fence(ctx context.Context, tally quorum.Tally) (int64, error) {
 	return fence, nil
 }
 
-// pause waits before the next round. After a split vote it lasts about as long as the round took, to draw contenders apart.
-func (r *round) pause(ctx context.Context, result outcome, try int) {
+// sleep waits before the next round: after a split vote about as long as the round took, to draw contenders apart.
+func (r *round) sleep(ctx context.Context, result outcome, try int) {
 	length := min(time.Since(r.poll.Start), 20*time.Millisecond)
 	if result == unanswered {
 		length, try = r.t.cfg.nodeTimeout/4, min(try, 2)
 	}
-	r.t.locker.pause(ctx, r.t.jitter(length, try))
+	r.t.locker.sleep(ctx, r.t.jitter(length, try))
 }
 
 // abort takes back the votes that this round won or may still win. Pipelines send it before new votes, and so before the

@@ -60,7 +60,7 @@ func (f *Feed[T]) drain() {
 		batch, told = f.queue, 0
 		f.queue, f.spare = f.spare[:0], nil
 		f.busy = len(batch) > 0
-		f.settle()
+		f.signalIdle()
 		f.mu.Unlock()
 		if len(batch) == 0 {
 			ended = true
@@ -99,12 +99,12 @@ func (f *Feed[T]) Told() <-chan struct{} {
 		f.idle = make(chan struct{})
 	}
 	idle := f.idle
-	f.settle()
+	f.signalIdle()
 	return idle
 }
 
-// settle wakes those who wait in Told when nothing is left. The caller holds mu.
-func (f *Feed[T]) settle() {
+// signalIdle wakes those who wait in Told when nothing is left. The caller holds mu.
+func (f *Feed[T]) signalIdle() {
 	if f.idle != nil && !f.busy {
 		close(f.idle)
 		f.idle = nil

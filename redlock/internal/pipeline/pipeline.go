@@ -168,14 +168,14 @@ func (p *Pipeline) Exchange(ctx context.Context, c *Call, now time.Time) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rest(time.Now())
+	p.stop(time.Now())
 }
 
-// rest ends the sending. If more was queued meanwhile, a new goroutine sends it. The caller holds mu.
-func (p *Pipeline) rest(now time.Time) {
+// stop ends the sending. If more was queued meanwhile, a new goroutine sends it. The caller holds mu.
+func (p *Pipeline) stop(now time.Time) {
 	p.sending = false
 	p.start(now)
-	p.settle()
+	p.signalIdle()
 }
 
 // Send posts a request whose reply nobody needs. It queues with the votes, because
@@ -242,7 +242,7 @@ func (p *Pipeline) wake() {
 	p.delayed = later
 	p.urgent = append(due, p.urgent...)
 	p.start(now)
-	p.settle()
+	p.signalIdle()
 }
 
 // run sends batch after batch until nothing is left that may be sent.
@@ -324,7 +324,7 @@ func (p *Pipeline) next(limit time.Duration) (refused []*Call, cause error, more
 		p.limit.leave(now, limit)
 		return nil, nil, true
 	}
-	p.rest(now)
+	p.stop(now)
 	return refused, cause, false
 }
 
@@ -451,7 +451,7 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 			// It may take back one of the calls that are sent again, so it must come after them once more.
 			first = append(first, c.again(now))
 		case !Executed(replies[i]):
-			p.delayed = append(p.delayed, c.again(now.Add(c.pause(now))))
+			p.delayed = append(p.delayed, c.again(now.Add(c.resendIn(now))))
 		case now.Before(p.breaker.suspectUntil):
 			// Order holds per connection only. A copy of the acquire that a driver resent, or that sits in the socket of
 			// a hung server, may be executed after this release, so send the release once more.
@@ -464,16 +464,16 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 }
 
 const (
-	// The pause before a call is sent again grows from firstPause to lastPause.
-	firstPause, lastPause = 10 * time.Millisecond, time.Second
+	// The pause before a call is sent again grows from firstResend to lastResend.
+	firstResend, lastResend = 10 * time.Millisecond, time.Second
 	// resendTogether is how far apart two calls may be due that are sent again together.
 	resendTogether = 5 * time.Millisecond
 )
 
-// pause returns how long to wait before the call is sent again. It grows with each attempt but shrinks again towards Until,
+// resendIn returns how long to wait before the call is sent again. It grows with each attempt but shrinks again towards Until,
 // to give a node that refuses most of the time more chances to execute the call.
-func (c *Call) pause(now time.Time) time.Duration {
-	return min(firstPause<<min(c.attempts, 8), lastPause, max(c.Until.Sub(now)/2, 10*firstPause))
+func (c *Call) resendIn(now time.Time) time.Duration {
+	return min(firstResend<<min(c.attempts, 8), lastResend, max(c.Until.Sub(now)/2, 10*firstResend))
 }
 
 // again returns a copy of the call to be sent at that time, for nobody: its receiver has got the first reply.
@@ -510,12 +510,12 @@ func (p *Pipeline) Flushed() <-chan struct{} {
 		p.prolong(time.Now()) // so that a node that hangs is probed once more
 	}
 	idle := p.idle
-	p.settle()
+	p.signalIdle()
 	return idle
 }
 
-// settle wakes those who wait for the pipeline to be idle. The caller holds mu.
-func (p *Pipeline) settle() {
+// signalIdle wakes those who wait in Flushed when nothing is left. The caller holds mu.
+func (p *Pipeline) signalIdle() {
 	if p.idle != nil && !p.sending && len(p.urgent)+len(p.votes)+len(p.delayed) == 0 {
 		close(p.idle)
 		p.idle = nil

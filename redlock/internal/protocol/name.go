@@ -27,7 +27,7 @@ type Settings struct {
 	Mode                             Mode
 	Fencing                          bool
 	History                          int  // how many runs are remembered; 0 for none
-	Lasting                          bool // whether the newest tick granted is remembered for as long as the runs
+	KeepLast                         bool // whether the newest tick granted is remembered for as long as the runs
 }
 
 // Name is one name: its keys, and its parameters ready to be sent. The keys share
@@ -37,7 +37,7 @@ type Name struct {
 	Keys
 
 	mode                                    Mode
-	fencing, guarded, chronicled, lasting   bool
+	fencing, guarded, chronicled, keepLast  bool
 	keep                                    string // how many runs
 	ttl, retention, maxSkew, spacing, guard string
 	twice, granted, lastLifetime            string // twice is 2 TTLs, which outlasts each copy of a vote and each place in line
@@ -60,7 +60,7 @@ func NewName(name string, s Settings) *Name {
 	beyond := s.Retention + s.MaxSkew + time.Second
 	n := &Name{
 		Lock: name, Keys: KeysOf(name),
-		mode: s.Mode, fencing: s.Fencing, guarded: s.Guard > 0, chronicled: s.History > 0, lasting: s.Lasting, keep: decimal(int64(s.History)),
+		mode: s.Mode, fencing: s.Fencing, guarded: s.Guard > 0, chronicled: s.History > 0, keepLast: s.KeepLast, keep: decimal(int64(s.History)),
 		ttl: milliseconds(s.TTL), retention: milliseconds(s.Retention), maxSkew: milliseconds(s.MaxSkew),
 		spacing: milliseconds(max(s.Spacing, time.Millisecond)), guard: milliseconds(s.Guard),
 		twice: milliseconds(2 * s.TTL), granted: milliseconds(beyond), lastLifetime: milliseconds(max(LastLifetime, beyond)),

@@ -179,7 +179,7 @@ func (n *Name) ending(r *Record, owner string, marks bool) (mark string, args []
 	switch {
 	case !marks:
 		lifetime = ""
-	case n.lasting:
+	case n.keepLast:
 		lifetime = r.lifetime()
 	}
 	return mark, append(make([]string, 0, 8), r.Token, decimal(r.Tick()), owner, lifetime)

@@ -75,7 +75,7 @@ func (l *Listener) remove(j *job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.jobs = slices.DeleteFunc(l.jobs, func(other *job) bool { return other == j })
-	l.settle()
+	l.endIfIdle()
 }
 
 // Close ends all listening.
@@ -83,11 +83,11 @@ func (l *Listener) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.jobs, l.closed = nil, true
-	l.settle()
+	l.endIfIdle()
 }
 
-// settle ends the subscriptions with the last job. The caller holds mu.
-func (l *Listener) settle() {
+// endIfIdle ends the subscriptions with the last job. The caller holds mu.
+func (l *Listener) endIfIdle() {
 	if len(l.jobs) == 0 && l.end != nil {
 		l.end()
 		l.end = nil

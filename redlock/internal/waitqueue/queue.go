@@ -55,7 +55,7 @@ func (q *Queue) Enter(ctx context.Context, name *protocol.Name, nodeTimeout, ttl
 		w.wake()
 	}
 	q.mu.Unlock()
-	if err := w.pause(ctx, nil); err != nil {
+	if err := w.await(ctx, nil); err != nil {
 		w.Leave(false)
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func (w *Waiter) Yield(ctx context.Context) error {
 	if _, listening := w.enqueue(ctx); !listening {
 		return ctx.Err()
 	}
-	return w.rest(ctx, grace)
+	return w.sleep(ctx, grace)
 }
 
 // Wait waits until asking again may succeed: for a release notice, the end of
@@ -40,10 +40,10 @@ func (w *Waiter) Yield(ctx context.Context) error {
 // that stands in the way, or "" if none does. Then a place in line is no help.
 func (w *Waiter) Wait(ctx context.Context, holder string, backoff time.Duration) error {
 	if holder == "" {
-		return w.rest(ctx, backoff)
+		return w.sleep(ctx, backoff)
 	}
 	if d, hurry := w.hurry(holder); hurry {
-		return w.rest(ctx, d)
+		return w.sleep(ctx, d)
 	}
 	remaining, listening := w.enqueue(ctx)
 	if listening && remaining == 0 {
@@ -54,7 +54,7 @@ func (w *Waiter) Wait(ctx context.Context, holder string, backoff time.Duration)
 		}
 		w.queue.mu.Unlock()
 		if d, hurry := w.hurry(holder); hurry {
-			return w.rest(ctx, d)
+			return w.sleep(ctx, d)
 		}
 	}
 	if listening {
@@ -64,7 +64,7 @@ func (w *Waiter) Wait(ctx context.Context, holder string, backoff time.Duration)
 	if remaining > 0 {
 		backoff = min(backoff-time.Millisecond, remaining) + time.Millisecond
 	}
-	return w.rest(ctx, backoff)
+	return w.sleep(ctx, backoff)
 }
 
 // maxHurries is how often a waiter asks again soon after a release was announced to it.
@@ -147,14 +147,14 @@ func (w *Waiter) wake() {
 	}
 }
 
-// rest waits for a signal, but no longer than d.
-func (w *Waiter) rest(ctx context.Context, d time.Duration) error {
+// sleep waits for a signal, but no longer than d.
+func (w *Waiter) sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	return w.pause(ctx, timer.C)
+	return w.await(ctx, timer.C)
 }
 
-func (w *Waiter) pause(ctx context.Context, timeout <-chan time.Time) error {
+func (w *Waiter) await(ctx context.Context, timeout <-chan time.Time) error {
 	select {
 	case <-w.signal:
 	case <-timeout:
