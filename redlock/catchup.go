@@ -31,7 +31,7 @@ func (j *Job) Missed(ctx context.Context, newest func() time.Time) (time.Time, e
 		switch {
 		case err == nil && missed:
 			return tick, nil
-		case err == nil || !errors.Is(err, ErrPaused) && !lacksQuorum(err):
+		case err == nil || !errors.Is(err, ErrPaused) && !refusalOf(err).lacksQuorum():
 			return time.Time{}, err
 		}
 		if ended := j.t.sleep(ctx, try, longestLook); ended != nil {

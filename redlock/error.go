@@ -120,7 +120,7 @@ func invalid(format string, args ...any) error {
 // refuse returns the error of a refusal, and reports it to the observer.
 func (t *target) refuse(a *acquisition, begin time.Time, tally quorum.Tally, reason error) error {
 	err := t.fail(a.op, a.tick, tally, reason)
-	err.later = lacksQuorum(err) && (t.cfg.takeover && a.tick != 0 || t.asksLater(a))
+	err.later = err.lacksQuorum() && (t.cfg.takeover && a.tick != 0 || t.asksLater(a))
 	ends := a.late.refusal != nil && !err.later // the observer was told that it is asked again
 	if ends {
 		begin = a.late.begin
@@ -136,11 +136,16 @@ func (t *target) refuse(a *acquisition, begin time.Time, tally quorum.Tally, rea
 	return err
 }
 
-// asksAgain reports whether a refused claim asks again by itself.
-func asksAgain(err error) bool {
-	refusal, ok := errors.AsType[*Error](err)
-	return ok && refusal.later
+// refusalOf returns the Error within err, or an empty one.
+func refusalOf(err error) *Error {
+	if refusal, ok := errors.AsType[*Error](err); ok {
+		return refusal
+	}
+	return new(Error)
 }
+
+// lacksQuorum reports whether only a lack of quorum that may pass stood in the way.
+func (e *Error) lacksQuorum() bool { return e.Reason == ErrNoQuorum && !e.permanent }
 
 func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *Error {
 	e := &Error{Op: op, Name: t.name.Lock, Tick: protocol.Instant(tick), Reason: reason}

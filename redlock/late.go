@@ -34,7 +34,7 @@ type lateness struct {
 func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *Lease, _ error) {
 	t.locker.begin()
 	defer t.locker.end()
-	for try := 0; asksAgain(err) && !a.late.begin.IsZero(); try++ {
+	for try := 0; refusalOf(err).later && !a.late.begin.IsZero(); try++ {
 		if a.late.refusal == nil {
 			a.late.refusal = err
 		}
@@ -53,11 +53,6 @@ const latePause = 5 * time.Second
 func (t *target) sleep(ctx context.Context, try int, longest time.Duration) error {
 	t.locker.sleep(ctx, min(t.jitter(min(t.cfg.nodeTimeout<<min(try, 16), longest), 0), longest))
 	return t.locker.usable(ctx)
-}
-
-func lacksQuorum(err error) bool {
-	refusal, ok := errors.AsType[*Error](err)
-	return ok && refusal.Reason == ErrNoQuorum && !refusal.permanent
 }
 
 // asksLater reports whether there is time for a claim that found no quorum to ask again.

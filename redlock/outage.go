@@ -12,7 +12,7 @@ import (
 // outages keeps a job that lacks a quorum for many ticks from flooding the log. The log hears when that begins, when the first
 // tick is lost, then once an hour, and when it ends, with a count. The events in between go to debug level.
 type outages struct {
-	open  atomic.Int32 // how many jobs have one
+	open  atomic.Int32 // how many jobs have one, for who does not hold mu
 	mu    sync.Mutex
 	jobs  map[string]*outage
 	swept time.Time // when forget last looked
@@ -32,26 +32,28 @@ const remindEvery = time.Hour
 
 // note takes an event into account. It returns the event as it is to be reported, and one to be reported before it, if any.
 func (o *outages) note(e Event) (before *Event, _ Event) {
-	refusal, ok := errors.AsType[*Error](e.Err)
+	refusal := refusalOf(e.Err)
+	ofClaim := !e.Tick.IsZero() && (refusal.Op == "claim" || refusal.Op == "await") // not an adapter's own
+	o.mu.Lock()
+	defer o.unlock()
 	o.forget()
-	ofClaim := ok && !e.Tick.IsZero() && (refusal.Op == "claim" || refusal.Op == "await") // not an adapter's own
 	switch {
 	case e.Kind == Refused && ofClaim && refusal.Reason == ErrNoQuorum:
 		return nil, o.lacks(e, refusal)
-	case o.open.Load() == 0 || e.Kind != Acquired && !(e.Kind == Refused && ofClaim) || isOwnEnd(e.Err):
+	case e.Kind == Refused && !ofClaim, isOwnEnd(e.Err):
 		return nil, e
 	}
 	return o.end(e.Name, "there is a quorum again"), e
 }
 
+func (o *outages) unlock() {
+	o.open.Store(int32(len(o.jobs)))
+	o.mu.Unlock()
+}
+
 // forget drops the jobs of which the log would hear with their next lost tick anyway. A name that is used once has none, so its
-// outage never ends.
+// outage never ends. The caller holds mu.
 func (o *outages) forget() {
-	if o.open.Load() == 0 {
-		return
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	if time.Since(o.swept) < remindEvery {
 		return
 	}
@@ -59,7 +61,6 @@ func (o *outages) forget() {
 	for name, j := range o.jobs {
 		if j.untold == 0 && time.Since(j.told) >= remindEvery {
 			delete(o.jobs, name)
-			o.open.Add(-1)
 		}
 	}
 }
@@ -69,15 +70,13 @@ func isOwnEnd(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrClosed)
 }
 
+// lacks notes that a job's claim lacks a quorum. The caller holds mu.
 func (o *outages) lacks(e Event, refusal *Error) Event {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	j := o.jobs[e.Name]
 	begins := j == nil
 	if begins {
 		j = &outage{told: time.Now()}
 		o.jobs[e.Name] = j
-		o.open.Add(1)
 	}
 	if refusal.later {
 		e.repeated = !begins
@@ -103,16 +102,13 @@ func (j *outage) count() string {
 	return fmt.Sprintf("; %d ticks were lost since %s, of which the log has not told %d", j.lost, j.since.UTC().Format(time.RFC3339), j.untold)
 }
 
-// end ends a job's outage, if there is one, and returns the count that the log has not heard, if any.
+// end ends a job's outage, if there is one, and returns the count that the log has not heard, if any. The caller holds mu.
 func (o *outages) end(name, why string) *Event {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	j := o.jobs[name]
 	if j == nil {
 		return nil
 	}
 	delete(o.jobs, name)
-	o.open.Add(-1)
 	if j.untold == 0 {
 		return nil
 	}
@@ -125,12 +121,8 @@ func (o *outages) end(name, why string) *Event {
 // endAll ends all outages when the Locker is closed.
 func (o *outages) endAll() (events []Event) {
 	o.mu.Lock()
-	names := make([]string, 0, len(o.jobs))
+	defer o.unlock()
 	for name := range o.jobs {
-		names = append(names, name)
-	}
-	o.mu.Unlock()
-	for _, name := range names {
 		if e := o.end(name, "the Locker was closed"); e != nil {
 			events = append(events, *e)
 		}

@@ -88,31 +88,21 @@ func (e Event) level() slog.Level {
 }
 
 func (e Event) refusalLevel() slog.Level {
-	switch refusal, _ := errors.AsType[*Error](e.Err); {
-	case refusal != nil && refusal.Holder == protocol.Foreign: // this does not end by itself
+	refusal := refusalOf(e.Err)
+	asksOn := refusal.lacksQuorum() && (refusal.later || refusal.Op == "lock" || refusal.Op == "await")
+	switch {
+	case refusal.Holder == protocol.Foreign: // this does not end by itself
 		return slog.LevelError
-	case gaveUp(e.Err), refusal != nil && refusal.lasting:
+	case refusal.gaveUp, refusal.lasting, asksOn:
 		return slog.LevelWarn
 	case errors.Is(e.Err, ErrTaken), errors.Is(e.Err, ErrTickDone), errors.Is(e.Err, context.Canceled):
 		return slog.LevelDebug
 	case errors.Is(e.Err, ErrPaused):
 		return slog.LevelInfo
-	case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, ErrClosed), errors.Is(e.Err, ErrNoQuorum) && stillWaits(e.Err):
+	case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, ErrClosed):
 		return slog.LevelWarn
 	}
 	return slog.LevelError
-}
-
-// gaveUp reports whether the log was told that the claim will ask again, but its caller ended it.
-func gaveUp(err error) bool {
-	refusal, ok := errors.AsType[*Error](err)
-	return ok && refusal.gaveUp
-}
-
-// stillWaits reports whether the call will ask again.
-func stillWaits(err error) bool {
-	refusal, ok := errors.AsType[*Error](err)
-	return ok && !refusal.permanent && (refusal.later || refusal.Op == "lock" || refusal.Op == "await")
 }
 
 func (e Event) text() string {
@@ -123,10 +113,10 @@ func (e Event) text() string {
 		}
 		return "acquired"
 	case Refused:
-		if asksAgain(e.Err) {
+		switch refusal := refusalOf(e.Err); {
+		case refusal.later:
 			return "not acquired yet; asked again until it is too late"
-		}
-		if gaveUp(e.Err) {
+		case refusal.gaveUp:
 			return "not acquired; it was to be asked again, but its caller has ended"
 		}
 		return "not acquired"

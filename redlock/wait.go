@@ -52,12 +52,9 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 
 // worthWaiting reports whether a refusal may end by itself, and which token stood in the way, if any.
 func worthWaiting(err error) (holder string, ok bool) {
-	refusal, _ := errors.AsType[*Error](err)
-	switch {
-	case refusal == nil || refusal.permanent:
-		return "", false
-	case refusal.Reason == ErrTaken:
+	refusal := refusalOf(err)
+	if refusal.Reason == ErrTaken {
 		return refusal.Holder, true
 	}
-	return "", refusal.Reason == ErrNoQuorum
+	return "", refusal.lacksQuorum()
 }
