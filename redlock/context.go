@@ -3,8 +3,6 @@ package redlock
 import (
 	"context"
 	"time"
-
-	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
 type (
@@ -40,11 +38,3 @@ func (l *Lease) with(ctx context.Context) context.Context {
 	}
 	return context.WithValue(ctx, leaseKey{}, l)
 }
-
-// HolderOf returns the holder part of a token ("host:pid" unless [WithHolder]
-// says otherwise), or the whole token when another library wrote it.
-func HolderOf(token string) string { return protocol.HolderOf(token) }
-
-// TickOf returns the tick that a claim's token was made for, or the zero time
-// for a lock's token.
-func TickOf(token string) time.Time { return protocol.Instant(protocol.TickOf(token)) }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -150,10 +148,6 @@ func (l *Locker) CheckName(name string) error {
 	return nil
 }
 
-// Report hands an event to the Locker's observer. It is for adapters, whose
-// refusals belong in the same log.
-func (l *Locker) Report(e Event) { l.reporter.observe(e) }
-
 func (l *Locker) reportNode(name string, out bool, cause error) {
 	if out {
 		l.Report(Event{Kind: NodeOut, Node: name, Err: cause})
@@ -252,34 +246,4 @@ func (l *Locker) usable(ctx context.Context) error {
 		return ErrClosed
 	}
 	return nil
-}
-
-// tokenSource makes the random parts of tokens. It refuses what cannot be random, because two leases with one token would
-// pass for each other.
-type tokenSource struct {
-	random func() (string, error)
-
-	mu     sync.Mutex
-	recent [16]string
-	oldest int // in recent
-}
-
-func (s *tokenSource) next() (string, error) {
-	random, err := s.random()
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("redlock: the token function failed: %w", err)
-	case random == "":
-		return "", invalid("the token function returned an empty string; every call must return another, unguessable one")
-	case strings.ContainsAny(random, protocol.Reserved):
-		return "", invalid("the token function returned %q, must be without %q, which mark the tick and a detached token; leave them out", protocol.Clip(random), protocol.Reserved)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if slices.Contains(s.recent[:], random) {
-		return "", invalid("the token function returned %q again within %d calls; every call must return another, unguessable string", protocol.Clip(random), len(s.recent))
-	}
-	s.recent[s.oldest] = random
-	s.oldest = (s.oldest + 1) % len(s.recent)
-	return random, nil
 }

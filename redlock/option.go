@@ -156,6 +156,24 @@ func WithLateness(d time.Duration) JobOption {
 // not change; see [Job.Missed].
 func WithCatchUp(d time.Duration) JobOption { return jobOption(func(c *config) { c.catchUp = d }) }
 
+// WithHistory sets how many runs of a job the nodes remember, with what came of
+// each: 0 (none) to 1000, default 20, about 300 bytes each. They are kept for at
+// least 35 days after the last run, and for at least three intervals where
+// [WithSchedule] says when the next run is due. It costs no round trip.
+func WithHistory(n int) JobOption { return jobOption(func(c *config) { c.history = n }) }
+
+// WithoutErrorText keeps the text of a run's error off the nodes, for errors that
+// may quote secrets. By default up to 200 bytes of it are remembered.
+func WithoutErrorText() JobOption { return jobOption(func(c *config) { c.noErrorText = true }) }
+
+// WithSchedule says, for readers of the history, what schedule the ticks follow, in
+// up to 100 bytes, and when the next tick is due. next returns the tick after a
+// given one, or the zero time. It may be nil, must not block, and is called for each
+// claim that is granted or lacks a quorum. The adapters set this option themselves.
+func WithSchedule(words string, next func(tick time.Time) time.Time) JobOption {
+	return jobOption(func(c *config) { c.schedule, c.next = clip(words, maxScheduleText), next })
+}
+
 // WithMaxSkew sets how far ahead of a node's clock a tick may lie. A tick further
 // ahead is refused with [ErrClockSkew], so that a clock in 2099 cannot stop a job.
 // 1 s to 24 h, default 5 minutes. Under [WithRestartGuard] the default is the

@@ -112,7 +112,7 @@ var mutants = []mutant{
 	{name: "a wake-up for a dead process is enough", file: "internal/protocol/lua/wake.lua", old: "if type(reached) == 'number' and reached > 0 then", new: "if true then"},
 	{name: "permanent errors are waited for", file: "error.go", old: "e.Reason == ErrNoQuorum && !e.permanent", new: "e.Reason == ErrNoQuorum"},
 	{name: "a lock that never expires is voted on again", file: "acquire.go", old: "if try >= probeLasting && result == split", new: "if false && result == split"},
-	{name: "a repeated token is taken", file: "locker.go", old: "if slices.Contains(s.recent[:], random) {", new: "if slices.Contains(s.recent[:], random) && false {"},
+	{name: "a repeated token is taken", file: "token.go", old: "if slices.Contains(s.recent[:], random) {", new: "if slices.Contains(s.recent[:], random) && false {"},
 	{name: "the elector pauses alike after every term", file: "elector.go", old: "<<min(short, 12)", new: "<<min(short, 0)"},
 	{name: "a term ends before its leader stops leading", file: "elector.go", old: "\te.term = nil\n", new: ""},
 }

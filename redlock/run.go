@@ -11,24 +11,6 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// WithHistory sets how many runs of a job the nodes remember, with what came of
-// each: 0 (none) to 1000, default 20, about 300 bytes each. They are kept for at
-// least 35 days after the last run, and for at least three intervals where
-// [WithSchedule] says when the next run is due. It costs no round trip.
-func WithHistory(n int) JobOption { return jobOption(func(c *config) { c.history = n }) }
-
-// WithoutErrorText keeps the text of a run's error off the nodes, for errors that
-// may quote secrets. By default up to 200 bytes of it are remembered.
-func WithoutErrorText() JobOption { return jobOption(func(c *config) { c.noErrorText = true }) }
-
-// WithSchedule says, for readers of the history, what schedule the ticks follow, in
-// up to 100 bytes, and when the next tick is due. next returns the tick after a
-// given one, or the zero time. It may be nil, must not block, and is called for each
-// claim that is granted or lacks a quorum. The adapters set this option themselves.
-func WithSchedule(words string, next func(tick time.Time) time.Time) JobOption {
-	return jobOption(func(c *config) { c.schedule, c.next = words, next })
-}
-
 // The results of a run, as the nodes store them.
 const (
 	runEnded     = "ended" // nobody stated a result
@@ -39,6 +21,7 @@ const (
 	runAbandoned = "abandoned"
 )
 
+// maxErrorText and maxScheduleText are what the nodes remember of a text, in bytes.
 const (
 	maxErrorText    = 200
 	maxScheduleText = 100
@@ -54,7 +37,7 @@ type runState struct {
 }
 
 func newRun(l *Lease, a *acquisition) *runState {
-	r := protocol.Record{Token: l.token, Began: l.since.UnixMilli(), Schedule: clip(l.t.cfg.schedule, maxScheduleText)}
+	r := protocol.Record{Token: l.token, Began: l.since.UnixMilli(), Schedule: l.t.cfg.schedule}
 	if next := l.t.cfg.next; next != nil && l.t.cfg.history > 0 && !a.at.IsZero() {
 		if following := next(a.at); following.After(l.tick) {
 			r.Next = following.UnixMilli()

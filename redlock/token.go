@@ -1,0 +1,49 @@
+package redlock
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redtick/redtick/redlock/internal/protocol"
+)
+
+// HolderOf returns the holder part of a token ("host:pid" unless [WithHolder]
+// says otherwise), or the whole token when another library wrote it.
+func HolderOf(token string) string { return protocol.HolderOf(token) }
+
+// TickOf returns the tick that a claim's token was made for, or the zero time
+// for a lock's token.
+func TickOf(token string) time.Time { return protocol.Instant(protocol.TickOf(token)) }
+
+// tokenSource makes the random parts of tokens. It refuses what cannot be random, because two leases with one token would
+// pass for each other.
+type tokenSource struct {
+	random func() (string, error)
+
+	mu     sync.Mutex
+	recent [16]string
+	oldest int // in recent
+}
+
+func (s *tokenSource) next() (string, error) {
+	random, err := s.random()
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("redlock: the token function failed: %w", err)
+	case random == "":
+		return "", invalid("the token function returned an empty string; every call must return another, unguessable one")
+	case strings.ContainsAny(random, protocol.Reserved):
+		return "", invalid("the token function returned %q, must be without %q, which mark the tick and a detached token; leave them out", protocol.Clip(random), protocol.Reserved)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Contains(s.recent[:], random) {
+		return "", invalid("the token function returned %q again within %d calls; every call must return another, unguessable string", protocol.Clip(random), len(s.recent))
+	}
+	s.recent[s.oldest] = random
+	s.oldest = (s.oldest + 1) % len(s.recent)
+	return random, nil
+}
