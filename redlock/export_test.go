@@ -26,7 +26,7 @@ func NodesOf(l *Locker) (nodes []driver.Node) {
 }
 
 // OutagesOf counts the jobs whose outage a Locker remembers.
-func OutagesOf(l *Locker) int { return int(l.reporter.outages.open.Load()) }
+func OutagesOf(l *Locker) int { return int(l.outages.open.Load()) }
 
 // Over is over.
 var Over = over

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/feed"
 	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/internal/quorum"
@@ -24,7 +25,8 @@ type Locker struct {
 	group    *quorum.Group
 	queue    *waitqueue.Queue
 	renewer  renewer
-	reporter *reporter
+	outages  outages
+	events   feed.Feed[Event]
 	tokens   tokenSource
 	triggers trigger.Listener
 	slots    chan struct{} // holds one entry for each acquisition that is voting
@@ -58,9 +60,13 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	if err != nil {
 		return nil, invalid("%w", err)
 	}
-	l := &Locker{cfg: cfg, reporter: newReporter(&cfg), tokens: tokenSource{random: cfg.random},
+	l := &Locker{cfg: cfg, outages: outages{jobs: make(map[string]*outage)}, tokens: tokenSource{random: cfg.random},
 		slots: make(chan struct{}, maxVotes), closing: make(chan struct{}), decided: make(chan struct{}),
 		renewer: renewer{born: time.Now(), due: make(map[time.Duration]map[*Lease]struct{})}}
+	l.events.Tell = func(e Event, missed int) {
+		e.Missed = missed
+		cfg.observer(e)
+	}
 	id, err := l.tokens.next()
 	if err != nil {
 		return nil, err
@@ -193,9 +199,11 @@ func (l *Locker) Close(ctx context.Context) error {
 			errs = append(errs, &NodeError{Node: p.Name(), Err: fmt.Errorf("closed before it executed its releases: %w", ctx.Err())})
 		}
 	}
-	l.reporter.end()
+	for _, e := range l.outages.endAll() {
+		l.tell(e)
+	}
 	select {
-	case <-l.reporter.feed.Told():
+	case <-l.events.Told():
 	case <-time.After(lastWords):
 		errs = append(errs, errors.New("redlock: closed before the observer, which is slow, was told everything that happened"))
 	}
