@@ -17,7 +17,6 @@ type Feed[T any] struct {
 
 	mu     sync.Mutex
 	queue  []entry[T]
-	spare  []entry[T] // the last batch's memory, to be reused
 	missed int
 	busy   bool
 	idle   chan struct{} // closed once nothing is left to tell; nil when nobody waits for that
@@ -45,32 +44,25 @@ func (f *Feed[T]) Push(item T) {
 }
 
 func (f *Feed[T]) drain() {
-	var batch []entry[T]
-	told, ended := 0, false
+	ended := false
 	defer func() {
 		if !ended { // the function called runtime.Goexit; it must get the other items all the same
-			f.mu.Lock()
-			f.queue = append(batch[told:], f.queue...)
-			f.mu.Unlock()
 			go f.drain()
 		}
 	}()
 	for {
 		f.mu.Lock()
-		batch, told = f.queue, 0
-		f.queue, f.spare = f.spare[:0], nil
-		f.busy = len(batch) > 0
-		f.signalIdle()
-		f.mu.Unlock()
-		if len(batch) == 0 {
-			ended = true
+		if len(f.queue) == 0 {
+			f.busy, ended = false, true
+			f.signalIdle()
+			f.mu.Unlock()
 			return
 		}
-		for _, e := range batch {
-			told++
-			f.tell(e)
-		}
-		f.keep(batch)
+		e := f.queue[0]
+		f.queue[0] = entry[T]{} // what was told is garbage
+		f.queue = f.queue[1:]
+		f.mu.Unlock()
+		f.tell(e)
 	}
 }
 
@@ -78,17 +70,6 @@ func (f *Feed[T]) drain() {
 func (f *Feed[T]) tell(e entry[T]) {
 	defer func() { _ = recover() }()
 	f.Tell(e.item, e.missed)
-}
-
-// keep saves a batch's memory, unless a flood of items has made it large.
-func (f *Feed[T]) keep(batch []entry[T]) {
-	if cap(batch) > 16 {
-		return
-	}
-	clear(batch)
-	f.mu.Lock()
-	f.spare = batch
-	f.mu.Unlock()
 }
 
 // Told returns a channel that is closed once everything was told.
