@@ -34,7 +34,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 	if err := t.locker.admit(ctx); err != nil {
 		return nil, t.refuse(a, begin, quorum.Tally{}, err)
 	}
-	defer t.locker.dismiss()
+	defer func() { <-t.locker.slots }()
 	voting := time.Now()
 	var probe orderedProbe
 	var before quorum.Tally // of the round before

@@ -230,9 +230,6 @@ func (l *Locker) end() {
 
 // admit waits for a slot to vote, in order of arrival.
 func (l *Locker) admit(ctx context.Context) error {
-	if err := l.usable(ctx); err != nil {
-		return err
-	}
 	select {
 	case l.slots <- struct{}{}:
 		return nil
@@ -242,8 +239,6 @@ func (l *Locker) admit(ctx context.Context) error {
 		return ErrClosed
 	}
 }
-
-func (l *Locker) dismiss() { <-l.slots }
 
 // usable returns ctx's error if it has ended, or ErrClosed if the Locker is closed.
 func (l *Locker) usable(ctx context.Context) error {

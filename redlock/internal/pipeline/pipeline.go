@@ -92,7 +92,7 @@ type Pipeline struct {
 	votes   []*Call
 	delayed []*Call // to be sent again, each at its resendAt
 	sending bool
-	loaded  scriptSet // scripts that were sent in full
+	loaded  scripts // scripts that were sent in full
 	dialect dialect
 	timer   *time.Timer
 	idle    chan struct{}
@@ -348,8 +348,8 @@ func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 		if c.Legacy != nil && p.dialect == needsLegacy {
 			c.Command, c.Script, c.Legacy = c.Legacy.of(c.Command), c.Legacy, nil
 		}
-		if c.Script != nil && !p.loaded.has(c.Script) {
-			p.loaded.add(c.Script)
+		if c.Script != nil && p.loaded&c.Script.bit == 0 {
+			p.loaded |= c.Script.bit
 			c.Command, c.Script = c.Script.inFull(c.Command), nil
 		}
 		p.batch = append(p.batch, c)

@@ -12,16 +12,13 @@ import (
 type Script struct {
 	text   string
 	digest string
-	bit    scriptSet
+	bit    scripts
 }
 
-// scriptSet is a set of scripts, one bit each.
-type scriptSet uint32
+// scripts is a set of scripts, one bit each.
+type scripts uint32
 
-func (s scriptSet) has(one *Script) bool { return s&one.bit != 0 }
-func (s *scriptSet) add(one *Script)     { *s |= one.bit }
-
-var nextBit scriptSet = 1
+var nextBit scripts = 1
 
 // NewScript returns a script. It is for package-level variables: it panics when
 // there are more than 32, and is not safe for concurrent use.

@@ -173,16 +173,20 @@ func (n *Name) Finish(r *Record, owner string, marks, begun bool) quorum.Request
 	return n.noted(finishScript, decodeRelease, keys, args, before, r)
 }
 
-// ending returns the key to mark and the arguments that Confirm and Finish share.
+// ending returns the key that proves that a tick was granted, and the arguments that Confirm and Finish share.
 func (n *Name) ending(r *Record, owner string, marks bool) (mark string, args []string) {
-	mark, owner, lifetime := n.mark(r.Tick(), r.Token, owner)
+	tick := r.Tick()
+	mark, markOwner, lifetime := n.Last, "", n.lastLifetime
+	if n.mode == AnyOrder {
+		mark, markOwner, lifetime = n.Tick(tick), cmp.Or(owner, r.Token), n.granted
+	}
 	switch {
 	case !marks:
 		lifetime = ""
 	case n.keepLast:
 		lifetime = r.lifetime()
 	}
-	return mark, append(make([]string, 0, 8), r.Token, decimal(r.Tick()), owner, lifetime)
+	return mark, append(make([]string, 0, 8), r.Token, decimal(tick), markOwner, lifetime)
 }
 
 // noted adds the arguments that note a run: its record, and the one that it replaces.
@@ -191,14 +195,6 @@ func (n *Name) noted(s *pipeline.Script, decode func(driver.Reply) quorum.Answer
 		args = append(args, n.keep, before.Encode(), r.Encode(), r.lifetime())
 	}
 	return request(s, decode, keys, args...)
-}
-
-// mark returns the key that proves that a tick was granted, the owner to write there, and the key's lifetime.
-func (n *Name) mark(tick int64, token, owner string) (key, markOwner, lifetime string) {
-	if n.mode == AnyOrder {
-		return n.Tick(tick), cmp.Or(owner, token), n.granted
-	}
-	return n.Last, "", n.lastLifetime
 }
 
 // LastTick asks for the newest tick granted.
