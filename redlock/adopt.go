@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
@@ -111,7 +112,7 @@ func (l *Lease) barElsewhere(old string, tally *quorum.Tally) {
 	bar := l.t.name.Bar(old)
 	for i, p := range l.t.locker.group.Pipelines {
 		if tally.Answers[i].Verdict != quorum.Granted {
-			p.Deliver(bar.Request, l.t.releaseDeadline(), false)
+			p.Deliver(bar.Request, l.t.releaseDeadline(), pipeline.Release)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
@@ -71,7 +72,7 @@ func (t *target) askAll(ctx context.Context, r quorum.Request) quorum.Tally {
 	polls := make([]*quorum.Poll, len(t.locker.group.Pipelines))
 	for i := range polls {
 		polls[i] = t.locker.group.NewPoll()
-		polls[i].AskOne(ctx, i, r, polls[i].Start.Add(t.cfg.nodeTimeout), quorum.Vote)
+		polls[i].AskOne(ctx, i, r, polls[i].Start.Add(t.cfg.nodeTimeout), pipeline.Vote)
 	}
 	answers := make([]quorum.Answer, len(polls))
 	for i, p := range polls {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
@@ -69,6 +70,6 @@ func (t *target) ask(ctx context.Context, op string, tick int64, question quorum
 
 // poll puts one request to all nodes and waits for the outcome.
 func (t *target) poll(ctx context.Context, r quorum.Request) (quorum.Tally, error) {
-	p := t.locker.group.Ask(ctx, r, time.Now().Add(t.cfg.nodeTimeout), quorum.Vote)
+	p := t.locker.group.Ask(ctx, r, time.Now().Add(t.cfg.nodeTimeout), pipeline.Vote)
 	return p.Wait(ctx, t.cfg.nodeTimeout)
 }

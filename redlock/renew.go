@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
@@ -99,7 +100,7 @@ func (l *Lease) extend(settled func(*quorum.Poll)) (*quorum.Poll, error) {
 	}
 	request, until := l.extension, l.until
 	l.mu.Unlock()
-	return l.t.locker.group.AskThen(request, until, quorum.Renewal, settled), nil
+	return l.t.locker.group.AskThen(request, until, pipeline.Renewal, settled), nil
 }
 
 // settle prolongs the lease if the extension succeeded, or marks it as lost if the nodes now belong to other tokens.

@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"time"
 
+	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
@@ -46,7 +47,7 @@ func (r *round) vote(ctx context.Context, probe *orderedProbe) (quorum.Tally, er
 	if probe.on {
 		return r.voteInOrder(ctx, probe.first)
 	}
-	r.poll = r.t.locker.group.Ask(ctx, r.request, time.Now().Add(r.t.cfg.validity()), quorum.Vote)
+	r.poll = r.t.locker.group.Ask(ctx, r.request, time.Now().Add(r.t.cfg.validity()), pipeline.Vote)
 	return r.wait(ctx)
 }
 
@@ -116,13 +117,13 @@ func (r *round) sleep(ctx context.Context, result outcome, try int) {
 // votes of our next round.
 func (r *round) abort() {
 	abort := r.t.name.Abort(r.token, r.a.tick)
-	r.poll.GiveUp(func(node int, c quorum.Class) {
+	r.poll.GiveUp(func(node int, c pipeline.Class) {
 		until := r.t.releaseDeadline()
-		if begin := r.a.late.begin; c == quorum.Chase && !begin.IsZero() {
+		if begin := r.a.late.begin; c == pipeline.Chase && !begin.IsZero() {
 			// A hung node executes the vote when it resumes. The claim may still be asking for its tick then, and would be refused.
 			until = until.Add(max(time.Until(begin.Add(r.t.cfg.lateness)), 0))
 		}
-		r.t.locker.group.Pipelines[node].Deliver(abort.Request, until, c == quorum.Chase)
+		r.t.locker.group.Pipelines[node].Deliver(abort.Request, until, c)
 	})
 }
 

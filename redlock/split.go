@@ -3,6 +3,7 @@ package redlock
 import (
 	"context"
 
+	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
@@ -23,7 +24,7 @@ func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error
 	until := r.poll.Start.Add(cfg.validity())
 	for range l.group.Pipelines {
 		r.first = first
-		r.poll.AskOne(ctx, first, r.request, until, quorum.Vote)
+		r.poll.AskOne(ctx, first, r.request, until, pipeline.Vote)
 		tally, err := r.poll.WaitFor(ctx, first, cfg.nodeTimeout)
 		if err != nil || tally.Certain() {
 			return tally, err
@@ -40,7 +41,7 @@ func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error
 	}
 	for i := range l.group.Pipelines {
 		if !r.poll.Asked(i) {
-			r.poll.AskOne(ctx, i, rest, until, quorum.Vote)
+			r.poll.AskOne(ctx, i, rest, until, pipeline.Vote)
 		}
 	}
 	return r.wait(ctx)

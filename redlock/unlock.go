@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
@@ -108,7 +109,7 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 		// A node that was out all the time has never seen the token. Nor has one whose vote is still queued: MayHold cancels it.
 		class, holds := l.vote.MayHold(i)
 		if !holds && !extended && !(endsTick && l.t.cfg.takeover) {
-			class = quorum.Renewal
+			class = pipeline.Renewal
 		}
 		p.AskOne(context.Background(), i, request, until, class)
 	}

@@ -241,14 +241,14 @@ func (i *Inspector) everywhere(ctx context.Context, failed *redlock.Error) error
 func (i *Inspector) Release(ctx context.Context, name, token string) error {
 	n := protocol.NewName(i.prefix+name, protocol.Settings{})
 	// The tombstone keeps the holder's renewal from putting the key back.
-	p := i.group.Ask(ctx, n.Bar(token), time.Now().Add(i.timeout), quorum.Renewal)
+	p := i.group.Ask(ctx, n.Bar(token), time.Now().Add(i.timeout), pipeline.Renewal)
 	tally, err := p.Wait(ctx, i.timeout)
 	failed := &redlock.Error{Op: "release", Name: name, Reason: redlock.ErrNoQuorum}
 	switch {
 	case err != nil:
 		failed.Reason = err
 	case tally.Won():
-		i.group.AskThen(n.Release(token, true), time.Now().Add(i.timeout), quorum.Renewal, nil) // wakes a waiter
+		i.group.AskThen(n.Release(token, true), time.Now().Add(i.timeout), pipeline.Renewal, nil) // wakes a waiter
 		return nil
 	case tally.Blocks(tally.Refused):
 		failed.Reason = redlock.ErrLost

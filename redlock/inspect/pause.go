@@ -73,7 +73,7 @@ func (i *Inspector) Resume(ctx context.Context, name string) error {
 func (i *Inspector) execute(ctx context.Context, op, name string, commands ...driver.Command) *redlock.Error {
 	failed := &redlock.Error{Op: op, Name: name, Reason: redlock.ErrNoQuorum}
 	for n, r := range i.askAll(ctx, commands...) {
-		if last := r[len(r)-1]; !pipeline.Executed(last) {
+		if last := r[len(r)-1]; !pipeline.Executed(last.Err) {
 			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: last.Err})
 		}
 	}

@@ -29,6 +29,21 @@ type Request struct {
 	Legacy *Script
 }
 
+// Class says how a pipeline treats a call.
+type Class uint8
+
+// The classes.
+const (
+	// Vote is a new acquisition. All others go first, so that a flood of votes costs nobody a lease.
+	Vote Class = iota
+	Renewal
+	// Release is kept until the server has executed it, or Until has passed.
+	Release
+	// Chase is a Release of something that was not answered. A hung node may execute that whenever it resumes, so while the
+	// node hangs a Chase is kept for up to maxChase past Until.
+	Chase
+)
+
 // Call is one request on its way to a node. A Pipeline owns it until it is answered or cancelled.
 type Call struct {
 	Request
@@ -37,13 +52,7 @@ type Call struct {
 	Index int
 	// Until is when the call becomes too late to be sent.
 	Until time.Time
-	// Vote marks a new acquisition. Renewals and releases go first, so that a flood of votes costs nobody a lease.
-	Vote bool
-	// MustDeliver keeps the call until the server has executed it, or Until has passed.
-	MustDeliver bool
-	// Chases marks a call that takes back one that was not answered. A hung node may execute that one whenever it resumes,
-	// so this call is kept for up to maxChase past Until while the node hangs.
-	Chases bool
+	Class Class
 
 	stage    stage     // guarded by the pipeline
 	attempts uint8     // how often it has been sent again
@@ -124,7 +133,7 @@ func (p *Pipeline) Node() driver.Node { return p.node }
 // need not be delivered is refused at once.
 func (p *Pipeline) Post(c *Call, now time.Time) {
 	p.mu.Lock()
-	if !c.MustDeliver && p.breaker.open(now) {
+	if c.Class < Release && p.breaker.open(now) {
 		c.stage = dropped
 		news, cause := p.breaker.tell(true)
 		p.mu.Unlock()
@@ -141,7 +150,7 @@ func (p *Pipeline) Post(c *Call, now time.Time) {
 
 // enqueue puts a call last in its queue. The caller holds mu.
 func (p *Pipeline) enqueue(c *Call) {
-	if c.Vote {
+	if c.Class == Vote {
 		p.votes = append(p.votes, c)
 	} else {
 		p.urgent = append(p.urgent, c)
@@ -181,12 +190,12 @@ func (p *Pipeline) stop(now time.Time) {
 // Send posts a request whose reply nobody needs. It queues with the votes, because
 // a claim's confirm must not overtake the claim's vote.
 func (p *Pipeline) Send(r Request, until time.Time) {
-	p.Post(&Call{Request: r, To: Nobody{}, Until: until, Vote: true}, time.Now())
+	p.Post(&Call{Request: r, To: Nobody{}, Until: until}, time.Now())
 }
 
-// Deliver posts a request that the server must execute. For chases see [Call.Chases].
-func (p *Pipeline) Deliver(r Request, until time.Time, chases bool) {
-	p.Post(&Call{Request: r, To: Nobody{}, Until: until, MustDeliver: true, Chases: chases}, time.Now())
+// Deliver posts a request that the server must execute, a Release or a Chase.
+func (p *Pipeline) Deliver(r Request, until time.Time, class Class) {
+	p.Post(&Call{Request: r, To: Nobody{}, Until: until, Class: class}, time.Now())
 }
 
 // start starts the sending goroutine, or sets the timer for when it may run. The caller holds mu.
@@ -367,7 +376,7 @@ func (p *Pipeline) refuse(now time.Time) (refused []*Call) {
 		switch {
 		case c.stage == dropped, p.expired(c, now):
 			c.stage = dropped
-		case c.MustDeliver:
+		case c.Class >= Release:
 			kept = append(kept, c)
 		default:
 			c.stage = dropped
@@ -387,7 +396,7 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	alive, cause := false, error(nil)
 	for i := range p.batch {
 		replies[i].Err = ownTimeout(replies[i].Err)
-		alive = alive || Answered(replies[i])
+		alive = alive || Answered(replies[i].Err)
 		cause = replies[i].Err
 	}
 	p.mu.Lock()
@@ -415,7 +424,7 @@ const maxChase = time.Minute
 // expired reports whether a call is too late to be sent. One that chases another is kept while its node hangs, unless
 // somebody waits for the pipeline to be idle. The caller holds mu.
 func (p *Pipeline) expired(c *Call, now time.Time) bool {
-	return now.After(c.Until) && (!(c.Chases && p.breaker.fails > 0 && p.idle == nil) || now.After(c.Until.Add(maxChase)))
+	return now.After(c.Until) && (!(c.Class == Chase && p.breaker.fails > 0 && p.idle == nil) || now.After(c.Until.Add(maxChase)))
 }
 
 // prolong extends the time of calls that chase another, so that they can be sent after a hang. The caller holds mu.
@@ -423,7 +432,7 @@ func (p *Pipeline) prolong(now time.Time) {
 	until := now.Add(afterHang)
 	for _, queue := range [][]*Call{p.batch, p.urgent, p.delayed} {
 		for _, c := range queue {
-			if c != nil && c.Chases && c.Until.Before(until) {
+			if c != nil && c.Class == Chase && c.Until.Before(until) {
 				c.Until = until
 			}
 		}
@@ -435,7 +444,7 @@ func (p *Pipeline) prolong(now time.Time) {
 func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 	var first []*Call
 	for i, c := range p.batch {
-		if c.Legacy != nil && Executed(replies[i]) {
+		if c.Legacy != nil && Executed(replies[i].Err) {
 			p.dialect = knowsSet
 		}
 		switch {
@@ -446,11 +455,11 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 		case c.Legacy != nil && isSyntaxError(replies[i].Err):
 			p.dialect, c.stage = needsLegacy, queued
 			first, p.batch[i] = append(first, c), nil
-		case !c.MustDeliver:
-		case len(first) > 0 && Executed(replies[i]):
+		case c.Class < Release:
+		case len(first) > 0 && Executed(replies[i].Err):
 			// It may take back one of the calls that are sent again, so it must come after them once more.
 			first = append(first, c.again(now))
-		case !Executed(replies[i]):
+		case !Executed(replies[i].Err):
 			p.delayed = append(p.delayed, c.again(now.Add(c.resendIn(now))))
 		case now.Before(p.breaker.suspectUntil):
 			// Order holds per connection only. A copy of the acquire that a driver resent, or that sits in the socket of
@@ -478,7 +487,7 @@ func (c *Call) resendIn(now time.Time) time.Duration {
 
 // again returns a copy of the call to be sent at that time, for nobody: its receiver has got the first reply.
 func (c *Call) again(at time.Time) *Call {
-	return &Call{Request: c.Request, To: Nobody{}, Until: c.Until, MustDeliver: true, Chases: c.Chases, attempts: min(c.attempts, 254) + 1, resendAt: at}
+	return &Call{Request: c.Request, To: Nobody{}, Until: c.Until, Class: c.Class, attempts: min(c.attempts, 254) + 1, resendAt: at}
 }
 
 // Responsive reports whether the node answers, though perhaps slowly: its last

@@ -4,19 +4,17 @@ import (
 	"context"
 	"errors"
 	"strings"
-
-	"github.com/redtick/redtick/redlock/driver"
 )
 
-// Answered reports whether the server answered, even if with an error. A server's
-// error begins with a code in capitals; a client's own does not.
-func Answered(r driver.Reply) bool { return r.Err == nil || codeOf(r.Err) != "" }
+// Answered reports whether a reply with this error, if any, came from the server.
+// A server's error begins with a code in capitals; a client's own does not.
+func Answered(err error) bool { return err == nil || codeOf(err) != "" }
 
-// Executed reports whether the server has executed the command. An error reply
+// Executed reports whether the server has executed a command. An error reply
 // means that it has not (BUSY, LOADING, READONLY, MISCONF, OOM, NOREPLICAS,
 // TRYAGAIN, CLUSTERDOWN, MASTERDOWN and others pass). The exception is WRONGTYPE:
 // the key holds somebody else's data, so there is nothing of ours to act on.
-func Executed(r driver.Reply) bool { return r.Err == nil || IsWrongType(r.Err) }
+func Executed(err error) bool { return err == nil || IsWrongType(err) }
 
 // IsWrongType reports whether the key holds data of another type. Servers
 // before 7.0 wrap the code of an error inside a script.

@@ -17,17 +17,6 @@ type Request struct {
 	DryRun bool // it changes nothing
 }
 
-// Class says how a pipeline treats a request.
-type Class uint8
-
-// The classes.
-const (
-	Vote    Class = iota // a new acquisition
-	Renewal              // goes before votes
-	Release              // goes before votes, and must be delivered
-	Chase                // a Release of something that the node has not answered
-)
-
 // Group is the nodes that decide together. It is safe for concurrent use.
 type Group struct {
 	Pipelines []*pipeline.Pipeline
@@ -55,7 +44,7 @@ type Poll struct {
 	wake    chan struct{} // made by the first call that waits
 	certain bool
 	// late is set by GiveUp, and called for each node that grants after that, or may have granted. It must not block.
-	late func(node int, release Class)
+	late func(node int, release pipeline.Class)
 }
 
 // ballot is what one node is asked.
@@ -94,7 +83,7 @@ func (g *Group) NewPoll() *Poll {
 
 // Ask puts the request to every node, in order, for a caller that then waits
 // until ctx ends. It is not sent later than until.
-func (g *Group) Ask(ctx context.Context, r Request, until time.Time, c Class) *Poll {
+func (g *Group) Ask(ctx context.Context, r Request, until time.Time, c pipeline.Class) *Poll {
 	p := g.NewPoll()
 	for i := range p.calls {
 		p.AskOne(ctx, i, r, until, c)
@@ -104,7 +93,7 @@ func (g *Group) Ask(ctx context.Context, r Request, until time.Time, c Class) *P
 
 // AskThen is Ask for a caller that goes on at once. settled, if any, is called
 // once the outcome is certain. It must not block.
-func (g *Group) AskThen(r Request, until time.Time, c Class, settled func(*Poll)) *Poll {
+func (g *Group) AskThen(r Request, until time.Time, c pipeline.Class, settled func(*Poll)) *Poll {
 	p := g.NewPoll()
 	if settled != nil {
 		p.settled = func() { settled(p) }
@@ -119,14 +108,14 @@ func (g *Group) AskThen(r Request, until time.Time, c Class, settled func(*Poll)
 func (g *Group) Tell(r Request, until time.Time) {
 	now, calls := time.Now(), make([]pipeline.Call, len(g.Pipelines))
 	for i, p := range g.Pipelines {
-		calls[i] = pipeline.Call{Request: r.Request, To: pipeline.Nobody{}, Until: until, Vote: true}
+		calls[i] = pipeline.Call{Request: r.Request, To: pipeline.Nobody{}, Until: until}
 		p.Post(&calls[i], now)
 	}
 }
 
 // AskOne puts the request to one node, for a caller that then waits until ctx
 // ends. If the group has no other node, AskOne may itself wait for the answer.
-func (p *Poll) AskOne(ctx context.Context, node int, r Request, until time.Time, c Class) {
+func (p *Poll) AskOne(ctx context.Context, node int, r Request, until time.Time, c pipeline.Class) {
 	call := p.prepare(node, r, until, c)
 	if len(p.calls) == 1 {
 		p.group.Pipelines[node].Exchange(ctx, call, p.Start)
@@ -135,9 +124,9 @@ func (p *Poll) AskOne(ctx context.Context, node int, r Request, until time.Time,
 	}
 }
 
-func (p *Poll) prepare(node int, r Request, until time.Time, c Class) *pipeline.Call {
+func (p *Poll) prepare(node int, r Request, until time.Time, c pipeline.Class) *pipeline.Call {
 	p.calls[node] = ballot{decode: r.Decode, dryRun: r.DryRun, Call: pipeline.Call{
-		Request: r.Request, To: p, Index: node, Until: until, Vote: c == Vote, MustDeliver: c >= Release, Chases: c == Chase}}
+		Request: r.Request, To: p, Index: node, Until: until, Class: c}}
 	return &p.calls[node].Call
 }
 
@@ -147,7 +136,7 @@ func (p *Poll) Asked(node int) bool { return p.calls[node].To != nil }
 // GiveUp calls release for every node that granted the request or may have done
 // so, and later for every node whose late answer says the same. A late refusal,
 // as most are, costs nothing. A call that was not sent is cancelled.
-func (p *Poll) GiveUp(release func(node int, c Class)) {
+func (p *Poll) GiveUp(release func(node int, c pipeline.Class)) {
 	p.mu.Lock()
 	p.late = release
 	answers := slices.Clone(p.answers)
@@ -157,7 +146,7 @@ func (p *Poll) GiveUp(release func(node int, c Class)) {
 	}
 }
 
-func (p *Poll) takeBack(node int, a *Answer, release func(node int, c Class)) {
+func (p *Poll) takeBack(node int, a *Answer, release func(node int, c pipeline.Class)) {
 	sent := p.wasSent(node)
 	if c, ok := toRelease(a); ok && sent && a.Verdict != Pending { // a pending answer is left to Receive
 		release(node, c)
@@ -166,17 +155,17 @@ func (p *Poll) takeBack(node int, a *Answer, release func(node int, c Class)) {
 
 // toRelease reports whether a node with this answer may hold what it was asked for, and how to release it. A server that has
 // answered, even with an error, does not execute the command later, so only silence is chased.
-func toRelease(a *Answer) (c Class, ok bool) {
+func toRelease(a *Answer) (c pipeline.Class, ok bool) {
 	switch a.Verdict {
 	case Granted:
-		return Release, true
+		return pipeline.Release, true
 	case Pending, Failed: // it may have been granted and the answer lost
-		if a.Err != nil && pipeline.Answered(driver.Reply{Err: a.Err}) {
-			return Release, true
+		if a.Err != nil && pipeline.Answered(a.Err) {
+			return pipeline.Release, true
 		}
-		return Chase, true
+		return pipeline.Chase, true
 	}
-	return Release, false
+	return pipeline.Release, false
 }
 
 // wasSent reports whether the node was sent a request that changes something. One that is still queued is cancelled.
@@ -187,9 +176,9 @@ func (p *Poll) wasSent(node int) bool {
 
 // MayHold reports whether the node granted the request, or may do so yet, and
 // how to release it. A call that was not sent is cancelled.
-func (p *Poll) MayHold(node int) (release Class, ok bool) {
+func (p *Poll) MayHold(node int) (release pipeline.Class, ok bool) {
 	if !p.wasSent(node) {
-		return Release, false
+		return pipeline.Release, false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
@@ -91,7 +92,7 @@ func (w *Waiter) enqueue(ctx context.Context) (remaining time.Duration, listenin
 			continue
 		}
 		p := q.group.NewPoll()
-		p.AskOne(ctx, i, w.name.Enqueue(q.id, w.place), p.Start.Add(w.nodeTimeout), quorum.Vote)
+		p.AskOne(ctx, i, w.name.Enqueue(q.id, w.place), p.Start.Add(w.nodeTimeout), pipeline.Vote)
 		t, err := p.WaitFor(ctx, i, w.nodeTimeout)
 		if a := t.Answers[i]; err == nil && a.Verdict == quorum.Granted {
 			w.place = a.Token
