@@ -21,7 +21,8 @@ type acquisition struct {
 	token  string
 	told   error // the reason last told to the observer, so that a call that waits does not repeat it
 	late   lateness
-	former []uint64 // hashes of the tokens of a claim's earlier rounds, whose votes nobody relies on
+	former []uint64    // hashes of the tokens of a claim's earlier rounds, whose votes nobody relies on
+	asked  func(error) // called with the outcome of each try of a wait; nil unless an elector waits
 }
 
 var formerSeed = maphash.MakeSeed()
@@ -47,7 +48,12 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 			}
 			return nil, err
 		}
-		tally, err := r.vote(ctx, &probe)
+		var tally quorum.Tally
+		if probe.on {
+			tally, err = r.voteInOrder(ctx, probe.first)
+		} else {
+			tally, err = r.vote(ctx)
+		}
 		lease, err := r.lease(ctx, tally, err)
 		if lease != nil {
 			lease.granted(a, begin)

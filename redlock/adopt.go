@@ -85,7 +85,7 @@ func (t *target) swap(ctx context.Context, a *acquisition, from string, over boo
 		return nil, quorum.Tally{}, err
 	}
 	s := t.newSwap(a, from, protocol.Token(t.cfg.holder, random, a.tick), over)
-	tally, err := s.vote(ctx, &orderedProbe{})
+	tally, err := s.vote(ctx)
 	return s, tally, err
 }
 

@@ -33,8 +33,8 @@ func ContextWithTick(ctx context.Context, tick time.Time) context.Context {
 
 // with returns ctx with the lease in it, and its tick, if it has one.
 func (l *Lease) with(ctx context.Context) context.Context {
-	if !l.tick.IsZero() {
-		ctx = ContextWithTick(ctx, l.tick)
+	if l.tick != 0 {
+		ctx = ContextWithTick(ctx, l.Tick())
 	}
 	return context.WithValue(ctx, leaseKey{}, l)
 }

@@ -37,11 +37,7 @@ func NewElector(m *Mutex) (*Elector, error) {
 	if m.t.cfg.noRenewal {
 		return nil, invalid("the elector's mutex %q has WithoutRenewal; a leadership must be renewed, leave it out", m.Name())
 	}
-	e := &Elector{}
-	t := *m.t
-	t.asked = e.asked
-	e.m = &Mutex{&t}
-	return e, nil
+	return &Elector{m: m}, nil
 }
 
 // asked records the outcome of each try of a campaign. An answer that the name is taken came from a quorum, too.
@@ -86,7 +82,7 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 		}
 	}
 	for short := 0; ; short++ {
-		lease, err := e.m.Lock(ctx)
+		lease, err := e.m.t.await(ctx, &acquisition{op: "lock", asked: e.asked})
 		switch {
 		case err == nil:
 			begin := time.Now()

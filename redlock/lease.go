@@ -17,7 +17,7 @@ import (
 type Lease struct {
 	t      *target
 	token  string
-	tick   time.Time
+	tick   int64 // Unix ms; 0 for a lock
 	fence  int64
 	since  time.Time
 	values context.Context // of the acquisition's caller
@@ -45,7 +45,7 @@ var (
 
 // newLease starts the local timer that ends the lease's context, so that no node is needed to notice a loss.
 func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Lease {
-	l := &Lease{t: r.t, token: r.token, tick: protocol.Instant(r.a.tick), fence: fence, since: r.poll.Start, until: until,
+	l := &Lease{t: r.t, token: r.token, tick: r.a.tick, fence: fence, since: r.poll.Start, until: until,
 		values: ctx, vote: r.poll}
 	if r.a.tick != 0 {
 		l.run = newRun(l, r.a)
@@ -141,7 +141,7 @@ func (l *Lease) Name() string { return l.t.name.Lock }
 func (l *Lease) Token() string { return l.token }
 
 // Tick returns the tick that was claimed, in UTC, or the zero time for a lock.
-func (l *Lease) Tick() time.Time { return l.tick }
+func (l *Lease) Tick() time.Time { return protocol.Instant(l.tick) }
 
 // Fence returns a number that grows with every new lease of the name, for a
 // protected resource that refuses smaller ones. Under [WithFencing] and
@@ -196,7 +196,7 @@ func (l *Lease) confirm() {
 }
 
 func (l *Lease) markLost(why string) {
-	err := &Error{Op: "lease", Name: l.Name(), Tick: l.tick, Reason: ErrLost, Detail: why}
+	err := &Error{Op: "lease", Name: l.Name(), Tick: l.Tick(), Reason: ErrLost, Detail: why}
 	if l.finish(err) {
 		l.report(Lost, time.Since(l.since), err)
 	}
@@ -229,7 +229,7 @@ func (l *Lease) finish(cause error) bool {
 func (l *Lease) errLost(op string) *Error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := &Error{Op: op, Name: l.Name(), Tick: l.tick, Reason: ErrLost, Detail: "its validity has ended"}
+	e := &Error{Op: op, Name: l.Name(), Tick: l.Tick(), Reason: ErrLost, Detail: "its validity has ended"}
 	lost, _ := errors.AsType[*Error](l.ended)
 	switch {
 	case lost != nil:
@@ -242,13 +242,6 @@ func (l *Lease) errLost(op string) *Error {
 	return e
 }
 
-func (l *Lease) tickMillis() int64 {
-	if l.tick.IsZero() {
-		return 0
-	}
-	return l.tick.UnixMilli()
-}
-
 func (l *Lease) report(kind EventKind, took time.Duration, err error) {
-	l.t.locker.Report(Event{Kind: kind, Name: l.Name(), Tick: l.tick, Token: l.token, Duration: took, Err: err})
+	l.t.locker.Report(Event{Kind: kind, Name: l.Name(), Tick: l.Tick(), Token: l.token, Duration: took, Err: err})
 }

@@ -118,7 +118,6 @@ type target struct {
 	cfg      config
 	name     *protocol.Name
 	released func(driver.Reply) quorum.Answer // decodes the reply to a release
-	asked    func(error)                      // called with the outcome of each try of a wait; nil unless an elector waits
 }
 
 func (l *Locker) newTarget(name string, cfg config) (*target, error) {

@@ -119,7 +119,7 @@ func (l *Lease) settle(p *quorum.Poll, err error) error {
 	case err == nil:
 		err = ErrNoQuorum
 	}
-	failure := l.t.fail("extend", l.tickMillis(), tally, err)
+	failure := l.t.fail("extend", l.tick, tally, err)
 	l.mu.Lock()
 	ended := l.ended != nil
 	l.mu.Unlock()

@@ -42,11 +42,8 @@ func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
 	return r, nil
 }
 
-// vote asks all nodes at once, or one first if the vote was split before.
-func (r *round) vote(ctx context.Context, probe *orderedProbe) (quorum.Tally, error) {
-	if probe.on {
-		return r.voteInOrder(ctx, probe.first)
-	}
+// vote asks all nodes at once.
+func (r *round) vote(ctx context.Context) (quorum.Tally, error) {
 	r.poll = r.t.locker.group.Ask(ctx, r.request, time.Now().Add(r.t.cfg.validity()), pipeline.Vote)
 	return r.wait(ctx)
 }

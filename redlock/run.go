@@ -39,7 +39,7 @@ type runState struct {
 func newRun(l *Lease, a *acquisition) *runState {
 	r := protocol.Record{Token: l.token, Began: l.since.UnixMilli(), Schedule: l.t.cfg.schedule}
 	if next := l.t.cfg.next; next != nil && l.t.cfg.history > 0 && !a.at.IsZero() {
-		if following := next(a.at); following.After(l.tick) {
+		if following := next(a.at); following.After(l.Tick()) {
 			r.Next = following.UnixMilli()
 		}
 	}
@@ -129,7 +129,7 @@ func (l *Lease) conclude(now time.Time, held, abandoned bool) {
 		r.Error = clip(strings.TrimPrefix(text.Error(), "redlock: "), maxErrorText)
 	}
 	if stated || !held || l.t.cfg.history > 0 {
-		l.t.locker.Report(Event{Kind: Ended, Name: l.Name(), Tick: l.tick, Token: l.token, Duration: r.Took, Result: r.Result, Err: err})
+		l.t.locker.Report(Event{Kind: Ended, Name: l.Name(), Tick: l.Tick(), Token: l.token, Duration: r.Took, Result: r.Result, Err: err})
 	}
 }
 

@@ -62,7 +62,7 @@ func (l *Lease) unlock(abandoned bool) error {
 	begin := time.Now()
 	l.conclude(begin, held, abandoned)
 	// Mark the tick as done even if the lease was lost, since it may not have been confirmed. Take-over is the exception.
-	p := l.postRelease(!l.tick.IsZero() && !abandoned && (held || !l.t.cfg.takeover))
+	p := l.postRelease(l.tick != 0 && !abandoned && (held || !l.t.cfg.takeover))
 	if !held {
 		return l.errLost("unlock")
 	}
@@ -71,9 +71,9 @@ func (l *Lease) unlock(abandoned bool) error {
 	var err error
 	switch {
 	case tally.Blocks(tally.Refused):
-		err = l.t.fail("unlock", l.tickMillis(), tally, ErrLost)
+		err = l.t.fail("unlock", l.tick, tally, ErrLost)
 	case !tally.Won():
-		err = l.t.fail("unlock", l.tickMillis(), tally, ErrNoQuorum)
+		err = l.t.fail("unlock", l.tick, tally, ErrNoQuorum)
 	}
 	l.report(Released, begin.Sub(l.since), err)
 	return err
@@ -145,14 +145,14 @@ func (l *Lease) detach() (string, error) {
 	l.mu.Lock()
 	l.confirm()
 	l.mu.Unlock()
-	next := protocol.Detached(l.t.cfg.holder, random, l.tickMillis())
-	s := l.t.newSwap(&acquisition{op: "detach", tick: l.tickMillis()}, l.token, next, true)
-	tally, _ := s.vote(context.Background(), &orderedProbe{})
+	next := protocol.Detached(l.t.cfg.holder, random, l.tick)
+	s := l.t.newSwap(&acquisition{op: "detach", tick: l.tick}, l.token, next, true)
+	tally, _ := s.vote(context.Background())
 	l.conclude(time.Now(), true, !tally.Won())
 	if !tally.Won() {
 		s.abort()
 		l.postRelease(false)
-		err = l.t.fail("detach", l.tickMillis(), tally, ErrNoQuorum)
+		err = l.t.fail("detach", l.tick, tally, ErrNoQuorum)
 	} else if l.run != nil && l.t.cfg.history > 0 {
 		// Note the end of this handle's part. It queues behind the swap, so it does not release the lock.
 		l.t.locker.group.Tell(l.t.name.Finish(&l.run.Record, l.t.cfg.owner, false, l.run.confirmed), s.poll.Start.Add(l.t.cfg.ttl))

@@ -13,22 +13,22 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 	t.locker.begin() // Close must wait until this call is out of line again
 	defer t.locker.end()
 	w, err := t.locker.queue.Enter(ctx, t.name, t.cfg.nodeTimeout, t.cfg.ttl)
-	if err == nil && w == nil {
-		err = ErrClosed
-	}
 	if err != nil {
 		return nil, t.fail(a.op, a.tick, quorum.Tally{}, err)
 	}
 	served := false
 	defer func() { w.Leave(served) }()
-	if err := w.Yield(ctx); err != nil {
+	if err = t.locker.usable(ctx); err == nil {
+		err = w.Yield(ctx)
+	}
+	if err != nil {
 		return nil, t.fail(a.op, a.tick, quorum.Tally{}, err)
 	}
 	var before error // the previous refusal
 	for try := 0; ; try++ {
 		lease, err := t.acquire(ctx, a)
-		if t.asked != nil {
-			t.asked(err)
+		if a.asked != nil {
+			a.asked(err)
 		}
 		if err == nil {
 			served = true

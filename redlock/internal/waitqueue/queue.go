@@ -40,8 +40,8 @@ func New(group *quorum.Group, id string) *Queue {
 }
 
 // Enter waits until the caller is the first of this process in line for a name.
-// The waiter must Leave. The error is ctx's. When the queue is closed, both the
-// waiter and the error are nil.
+// The waiter must Leave. The error is ctx's. When the queue is closed, all waiters
+// are first.
 func (q *Queue) Enter(ctx context.Context, name *protocol.Name, nodeTimeout, ttl time.Duration) (*Waiter, error) {
 	w := &Waiter{queue: q, name: name, nodeTimeout: nodeTimeout, ttl: ttl, signal: make(chan struct{}, 1)}
 	q.mu.Lock()
@@ -58,10 +58,6 @@ func (q *Queue) Enter(ctx context.Context, name *protocol.Name, nodeTimeout, ttl
 	if err := w.await(ctx, nil); err != nil {
 		w.Leave(false)
 		return nil, err
-	}
-	if q.isClosed() {
-		w.Leave(false)
-		return nil, nil
 	}
 	return w, nil
 }
