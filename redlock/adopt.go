@@ -77,20 +77,13 @@ func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ou
 
 // swap votes to hand the lock from a token to a fresh one. over says that no handle relies on the old one.
 func (t *target) swap(ctx context.Context, a *acquisition, from string, over bool) (*round, quorum.Tally, error) {
-	if err := t.locker.usable(ctx); err != nil {
-		return nil, quorum.Tally{}, err
-	}
-	random, err := t.locker.tokens.next()
+	s, err := t.newRound(ctx, a)
 	if err != nil {
 		return nil, quorum.Tally{}, err
 	}
-	s := t.newSwap(a, from, protocol.Token(t.cfg.holder, random, a.tick), over)
+	s.request = t.name.Swap(from, s.token, over)
 	tally, err := s.vote(ctx)
 	return s, tally, err
-}
-
-func (t *target) newSwap(a *acquisition, from, to string, over bool) *round {
-	return &round{t: t, a: a, token: to, request: t.name.Swap(from, to, over), first: -1}
 }
 
 // notAdopted returns why an adoption failed.

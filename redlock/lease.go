@@ -109,12 +109,6 @@ func (l *Lease) Bind(ctx context.Context) (bound context.Context, stop func()) {
 	}
 }
 
-// doAndUnlock calls Do and then Unlock, even if f panics.
-func (l *Lease) doAndUnlock(ctx context.Context, f func(ctx context.Context) error) (err error) {
-	defer func() { err = errors.Join(err, l.Unlock(ctx)) }()
-	return l.Do(ctx, f)
-}
-
 // ValidUntil returns the instant up to which nobody else can hold the name. It
 // moves forward with each renewal, and back to the present when the lease ends
 // early. Pass it to time.Until or compare it with time.Now, which use its
@@ -179,19 +173,6 @@ func (l *Lease) elapse() {
 	l.mu.Unlock()
 	if !early {
 		l.markLost(l.whyExpired())
-	}
-}
-
-// confirm tells every node, once, that a claim was granted. That gives losers proof, keeps ticks in order if the claimer dies,
-// and notes that the run began. Under take-over it does not mark the tick, which ends at unlock only. The caller holds mu, so
-// that the release is posted later.
-func (l *Lease) confirm() {
-	if l.run == nil || l.run.confirmed || l.t.locker.isClosed() {
-		return
-	}
-	l.run.confirmed = true
-	if confirm := l.t.name.Confirm(&l.run.Record, l.t.cfg.owner); confirm.Command != nil {
-		l.t.locker.group.Tell(confirm, l.since.Add(l.t.cfg.ttl))
 	}
 }
 

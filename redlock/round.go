@@ -17,8 +17,8 @@ type round struct {
 	token   string
 	request quorum.Request
 	poll    *quorum.Poll
-	first   int  // the node that was asked before the others, or -1
-	looked  bool // the others were asked only who is there, not to vote
+	looked  bool // the first node refused, so the others were asked only who is there
+	first   int  // that node
 }
 
 func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
@@ -29,7 +29,7 @@ func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &round{t: t, a: a, token: protocol.Token(t.cfg.holder, random, a.tick), first: -1}
+	r := &round{t: t, a: a, token: protocol.Token(t.cfg.holder, random, a.tick)}
 	if a.tick != 0 && a.token != "" {
 		a.former = append(a.former, maphash.String(formerSeed, a.token)) // all of them: a late claim has hundreds in an outage
 	}

@@ -46,6 +46,19 @@ func newRun(l *Lease, a *acquisition) *runState {
 	return &runState{Record: r}
 }
 
+// confirm tells every node, once, that a claim was granted. That gives losers proof, keeps ticks in order if the claimer dies,
+// and notes that the run began. Under take-over it does not mark the tick, which ends at unlock only. The caller holds mu, so
+// that the release is posted later.
+func (l *Lease) confirm() {
+	if l.run == nil || l.run.confirmed || l.t.locker.isClosed() {
+		return
+	}
+	l.run.confirmed = true
+	if confirm := l.t.name.Confirm(&l.run.Record, l.t.cfg.owner); confirm.Command != nil {
+		l.t.locker.group.Tell(confirm, l.since.Add(l.t.cfg.ttl))
+	}
+}
+
 // SetResult states that the work under a claim has ended and what came of it: nil
 // for success, else why it failed. Call it before [Lease.Unlock] or [Lease.Abandon];
 // the last call counts. [Lease.Do], [Job.Run] and the adapters call it themselves.
@@ -83,6 +96,12 @@ func (l *Lease) Do(ctx context.Context, f func(ctx context.Context) error) error
 	returned = true
 	l.SetResult(err)
 	return err
+}
+
+// doAndUnlock calls Do and then Unlock, even if f panics.
+func (l *Lease) doAndUnlock(ctx context.Context, f func(ctx context.Context) error) (err error) {
+	defer func() { err = errors.Join(err, l.Unlock(ctx)) }()
+	return l.Do(ctx, f)
 }
 
 // panicError is the result of a function that did not return. The value is nil if it called runtime.Goexit.

@@ -146,7 +146,7 @@ func (l *Lease) detach() (string, error) {
 	l.confirm()
 	l.mu.Unlock()
 	next := protocol.Detached(l.t.cfg.holder, random, l.tick)
-	s := l.t.newSwap(&acquisition{op: "detach", tick: l.tick}, l.token, next, true)
+	s := &round{t: l.t, a: &acquisition{op: "detach", tick: l.tick}, token: next, request: l.t.name.Swap(l.token, next, true)}
 	tally, _ := s.vote(context.Background())
 	l.conclude(time.Now(), true, !tally.Won())
 	if !tally.Won() {
