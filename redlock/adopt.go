@@ -28,8 +28,8 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 		return nil, invalid("token is empty; pass what Lease.Detach returned")
 	}
 	t, a := m.t, &acquisition{op: "adopt", tick: protocol.TickOf(token)}
-	t.locker.begin()
-	defer t.locker.end()
+	t.locker.deferClose()
+	defer t.locker.allowClose()
 	if !protocol.IsDetached(token) {
 		ours, err := t.takeFrom(ctx, a, token)
 		if err != nil {

@@ -59,3 +59,8 @@
 // its limits by Martin Kleppmann, "How to do distributed locking" (2016), and
 // Salvatore Sanfilippo, "Is Redlock safe?" (2016).
 package redlock
+
+// For those who change it: docs/design.md has the order to read in. Look for
+//   - where a losing vote is taken back at round.abort, and at Poll.GiveUp in internal/quorum
+//   - where a release is kept for a node that answered BUSY at Pipeline.keep in internal/pipeline
+//   - where a waiter is woken at internal/protocol/lua/wake.lua, and at Queue.notify in internal/waitqueue

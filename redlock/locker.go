@@ -172,9 +172,9 @@ func (l *Locker) reportNode(name string, out bool, cause error) {
 // If ctx ends before that, the error names the nodes that are still owed something.
 // Before it returns, Close waits up to a second for the observer.
 func (l *Locker) Close(ctx context.Context) error {
-	l.begin()
+	l.deferClose()
 	l.close.Do(func() { close(l.closing) })
-	l.end() // closes decided if no acquisition is under way
+	l.allowClose() // closes decided if no acquisition is under way
 	l.queue.Close()
 	l.triggers.Close()
 	var errs []error
@@ -218,10 +218,10 @@ func (l *Locker) isClosed() bool {
 	}
 }
 
-// begin and end enclose an acquisition and the posting of its releases. Close waits for that.
-func (l *Locker) begin() { l.deciding.Add(1) }
+// deferClose and allowClose enclose an acquisition and the posting of its releases, for which Close waits.
+func (l *Locker) deferClose() { l.deciding.Add(1) }
 
-func (l *Locker) end() {
+func (l *Locker) allowClose() {
 	if l.deciding.Add(-1) == 0 && l.isClosed() {
 		l.last.Do(func() { close(l.decided) })
 	}

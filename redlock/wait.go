@@ -10,8 +10,8 @@ import (
 
 // await acquires. While waiting may change the outcome, it waits in line and asks again.
 func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
-	t.locker.begin() // Close must wait until this call is out of line again
-	defer t.locker.end()
+	t.locker.deferClose() // until this call is out of line again
+	defer t.locker.allowClose()
 	w, err := t.locker.queue.Enter(ctx, t.name, t.cfg.nodeTimeout, t.cfg.ttl)
 	if err != nil {
 		return nil, t.fail(a.op, a.tick, quorum.Tally{}, err)

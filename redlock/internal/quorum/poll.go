@@ -43,8 +43,8 @@ type Poll struct {
 	first   int           // the node whose answer alone ends a Wait, or -1
 	wake    chan struct{} // made by the first call that waits
 	certain bool
-	// late is set by GiveUp, and called for each node that grants after that, or may have granted. It must not block.
-	late func(node int, release pipeline.Class)
+	// release is set by GiveUp, and called for each node that grants after that, or may have granted. It must not block.
+	release func(node int, release pipeline.Class)
 }
 
 // ballot is what one node is asked.
@@ -138,7 +138,7 @@ func (p *Poll) Asked(node int) bool { return p.calls[node].To != nil }
 // as most are, costs nothing. A call that was not sent is cancelled.
 func (p *Poll) GiveUp(release func(node int, c pipeline.Class)) {
 	p.mu.Lock()
-	p.late = release
+	p.release = release
 	answers := slices.Clone(p.answers)
 	p.mu.Unlock()
 	for i := range answers {
@@ -196,10 +196,10 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 	news := !p.certain && t.Certain()
 	p.certain = p.certain || news
 	awaited := node == p.first
-	late, wake := p.late, p.wake
+	release, wake := p.release, p.wake
 	p.mu.Unlock()
-	if late != nil {
-		p.takeBack(node, &a, late)
+	if release != nil {
+		p.takeBack(node, &a, release)
 	}
 	switch {
 	case news && p.settled != nil:
@@ -229,11 +229,11 @@ func (p *Poll) WaitFor(ctx context.Context, first int, limit time.Duration) (t T
 	} else {
 		timer = time.NewTimer(limit)
 	}
-	for late := false; !late && err == nil && !p.over(first); {
+	for timedOut := false; !timedOut && err == nil && !p.over(first); {
 		select {
 		case <-p.wake:
 		case <-timer.C:
-			late = true
+			timedOut = true
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
