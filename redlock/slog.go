@@ -1,6 +1,7 @@
 package redlock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -105,47 +106,35 @@ func (e Event) refusalLevel() slog.Level {
 	return slog.LevelError
 }
 
+// texts are what a line says of an event, unless text knows better.
+var texts = map[EventKind]string{
+	Acquired:        "acquired",
+	Refused:         "not acquired",
+	Renewed:         "renewed",
+	RenewFailed:     "renewal failed; the lease stands until its validity ends",
+	Lost:            "lease lost",
+	Released:        "released",
+	NodeOut:         "node is out",
+	NodeBack:        "node is back",
+	Elected:         "elected leader",
+	SteppedDown:     "stepped down as leader",
+	TicksLost:       "ticks were lost for want of a quorum",
+	Triggered:       "triggered; one of the replicas that listen runs it",
+	TriggersUnheard: "triggers from this node are not heard; the subscription is tried again",
+}
+
 func (e Event) text() string {
-	switch e.Kind {
-	case Acquired:
-		if e.Err != nil {
-			return "acquired late, once there was a quorum"
-		}
-		return "acquired"
-	case Refused:
-		switch refusal := refusalOf(e.Err); {
-		case refusal.later:
-			return "not acquired yet; asked again until it is too late"
-		case refusal.gaveUp:
-			return "not acquired; it was to be asked again, but its caller has ended"
-		}
-		return "not acquired"
-	case Renewed:
-		return "renewed"
-	case RenewFailed:
-		return "renewal failed; the lease stands until its validity ends"
-	case Lost:
-		return "lease lost"
-	case Released:
-		return "released"
-	case NodeOut:
-		return "node is out"
-	case NodeBack:
-		return "node is back"
-	case Elected:
-		return "elected leader"
-	case SteppedDown:
-		return "stepped down as leader"
-	case TicksLost:
-		return "ticks were lost for want of a quorum"
-	case Triggered:
-		return "triggered; one of the replicas that listen runs it"
-	case TriggersUnheard:
-		return "triggers from this node are not heard; the subscription is tried again"
-	case Ended:
+	switch refusal := refusalOf(e.Err); {
+	case e.Kind == Acquired && e.Err != nil:
+		return "acquired late, once there was a quorum"
+	case e.Kind == Refused && refusal.later:
+		return "not acquired yet; asked again until it is too late"
+	case e.Kind == Refused && refusal.gaveUp:
+		return "not acquired; it was to be asked again, but its caller has ended"
+	case e.Kind == Ended:
 		return "run " + strings.Replace(e.Result, runOK, runEnded, 1)
 	}
-	return string(e.Kind)
+	return cmp.Or(texts[e.Kind], string(e.Kind))
 }
 
 // attrs appends the event's fields that are set.
