@@ -63,7 +63,7 @@ type Error struct {
 
 	permanent bool // asking again does not help
 	lasting   bool // the name is held by keys that never expire
-	later     bool // the claim asks again by itself
+	asksAgain bool // the claim itself, without its caller
 	gaveUp    bool // the observer was told that it asks again, but its caller ended it
 }
 
@@ -120,8 +120,8 @@ func invalid(format string, args ...any) error {
 // refuse returns the error of a refusal, and reports it to the observer.
 func (t *target) refuse(a *acquisition, begin time.Time, tally quorum.Tally, reason error) error {
 	err := t.fail(a.op, a.tick, tally, reason)
-	err.later = err.lacksQuorum() && (t.cfg.takeover && a.tick != 0 || t.asksLater(a))
-	ends := a.late.refusal != nil && !err.later // the observer was told that it is asked again
+	err.asksAgain = err.lacksQuorum() && (t.cfg.takeover && a.tick != 0 || t.mayAskAgain(a))
+	ends := a.late.refusal != nil && !err.asksAgain // the observer was told that it is asked again
 	if ends {
 		begin = a.late.begin
 		err.gaveUp = isOwnEnd(reason)

@@ -34,7 +34,7 @@ type lateness struct {
 func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *Lease, _ error) {
 	t.locker.deferClose()
 	defer t.locker.allowClose()
-	for try := 0; refusalOf(err).later && !a.late.begin.IsZero(); try++ {
+	for try := 0; refusalOf(err).asksAgain && !a.late.begin.IsZero(); try++ {
 		if a.late.refusal == nil {
 			a.late.refusal = err
 		}
@@ -55,8 +55,8 @@ func (t *target) sleep(ctx context.Context, try int, longest time.Duration) erro
 	return t.locker.usable(ctx)
 }
 
-// asksLater reports whether there is time for a claim that found no quorum to ask again.
-func (t *target) asksLater(a *acquisition) bool {
+// mayAskAgain reports whether there is time for a claim that found no quorum to ask again.
+func (t *target) mayAskAgain(a *acquisition) bool {
 	return !a.late.begin.IsZero() && !over(time.Now(), t.lateUntil(a))
 }
 

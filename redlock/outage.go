@@ -78,7 +78,7 @@ func (o *outages) lacks(e Event, refusal *Error) Event {
 		j = &outage{told: time.Now()}
 		o.jobs[e.Name] = j
 	}
-	if refusal.later {
+	if refusal.asksAgain {
 		e.repeated = !begins
 		return e
 	}

@@ -90,7 +90,7 @@ func (e Event) level() slog.Level {
 
 func (e Event) refusalLevel() slog.Level {
 	refusal := refusalOf(e.Err)
-	asksOn := refusal.lacksQuorum() && (refusal.later || refusal.Op == "lock" || refusal.Op == "await")
+	asksOn := refusal.lacksQuorum() && (refusal.asksAgain || refusal.Op == "lock" || refusal.Op == "await")
 	switch {
 	case refusal.Holder == protocol.Foreign: // this does not end by itself
 		return slog.LevelError
@@ -127,7 +127,7 @@ func (e Event) text() string {
 	switch refusal := refusalOf(e.Err); {
 	case e.Kind == Acquired && e.Err != nil:
 		return "acquired late, once there was a quorum"
-	case e.Kind == Refused && refusal.later:
+	case e.Kind == Refused && refusal.asksAgain:
 		return "not acquired yet; asked again until it is too late"
 	case e.Kind == Refused && refusal.gaveUp:
 		return "not acquired; it was to be asked again, but its caller has ended"
