@@ -3,12 +3,11 @@ package goredis
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
 var errUnanswered = errors.New("goredis: the client returned without an answer")
@@ -34,7 +33,7 @@ func (c command) reply(failure error) driver.Reply {
 	case value != nil:
 		// Whatever err says: go-redis fails a whole batch when a connection
 		// breaks or a shard is down, also the commands that were answered.
-		return driver.Reply{Value: plain(value)}
+		return driver.Reply{Value: exchange.Plain(value)}
 	case err == redis.Nil: // an error of dialing may wrap a Sentinel's null, which is no reply
 		return driver.Reply{}
 	case err != nil:
@@ -45,37 +44,4 @@ func (c command) reply(failure error) driver.Reply {
 	// A null is redis.Nil. Without that a hook of the client's kept the
 	// command back, and to take it for a null would count it as a vote.
 	return driver.Reply{Err: errUnanswered}
-}
-
-// answered reports whether the server executed the command or refused to.
-func answered(err error) bool {
-	var refusal redis.Error
-	return err == nil || errors.As(err, &refusal)
-}
-
-// plain makes of a RESP3 value what the same server says in RESP2.
-func plain(value any) any {
-	switch v := value.(type) {
-	case nil, int64, string:
-		return v
-	case []any:
-		for i := range v {
-			v[i] = plain(v[i])
-		}
-		return v
-	case map[any]any:
-		flat := make([]any, 0, 2*len(v))
-		for key, element := range v {
-			flat = append(flat, plain(key), plain(element))
-		}
-		return flat
-	case bool:
-		if v {
-			return int64(1)
-		}
-		return int64(0)
-	case float64:
-		return strconv.FormatFloat(v, 'g', 17, 64)
-	}
-	return fmt.Sprint(value)
 }

@@ -12,9 +12,9 @@
 // idle connections of the client are asked for a PING: behind a firewall that
 // forgot one connection, others are as dead.
 //
-// A server that says READONLY, MASTERDOWN or LOADING is left: the client's idle
-// connections are closed, with QUIT, so that a name that was moved is looked up
-// again.
+// A server that says READONLY, MASTERDOWN, LOADING or MOVED is left: the client's
+// idle connections are closed, with QUIT, so that a name that was moved is looked
+// up again.
 //
 // A Cluster's layout is reloaded when a server is gone, which go-redis itself
 // does once a minute. While one shard does not answer, its keys are refused at

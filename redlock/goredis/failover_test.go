@@ -11,10 +11,25 @@ import (
 	"github.com/redtick/redtick/redlock/internal/drivertest"
 )
 
+// wrapper is a client of somebody else's, such as one that counts.
+type wrapper struct{ *redis.Client }
+
 func TestNode_failover(t *testing.T) {
-	drivertest.TestFailover(t, func(t testing.TB, addr string) driver.Node {
-		return newNode(t, &redis.Options{Addr: addr})
-	})
+	for name, newClient := range map[string]func(addr string) redis.UniversalClient{
+		"Client": func(addr string) redis.UniversalClient { return redis.NewClient(&redis.Options{Addr: addr}) },
+		"Ring": func(addr string) redis.UniversalClient {
+			return redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": addr}})
+		},
+		"Wrapper": func(addr string) redis.UniversalClient { return wrapper{redis.NewClient(&redis.Options{Addr: addr})} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			drivertest.TestFailover(t, func(t testing.TB, addr string) driver.Node {
+				client := newClient(addr)
+				t.Cleanup(func() { _ = client.Close() })
+				return goredis.Nodes(client)[0]
+			})
+		})
+	}
 }
 
 func TestNode_cluster(t *testing.T) {

@@ -3,7 +3,6 @@ package goredis
 import (
 	"context"
 	"reflect"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -11,9 +10,6 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
-
-// testLimit is how long an idle connection has to answer a PING.
-const testLimit = 500 * time.Millisecond
 
 var (
 	ping = []driver.Command{{"PING"}}
@@ -30,77 +26,78 @@ func punctual(client *redis.Client) *redis.Client {
 	return own
 }
 
-// sweeper tests and closes idle connections, of one client at a time.
-type sweeper struct {
-	mu   sync.Mutex
-	busy map[*redis.Client]bool
-}
-
-// test makes a pool's idle connections answer a PING, or be closed. One
-// connection went silent; those of the same age may have, too, behind the same
-// firewall, and each would cost a batch its time. While they are tested, the
-// next Do gets a new connection.
-//
-// client is owner, or keeps to deadlines in its place.
-func (s *sweeper) test(owner, client *redis.Client) {
-	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
-	tested := s.each(ctx, owner, client, ping)
-	exchange.Settle(func() bool { idle, piped := idle(client); return idle+piped == 0 })
+// sweepFor closes the idle connections to servers that take no writes, and tests
+// those to servers that left a command unanswered. go-redis itself closes only one,
+// and only if it is the first reply of a batch that says so.
+func (n *Node) sweepFor(commands []driver.Command, replies []driver.Reply) {
+	if exchange.AllAnswered(replies) && !exchange.Demoted(replies...) {
+		return
+	}
+	n.layout.reload()
+	ctx, cancel := context.WithTimeout(context.Background(), exchange.SweepLimit)
+	swept := make(chan struct{})
 	go func() {
+		defer close(swept)
 		defer cancel()
-		tested()
+		seen := map[*redis.Client]bool{} // nil is a wrapper, which may not be comparable
+		for i, r := range replies {
+			send := ping
+			switch {
+			case exchange.Demoted(r):
+				send = quit
+			case exchange.Answered(r.Err):
+				continue
+			}
+			owner, err := n.owner(ctx, exchange.Key(commands[i]))
+			if c, _ := owner.(*redis.Client); err == nil && !seen[c] {
+				seen[c] = true
+				sweep(owner, send)
+			}
+		}
 	}()
+	select {
+	case <-swept:
+	case <-time.After(2 * exchange.SettleLimit):
+	}
 }
 
-// leave closes a pool's connections, which lead to a server that takes no
-// writes. go-redis itself closes one only if it is the first reply of a batch
-// that says so.
-func (s *sweeper) leave(ctx context.Context, client *redis.Client) {
-	s.each(ctx, client, client, quit)()
+// owner is the client of the server that has key. A Cluster's client that knows no
+// layout yet asks for one.
+func (n *Node) owner(ctx context.Context, key string) (redis.UniversalClient, error) {
+	switch c := n.client.(type) {
+	case *redis.ClusterClient:
+		return c.MasterForKey(ctx, key)
+	case *redis.Ring:
+		return c.GetShardClientForKey(key)
+	}
+	return n.client, nil
 }
 
-// each sends commands on every idle connection at the same time, so that no two
-// get the same one. The function that it returns waits for the end.
-func (s *sweeper) each(ctx context.Context, owner, client *redis.Client, commands []driver.Command) (wait func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.busy[owner] {
-		return func() {}
-	}
-	if s.busy == nil {
-		s.busy = map[*redis.Client]bool{}
-	}
-	s.busy[owner] = true
-	var sent sync.WaitGroup
-	idle, piped := idle(client)
-	for range idle {
-		sent.Go(func() {
+// sweep sends commands on every idle connection of a client.
+func sweep(client redis.UniversalClient, commands []driver.Command) {
+	if c, ok := client.(*redis.Client); ok {
+		client = punctual(c)
+		exchange.Sweep(func() int { single, _ := idle(c); return single }, func(ctx context.Context) {
 			// A Conn shares its client's options without its lock, and a handshake writes them.
-			conn := punctual(client).Conn()
+			conn := punctual(c).Conn()
 			defer conn.Close()
 			exec(ctx, conn.Pipeline(), commands)
 		})
 	}
-	for range piped {
-		sent.Go(func() { exec(ctx, client.Pipeline(), commands) })
-	}
-	return func() {
-		sent.Wait()
-		s.mu.Lock()
-		delete(s.busy, owner)
-		s.mu.Unlock()
-	}
+	exchange.Sweep(func() int { _, piped := idle(client); return piped }, func(ctx context.Context) {
+		exec(ctx, client.Pipeline(), commands)
+	})
 }
 
-// idle is how many connections wait for single commands and for pipelines,
-// which go-redis keeps apart since v9.22. Its PipelineStats is read by name, so
-// that older versions, which have one pool, can be used as well.
-func idle(client *redis.Client) (idle, piped uint32) {
+// idle is how many connections wait for single commands only, and how many for
+// pipelines. go-redis keeps them apart since v9.22. Its PipelineStats is read by
+// name, so that older versions, which have one pool, can be used as well.
+func idle(client redis.UniversalClient) (single, piped int) {
 	stats := client.PoolStats()
 	if p := reflect.ValueOf(stats).Elem().FieldByName("PipelineStats"); p.IsValid() && !p.IsNil() {
-		piped = uint32(p.Elem().FieldByName("IdleConns").Uint())
+		return int(stats.IdleConns), int(p.Elem().FieldByName("IdleConns").Uint())
 	}
-	return stats.IdleConns, piped
+	return 0, int(stats.IdleConns)
 }
 
 func exec(ctx context.Context, pipe redis.Pipeliner, commands []driver.Command) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -22,13 +21,12 @@ var (
 // Node is one Redis deployment behind a go-redis client. It is safe for
 // concurrent use, as the client is. It does not close the client.
 type Node struct {
-	client  redis.UniversalClient
-	name    string
-	single  *redis.Client // of one server or Sentinel group, on the client's connections; else nil
-	calls   bool          // single's handshake calls functions of the user's, which know no deadline
-	layout  layout
-	shards  *exchange.Shards // of a Cluster; else nil
-	sweeper sweeper
+	client redis.UniversalClient
+	name   string
+	single *redis.Client // of one server or Sentinel group, on the client's connections; else nil
+	calls  bool          // single's handshake calls functions of the user's, which know no deadline
+	layout layout
+	shards *exchange.Shards // of a Cluster; else nil
 }
 
 // NewNode makes a node of client. It does not connect. A nil client is an
@@ -53,13 +51,7 @@ func NewNode(client redis.UniversalClient) (*Node, error) {
 // Nodes makes one node of each client, in order. A nil client becomes a nil
 // node, which redlock.New refuses with its position.
 func Nodes(clients ...redis.UniversalClient) []driver.Node {
-	nodes := make([]driver.Node, len(clients))
-	for i, client := range clients {
-		if node, err := NewNode(client); err == nil {
-			nodes[i] = node
-		}
-	}
-	return nodes
+	return exchange.Nodes(clients, NewNode)
 }
 
 // String is the server's address, with "/" and the number of the database
@@ -84,19 +76,14 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	case n.calls:
 		return exchange.Within(ctx,
 			func() []driver.Reply { return n.doSingle(ctx, commands) },
-			func() []driver.Reply { return exchange.Fail(len(commands), ctx.Err()) })
+			exchange.Late(ctx, commands))
 	}
 	return n.doSingle(ctx, commands)
 }
 
 func (n *Node) doSingle(ctx context.Context, commands []driver.Command) []driver.Reply {
 	replies := n.sendSingle(ctx, commands)
-	switch {
-	case exchange.AnyDemoted(replies):
-		n.sweeper.leave(ctx, n.single)
-	case !alive(replies):
-		n.sweeper.test(n.single, n.single)
-	}
+	n.sweepFor(commands, replies)
 	return replies
 }
 
@@ -131,52 +118,8 @@ func (n *Node) doSeveral(ctx context.Context, commands []driver.Command) []drive
 			return b.replies(cmp.Or(err, errUnanswered), true)
 		},
 		func() []driver.Reply { return b.replies(ctx.Err(), false) })
-	switch {
-	case n.layout.cluster == nil:
-	case !alive(replies):
-		n.layout.reload()
-		n.testShards(commands, replies)
-	case exchange.AnyDemoted(replies): // of a Sentinel group with routed reads
-		n.layout.reload()
-	}
+	n.sweepFor(commands, replies)
 	return replies
-}
-
-// testShards tests the idle connections to the masters that left a command
-// unanswered.
-func (n *Node) testShards(commands []driver.Command, replies []driver.Reply) {
-	// A client that knows no layout yet asks for one.
-	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
-	tested := make(chan struct{})
-	go func() {
-		defer close(tested)
-		defer cancel()
-		seen := map[*redis.Client]bool{}
-		for i := range replies {
-			if answered(replies[i].Err) {
-				continue
-			}
-			master, err := n.layout.cluster.MasterForKey(ctx, exchange.Key(commands[i]))
-			if err == nil && !seen[master] {
-				seen[master] = true
-				n.sweeper.test(master, punctual(master))
-			}
-		}
-	}()
-	select {
-	case <-tested:
-	case <-time.After(2 * exchange.SettleLimit):
-	}
-}
-
-// alive reports whether every command was answered.
-func alive(replies []driver.Reply) bool {
-	for i := range replies {
-		if !answered(replies[i].Err) {
-			return false
-		}
-	}
-	return true
 }
 
 // isNil also sees the nil *redis.Client of a failed constructor, which is not

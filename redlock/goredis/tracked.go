@@ -32,7 +32,7 @@ func (c *tracked) SetErr(err error) {
 		return
 	}
 	c.reply = c.command.reply(nil)
-	c.final = answered(c.reply.Err) && !redirected(c.reply.Err)
+	c.final = exchange.Answered(c.reply.Err) && !redirected(c.reply.Err)
 }
 
 // Args is what go-redis writes. It may get around to it long after the batch

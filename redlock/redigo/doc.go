@@ -9,7 +9,7 @@
 // A Do returns by its context's deadline, also while the pool dials. What did
 // not answer by then is closed, and the pool's idle connections are asked for a
 // PING: behind a firewall that forgot one connection, others are as dead. A
-// server that says READONLY, MASTERDOWN or LOADING is left: the pool's idle
+// server that says READONLY, MASTERDOWN, LOADING or MOVED is left: the pool's idle
 // connections are closed, so that a name that was moved is looked up again.
 //
 // redigo knows neither Sentinel nor Cluster. For Sentinel, the pool's

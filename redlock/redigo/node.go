@@ -19,11 +19,10 @@ var (
 // Node is one Redis server behind a redigo pool. It is safe for concurrent
 // use, as the pool is. It does not close the pool.
 type Node struct {
-	pool    Pool
-	name    string
-	testing atomic.Bool  // idle connections are
-	busy    atomic.Int64 // Dos
-	watch   exchange.Watch
+	pool  Pool
+	name  string
+	busy  atomic.Int64 // Dos
+	watch exchange.Watch
 }
 
 // NewNode makes a node of pool. It does not connect. A nil pool is an error,
@@ -38,13 +37,7 @@ func NewNode(pool Pool) (*Node, error) {
 // Nodes makes one node of each pool, in order. A pool that NewNode refuses
 // becomes a nil node, which redlock.New refuses with its position.
 func Nodes[P Pool](pools ...P) []driver.Node {
-	nodes := make([]driver.Node, len(pools))
-	for i, pool := range pools {
-		if node, err := NewNode(pool); err == nil {
-			nodes[i] = node
-		}
-	}
-	return nodes
+	return exchange.Nodes(pools, func(pool P) (*Node, error) { return NewNode(pool) })
 }
 
 // String is the same for two nodes of one pool, and only for those, unless the
@@ -62,11 +55,13 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	// one gets the connection that lies idle.
 	alone := n.busy.Add(1) == 1
 	defer n.busy.Add(-1)
-	replies := n.watch.Do(ctx, alone && n.idle() > 0 && !tests(n.pool),
-		func() []driver.Reply { return n.do(ctx, commands) },
-		func() []driver.Reply { return exchange.Fail(len(commands), ctx.Err()) })
-	if exchange.AnyDemoted(replies) {
-		n.leave(ctx)
+	replies := n.watch.Do(ctx, alone && n.idle() > 0 && lendsAtOnce(n.pool),
+		func() []driver.Reply { return n.do(ctx, commands) }, exchange.Late(ctx, commands))
+	switch {
+	case exchange.Demoted(replies...):
+		n.sweep(drop)
+	case !exchange.AllAnswered(replies):
+		n.sweep(test)
 	}
 	return replies
 }
@@ -83,27 +78,25 @@ func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply
 		return exchange.Fail(len(commands), ctx.Err())
 	}
 	if err := send(conn, commands); err != nil {
-		n.testIdle()
 		return exchange.Fail(len(commands), err)
 	}
-	replies := n.receiveAll(ctx, conn, len(commands))
-	if exchange.AnyDemoted(replies) {
+	replies := receiveAll(ctx, conn, len(commands))
+	if exchange.Demoted(replies...) {
 		drop(conn)
 	}
 	return replies
 }
 
-func (n *Node) receiveAll(ctx context.Context, conn redis.Conn, count int) []driver.Reply {
+func receiveAll(ctx context.Context, conn redis.Conn, count int) []driver.Reply {
 	replies := make([]driver.Reply, count)
 	for i := range replies {
 		value, err := receive(ctx, conn)
 		// Only this tells the server's error from a broken connection.
 		if conn.Err() != nil {
-			n.testIdle()
 			copy(replies[i:], exchange.Fail(count-i, err))
 			break
 		}
-		replies[i] = driver.Reply{Value: plain(value), Err: err}
+		replies[i] = driver.Reply{Value: exchange.Plain(value), Err: err}
 	}
 	return replies
 }
@@ -126,19 +119,4 @@ func receive(ctx context.Context, conn redis.Conn) (any, error) {
 	}
 	// 0 would mean no limit. What has arrived already is read even so.
 	return redis.ReceiveWithTimeout(conn, max(time.Until(deadline), time.Microsecond))
-}
-
-// plain makes strings of redigo's byte slices.
-func plain(value any) any {
-	switch v := value.(type) {
-	case []byte:
-		return string(v)
-	case redis.Error:
-		return string(v)
-	case []any:
-		for i := range v {
-			v[i] = plain(v[i])
-		}
-	}
-	return value
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"sync"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -24,9 +23,6 @@ import (
 type Pool interface {
 	GetContext(ctx context.Context) (redis.Conn, error)
 }
-
-// testLimit is how long an idle connection has to answer a PING.
-const testLimit = 500 * time.Millisecond
 
 func check(pool Pool) error {
 	if v := reflect.ValueOf(pool); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
@@ -55,63 +51,26 @@ func (n *Node) idle() int {
 	return 0
 }
 
-// tests reports whether a pool may use an idle connection before it lends it.
-func tests(pool Pool) bool {
+// lendsAtOnce reports whether a pool hands an idle connection out as it is. It may
+// otherwise use it before.
+func lendsAtOnce(pool Pool) bool {
 	p, ok := pool.(*redis.Pool)
-	return !ok || p.TestOnBorrow != nil || p.TestOnBorrowContext != nil
+	return ok && p.TestOnBorrow == nil && p.TestOnBorrowContext == nil
 }
 
 // drop makes the pool discard conn when it is closed: the read that fails
 // breaks it. Nothing else would, as the server answered.
 func drop(conn redis.Conn) { _, _ = redis.ReceiveWithTimeout(conn, time.Nanosecond) }
 
-// leave closes the pool's idle connections, which lead to a server that takes
-// no writes.
-func (n *Node) leave(ctx context.Context) {
-	left := make(chan struct{})
-	go func() {
-		defer close(left)
-		for range n.idle() {
-			conn, err := n.pool.GetContext(ctx)
-			if err != nil {
-				return
-			}
-			drop(conn)
+// test makes conn answer a PING. The pool discards one that does not.
+func test(conn redis.Conn) { _, _ = redis.DoWithTimeout(conn, exchange.SweepLimit, "PING") }
+
+// sweep takes the connections that lie idle out of the pool, for use.
+func (n *Node) sweep(use func(conn redis.Conn)) {
+	exchange.Sweep(n.idle, func(ctx context.Context) {
+		if conn, err := n.pool.GetContext(ctx); err == nil {
+			use(conn)
 			conn.Close()
 		}
-	}()
-	select {
-	case <-left:
-	case <-ctx.Done():
-	}
-}
-
-// testIdle makes the pool's idle connections answer a PING, or be closed. One
-// connection went silent; those of the same age may have, too, behind the same
-// firewall, and each would cost a batch its time. While they are tested, the
-// next Do gets a new connection.
-func (n *Node) testIdle() {
-	if !n.testing.CompareAndSwap(false, true) {
-		return
-	}
-	var busy sync.WaitGroup
-	for range n.idle() {
-		busy.Go(func() { ping(n.pool) })
-	}
-	go func() {
-		busy.Wait()
-		n.testing.Store(false)
-	}()
-	exchange.Settle(func() bool { return n.idle() == 0 })
-}
-
-func ping(pool Pool) {
-	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
-	defer cancel()
-	conn, err := pool.GetContext(ctx)
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	_, _ = redis.DoWithTimeout(conn, testLimit, "PING")
+	})
 }

@@ -33,7 +33,14 @@ func (n *Node) doCluster(ctx context.Context, commands []driver.Command) []drive
 	replies := translate(n.client.DoMulti(ctx, batch...), len(commands))
 	if silent := unanswered(commands, replies); silent != nil {
 		n.distrusted.Store(time.Now().Add(distrustFor).UnixNano())
-		n.testIdle(0, silent...)
+		n.sweep(func(ctx context.Context, taken func()) {
+			var all sync.WaitGroup
+			for _, key := range silent {
+				all.Go(func() { n.client.Do(ctx, n.buildAlone(driver.Command{"PING"}).SetSlot(key)) })
+			}
+			taken()
+			all.Wait()
+		})
 	}
 	return replies
 }
@@ -51,11 +58,13 @@ func (n *Node) doApart(ctx context.Context, commands []driver.Command) []driver.
 	for _, indices := range byTag {
 		busy.Go(func() {
 			n.conns.take()
-			defer n.conns.put()
+			answered := true
 			for _, i := range indices {
 				c := commands[i]
 				replies[i] = reply(n.client.Do(ctx, n.buildAlone(c).SetSlot(exchange.Key(c))))
+				answered = answered && exchange.Answered(replies[i].Err)
 			}
+			n.conns.put(answered)
 		})
 	}
 	busy.Wait()
@@ -67,7 +76,7 @@ func unanswered(commands []driver.Command, replies []driver.Reply) (keys []strin
 	seen := map[string]bool{}
 	for i := range replies {
 		key := exchange.Key(commands[i])
-		if tag := exchange.Tag(key); !alive(replies[i:i+1]) && !seen[tag] {
+		if tag := exchange.Tag(key); !exchange.Answered(replies[i].Err) && !seen[tag] {
 			seen[tag] = true
 			keys = append(keys, key)
 		}

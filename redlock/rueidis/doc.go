@@ -12,8 +12,8 @@
 // A Do returns by its context's deadline. For one server or a Sentinel group it
 // uses a connection of its own from the client's pool for blocking commands. What
 // did not answer by the deadline is closed, and so is a connection to a server
-// that says READONLY, MASTERDOWN or LOADING, so that a name that was moved is
-// looked up again.
+// that says READONLY, MASTERDOWN, LOADING or MOVED, so that a name that was moved
+// is looked up again.
 //
 // A Cluster's shared connections are left alone for 12 s when one of them left
 // a command unanswered, which is how long rueidis may keep a dead one. While one
@@ -33,6 +33,10 @@
 //     then returns a client beside the error, and it connects when it can.
 //   - The client's pool for blocking commands (BlockingPoolSize) needs one
 //     connection for redlock, and one for each subscription.
+//   - rueidis does not tell what lies idle in that pool, so only redlock's own
+//     connections are tested and left. Each one of the service's own blocking
+//     commands may cost a batch after a failover. If they or ConnLifetime make a Do
+//     connect again, it may outlast its context by what AuthCredentialsFn takes.
 //   - In a Cluster a batch is split by server: commands keep their order per
 //     hash slot, not across slots. Commands without a key go where their first
 //     argument would as a key.

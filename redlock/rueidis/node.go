@@ -53,13 +53,7 @@ func NewNode(client rueidis.Client) (*Node, error) {
 // Nodes makes one node of each client, in order. A nil client becomes a nil
 // node, which redlock.New refuses with its position.
 func Nodes(clients ...rueidis.Client) []driver.Node {
-	nodes := make([]driver.Node, len(clients))
-	for i, client := range clients {
-		if node, err := NewNode(client); err == nil {
-			nodes[i] = node
-		}
-	}
-	return nodes
+	return exchange.Nodes(clients, NewNode)
 }
 
 // String is the address of the server, as the client knew it when the node was
@@ -80,10 +74,10 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	}
 	replies := n.doSingle(ctx, commands)
 	switch {
-	case exchange.AnyDemoted(replies):
-		n.leave(ctx)
-	case !alive(replies):
-		n.testIdle(1, "") // rueidis has closed the one that failed
+	case exchange.Demoted(replies...):
+		n.sweep(n.leave)
+	case !exchange.AllAnswered(replies):
+		n.sweep(n.test)
 	}
 	return replies
 }
@@ -93,20 +87,17 @@ func (n *Node) doWithin(ctx context.Context, commands []driver.Command) []driver
 		ctx, cancel := newPunctual(ctx)
 		defer cancel()
 		return n.doCluster(ctx, commands)
-	}, late(ctx, commands))
+	}, exchange.Late(ctx, commands))
 }
 
 // doSingle hands the batch over where the client may have to dial, since a Dialer or a function for credentials may take any time.
 func (n *Node) doSingle(ctx context.Context, commands []driver.Command) []driver.Reply {
 	idle := n.conns.take()
 	return n.watch.Do(ctx, idle, func() []driver.Reply {
-		defer n.conns.put()
-		return n.do(ctx, commands)
-	}, late(ctx, commands))
-}
-
-func late(ctx context.Context, commands []driver.Command) func() []driver.Reply {
-	return func() []driver.Reply { return exchange.Fail(len(commands), ctx.Err()) }
+		replies := n.do(ctx, commands)
+		n.conns.put(exchange.AllAnswered(replies))
+		return replies
+	}, exchange.Late(ctx, commands))
 }
 
 func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply {
@@ -132,26 +123,11 @@ func translate(results []rueidis.RedisResult, wanted int) []driver.Reply {
 	return replies
 }
 
-// alive reports whether every command was answered.
-func alive(replies []driver.Reply) bool {
-	var refusal *rueidis.RedisError
-	for i := range replies {
-		if err := replies[i].Err; err != nil && !errors.As(err, &refusal) {
-			return false
-		}
-	}
-	return true
-}
-
 // build adds keys as plain arguments. To mark them with Arbitrary.Keys would
 // make a client of one server pick one of its four connections at random, and
 // a batch could overtake the one before it.
 func (n *Node) build(c driver.Command) rueidis.Completed {
-	built := n.client.B().Arbitrary(c[0].(string))
-	for _, arg := range c[1:] {
-		built = built.Args(arg.(string))
-	}
-	return built.Build()
+	return n.client.B().Arbitrary(words(c)...).Build()
 }
 
 // buildAlone marks a command as blocking, for what rueidis does then: it sends
@@ -159,9 +135,13 @@ func (n *Node) build(c driver.Command) rueidis.Completed {
 // shared one would be kept until the client's own PING has waited for ten
 // seconds.
 func (n *Node) buildAlone(c driver.Command) rueidis.Completed {
-	built := n.client.B().Arbitrary(c[0].(string))
-	for _, arg := range c[1:] {
-		built = built.Args(arg.(string))
+	return n.client.B().Arbitrary(words(c)...).Blocking()
+}
+
+func words(c driver.Command) []string {
+	all := make([]string, len(c))
+	for i, word := range c {
+		all[i] = word.(string)
 	}
-	return built.Blocking()
+	return all
 }

@@ -3,11 +3,11 @@ package rueidis
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
-)
 
-// testLimit is how long an idle connection has to answer a PING.
-const testLimit = 500 * time.Millisecond
+	"github.com/redtick/redtick/redlock/internal/exchange"
+)
 
 // punctual is a context that is over a moment after the deadline it names. A
 // connection that is read until then fails while the context still stands, and
@@ -58,10 +58,15 @@ func (c *connections) take() (idle bool) {
 	return idle
 }
 
-func (c *connections) put() {
+// put is for one that is not used any more. rueidis has closed it if it did not
+// answer.
+func (c *connections) put(answered bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.busy--
-	c.mu.Unlock()
+	if !answered {
+		c.top--
+	}
 }
 
 // flush is how many may lie idle now, and forgets them.
@@ -73,48 +78,30 @@ func (c *connections) flush() int {
 	return idle
 }
 
-// leave closes the connections that lie idle, which lead to a server that
-// takes no writes.
-func (n *Node) leave(ctx context.Context) {
-	left := make(chan struct{})
-	go func() {
-		defer close(left)
-		for range n.conns.flush() {
-			c, _ := n.client.Dedicate()
-			c.Close()
-		}
-	}()
-	select {
-	case <-left:
-	case <-ctx.Done():
-	}
+// sweep calls use for each connection that may lie idle. use calls taken once it
+// has one, or is about to.
+func (n *Node) sweep(use func(ctx context.Context, taken func())) {
+	var idle atomic.Int64
+	idle.Store(int64(n.conns.flush()))
+	exchange.Sweep(func() int { return int(idle.Load()) }, func(ctx context.Context) {
+		use(ctx, func() { idle.Add(-1) })
+	})
 }
 
-// testIdle makes the connections that lie idle, but for some, answer a PING or
-// be closed. One went silent; those of the same age may have, too, behind the
-// same firewall, and each would cost a batch its time. In a Cluster it is done
-// for the shards of keys.
-func (n *Node) testIdle(but int, keys ...string) {
-	idle := n.conns.flush() - but
-	if idle <= 0 {
+// leave closes a connection.
+func (n *Node) leave(_ context.Context, taken func()) {
+	conn, _ := n.client.Dedicate()
+	taken()
+	conn.Close()
+}
+
+// test makes a connection answer a PING or be closed.
+func (n *Node) test(ctx context.Context, taken func()) {
+	conn, release := n.client.Dedicate()
+	taken()
+	if conn.Do(ctx, conn.B().Ping().Build()).NonRedisError() != nil {
+		conn.Close()
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
-	var busy sync.WaitGroup
-	for _, key := range keys {
-		for range idle {
-			busy.Go(func() {
-				ping := n.client.B().Arbitrary("PING").Blocking()
-				if n.shards != nil {
-					ping = ping.SetSlot(key)
-				}
-				n.client.Do(ctx, ping)
-			})
-		}
-	}
-	go func() {
-		defer cancel()
-		busy.Wait()
-	}()
-	time.Sleep(time.Millisecond) // until they have left the client's pool, or the next Do gets one
+	release()
 }

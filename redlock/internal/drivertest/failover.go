@@ -169,6 +169,7 @@ func checkDemoted(t *testing.T, connect func(t testing.TB, addr string) driver.N
 		{"ERR Error running script (call to f_5b): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.", true},
 		{"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", true},
 		{"LOADING Redis is loading the dataset in memory", true},
+		{"MOVED 12706 127.0.0.1:7001", true},
 		{"WRONGTYPE Operation against a key holding the wrong kind of value", false},
 		{"BUSY Redis is busy running a script.", false},
 	} {

@@ -1,10 +1,10 @@
-// Package exchange holds what the drivers share: how long a Do may last, and
-// which answers say that the connection leads to the wrong server.
+// Package exchange holds what the drivers share: how long a Do may last, what
+// replies tell of a server and its connections, and a Cluster's dead shards.
 package exchange
 
 import (
 	"context"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +38,11 @@ func Within(ctx context.Context, do, late func() []driver.Reply) []driver.Reply 
 	}
 }
 
+// Late is for Within when nothing of commands was answered in time.
+func Late(ctx context.Context, commands []driver.Command) func() []driver.Reply {
+	return func() []driver.Reply { return Fail(len(commands), ctx.Err()) }
+}
+
 // calm is how long after an answer a connection is trusted to keep to a deadline
 // by itself. Clients such as rueidis send PING on a connection that was idle for a
 // second. If that PING hangs, so does the command behind it.
@@ -57,60 +62,52 @@ func (w *Watch) Do(ctx context.Context, inline bool, do, late func() []driver.Re
 	} else {
 		replies = Within(ctx, do, late)
 	}
-	for i := range replies {
-		if !Answered(replies[i].Err) {
-			w.answered.Store(0)
-			return replies
-		}
-	}
-	w.answered.Store(time.Now().UnixNano())
-	return replies
-}
-
-// Fail returns n replies that failed with err.
-func Fail(n int, err error) []driver.Reply {
-	replies := make([]driver.Reply, n)
-	for i := range replies {
-		replies[i].Err = err
+	if AllAnswered(replies) {
+		w.answered.Store(time.Now().UnixNano())
+	} else {
+		w.answered.Store(0)
 	}
 	return replies
 }
 
-// Demoted reports whether err is a server's answer that it is not a primary, or has
-// not got its data. When a name has moved to another server, all connections that
-// stand lead to the former one, and only a new connection leads to the other.
-func Demoted(err error) bool {
-	if err == nil {
-		return false
-	}
-	text := err.Error()
-	for _, code := range []string{"READONLY ", "MASTERDOWN ", "LOADING "} {
-		// Before Redis 7 a script's error is wrapped: "ERR Error running script (…): @user_script: 1: -READONLY …".
-		if strings.HasPrefix(text, code) || strings.HasPrefix(text, "ERR ") && strings.Contains(text, ": -"+code) {
-			return true
-		}
-	}
-	return false
-}
+const (
+	// SweepLimit is how long an idle connection has to answer a PING.
+	SweepLimit = 500 * time.Millisecond
+	// SettleLimit is the longest that Sweep waits.
+	SettleLimit = 10 * time.Millisecond
+)
 
-// AnyDemoted reports whether any of replies is Demoted.
-func AnyDemoted(replies []driver.Reply) bool {
-	for i := range replies {
-		if Demoted(replies[i].Err) {
-			return true
-		}
+// Sweep calls use for each connection that lies idle in a client's pool. use takes
+// one, and tests or closes it. All are called at the same time, so that no two get
+// the same one.
+//
+// When one connection went silent, or leads to a demoted server, the others do, too,
+// and each would cost a batch. So Sweep returns once all have left the pool: the next
+// Do gets a new one.
+func Sweep(idle func() int, use func(ctx context.Context)) {
+	ctx, cancel := context.WithTimeout(context.Background(), SweepLimit)
+	var all sync.WaitGroup
+	for range idle() {
+		all.Go(func() { use(ctx) })
 	}
-	return false
-}
-
-// SettleLimit is the longest that Settle waits.
-const SettleLimit = 10 * time.Millisecond
-
-// Settle waits a moment for done, which reports whether the connections under
-// test have left their pool. Without it the next Do could still be handed one.
-func Settle(done func() bool) {
+	go func() {
+		defer cancel()
+		all.Wait()
+	}()
 	const pause = 200 * time.Microsecond
-	for end := time.Now().Add(SettleLimit); !done() && time.Now().Before(end); {
+	for end := time.Now().Add(SettleLimit); idle() > 0 && time.Now().Before(end); {
 		time.Sleep(pause)
 	}
+}
+
+// Nodes makes one node of each client, in order. A client that newNode refuses
+// becomes a nil node, which redlock.New refuses with its position.
+func Nodes[C any, N driver.Node](clients []C, newNode func(C) (N, error)) []driver.Node {
+	nodes := make([]driver.Node, len(clients))
+	for i, client := range clients {
+		if node, err := newNode(client); err == nil {
+			nodes[i] = node
+		}
+	}
+	return nodes
 }

@@ -18,16 +18,17 @@ func TestDemoted(t *testing.T) {
 		"LOADING Redis is loading the dataset in memory":                                                                        true,
 		"READONLY You can't write against a read only replica. script: 5bdb, on @user_script:1.":                                true,
 		"ERR Error running script (call to f_5b): @user_script:1: @user_script: 1: -READONLY You can't write against a replica": true,
-		"ERR unknown command 'READONLY '":                                                                                       false,
-		"WRONGTYPE Operation : -READONLY value":                                                                                 false,
-		"READONLYISH text":                                                                                                      false,
-		"dial tcp: connection refused":                                                                                          false,
+		"MOVED 15495 127.0.0.1:7001":            true,
+		"ERR unknown command 'READONLY '":       false,
+		"WRONGTYPE Operation : -READONLY value": false,
+		"READONLYISH text":                      false,
+		"dial tcp: connection refused":          false,
 	} {
-		if got := exchange.Demoted(errors.New(text)); got != want {
+		if got := exchange.Demoted(driver.Reply{}, driver.Reply{Err: errors.New(text)}); got != want {
 			t.Errorf("%q: got %v, want %v", text, got, want)
 		}
 	}
-	if exchange.Demoted(nil) {
+	if exchange.Demoted(driver.Reply{}) {
 		t.Error("no error counts as a demotion")
 	}
 }

@@ -214,15 +214,6 @@ func (s *Shards) look(key string, limit time.Duration) {
 	}
 }
 
-// Answered reports whether err is nil or a server's, which has a code in capitals.
-func Answered(err error) bool {
-	if err == nil {
-		return true
-	}
-	code, _, more := strings.Cut(err.Error(), " ")
-	return more && code != "" && code == strings.ToUpper(code) && code[0] >= 'A' && code[0] <= 'Z' && !strings.HasSuffix(code, ":")
-}
-
 // Key returns the key by which a Cluster routes c. For a command without a key any
 // result is right.
 func Key(c driver.Command) string {

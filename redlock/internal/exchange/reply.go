@@ -1,0 +1,96 @@
+package exchange
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redtick/redtick/redlock/driver"
+)
+
+// Fail returns n replies that failed with err.
+func Fail(n int, err error) []driver.Reply {
+	replies := make([]driver.Reply, n)
+	for i := range replies {
+		replies[i].Err = err
+	}
+	return replies
+}
+
+// Answered reports whether err is nil or a server's, which has a code in capitals.
+func Answered(err error) bool {
+	if err == nil {
+		return true
+	}
+	code, _, more := strings.Cut(err.Error(), " ")
+	return more && code != "" && code == strings.ToUpper(code) && code[0] >= 'A' && code[0] <= 'Z' && !strings.HasSuffix(code, ":")
+}
+
+// AllAnswered reports whether every one of replies is Answered.
+func AllAnswered(replies []driver.Reply) bool {
+	for i := range replies {
+		if !Answered(replies[i].Err) {
+			return false
+		}
+	}
+	return true
+}
+
+// Demoted reports whether one of replies says that the server is not a primary, is
+// not the one of this key, or has not got its data. When a name has moved to another
+// server, all connections that stand lead to the former one, and only a new
+// connection leads to the other.
+func Demoted(replies ...driver.Reply) bool {
+	for i := range replies {
+		if err := replies[i].Err; err != nil && demotes(err.Error()) {
+			return true
+		}
+	}
+	return false
+}
+
+func demotes(text string) bool {
+	// A former master of a Cluster says MOVED, also to a client that knows of no Cluster.
+	for _, code := range []string{"READONLY ", "MASTERDOWN ", "LOADING ", "MOVED "} {
+		// Before Redis 7 a script's error is wrapped: "ERR Error running script (…): @user_script: 1: -READONLY …".
+		if strings.HasPrefix(text, code) || strings.HasPrefix(text, "ERR ") && strings.Contains(text, ": -"+code) {
+			return true
+		}
+	}
+	return false
+}
+
+// Plain makes of a value that a client returned what a server says in RESP2.
+func Plain(value any) any {
+	switch v := value.(type) {
+	case nil, int64, string:
+		return v
+	case []byte:
+		return string(v)
+	case []any:
+		for i := range v {
+			v[i] = Plain(v[i])
+		}
+		return v
+	case map[any]any:
+		return flat(v)
+	case map[string]any:
+		return flat(v)
+	case bool:
+		if v {
+			return int64(1)
+		}
+		return int64(0)
+	case float64:
+		return strconv.FormatFloat(v, 'g', 17, 64)
+	}
+	return fmt.Sprint(value)
+}
+
+func flat[K comparable](m map[K]any) []any {
+	list := make([]any, 0, 2*len(m))
+	for key, element := range m {
+		list = append(list, Plain(key), Plain(element))
+	}
+	return list
+}
