@@ -1,6 +1,7 @@
 package redigo_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/internal/drivertest"
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
 func TestNode_failover(t *testing.T) {
@@ -16,6 +18,30 @@ func TestNode_failover(t *testing.T) {
 		p.MaxIdle = 8
 		return newNode(t, p)
 	})
+}
+
+// A connection that lies idle may be too old, and then the pool dials. That takes
+// a TLS handshake, which knows no context.
+func TestNode_Do_oldConnection(t *testing.T) {
+	server := redisserver.StartTLS(t)
+	p := pool(server.TLSAddr(), redis.DialUseTLS(true), redis.DialTLSConfig(server.TLSConfig()))
+	p.MaxConnLifetime = 100 * time.Millisecond
+	node := newNode(t, p)
+	if got := do(node, driver.Command{"PING"}); got[0] != "PONG" {
+		t.Fatal(got)
+	}
+	time.Sleep(p.MaxConnLifetime)
+	server.Pause()
+	kept := time.AfterFunc(5*time.Second, server.Resume)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if r := node.Do(ctx, []driver.Command{{"PING"}})[0]; r.Err == nil {
+		t.Errorf("got %v from a server that hangs", r.Value)
+	}
+	if !kept.Stop() {
+		t.Error("a Do waited for the pool to dial, far beyond its deadline")
+	}
+	server.Resume()
 }
 
 func TestNode_slowClient(t *testing.T) {

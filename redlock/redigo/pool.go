@@ -52,10 +52,10 @@ func (n *Node) idle() int {
 }
 
 // lendsAtOnce reports whether a pool hands an idle connection out as it is. It may
-// otherwise use it before.
+// otherwise use it before, or dial in its place.
 func lendsAtOnce(pool Pool) bool {
 	p, ok := pool.(*redis.Pool)
-	return ok && p.TestOnBorrow == nil && p.TestOnBorrowContext == nil
+	return ok && p.TestOnBorrow == nil && p.TestOnBorrowContext == nil && p.MaxConnLifetime == 0
 }
 
 // drop makes the pool discard conn when it is closed: the read that fails
