@@ -3,6 +3,7 @@ package goredis
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/redis/go-redis/v9"
 
@@ -12,30 +13,42 @@ import (
 
 var errUnanswered = errors.New("goredis: the client returned without an answer")
 
-// command is a go-redis command that is sent at most once. With one pointer as
-// its only field it fits an interface without an allocation.
-type command struct{ *redis.Cmd }
+// command is a go-redis command that is sent at most once.
+type command struct {
+	redis.Cmd
+	written bool
+}
 
 // newCommand hands the shared slice on as it is: go-redis only reads it.
 func newCommand(ctx context.Context, c driver.Command) command {
-	return command{redis.NewCmd(ctx, c...)}
+	return command{Cmd: *redis.NewCmd(ctx, c...)}
+}
+
+// Args is what go-redis writes.
+func (c *command) Args() []any {
+	c.written = true
+	return c.Cmd.Args()
 }
 
 // NoRetry overrides go-redis' own answer. A repeated batch may come after
 // later commands, on another connection, while the first is still under way.
-func (command) NoRetry() bool { return true }
+func (*command) NoRetry() bool { return true }
 
 // reply translates the outcome. failure is what the client said of the whole
 // batch.
-func (c command) reply(failure error) driver.Reply {
+func (c *command) reply(failure error) driver.Reply {
 	value, err := c.Result()
 	switch {
 	case value != nil:
 		// Whatever err says: go-redis fails a whole batch when a connection
 		// breaks or a shard is down, also the commands that were answered.
 		return driver.Reply{Value: exchange.Plain(value)}
-	case err == redis.Nil: // an error of dialing may wrap a Sentinel's null, which is no reply
+	case err == redis.Nil && c.written:
 		return driver.Reply{}
+	case errors.Is(err, redis.Nil):
+		// A Sentinel's null or one that a function of the user's met, while the
+		// client connected. It must not pass for a null of the server's: a vote.
+		return driver.Reply{Err: fmt.Errorf("goredis: connecting failed: %w", err)}
 	case err != nil:
 		return driver.Reply{Err: err}
 	case failure != nil:

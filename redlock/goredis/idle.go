@@ -102,7 +102,8 @@ func idle(client redis.UniversalClient) (single, piped int) {
 
 func exec(ctx context.Context, pipe redis.Pipeliner, commands []driver.Command) {
 	for _, c := range commands {
-		_ = pipe.Process(ctx, newCommand(ctx, c))
+		c := newCommand(ctx, c)
+		_ = pipe.Process(ctx, &c)
 	}
 	_, _ = pipe.Exec(ctx)
 }

@@ -91,19 +91,20 @@ func (n *Node) sendSingle(ctx context.Context, commands []driver.Command) []driv
 	if len(commands) == 1 {
 		// Three quarters of the allocations of a pipeline of one.
 		c := newCommand(ctx, commands[0])
-		err := n.single.Process(ctx, c)
+		err := n.single.Process(ctx, &c)
 		return []driver.Reply{c.reply(err)}
 	}
 	cmds := make([]redis.Cmder, len(commands))
 	for i := range commands {
-		cmds[i] = newCommand(ctx, commands[i])
+		c := newCommand(ctx, commands[i])
+		cmds[i] = &c
 	}
 	pipe := n.single.Pipeline()
 	_ = pipe.BatchProcess(ctx, cmds...)
 	_, err := pipe.Exec(ctx)
 	replies := make([]driver.Reply, len(cmds))
 	for i := range cmds {
-		replies[i] = cmds[i].(command).reply(err)
+		replies[i] = cmds[i].(*command).reply(err)
 	}
 	return replies
 }

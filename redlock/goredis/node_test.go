@@ -253,3 +253,24 @@ func TestNode_nullOfASentinel(t *testing.T) {
 		}
 	}
 }
+
+// A null that a function of the user's met while it connected is not the server's.
+func TestNode_nullOfOnConnect(t *testing.T) {
+	server := redisserver.Start(t)
+	for _, null := range []error{redis.Nil, fmt.Errorf("the token is missing: %w", redis.Nil)} {
+		onConnect := func(context.Context, *redis.Conn) error { return null }
+		for name, client := range map[string]redis.UniversalClient{
+			"Client": redis.NewClient(&redis.Options{Addr: server.Addr(), OnConnect: onConnect}),
+			"Ring":   redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": server.Addr()}, OnConnect: onConnect}),
+		} {
+			t.Cleanup(func() { _ = client.Close() })
+			for _, commands := range [][]driver.Command{{{"GET", "k"}}, {{"GET", "k"}, {"GET", "k"}}} {
+				for _, r := range goredis.Nodes(client)[0].Do(t.Context(), commands) {
+					if r.Err == nil {
+						t.Errorf("%s, %v: the reply is %v, want an error", name, commands, r.Value)
+					}
+				}
+			}
+		}
+	}
+}

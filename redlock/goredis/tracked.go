@@ -41,7 +41,7 @@ func (c *tracked) Args() []any {
 	if err := c.ctx.Err(); err != nil {
 		return []any{overdue{err}}
 	}
-	return c.Cmd.Args()
+	return c.command.Args()
 }
 
 // overdue is an argument that cannot be written.

@@ -170,3 +170,24 @@ func TestNode_resultsLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// A null that a function of the user's met while it connected is not the server's.
+func TestNode_nullOfCredentials(t *testing.T) {
+	client, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{redisserver.Start(t).Addr()}, ForceSingleClient: true,
+		AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
+			return rueidis.AuthCredentials{}, rueidis.Nil
+		},
+	})
+	if err == nil {
+		t.Fatal("the client connected")
+	}
+	t.Cleanup(client.Close)
+	for _, commands := range [][]driver.Command{{{"GET", "k"}}, {{"GET", "k"}, {"GET", "k"}}} {
+		for _, r := range rueidisnode.Nodes(client)[0].Do(t.Context(), commands) {
+			if r.Err == nil {
+				t.Errorf("%v: the reply is %v, want an error", commands, r.Value)
+			}
+		}
+	}
+}

@@ -11,7 +11,14 @@ import (
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
+var errNotConnected = errors.New("rueidis: connecting failed: AuthCredentialsFn or the Dialer met a redis nil")
+
 func reply(result rueidis.RedisResult) driver.Reply {
+	if err := result.NonRedisError(); rueidis.IsRedisNil(err) {
+		// One that a function of the user's met while the client connected. It must not
+		// pass for a null of the server's: a vote.
+		return driver.Reply{Err: errNotConnected}
+	}
 	value, err := result.ToAny()
 	if rueidis.IsRedisNil(err) {
 		return driver.Reply{}
