@@ -80,7 +80,7 @@ func cure(err error) string {
 		return "there is no way to that machine: see whether it is up, and the network"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "it closed the connection: is it a TLS port? then write rediss:// (rediss-sentinel://, rediss-cluster://)"
-	case strings.Contains(err.Error(), "redis: invalid reply"):
+	case strings.Contains(err.Error(), "redis: invalid reply"), strings.Contains(err.Error(), "redis: can't parse"):
 		return "that is no Redis server: correct host and port"
 	case errors.As(err, &late) && late.Timeout(), strings.HasPrefix(err.Error(), "no answer within"), errors.Is(err, redlock.ErrNodeOut):
 		return "it hangs, a firewall drops what is sent to it, or rediss:// is written for a port without TLS: try redis-cli -h HOST ping"
@@ -123,38 +123,33 @@ func outBecause(err error) string {
 
 // explained is the text of an error, with what each node said in a line of its own.
 func explained(err error) string {
-	var failed *redlock.Error
-	if n := (*redlock.NodeError)(nil); !errors.As(err, &failed) && errors.As(err, &n) {
-		return allNodes(err)
-	}
-	if failed == nil || len(failed.Nodes) == 0 {
+	var lines []string
+	nodes, failed := nodeErrors(err), (*redlock.Error)(nil)
+	switch {
+	case len(nodes) == 0:
 		return plain(err)
+	case errors.As(err, &failed):
+		head := *failed
+		head.Nodes = nil
+		lines = append(lines, strings.Replace(plain(err), plain(failed), plain(&head), 1))
 	}
-	head := *failed
-	head.Nodes = nil
-	text := strings.Replace(plain(err), plain(failed), plain(&head), 1)
-	for _, n := range failed.Nodes {
-		text += "\n  " + explainedNode(n)
+	for _, n := range nodes {
+		lines = append(lines, n.Node+": "+printable(outBecause(n.Err)))
 	}
-	return text
+	return strings.Join(lines, "\n  ")
 }
 
-func explainedNode(n *redlock.NodeError) string { return n.Node + ": " + printable(outBecause(n.Err)) }
-
-// allNodes is about errors of nodes that are joined, or one.
-func allNodes(err error) string {
-	if n, ok := err.(*redlock.NodeError); ok {
-		return explainedNode(n)
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var lines []string
-		for _, each := range joined.Unwrap() {
-			lines = append(lines, allNodes(each))
+// nodeErrors are what nodes said, in an error or in those it wraps.
+func nodeErrors(err error) (nodes []*redlock.NodeError) {
+	switch e := err.(type) {
+	case *redlock.NodeError:
+		return append(nodes, e)
+	case interface{ Unwrap() error }:
+		return nodeErrors(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, each := range e.Unwrap() {
+			nodes = append(nodes, nodeErrors(each)...)
 		}
-		return strings.Join(lines, "\n")
 	}
-	if coded, ok := err.(*exitError); ok {
-		return allNodes(coded.err)
-	}
-	return plain(err)
+	return nodes
 }

@@ -33,8 +33,8 @@ func (i *inspection) open() (*fleet, *inspect.Inspector, error) {
 	i.json = i.format == "json"
 	// A node that does not answer counts as out by the time the inspector gives
 	// it up, and the client gives up after both: so it is waited for once, and
-	// further questions to it are refused at once.
-	f, err := i.target.open(2 * i.timeout)
+	// further questions to it are refused at once. Bootstrap waits for 5 s.
+	f, err := i.target.open(2 * max(i.timeout, 5*time.Second))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,11 +3,14 @@
 package main_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
@@ -18,6 +21,8 @@ func TestCures(t *testing.T) {
 	locked := redisserver.Start(t, "--requirepass", "right")
 	secret := redisserver.StartTLS(t)
 	plain := redisserver.Start(t)
+	web := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(web.Close)
 	for _, user := range [][]string{{"reads", "~*", "+@read", "+info", "+time", "+ping"}, {"nothing"}} {
 		if _, err := plain.Do(append([]string{"ACL", "SETUSER", user[0], "on", ">pw"}, user[1:]...)...); err != nil {
 			t.Fatal(err)
@@ -28,6 +33,7 @@ func TestCures(t *testing.T) {
 		{"wrong password", "redis://:wrong@" + locked.Addr(), "user name or password are wrong"},
 		{"no permission", "redis://nothing:pw@" + plain.Addr(), "SECURITY.md"},
 		{"nothing listens", "127.0.0.1:1", "nothing listens there"},
+		{"a web server", strings.TrimPrefix(web.URL, "http://"), "that is no Redis server"},
 		{"no socket", "unix:///no/such/socket", "there is no such socket"},
 		{"no database", "redis://" + plain.Addr() + "/99", "it has no database of that number"},
 		{"a TLS port", secret.TLSAddr(), "write rediss://"},
@@ -48,9 +54,24 @@ func TestCures(t *testing.T) {
 	}
 	t.Run("reads, but may not vote", func(t *testing.T) {
 		o := redtick(t, "redis://reads:pw@"+plain.Addr(), "status")
-		has(t, o.stdout, "1 of 1 nodes answer, 0 can vote, 1 needed: no lock can be had by this user", "answers but would not vote: NOPERM")
+		has(t, o.stdout, "primary", "1 of 1 nodes answer, 0 can vote, 1 needed: no lock can be had by this user", "answers but would not vote: NOPERM")
 		if o.code != 2 {
 			t.Errorf("exit code %d, want 2", o.code)
+		}
+		// Seen to fail when the nodes are asked one after the other, and when their refusals are told as one node's.
+		three := newFleet(t)
+		for _, s := range three.servers {
+			if _, err := s.Do("ACL", "SETUSER", "reads", "on", ">pw", "~*", "+@read", "+info", "+time", "+ping"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begin := time.Now()
+		o = redtick(t, "redis://reads:pw@"+strings.ReplaceAll(three.addrs, ",", ",redis://reads:pw@"), "status")
+		if took := time.Since(begin); took > 2*time.Second || o.code != 2 {
+			t.Errorf("three nodes: exit code %d after %v, want 2 within 2 s", o.code, took)
+		}
+		for _, s := range three.servers {
+			has(t, o.stdout, s.Addr()+" answers but would not vote: NOPERM")
 		}
 	})
 	t.Run("names that cannot be read", func(t *testing.T) {

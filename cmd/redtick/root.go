@@ -32,7 +32,7 @@ Flags may be written with one dash or with two.
 Exit codes
   0   fine
   1   status: fine with warnings; release: nothing was released;
-      runs: the job is overdue, or its last run did not go well;
+      runs: the job is overdue, is not known, or its last run did not go well;
       trigger: no run was begun
   2   no majority of the nodes answers
   64  the command line is wrong

@@ -40,8 +40,9 @@ The nodes remember the last 20 runs (WithHistory), for 35 days after the last
 one and for three intervals of the schedule.
 
 Exit codes
-  0   shown, and all is well
-  1   shown: the job is overdue, or its newest run failed, panicked, was lost or vanished
+  0   shown, and all is well; or the job is paused and has no runs
+  1   shown: the job is overdue, its newest run failed, panicked, was lost or vanished,
+      or no run is remembered, as of a name that is spelled wrong
   2   no majority of the nodes answers; what the others know is shown
   64  the command line is wrong
 
@@ -118,11 +119,12 @@ func (v *runsView) well() bool {
 	if v.overdue > 0 {
 		return false
 	}
-	if len(v.Runs) > 0 {
-		switch v.Runs[0].Result {
-		case "failed", "panicked", "lost", inspect.Vanished:
-			return false
-		}
+	if len(v.Runs) == 0 {
+		return v.paused != nil // a name that nobody runs is perhaps a wrong one
+	}
+	switch v.Runs[0].Result {
+	case "failed", "panicked", "lost", inspect.Vanished:
+		return false
 	}
 	return true
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
@@ -68,7 +69,11 @@ func (i *inspection) status(ctx context.Context, w io.Writer) error {
 	}
 	defer f.disconnect()
 	infos := i.look(ctx, inspector)
-	report := newReport(infos, f.addresses, i.voters(ctx, f, infos))
+	refusals, err := i.voters(ctx, f, infos)
+	if err != nil {
+		return err
+	}
+	report := newReport(infos, f.addresses, refusals)
 	if i.json {
 		err = writeJSON(w, report)
 	} else {
@@ -89,25 +94,27 @@ func (i *inspection) look(ctx context.Context, inspector *inspect.Inspector) []i
 }
 
 // voters asks the nodes that answer whether they would vote, as services ask. What it returns are the errors of those that would not.
-func (i *inspection) voters(ctx context.Context, f *fleet, infos []inspect.Node) map[string]error {
-	refusals := map[string]error{}
+func (i *inspection) voters(ctx context.Context, f *fleet, infos []inspect.Node) (map[string]error, error) {
+	var answer []driver.Node
 	for n, info := range infos {
 		if info.Err != nil || info.Role == "slave" || info.Mode == "cluster" && f.addresses[n].kind == oneServer {
 			continue // what they lack is told already
 		}
-		alone, err := redlock.New(f.nodes[n:n+1], redlock.WithPrefix(i.prefix), redlock.WithNodeTimeout(i.timeout), redlock.WithTTL(10*i.timeout))
-		if err == nil {
-			err = alone.Check(ctx)
-			_ = alone.Close(ctx)
-		}
-		if failed := (*redlock.NodeError)(nil); errors.As(err, &failed) {
-			err = failed.Err
-		}
-		if err != nil {
-			refusals[info.Name] = err
-		}
+		answer = append(answer, f.nodes[n])
 	}
-	return refusals
+	refusals := map[string]error{}
+	if len(answer) == 0 {
+		return refusals, nil
+	}
+	// Check asks three times, a node timeout apart.
+	service, err := redlock.New(answer, redlock.WithPrefix(i.prefix), redlock.WithNodeTimeout(i.timeout/2), redlock.WithTTL(10*i.timeout))
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range nodeErrors(service.Check(ctx)) {
+		refusals[n.Node] = n.Err
+	}
+	return refusals, service.Close(ctx)
 }
 
 // statusReport is the answer of status, in JSON as it stands.

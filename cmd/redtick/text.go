@@ -32,7 +32,7 @@ func plain(err error) string {
 	if err == nil {
 		return ""
 	}
-	return scrub(strings.TrimPrefix(err.Error(), "redlock: "))
+	return scrub(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "redlock: "), "invalid: "))
 }
 
 // printable keeps names and holders, which may be any bytes, from steering the
