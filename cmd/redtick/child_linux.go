@@ -17,10 +17,12 @@ var programs = struct {
 	ids map[int]bool
 }{ids: map[int]bool{}}
 
-// adoptOrphans ends the zombies of processes that programs have started and
-// left behind. As PID 1 of a container we are their parent then, and nobody
-// else waits for them.
+// adoptOrphans makes us the parent of what programs have started and left
+// behind, and ends the zombies among them. As PID 1 of a container we are the
+// parent anyway. Elsewhere PID 1 may be no init: it would wait for them late or
+// never, and until then they count as living members of the program's group.
 var adoptOrphans = sync.OnceFunc(func() {
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, unix.SIGCHLD)
 	go func() {

@@ -6,38 +6,23 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
-// asReaper makes the test's own binary a program that gets orphans, as PID 1
-// does, and then the command.
-const asReaper = "REDTICK_TEST_AS_REAPER"
-
-func init() {
-	path := os.Getenv(asReaper)
-	if path == "" {
-		return
-	}
-	_ = os.Unsetenv(asReaper)
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		panic(err)
-	}
-	panic(syscall.Exec(path, append([]string{path}, os.Args[1:]...), os.Environ()))
-}
-
-// What the program leaves behind does not stay a zombie, and the program's own
-// exit code is kept.
+// What the program leaves behind comes to redtick, does not stay a zombie, and the program's own exit code is kept.
 //
 // Seen to fail without adoptOrphans, and when it waits for the program as well.
 func TestRun_reaps_orphans(t *testing.T) {
 	f := newFleet(t)
 	for i := range 5 {
-		p := f.startReaper("run", "-name", fmt.Sprint(i), "--", "sh", "-c",
-			`for n in 1 2 3 4 5 6 7 8 9; do (sleep 0.0$n &); done; sleep 0.3; touch left`+strconv.Itoa(i)+`; while [ ! -e go ]; do sleep 0.01; done; exit 7`)
-		f.await(fmt.Sprint("left", i))
+		left := fmt.Sprint("left", i)
+		p := f.start("run", "-name", fmt.Sprint(i), "--", "sh", "-c", `for n in 1 2 3 4 5 6 7 8 9; do (sleep 0.0$n &); done
+			((sleep 0.3; exec sh -c 'echo $PPID > parent; mv parent `+left+`') &)
+			while [ ! -e go ]; do sleep 0.01; done; exit 7`)
+		f.await(left)
+		if parent := strings.TrimSpace(f.read(left)); parent != strconv.Itoa(p.Process.Pid) {
+			t.Errorf("the parent of an orphan is %s, want redtick, %d", parent, p.Process.Pid)
+		}
 		eventually(t, "all zombies to end", func() bool { return zombies(t, p.Process.Pid) == 0 })
 		f.leave("go")
 		if o := p.end(); o.code != 7 {
@@ -51,25 +36,11 @@ func TestRun_reaps_orphans(t *testing.T) {
 func TestRun_reaps_orphans_at_the_end(t *testing.T) {
 	f := newFleet(t)
 	for i := range 20 {
-		p := f.startReaper("run", "-name", fmt.Sprint(i), "--", "sh", "-c", `for n in 1 2 3 4 5 6 7 8 9; do (sleep 0.02 &); done; sleep 0.02; exit 7`)
+		p := f.start("run", "-name", fmt.Sprint(i), "--", "sh", "-c", `for n in 1 2 3 4 5 6 7 8 9; do (sleep 0.02 &); done; sleep 0.02; exit 7`)
 		if o := p.end(); o.code != 7 {
 			t.Fatalf("%+v, want the program's exit code 7", o)
 		}
 	}
-}
-
-func (f *fleet) startReaper(args ...string) *process {
-	f.t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.t.Setenv(asReaper, binary)
-	defer os.Unsetenv(asReaper)
-	command := binary
-	binary = self
-	defer func() { binary = command }()
-	return f.start(args...)
 }
 
 // zombies counts the dead children of a process that it has not waited for.

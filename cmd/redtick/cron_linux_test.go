@@ -4,6 +4,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // As PID 1 of a container, cron is the parent of whatever commands leave
@@ -28,5 +30,23 @@ func TestCron_pid_1(t *testing.T) {
 	_ = p.Process.Signal(syscall.SIGTERM)
 	if o := p.end(); o.code != 0 || f.read("left") != "1\n" || strings.Contains(strings.ReplaceAll(o.stderr, `error="exit status 7"`, ""), "error=") {
 		t.Errorf("parent %q: %+v", f.read("left"), o)
+	}
+}
+
+// Where PID 1 is no init, what a command has started stays a zombie of its group when both are ended. The run is over all the same.
+//
+// Seen to fail without PR_SET_CHILD_SUBREAPER: it lasts for the grace.
+func TestCron_timeout_orphan(t *testing.T) {
+	f := newFleet(t)
+	f.crontab("# redtick: name=report timeout=1s", "* * * * * *  sleep 1000; true")
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil { // we wait for no orphan
+		t.Fatal(err)
+	}
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	p := f.start("cron", "--ttl", "24h", "--grace", "12h", "crontab")
+	p.err.await(t, "timed out after 1s")
+	_ = p.Process.Signal(syscall.SIGTERM)
+	if o := p.end(); o.code != 0 {
+		t.Errorf("%+v", o)
 	}
 }
