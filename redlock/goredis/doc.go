@@ -39,6 +39,9 @@
 //   - A Ring spreads keys and channels over servers that know nothing of each
 //     other, so a waiting Lock hears of a release only when both happen to be
 //     on one of them. It gets the lock when it asks again.
+//   - While a server of a Ring is down, none of its names can be had: go-redis
+//     puts the keys on other servers, where what is locked would be free. The
+//     servers are those of RingOptions.Addrs; after SetAddrs make a new client.
 //   - A subscription to a server that vanished without closing its connection
 //     ends only with the connection's keep-alive.
 //   - go-redis does not tell the name of a Sentinel group. Such a node is named

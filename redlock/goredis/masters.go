@@ -18,12 +18,14 @@ import (
 // has left a server out.
 func (n *Node) Masters(ctx context.Context) ([]driver.Node, error) {
 	var clients []*redis.Client
-	var err error
+	err := n.whole()
 	switch c := n.client.(type) {
 	case *redis.ClusterClient:
 		clients, err = clusterMasters(ctx, c)
 	case *redis.Ring:
-		clients, err = ringServers(ctx, c)
+		if err == nil {
+			clients, err = collect(ctx, c.ForEachShard)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -79,12 +81,15 @@ func clusterMasters(ctx context.Context, cluster *redis.ClusterClient) ([]*redis
 	}
 }
 
-// ringServers also counts: go-redis passes servers that are down over, and puts
-// their keys on others.
-func ringServers(ctx context.Context, ring *redis.Ring) ([]*redis.Client, error) {
-	clients, err := collect(ctx, ring.ForEachShard)
-	if want := len(ring.Options().Addrs); err == nil && len(clients) < want {
-		err = fmt.Errorf("goredis: %d of the Ring's %d servers are in use; keys on the others are not seen until they are back", len(clients), want)
+// whole fails while servers of a Ring are down. go-redis puts their keys on others,
+// where what is locked would be free, and missing in a list.
+func (n *Node) whole() error {
+	ring, ok := n.client.(*redis.Ring)
+	if !ok {
+		return nil
 	}
-	return clients, err
+	if live, want := ring.Len(), len(ring.Options().Addrs); live < want {
+		return fmt.Errorf("goredis: %d of the Ring's %d servers are in use; none of its names can be had until the others are back", live, want)
+	}
+	return nil
 }

@@ -1,19 +1,21 @@
 package goredis_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/goredis"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// A server of a Ring that is down is passed over by go-redis, and a list without
-// its keys would look complete.
-func TestNode_Masters_ring(t *testing.T) {
+// A server of a Ring that is down is passed over by go-redis, which puts its keys on
+// others: a name that is held there would be free, and missing in a list.
+func TestNode_ringServerDown(t *testing.T) {
 	a, b := redisserver.Start(t), redisserver.Start(t)
 	ring := redis.NewRing(&redis.RingOptions{
 		Addrs: map[string]string{"a": a.Addr(), "b": b.Addr()}, HeartbeatFrequency: 10 * time.Millisecond,
@@ -32,6 +34,11 @@ func TestNode_Masters_ring(t *testing.T) {
 	}
 	if servers, err := node.Masters(t.Context()); err == nil || !strings.Contains(err.Error(), "1 of the Ring's 2 servers") {
 		t.Errorf("one is down: %v, %v", servers, err)
+	}
+	for i := range 20 {
+		if got := node.Do(t.Context(), []driver.Command{{"SET", fmt.Sprint(i), "v", "NX"}})[0]; got.Err == nil {
+			t.Errorf("one is down: %d was set: %v", i, got.Value)
+		}
 	}
 }
 

@@ -112,6 +112,9 @@ func (n *Node) sendSingle(ctx context.Context, commands []driver.Command) []driv
 // doSeveral returns the replies of the shards that answer although another one
 // does not.
 func (n *Node) doSeveral(ctx context.Context, commands []driver.Command) []driver.Reply {
+	if err := n.whole(); err != nil {
+		return exchange.Fail(len(commands), err)
+	}
 	b := newBatch(ctx, commands)
 	replies := exchange.Within(ctx,
 		func() []driver.Reply {
@@ -120,6 +123,9 @@ func (n *Node) doSeveral(ctx context.Context, commands []driver.Command) []drive
 		},
 		func() []driver.Reply { return b.replies(ctx.Err(), false) })
 	n.sweepFor(commands, replies)
+	if err := n.whole(); err != nil { // since a moment ago
+		return exchange.Fail(len(commands), err)
+	}
 	return replies
 }
 
