@@ -33,12 +33,11 @@ func (n *Node) doCluster(ctx context.Context, commands []driver.Command) []drive
 	replies := translate(n.client.DoMulti(ctx, batch...), len(commands))
 	if silent := unanswered(commands, replies); silent != nil {
 		n.distrusted.Store(time.Now().Add(distrustFor).UnixNano())
-		n.sweep(func(ctx context.Context, taken func()) {
+		n.sweep(func(ctx context.Context) {
 			var all sync.WaitGroup
 			for _, key := range silent {
-				all.Go(func() { n.client.Do(ctx, n.buildAlone(driver.Command{"PING"}).SetSlot(key)) })
+				all.Go(func() { n.client.Do(ctx, n.buildAlone(ping[0]).SetSlot(key)) })
 			}
-			taken()
 			all.Wait()
 		})
 	}

@@ -10,9 +10,13 @@ import (
 )
 
 func TestNode_failover(t *testing.T) {
-	drivertest.TestFailover(t, func(t testing.TB, addr string) driver.Node {
-		return newNode(t, rueidis.ClientOption{InitAddress: []string{addr}})
-	})
+	for name, apart := range map[string]bool{"default": false, "DisableAutoPipelining": true} { // with pools of its own
+		t.Run(name, func(t *testing.T) {
+			drivertest.TestFailover(t, func(t testing.TB, addr string) driver.Node {
+				return newNode(t, rueidis.ClientOption{InitAddress: []string{addr}, DisableAutoPipelining: apart})
+			})
+		})
+	}
 }
 
 func TestNode_cluster(t *testing.T) {

@@ -75,9 +75,9 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	replies := n.doSingle(ctx, commands)
 	switch {
 	case exchange.Demoted(replies...):
-		n.sweep(n.leave)
+		n.sweep(func(ctx context.Context) { n.do(ctx, quit) })
 	case !exchange.AllAnswered(replies):
-		n.sweep(n.test)
+		n.sweep(func(ctx context.Context) { n.do(ctx, ping) })
 	}
 	return replies
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
@@ -78,30 +79,18 @@ func (c *connections) flush() int {
 	return idle
 }
 
-// sweep calls use for each connection that may lie idle. use calls taken once it
-// has one, or is about to.
-func (n *Node) sweep(use func(ctx context.Context, taken func())) {
+var (
+	ping = []driver.Command{{"PING"}}
+	// The PING meets a closed connection, so that rueidis drops it at once.
+	quit = []driver.Command{{"QUIT"}, {"PING"}}
+)
+
+// sweep calls send for each connection that may lie idle, to use it.
+func (n *Node) sweep(send func(ctx context.Context)) {
 	var idle atomic.Int64
 	idle.Store(int64(n.conns.flush()))
 	exchange.Sweep(func() int { return int(idle.Load()) }, func(ctx context.Context) {
-		use(ctx, func() { idle.Add(-1) })
+		idle.Add(-1) // as good as taken
+		send(ctx)
 	})
-}
-
-// leave closes a connection.
-func (n *Node) leave(_ context.Context, taken func()) {
-	conn, _ := n.client.Dedicate()
-	taken()
-	conn.Close()
-}
-
-// test makes a connection answer a PING or be closed.
-func (n *Node) test(ctx context.Context, taken func()) {
-	conn, release := n.client.Dedicate()
-	taken()
-	if conn.Do(ctx, conn.B().Ping().Build()).NonRedisError() != nil {
-		conn.Close()
-		return
-	}
-	release()
 }
