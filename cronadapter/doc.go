@@ -19,9 +19,9 @@
 // ([redlock.WithLateness]), or until the next tick.
 //
 // Under [redlock.WithCatchUp] the newest tick that was missed is run once: when
-// cron first asks for the job's next one, and after a pause or an outage. For a
-// job of [Adapter.Add] that goes through the cron's chain. Else nothing
-// is caught up. cron itself skips ticks: after a stall (a suspended
+// cron is started, or goes on after it stood still, and after a pause or an
+// outage. For a job of [Adapter.Add] that goes through the cron's chain. Else
+// nothing is caught up. cron itself skips ticks: after a stall (a suspended
 // machine, a process that was frozen) it fires once for the tick it was waiting
 // for, and goes on with the first one that lies ahead. Such a late run claims
 // the instant it was scheduled for, not the one at which it woke up, so it

@@ -99,10 +99,13 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 // Next is the schedule's answer, for cron. Anybody may ask, also for instants
 // far away.
 func (j *Job) Next(t time.Time) time.Time {
-	next := j.ticks.next(t)
+	next, stood := j.ticks.next(t)
 	j.runner.checkZone(t)
-	if !j.begun.Swap(true) {
+	first := !j.begun.Swap(true)
+	if first {
 		j.resume()
+	}
+	if first || stood {
 		j.lookBack()
 	}
 	return next

@@ -32,11 +32,12 @@ const maxAhead = 64
 
 // next keeps what lies ahead. After due is what cron asks for; one that is not
 // after it lies ahead only when the clock was set back, and then cron, started
-// anew, waits for it.
-func (r *recorder) next(after time.Time) time.Time {
-	next := r.schedule.Next(after)
+// anew, waits for it. next also reports whether cron stood still: it asks for the
+// next answer long after the one before has come.
+func (r *recorder) next(after time.Time) (next time.Time, stood bool) {
+	next = r.schedule.Next(after)
 	if next.IsZero() {
-		return next
+		return next, false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,8 +46,9 @@ func (r *recorder) next(after time.Time) time.Time {
 	if i, known := slices.BinarySearchFunc(r.ahead, next, time.Time.Compare); !known && (next.After(r.due) || next.After(now)) {
 		r.ahead = slices.Insert(r.ahead, i, next)
 		r.ahead = r.ahead[:min(len(r.ahead), maxAhead)]
+		stood = !r.due.IsZero() && now.Sub(r.due) > time.Second
 	}
-	return next
+	return next, stood
 }
 
 // early is how far a clock may be set back between the moment in which cron
