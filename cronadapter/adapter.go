@@ -72,10 +72,9 @@ func (a *Adapter) Add(c *cron.Cron, name, spec string, job func(ctx context.Cont
 	if err != nil {
 		return 0, err
 	}
-	id := c.Schedule(j, j)
-	j.inChain = func() cron.Job { return c.Entry(id).WrappedJob }
-	close(j.added)
-	return id, nil
+	j.added = true
+	a.listing.attach(c)
+	return c.Schedule(j, j), nil
 }
 
 // AddFunc is [Adapter.Add] for a function as cron.AddFunc takes it, which is
@@ -104,7 +103,7 @@ func (a *Adapter) AddFunc(c *cron.Cron, name, spec string, job func(), opts ...r
 func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 	if c != nil {
 		for _, e := range c.Entries() {
-			if a.named(name, e.Schedule) || a.named(name, e.Job) || a.named(name, e.WrappedJob) {
+			if r := runnerOf(e); r != nil && r.a == a && r.name == name {
 				c.Remove(e.ID)
 				found = true
 			}
@@ -117,18 +116,9 @@ func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 	return found
 }
 
-func (a *Adapter) named(name string, part any) bool {
-	switch p := part.(type) {
-	case *Job:
-		return p.runner.a == a && p.runner.name == name
-	case *wrapped:
-		return p.runner.a == a && p.runner.name == name
-	}
-	return false
-}
-
-// Attach tells the adapter where to look for the entries of jobs under
-// [Adapter.Wrap]. It is not needed for other jobs. It panics when c is nil.
+// Attach tells the adapter where to look for the entries of jobs. Those of
+// [Adapter.Wrap] need it. One of [Adapter.NewJob] is then run through its chain
+// also when it is triggered, or caught up with. It panics when c is nil.
 func (a *Adapter) Attach(c *cron.Cron) {
 	if c == nil {
 		panic("cronadapter: Attach got a nil *cron.Cron; pass the one whose jobs are wrapped")

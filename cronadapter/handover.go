@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/robfig/cron/v3"
 )
 
 // handed is a tick that a run is for. Those that a missed tick or a trigger
@@ -19,9 +17,6 @@ type handed struct {
 // handOver passes ticks to runs that go through a chain, which knows nothing of
 // ticks.
 type handOver struct {
-	added   chan struct{}   // closed once inChain is known
-	inChain func() cron.Job // the job as its cron runs it; nil for one of NewJob
-
 	mu      sync.Mutex
 	waiting []handed
 }
@@ -53,19 +48,16 @@ func (o *handOver) withdraw(h handed) {
 // runFor runs the job for a tick, through the cron's chain where that is known,
 // unless the cron has it no more.
 func (j *Job) runFor(h handed) {
-	j.put(h)
-	<-j.added
-	if j.inChain == nil {
-		j.Run()
+	run := j.Run
+	if entry, ok := j.runner.a.listing.find(j.runner); ok {
+		run = entry.WrappedJob.Run
+	} else if j.added {
+		j.runner.refuse(h.tick, errRemoved)
 		return
 	}
-	inner := j.inChain()
-	if inner == nil {
-		j.runner.refuse(h.tick, errRemoved)
-	} else {
-		inner.Run()
-	}
-	j.withdraw(h) // the chain may have skipped it, and the next run is for another tick
+	j.put(h)
+	defer j.withdraw(h) // the chain may have skipped it, and the next run is for another tick
+	run()
 }
 
 // spawn runs f on a goroutine that [Adapter.Stop] waits for, unless the job is

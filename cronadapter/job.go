@@ -25,6 +25,7 @@ type Job struct {
 	ticks   recorder
 	runner  *runner
 	f       func(ctx context.Context) error
+	added   bool        // by Add, so that its cron is attached
 	begun   atomic.Bool // cron has asked for a tick
 	looking atomic.Bool // for a missed tick
 	handOver
@@ -51,11 +52,7 @@ type Job struct {
 //     that was just changed may lose its first tick. redlock.WithSpacing(0)
 //     turns it off.
 func (a *Adapter) NewJob(name string, schedule Schedule, job func(ctx context.Context) error, opts ...redlock.JobOption) (*Job, error) {
-	j, err := a.newJob(name, "", schedule, job, opts)
-	if err == nil {
-		close(j.added)
-	}
-	return j, err
+	return a.newJob(name, "", schedule, job, opts)
 }
 
 func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx context.Context) error, opts []redlock.JobOption) (*Job, error) {
@@ -83,7 +80,7 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 		a.Remove(nil, name)
 		return nil, invalid("the ticks of job %q count from when its schedule is asked, so what was missed is not known and WithCatchUp does not apply; use a schedule that all replicas have in common", name)
 	}
-	j := &Job{runner: r, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job, handOver: handOver{added: make(chan struct{})}}
+	j := &Job{runner: r, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job}
 	err = r.listen(func(tick time.Time) {
 		if j.begun.Load() { // where the cron does not run, nor does the job
 			r.spawn(func() { j.runFor(handed{tick, true}) })

@@ -8,8 +8,7 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// listing finds the entries of wrapped jobs. A cron can only be asked for all
-// of its entries, so runs that begin together share one answer: else n jobs
+// listing finds the entries of jobs. A cron can only be asked for all of its entries, so runs that begin together share one answer: else n jobs
 // would cost n times n.
 type listing struct {
 	busy chan struct{} // held by one who lists; not a mutex, on which a bubble's time would stand still
@@ -21,7 +20,7 @@ type listing struct {
 
 type answer struct {
 	done    chan struct{}
-	entries map[*wrapped]found
+	entries map[*runner]found
 }
 
 type found struct {
@@ -41,7 +40,7 @@ func (l *listing) attach(c *cron.Cron) {
 // find looks for an entry as it is after the caller was fired. cron fires a job
 // before it notes the tick, but it answers on the goroutine that does both, so
 // afterwards.
-func (l *listing) find(w *wrapped) (found, bool) {
+func (l *listing) find(r *runner) (found, bool) {
 	l.mu.Lock()
 	a := l.pending
 	first := a == nil
@@ -56,7 +55,7 @@ func (l *listing) find(w *wrapped) (found, bool) {
 		<-l.busy
 	}
 	<-a.done
-	entry, ok := a.entries[w]
+	entry, ok := a.entries[r]
 	return entry, ok
 }
 
@@ -65,21 +64,30 @@ func (l *listing) answer(a *answer) {
 	l.pending = nil
 	crons := slices.Clone(l.crons)
 	l.mu.Unlock()
-	a.entries = make(map[*wrapped]found)
+	a.entries = make(map[*runner]found)
 	for _, attached := range crons {
 		c := attached.Value()
 		if c == nil {
 			continue
 		}
 		for _, e := range c.Entries() {
-			w, ok := e.Job.(*wrapped)
-			if !ok {
-				w, ok = e.WrappedJob.(*wrapped)
-			}
-			if ok {
-				a.entries[w] = found{e, c}
+			if r := runnerOf(e); r != nil {
+				a.entries[r] = found{e, c}
 			}
 		}
 	}
 	close(a.done)
+}
+
+// runnerOf is what runs an entry's job, or nil when that is not an adapter's.
+func runnerOf(e cron.Entry) *runner {
+	for _, part := range []any{e.Job, e.WrappedJob, e.Schedule} {
+		switch p := part.(type) {
+		case *Job:
+			return p.runner
+		case *wrapped:
+			return p.runner
+		}
+	}
+	return nil
 }

@@ -48,9 +48,11 @@ func WithoutAlignment() Option { return func(c *config) { c.unaligned = true } }
 
 // WithTriggers runs a job, once in the fleet, when an operator triggers it: with
 // redtick trigger, on the page, or by inspect.Inspector.Trigger. For a job of
-// [Adapter.Add] that goes through the cron's chain. It listens on one connection
-// to each node, from the first job on, and runs nothing on a replica whose cron was not started. Default off.
-// What such a run is refused for is part of redlock.Job.Triggered.
+// [Adapter.Add], or one of [Adapter.NewJob] whose cron is attached, that goes
+// through the cron's chain. It listens on one connection to each node, from the
+// first job on. A replica runs nothing before its cron was started; cron.Stop
+// alone does not end that, but [Adapter.Stop] does. Default off. What such a run
+// is refused for is part of redlock.Job.Triggered.
 func WithTriggers() Option { return func(c *config) { c.triggers = true } }
 
 // WithClock sets what [Job] takes for the time when it looks which tick has

@@ -45,6 +45,7 @@ func TestTrigger(t *testing.T) {
 		"unaligned": {"@every 5m", addTriggered, []cronadapter.Option{cronadapter.WithoutAlignment()}},
 		"takeover":  {"*/5 * * * *", addTriggered, []cronadapter.Option{cronadapter.WithJobOptions(redlock.WithTakeover())}},
 		"catch-up":  {"*/5 * * * *", addTriggered, []cronadapter.Option{cronadapter.WithJobOptions(redlock.WithCatchUp(time.Hour))}},
+		"NewJob":    {"*/5 * * * *", addMade, nil},
 		"Wrap":      {"*/5 * * * *", addWrapped, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -99,6 +100,16 @@ func TestTrigger(t *testing.T) {
 func addTriggered(r *replica, spec string, work func(context.Context) error) error {
 	_, err := r.a.Add(r.Cron, "job", spec, work)
 	return err
+}
+
+func addMade(r *replica, spec string, work func(context.Context) error) error {
+	job, err := r.a.NewJob("job", parse(r.f.t, spec), work)
+	if err != nil {
+		return err
+	}
+	r.a.Attach(r.Cron)
+	r.Schedule(job, cron.NewChain(cron.Recover(cron.DiscardLogger)).Then(job))
+	return nil
 }
 
 func addWrapped(r *replica, spec string, work func(context.Context) error) error {

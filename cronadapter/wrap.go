@@ -44,7 +44,7 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 	var used atomic.Bool
 	err = r.listen(func(tick time.Time) {
 		r.spawn(func() {
-			entry, ok := a.listing.find(w)
+			entry, ok := a.listing.find(r)
 			switch {
 			case !ok:
 				r.refuse(tick, errNoEntry)
@@ -80,7 +80,7 @@ type wrapped struct {
 }
 
 func (w *wrapped) Run() {
-	entry, ok := w.runner.a.listing.find(w)
+	entry, ok := w.runner.a.listing.find(w.runner)
 	if !ok {
 		w.runner.refuse(time.Time{}, errNoEntry)
 		return
