@@ -6,6 +6,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/internal/ticks"
 )
 
 // mirror is a stock asynq.Scheduler that holds the same entries and enqueues
@@ -45,7 +47,7 @@ func (s *Scheduler) newMirror() (*mirror, error) {
 // add shows an entry. One with "@every" has to wait for a tick, because asynq
 // counts its interval from here on.
 func (m *mirror) add(e *entry) {
-	if _, every := e.schedule.activations.(grid); m != nil && !every {
+	if _, every := e.schedule.activations.(ticks.Grid); m != nil && !every {
 		m.register(e)
 	}
 }

@@ -25,8 +25,7 @@ func location(t testing.TB, name string) *time.Location {
 // The newest tick up to an instant, against the chain that robfig itself
 // fires, over a year with both nights on which clocks change.
 //
-// Mutations: no check of tick.After while looking back; the halving ended at
-// 2 h; older replaced by middle; UTC() left out of after.
+// Mutations: no check of tick.After; the walk ended at its first tick; UTC() left out of after.
 func TestSchedule_upTo(t *testing.T) {
 	specs := []string{
 		"* * * * *", "*/7 3-5 * * *", "30 1 * * *", "30 2 * * *", "0 0 31 * *", "0 12 29 2 *", "59 23 * * 0",
@@ -55,7 +54,7 @@ func TestSchedule_upTo(t *testing.T) {
 	}
 }
 
-// Mutations: Truncate (which counts from the year 1) instead of Unix seconds; no + 1.
+// Mutations: Truncate (which counts from the year 1) instead of the time since 1970; no + every.
 func TestSchedule_every(t *testing.T) {
 	for _, c := range []struct {
 		spec string
@@ -73,7 +72,7 @@ func TestSchedule_every(t *testing.T) {
 	}
 }
 
-// Mutation for each row: the check left out (robfig panics for the first).
+// Mutation for each row: the check left out (robfig panics for the first two).
 func TestSchedule_invalid(t *testing.T) {
 	for _, c := range []struct{ spec, says string }{
 		{"CRON_TZ=Europe/Berlin", "30 9 * * *"}, {"TZ=", "30 9"}, {"", "five fields"}, {"* * * *", "five fields"},

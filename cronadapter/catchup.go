@@ -1,6 +1,10 @@
 package cronadapter
 
-import "time"
+import (
+	"time"
+
+	"github.com/redtick/redtick/internal/ticks"
+)
 
 // lookBack runs the newest tick that was missed, if there is one, on a goroutine
 // of its own. The replicas look at the same time, and the claim decides.
@@ -25,20 +29,10 @@ func (j *Job) lookBack() {
 
 // newest is the newest instant of the schedule that has come, or the zero time
 // when there is none within a time.
-func (j *Job) newest(within time.Duration) (newest time.Time) {
-	schedule := j.ticks.schedule
+func (j *Job) newest(within time.Duration) time.Time {
 	now := j.runner.a.cfg.now()
 	if zone := j.runner.zone.Load(); zone != nil {
 		now = now.In(zone)
 	}
-	// Looking back twice as far each time asks a schedule of any pace a few times only.
-	for back := time.Second; newest.IsZero(); back *= 2 {
-		for next := schedule.Next(now.Add(-min(back, within))); !next.IsZero() && !next.After(now); next = schedule.Next(next) {
-			newest = next
-		}
-		if back >= within {
-			break
-		}
-	}
-	return newest
+	return ticks.Newest(j.ticks.schedule.Next, now, within)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
+	"github.com/redtick/redtick/internal/ticks"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -68,7 +69,7 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 	}
 	p := paceOf(schedule, now)
 	if p.every > 0 && !a.cfg.unaligned {
-		schedule = grid{p.every}
+		schedule = ticks.Grid(p.every)
 		p = pace{schedule: schedule, gap: p.every}
 	}
 	p.words = words
@@ -155,14 +156,8 @@ func wordsOf(spec string, zone *time.Location) string {
 }
 
 // parse reads a spec. An error of the parser has the value and the rule.
-func (a *Adapter) parse(spec string) (schedule cron.Schedule, err error) {
-	defer func() {
-		// cron's own parser panics on a time zone that no field follows.
-		if r := recover(); r != nil {
-			schedule, err = nil, invalid("spec %q cannot be parsed (%v); write fields or a descriptor after the time zone", spec, r)
-		}
-	}()
-	schedule, err = a.cfg.parser.Parse(spec)
+func (a *Adapter) parse(spec string) (cron.Schedule, error) {
+	schedule, err := ticks.Parse(a.cfg.parser.Parse, spec)
 	switch {
 	case err != nil:
 		return nil, invalid("spec %q: %w; a cron with a parser of its own needs WithParser here too", spec, err)

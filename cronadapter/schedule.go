@@ -76,15 +76,3 @@ func (r *recorder) advance(now time.Time) {
 		r.ahead = r.ahead[1:]
 	}
 }
-
-// grid activates at the multiples of every since 1970-01-01 UTC.
-type grid struct {
-	every time.Duration
-}
-
-var epoch = time.Unix(0, 0)
-
-func (g grid) Next(t time.Time) time.Time {
-	since := t.Sub(epoch)
-	return epoch.Add(since - since%g.every + g.every).In(t.Location())
-}
