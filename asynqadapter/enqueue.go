@@ -44,7 +44,7 @@ func (s *Scheduler) enqueue(e *entry, tick time.Time) {
 		if s.beginsToFail(e) {
 			s.report(EnqueueFailed, e, tick, fmt.Errorf("%w; tried again until it is enqueued or too late", err))
 		}
-		if !s.pause(wait) {
+		if pause(s.ctx, wait); s.ctx.Err() != nil {
 			s.giveUp(e, tick, opts, fmt.Errorf("asynqadapter: shut down before it was enqueued: %w", err))
 			return
 		}
@@ -144,15 +144,11 @@ func (s *Scheduler) report(kind redlock.EventKind, e *entry, tick time.Time, err
 	s.cfg.observe.tell(redlock.Event{Kind: kind, Name: e.name, Tick: tick, Err: err})
 }
 
-// pause returns false when the scheduler is shut down.
-func (s *Scheduler) pause(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+// pause returns early when ctx ends.
+func pause(ctx context.Context, d time.Duration) {
 	select {
-	case <-timer.C:
-		return true
-	case <-s.done:
-		return false
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }
 

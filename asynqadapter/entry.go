@@ -36,6 +36,7 @@ type entry struct {
 	claimed        bool   // the name, in this process
 	failing        bool   // no attempt has worked since one failed
 	stop           func() // ends the listening; nil when there is none
+	shown          string // the ID that the mirror gave it
 }
 
 func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option) (*entry, error) {

@@ -35,7 +35,7 @@ func (s *Scheduler) run() {
 	defer timer.Stop()
 	for {
 		select {
-		case <-s.done:
+		case <-s.ctx.Done():
 			s.fire() // what became due while nobody looked
 			return
 		case <-timer.C:
@@ -78,7 +78,8 @@ func (s *Scheduler) take(e *entry, now moment) {
 		// The clock was set back. Ticks that come again have their IDs taken,
 		// unless they were enqueued too long ago to matter.
 		e.begin(now)
-		s.mirror.renew(e)
+		s.hide(e) // asynq's scheduler does not notice it
+		s.show(e, now.wall)
 		return
 	}
 	ticks, late := e.due(now, now.wall.Add(-s.cfg.lateness), s.cfg.newestOnly || now.jumped(e.seen))
@@ -89,7 +90,5 @@ func (s *Scheduler) take(e *entry, now moment) {
 	for _, tick := range ticks {
 		s.ticks.Go(func() { s.enqueue(e, tick) })
 	}
-	if len(ticks) > 0 {
-		s.mirror.ticked(e, now.wall)
-	}
+	s.show(e, now.wall)
 }

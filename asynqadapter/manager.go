@@ -100,7 +100,7 @@ func (m *PeriodicTaskManager) run() {
 	defer ticker.Stop()
 	for {
 		select {
-		case <-m.scheduler.done:
+		case <-m.scheduler.ctx.Done():
 			return
 		case <-ticker.C:
 			if err := m.sync(); err != nil {

@@ -179,13 +179,3 @@ func (o *once) turnAway(ctx context.Context, name string, tick time.Time, a atte
 	}
 	return err
 }
-
-// pause returns early when ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}

@@ -62,9 +62,10 @@ type Scheduler struct {
 	state    state
 	entries  map[string]*entry
 	departed map[string]*entry // entries that were unregistered just now
-	mirror   *mirror           // nil without a heartbeat
+	mirror   *asynq.Scheduler  // nil without a heartbeat
 	changed  chan struct{}     // holds one
-	done     chan struct{}
+	ctx      context.Context   // ends with Shutdown
+	end      func()
 	loops    sync.WaitGroup
 	ticks    sync.WaitGroup
 }
@@ -103,8 +104,9 @@ func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...SchedulerO
 	}
 	s := &Scheduler{
 		client: client, cfg: cfg, location: time.UTC, entries: map[string]*entry{}, departed: map[string]*entry{},
-		changed: make(chan struct{}, 1), done: make(chan struct{}),
+		changed: make(chan struct{}, 1),
 	}
+	s.ctx, s.end = context.WithCancel(context.Background())
 	s.enqueuesTo(client)
 	if opts != nil {
 		s.opts = *opts
@@ -196,7 +198,7 @@ func (s *Scheduler) add(id string, e *entry, now moment) {
 	}
 	delete(s.departed, id)
 	s.entries[id] = e
-	s.mirror.add(e)
+	s.show(e, now.wall)
 	if s.state == running {
 		s.listen(e)
 	}
@@ -215,7 +217,7 @@ func (s *Scheduler) remove(id string, now moment) error {
 	delete(s.entries, id)
 	e.deafen()
 	s.releaseName(e)
-	s.mirror.remove(e)
+	s.hide(e)
 	return nil
 }
 
@@ -242,7 +244,7 @@ func (s *Scheduler) Entries() []*asynq.SchedulerEntry {
 // shut down. Ticks before Start are not enqueued.
 func (s *Scheduler) Start() error { return s.start(s.run) }
 
-// start begins loops that end when done is closed.
+// start begins loops that end with Shutdown.
 func (s *Scheduler) start(loops ...func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,15 +259,14 @@ func (s *Scheduler) start(loops ...func()) error {
 			return err
 		}
 	}
-	mirror, err := s.newMirror()
-	if err != nil {
+	if err := s.startMirror(); err != nil {
 		return err
 	}
-	s.state, s.mirror = running, mirror
+	s.state = running
 	now := s.moment()
 	for _, e := range s.entries {
 		e.begin(now)
-		mirror.add(e)
+		s.show(e, now.wall)
 		s.listen(e)
 	}
 	for _, loop := range loops {
@@ -308,17 +309,16 @@ func (s *Scheduler) Shutdown() {
 	for _, e := range s.entries {
 		e.deafen()
 		s.releaseName(e)
-		s.mirror.remove(e) // asynq would ask Redis to clear the history of each, which it does not have
+		s.hide(e) // asynq would ask Redis to clear the history of each, which it does not have
 	}
-	first := s.state == running
-	if first {
+	if s.state == running {
 		s.state = closed
-		close(s.done)
+		s.end()
 	}
 	s.mu.Unlock()
 	s.loops.Wait() // they start ticks
 	s.ticks.Wait()
-	if first {
-		s.mirror.close()
+	if s.mirror != nil {
+		s.mirror.Shutdown()
 	}
 }
