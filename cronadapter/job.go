@@ -39,8 +39,8 @@ type Job struct {
 //	c.Schedule(job, cron.NewChain(cron.Recover(logger)).Then(job))
 //
 // The schedule must answer the same whenever it is asked for what comes after
-// an instant, and on every replica, with ticks at least a millisecond apart. It
-// is asked some times at once, to find out what it is:
+// an instant, by several goroutines at a time, and on every replica, with ticks at
+// least a millisecond apart. It is asked some times at once, to find out what it is:
 //
 //   - One that counts from when it is asked, as cron.Every(d) does, is aligned
 //     as "@every d" is.
