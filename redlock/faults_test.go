@@ -245,7 +245,9 @@ func TestLock_permanentError(t *testing.T) {
 		n.reply.Store(&noperm)
 		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{n}, redlock.WithObserver(func(redlock.Event) {})))
 		begin := time.Now()
-		_, err := subjectOn(t, l, "job").Lock(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := subjectOn(t, l, "job").Lock(ctx)
 		if !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "ACL SETUSER") || time.Since(begin) > time.Second {
 			t.Errorf("after %v: %v", time.Since(begin), err)
 		}
