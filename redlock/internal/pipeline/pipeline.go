@@ -274,9 +274,10 @@ func roomy(i int) byte {
 	return room[i%len(room)]
 }
 
-// send forms a batch and sends it. It reports whether there was one; if not, the pipeline has stopped sending.
-func (p *Pipeline) send(limit time.Duration) bool {
-	refused, cause, more := p.next(limit)
+// send forms a batch, leaves it so much time, and sends it. It reports whether there was one; if not, the pipeline has
+// stopped sending.
+func (p *Pipeline) send(leave time.Duration) bool {
+	refused, cause, more := p.next(leave)
 	for _, c := range refused {
 		c.To.Receive(c.Index, driver.Reply{Err: cause})
 	}
@@ -297,8 +298,8 @@ type limit struct {
 // longest is the time on a new limit for a batch that needs d. The quarter on top is for the batches that share it later.
 func longest(d time.Duration) time.Duration { return d + d/4 }
 
-// leave replaces the limit unless the time left on it is between d and longest(d).
-func (l *limit) leave(now time.Time, d time.Duration) {
+// renew replaces the limit unless the time left on it is between d and longest(d).
+func (l *limit) renew(now time.Time, d time.Duration) {
 	if left := l.end.Sub(now); left >= d && left <= longest(d) {
 		return
 	}
@@ -309,9 +310,9 @@ func (l *limit) leave(now time.Time, d time.Duration) {
 	l.ctx, l.cancel = context.WithDeadline(context.Background(), l.end)
 }
 
-// next forms the next batch, which needs the time limit. If there is nothing to send, the pipeline stops sending. If that is
+// next forms the next batch, and leaves it so much time. If there is nothing to send, the pipeline stops sending. If that is
 // because the node is out, next returns the calls to refuse and why.
-func (p *Pipeline) next(limit time.Duration) (refused []*Call, cause error, more bool) {
+func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error, more bool) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -330,7 +331,7 @@ func (p *Pipeline) next(limit time.Duration) (refused []*Call, cause error, more
 	}
 	if len(p.batch) > 0 {
 		p.breaker.since = now
-		p.limit.leave(now, limit)
+		p.limit.renew(now, leave)
 		return nil, nil, true
 	}
 	p.stop(now)
@@ -341,10 +342,10 @@ var ping = driver.Command{"PING"}
 
 // fill moves calls from a queue to the batch, and returns what is left of the queue.
 func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
-	n, first := 0, false
+	n, asking := 0, false
 	for _, c := range queue {
 		// A server that does not know SET NX GET is sent the first one again, as a script. A call that takes it back must wait.
-		if len(p.batch) == maxBatch || first && c.Legacy == nil {
+		if len(p.batch) == maxBatch || asking && c.Legacy == nil {
 			break
 		}
 		n++
@@ -353,7 +354,7 @@ func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 			continue
 		}
 		c.stage = sent
-		first = first || c.Legacy != nil && p.dialect == unasked
+		asking = asking || c.Legacy != nil && p.dialect == unasked
 		if c.Legacy != nil && p.dialect == needsLegacy {
 			c.Command, c.Script, c.Legacy = c.Legacy.of(c.Command), c.Legacy, nil
 		}
