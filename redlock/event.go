@@ -79,6 +79,7 @@ func (l *Locker) Report(e Event) {
 	l.tell(e)
 }
 
+// tell queues an event for the observer, unless its level is too low for that one.
 func (l *Locker) tell(e Event) {
 	if l.cfg.least == math.MinInt || e.Level() >= l.cfg.least {
 		e.At = time.Now()

@@ -46,6 +46,7 @@ func (o *outages) note(e Event) (before *Event, _ Event) {
 	return o.end(e.Name, "there is a quorum again"), e
 }
 
+// unlock releases mu, once the count is up to date.
 func (o *outages) unlock() {
 	o.open.Store(int32(len(o.jobs)))
 	o.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 // releaseState is how far a lease's release has come.
 type releaseState struct {
 	begun bool // guarded by the lease
-	over  sync.WaitGroup
-	err   error // what came of it; read after over
+	done  sync.WaitGroup
+	err   error // what came of it; read after done
 }
 
 // Unlock releases the lease on all nodes and returns once a majority has
@@ -42,14 +42,14 @@ func (l *Lease) releaseOnce(release func() error) error {
 	first := !l.release.begun
 	if first {
 		l.release.begun = true
-		l.release.over.Add(1)
+		l.release.done.Add(1)
 	}
 	l.mu.Unlock()
 	if first {
-		defer l.release.over.Done()
+		defer l.release.done.Done()
 		l.release.err = release()
 	} else {
-		l.release.over.Wait()
+		l.release.done.Wait()
 	}
 	return l.release.err
 }
