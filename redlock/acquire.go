@@ -30,8 +30,6 @@ var formerSeed = maphash.MakeSeed()
 // acquire votes, round after round, until the outcome is certain: granted, held by another, or no quorum.
 func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 	begin := time.Now()
-	t.locker.deferClose()
-	defer t.locker.allowClose()
 	if err := t.locker.admit(ctx); err != nil {
 		return nil, t.refuse(a, begin, quorum.Tally{}, err)
 	}

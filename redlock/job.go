@@ -46,6 +46,8 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 // A claimer may also spend it if, before it has counted the votes, its ctx ends or
 // its Locker is closed, or if its link is slower than the node timeout.
 func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
+	j.t.locker.deferClose()
+	defer j.t.locker.allowClose()
 	a, err := j.claimOf(ctx, tick)
 	if err != nil {
 		return nil, err

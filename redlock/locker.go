@@ -218,7 +218,7 @@ func (l *Locker) isClosed() bool {
 	}
 }
 
-// deferClose and allowClose enclose an acquisition and the posting of its releases, for which Close waits.
+// deferClose and allowClose enclose each call that acquires, and so the posting of its releases, for which Close waits.
 func (l *Locker) deferClose() { l.deciding.Add(1) }
 
 func (l *Locker) allowClose() {

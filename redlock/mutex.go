@@ -22,6 +22,8 @@ func (m *Mutex) Name() string { return m.t.name.Lock }
 // to four times the node timeout. On an error nothing is held; votes already won
 // are released in the background.
 func (m *Mutex) TryLock(ctx context.Context) (*Lease, error) {
+	m.t.locker.deferClose()
+	defer m.t.locker.allowClose()
 	return m.t.acquire(ctx, &acquisition{op: "trylock"})
 }
 
