@@ -93,7 +93,7 @@ var mutants = []mutant{
 	{name: "a vote that is won after Close is granted", file: "round.go", old: " || r.t.locker.isClosed()", new: ""},
 	{name: "a driver's timeout is the caller's", file: "internal/pipeline/reply.go", old: "return timedOut{err}", new: "return err"},
 	{name: "a waiter that gives up keeps its notice", file: "internal/waitqueue/waiter.go", old: "\t\tif unused {\n\t\t\tq.pass", new: "\t\tif false {\n\t\t\tq.pass"},
-	{name: "a waiter that gives up tells its neighbour nothing", file: "internal/waitqueue/waiter.go", old: "\t\tif unused {\n\t\t\tnext.released", new: "\t\tif false {\n\t\t\tnext.released"},
+	{name: "a waiter that gives up tells its neighbour nothing", file: "internal/waitqueue/waiter.go", old: "\t\tif unused {\n\t\t\tnext.notice", new: "\t\tif false {\n\t\t\tnext.notice"},
 	{name: "a claim that split the vote gives up as soon as a lock", file: "acquire.go", old: "case result == split && a.tick != 0:", new: "case false:"},
 	{name: "Close leaves waiters in line", file: "wait.go", old: "\tt.locker.deferClose() // until this call is out of line again\n\tdefer t.locker.allowClose()\n", new: ""},
 	{name: "a server that may evict is noted as born", file: "internal/protocol/lua/bootstrap.lua", old: "if policy ~= 'noeviction' then", new: "if policy ~= 'noeviction' and age(KEYS[1], 5) then"},

@@ -118,7 +118,7 @@ func (w *Waiter) Leave(served bool) {
 	if len(at.waiters) > 0 {
 		next := at.waiters[0]
 		if unused {
-			next.released, next.hurries = w.released, 0
+			next.notice(w.released)
 		}
 		next.wake()
 		return
