@@ -49,7 +49,7 @@ STATE is the first of these that is true of a job: paused; overdue; what came of
 its newest run that has ended, as in "redtick runs"; running, its first; waiting
 for its first. What is no job is held or free, and unknown what no majority of
 the nodes told of. HOLDER is who holds the lock, REMAINING how long it lives
-unless it is renewed, and VOTES how many nodes hold it. LAST TICK is in UTC, and
+unless it is renewed ("no TTL": it does not end by itself), and VOTES how many nodes hold it. LAST TICK is in UTC, and
 AGE how long ago that was; of a job that was only triggered, or whose ticks are
 in any order, it is that of the newest run. Bytes that a terminal must not see are shown quoted.
 

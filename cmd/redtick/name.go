@@ -74,7 +74,10 @@ func (v *nameView) votes() string {
 
 func (v *nameView) cells(now time.Time) []string {
 	remaining := "-"
-	if v.Held {
+	switch {
+	case v.Held && v.info.Remaining == 0:
+		remaining = "no TTL"
+	case v.Held:
 		remaining = rounded(v.info.Remaining)
 	}
 	tick, claimant := v.info.LastTick, v.LastHolder

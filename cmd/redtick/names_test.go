@@ -146,3 +146,24 @@ func TestRelease(t *testing.T) {
 		t.Errorf("a free name: %+v", o)
 	}
 }
+
+// Seen to fail with "0s unless renewed" for a lock that never ends, and "free" for a name that nobody can take.
+func TestShow_foreign(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	for _, s := range f.servers {
+		for _, command := range [][]string{{"SET", "stuck", "old-library/token"}, {"HSET", "data", "a", "b"}} {
+			if _, err := s.Do(command...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	o := f.redtick("show", "stuck")
+	has(t, o.stdout, "held", "no TTL: it does not end by itself; see redtick release", "held by old-library, without a TTL")
+	has(t, f.redtick("release", "stuck", "--token", "old-library/token").stdout, "is released")
+	o = f.redtick("show", "data")
+	has(t, o.stdout, "data that is not a lock", "choose another name")
+	if o.code != 0 {
+		t.Errorf("the nodes answered, but exit code %d", o.code)
+	}
+}

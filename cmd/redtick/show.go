@@ -59,7 +59,11 @@ func (v *nameView) write(w io.Writer, now time.Time) error {
 	if v.Held {
 		t.row("holder", v.Holder)
 		t.row("token", v.Token)
-		t.row("remaining", rounded(v.info.Remaining)+" unless renewed")
+		if v.info.Remaining > 0 {
+			t.row("remaining", rounded(v.info.Remaining)+" unless renewed")
+		} else {
+			t.row("remaining", "no TTL: it does not end by itself; see redtick release --help")
+		}
 	} else {
 		t.row("holder", "-")
 	}
@@ -98,6 +102,8 @@ func voteText(vote inspect.Vote) string {
 		return outBecause(vote.Err)
 	case vote.Token == "":
 		return "free"
+	case vote.Remaining == 0:
+		return "held by " + redlock.HolderOf(vote.Token) + ", without a TTL"
 	}
 	return "held by " + redlock.HolderOf(vote.Token) + " for " + rounded(vote.Remaining)
 }

@@ -76,7 +76,7 @@ type Info struct {
 	Holder string
 	// Tick is the tick that the holder has claimed, or the zero time for a lock.
 	Tick time.Time
-	// Remaining is how long the lock lives without renewal.
+	// Remaining is how long the lock lives without renewal, or 0 if it has no TTL and so never ends by itself.
 	Remaining time.Duration
 	// LastTick is the newest tick granted, and LastHolder who claimed it, as long as the nodes remember.
 	LastTick   time.Time
@@ -93,7 +93,7 @@ type Info struct {
 	Votes []Vote
 }
 
-// Vote is one node's part of an [Info].
+// Vote is one node's part of an [Info]. Err also says that the node holds other data under the name, so that nobody can lock it.
 type Vote struct {
 	Node      string
 	Token     string
@@ -105,6 +105,9 @@ type Vote struct {
 func (info *Info) String() string {
 	if info.Token == "" {
 		return strconv.Quote(info.Name) + " is free"
+	}
+	if info.Remaining == 0 {
+		return fmt.Sprintf("%q is held by %s and does not expire", info.Name, info.Holder)
 	}
 	return fmt.Sprintf("%q is held by %s for another %v", info.Name, info.Holder, info.Remaining)
 }
@@ -131,6 +134,9 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: vote.Node, Err: vote.Err})
 			info.Votes = append(info.Votes, vote)
 			continue
+		}
+		if pipeline.IsWrongType(r[0].Err) {
+			vote.Err = errors.New(protocol.Foreign)
 		}
 		vote.Remaining = protocol.Lifetime(numberIn(r[1]))
 		newest = max(newest, numberIn(r[2]))

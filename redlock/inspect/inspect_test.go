@@ -59,3 +59,23 @@ func TestInspector_jobs(t *testing.T) {
 		}
 	})
 }
+
+func TestInspector_Show_foreign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers := redlocktest.Servers(3)
+		inspector, err := inspect.New(redlocktest.Nodes(servers, "ops"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range servers {
+			s.Do("SET", "stuck", "a/b")
+			s.Do("HSET", "data", "a", "b")
+		}
+		if info, err := inspector.Show(t.Context(), "stuck"); err != nil || info.String() != `"stuck" is held by a and does not expire` {
+			t.Errorf("%v, %v", info, err)
+		}
+		if info, err := inspector.Show(t.Context(), "data"); err != nil || info.Token != "" || info.Votes[2].Err == nil {
+			t.Errorf("%+v, %v, want votes with the reason why it cannot be locked", info, err)
+		}
+	})
+}
