@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -152,7 +153,7 @@ func (r *cronning) run(c *cobra.Command) error {
 	return d.runForever(file, signals)
 }
 
-// read also looks for the shells, which are the machine's.
+// read also looks for the shells and at TZ, which are the machine's.
 func (r *cronning) read() (*crontab.File, error) {
 	text, err := os.ReadFile(r.file)
 	if err != nil {
@@ -164,6 +165,9 @@ func (r *cronning) read() (*crontab.File, error) {
 	}
 	var problems crontab.Problems
 	for _, j := range file.Jobs {
+		if _, err := parseZone(j.Zone); err != nil && !strings.HasPrefix(j.Spec, "@every") {
+			problems = append(problems, crontab.Problem{Line: j.Line, Text: err.Error()})
+		}
 		if _, err := exec.LookPath(j.Shell); err != nil {
 			problems = append(problems, crontab.Problem{Line: j.Line, Text: "the shell cannot be run: " + err.Error() + "; give another with SHELL= or shell="})
 		}

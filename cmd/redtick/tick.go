@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 	_ "time/tzdata" // containers often have no time zones, and --zone must work there
 
@@ -25,9 +28,11 @@ func parseTick(s, zone string, now time.Time) (tick time.Time, options []redlock
 	if err != nil || period < shortestPeriod || period > longestPeriod {
 		return time.Time{}, nil, usage("--tick is %q, must be a period from %v to %v such as 1m or 24h, or an instant such as 2026-01-02T15:04:00Z", s, shortestPeriod, longestPeriod)
 	}
-	in, err := parseZone(zone)
-	if err != nil {
-		return time.Time{}, nil, err
+	in := time.UTC
+	if zone != "" || period > time.Hour {
+		if in, err = parseZone(zone); err != nil {
+			return time.Time{}, nil, err
+		}
 	}
 	options = []redlock.JobOption{redlock.WithRetention(period + time.Hour + redlock.DefaultRetention)}
 	if period%day == 0 {
@@ -36,8 +41,13 @@ func parseTick(s, zone string, now time.Time) (tick time.Time, options []redlock
 	return current(now, period, in), options, nil
 }
 
+// parseZone returns the machine's zone for "". Go reads a TZ that it does not know as UTC, in silence.
 func parseZone(name string) (*time.Location, error) {
 	if name == "" {
+		tz := strings.TrimPrefix(os.Getenv("TZ"), ":")
+		if _, err := time.LoadLocation(tz); err != nil && !filepath.IsAbs(tz) {
+			return nil, usage("TZ is %q, must be a name of the time zone database such as Europe/Berlin, or UTC; or say here which zone is meant: --zone, or CRON_TZ= in a crontab", tz)
+		}
 		return time.Local, nil
 	}
 	in, err := time.LoadLocation(name)

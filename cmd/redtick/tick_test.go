@@ -146,3 +146,30 @@ func TestRun_tick_zone(t *testing.T) {
 		}
 	}
 }
+
+// Seen to fail when Go's word for the zone is taken: it reads such a TZ as UTC, in silence, and the shell does not.
+func TestZone_of_the_machine(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.crontab("# redtick: name=x", "0 3 * * *  true")
+	for tz, ok := range map[string]bool{"": true, "UTC": true, "Asia/Tokyo": true, ":Asia/Tokyo": true, "CET-1CEST,M3.5.0,M10.5.0/3": false, "Asia/Tokio": false} {
+		for _, c := range []struct {
+			args []string
+			ok   bool
+		}{
+			{[]string{"run", "-name", "day" + tz, "-tick", "24h", "--", "true"}, ok},
+			{[]string{"cron", "--check", "crontab"}, ok},
+			{[]string{"run", "-name", "zone" + tz, "-tick", "24h", "-zone", "Asia/Tokyo", "--", "true"}, true},
+			{[]string{"run", "-name", "minute" + tz, "-tick", "1m", "--", "true"}, true},
+		} {
+			p := f.prepare(c.args...)
+			p.Env = append(p.Env, "TZ="+tz)
+			if err := p.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if o := p.end(); c.ok != (o.code == 0) || !c.ok && (o.code != 64 || !strings.Contains(o.stderr, "TZ is")) {
+				t.Errorf("TZ=%s %v: %+v", tz, c.args, o)
+			}
+		}
+	}
+}

@@ -72,6 +72,6 @@ func show(ctx context.Context, addr string) error {
 		return err
 	}
 	fmt.Printf("%v, three replicas, and a page at http://%s (Ctrl-C ends all)\n\nIn another terminal:\n\n", nodes, listener.Addr())
-	fmt.Printf("  go install ./cmd/redtick\n  export REDIS_ADDRS=%s\n%s", strings.Join(nodes.Addrs, ","), commands)
+	fmt.Printf("  go install github.com/redtick/redtick/cmd/redtick@latest\n  export REDIS_ADDRS=%s\n%s", strings.Join(nodes.Addrs, ","), commands)
 	return demo.Serve(ctx, listener, page)
 }
