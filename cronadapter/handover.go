@@ -1,7 +1,6 @@
 package cronadapter
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
@@ -58,27 +57,4 @@ func (j *Job) runFor(h handed) {
 	j.put(h)
 	defer j.withdraw(h) // the chain may have skipped it, and the next run is for another tick
 	run()
-}
-
-// spawn runs f on a goroutine that [Adapter.Stop] waits for, unless the job is
-// gone.
-func (r *runner) spawn(f func()) {
-	r.a.mu.Lock()
-	defer r.a.mu.Unlock()
-	if r.kept.Err() == nil {
-		r.a.catching.Go(f)
-	}
-}
-
-// listen calls run for each trigger of the job until it is removed, if the
-// adapter is to.
-func (r *runner) listen(run func(tick time.Time)) error {
-	if !r.a.cfg.triggers {
-		return nil
-	}
-	stop, err := r.job.OnTrigger(run)
-	if err == nil {
-		context.AfterFunc(r.kept, stop)
-	}
-	return err
 }

@@ -17,9 +17,9 @@ type runner struct {
 	name   string
 	opts   []redlock.JobOption
 	zone   atomic.Pointer[time.Location] // in which cron asked last
-	kept   context.Context               // ends when the job is removed, which a run outlives
-	remove func()
 	asking *asking
+	kept   context.Context // ends when the job is removed, which a run outlives
+	end    func()
 
 	mu   sync.Mutex
 	pace pace
@@ -35,7 +35,8 @@ func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*run
 	if err := r.reserve(); err != nil {
 		return nil, err
 	}
-	r.begin()
+	r.asking = a.askingOf(name)
+	r.kept, r.end = context.WithCancel(r.asking.ctx)
 	if err := r.follow(p); err != nil {
 		r.remove()
 		return nil, err
@@ -44,15 +45,10 @@ func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*run
 	return r, nil
 }
 
-func (r *runner) begin() {
-	r.asking = r.a.askingOf(r.name)
-	kept, end := context.WithCancel(r.asking.ctx)
-	r.kept = kept
-	r.remove = func() {
-		end()
-		r.asking.endSoon()
-		r.free()
-	}
+func (r *runner) remove() {
+	r.end()
+	r.asking.endSoon()
+	r.free()
 }
 
 // follow has the options that a schedule asks for. The user's come after them.
@@ -164,4 +160,27 @@ func (r *runner) refuse(tick time.Time, err error) {
 func (r *runner) fullName() string {
 	_, job := r.current()
 	return job.Name()
+}
+
+// spawn runs f on a goroutine that [Adapter.Stop] waits for, unless the job is
+// gone.
+func (r *runner) spawn(f func()) {
+	r.a.mu.Lock()
+	defer r.a.mu.Unlock()
+	if r.kept.Err() == nil {
+		r.a.catching.Go(f)
+	}
+}
+
+// listen calls run for each trigger of the job until it is removed, if the
+// adapter is to.
+func (r *runner) listen(run func(tick time.Time)) error {
+	if !r.a.cfg.triggers {
+		return nil
+	}
+	stop, err := r.job.OnTrigger(run)
+	if err == nil {
+		context.AfterFunc(r.kept, stop)
+	}
+	return err
 }
