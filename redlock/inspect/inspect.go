@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -341,7 +342,6 @@ type answers struct {
 
 	mu      sync.Mutex
 	replies []driver.Reply
-	got     []bool
 	left    int
 	done    chan struct{}
 }
@@ -350,13 +350,10 @@ type answers struct {
 func (a *answers) Receive(index int, r driver.Reply) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.got == nil {
-		a.got = make([]bool, len(a.replies))
-	}
 	if late, ok := errors.AsType[net.Error](r.Err); ok && late.Timeout() {
 		r.Err = a.silent // be it the driver's time that was up, or the pipeline's
 	}
-	a.replies[index], a.got[index] = r, true
+	a.replies[index] = r
 	if a.left--; a.left == 0 {
 		close(a.done)
 	}
@@ -366,9 +363,9 @@ func (a *answers) Receive(index int, r driver.Reply) {
 func (a *answers) byNow(ended error) []driver.Reply {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	replies := append([]driver.Reply(nil), a.replies...)
+	replies := slices.Clone(a.replies)
 	for k := range replies {
-		if ended != nil && (a.got == nil || !a.got[k]) {
+		if ended != nil && replies[k].Err == a.silent {
 			replies[k].Err = ended
 		}
 	}
