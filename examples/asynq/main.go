@@ -18,7 +18,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"time"
@@ -34,7 +33,7 @@ const closeLimit = time.Second
 
 func main() {
 	kind := ours
-	flag.Var(&kind, "scheduler", fmt.Sprintf("%q, %q to see the problem: asynq's own on every replica, or %q: the same, and workers that drop duplicates", ours, stock, stockOnce))
+	demo.Choose(&kind, "scheduler", fmt.Sprintf("%q, %q to see the problem: asynq's own on every replica, or %q: the same, and workers that drop duplicates", ours, stock, stockOnce), explanations)
 	demo.Main(demo.Demo{
 		Schedule: "asynq queue and schedule",
 		Explain:  func() string { return explanations[kind] },
@@ -132,14 +131,4 @@ var explanations = map[schedulerFlag]string{
 		"Any worker runs it. A blank cell is a replica that enqueued the tick for another's worker.",
 	stock:     "With asynq's own scheduler each replica enqueues each tick. (It cannot be given a clock: all are right.)",
 	stockOnce: "Each replica's stock scheduler enqueues each tick, and the workers run one task of each. (All clocks are right.)",
-}
-
-func (f *schedulerFlag) String() string { return string(*f) }
-
-func (f *schedulerFlag) Set(text string) error {
-	if explanations[schedulerFlag(text)] == "" {
-		return fmt.Errorf("must be %q, %q or %q", ours, stock, stockOnce)
-	}
-	*f = schedulerFlag(text)
-	return nil
 }

@@ -16,7 +16,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"time"
 
@@ -31,7 +30,7 @@ const closeLimit = 2 * time.Second
 
 func main() {
 	lock := tickLocker
-	flag.Var(&lock, "locker", fmt.Sprintf("%q, or %q to see the problem: a lock that is released when the run is over", tickLocker, runLocker))
+	demo.Choose(&lock, "locker", fmt.Sprintf("%q, or %q to see the problem: a lock that is released when the run is over", tickLocker, runLocker), explanations)
 	demo.Main(demo.Demo{
 		Schedule: "cron schedule",
 		Explain:  func() string { return explanations[lock] },
@@ -103,15 +102,4 @@ const (
 var explanations = map[lockerFlag]string{
 	tickLocker: "With redtick each tick is claimed by one replica, and stays claimed.",
 	runLocker:  "With a redsync-style lock, free again when the run is over, a late replica runs the tick once more.",
-}
-
-func (f *lockerFlag) String() string { return string(*f) }
-
-func (f *lockerFlag) Set(text string) error {
-	switch lockerFlag(text) {
-	case tickLocker, runLocker:
-		*f = lockerFlag(text)
-		return nil
-	}
-	return fmt.Errorf("must be %q or %q", tickLocker, runLocker)
 }

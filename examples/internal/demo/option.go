@@ -3,6 +3,9 @@ package demo
 import (
 	"flag"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -91,4 +94,21 @@ func (o *options) behind() time.Duration {
 		most = max(most, -d)
 	}
 	return most
+}
+
+// Choose defines a flag for one of the values that explanations has. What *value is now is the default.
+func Choose[T ~string](value *T, name, usage string, explanations map[T]string) {
+	all := []string{strconv.Quote(string(*value))}
+	for _, other := range slices.Sorted(maps.Keys(explanations)) {
+		if other != *value {
+			all = append(all, strconv.Quote(string(other)))
+		}
+	}
+	flag.Func(name, usage, func(text string) error {
+		if explanations[T(text)] == "" {
+			return fmt.Errorf("must be %s", strings.Join(all, " or "))
+		}
+		*value = T(text)
+		return nil
+	})
 }
