@@ -49,18 +49,19 @@ STATE is the first of these that is true of a job: paused; overdue; what came of
 its newest run that has ended, as in "redtick runs"; running, its first; waiting
 for its first. What is no job is held or free, and unknown what no majority of
 the nodes told of. HOLDER is who holds the lock, REMAINING how long it lives
-unless it is renewed ("no TTL": it does not end by itself), and VOTES how many nodes hold it. LAST TICK is in UTC, and
-AGE how long ago that was; of a job that was only triggered, or whose ticks are
-in any order, it is that of the newest run. Bytes that a terminal must not see are shown quoted.
+unless it is renewed ("no TTL": it does not end by itself), and VOTES how many
+nodes hold it. LAST TICK is in UTC, and AGE how long ago that was; of a job that
+was only triggered, or whose ticks are in any order, it is that of the newest
+run. Bytes that a terminal must not see are shown quoted.
 
 Exit codes
   0   listed
   2   no majority of the nodes answers; what the others know is listed
   64  the command line is wrong
 
-JSON: more (there are others beyond --limit), names [name, state, held, holder, token,
-tick, remaining_ms, last_tick, last_holder, fence, waiters, paused (null, or by, why and
-for_ms, which is 0 for until it is resumed), votes [node, token,
+JSON: more (there are others beyond --limit), names [name, state, held, holder,
+token, tick, remaining_ms, last_tick, last_holder, fence, waiters, paused (null,
+or by, why and for_ms, which is 0 for until it is resumed), votes [node, token,
 remaining_ms, error]]. Times are RFC 3339 or null. Bytes that are not UTF-8
 become U+FFFD.`,
 		Example: `  redtick ls

@@ -42,9 +42,10 @@ each minute is run once; with 24h each day. The machines' clocks may differ, but
 by less than the period. A machine that dies spends its tick.
 
 Days, and parts of a day longer than an hour, begin at midnight in the time zone
-of --zone, as in a crontab; weeks begin on Monday. By default it is the machine's
-own (TZ, which must be a name such as Europe/Berlin), as it is for cron. Give
---zone when that differs from machine to machine. A day that begins less than 20 hours after the newest one is refused.
+of --zone, as in a crontab; weeks begin on Monday. By default it is the
+machine's own (TZ, which must be a name such as Europe/Berlin), as it is for
+cron. Give --zone when that differs from machine to machine. A day that begins
+less than 20 hours after the newest one is refused.
 
 CMD has run's stdin, stdout and stderr; run itself writes to stderr only. In CMD's
 environment are REDTICK_NAME, REDTICK_TOKEN, REDTICK_TICK (with --tick) and

@@ -34,7 +34,7 @@ It warns of
   even-nodes        an even number of nodes
   same-server       two addresses of one server, which then has two votes
   replica           a node that is a replica: it cannot vote
-  no-vote           a node that answers but would refuse a service its vote
+  no-vote           a node that answers but refuses this user its vote
   cluster-member    a server of a Cluster that is not given as a whole
   persistence       a node that forgets votes when it restarts
   maxmemory-policy  a node that may evict votes
@@ -44,7 +44,7 @@ It warns of
 Exit codes
   0   all nodes are well
   1   there are warnings, and a majority of the nodes can vote
-  2   no majority of the nodes can: no lock can be had
+  2   no majority of the nodes can, or none would for this user: no lock can be had
   64  the command line is wrong
 
 JSON: quorum, reachable, voting, has_quorum, clock_spread_ms (null with fewer than two
@@ -93,7 +93,7 @@ func (i *inspection) look(ctx context.Context, inspector *inspect.Inspector) []i
 	return inspector.Nodes(ctx)
 }
 
-// voters asks the nodes that answer whether they would vote, as services ask. What it returns are the errors of those that would not.
+// voters asks the nodes that answer for a vote, as services do, and returns the errors of those that refuse.
 func (i *inspection) voters(ctx context.Context, f *fleet, infos []inspect.Node) (map[string]error, error) {
 	var answer []driver.Node
 	for n, info := range infos {
