@@ -102,6 +102,7 @@ func TestStatus_warnings(t *testing.T) {
 		{"even", addrs(a, b), []string{"even-nodes"}},
 		{"same server", addrs(a, b) + ",localhost:" + strconv.Itoa(a.Port()), []string{"same-server"}},
 		{"replica", addrs(a, b, replica), []string{"replica"}},
+		{"full", addrs(a, b, redisserver.Start(t, append(durable, "--maxmemory", "1")...)), []string{"no-vote"}},
 		{"no log", redisserver.Start(t).Addr(), []string{"persistence"}},
 		{"log every second", redisserver.Start(t, "--appendonly", "yes").Addr(), []string{"persistence"}},
 		{"eviction", redisserver.Start(t, append(durable, "--maxmemory-policy", "allkeys-lru")...).Addr(), []string{"maxmemory-policy"}},

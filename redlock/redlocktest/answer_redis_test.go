@@ -77,7 +77,7 @@ func configure(t *testing.T, s *redisserver.Server, command ...string) {
 var answered = [][]string{
 	{"SET", "{a}", "v"}, {"GET", "{a}"}, {"DEL", "{a}", "{a}b"}, {"EXISTS", "{a}"}, {"INCR", "{a}n"}, {"PEXPIRE", "{a}", "100000"}, {"PTTL", "{a}"},
 	{"HSET", "{a}h", "f", "v"}, {"HGET", "{a}h", "f"}, {"HDEL", "{a}h", "f"},
-	{"ZADD", "{a}z", "1", "m"}, {"ZREM", "{a}z", "m"}, {"ZPOPMIN", "{a}z"}, {"ZCARD", "{a}z"},
+	{"ZADD", "{a}z", "XX", "1", "m"}, {"ZADD", "{a}z", "1", "m"}, {"ZREM", "{a}z", "m"}, {"ZPOPMIN", "{a}z"}, {"ZCARD", "{a}z"},
 	{"PING"}, {"TIME"}, {"PUBLISH", "c", "m"}, {"CONFIG", "GET", "appendonly"}, {"SCRIPT", "EXISTS", "x"},
 	{"GET"}, {"NOSUCH"},
 	{"EVAL", "return 1", "0"},

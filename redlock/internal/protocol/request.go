@@ -214,9 +214,10 @@ func (n *Name) Dequeue(waiter string) pipeline.Request {
 	return pipeline.Request{Command: driver.Command{"ZREM", n.Waiters, waiter}}
 }
 
-// Probe is a write that changes nothing. It fails where a vote would, as on a read-only replica.
+// Probe is a write that changes nothing, as nobody in line is called "-". It fails where a vote would: on a read-only replica,
+// and where the memory is full, since ZADD needs some for all that Redis knows.
 func (n *Name) Probe() quorum.Request {
-	return quorum.Request{Request: n.Dequeue("-"), Decode: decodeAny, DryRun: true}
+	return quorum.Request{Request: pipeline.Request{Command: driver.Command{"ZADD", n.Waiters, "XX", "0", "-"}}, Decode: decodeAny, DryRun: true}
 }
 
 // Bootstrap declares a node that remembers nothing to be fresh.

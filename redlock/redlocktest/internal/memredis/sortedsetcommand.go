@@ -36,8 +36,8 @@ func withSortedSet(s *Server, key string, use func(z *sortedSet) any) any {
 }
 
 func runZAdd(s *Server, args []string) any {
-	onlyNew := strings.EqualFold(args[2], "NX")
-	pairs := args[2+flag(onlyNew):]
+	onlyNew, onlyKnown := strings.EqualFold(args[2], "NX"), strings.EqualFold(args[2], "XX")
+	pairs := args[2+flag(onlyNew || onlyKnown):]
 	if len(pairs) == 0 || len(pairs)%2 != 0 {
 		return errSyntax
 	}
@@ -49,13 +49,13 @@ func runZAdd(s *Server, args []string) any {
 		}
 		added = append(added, member{pairs[i+1], score})
 	}
-	return withSortedSet(s, args[1], func(z *sortedSet) any { return addMembers(z, added, onlyNew) })
+	return withSortedSet(s, args[1], func(z *sortedSet) any { return addMembers(z, added, onlyNew, onlyKnown) })
 }
 
-func addMembers(z *sortedSet, members []member, onlyNew bool) (added int64) {
+func addMembers(z *sortedSet, members []member, onlyNew, onlyKnown bool) (added int64) {
 	for _, m := range members {
 		known := z.index(m.name) >= 0
-		if known && onlyNew {
+		if known && onlyNew || !known && onlyKnown {
 			continue
 		}
 		z.remove(m.name)
