@@ -2,6 +2,7 @@ package rueidis
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -15,47 +16,103 @@ import (
 // connection is dead: every second it is sent, and waits for ten.
 const distrustFor = 12 * time.Second
 
-// doCluster sends a pipeline on the client's shared connections, unless one of
-// them lately left a command unanswered: it may be dead, and be kept.
-//
-// Pipelines of blocking commands, which get connections of their own, make
-// rueidis panic when a slot migrates: it fails to recognise its own ASKING.
-func (n *Node) doCluster(ctx context.Context, commands []driver.Command) []driver.Reply {
-	if time.Now().UnixNano() < n.distrusted.Load() {
-		return n.doApart(ctx, commands)
-	}
-	batch := make(rueidis.Commands, len(commands))
+// trust is which hash tags' shards answered on the client's shared connections
+// when others did not. A connection that did not answer may be dead, and be kept.
+type trust struct {
+	mu    sync.Mutex
+	until time.Time // after that all are trusted
+	tags  map[string]bool
+}
+
+// split returns the commands for shared connections, and those for others, by tag.
+func (t *trust) split(commands []driver.Command) (shared []int, apart map[string][]int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := !time.Now().Before(t.until)
 	for i, c := range commands {
-		// Commands without a key are routed, too: rueidis panics over a batch that
-		// has commands without a slot and commands of different slots.
-		batch[i] = n.build(c).SetSlot(exchange.Key(c))
-	}
-	replies := translate(n.client.DoMulti(ctx, batch...), len(commands))
-	if silent := unanswered(commands, replies); silent != nil {
-		n.distrusted.Store(time.Now().Add(distrustFor).UnixNano())
-		n.sweep(func(ctx context.Context) {
-			var all sync.WaitGroup
-			for _, key := range silent {
-				all.Go(func() { n.client.Do(ctx, n.buildAlone(ping[0]).SetSlot(key)) })
+		if tag := exchange.Tag(exchange.Key(c)); all || t.tags[tag] {
+			shared = append(shared, i)
+		} else {
+			if apart == nil {
+				apart = map[string][]int{}
 			}
-			all.Wait()
-		})
+			apart[tag] = append(apart[tag], i)
+		}
 	}
+	return shared, apart
+}
+
+// doCluster sends a pipeline on the client's shared connections, but for the
+// shards that lately left a command unanswered there.
+func (n *Node) doCluster(ctx context.Context, commands []driver.Command) []driver.Reply {
+	shared, apart := n.trust.split(commands)
+	replies := exchange.Fail(len(commands), errLeftOut)
+	var both sync.WaitGroup
+	if len(apart) > 0 {
+		both.Go(func() { n.doApart(ctx, commands, apart, replies) })
+	}
+	if len(shared) > 0 {
+		n.doShared(ctx, commands, shared, replies)
+	}
+	both.Wait()
 	return replies
 }
 
+var errLeftOut = errors.New("rueidis: the client left out a reply")
+
+// doShared does not use pipelines of blocking commands, which get connections of
+// their own. They make rueidis panic when a slot migrates: it fails to recognise
+// its own ASKING.
+func (n *Node) doShared(ctx context.Context, commands []driver.Command, indices []int, replies []driver.Reply) {
+	batch := make(rueidis.Commands, len(indices))
+	for i, index := range indices {
+		// Commands without a key are routed, too: rueidis panics over a batch that
+		// has commands without a slot and commands of different slots.
+		batch[i] = n.build(commands[index]).SetSlot(exchange.Key(commands[index]))
+	}
+	answered, silent := map[string]bool{}, map[string]string{}
+	for i, r := range translate(n.client.DoMulti(ctx, batch...), len(batch)) {
+		replies[indices[i]] = r
+		key := exchange.Key(commands[indices[i]])
+		if exchange.Answered(r.Err) {
+			answered[exchange.Tag(key)] = true
+		} else {
+			silent[exchange.Tag(key)] = key
+		}
+	}
+	if len(silent) > 0 {
+		n.distrust(answered, silent)
+	}
+}
+
+// distrust keeps all tags but some from the shared connections for a while, and
+// tests what lies idle to the shards of the silent ones.
+func (n *Node) distrust(trusted map[string]bool, silent map[string]string) {
+	n.trust.mu.Lock()
+	n.trust.until, n.trust.tags = time.Now().Add(distrustFor), trusted
+	n.trust.mu.Unlock()
+	n.sweep(func(ctx context.Context) {
+		var all sync.WaitGroup
+		for _, key := range silent {
+			all.Go(func() { n.client.Do(ctx, n.buildAlone(ping[0]).SetSlot(key)) })
+		}
+		all.Wait()
+	})
+}
+
+// lanes is how many connections that nobody shares are used at once. A batch may
+// have a thousand names, and each connection costs rueidis a megabyte.
+const lanes = 16
+
 // doApart sends single commands on connections that nobody shares: in order
 // for each hash tag, and tags beside each other.
-func (n *Node) doApart(ctx context.Context, commands []driver.Command) []driver.Reply {
-	replies := make([]driver.Reply, len(commands))
-	byTag := map[string][]int{}
-	for i, c := range commands {
-		tag := exchange.Tag(exchange.Key(c))
-		byTag[tag] = append(byTag[tag], i)
-	}
+func (n *Node) doApart(ctx context.Context, commands []driver.Command, byTag map[string][]int, replies []driver.Reply) {
+	free := make(chan struct{}, lanes)
 	var busy sync.WaitGroup
 	for _, indices := range byTag {
+		free <- struct{}{}
 		busy.Go(func() {
+			defer func() { <-free }()
 			n.conns.take()
 			answered := true
 			for _, i := range indices {
@@ -67,18 +124,4 @@ func (n *Node) doApart(ctx context.Context, commands []driver.Command) []driver.
 		})
 	}
 	busy.Wait()
-	return replies
-}
-
-// unanswered is one key of each hash tag that was.
-func unanswered(commands []driver.Command, replies []driver.Reply) (keys []string) {
-	seen := map[string]bool{}
-	for i := range replies {
-		key := exchange.Key(commands[i])
-		if tag := exchange.Tag(key); !exchange.Answered(replies[i].Err) && !seen[tag] {
-			seen[tag] = true
-			keys = append(keys, key)
-		}
-	}
-	return keys
 }

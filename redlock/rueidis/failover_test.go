@@ -39,6 +39,10 @@ func TestNode_lonelyShard(t *testing.T) {
 	drivertest.TestLonelyShard(t, newCluster)
 }
 
+func TestNode_manyNames(t *testing.T) {
+	drivertest.TestManyNames(t, newCluster)
+}
+
 func TestNode_silentCluster(t *testing.T) {
 	drivertest.TestSilentCluster(t, newCluster)
 }

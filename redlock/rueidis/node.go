@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/redis/rueidis"
 
@@ -30,9 +29,7 @@ type Node struct {
 	shards *exchange.Shards // of a Cluster; else nil
 	conns  connections
 	watch  exchange.Watch
-	// distrusted is until when, in nanoseconds, a Cluster's shared connections
-	// are not used.
-	distrusted atomic.Int64
+	trust  trust // of a Cluster
 }
 
 // NewNode makes a node of client. It sends nothing. A nil client is an error.

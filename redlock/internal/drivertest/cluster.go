@@ -3,6 +3,8 @@
 package drivertest
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +72,40 @@ func TestLonelyShard(t *testing.T, connect func(t testing.TB, addrs []string) dr
 		if err := firstError(send(t, node, []driver.Command{{"SET", "c", "v"}})); err != nil {
 			t.Errorf("on the shard that is well: %v", err)
 		}
+	}
+}
+
+// TestManyNames stops one of three masters while hundreds of names are in use. The
+// others' names must go on, and no server is asked for each name on a connection
+// of its own.
+func TestManyNames(t *testing.T, connect func(t testing.TB, addrs []string) driver.Node) {
+	servers := redisserver.StartShards(t)
+	node := connect(t, servers.Addrs())
+	var batch []driver.Command
+	for i := range 300 {
+		batch = append(batch, driver.Command{"SET", strconv.Itoa(i), "v"})
+	}
+	untilWell(t, node, batch)
+	servers.Master("c").Pause()
+	failed := func() (n int) {
+		for _, r := range send(t, node, batch) {
+			if r.Err != nil {
+				n++
+			}
+		}
+		return n
+	}
+	dead := failed()
+	for range 4 {
+		if n := failed(); n > dead+len(batch)/10 {
+			t.Errorf("%d of %d failed, though only %d are on the shard that is dead", n, len(batch), dead)
+		}
+	}
+	info, err := servers.Master("a").Do("INFO", "clients")
+	_, after, _ := strings.Cut(fmt.Sprint(info), "connected_clients:")
+	count, _, _ := strings.Cut(after, "\r")
+	if n, _ := strconv.Atoi(count); err != nil || n > 100 {
+		t.Errorf("%s connections to a master that is well (%v)", count, err)
 	}
 }
 

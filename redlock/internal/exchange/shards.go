@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redtick/redtick/redlock/driver"
@@ -26,6 +27,9 @@ const (
 	aliveFor = time.Second
 	// samples is how many random keys are looked at, so that some are a healthy shard's.
 	samples = 4
+	// few is how many silent keys are looked at while none answers. A shard may have
+	// thousands, and each may take a connection.
+	few = 12
 )
 
 // errSilent has the code with which a Cluster itself says that no server takes a
@@ -128,6 +132,8 @@ func (s *Shards) limit(ctx context.Context) time.Duration {
 
 func (s *Shards) learn(commands []driver.Command, replies []driver.Reply, took time.Duration) {
 	now := time.Now()
+	var fresh []string
+	looked := make(chan struct{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := true
@@ -141,11 +147,18 @@ func (s *Shards) learn(commands []driver.Command, replies []driver.Reply, took t
 			all = false
 			key := Key(commands[i])
 			if s.silent[Tag(key)] == nil {
-				silent := &silentKey{key: key, used: now, looked: make(chan struct{})}
-				s.silent[Tag(key)] = silent
-				go s.firstLook(silent)
+				s.silent[Tag(key)] = &silentKey{key: key, used: now, looked: looked}
+				fresh = append(fresh, key)
 			}
 		}
+	}
+	if fresh != nil {
+		go func() {
+			defer close(looked)
+			if n := min(few, len(fresh)); s.look(fresh[:n], firstLook) && n < len(fresh) {
+				s.look(fresh[n:], firstLook)
+			}
+		}()
 	}
 	if all {
 		s.slowest = max(took, s.slowest-s.slowest/16)
@@ -158,27 +171,24 @@ func (s *Shards) learn(commands []driver.Command, replies []driver.Reply, took t
 
 // probe looks at the silent shards until they answer or nobody wants them.
 func (s *Shards) probe() {
+	revived := false
 	for {
 		time.Sleep(probePause)
 		keys, limit := s.wanted()
 		if keys == nil {
 			return
 		}
-		var looks sync.WaitGroup
-		for _, key := range keys {
-			looks.Go(func() { s.look(key, limit) })
+		if !revived {
+			keys = keys[:min(few, len(keys))]
 		}
-		looks.Wait()
+		for range samples {
+			keys = append(keys, strconv.FormatUint(rand.Uint64(), 36))
+		}
+		revived = s.look(keys, limit)
 	}
 }
 
-func (s *Shards) firstLook(silent *silentKey) {
-	defer close(silent.looked)
-	s.look(silent.key, firstLook)
-}
-
-// wanted returns what to look at: each silent key, and random ones to learn whether
-// any shard is well. If no key is silent, the probing ends.
+// wanted returns the silent keys, in any order. If there are none, the probing ends.
 func (s *Shards) wanted() (keys []string, limit time.Duration) {
 	now := time.Now()
 	s.mu.Lock()
@@ -190,28 +200,50 @@ func (s *Shards) wanted() (keys []string, limit time.Duration) {
 		}
 		keys = append(keys, silent.key)
 	}
-	if keys == nil {
-		s.probing = false
-		return nil, 0
-	}
-	for range samples {
-		keys = append(keys, strconv.FormatUint(rand.Uint64(), 36))
-	}
+	s.probing = keys != nil
 	return keys, max(probeLimit, 4*s.slowest)
 }
 
-func (s *Shards) look(key string, limit time.Duration) {
+// look asks for keys: for a few each by itself, so that none waits for another, and
+// for many in one pipeline. It reports whether a silent one was answered.
+func (s *Shards) look(keys []string, limit time.Duration) (revived bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	for _, r := range s.send(ctx, []driver.Command{{"PTTL", key}}) {
+	if len(keys) > few+samples {
+		return s.ask(ctx, keys)
+	}
+	var found atomic.Bool
+	var looks sync.WaitGroup
+	for i := range keys {
+		looks.Go(func() {
+			if s.ask(ctx, keys[i:i+1]) {
+				found.Store(true)
+			}
+		})
+	}
+	looks.Wait()
+	return found.Load()
+}
+
+func (s *Shards) ask(ctx context.Context, keys []string) (revived bool) {
+	batch := make([]driver.Command, len(keys))
+	for i, key := range keys {
+		batch[i] = driver.Command{"PTTL", key}
+	}
+	replies := s.send(ctx, batch)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, r := range replies {
 		if !Answered(r.Err) {
 			continue
 		}
-		s.mu.Lock()
 		s.answered = time.Now()
-		delete(s.silent, Tag(key))
-		s.mu.Unlock()
+		if name := Tag(keys[i]); s.silent[name] != nil {
+			delete(s.silent, name)
+			revived = true
+		}
 	}
+	return revived
 }
 
 // Key returns the key by which a Cluster routes c. For a command without a key any

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,12 +21,16 @@ type cluster struct {
 	mu   sync.Mutex
 	dead []string // prefixes of keys; "" is every key
 	sent []string
+
+	busy, top int // batches under way
 }
 
 func (c *cluster) do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	replies := make([]driver.Reply, len(commands))
 	hangs := false
 	c.mu.Lock()
+	c.busy++
+	c.top = max(c.top, c.busy)
 	for i, command := range commands {
 		key := exchange.Key(command)
 		if command[0] != "PTTL" {
@@ -40,7 +45,16 @@ func (c *cluster) do(ctx context.Context, commands []driver.Command) []driver.Re
 	if hangs {
 		<-ctx.Done()
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy--
 	return replies
+}
+
+func (c *cluster) most() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.top
 }
 
 func (c *cluster) kill(prefixes ...string) {
@@ -171,4 +185,34 @@ func TestShards_replyLeftOut(t *testing.T) {
 			t.Error("a missing reply is a null")
 		}
 	}
+}
+
+// Thousands of names may be on a shard. It is not asked for each of them, and once
+// it is back all are.
+func TestShards_manyNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cluster{}
+		s := exchange.NewShards(c.do)
+		keys := []string{"b"}
+		for i := range 1000 {
+			keys = append(keys, "a"+strconv.Itoa(i))
+		}
+		c.kill("a")
+		ask(t, s, keys...)
+		for range 10 {
+			if got, _ := ask(t, s, keys...); got[0] != "ok" || slices.ContainsFunc(got[1:], func(text string) bool { return text != "CLUSTERDOWN" }) {
+				t.Fatalf("got %v", got)
+			}
+			time.Sleep(50 * time.Millisecond)
+			if n := c.most(); n > 32 {
+				t.Fatalf("%d looks at a time", n)
+			}
+		}
+		c.kill()
+		time.Sleep(500 * time.Millisecond)
+		if got, _ := ask(t, s, keys...); slices.ContainsFunc(got, func(text string) bool { return text != "ok" }) {
+			t.Errorf("once it is back: %v", got)
+		}
+		time.Sleep(10 * time.Second)
+	})
 }
