@@ -15,8 +15,9 @@
 // that says READONLY, MASTERDOWN, LOADING or MOVED, so that a name that was moved
 // is looked up again.
 //
-// A Cluster's shared connections are left alone for 12 s when one of them left
-// a command unanswered, which is how long rueidis may keep a dead one. While one
+// A Cluster's shared connections are used for 12 s only for names that they did
+// answer, once one of them left a command unanswered. That is how long rueidis may
+// keep a dead one. Other names get connections of their own, 16 at most. While one
 // shard does not answer, its keys are refused at once, with a CLUSTERDOWN of the
 // driver's, and the shard is asked every 100 ms; names on other shards go on.
 //
