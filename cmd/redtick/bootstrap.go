@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 )
 
@@ -34,11 +32,7 @@ JSON: nodes, how many may vote at once.`,
 			if err := inspector.Bootstrap(c.Context()); err != nil {
 				return exit(exitWarning, err)
 			}
-			if i.json {
-				return writeJSON(c.OutOrStdout(), map[string]int{"nodes": len(f.nodes)})
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s may vote at once\n", count(len(f.nodes), "node"))
-			return err
+			return i.answer(c, map[string]int{"nodes": len(f.nodes)}, "%s may vote at once", count(len(f.nodes), "node"))
 		},
 	}
 	i.flags(c)

@@ -64,9 +64,5 @@ func (r *forgetting) run(c *cobra.Command, name string) error {
 	if !ran(info) && info.Fence == 0 && info.Paused == nil {
 		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: nothing was remembered of %q; %s.\n", name, rightName)
 	}
-	if r.json {
-		return writeJSON(c.OutOrStdout(), map[string]string{"name": name})
-	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is forgotten\n", name)
-	return err
+	return r.answer(c, map[string]string{"name": name}, "%q is forgotten", name)
 }

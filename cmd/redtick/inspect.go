@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,15 @@ func (i *inspection) open() (*fleet, *inspect.Inspector, error) {
 	}
 	inspector, err := inspect.New(f.nodes, inspect.WithPrefix(i.target.prefix), inspect.WithTimeout(i.timeout))
 	return f, inspector, err
+}
+
+// answer writes v in JSON, or else a line.
+func (i *inspection) answer(c *cobra.Command, v any, format string, args ...any) error {
+	if i.json {
+		return writeJSON(c.OutOrStdout(), v)
+	}
+	_, err := fmt.Fprintf(c.OutOrStdout(), format+"\n", args...)
+	return err
 }
 
 // openFor is open that refuses names that cannot be locked.

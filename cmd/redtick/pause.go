@@ -96,12 +96,7 @@ func (i *inspection) change(c *cobra.Command, name string, do func(context.Conte
 	if err != nil {
 		return err
 	}
-	if i.json {
-		err = writeJSON(c.OutOrStdout(), view)
-	} else {
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%q %s\n", name, pauseState(view.info, time.Now()))
-	}
-	if err != nil {
+	if err := i.answer(c, view, "%q %s", name, pauseState(view.info, time.Now())); err != nil {
 		return err
 	}
 	if !ran(view.info) {

@@ -79,11 +79,9 @@ func (r *releasing) run(c *cobra.Command, name string) error {
 		return exit(exitWarning, fmt.Errorf("nothing was released: the token is not that of the holder; %s", describe(info)))
 	case err != nil:
 		return err
-	case r.json:
-		return writeJSON(c.OutOrStdout(), releaseView{name, redlock.HolderOf(token), token})
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is released; it was held by %s\n", name, printable(redlock.HolderOf(token)))
-	return err
+	holder := redlock.HolderOf(token)
+	return r.answer(c, releaseView{name, holder, token}, "%q is released; it was held by %s", name, printable(holder))
 }
 
 func describe(info *inspect.Info) string {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -69,9 +68,7 @@ func (r *triggering) run(c *cobra.Command, name string) error {
 		return exit(exitWarning, err)
 	case err != nil:
 		return err
-	case r.json:
-		return writeJSON(c.OutOrStdout(), triggerView{name, instant(run.Tick), run.Holder, run.Token})
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is run by %s, under the tick %s\n", name, printable(run.Holder), instant(run.Tick))
-	return err
+	tick := instant(run.Tick)
+	return r.answer(c, triggerView{name, tick, run.Holder, run.Token}, "%q is run by %s, under the tick %s", name, printable(run.Holder), tick)
 }
