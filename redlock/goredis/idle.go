@@ -3,6 +3,7 @@ package goredis
 import (
 	"context"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -34,6 +35,7 @@ func (n *Node) sweepFor(commands []driver.Command, replies []driver.Reply) {
 		return
 	}
 	n.layout.reload()
+	commands, replies = slices.Clone(commands), slices.Clone(replies) // they are the caller's again before the sweep may end
 	ctx, cancel := context.WithTimeout(context.Background(), exchange.SweepLimit)
 	swept := make(chan struct{})
 	go func() {
