@@ -103,7 +103,8 @@ func goesAway(t *testing.T, o outage, lasting time.Duration, start Start) {
 	if !time.Now().Before(tick) {
 		o.end()
 		f.leave(t)
-		t.Skip("this machine was so busy that the outage began after the tick")
+		goesAway(t, o, lasting, start) // this machine was so busy that the outage began after the tick
+		return
 	}
 	time.Sleep(time.Until(tick.Add(lasting)))
 	back := time.Now()
@@ -123,7 +124,8 @@ func allWereDown(t *testing.T, start Start) {
 	f.join(t, start, tick, -24*time.Hour) // has the tick of the day before
 	if !time.Now().Before(tick) {
 		f.leave(t)
-		t.Skip("this machine was so busy that the job was added after its tick")
+		allWereDown(t, start) // this machine was so busy that the job was added after its tick
+		return
 	}
 	f.await(t, "the run of the day before", func() bool { return f.count(ended) == 1 })
 	f.leave(t)
