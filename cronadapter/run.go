@@ -28,9 +28,6 @@ type runner struct {
 
 // newRunner reserves the name and checks the options.
 func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*runner, error) {
-	if a.ctx.Err() != nil {
-		return nil, invalid("job %q comes after Stop, so it would never run; make a new Adapter", name)
-	}
 	r := &runner{a: a, name: name, opts: opts}
 	if err := r.reserve(); err != nil {
 		return nil, err
@@ -42,6 +39,10 @@ func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*run
 		return nil, err
 	}
 	a.runners.Store(name, r)
+	if a.ctx.Err() != nil { // after Store: a Stop that comes now frees the name
+		a.Remove(nil, name)
+		return nil, invalid("job %q comes after Stop, so it would never run; make a new Adapter", name)
+	}
 	return r, nil
 }
 

@@ -59,19 +59,14 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 	}
 	return func(inner cron.Job) cron.Job {
 		if used.Swap(true) {
-			never := refusedJob{r}
-			never.Run()
+			never := cron.FuncJob(func() { r.refuse(time.Time{}, errUsed) })
+			never()
 			return never
 		}
 		w.inner = inner
 		return w
 	}, nil
 }
-
-// refusedJob is the second job of one wrapper.
-type refusedJob struct{ runner *runner }
-
-func (r refusedJob) Run() { r.runner.refuse(time.Time{}, errUsed) }
 
 type wrapped struct {
 	runner *runner
