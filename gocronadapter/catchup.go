@@ -18,7 +18,7 @@ import (
 type catcher struct {
 	plan    func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error)
 	planned struct{ newest, next time.Time } // of the goroutine that looks
-	owed    time.Time                        // the tick of a job that this one has replaced
+	owed    []time.Time                      // the ticks of a job that this one has replaced, in order
 
 	mu      sync.Mutex
 	looking bool
@@ -29,11 +29,11 @@ type catcher struct {
 // look at the same time, and the claim decides.
 func (l *jobLocker) catchUp() {
 	life := l.life()
-	if !l.locker.catchesUp && l.catch.owed.IsZero() || life == nil || life.Err() != nil {
+	if !l.locker.catchesUp && len(l.catch.owed) == 0 || life == nil || life.Err() != nil {
 		return
 	}
 	job, err := l.locker.locker.NewJob(l.traits.name, l.locker.of(l.traits.name, 0, 0)...)
-	if err != nil || job.CatchUp() == 0 && l.catch.owed.IsZero() {
+	if err != nil || job.CatchUp() == 0 && len(l.catch.owed) == 0 {
 		return
 	}
 	c := &l.catch
@@ -94,19 +94,19 @@ func (c *catcher) newest(ctx context.Context, now time.Time, within time.Duratio
 }
 
 // runMissed leaves a job alone that gocron does not lock: its runs would not ask for the tick.
-func (l *jobLocker) runMissed(ctx context.Context, tick time.Time) {
+func (l *jobLocker) runMissed(ctx context.Context, ticks ...time.Time) {
 	if l.locked() {
-		l.bring(ctx, &errand{tick: tick, over: make(chan struct{})})
+		l.bring(ctx, &errand{ticks: ticks, over: make(chan struct{})})
 	}
 }
 
-// claimMissed is for a run that was started for a missed tick.
-func (s *jobState) claimMissed(ctx context.Context, tick time.Time) (*run, error) {
+// claimMissed is for a run that was started for missed ticks. Unless they are taken over, the newest will do.
+func (s *jobState) claimMissed(ctx context.Context, ticks []time.Time) (*run, error) {
 	if s.queue == nil {
-		lease, err := s.Claim(ctx, tick)
+		lease, err := s.Claim(ctx, ticks[len(ticks)-1])
 		return s.newRun(ctx, due{}, lease, nil, err)
 	}
-	if err := s.keep(tick); err != nil {
+	if err := s.keep(ticks...); err != nil {
 		return nil, err
 	}
 	return s.claimFirst(ctx, due{})

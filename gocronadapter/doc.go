@@ -76,10 +76,11 @@
 //     meanwhile, or its Unlock reached no majority within the TTL. One that
 //     returns an error has ended. One that kills its replica, or always loses
 //     its lease (redlock.WithMaxHold), is repeated until the retention is over.
-//   - Standing by ends with the job: Shutdown, StopJobs, RemoveJob, Update (but
-//     its newest tick is handed on), WithStopDateTime, the last of WithLimitedRuns, redlock's Locker.Close.
-//     Other replicas must be there. A tick that nobody asked for, since all
-//     were down or their gocron skipped it, is not run.
+//   - Standing by ends with the job: Shutdown, StopJobs, RemoveJob (but a job of
+//     its name goes on, see [NewScheduler]), WithStopDateTime, the last of
+//     WithLimitedRuns, redlock's Locker.Close. Other replicas must be there. A
+//     tick that nobody asked for, since all were down or their gocron skipped
+//     it, is not run.
 //   - A tick waits for no longer than redlock.WithRetention, 15 minutes by
 //     default; after that only redlock's observer is told (ErrTickStale).
 //   - Ticks are run in order and one at a time, also those that were refused

@@ -10,7 +10,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// errands are the ticks of one job that runs are started for, beside its schedule: one that was missed, and those of triggers.
+// errands are the ticks of one job that runs are started for, beside its schedule: those that were missed, and those of triggers.
 // gocron passes a run no tick, so a run for which none is due takes one from here.
 type errands struct {
 	mu      sync.Mutex
@@ -19,7 +19,7 @@ type errands struct {
 }
 
 type errand struct {
-	tick      time.Time
+	ticks     []time.Time // in order; only the last one is run unless ticks are taken over
 	triggered bool
 	over      chan struct{} // closed when a run has taken it, or none is needed any more
 }
@@ -108,7 +108,7 @@ func (s *jobState) claimErrand(ctx context.Context, e *errand) (*run, error) {
 	case e == nil:
 		return nil, fmt.Errorf("%w: a run of job %q was started for a tick that another run of this replica has taken", redlock.ErrTickDone, s.name)
 	case e.triggered:
-		return s.claimTriggered(ctx, e.tick)
+		return s.claimTriggered(ctx, e.ticks[0])
 	}
-	return s.claimMissed(ctx, e.tick)
+	return s.claimMissed(ctx, e.ticks)
 }

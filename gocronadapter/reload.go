@@ -2,6 +2,7 @@ package gocronadapter
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
@@ -14,19 +15,19 @@ const reloadLimit = 10 * time.Second
 // departure is what the successor of a job needs to know of it.
 type departure struct {
 	at    time.Time
-	ticks []time.Time // that gocron had pending: the claim of the first may be under way, and ends with the job
+	ticks []time.Time // that it may not have run: those that stand by, and those that gocron has pending
 }
 
 // noteDeparture is called before gocron is told to remove the job, or to replace it: afterwards it cannot be asked.
 func (s *scheduler) noteDeparture(l *jobLocker) {
 	now := s.locker.clock.Now()
-	gone := &departure{at: now}
+	gone := &departure{at: now, ticks: l.standingBy()}
 	if now.Sub(l.made) < reloadLimit {
-		gone.ticks = append(gone.ticks, l.catch.owed) // it may not have been run yet
+		gone.ticks = append(gone.ticks, l.catch.owed...) // their run may not have come
 	}
 	j := l.owner.get()
 	if _, random := j.Schedule().(gocron.DurationRandomJobSchedule); !random {
-		pending, _ := foresee(j, now, 1)
+		pending, _ := foresee(j, now, 1) // the claim of the first may be under way, and ends with the job
 		gone.ticks = append(gone.ticks, pending...)
 	}
 	name := l.traits.name
@@ -61,17 +62,29 @@ func (s *scheduler) succeed(l *jobLocker) {
 	delete(s.departed, l.traits.name)
 	if gone != nil && l.made.Sub(gone.at) < reloadLimit {
 		now := wall(s.locker.clock.Now())
-		l.catch.owed = newest(time.Time{}, gone.ticks, func(t time.Time) bool { return !wall(t).After(now) })
+		slices.SortFunc(gone.ticks, time.Time.Compare)
+		l.catch.owed = slices.DeleteFunc(slices.CompactFunc(gone.ticks, time.Time.Equal), func(t time.Time) bool { return wall(t).After(now) })
 	}
 }
 
-// goOn runs the tick that the job's predecessor owed, if this job has it as well. If it was run, the claim says so.
+// standingBy lists the ticks of the job that may be taken over.
+func (l *jobLocker) standingBy() []time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state == nil || l.state.queue == nil {
+		return nil
+	}
+	return l.state.queue.Ticks()
+}
+
+// goOn runs what the job's predecessor owed, if this job has the newest of those ticks as well. If one was run, its claim says so.
 func (l *jobLocker) goOn(ctx context.Context) {
-	tick := l.catch.owed
-	if tick.IsZero() || l.locker.clock.Now().Sub(l.made) > reloadLimit {
+	owed := l.catch.owed
+	if len(owed) == 0 || l.locker.clock.Now().Sub(l.made) > reloadLimit {
 		return
 	}
+	tick := owed[len(owed)-1]
 	if ours, _, err := l.catch.plan(ctx, tick, time.Minute); err == nil && ours.Equal(tick) {
-		l.runMissed(ctx, tick)
+		l.runMissed(ctx, owed...)
 	}
 }

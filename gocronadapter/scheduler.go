@@ -22,7 +22,8 @@ import (
 // gocron.WithStartImmediately or RunNow, are known for what they are in all of
 // gocron's modes. And a job that is replaced, by Update or by RemoveJob and
 // NewJob under its name within ten seconds, runs the newest tick that came
-// meanwhile, if its schedule has that as well as the old one.
+// meanwhile, if its schedule has that as well as the old one; under
+// redlock.WithTakeover also those that stand by.
 //
 // Names are compared over all schedulers of this process that share the
 // redlock.Locker. A job with gocron.WithDisabledDistributedJobLocker(true) is

@@ -63,6 +63,17 @@ func (q *Queue) Len() int {
 	return len(q.ticks)
 }
 
+// Ticks returns the ticks that are run or stand by, in order.
+func (q *Queue) Ticks() []time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	ticks := make([]time.Time, len(q.ticks))
+	for i, p := range q.ticks {
+		ticks[i] = p.tick
+	}
+	return ticks
+}
+
 // Triggered reports whether the stand-by has asked for a run that has not come
 // yet, and takes the caller's for it.
 func (q *Queue) Triggered() bool {
