@@ -129,12 +129,12 @@ func TestJob_clock_is_set_back_at_the_tick(t *testing.T) {
 // A schedule that follows the machine's time zone is warned of once, unless all
 // zones give it the same instants or the machine is at UTC.
 //
-// Seen to fail without the warning, and with one for each job.
+// Seen to fail without the warning, with one for each job, and when a TZ that Go cannot read passes for UTC.
 func TestAdapter_warns_of_local_time(t *testing.T) {
 	local := time.Local
 	defer func() { time.Local = local }()
 	cases := map[string]struct {
-		zone  string
+		tz    string
 		specs []string
 		warns int
 	}{
@@ -145,11 +145,16 @@ func TestAdapter_warns_of_local_time(t *testing.T) {
 		"zone in the spec":   {"Europe/Berlin", []string{"CRON_TZ=Europe/Berlin 30 9 * * *"}, 0},
 		"machine is at UTC":  {"UTC", []string{"30 9 * * *"}, 0},
 		"zone without a DST": {"Asia/Kolkata", []string{"0 * * * *"}, 1},
+		"unreadable":         {"CET-1CEST", []string{"30 9 * * *", "@daily"}, 1},
 	}
 	for name, c := range cases {
 		for _, form := range []string{"Add", "Wrap"} {
 			t.Run(name+", "+form, func(t *testing.T) {
-				time.Local = zone(t, c.zone)
+				t.Setenv("TZ", c.tz)
+				time.Local = time.FixedZone("UTC", 0) // as Go has it when it cannot read TZ
+				if zone, err := time.LoadLocation(c.tz); err == nil {
+					time.Local = zone
+				}
 				synctest.Test(t, func(t *testing.T) {
 					r := newFleet(t, 1).replica("a", 0)
 					r.Cron = newLocalCron()

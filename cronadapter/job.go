@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -125,7 +126,7 @@ func (j *Job) Run() {
 // which may be another one on another replica.
 func (r *runner) checkZone(t time.Time) {
 	r.zone.Store(t.Location())
-	if t.Location() != time.Local || isUTC(time.Local) {
+	if t.Location() != time.Local || !ticks.LocalMayDiffer() {
 		return
 	}
 	if p, _ := r.current(); !p.inZone(t) {
@@ -133,18 +134,9 @@ func (r *runner) checkZone(t time.Time) {
 	}
 	r.a.zone.Do(func() {
 		r.a.report(Warning, r.fullName(), time.Time{}, fmt.Errorf(
-			"%w: job %q follows the time zone of this machine (TZ, now %s); a replica with another one runs it at other instants, and then it runs more than once; give the cron cron.WithLocation, or begin the spec with CRON_TZ=",
-			ErrSchedule, r.name, t.Format("MST -0700")))
+			"%w: job %q follows the time zone of this machine (TZ is %q, now %s); a replica with another one runs it at other instants, and then it runs more than once; give the cron cron.WithLocation, or begin the spec with CRON_TZ=",
+			ErrSchedule, r.name, os.Getenv("TZ"), t.Format("MST -0700")))
 	})
-}
-
-func isUTC(zone *time.Location) bool {
-	for _, month := range []time.Month{time.January, time.July} {
-		if _, offset := time.Date(time.Now().Year(), month, 1, 0, 0, 0, 0, zone).Zone(); offset != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // wordsOf is a spec for those who do not see its cron.

@@ -364,7 +364,7 @@ func TestNewScheduler_dates_too_close(t *testing.T) {
 
 // Replicas with different TZ run a schedule at different instants.
 //
-// Seen to fail when checkZone warns each time, and when it does not look at CRON_TZ.
+// Seen to fail when checkZone warns each time, when it does not look at CRON_TZ, and when it takes a TZ that Go cannot read for UTC.
 func TestNewScheduler_local_time_zone(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -374,19 +374,23 @@ func TestNewScheduler_local_time_zone(t *testing.T) {
 	defer func() { time.Local = before }()
 	for name, c := range map[string]struct {
 		local *time.Location
+		tz    string
 		opts  []gocron.SchedulerOption
 		job   func() gocron.JobDefinition
 		want  int
 	}{
-		"local":         {berlin, nil, everySecond, 1},
-		"UTC":           {time.UTC, nil, everySecond, 0},
-		"WithLocation":  {berlin, []gocron.SchedulerOption{gocron.WithLocation(time.UTC)}, everySecond, 0},
-		"CRON_TZ":       {berlin, nil, func() gocron.JobDefinition { return gocron.CronJob("CRON_TZ=UTC * * * * * *", true) }, 0},
-		"duration":      {berlin, nil, func() gocron.JobDefinition { return gocron.DurationJob(time.Second) }, 0},
-		"daily at once": {berlin, nil, func() gocron.JobDefinition { return gocron.DailyJob(1, gocron.NewAtTimes(gocron.NewAtTime(1, 0, 0))) }, 1},
+		"local":         {berlin, "", nil, everySecond, 1},
+		"UTC":           {time.UTC, "UTC", nil, everySecond, 0},
+		"unreadable":    {time.FixedZone("UTC", 0), "CET-1CEST", nil, everySecond, 1},
+		"a file":        {time.FixedZone("UTC", 0), "/etc/localtime", nil, everySecond, 0},
+		"WithLocation":  {berlin, "", []gocron.SchedulerOption{gocron.WithLocation(time.UTC)}, everySecond, 0},
+		"CRON_TZ":       {berlin, "", nil, func() gocron.JobDefinition { return gocron.CronJob("CRON_TZ=UTC * * * * * *", true) }, 0},
+		"duration":      {berlin, "", nil, func() gocron.JobDefinition { return gocron.DurationJob(time.Second) }, 0},
+		"daily at once": {berlin, "", nil, func() gocron.JobDefinition { return gocron.DailyJob(1, gocron.NewAtTimes(gocron.NewAtTime(1, 0, 0))) }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			time.Local = c.local
+			t.Setenv("TZ", c.tz)
 			synctest.Test(t, func(t *testing.T) {
 				events, l := observed(t)
 				s, err := gocronadapter.NewScheduler(l, gocronadapter.WithSchedulerOptions(c.opts...))

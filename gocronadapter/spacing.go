@@ -2,10 +2,13 @@ package gocronadapter
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/internal/ticks"
 )
 
 // maxSpacing is how long redlock remembers the last tick.
@@ -87,22 +90,13 @@ func (l *Locker) checkZone(name string, schedule gocron.JobSchedule, zone *time.
 	default:
 		return
 	}
-	if zone != time.Local || isUTC(time.Local) {
+	if zone != time.Local || !ticks.LocalMayDiffer() {
 		return
 	}
 	l.zone.Do(func() {
-		l.warn(name, fmt.Errorf("%w: job %q follows the time zone of this machine (%s, now %s); a replica with another TZ runs it at other instants, and then it runs more than once; give the scheduler gocron.WithLocation",
-			ErrSchedule, name, zone, time.Now().Format("MST -0700")))
+		l.warn(name, fmt.Errorf("%w: job %q follows the time zone of this machine (TZ is %q, now %s); a replica with another TZ runs it at other instants, and then it runs more than once; give the scheduler gocron.WithLocation",
+			ErrSchedule, name, os.Getenv("TZ"), time.Now().Format("MST -0700")))
 	})
-}
-
-func isUTC(zone *time.Location) bool {
-	for _, month := range []time.Month{time.January, time.July} {
-		if _, offset := time.Date(time.Now().Year(), month, 1, 0, 0, 0, 0, zone).Zone(); offset != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // minDateGap is less than which a vote may take when nodes are slow.

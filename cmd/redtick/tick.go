@@ -2,11 +2,10 @@ package main
 
 import (
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 	_ "time/tzdata" // containers often have no time zones, and --zone must work there
 
+	"github.com/redtick/redtick/internal/ticks"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -41,11 +40,10 @@ func parseTick(s, zone string, now time.Time) (tick time.Time, options []redlock
 	return current(now, period, in), options, nil
 }
 
-// parseZone returns the machine's zone for "". Go reads a TZ that it does not know as UTC, in silence.
+// parseZone returns the machine's zone for "", unless Go cannot read that.
 func parseZone(name string) (*time.Location, error) {
 	if name == "" {
-		tz := strings.TrimPrefix(os.Getenv("TZ"), ":")
-		if _, err := time.LoadLocation(tz); err != nil && !filepath.IsAbs(tz) {
+		if tz := os.Getenv("TZ"); !ticks.ReadableTZ(tz) {
 			return nil, usage("TZ is %q, must be a name of the time zone database such as Europe/Berlin, or UTC; or say here which zone is meant: --zone, or CRON_TZ= in a crontab", tz)
 		}
 		return time.Local, nil

@@ -1,0 +1,37 @@
+package ticks
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// LocalMayDiffer reports whether time.Local may be another zone on another
+// machine: it is not UTC, or is so only because Go cannot read TZ.
+func LocalMayDiffer() bool { return !isUTC(time.Local) || !ReadableTZ(os.Getenv("TZ")) }
+
+func isUTC(zone *time.Location) bool {
+	for _, month := range []time.Month{time.January, time.July} {
+		if _, offset := time.Date(time.Now().Year(), month, 1, 0, 0, 0, 0, zone).Zone(); offset != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+var known sync.Map // whether a TZ is readable: LoadLocation reads a file each time
+
+// ReadableTZ reports whether Go takes a value of TZ for the zone it names. It
+// takes others for UTC, in silence.
+func ReadableTZ(tz string) bool {
+	tz = strings.TrimPrefix(tz, ":")
+	if ok, found := known.Load(tz); found {
+		return ok.(bool)
+	}
+	_, err := time.LoadLocation(tz)
+	ok := err == nil || filepath.IsAbs(tz)
+	known.Store(tz, ok)
+	return ok
+}
