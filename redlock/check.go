@@ -55,12 +55,12 @@ const (
 	checks       = 2 // repetitions for nodes that do not answer
 )
 
-// askAgain asks every node, and all of them again while some do not answer: the first call also connects, which may take longer
+// askAgain asks every node, and all of them again while an answer may come: the first call also connects, which may take longer
 // than a call.
 func (t *target) askAgain(ctx context.Context, r quorum.Request) (tally quorum.Tally) {
 	for try := 0; ; try++ {
 		tally = t.askAll(ctx, r)
-		if tally.Missing() == 0 || ctx.Err() != nil || try >= checks {
+		if tally.Missing() == failures(&tally, isPermanent) || ctx.Err() != nil || try >= checks {
 			return tally
 		}
 		t.locker.sleep(ctx, t.cfg.nodeTimeout)

@@ -60,6 +60,21 @@ func TestCheck_asksAgain(t *testing.T) {
 	})
 }
 
+// Seen to take 200 ms when an error that does not pass by itself is asked for again.
+func TestCheck_permanentError(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a", redlock.WithNodeTimeout(100*time.Millisecond))
+		a.links[2].Inject(-1, redlocktest.Fault{Err: errors.New("NOPERM this user has no permissions to run the 'evalsha' command")})
+		begin := time.Now()
+		if err := a.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+			t.Errorf("%v, want NOPERM", err)
+		}
+		if took := time.Since(begin); took >= 100*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 func TestCheck_closed(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		a := fl.process("a")
