@@ -1,6 +1,7 @@
 package redlock
 
 import (
+	"errors"
 	"math"
 	"time"
 )
@@ -70,7 +71,7 @@ type Observer func(Event)
 // Report hands an event to the Locker's observer. It is for adapters, whose
 // refusals belong in the same log.
 func (l *Locker) Report(e Event) {
-	if e.Kind == Refused || e.Kind == Acquired && l.outages.open.Load() > 0 {
+	if (e.Kind == Refused || e.Kind == Acquired) && (l.outages.open.Load() > 0 || errors.Is(e.Err, ErrNoQuorum)) {
 		var before *Event
 		if before, e = l.outages.note(e); before != nil {
 			l.tell(*before)
