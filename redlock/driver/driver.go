@@ -13,7 +13,10 @@
 // time limits and no handling of NOSCRIPT: the core has its own.
 package driver
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Command is one raw Redis command: its name, then its arguments. Every
 // element is a string; the element type is any because most clients take that,
@@ -31,6 +34,19 @@ type Command []any
 type Reply struct {
 	Value any
 	Err   error
+}
+
+// ErrorCode returns the code in capitals that the error of a [Reply] begins with
+// if it is the server's, or "" if there is no error or it is the client's own.
+func ErrorCode(err error) string {
+	if err == nil {
+		return ""
+	}
+	code, _, more := strings.Cut(err.Error(), " ")
+	if !more || code == "" || code != strings.ToUpper(code) || code[0] < 'A' || code[0] > 'Z' || strings.HasSuffix(code, ":") {
+		return ""
+	}
+	return code
 }
 
 // Node is one independent Redis deployment with one vote: a single server, a

@@ -68,7 +68,7 @@ var mutants = []mutant{
 	{name: "votes are counted for all owners together", file: "internal/quorum/tally.go", old: "answers[k].Verdict == Refused && answers[k].Token == answers[i].Token", new: "answers[k].Verdict == Refused"},
 	{name: "a failed node counts as a refusal", file: "internal/quorum/tally.go", old: "\t\tcase Failed:\n\t\t\tt.Failed++", new: "\t\tcase Failed:\n\t\t\tt.Refused++"},
 	{name: "another process' restart goes unnoticed", file: "internal/protocol/lua/guard.lua", old: "if known[1] ~= id or not known[2] then", new: "if not known[2] then"},
-	{name: "unknown scripts are not sent in full", file: "internal/pipeline/pipeline.go", old: "case c.Script != nil && hasCode(replies[i].Err, \"NOSCRIPT\"):", new: "case false:"},
+	{name: "unknown scripts are not sent in full", file: "internal/pipeline/pipeline.go", old: "case c.Script != nil && driver.ErrorCode(replies[i].Err) == \"NOSCRIPT\":", new: "case false:"},
 	{name: "an acquire in full comes after its release", file: "internal/pipeline/pipeline.go", old: "case len(first) > 0 && Executed(replies[i].Err):", new: "case false:", survives: "needs a server that knows the release script but not the acquire, with both in one batch: another client loaded it right after a restart"},
 	{name: "a hung node is waited for", file: "internal/pipeline/breaker.go", old: "return !b.since.IsZero() && now.Sub(b.since) > b.timeout || b.skipping(now)", new: "return b.skipping(now)"},
 	{name: "a node that is out is never probed", file: "internal/pipeline/breaker.go", old: "return b.failing() && now.Before(b.probeAt)", new: "return b.failing()"},

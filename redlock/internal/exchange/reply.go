@@ -17,14 +17,8 @@ func Fail(n int, err error) []driver.Reply {
 	return replies
 }
 
-// Answered reports whether err is nil or a server's, which has a code in capitals.
-func Answered(err error) bool {
-	if err == nil {
-		return true
-	}
-	code, _, more := strings.Cut(err.Error(), " ")
-	return more && code != "" && code == strings.ToUpper(code) && code[0] >= 'A' && code[0] <= 'Z' && !strings.HasSuffix(code, ":")
-}
+// Answered reports whether err is nil or a server's.
+func Answered(err error) bool { return err == nil || driver.ErrorCode(err) != "" }
 
 // AllAnswered reports whether every one of replies is Answered.
 func AllAnswered(replies []driver.Reply) bool {

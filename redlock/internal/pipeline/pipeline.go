@@ -449,7 +449,7 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 			p.dialect = knowsSet
 		}
 		switch {
-		case c.Script != nil && hasCode(replies[i].Err, "NOSCRIPT"):
+		case c.Script != nil && driver.ErrorCode(replies[i].Err) == "NOSCRIPT":
 			p.loaded = 0 // the server restarted and has forgotten all scripts
 			c.Command, c.Script, c.stage = c.Script.inFull(c.Command), nil, queued
 			first, p.batch[i] = append(first, c), nil

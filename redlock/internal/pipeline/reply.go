@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"strings"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // Answered reports whether a reply with this error, if any, came from the server.
-// A server's error begins with a code in capitals; a client's own does not.
-func Answered(err error) bool { return err == nil || codeOf(err) != "" }
+func Answered(err error) bool { return err == nil || driver.ErrorCode(err) != "" }
 
 // Executed reports whether the server has executed a command. An error reply
 // means that it has not (BUSY, LOADING, READONLY, MISCONF, OOM, NOREPLICAS,
@@ -19,19 +20,9 @@ func Executed(err error) bool { return err == nil || IsWrongType(err) }
 // IsWrongType reports whether the key holds data of another type. Servers
 // before 7.0 wrap the code of an error inside a script.
 func IsWrongType(err error) bool {
-	return hasCode(err, "WRONGTYPE") || hasCode(err, "ERR") && strings.Contains(err.Error(), ": WRONGTYPE ")
+	code := driver.ErrorCode(err)
+	return code == "WRONGTYPE" || code == "ERR" && strings.Contains(err.Error(), ": WRONGTYPE ")
 }
-
-// codeOf returns the error code that a server's reply begins with, or "".
-func codeOf(err error) string {
-	code, _, more := strings.Cut(err.Error(), " ")
-	if !more || code == "" || code != strings.ToUpper(code) || code[0] < 'A' || code[0] > 'Z' || strings.HasSuffix(code, ":") {
-		return ""
-	}
-	return code
-}
-
-func hasCode(err error, code string) bool { return err != nil && codeOf(err) == code }
 
 func isSyntaxError(err error) bool {
 	return err != nil && strings.HasPrefix(err.Error(), "ERR syntax error")
