@@ -117,8 +117,8 @@ func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 }
 
 // Attach tells the adapter where to look for the entries of jobs. Those of
-// [Adapter.Wrap] need it. One of [Adapter.NewJob] is then run through its chain
-// also when it is triggered, or caught up with. It panics when c is nil.
+// [Adapter.Wrap] need it. A triggered or caught-up run of an [Adapter.NewJob] job
+// then goes through its chain. Attach panics when c is nil.
 func (a *Adapter) Attach(c *cron.Cron) {
 	if c == nil {
 		panic("cronadapter: Attach got a nil *cron.Cron; pass the one whose jobs are wrapped")

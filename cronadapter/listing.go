@@ -8,8 +8,9 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// listing finds the entries of jobs. A cron can only be asked for all of its entries, so runs that begin together share one answer: else n jobs
-// would cost n times n.
+// listing finds the entries of jobs. A cron can only be asked for all of its
+// entries, so runs that begin together share one answer: else n jobs would cost n
+// times n.
 type listing struct {
 	busy chan struct{} // held by one who lists; not a mutex, on which a bubble's time would stand still
 

@@ -26,8 +26,9 @@ type errand struct {
 
 const firstTrigger, lastTrigger = 50 * time.Millisecond, 5 * time.Second
 
-// bring starts runs, with a growing pause, until one has taken the tick or ctx ends: in some modes gocron drops runs without a word.
-func (l *jobLocker) bring(ctx context.Context, e *errand) {
+// bring starts runs, with a growing pause, until one has taken the ticks or ctx ends: in some modes gocron drops runs without a word.
+func (l *jobLocker) bring(ctx context.Context, triggered bool, ticks ...time.Time) {
+	e := &errand{ticks: ticks, triggered: triggered, over: make(chan struct{})}
 	l.errands.add(e)
 	defer l.errands.remove(e)
 	for pause := firstTrigger; ctx.Err() == nil; pause = min(2*pause, lastTrigger) {

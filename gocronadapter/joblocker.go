@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-co-op/gocron/v2"
 	"github.com/google/uuid"
+
 	"github.com/redtick/redtick/internal/names"
 	"github.com/redtick/redtick/redlock"
 )
