@@ -69,7 +69,7 @@ const (
 // With a nil lead the process leads until the term ends. A second Run at the same
 // time is refused. [Locker.Close] ends the campaign. It also stops renewal, so a
 // leader that does not resign first leads on until its lease expires. A panic in
-// lead releases the lease and goes on.
+// lead releases the lease and is not recovered.
 func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error) error {
 	if err := e.begin(); err != nil {
 		return err

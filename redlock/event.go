@@ -2,7 +2,9 @@ package redlock
 
 import (
 	"errors"
+	"log/slog"
 	"math"
+	"runtime/debug"
 	"time"
 )
 
@@ -65,7 +67,8 @@ type Event struct {
 // Observer is called with events, one at a time and in order, on a goroutine of
 // its own, so that a slow or panicking observer cannot hurt a lease. When it is
 // 1024 events behind, new ones are thrown away, and the next event says how many.
-// [Locker.Close] waits for it for up to a second.
+// A panic is recovered and written to [slog.Default]. [Locker.Close] waits for the
+// observer for up to a second.
 type Observer func(Event)
 
 // Report hands an event to the Locker's observer. It is for adapters, whose
@@ -86,4 +89,15 @@ func (l *Locker) tell(e Event) {
 		e.At = time.Now()
 		l.events.Push(e)
 	}
+}
+
+// observe calls the observer, whose panic must reach somebody, since the event may not have.
+func (l *Locker) observe(e Event, missed int) {
+	e.Missed = missed
+	defer func() {
+		if v := recover(); v != nil {
+			slog.Error("redtick: the observer panicked", "panic", v, "event", string(e.Kind), "name", e.Name, "stack", string(debug.Stack()))
+		}
+	}()
+	l.cfg.observer(e)
 }

@@ -63,10 +63,7 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	l := &Locker{cfg: cfg, outages: outages{jobs: make(map[string]*outage)}, tokens: tokenSource{random: cfg.random},
 		slots: make(chan struct{}, maxVotes), closing: make(chan struct{}), decided: make(chan struct{}),
 		renewer: renewer{born: time.Now(), due: make(map[time.Duration]map[*Lease]struct{})}}
-	l.events.Tell = func(e Event, missed int) {
-		e.Missed = missed
-		cfg.observer(e)
-	}
+	l.events.Tell = l.observe
 	id, err := l.tokens.next()
 	if err != nil {
 		return nil, err

@@ -124,7 +124,25 @@ func TestObserver_misbehaves(t *testing.T) {
 	})
 }
 
-// One line of the log explains a tick that did not run here.
+// An observer that panics does not do so in silence.
+//
+// Seen to fail when its panic is recovered and forgotten.
+func TestObserver_panicIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithObserver(func(redlock.Event) { panic("boom") }))
+		ok(t, must[*redlock.Lease](t)(p.mutex(t, "job").TryLock(t.Context())).Unlock(t.Context()))
+		synctest.Wait()
+	})
+	for _, want := range []string{"level=ERROR", "panic=boom", "event=acquired", "event=released", "name=job", "observer_test.go"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("no %s in the log:\n%s", want, log.String())
+		}
+	}
+}
+
 // Close has the observer told the last events, and does not wait for one that hangs.
 //
 // Seen to fail when Close does not wait for the observer, and when it waits without a limit.
