@@ -155,15 +155,22 @@ func TestScheduler_clockSetForward(t *testing.T) {
 	}
 }
 
-// With WithNewestOnly a tick that Redis did not take gives way to the next one.
-// Mutations: over without errSuperseded; the option ignored in take.
+// With WithNewestOnly a tick that Redis did not take gives way to the next one, also when the entry is replaced
+// meanwhile, which begins no second outage.
+// Mutations: over without errSuperseded; the option ignored in take; add without the old one's course.
 func TestScheduler_newestOnly(t *testing.T) {
+	newest := []asynqadapter.SchedulerOption{asynqadapter.WithNewestOnly()}
 	for _, c := range []struct {
-		opts []asynqadapter.SchedulerOption
-		want string
+		opts   []asynqadapter.SchedulerOption
+		update string
+		due    int
+		want   string
 	}{
-		{nil, "00:01 00:02 00:03 00:04"},
-		{[]asynqadapter.SchedulerOption{asynqadapter.WithNewestOnly()}, "00:04"},
+		{nil, "", 4, "00:01 00:02 00:03 00:04"},
+		{newest, "", 4, "00:04"},
+		{newest, "* * * * *", 4, "00:04"},
+		{newest, "*/2 * * * *", 3, "00:04"},
+		{newest, "@daily", 2, "00:02"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ids, seen := newLedger(), &events{}
@@ -171,14 +178,20 @@ func TestScheduler_newestOnly(t *testing.T) {
 			s := newScheduler(t, link{ids, 0}, nil, append(c.opts, asynqadapter.WithObserver(seen.observe))...)
 			register(t, s, "* * * * *", asynq.NewTask("job", nil))
 			start(t, s)
-			time.Sleep(4*time.Minute + 30*time.Second)
+			time.Sleep(2*time.Minute + 30*time.Second)
+			if c.update != "" {
+				if err := s.Update("job", c.update, asynq.NewTask("job", nil)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(2 * time.Minute)
 			ids.fail(nil)
 			time.Sleep(6 * time.Second)
 			var got []string
 			for _, id := range ids.ids() {
 				got = append(got, id[len("job@2000-01-01T"):len("job@2000-01-01T00:00")])
 			}
-			if strings.Join(got, " ") != c.want || seen.count(asynqadapter.Late) != 4-len(got) {
+			if strings.Join(got, " ") != c.want || seen.count(asynqadapter.Late) != c.due-len(got) || seen.count(asynqadapter.EnqueueFailed) != 1 {
 				t.Errorf("got %q, want %q, and an event for each other: %v", got, c.want, seen.of(asynqadapter.Late))
 			}
 		})

@@ -144,6 +144,11 @@ func (s *Scheduler) report(kind redlock.EventKind, e *entry, tick time.Time, err
 	s.cfg.observe.tell(redlock.Event{Kind: kind, Name: e.name, Tick: tick, Err: err})
 }
 
+// reportSoon is for those who hold the mutex, as the observer may ask for the entries.
+func (s *Scheduler) reportSoon(kind redlock.EventKind, e *entry, err error) {
+	s.ticks.Go(func() { s.report(kind, e, time.Time{}, err) })
+}
+
 // pause returns early when ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	select {

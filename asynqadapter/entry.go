@@ -31,12 +31,18 @@ type entry struct {
 	opts     []asynq.Option
 	job      *redlock.Job // nil unless it can be triggered
 	// The rest belongs to the scheduler's mutex.
+	*course
+	claimed bool   // the name, in this process
+	stop    func() // ends the listening; nil when there is none
+	shown   string // the ID that the mirror gave it
+}
+
+// course is how far an entry's ticks have come. One that replaces an entry goes on with
+// it, and so does what the old one still tries to enqueue.
+type course struct {
 	seen           moment // when it was last looked at: ticks up to here were taken
 	next, previous time.Time
-	claimed        bool   // the name, in this process
-	failing        bool   // no attempt has worked since one failed
-	stop           func() // ends the listening; nil when there is none
-	shown          string // the ID that the mirror gave it
+	failing        bool // no attempt has worked since one failed
 }
 
 func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option) (*entry, error) {
@@ -44,7 +50,7 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 		return nil, err
 	}
 	known, others := readOptions(task, opts, s.cfg.managed)
-	e := &entry{name: known.name, queue: known.queue, spec: spec, task: task, opts: others}
+	e := &entry{name: known.name, queue: known.queue, spec: spec, task: task, opts: others, course: &course{}}
 	if e.name == "" {
 		e.name = identity(task)
 	}

@@ -39,6 +39,8 @@ const (
 	// EnqueueFailed (warn): an attempt to enqueue a tick failed; it is repeated until the tick is [Late]. It is told once for an
 	// entry until an attempt works.
 	EnqueueFailed redlock.EventKind = "enqueue_failed"
+	// Warning (warn, once): an entry follows time.Local, which is not UTC here, so a replica with another TZ has other ticks.
+	Warning redlock.EventKind = "warning"
 	// SyncFailed (warn): a [PeriodicTaskManager] could not learn its entries and keeps those it has.
 	SyncFailed redlock.EventKind = "sync_failed"
 	// Enqueued (info): this replica enqueued a tick.

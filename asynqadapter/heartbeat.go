@@ -21,12 +21,12 @@ func heartbeatThrough(c redis.UniversalClient) heartbeat {
 	return func(opts *asynq.SchedulerOpts) *asynq.Scheduler { return asynq.NewSchedulerFromRedisClient(c, opts) }
 }
 
-// startMirror starts a stock scheduler that holds the same entries and enqueues
+// makeMirror makes a stock scheduler that holds the same entries and enqueues
 // nothing: it is there for its heartbeats, which asynqmon and
 // asynq.Inspector.SchedulerEntries read and only asynq itself can write.
-func (s *Scheduler) startMirror() error {
+func (s *Scheduler) makeMirror() {
 	if s.cfg.heartbeat == nil {
-		return nil
+		return
 	}
 	s.mirror = s.cfg.heartbeat(&asynq.SchedulerOpts{
 		HeartbeatInterval: s.opts.HeartbeatInterval, Location: s.opts.Location,
@@ -35,7 +35,6 @@ func (s *Scheduler) startMirror() error {
 		// enqueues. It offers no other veto.
 		PreEnqueueFunc: func(*asynq.Task, []asynq.Option) { runtime.Goexit() },
 	})
-	return s.mirror.Start()
 }
 
 // show has the mirror hold an entry. One with "@every" waits for a tick, because

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"reflect"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+
+	"github.com/redtick/redtick/internal/ticks"
 )
 
 // Enqueuer is the part of *asynq.Client that a [Scheduler] uses.
@@ -63,6 +66,7 @@ type Scheduler struct {
 	entries  map[string]*entry
 	departed map[string]*entry // entries that were unregistered just now
 	mirror   *asynq.Scheduler  // nil without a heartbeat
+	local    bool              // a warning of the time zone was given
 	changed  chan struct{}     // holds one
 	ctx      context.Context   // ends with Shutdown
 	end      func()
@@ -82,7 +86,8 @@ const (
 // the caller's to close, after Shutdown.
 //
 // Of opts, which may be nil, it honours Location (default UTC; under time.Local
-// replicas with different TZ have different ticks, and enqueue each), Logger and
+// replicas with different TZ have different ticks, and enqueue each, so that one is
+// told as a [Warning] where it is not UTC), Logger and
 // LogLevel, and the callbacks. PreEnqueueFunc is called once per tick, with a
 // task and options of that tick alone, which it may replace in place; the result
 // must pass what Register checks, else the tick is refused. PostEnqueueFunc is
@@ -191,16 +196,18 @@ func (s *Scheduler) Unregister(entryID string) error {
 
 // add, remove and take are called with the mutex held.
 func (s *Scheduler) add(id string, e *entry, now moment) {
-	e.begin(now)
-	if old := s.departed[id]; old != nil && old.spec == e.spec && e.seen.own.Sub(old.seen.own) <= reloadLimit {
-		// A reload: a tick that fell between Unregister and Register is not lost.
-		e.seen, e.next, e.previous = old.seen, old.next, old.previous
-	}
+	old := s.departed[id]
 	delete(s.departed, id)
+	reloaded := old != nil && now.own.Sub(old.seen.own) <= reloadLimit
+	if reloaded {
+		e.course = old.course
+	}
+	if !reloaded || old.spec != e.spec { // else a tick that fell between Unregister and Register is not lost
+		e.begin(now)
+	}
 	s.entries[id] = e
-	s.show(e, now.wall)
 	if s.state == running {
-		s.listen(e)
+		s.present(e, now.wall)
 	}
 	s.wake()
 }
@@ -219,6 +226,24 @@ func (s *Scheduler) remove(id string, now moment) error {
 	s.releaseName(e)
 	s.hide(e)
 	return nil
+}
+
+// present tells all who want to know of an entry. It is called with the mutex held.
+func (s *Scheduler) present(e *entry, now time.Time) {
+	s.show(e, now)
+	s.listen(e)
+	s.checkZone(e, now)
+}
+
+// checkZone warns once of an entry that follows the time zone of the machine,
+// which may be another one on another replica.
+func (s *Scheduler) checkZone(e *entry, now time.Time) {
+	if s.local || !ticks.FollowsLocal(e.schedule.activations.Next, now.In(e.schedule.location)) {
+		return
+	}
+	s.local = true
+	s.reportSoon(Warning, e, fmt.Errorf("asynqadapter: entry %q follows %s; a replica with another one enqueues it at other instants, and then it runs more than once; "+
+		"set asynq.SchedulerOpts.Location to a zone that all replicas have, or begin the spec with CRON_TZ=", e.name, ticks.Local(now)))
 }
 
 // Entries lists the registered entries by their next ticks. Next is zero
@@ -259,15 +284,15 @@ func (s *Scheduler) start(loops ...func()) error {
 			return err
 		}
 	}
-	if err := s.startMirror(); err != nil {
-		return err
-	}
+	s.makeMirror()
 	s.state = running
 	now := s.moment()
 	for _, e := range s.entries {
 		e.begin(now)
-		s.show(e, now.wall)
-		s.listen(e)
+		s.present(e, now.wall)
+	}
+	if s.mirror != nil {
+		_ = s.mirror.Start() // it fails for one that runs or was shut down
 	}
 	for _, loop := range loops {
 		s.loops.Go(loop)
@@ -315,10 +340,11 @@ func (s *Scheduler) Shutdown() {
 		s.state = closed
 		s.end()
 	}
+	mirror := s.mirror
 	s.mu.Unlock()
 	s.loops.Wait() // they start ticks
 	s.ticks.Wait()
-	if s.mirror != nil {
-		s.mirror.Shutdown()
+	if mirror != nil {
+		mirror.Shutdown()
 	}
 }

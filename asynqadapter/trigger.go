@@ -47,7 +47,7 @@ func (s *Scheduler) listen(e *entry) {
 		}
 	})
 	if err != nil {
-		s.report(redlock.Refused, e, time.Time{}, err)
+		s.reportSoon(redlock.Refused, e, err)
 		return
 	}
 	e.stop = stop

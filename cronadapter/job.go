@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -126,16 +125,13 @@ func (j *Job) Run() {
 // which may be another one on another replica.
 func (r *runner) checkZone(t time.Time) {
 	r.zone.Store(t.Location())
-	if t.Location() != time.Local || !ticks.LocalMayDiffer() {
-		return
-	}
-	if p, _ := r.current(); !p.inZone(t) {
+	if p, _ := r.current(); !ticks.FollowsLocal(p.schedule.Next, t) {
 		return
 	}
 	r.a.zone.Do(func() {
 		r.a.report(Warning, r.fullName(), time.Time{}, fmt.Errorf(
-			"%w: job %q follows the time zone of this machine (TZ is %q, now %s); a replica with another one runs it at other instants, and then it runs more than once; give the cron cron.WithLocation, or begin the spec with CRON_TZ=",
-			ErrSchedule, r.name, os.Getenv("TZ"), t.Format("MST -0700")))
+			"%w: job %q follows %s; a replica with another one runs it at other instants, and then it runs more than once; give the cron cron.WithLocation, or begin the spec with CRON_TZ=",
+			ErrSchedule, r.name, ticks.Local(t)))
 	})
 }
 

@@ -84,11 +84,3 @@ func (p pace) spacing(tick time.Time) time.Duration {
 }
 
 func spaced(d time.Duration) time.Duration { return min(d-d/10, maxSpacing) }
-
-// inZone reports whether the schedule's instants depend on the time zone in
-// which it is asked. 5:45 is an offset that no schedule of whole hours is blind to.
-func (p pace) inZone(t time.Time) bool {
-	return !p.schedule.Next(t).Equal(p.schedule.Next(t.In(kathmandu)))
-}
-
-var kathmandu = time.FixedZone("+0545", 5*3600+45*60)

@@ -1,12 +1,26 @@
 package ticks
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 )
+
+// FollowsLocal reports whether a schedule has other instants on a machine whose
+// time.Local may be another zone. 5:45 is an offset that no schedule of whole hours is blind to.
+func FollowsLocal(next func(time.Time) time.Time, t time.Time) bool {
+	return t.Location() == time.Local && LocalMayDiffer() && !next(t).Equal(next(t.In(kathmandu)))
+}
+
+var kathmandu = time.FixedZone("+0545", 5*3600+45*60)
+
+// Local describes this machine's time zone, for a warning of one that may differ.
+func Local(t time.Time) string {
+	return fmt.Sprintf("the time zone of this machine (TZ is %q, now %s)", os.Getenv("TZ"), t.Local().Format("MST -0700"))
+}
 
 // LocalMayDiffer reports whether time.Local may be another zone on another
 // machine: it is not UTC, or is so only because Go cannot read TZ.
