@@ -116,9 +116,11 @@ func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 	return found
 }
 
-// Attach tells the adapter where to look for the entries of jobs. Those of
-// [Adapter.Wrap] need it. A triggered or caught-up run of an [Adapter.NewJob] job
-// then goes through its chain. Attach panics when c is nil.
+// Attach tells the adapter where to look for the entries of jobs, and so for the
+// chains around them. [Adapter.Add] does it, jobs of [Adapter.Wrap] need it. Runs
+// of an [Adapter.NewJob] job that cron does not fire (triggered, caught up, after a
+// reload) go through its chain only then; else their panics end there, since
+// nobody knows whether the chain has a cron.Recover. Attach panics when c is nil.
 func (a *Adapter) Attach(c *cron.Cron) {
 	if c == nil {
 		panic("cronadapter: Attach got a nil *cron.Cron; pass the one whose jobs are wrapped")

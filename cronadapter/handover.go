@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/robfig/cron/v3"
 )
 
 // handed is a tick that a run is for. Those that a missed tick or a trigger
@@ -44,17 +46,32 @@ func (o *handOver) withdraw(h handed) {
 	o.waiting = slices.DeleteFunc(o.waiting, func(other handed) bool { return other == h })
 }
 
+// pass runs a job, with its chain, for a tick.
+func (o *handOver) pass(h handed, job cron.Job) {
+	o.put(h)
+	defer o.withdraw(h) // the chain may have skipped it, and the next run is for another tick
+	job.Run()
+}
+
 // runFor runs the job for a tick, through the cron's chain where that is known,
 // unless the cron has it no more.
 func (j *Job) runFor(h handed) {
-	run := j.Run
-	if entry, ok := j.runner.a.listing.find(j.runner); ok {
-		run = entry.WrappedJob.Run
-	} else if j.added {
-		j.runner.refuse(h.tick, errRemoved)
-		return
+	r := j.runner
+	switch entry, ok := r.a.listing.find(r); {
+	case ok:
+		r.pass(h, entry.WrappedJob)
+	case j.added:
+		r.refuse(h.tick, errRemoved)
+	default:
+		r.pass(h, unchained{j})
 	}
-	j.put(h)
-	defer j.withdraw(h) // the chain may have skipped it, and the next run is for another tick
-	run()
+}
+
+// unchained is a job whose chain is not known. That may have a cron.Recover, so a
+// panic must not end the process: redlock.Ended tells of it.
+type unchained struct{ cron.Job }
+
+func (u unchained) Run() {
+	defer func() { _ = recover() }()
+	u.Job.Run()
 }

@@ -29,7 +29,6 @@ type Job struct {
 	added   bool        // by Add, so that its cron is attached
 	begun   atomic.Bool // cron has asked for a tick
 	looking atomic.Bool // for a missed tick
-	handOver
 }
 
 // NewJob is [Adapter.Add] for a schedule that is not a spec, for a chain of
@@ -112,7 +111,7 @@ func (j *Job) Next(t time.Time) time.Time {
 // Run claims the newest tick that has come, and if this replica gets it runs
 // the function, for cron.
 func (j *Job) Run() {
-	h, ok := j.take()
+	h, ok := j.runner.take()
 	if !ok {
 		h.tick = j.ticks.tick()
 	}

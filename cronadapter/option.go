@@ -47,9 +47,7 @@ func WithParser(p cron.ScheduleParser) Option { return func(c *config) { c.parse
 func WithoutAlignment() Option { return func(c *config) { c.unaligned = true } }
 
 // WithTriggers runs a job, once in the fleet, when an operator triggers it: with
-// redtick trigger, on the page, or by inspect.Inspector.Trigger. For a job of
-// [Adapter.Add], or one of [Adapter.NewJob] whose cron is attached, that goes
-// through the cron's chain. It listens on one connection to each node, from the
+// redtick trigger, on the page, or by inspect.Inspector.Trigger. It listens on one connection to each node, from the
 // first job on. A replica runs nothing before its cron was started; cron.Stop
 // alone does not end that, but [Adapter.Stop] does. Default off. What such a run
 // is refused for is part of redlock.Job.Triggered.

@@ -20,6 +20,7 @@ type runner struct {
 	asking *asking
 	kept   context.Context // ends when the job is removed, which a run outlives
 	end    func()
+	handOver
 
 	mu   sync.Mutex
 	pace pace

@@ -40,7 +40,6 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 		a.Remove(nil, name)
 		return nil, invalid("WithCatchUp does not go with Wrap, which knows no schedule before its first tick, for job %q; use Add or NewJob", name)
 	}
-	w := &wrapped{runner: r}
 	var used atomic.Bool
 	err = r.listen(func(tick time.Time) {
 		r.spawn(func() {
@@ -49,7 +48,7 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 			case !ok:
 				r.refuse(tick, errNoEntry)
 			case !entry.Next.IsZero(): // its cron was started
-				_ = w.run(handed{tick, true})
+				r.pass(handed{tick, true}, entry.WrappedJob)
 			}
 		})
 	})
@@ -63,8 +62,7 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 			never()
 			return never
 		}
-		w.inner = inner
-		return w
+		return &wrapped{runner: r, inner: inner}
 	}, nil
 }
 
@@ -75,23 +73,21 @@ type wrapped struct {
 }
 
 func (w *wrapped) Run() {
-	entry, ok := w.runner.a.listing.find(w.runner)
+	r := w.runner
+	entry, ok := r.a.listing.find(r)
 	if !ok {
-		w.runner.refuse(time.Time{}, errNoEntry)
+		r.refuse(time.Time{}, errNoEntry)
 		return
+	}
+	h, ok := r.take()
+	if !ok {
+		h.tick = entry.Prev
 	}
 	if err := w.follow(entry); err != nil {
-		w.runner.refuse(entry.Prev, err)
+		r.refuse(h.tick, err)
 		return
 	}
-	_ = w.run(handed{tick: entry.Prev})
-}
-
-func (w *wrapped) run(h handed) error {
-	return w.runner.run(h, func(context.Context) error {
-		w.inner.Run()
-		return nil
-	})
+	_ = r.run(h, func(context.Context) error { w.inner.Run(); return nil })
 }
 
 // follow looks at the entry's schedule when it is first seen.
