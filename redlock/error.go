@@ -1,6 +1,7 @@
 package redlock
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -186,10 +187,18 @@ func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *
 		case a.Verdict == quorum.Failed:
 			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: a.Err})
 		case a.Verdict == quorum.Pending && !tally.Certain(): // once certain, its answer no longer mattered
-			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: fmt.Errorf("no answer within %v; if its link is slower than that, raise WithNodeTimeout", t.cfg.nodeTimeout)})
+			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: t.errNoAnswer(reason)})
 		}
 	}
 	return e
+}
+
+// errNoAnswer is the error of a node that did not answer. A call that ended early, for a reason of its caller's, gave it no time.
+func (t *target) errNoAnswer(reason error) error {
+	if reason == context.Canceled || reason == context.DeadlineExceeded {
+		return errors.New("no answer before the call ended")
+	}
+	return fmt.Errorf("no answer within %v; if its link is slower than that, raise WithNodeTimeout", t.cfg.nodeTimeout)
 }
 
 // errPausedHere is the error of a node with a pause that too few nodes have. The job is not paused, so it is not ErrPaused.

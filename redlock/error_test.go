@@ -99,6 +99,51 @@ func wantOnly(t *testing.T, err error, want ...error) {
 	}
 }
 
+// What a node that did not answer is said to have done depends on whether it had the time.
+//
+// Seen to fail while the advice was given after 150 ms, too.
+func TestErrors_noAnswer(t *testing.T) {
+	const slow, ended = "no answer within 500ms; if its link is slower than that, raise WithNodeTimeout", "no answer before the call ended"
+	try := func(ctx context.Context, s *subject, _ *redlock.Lease) error { _, err := s.TryLock(ctx); return err }
+	claim := func(ctx context.Context, s *subject, _ *redlock.Lease) error {
+		_, err := s.Claim(ctx, time.Now())
+		return err
+	}
+	holder := func(ctx context.Context, s *subject, _ *redlock.Lease) error { _, err := s.Holder(ctx); return err }
+	extend := func(ctx context.Context, _ *subject, l *redlock.Lease) error { return l.Extend(ctx) }
+	for name, c := range map[string]struct {
+		limit time.Duration
+		op    func(context.Context, *subject, *redlock.Lease) error
+		want  string
+	}{
+		"trylock": {time.Hour, try, slow}, "trylock, cut off": {150 * time.Millisecond, try, ended},
+		"claim, cut off": {150 * time.Millisecond, claim, ended},
+		"holder":         {time.Hour, holder, slow}, "holder, cut off": {150 * time.Millisecond, holder, ended},
+		"extension": {time.Hour, extend, slow}, "extension, cut off": {150 * time.Millisecond, extend, ended},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				s := fl.process("a").mutex(t, "job")
+				lease := must[*redlock.Lease](t)(s.TryLock(t.Context()))
+				ctx, cancel := context.WithTimeout(t.Context(), c.limit)
+				defer cancel()
+				for _, server := range fl.servers {
+					server.Freeze()
+				}
+				err := c.op(ctx, s, lease)
+				for _, text := range []string{slow, ended} {
+					if err == nil || strings.Contains(err.Error(), text) != (text == c.want) {
+						t.Errorf("%v, want %q", err, c.want)
+					}
+				}
+				for _, server := range fl.servers {
+					server.Thaw()
+				}
+			})
+		})
+	}
+}
+
 func TestErrors_extendAndUnlock(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		p := fl.process("a")
