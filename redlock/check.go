@@ -3,9 +3,9 @@ package redlock
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
@@ -31,10 +31,7 @@ func (l *Locker) Check(ctx context.Context) error {
 	if err := l.usable(ctx); err != nil {
 		return err
 	}
-	tally := t.askAgain(ctx, t.name.Look(time.Now().UnixMilli(), "", ""))
-	if tally.Missing() == 0 { // a replica, or a server whose disk is full, answers who only looks
-		tally = t.askAgain(ctx, t.name.Probe())
-	}
+	tally := t.askUntilAnswered(ctx)
 	failure := t.fail("check", 0, tally, ErrNoQuorum)
 	failure.Name = "" // it means nothing to the caller
 	switch {
@@ -55,11 +52,11 @@ const (
 	checks       = 2 // repetitions for nodes that do not answer
 )
 
-// askAgain asks every node, and all of them again while an answer may come: the first call also connects, which may take longer
-// than a call.
-func (t *target) askAgain(ctx context.Context, r quorum.Request) (tally quorum.Tally) {
+// askUntilAnswered asks every node, and all of them again while an answer may come: the first call also connects, which may take
+// longer than a call.
+func (t *target) askUntilAnswered(ctx context.Context) quorum.Tally {
 	for try := 0; ; try++ {
-		tally = t.askAll(ctx, r)
+		tally := t.askAll(ctx)
 		if tally.Missing() == failures(&tally, isPermanent) || ctx.Err() != nil || try >= checks {
 			return tally
 		}
@@ -67,19 +64,43 @@ func (t *target) askAgain(ctx context.Context, r quorum.Request) (tally quorum.T
 	}
 }
 
-// askAll asks every node. Unlike a poll it waits for all answers, even after the outcome is certain.
-func (t *target) askAll(ctx context.Context, r quorum.Request) quorum.Tally {
-	polls := make([]*quorum.Poll, len(t.locker.group.Pipelines))
-	for i := range polls {
-		polls[i] = t.locker.group.NewPoll()
-		polls[i].AskOne(ctx, i, r, polls[i].Start.Add(t.cfg.nodeTimeout), pipeline.Vote)
+// askAll asks every node for a read and a write, since a replica, or a server whose disk is full, answers a read. Unlike a poll it
+// waits for all nodes, even after the outcome is certain.
+func (t *target) askAll(ctx context.Context) quorum.Tally {
+	nodes, now := len(t.locker.group.Pipelines), time.Now()
+	requests := [...]quorum.Request{t.name.Look(now.UnixMilli(), "", ""), t.name.Probe()}
+	limit, cancel := context.WithDeadline(ctx, now.Add(t.cfg.nodeTimeout))
+	defer cancel()
+	replies := make(replies, len(requests)*nodes) // room for all, so that Receive does not block
+	for i := range cap(replies) {
+		t.locker.group.Pipelines[i%nodes].Post(&pipeline.Call{Request: requests[i/nodes].Request, To: replies, Index: i, Until: now.Add(t.cfg.nodeTimeout)}, now)
 	}
-	answers := make([]quorum.Answer, len(polls))
-	for i, p := range polls {
-		tally, _ := p.WaitFor(ctx, i, t.cfg.nodeTimeout)
-		if answers[i] = tally.Answers[i]; answers[i].Verdict == quorum.Pending {
-			answers[i] = quorum.Answer{Verdict: quorum.Failed, Err: fmt.Errorf("no answer within %v", t.cfg.nodeTimeout)}
+	answers := make([]quorum.Answer, cap(replies))
+	for range answers {
+		select {
+		case r := <-replies:
+			answers[r.index] = requests[r.index/nodes].Decode(r.Reply)
+		case <-limit.Done(): // what has not come by now stays pending
 		}
 	}
-	return quorum.Count(answers, t.locker.group.Quorum)
+	read, write := answers[:nodes], answers[nodes:]
+	for i := range read {
+		if read[i].Verdict != quorum.Failed && read[i].Verdict != quorum.Pending {
+			read[i] = write[i]
+		}
+		if read[i].Verdict == quorum.Pending {
+			read[i] = quorum.Answer{Verdict: quorum.Failed, Err: t.errNoAnswer(ctx.Err())}
+		}
+	}
+	return quorum.Count(read, t.locker.group.Quorum)
 }
+
+// replies receives the replies to several calls.
+type replies chan indexedReply
+
+type indexedReply struct {
+	index int
+	driver.Reply
+}
+
+func (c replies) Receive(index int, r driver.Reply) { c <- indexedReply{index, r} }

@@ -1,6 +1,7 @@
 package redlock_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func TestCheck(t *testing.T) {
 		if keys := fl.servers[0].Keys(); len(keys) != 0 {
 			t.Errorf("it left %v", keys)
 		}
-		for _, code := range []string{"READONLY", "MISCONF", "NOREPLICAS", "OOM", "LOADING"} { // all but the last answer who only looks
+		for _, code := range []string{"READONLY", "MISCONF", "NOREPLICAS", "OOM", "LOADING"} { // all but the last answer a read
 			fl.servers[2].Answer(code)
 			err := a.Check(t.Context())
 			if err == nil || errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), code) {
@@ -47,6 +48,63 @@ func TestCheck(t *testing.T) {
 		fl.servers[2].Answer("")
 		time.Sleep(time.Minute)
 		ok(t, a.Check(t.Context()))
+	})
+}
+
+// Two nodes of three cannot vote, each for a reason of its own: one does not answer, the other answers a read and refuses a write.
+//
+// Seen to fail while a node was asked for a write only if all had answered the read: Check passed what TryLock failed on.
+func TestCheck_differentCauses(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a")
+		fl.servers[0].Freeze()
+		fl.servers[2].Answer("READONLY")
+		_, err := a.mutex(t, "job").TryLock(t.Context())
+		wantOnly(t, err, redlock.ErrNoQuorum)
+		err = a.Check(t.Context())
+		wantOnly(t, err, redlock.ErrNoQuorum)
+		for _, part := range []string{"; a/1: no", "; a/3: READONLY"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%v, want %q", err, part)
+			}
+		}
+		fl.servers[0].Thaw()
+	})
+}
+
+// Nodes that hang are waited for together.
+//
+// Seen to take 4.75 s while each had the node timeout after the one before it.
+func TestCheck_manyHang(t *testing.T) {
+	inBubble(t, 5, func(t *testing.T, fl *fleet) {
+		a := fl.process("a")
+		for _, s := range fl.servers[:4] {
+			s.Freeze()
+		}
+		begin := time.Now()
+		wantOnly(t, a.Check(t.Context()), redlock.ErrNoQuorum)
+		if took := time.Since(begin); took > 2500*time.Millisecond { // three tries of 500 ms, with as long a pause before each but the first
+			t.Errorf("it took %v", took)
+		}
+		for _, s := range fl.servers[:4] {
+			s.Thaw()
+		}
+	})
+}
+
+// A node that had no time to answer is not said to have let the node timeout pass.
+//
+// Seen to fail while every node without an answer was.
+func TestCheck_endsWithItsCaller(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a")
+		fl.servers[0].Freeze()
+		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+		defer cancel()
+		if err := a.Check(ctx); err == nil || err.Error() != "a/1: no answer before the call ended" {
+			t.Errorf("%v, want that the call ended first", err)
+		}
+		fl.servers[0].Thaw()
 	})
 }
 
