@@ -1,6 +1,7 @@
 package goredis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ func newCommand(ctx context.Context, c driver.Command) command {
 	return command{Cmd: *redis.NewCmd(ctx, c...)}
 }
 
-// Args is what go-redis writes.
+// Args is what go-redis writes. For a client of one server it asks at no other
+// time.
 func (c *command) Args() []any {
 	c.written = true
 	return c.Cmd.Args()
@@ -49,12 +51,19 @@ func (c *command) reply(failure error) driver.Reply {
 		// A Sentinel's null or one that a function of the user's met, while the
 		// client connected. It must not pass for a null of the server's: a vote.
 		return driver.Reply{Err: fmt.Errorf("goredis: connecting failed: %w", err)}
-	case err != nil:
-		return driver.Reply{Err: err}
-	case failure != nil:
-		return driver.Reply{Err: failure}
+	case cmp.Or(err, failure) != nil:
+		return driver.Reply{Err: own(cmp.Or(err, failure))}
 	}
 	// A null is redis.Nil. Without that a hook of the client's kept the
 	// command back, and to take it for a null would count it as a vote.
 	return driver.Reply{Err: errUnanswered}
+}
+
+// own makes sure that an error of a Dialer, a hook or the like does not pass for
+// a server's.
+func own(err error) error {
+	if _, servers := err.(redis.Error); servers {
+		return err
+	}
+	return exchange.Own(err)
 }

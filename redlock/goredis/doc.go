@@ -29,8 +29,8 @@
 //
 // # Limits
 //
-//   - Hooks that are added to a client after its node was made are not called
-//     for the node's commands.
+//   - For one server or a Sentinel group, hooks of the client are called when it
+//     dials, but not for the node's commands.
 //   - In a Cluster and a Ring a batch is split by server: commands keep their
 //     order per hash slot, not across slots.
 //   - With a Cluster, a Ring or a wrapper, what a Do has given up may hold a
@@ -54,6 +54,6 @@
 // by default, although the server may have executed it. The commands of this
 // package opt out, so that a batch is sent at most once whatever MaxRetries
 // says, and a hung node is given up after one timeout instead of four. What a
-// server certainly did not execute (MOVED, ASK, a Cluster's READONLY) is still
+// server certainly did not execute (MOVED, ASK) is still
 // sent on. Client-side caching does not apply to them either.
 package goredis

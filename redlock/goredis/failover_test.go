@@ -2,6 +2,7 @@ package goredis_test
 
 import (
 	"context"
+	"net"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -49,6 +50,30 @@ func TestNode_slowClient(t *testing.T) {
 			drivertest.TestSlowClient(t, func(t testing.TB, addr string, wait func()) driver.Node {
 				options := &redis.Options{Addr: addr}
 				set(options, wait)
+				return newNode(t, options)
+			})
+		})
+	}
+}
+
+func TestNode_ownErrors(t *testing.T) {
+	for name, set := range map[string]func(o *redis.Options, fail func() error){
+		"OnConnect": func(o *redis.Options, fail func() error) {
+			o.OnConnect = func(context.Context, *redis.Conn) error { return fail() }
+		},
+		"Dialer": func(o *redis.Options, fail func() error) {
+			o.Dialer = func(_ context.Context, network, addr string) (net.Conn, error) {
+				if err := fail(); err != nil {
+					return nil, err
+				}
+				return net.Dial(network, addr)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			drivertest.TestOwnErrors(t, func(t testing.TB, addr string, fail func() error) driver.Node {
+				options := &redis.Options{Addr: addr, DialerRetries: 1}
+				set(options, fail)
 				return newNode(t, options)
 			})
 		})

@@ -29,8 +29,7 @@ type Node struct {
 	shards *exchange.Shards // of a Cluster; else nil
 }
 
-// NewNode makes a node of client. It does not connect. A nil client is an
-// error. Hooks that are added to a client later are not called for the node.
+// NewNode makes a node of client. It does not connect. A nil client is an error.
 func NewNode(client redis.UniversalClient) (*Node, error) {
 	if isNil(client) {
 		return nil, errors.New("goredis: the client is nil")

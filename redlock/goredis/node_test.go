@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,7 +94,8 @@ func (dropping) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipe
 }
 
 func TestNode_Do_noAnswerIsNotNull(t *testing.T) {
-	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	addrs := map[string]string{"a": redisserver.Start(t).Addr()}
+	client := redis.NewRing(&redis.RingOptions{Addrs: addrs})
 	defer client.Close()
 	client.AddHook(dropping{})
 	for _, commands := range [][]driver.Command{{{"GET", "k"}}, {{"GET", "k"}, {"GET", "k"}}} {
@@ -254,20 +256,58 @@ func TestNode_nullOfASentinel(t *testing.T) {
 	}
 }
 
+// looking is a hook that reads commands, as those for tracing do.
+type looking struct{}
+
+func (looking) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (looking) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (looking) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			_ = fmt.Sprint(cmd.Args()...)
+		}
+		return next(ctx, cmds)
+	}
+}
+
 // A null that a function of the user's met while it connected is not the server's.
 func TestNode_nullOfOnConnect(t *testing.T) {
-	server := redisserver.Start(t)
-	for _, null := range []error{redis.Nil, fmt.Errorf("the token is missing: %w", redis.Nil)} {
-		onConnect := func(context.Context, *redis.Conn) error { return null }
-		for name, client := range map[string]redis.UniversalClient{
-			"Client": redis.NewClient(&redis.Options{Addr: server.Addr(), OnConnect: onConnect}),
-			"Ring":   redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": server.Addr()}, OnConnect: onConnect}),
-		} {
+	type connected func(context.Context, *redis.Conn) error
+	for name, newClient := range map[string]func(f connected) redis.UniversalClient{
+		"Client": func(f connected) redis.UniversalClient {
+			return redis.NewClient(&redis.Options{Addr: redisserver.Start(t).Addr(), OnConnect: f})
+		},
+		"Ring": func(f connected) redis.UniversalClient {
+			addrs := map[string]string{"a": redisserver.Start(t).Addr()}
+			return redis.NewRing(&redis.RingOptions{Addrs: addrs, OnConnect: f, HeartbeatFrequency: time.Hour})
+		},
+		"Cluster": func(f connected) redis.UniversalClient {
+			return redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{redisserver.StartCluster(t).Addr()}, OnConnect: f})
+		},
+	} {
+		for _, null := range []error{redis.Nil, fmt.Errorf("the token is missing: %w", redis.Nil)} {
+			var failing atomic.Bool
+			client := newClient(func(ctx context.Context, conn *redis.Conn) error {
+				if failing.Load() {
+					return null
+				}
+				return nil
+			})
 			t.Cleanup(func() { _ = client.Close() })
-			for _, commands := range [][]driver.Command{{{"GET", "k"}}, {{"GET", "k"}, {"GET", "k"}}} {
-				for _, r := range goredis.Nodes(client)[0].Do(t.Context(), commands) {
+			client.AddHook(looking{})
+			node := goredis.Nodes(client)[0]
+			get := driver.Command{"GET", "k"}
+			if got := do(node, get, get); got[0] != nil || got[1] != nil {
+				t.Fatalf("%s: %v, want nulls", name, got)
+			}
+			failing.Store(true)
+			do(node, driver.Command{"QUIT"}) // and then it connects anew
+			for _, commands := range [][]driver.Command{{get}, {get, get}, {get}} {
+				for _, r := range node.Do(t.Context(), commands) {
 					if r.Err == nil {
-						t.Errorf("%s, %v: the reply is %v, want an error", name, commands, r.Value)
+						t.Errorf("%s, %v, %v: the reply is %v, want an error", name, null, commands, r.Value)
 					}
 				}
 			}

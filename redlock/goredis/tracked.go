@@ -2,7 +2,7 @@ package goredis
 
 import (
 	"context"
-	"strings"
+	"slices"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -33,30 +33,39 @@ func (c *tracked) SetErr(err error) {
 	}
 	c.reply = c.command.reply(nil)
 	c.final = exchange.Answered(c.reply.Err) && !redirected(c.reply.Err)
+	c.written = false // what comes after this reply may be a failure to connect elsewhere
 }
 
-// Args is what go-redis writes. It may get around to it long after the batch
-// was given up, when later commands have overtaken it.
+// Args ends with an argument that knows when it is written. Routing and hooks
+// read the arguments as well.
 func (c *tracked) Args() []any {
-	if err := c.ctx.Err(); err != nil {
-		return []any{overdue{err}}
-	}
-	return c.command.Args()
+	args := slices.Clone(c.Cmd.Args())
+	args[len(args)-1] = lastArg{c, args[len(args)-1].(string)}
+	return args
 }
 
-// overdue is an argument that cannot be written.
-type overdue struct{ reason error }
+type lastArg struct {
+	of   *tracked
+	text string
+}
 
-// MarshalBinary fails.
-func (o overdue) MarshalBinary() ([]byte, error) { return nil, o.reason }
+// String is for hooks that print a command.
+func (a lastArg) String() string { return a.text }
+
+// MarshalBinary is what go-redis writes. It may get around to it long after the
+// batch was given up, when later commands have overtaken it.
+func (a lastArg) MarshalBinary() ([]byte, error) {
+	if err := a.of.ctx.Err(); err != nil {
+		return nil, err
+	}
+	a.of.written = true
+	return []byte(a.text), nil
+}
 
 // redirected reports whether go-redis answers err by sending the command on.
 func redirected(err error) bool {
-	if err == nil {
-		return false
-	}
-	code, _, _ := strings.Cut(err.Error(), " ")
-	return code == "MOVED" || code == "ASK" || code == "READONLY"
+	code := driver.ErrorCode(err)
+	return code == "MOVED" || code == "ASK"
 }
 
 // batch is what a client of several servers was given to do.

@@ -51,3 +51,17 @@ func TestNode_slowClient(t *testing.T) {
 		return newNode(t, p)
 	})
 }
+
+func TestNode_ownErrors(t *testing.T) {
+	drivertest.TestOwnErrors(t, func(t testing.TB, addr string, fail func() error) driver.Node {
+		p := pool(addr)
+		dial := p.DialContext
+		p.DialContext = func(ctx context.Context) (redis.Conn, error) {
+			if err := fail(); err != nil {
+				return nil, err
+			}
+			return dial(ctx)
+		}
+		return newNode(t, p)
+	})
+}

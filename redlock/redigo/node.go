@@ -69,6 +69,9 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	conn, err := n.pool.GetContext(ctx)
 	if err != nil {
+		if _, servers := err.(redis.Error); !servers {
+			err = exchange.Own(err)
+		}
 		return exchange.Fail(len(commands), err)
 	}
 	defer conn.Close()

@@ -35,6 +35,17 @@ func TestNode_slowClient(t *testing.T) {
 	})
 }
 
+func TestNode_ownErrors(t *testing.T) {
+	drivertest.TestOwnErrors(t, func(t testing.TB, addr string, fail func() error) driver.Node {
+		return newNode(t, rueidis.ClientOption{
+			InitAddress: []string{addr},
+			AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
+				return rueidis.AuthCredentials{}, fail()
+			},
+		})
+	})
+}
+
 func TestNode_lonelyShard(t *testing.T) {
 	drivertest.TestLonelyShard(t, newCluster)
 }

@@ -3,7 +3,6 @@ package rueidis
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/redis/rueidis"
 
@@ -14,10 +13,15 @@ import (
 var errNotConnected = errors.New("rueidis: connecting failed: AuthCredentialsFn or the Dialer met a redis nil")
 
 func reply(result rueidis.RedisResult) driver.Reply {
-	if err := result.NonRedisError(); rueidis.IsRedisNil(err) {
-		// One that a function of the user's met while the client connected. It must not
-		// pass for a null of the server's: a vote.
+	// What a function of the user's met while the client connected must pass neither
+	// for a server's null, which is a vote, nor for a server's error.
+	err := result.NonRedisError()
+	_, servers := rueidis.IsRedisErr(err)
+	switch {
+	case rueidis.IsRedisNil(err):
 		return driver.Reply{Err: errNotConnected}
+	case err != nil && !servers:
+		return driver.Reply{Err: exchange.Own(err)}
 	}
 	value, err := result.ToAny()
 	if rueidis.IsRedisNil(err) {
@@ -28,12 +32,7 @@ func reply(result rueidis.RedisResult) driver.Reply {
 
 // restore puts back the "ERR " that rueidis cuts off.
 func restore(err error) error {
-	var answered *rueidis.RedisError
-	if !errors.As(err, &answered) {
-		return err
-	}
-	code, _, _ := strings.Cut(answered.Error(), " ")
-	if code != "" && code == strings.ToUpper(code) {
+	if _, servers := rueidis.IsRedisErr(err); !servers || driver.ErrorCode(err) != "" {
 		return err
 	}
 	return fmt.Errorf("ERR %w", err)

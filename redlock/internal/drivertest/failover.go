@@ -7,10 +7,12 @@ package drivertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -273,6 +275,36 @@ func TestSlowClient(t *testing.T, connect func(t testing.TB, addr string, wait f
 	busy.Wait()
 	if !kept.Stop() {
 		t.Error("a Do waited for the client's functions, far beyond its deadline")
+	}
+}
+
+// TestOwnErrors has a client that connects with a function of its user's. What
+// that says must not pass for a server's error, whatever it looks like.
+func TestOwnErrors(t *testing.T, connect func(t testing.TB, addr string, fail func() error) driver.Node) {
+	server := redisserver.Start(t)
+	var failing atomic.Bool
+	node := connect(t, server.Addr(), func() error {
+		if failing.Load() {
+			return errors.New("DIAL failed")
+		}
+		return nil
+	})
+	one(t, node, driver.Command{"PING"})
+	failing.Store(true)
+	command(t, server, "CLIENT", "KILL", "TYPE", "normal")
+	said := ""
+	for range 2 {
+		for _, batch := range batches {
+			for _, r := range send(t, node, batch) {
+				if r.Err == nil || driver.ErrorCode(r.Err) != "" {
+					t.Errorf("%v: %v, %v", batch, r.Value, r.Err)
+				}
+				said = fmt.Sprint(r.Err)
+			}
+		}
+	}
+	if !strings.Contains(said, "DIAL failed") {
+		t.Errorf("the reason is lost: %s", said)
 	}
 }
 

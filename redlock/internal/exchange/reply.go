@@ -20,6 +20,15 @@ func Fail(n int, err error) []driver.Reply {
 // Answered reports whether err is nil or a server's.
 func Answered(err error) bool { return err == nil || driver.ErrorCode(err) != "" }
 
+// Own returns an error that is not a server's, so that it does not pass for one:
+// a Dialer may say "DIAL failed".
+func Own(err error) error {
+	if driver.ErrorCode(err) == "" {
+		return err
+	}
+	return fmt.Errorf("not from the server: %w", err)
+}
+
 // AllAnswered reports whether every one of replies is Answered.
 func AllAnswered(replies []driver.Reply) bool {
 	for i := range replies {
