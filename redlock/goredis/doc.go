@@ -31,6 +31,9 @@
 //
 //   - For one server or a Sentinel group, hooks of the client are called when it
 //     dials, but not for the node's commands.
+//   - With ReadOnly, RouteByLatency or RouteRandomly a Cluster client sends votes
+//     to masters, but what only reads, such as LastTick, may be answered by a
+//     replica, which lags behind.
 //   - In a Cluster and a Ring a batch is split by server: commands keep their
 //     order per hash slot, not across slots.
 //   - With a Cluster, a Ring or a wrapper, what a Do has given up may hold a

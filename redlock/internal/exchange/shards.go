@@ -225,10 +225,12 @@ func (s *Shards) look(keys []string, limit time.Duration) (revived bool) {
 	return found.Load()
 }
 
+// ask sends a script for each key. A client may send what only reads to a replica,
+// which answers for a master that does not.
 func (s *Shards) ask(ctx context.Context, keys []string) (revived bool) {
 	batch := make([]driver.Command, len(keys))
 	for i, key := range keys {
-		batch[i] = driver.Command{"PTTL", key}
+		batch[i] = driver.Command{"EVAL", "return 0", "1", key}
 	}
 	replies := s.send(ctx, batch)
 	s.mu.Lock()

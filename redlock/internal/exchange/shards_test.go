@@ -15,8 +15,8 @@ import (
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
-// cluster answers at once, but for keys whose shard hangs until the context
-// ends, as a client does.
+// cluster answers at once, but for keys whose master hangs until the context
+// ends, as a client does. Reads are answered by the master's replica.
 type cluster struct {
 	mu   sync.Mutex
 	dead []string // prefixes of keys; "" is every key
@@ -33,10 +33,10 @@ func (c *cluster) do(ctx context.Context, commands []driver.Command) []driver.Re
 	c.top = max(c.top, c.busy)
 	for i, command := range commands {
 		key := exchange.Key(command)
-		if command[0] != "PTTL" {
+		if command[0] == "SET" {
 			c.sent = append(c.sent, key)
 		}
-		if slices.ContainsFunc(c.dead, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
+		if command[0] != "PTTL" && slices.ContainsFunc(c.dead, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
 			hangs = true
 			replies[i].Err = errors.New("context deadline exceeded")
 		}
