@@ -45,6 +45,8 @@
 //   - While a server of a Ring is down, none of its names can be had: go-redis
 //     puts the keys on other servers, where what is locked would be free. The
 //     servers are those of RingOptions.Addrs; after SetAddrs make a new client.
+//   - A wrapper that has a Ring but does not embed it hides it: while one of its
+//     servers is down, what is locked may be locked again.
 //   - A subscription to a server that vanished without closing its connection
 //     ends only with the connection's keep-alive.
 //   - go-redis does not tell the name of a Sentinel group. Such a node is named

@@ -66,11 +66,11 @@ func (n *Node) sweepFor(commands []driver.Command, replies []driver.Reply) {
 // owner is the client of the server that has key. A Cluster's client that knows no
 // layout yet asks for one.
 func (n *Node) owner(ctx context.Context, key string) (redis.UniversalClient, error) {
-	switch c := n.client.(type) {
-	case *redis.ClusterClient:
-		return c.MasterForKey(ctx, key)
-	case *redis.Ring:
-		return c.GetShardClientForKey(key)
+	switch {
+	case n.cluster != nil:
+		return n.cluster.MasterForKey(ctx, key)
+	case n.ring != nil:
+		return n.ring.GetShardClientForKey(key)
 	}
 	return n.client, nil
 }

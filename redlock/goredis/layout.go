@@ -22,7 +22,7 @@ const (
 // is gone; so a dead master's slots would stay lost for up to a minute after its
 // replica has taken over.
 type layout struct {
-	cluster *redis.ClusterClient // nil without a Cluster
+	cluster cluster // nil without a Cluster
 
 	mu      sync.Mutex
 	until   time.Time

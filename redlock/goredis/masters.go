@@ -19,13 +19,11 @@ import (
 func (n *Node) Masters(ctx context.Context) ([]driver.Node, error) {
 	var clients []*redis.Client
 	err := n.whole()
-	switch c := n.client.(type) {
-	case *redis.ClusterClient:
-		clients, err = clusterMasters(ctx, c)
-	case *redis.Ring:
-		if err == nil {
-			clients, err = collect(ctx, c.ForEachShard)
-		}
+	switch {
+	case n.cluster != nil:
+		clients, err = clusterMasters(ctx, n.cluster)
+	case n.ring != nil && err == nil:
+		clients, err = collect(ctx, n.ring.ForEachShard)
 	}
 	if err != nil {
 		return nil, err
@@ -55,7 +53,7 @@ func collect(ctx context.Context, visitAll each) ([]*redis.Client, error) {
 }
 
 // clusterMasters asks a random server for the layout, as layout.look does.
-func clusterMasters(ctx context.Context, cluster *redis.ClusterClient) ([]*redis.Client, error) {
+func clusterMasters(ctx context.Context, c cluster) ([]*redis.Client, error) {
 	type answer struct {
 		clients []*redis.Client
 		err     error
@@ -67,7 +65,7 @@ func clusterMasters(ctx context.Context, cluster *redis.ClusterClient) ([]*redis
 		if asked < reloadLimit {
 			asked++
 			go func() {
-				clients, err := collect(ctx, cluster.ForEachMaster)
+				clients, err := collect(ctx, c.ForEachMaster)
 				answers <- answer{clients, err}
 			}()
 		}
@@ -84,11 +82,10 @@ func clusterMasters(ctx context.Context, cluster *redis.ClusterClient) ([]*redis
 // whole fails while servers of a Ring are down. go-redis puts their keys on others,
 // where what is locked would be free, and missing in a list.
 func (n *Node) whole() error {
-	ring, ok := n.client.(*redis.Ring)
-	if !ok {
+	if n.ring == nil {
 		return nil
 	}
-	if live, want := ring.Len(), len(ring.Options().Addrs); live < want {
+	if live, want := n.ring.Len(), len(n.ring.Options().Addrs); live < want {
 		return fmt.Errorf("goredis: %d of the Ring's %d servers are in use; none of its names can be had until the others are back", live, want)
 	}
 	return nil

@@ -14,14 +14,21 @@ import (
 )
 
 // A server of a Ring that is down is passed over by go-redis, which puts its keys on
-// others: a name that is held there would be free, and missing in a list.
+// others: a name that is held there would be free, and missing in a list. The same
+// goes for a Ring in somebody's wrapper.
 func TestNode_ringServerDown(t *testing.T) {
+	checkRingServerDown(t, func(r *redis.Ring) redis.UniversalClient { return r })
+	checkRingServerDown(t, func(r *redis.Ring) redis.UniversalClient { return struct{ *redis.Ring }{r} })
+}
+
+func checkRingServerDown(t *testing.T, wrap func(*redis.Ring) redis.UniversalClient) {
+	t.Helper()
 	a, b := redisserver.Start(t), redisserver.Start(t)
 	ring := redis.NewRing(&redis.RingOptions{
 		Addrs: map[string]string{"a": a.Addr(), "b": b.Addr()}, HeartbeatFrequency: 10 * time.Millisecond,
 	})
 	t.Cleanup(func() { _ = ring.Close() })
-	node, err := goredis.NewNode(ring)
+	node, err := goredis.NewNode(wrap(ring))
 	if err != nil {
 		t.Fatal(err)
 	}

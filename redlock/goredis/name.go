@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
 // sentinelAddr is what go-redis calls the address of every Sentinel client.
@@ -16,22 +18,22 @@ const sentinelAddr = "FailoverClient"
 // name tells clients apart: redlock refuses two nodes of one name.
 func name(client redis.UniversalClient) string {
 	switch c := client.(type) {
-	case *redis.Client:
+	case interface{ Options() *redis.Options }:
 		o := c.Options()
 		if o.Addr == sentinelAddr {
-			return database(fmt.Sprintf("sentinel(%p)", c), o.DB)
+			return database(exchange.Unnamed("sentinel", client), o.DB)
 		}
 		return database(o.Addr, o.DB)
-	case *redis.ClusterClient:
+	case interface{ Options() *redis.ClusterOptions }:
 		// A Sentinel group with routed reads, and a client that is told its
 		// slots by a function, have no addresses.
-		return cmp.Or(strings.Join(c.Options().Addrs, ","), fmt.Sprintf("cluster(%p)", c))
-	case *redis.Ring:
+		return cmp.Or(strings.Join(c.Options().Addrs, ","), exchange.Unnamed("cluster", client))
+	case ring:
 		o := c.Options()
 		addrs := strings.Join(slices.Sorted(maps.Values(o.Addrs)), ",")
-		return database(cmp.Or(addrs, fmt.Sprintf("ring(%p)", c)), o.DB)
+		return database(cmp.Or(addrs, exchange.Unnamed("ring", client)), o.DB)
 	}
-	return fmt.Sprintf("%T(%p)", client, client)
+	return exchange.Unnamed("goredis", client)
 }
 
 func database(addr string, db int) string {

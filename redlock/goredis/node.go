@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"reflect"
 
 	"github.com/redis/go-redis/v9"
 
@@ -23,15 +22,34 @@ var (
 type Node struct {
 	client redis.UniversalClient
 	name   string
-	single *redis.Client // of one server or Sentinel group, on the client's connections; else nil
-	calls  bool          // single's handshake calls functions of the user's, which know no deadline
-	layout layout
+	// One of these is set, none for a wrapper that tells nothing of its client.
+	single  *redis.Client // of one server or Sentinel group, on the client's connections
+	cluster cluster
+	ring    ring
+
+	calls  bool             // single's handshake calls functions of the user's, which know no deadline
 	shards *exchange.Shards // of a Cluster; else nil
+	layout layout
+}
+
+// cluster is what tells a Cluster's client from others, also one that is embedded
+// in a wrapper.
+type cluster interface {
+	MasterForKey(ctx context.Context, key string) (*redis.Client, error)
+	ForEachMaster(ctx context.Context, visit func(context.Context, *redis.Client) error) error
+}
+
+// ring is what tells a Ring from others.
+type ring interface {
+	GetShardClientForKey(key string) (*redis.Client, error)
+	ForEachShard(ctx context.Context, visit func(context.Context, *redis.Client) error) error
+	Len() int
+	Options() *redis.RingOptions
 }
 
 // NewNode makes a node of client. It does not connect. A nil client is an error.
 func NewNode(client redis.UniversalClient) (*Node, error) {
-	if isNil(client) {
+	if exchange.IsNil(client) {
 		return nil, errors.New("goredis: the client is nil")
 	}
 	n := &Node{client: client, name: name(client)}
@@ -40,9 +58,11 @@ func NewNode(client redis.UniversalClient) (*Node, error) {
 		n.single = punctual(c)
 		o := c.Options()
 		n.calls = o.OnConnect != nil || o.CredentialsProvider != nil || o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil
-	case *redis.ClusterClient:
-		n.layout.cluster = c
+	case cluster:
+		n.cluster, n.layout.cluster = c, c
 		n.shards = exchange.NewShards(n.doSeveral)
+	case ring:
+		n.ring = c
 	}
 	return n, nil
 }
@@ -126,11 +146,4 @@ func (n *Node) doSeveral(ctx context.Context, commands []driver.Command) []drive
 		return exchange.Fail(len(commands), err)
 	}
 	return replies
-}
-
-// isNil also sees the nil *redis.Client of a failed constructor, which is not
-// a nil interface.
-func isNil(client redis.UniversalClient) bool {
-	v := reflect.ValueOf(client)
-	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }

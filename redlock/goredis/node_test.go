@@ -192,6 +192,12 @@ func TestNewNode_nil(t *testing.T) {
 	}
 }
 
+// hidden is a wrapper that tells nothing of its client.
+type hidden struct {
+	redis.UniversalClient
+	password string
+}
+
 func TestNode_String(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -201,6 +207,9 @@ func TestNode_String(t *testing.T) {
 		{"server", redis.NewClient(&redis.Options{Addr: "h:1", Username: "u", Password: "p"}), "h:1"},
 		{"database", redis.NewClient(&redis.Options{Addr: "h:1", DB: 3}), "h:1/3"},
 		{"cluster", redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"a:1", "b:1"}}), "a:1,b:1"},
+		{"wrapped server", wrapper{redis.NewClient(&redis.Options{Addr: "h:1", Password: "p"})}, "h:1"},
+		{"wrapped cluster", &struct{ *redis.ClusterClient }{redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"a:1"}})}, "a:1"},
+		{"hidden", hidden{redis.NewClient(&redis.Options{Addr: "h:1"}), "p"}, "goredis(goredis_test.hidden)"},
 		{"ring", redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"x": "b:1", "y": "a:1"}}), "a:1,b:1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -39,8 +39,8 @@ func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deli
 // when no server is up, and given to Client.Subscribe the reason is dropped.
 func (n *Node) subscribe(ctx context.Context, channel string) (*redis.PubSub, error) {
 	client := n.client
-	if ring, ok := client.(*redis.Ring); ok {
-		shard, err := ring.GetShardClientForKey(channel)
+	if n.ring != nil {
+		shard, err := n.ring.GetShardClientForKey(channel)
 		if err != nil {
 			return nil, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -25,7 +24,7 @@ type Pool interface {
 }
 
 func check(pool Pool) error {
-	if v := reflect.ValueOf(pool); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+	if exchange.IsNil(pool) {
 		return errors.New("redigo: the pool is nil")
 	}
 	if p, ok := pool.(*redis.Pool); ok && p.Dial == nil && p.DialContext == nil {
@@ -38,10 +37,7 @@ func name(pool Pool) string {
 	if named, ok := pool.(fmt.Stringer); ok {
 		return named.String()
 	}
-	if reflect.ValueOf(pool).Kind() == reflect.Pointer {
-		return fmt.Sprintf("redigo(%p)", pool)
-	}
-	return fmt.Sprintf("redigo(%T)", pool)
+	return exchange.Unnamed("redigo", pool)
 }
 
 func (n *Node) idle() int {

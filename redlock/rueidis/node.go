@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -34,12 +33,12 @@ type Node struct {
 
 // NewNode makes a node of client. It sends nothing. A nil client is an error.
 func NewNode(client rueidis.Client) (*Node, error) {
-	if client == nil {
+	if exchange.IsNil(client) {
 		return nil, errors.New("rueidis: the client is nil")
 	}
 	n := &Node{
 		client: client,
-		name:   cmp.Or(strings.Join(slices.Sorted(maps.Keys(client.Nodes())), ","), fmt.Sprintf("rueidis(%p)", client)),
+		name:   cmp.Or(strings.Join(slices.Sorted(maps.Keys(client.Nodes())), ","), exchange.Unnamed("rueidis", client)),
 	}
 	if client.Mode() == rueidis.ClientModeCluster {
 		n.shards = exchange.NewShards(n.doWithin)

@@ -4,6 +4,8 @@ package exchange
 
 import (
 	"context"
+	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,4 +112,20 @@ func Nodes[C any, N driver.Node](clients []C, newNode func(C) (N, error)) []driv
 		}
 	}
 	return nodes
+}
+
+// IsNil also sees the nil pointer of a failed constructor, which is not a nil
+// interface.
+func IsNil(client any) bool {
+	v := reflect.ValueOf(client)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+// Unnamed names a client that tells no address. Of one that is no pointer it tells
+// the type only: what is in it may be secret.
+func Unnamed(kind string, client any) string {
+	if reflect.ValueOf(client).Kind() == reflect.Pointer {
+		return fmt.Sprintf("%s(%p)", kind, client)
+	}
+	return fmt.Sprintf("%s(%T)", kind, client)
 }
