@@ -28,6 +28,7 @@ type Node struct {
 	ring    ring
 
 	calls  bool             // single's handshake calls functions of the user's, which know no deadline
+	watch  exchange.Watch   // over these
 	shards *exchange.Shards // of a Cluster; else nil
 	layout layout
 }
@@ -93,9 +94,7 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	case n.single == nil:
 		return n.doSeveral(ctx, commands)
 	case n.calls:
-		return exchange.Within(ctx,
-			func() []driver.Reply { return n.doSingle(ctx, commands) },
-			exchange.Late(ctx, commands))
+		return n.watch.Do(ctx, commands, false, func() []driver.Reply { return n.doSingle(ctx, commands) })
 	}
 	return n.doSingle(ctx, commands)
 }

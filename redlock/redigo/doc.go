@@ -29,7 +29,8 @@
 //   - Connections must support a read timeout ([redis.ConnWithTimeout]), as all
 //     of redigo's own do.
 //   - A Do that was given up while it wrote or dialled holds its connection until
-//     the pool's DialWriteTimeout or Dial ends it. Nothing is sent after it.
+//     the pool's DialWriteTimeout or Dial ends it. Nothing is sent after it. While
+//     there are eight of them, another Do is tried once a minute; the others fail.
 //   - A subscription to a server that vanished without closing its connection
 //     ends only with the connection's keep-alive.
 //

@@ -65,3 +65,32 @@ func TestNode_ownErrors(t *testing.T) {
 		return newNode(t, p)
 	})
 }
+
+// Without a time limit of its own, redigo's Dial waits for a server that hangs for
+// as long as it does. Each Do would then leave a connection behind.
+func TestNode_Do_dialHangs(t *testing.T) {
+	server := redisserver.Start(t, "--requirepass", "secret")
+	p := &redis.Pool{MaxIdle: 2, Dial: func() (redis.Conn, error) {
+		return redis.Dial("tcp", server.Addr(), redis.DialPassword("secret"))
+	}}
+	node := newNode(t, p)
+	ping := []driver.Command{{"PING"}}
+	do(node, ping[0])
+	server.Pause()
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		if r := node.Do(ctx, ping)[0]; r.Err == nil {
+			t.Errorf("got %v from a server that hangs", r.Value)
+		}
+		cancel()
+	}
+	if n := p.ActiveCount(); n > 10 {
+		t.Errorf("%d connections wait for a server that hangs", n)
+	}
+	server.Resume()
+	for end := time.Now().Add(5 * time.Second); do(node, ping[0])[0] != "PONG"; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not well after the server is")
+		}
+	}
+}

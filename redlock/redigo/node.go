@@ -2,7 +2,6 @@ package redigo
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -21,7 +20,6 @@ var (
 type Node struct {
 	pool  Pool
 	name  string
-	busy  atomic.Int64 // Dos
 	watch exchange.Watch
 }
 
@@ -51,12 +49,8 @@ func (n *Node) Punctual() bool { return true }
 // each, in order. It returns by the context's deadline. A connection that did
 // not answer by then is closed, and so is one to a server that takes no writes.
 func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
-	// Dialling and the pool's own checks may take any time. Of several Dos only
-	// one gets the connection that lies idle.
-	alone := n.busy.Add(1) == 1
-	defer n.busy.Add(-1)
-	replies := n.watch.Do(ctx, alone && n.idle() > 0 && lendsAtOnce(n.pool),
-		func() []driver.Reply { return n.do(ctx, commands) }, exchange.Late(ctx, commands))
+	replies := n.watch.Do(ctx, commands, n.idle() > 0 && lendsAtOnce(n.pool),
+		func() []driver.Reply { return n.do(ctx, commands) })
 	switch {
 	case exchange.Demoted(replies...):
 		n.sweep(drop)

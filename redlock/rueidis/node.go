@@ -83,17 +83,16 @@ func (n *Node) doWithin(ctx context.Context, commands []driver.Command) []driver
 		ctx, cancel := newPunctual(ctx)
 		defer cancel()
 		return n.doCluster(ctx, commands)
-	}, exchange.Late(ctx, commands))
+	}, func() []driver.Reply { return exchange.Fail(len(commands), ctx.Err()) })
 }
 
-// doSingle hands the batch over where the client may have to dial, since a Dialer or a function for credentials may take any time.
 func (n *Node) doSingle(ctx context.Context, commands []driver.Command) []driver.Reply {
-	idle := n.conns.take()
-	return n.watch.Do(ctx, idle, func() []driver.Reply {
+	return n.watch.Do(ctx, commands, n.conns.idle() > 0, func() []driver.Reply {
+		n.conns.take()
 		replies := n.do(ctx, commands)
 		n.conns.put(exchange.AllAnswered(replies))
 		return replies
-	}, exchange.Late(ctx, commands))
+	})
 }
 
 func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply {

@@ -49,14 +49,19 @@ type connections struct {
 	busy, top int
 }
 
-// take reports whether one lies idle, so that the client need not dial.
-func (c *connections) take() (idle bool) {
+// idle is how many may lie idle, so that the client need not dial.
+func (c *connections) idle() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.top - c.busy
+}
+
+// take is for one that is used from now on.
+func (c *connections) take() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy++
-	idle = c.busy <= c.top
 	c.top = max(c.top, c.busy)
-	return idle
 }
 
 // put is for one that is not used any more. rueidis has closed it if it did not

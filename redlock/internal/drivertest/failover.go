@@ -40,6 +40,7 @@ func TestFailover(t *testing.T, connect func(t testing.TB, addr string) driver.N
 	t.Run("Demoted", func(t *testing.T) { checkDemoted(t, connect) })
 	t.Run("ServerGone", func(t *testing.T) { checkGone(t, connect) })
 	t.Run("Deadline", func(t *testing.T) { checkDeadline(t, connect) })
+	t.Run("DeadlineWhileWriting", func(t *testing.T) { checkWriting(t, connect) })
 	t.Run("DeadlineWhileDialling", func(t *testing.T) { checkDialling(t, connect) })
 }
 
@@ -227,6 +228,26 @@ func checkDeadline(t *testing.T, connect func(t testing.TB, addr string) driver.
 		if got := one(t, node, driver.Command{"ECHO", "own"}); got.Value != "own" {
 			t.Errorf("afterwards: %v, %v", got.Value, got.Err)
 		}
+	}
+}
+
+// checkWriting sends a server that hangs more than its connection holds, right
+// after it has answered, when a Do may be trusted more.
+func checkWriting(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
+	server := redisserver.Start(t)
+	node := connect(t, server.Addr())
+	batch := []driver.Command{{"SET", "k", strings.Repeat("v", 64<<10)}}
+	for len(batch) < 512 {
+		batch = append(batch, batch[0])
+	}
+	for range 3 {
+		one(t, node, driver.Command{"PING"})
+	}
+	server.Pause()
+	kept := time.AfterFunc(5*time.Second, server.Resume)
+	send(t, node, batch)
+	if kept.Stop() {
+		server.Resume()
 	}
 }
 

@@ -4,6 +4,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -20,11 +21,74 @@ const grace = 50 * time.Millisecond
 // Within returns what do returns. If do has not returned shortly after ctx ends,
 // Within returns what late returns and leaves do running.
 func Within(ctx context.Context, do, late func() []driver.Reply) []driver.Reply {
+	return new(Watch).within(ctx, do, late)
+}
+
+// Watch is Within for one node. It does without a goroutine while the node answers,
+// because handing a batch over costs as much as half a round trip to a server
+// nearby. The zero value is ready to use.
+type Watch struct {
+	busy     atomic.Int64 // Dos that have not returned
+	answered atomic.Int64 // when all of a Do was answered, if the last was
+	left     atomic.Int64 // Dos that were given up and still run
+	tried    atomic.Int64 // when the last one was handed over
+}
+
+const (
+	// calm is how long after an answer a connection is trusted to keep to a deadline
+	// by itself. Clients such as rueidis send PING on a connection that was idle for a
+	// second. If that PING hangs, so does the command behind it.
+	calm = 500 * time.Millisecond
+	// light is how many commands a connection takes that nobody reads from. To write
+	// more may hang, and redigo's pools have no limit for that by default.
+	light = 8
+	// leftMost is how many Dos may be left running. Each holds a connection.
+	leftMost = 8
+	// leftPause is after how long another one is started nevertheless: they may wait on
+	// connections that are dead, and a new one may not be.
+	leftPause = time.Minute
+)
+
+var errLeft = errors.New("the client has not returned from 8 earlier calls; set its time limits for dialling, reading and writing. It is asked again once a minute")
+
+// Do is Within, but calls do directly if a connection lies idle, commands are few and
+// the last Do was answered lately. A client that has to dial may take any time.
+func (w *Watch) Do(ctx context.Context, commands []driver.Command, idle bool, do func() []driver.Reply) []driver.Reply {
+	alone := w.busy.Add(1) == 1 // of several Dos only one gets the connection that lies idle
+	defer w.busy.Add(-1)
+	now := time.Now().UnixNano()
+	fail := func(err error) []driver.Reply { return Fail(len(commands), err) }
+	var replies []driver.Reply
+	switch {
+	case alone && idle && len(commands) <= light && now-w.answered.Load() < int64(calm):
+		replies = do()
+	case w.left.Load() >= leftMost && now-w.tried.Load() < int64(leftPause):
+		replies = fail(errLeft)
+	default:
+		w.tried.Store(now)
+		replies = w.within(ctx, do, func() []driver.Reply { return fail(ctx.Err()) })
+	}
+	if AllAnswered(replies) {
+		w.answered.Store(time.Now().UnixNano())
+	} else {
+		w.answered.Store(0)
+	}
+	return replies
+}
+
+func (w *Watch) within(ctx context.Context, do, late func() []driver.Reply) []driver.Reply {
 	if ctx.Done() == nil {
 		return do()
 	}
-	answered := make(chan []driver.Reply, 1)
-	go func() { answered <- do() }()
+	answered, givenUp := make(chan []driver.Reply), make(chan struct{})
+	go func() {
+		replies := do()
+		select {
+		case answered <- replies:
+		case <-givenUp:
+			w.left.Add(-1)
+		}
+	}()
 	select {
 	case replies := <-answered:
 		return replies
@@ -36,40 +100,10 @@ func Within(ctx context.Context, do, late func() []driver.Reply) []driver.Reply 
 	case replies := <-answered:
 		return replies
 	case <-last.C:
+		w.left.Add(1)
+		close(givenUp)
 		return late()
 	}
-}
-
-// Late is for Within when nothing of commands was answered in time.
-func Late(ctx context.Context, commands []driver.Command) func() []driver.Reply {
-	return func() []driver.Reply { return Fail(len(commands), ctx.Err()) }
-}
-
-// calm is how long after an answer a connection is trusted to keep to a deadline
-// by itself. Clients such as rueidis send PING on a connection that was idle for a
-// second. If that PING hangs, so does the command behind it.
-const calm = 500 * time.Millisecond
-
-// Watch is Within for one node. It does without a goroutine while the node answers,
-// because handing a batch over costs as much as half a round trip to a server
-// nearby. The zero value is ready to use.
-type Watch struct{ answered atomic.Int64 }
-
-// Do is Within, but calls do directly if inline is set and the last Do was answered
-// lately.
-func (w *Watch) Do(ctx context.Context, inline bool, do, late func() []driver.Reply) []driver.Reply {
-	var replies []driver.Reply
-	if inline && time.Now().UnixNano()-w.answered.Load() < int64(calm) {
-		replies = do()
-	} else {
-		replies = Within(ctx, do, late)
-	}
-	if AllAnswered(replies) {
-		w.answered.Store(time.Now().UnixNano())
-	} else {
-		w.answered.Store(0)
-	}
-	return replies
 }
 
 const (

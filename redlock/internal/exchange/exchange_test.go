@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,4 +62,46 @@ func TestWithin(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A client that never returns is asked a few times, then once a minute: it may hold
+// connections that are dead, and a new one may not be.
+func TestWatch_left(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w exchange.Watch
+		release := make(chan struct{})
+		var started atomic.Int64
+		ask := func(do func()) driver.Reply {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			defer cancel()
+			return w.Do(ctx, []driver.Command{{"PING"}}, false, func() []driver.Reply {
+				do()
+				return make([]driver.Reply, 1)
+			})[0]
+		}
+		hang := func() {
+			started.Add(1)
+			<-release
+		}
+		for range 100 {
+			ask(hang)
+		}
+		if n := started.Load(); n != 8 {
+			t.Errorf("%d calls hang, want 8", n)
+		}
+		if r := ask(hang); r.Err == nil || driver.ErrorCode(r.Err) != "" {
+			t.Errorf("the ninth: %v, %v", r.Value, r.Err)
+		}
+		time.Sleep(time.Minute)
+		if r := ask(func() {}); r.Err != nil {
+			t.Errorf("after a minute: %v", r.Err)
+		}
+		close(release)
+		synctest.Wait()
+		for range 2 {
+			if r := ask(func() {}); r.Err != nil {
+				t.Errorf("once they have returned: %v", r.Err)
+			}
+		}
+	})
 }
