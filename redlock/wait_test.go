@@ -471,3 +471,57 @@ func TestLock_twoTakeTurns(t *testing.T) {
 		}
 	})
 }
+
+// Callers that give up behind the first in line cost the nodes nothing.
+//
+// Seen to fail when each of them has the first ask again.
+func TestLock_giveUpBehindTheFirst(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		m := fl.process("a").mutex(t, "job", redlock.WithBackoff(func(int) time.Duration { return time.Hour }))
+		held := must[*redlock.Lease](t)(m.Lock(t.Context()))
+		var waiting sync.WaitGroup
+		waiting.Go(func() { ok(t, must[*redlock.Lease](t)(m.Lock(t.Context())).Unlock(t.Context())) })
+		time.Sleep(time.Millisecond)
+		before := fl.servers[0].Commands("SET")
+		for i := range 100 {
+			waiting.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Millisecond)
+				defer cancel()
+				_, _ = m.Lock(ctx)
+			})
+		}
+		time.Sleep(time.Second)
+		if n := fl.servers[0].Commands("SET") - before; n != 0 {
+			t.Errorf("%d votes while 100 callers gave up, want none", n)
+		}
+		ok(t, held.Unlock(t.Context()))
+		waiting.Wait()
+	})
+}
+
+// A caller that gives up before its process is subscribed leaves the subscription to the next one.
+//
+// Seen to fail when the end of its context counts as a subscription that does not come.
+func TestLock_giveUpBeforeTheSubscription(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a"), fl.process("b")
+		b.delay(100*time.Millisecond, 100*time.Millisecond)
+		slow := redlock.WithBackoff(func(int) time.Duration { return 4 * time.Second })
+		held := must[*redlock.Lease](t)(a.mutex(t, "job").Lock(t.Context()))
+		must[*redlock.Lease](t)(a.mutex(t, "other").Lock(t.Context()))
+		impatient, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond) // it is refused after 200 ms
+		defer cancel()
+		go func() { _, _ = b.mutex(t, "other", slow).Lock(impatient) }()
+		time.Sleep(100 * time.Millisecond)
+		var released time.Time
+		time.AfterFunc(time.Second, func() {
+			released = time.Now()
+			ok(t, held.Unlock(t.Context()))
+		})
+		lease := must[*redlock.Lease](t)(b.mutex(t, "job", slow).Lock(t.Context()))
+		if late := time.Since(released); late > 500*time.Millisecond {
+			t.Errorf("woken %v after the release", late)
+		}
+		ok(t, lease.Unlock(t.Context()))
+	})
+}

@@ -6,6 +6,7 @@ package waitqueue
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ type Queue struct {
 	mu            sync.Mutex
 	lines         map[string]*line
 	handedOff     map[string]time.Time // names that went to a waiter elsewhere, and when
+	swept         time.Time            // when the old ones of these were last removed
 	subscriptions []subscription
 	closed        chan struct{}
 }
@@ -92,10 +94,9 @@ func (q *Queue) HandedOff(name string) {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for other, at := range q.handedOff {
-		if now.Sub(at) > handoffGrace {
-			delete(q.handedOff, other)
-		}
+	if now.Sub(q.swept) > handoffGrace {
+		q.swept = now
+		maps.DeleteFunc(q.handedOff, func(_ string, at time.Time) bool { return now.Sub(at) > handoffGrace })
 	}
 	q.handedOff[name] = now
 }

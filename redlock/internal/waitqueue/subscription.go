@@ -41,14 +41,18 @@ func (q *Queue) listen(ctx context.Context, node int, limit time.Duration) bool 
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
+	late := false
 	select {
 	case <-ready:
 	case <-timer.C:
+		late = true
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	at.timedOut = !at.active
+	if late && at.ready == ready {
+		at.timedOut = !at.active
+	}
 	return at.active
 }
 

@@ -113,6 +113,7 @@ func (w *Waiter) Leave(served bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	at := q.lines[w.name.Lock]
+	first := at.waiters[0] == w
 	at.waiters = slices.DeleteFunc(at.waiters, func(other *Waiter) bool { return other == w })
 	unused := w.released != "" && !served
 	if len(at.waiters) > 0 {
@@ -120,7 +121,9 @@ func (w *Waiter) Leave(served bool) {
 		if unused {
 			next.notice(w.released)
 		}
-		next.wake()
+		if first {
+			next.wake()
+		}
 		return
 	}
 	delete(q.lines, w.name.Lock)
