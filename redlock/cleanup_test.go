@@ -504,3 +504,41 @@ func TestLocker_closeWithAnEndedContext(t *testing.T) {
 		})
 	}
 }
+
+// The nodes refuse a release while other callers keep their pipelines busy.
+//
+// Seen to fail when a call that is to be sent again waits until its pipeline is idle.
+func TestCleanup_refusedUnderLoad(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		p.delay(time.Millisecond, 2*time.Millisecond)
+		var others sync.WaitGroup
+		ctx, cancel := context.WithCancel(t.Context())
+		for i := range 64 {
+			m := p.mutex(t, fmt.Sprint("other ", i))
+			others.Go(func() {
+				for ctx.Err() == nil {
+					if lease, err := m.TryLock(ctx); err == nil {
+						_ = lease.Unlock(ctx)
+					}
+				}
+			})
+		}
+		lease := must[*redlock.Lease](t)(p.mutex(t, "job").TryLock(t.Context()))
+		for _, s := range fl.servers {
+			s.Answer("BUSY")
+		}
+		if err := lease.Unlock(t.Context()); !errors.Is(err, redlock.ErrNoQuorum) {
+			t.Errorf("Unlock: %v, want ErrNoQuorum", err)
+		}
+		for _, s := range fl.servers {
+			s.Answer("")
+		}
+		time.Sleep(100 * time.Millisecond)
+		if left := fl.locks("job"); len(left) > 0 {
+			t.Errorf("100ms after the servers were well again: %v", left)
+		}
+		cancel()
+		others.Wait()
+	})
+}

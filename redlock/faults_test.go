@@ -375,3 +375,36 @@ func TestElector_leadFailsAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// panics is a driver that panics once.
+type panics struct {
+	punctual
+	once *sync.Once
+}
+
+func (n panics) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
+	n.once.Do(func() { panic("boom") })
+	return n.punctual.Do(ctx, commands)
+}
+
+// A driver panics on the goroutine of a caller that recovers, as an HTTP server does. The node is used again.
+//
+// Seen to fail when the pipeline counts as busy from then on.
+func TestTryLock_driverPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := redlocktest.NewServer()
+		node := panics{punctual{server.Node("node")}, new(sync.Once)}
+		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{node}, redlock.WithObserver(func(redlock.Event) {})))
+		m := must[*redlock.Mutex](t)(l.NewMutex("job"))
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the driver's panic was swallowed")
+				}
+			}()
+			_, _ = m.TryLock(t.Context())
+		}()
+		ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+		ok(t, l.Close(t.Context()))
+	})
+}

@@ -114,8 +114,8 @@ type Pipeline struct {
 }
 
 // New returns a pipeline to node. A batch that takes longer than timeout counts
-// as unanswered. report is called when the node goes out and when it is back; it
-// must not block.
+// as unanswered. report is called when the node goes out and when it is back, in
+// that order; it must not block or call the pipeline.
 func New(node driver.Node, name string, timeout time.Duration, report func(out bool, cause error)) *Pipeline {
 	punctual, ok := node.(driver.Punctual)
 	p := &Pipeline{node: node, name: name, punctual: ok && punctual.Punctual(), report: report, breaker: breaker{timeout: timeout}}
@@ -136,10 +136,10 @@ func (p *Pipeline) Post(c *Call, now time.Time) {
 	if c.Class < Release && p.breaker.open(now) {
 		c.stage = dropped
 		news, cause := p.breaker.tell(true)
-		p.mu.Unlock()
 		if news {
 			p.report(true, cause)
 		}
+		p.mu.Unlock()
 		c.To.Receive(c.Index, driver.Reply{Err: cause})
 		return
 	}
@@ -172,12 +172,15 @@ func (p *Pipeline) Exchange(ctx context.Context, c *Call, now time.Time) {
 	p.sending = true
 	p.enqueue(c)
 	p.mu.Unlock()
-	if !p.send(p.breaker.timeout) {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stop(time.Now())
+	sending := true
+	defer func() { // even if the driver panics, since the caller may recover
+		if sending {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.stop(time.Now())
+		}
+	}()
+	sending = p.send(p.breaker.timeout)
 }
 
 // stop ends the sending. If more was queued meanwhile, a new goroutine sends it. The caller holds mu.
@@ -231,12 +234,22 @@ func (p *Pipeline) wakeAt(now time.Time) {
 	p.timer = time.AfterFunc(at.Sub(now), p.wake)
 }
 
-// wake moves the delayed calls that are due ahead of all others.
+// wake sends the delayed calls that are due.
 func (p *Pipeline) wake() {
 	now := time.Now()
-	soon := now.Add(resendTogether)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.moveDue(now)
+	p.start(now)
+	p.signalIdle()
+}
+
+// moveDue moves the delayed calls that are due ahead of all others. The caller holds mu.
+func (p *Pipeline) moveDue(now time.Time) {
+	if len(p.delayed) == 0 {
+		return
+	}
+	soon := now.Add(resendTogether)
 	var due, later []*Call
 	for _, c := range p.delayed {
 		switch {
@@ -244,14 +257,11 @@ func (p *Pipeline) wake() {
 		case c.resendAt.After(soon):
 			later = append(later, c)
 		default:
-			c.stage = queued
 			due = append(due, c)
 		}
 	}
 	p.delayed = later
 	p.urgent = append(due, p.urgent...)
-	p.start(now)
-	p.signalIdle()
 }
 
 // run sends batch after batch until nothing is left that may be sent.
@@ -282,7 +292,9 @@ func (p *Pipeline) send(leave time.Duration) bool {
 		c.To.Receive(c.Index, driver.Reply{Err: cause})
 	}
 	if more {
-		p.deliver(p.node.Do(p.limit.ctx, p.commands))
+		var replies []driver.Reply
+		defer func() { p.deliver(replies) }() // even if the driver panics: what must be delivered is kept
+		replies = p.node.Do(p.limit.ctx, p.commands)
 	}
 	return more
 }
@@ -319,6 +331,7 @@ func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error, more
 	clear(p.batch)
 	clear(p.commands)
 	p.batch, p.commands = p.batch[:0], p.commands[:0]
+	p.moveDue(now) // a pipeline that is never idle sets no timer
 	switch {
 	case p.breaker.skipping(now):
 		refused, cause = p.refuse(now), p.breaker.error()
@@ -408,10 +421,10 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	p.keep(replies, now)
 	out := !alive && (p.breaker.told || p.breaker.skipping(now))
 	news, cause := p.breaker.tell(out)
-	p.mu.Unlock()
 	if news {
 		p.report(out, cause)
 	}
+	p.mu.Unlock()
 	for i, c := range p.batch {
 		if c != nil {
 			c.To.Receive(c.Index, replies[i])

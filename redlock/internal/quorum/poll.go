@@ -117,10 +117,11 @@ func (g *Group) Tell(r Request, until time.Time) {
 // ends. If the group has no other node, AskOne may itself wait for the answer.
 func (p *Poll) AskOne(ctx context.Context, node int, r Request, until time.Time, c pipeline.Class) {
 	call := p.prepare(node, r, until, c)
+	now := time.Now() // not Start, since another node may have been asked first
 	if len(p.calls) == 1 {
-		p.group.Pipelines[node].Exchange(ctx, call, p.Start)
+		p.group.Pipelines[node].Exchange(ctx, call, now)
 	} else {
-		p.group.Pipelines[node].Post(call, p.Start)
+		p.group.Pipelines[node].Post(call, now)
 	}
 }
 
@@ -235,7 +236,9 @@ func (p *Poll) WaitFor(ctx context.Context, first int, limit time.Duration) (t T
 		case <-timer.C:
 			timedOut = true
 		case <-ctx.Done():
-			err = ctx.Err()
+			if !p.over(first) { // a vote that is won is not thrown away
+				err = ctx.Err()
+			}
 		}
 	}
 	timer.Stop()
