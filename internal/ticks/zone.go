@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -37,15 +38,18 @@ func isUTC(zone *time.Location) bool {
 
 var known sync.Map // whether a TZ is readable: LoadLocation reads a file each time
 
+// zeroTZ are values of TZ in the form of POSIX, such as UTC0, that mean UTC without a summer time.
+var zeroTZ = regexp.MustCompile(`^([A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)[+-]?0+$`)
+
 // ReadableTZ reports whether Go takes a value of TZ for the zone it names. It
-// takes others for UTC, in silence.
+// takes all that it does not know for UTC, in silence.
 func ReadableTZ(tz string) bool {
 	tz = strings.TrimPrefix(tz, ":")
 	if ok, found := known.Load(tz); found {
 		return ok.(bool)
 	}
 	_, err := time.LoadLocation(tz)
-	ok := err == nil || filepath.IsAbs(tz)
+	ok := err == nil || filepath.IsAbs(tz) || zeroTZ.MatchString(tz)
 	known.Store(tz, ok)
 	return ok
 }
