@@ -13,13 +13,12 @@ func (c *child) forward(s os.Signal) {
 		return // the terminal sends them to its whole group, so the child has its own
 	}
 	c.send(number)
+	if ends(s) {
+		c.send(syscall.SIGCONT) // one that is stopped would not notice
+	}
 }
 
-// terminate wakes a stopped child as well: it would not notice otherwise.
-func (c *child) terminate() {
-	c.send(syscall.SIGTERM)
-	c.send(syscall.SIGCONT)
-}
+func (c *child) terminate() { c.forward(syscall.SIGTERM) }
 
 func (c *child) kill() { c.send(syscall.SIGKILL) }
 
