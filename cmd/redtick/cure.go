@@ -79,7 +79,7 @@ func cure(err error) string {
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return "there is no way to that machine: see whether it is up, and the network"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "it closed the connection: is it a TLS port? then write rediss:// (rediss-sentinel://, rediss-cluster://)"
+		return "it closed the connection: is it a TLS port? then write rediss:// (rediss-sentinel://, rediss-cluster://); where that is written, it may want a certificate of yours: --tls-cert and --tls-key"
 	case strings.Contains(err.Error(), "redis: invalid reply"), strings.Contains(err.Error(), "redis: can't parse"):
 		return "that is no Redis server: correct host and port"
 	case errors.As(err, &late) && late.Timeout(), strings.HasPrefix(err.Error(), "no answer within"), errors.Is(err, redlock.ErrNodeOut):
@@ -112,6 +112,7 @@ func tlsCure(err error) string {
 // outBecause is the error of a node and its cure. An error that a script of redlock ran into brings one already.
 func outBecause(err error) string {
 	text, advice := plain(err), cure(err)
+	text, _, _ = strings.Cut(text, "; if its link is slower than that, raise WithNodeTimeout") // that is for programs
 	if answer := redis.Error(nil); errors.As(err, &answer) && advice != "" {
 		text = plain(answer)
 	}
@@ -124,19 +125,25 @@ func outBecause(err error) string {
 // explained is the text of an error, with what each node said in a line of its own.
 func explained(err error) string {
 	var lines []string
-	nodes, failed := nodeErrors(err), (*redlock.Error)(nil)
-	switch {
-	case len(nodes) == 0:
-		return plain(err)
-	case errors.As(err, &failed):
-		head := *failed
-		head.Nodes = nil
-		lines = append(lines, strings.Replace(plain(err), plain(failed), plain(&head), 1))
+	nodes := nodeErrors(err)
+	if text := withoutNodes(err); len(nodes) == 0 || text != plain(err) {
+		lines = append(lines, text)
 	}
 	for _, n := range nodes {
 		lines = append(lines, n.Node+": "+printable(outBecause(n.Err)))
 	}
 	return strings.Join(lines, "\n  ")
+}
+
+// withoutNodes is the text of an error without what each node said.
+func withoutNodes(err error) string {
+	failed := (*redlock.Error)(nil)
+	if !errors.As(err, &failed) {
+		return plain(err)
+	}
+	head := *failed
+	head.Nodes = nil
+	return plain(errors.New(strings.Replace(err.Error(), failed.Error(), plain(&head), 1)))
 }
 
 // nodeErrors are what nodes said, in an error or in those it wraps.

@@ -26,7 +26,8 @@ that is held is not forgotten, nor a job whose next tick lies ahead, unless with
 Exit codes
   0   forgotten
   1   nothing was forgotten: it is held, or due later
-  2   not all nodes answered; those that did have forgotten it
+  2   not all nodes answered: those that did have forgotten it, unless the
+      message says that nothing was forgotten
   64  the command line is wrong
 
 JSON: name, which is forgotten.`,
@@ -47,12 +48,12 @@ func (r *forgetting) run(c *cobra.Command, name string) error {
 	defer f.disconnect()
 	info, err := inspector.Show(c.Context(), name)
 	if err != nil {
-		return err
+		return fmt.Errorf("nothing was forgotten: %w", err)
 	}
 	runs, err := inspector.Runs(c.Context(), name)
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("nothing was forgotten: %w", err)
 	case info.Token != "":
 		return exit(exitWarning, fmt.Errorf("nothing was forgotten: %s", describe(info)))
 	case runs.Next.After(time.Now()) && !r.force:

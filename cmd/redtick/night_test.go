@@ -160,10 +160,39 @@ func TestRun_speaks_once(t *testing.T) {
 	if o.code != 3 || o.stderr != "" {
 		t.Errorf("%+v", o)
 	}
+	unconfirmed := f.start("run", "-name", "a", "--", "sh", "-c", "touch began; while [ ! -e go ]; do sleep 0.01; done")
+	f.await("began")
+	f.servers[0].Kill()
+	f.servers[1].Kill()
+	f.leave("go")
+	if o := unconfirmed.end(); o.code != 0 || !strings.Contains(o.stderr, "not every node confirmed the release") || strings.Contains(o.stderr, "event=released") {
+		t.Errorf("a release that is not confirmed: %+v", o)
+	}
 	has(t, f.redtick("run", "-name", "a", "-ttl", "-1s", "--", "true").stderr, "--ttl is -1s")
 	has(t, f.redtick("ls", "-timeout", "1").stderr, "write one, as in 500ms")
 	has(t, f.redtick("pause", "x", "--for", "1d").stderr, "and 24h for a day")
 	has(t, f.redtick("pause", "x", "--for", "tomorrow").stderr, "and 24h for a day")
+}
+
+// Seen to fail when the first look's error is passed on as it is.
+func TestNothing_done_without_a_quorum(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.servers[0].Kill()
+	f.servers[1].Kill()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"forget", "report"}, `nothing was forgotten: show "report": no quorum`},
+		{[]string{"release", "report", "--token", "x"}, `nothing was released: show "report": no quorum`},
+	} {
+		o := f.redtick(c.args...)
+		has(t, o.stderr, c.want, f.servers[0].Addr()+": ")
+		if o.code != 2 {
+			t.Errorf("%v: exit code %d, want 2", c.args, o.code)
+		}
+	}
 }
 
 // Seen to fail when bootstrap declares nodes that vote already.

@@ -43,7 +43,8 @@ claimed.
 Exit codes
   0   released
   1   nothing was released: it is free, has another holder, or was not confirmed
-  2   no majority of the nodes answers; those that do may have released it
+  2   no majority of the nodes answers: those that do may have released it, unless
+      the message says that nothing was released
   64  the command line is wrong
 
 JSON: name, holder and token, those that were released.`,
@@ -65,7 +66,7 @@ func (r *releasing) run(c *cobra.Command, name string) error {
 	defer f.disconnect()
 	info, err := inspector.Show(c.Context(), name)
 	if err != nil {
-		return err
+		return fmt.Errorf("nothing was released: %w", err)
 	}
 	token := r.token
 	if !c.Flags().Changed("token") {

@@ -42,10 +42,11 @@ each minute is run once; with 24h each day. The machines' clocks may differ, but
 by less than the period. A machine that dies spends its tick.
 
 Days, and parts of a day longer than an hour, begin at midnight in the time zone
-of --zone, as in a crontab; weeks begin on Monday. By default it is the
-machine's own (TZ, which must be a name such as Europe/Berlin), as it is for
-cron. Give --zone when that differs from machine to machine. A day that begins
-less than 20 hours after the newest one is refused.
+of --zone, as in a crontab; weeks begin on Monday. By default it is that of
+CRON_TZ, which cronie hands to its jobs, or else the machine's own (TZ, which
+must be a name such as Europe/Berlin), as it is for cron. Give --zone when that
+differs from machine to machine. A day that begins less than 20 hours after the
+newest one is refused.
 
 CMD has run's stdin, stdout and stderr; run itself writes to stderr only. In CMD's
 environment are REDTICK_NAME, REDTICK_TOKEN, REDTICK_TICK (with --tick) and
@@ -78,8 +79,8 @@ Exit codes
   64   the command line is wrong, or the tick is too old or too far ahead
   69   no majority of the nodes answers, so CMD was not run
   75   somebody else has the lease or had the tick, or the job is paused,
-       so CMD was not run
-       (--taken-code 0 suits cron, which mails about failures)
+       so CMD was not run. With --taken-code 0 that is no failure, and run says
+       nothing of it unless with --verbose: cron mails whatever is written
   79   the lease was lost while CMD ran
   126  CMD could not be started, which spends the tick with --tick, as it may with 127
   127  CMD was not found
@@ -111,7 +112,7 @@ func (r *running) flags(c *cobra.Command) {
 	f.BoolVar(&r.try, "try", false, "do not wait")
 	f.DurationVar(&r.wait, "wait", 0, "wait no longer than this; 0 is without end")
 	f.StringVar(&r.tick, "tick", "", "claim a tick: a period (1m, 24h) for its current tick, or an instant (RFC 3339); implies --try")
-	f.StringVar(&r.zone, "zone", "", "the time zone in which --tick counts days, such as Europe/Berlin or UTC (default the machine's)")
+	f.StringVar(&r.zone, "zone", "", "the time zone in which --tick counts days, such as Europe/Berlin or UTC (default $CRON_TZ, or else the machine's)")
 	r.leasing.flags(f)
 	f.BoolVar(&r.fence, "fence", false, "give CMD a growing number in REDTICK_FENCE")
 	f.IntVar(&r.takenCode, "taken-code", exitTaken, "the exit code when somebody else has it, 0 to 255")
@@ -227,7 +228,7 @@ func (r *running) lock(ctx context.Context, l *redlock.Locker) (*redlock.Lease, 
 	if r.try || !errors.Is(err, redlock.ErrTaken) {
 		return lease, err
 	}
-	if taken := (*redlock.Error)(nil); errors.As(err, &taken) {
+	if taken := (*redlock.Error)(nil); errors.As(err, &taken) && !r.quiet() {
 		say("waiting for %q, which %s holds", r.name, printable(redlock.HolderOf(taken.Holder)))
 	}
 	if r.wait > 0 {
@@ -237,10 +238,21 @@ func (r *running) lock(ctx context.Context, l *redlock.Locker) (*redlock.Lease, 
 	}
 	lease, err = m.Lock(ctx)
 	if errors.Is(err, context.DeadlineExceeded) && errors.Is(err, redlock.ErrTaken) {
-		err = exit(r.takenCode, fmt.Errorf("%q was not free within %v; give --wait more time, or see who holds it: redtick show %s", r.name, r.wait, r.name))
+		err = r.elsewhere(fmt.Errorf("%q was not free within %v; give --wait more time, or see who holds it: redtick show %s", r.name, r.wait, r.name))
 	}
 	return lease, err
 }
+
+// elsewhere is the end of a run that is another's, or nobody's while the job is paused.
+func (r *running) elsewhere(err error) error {
+	if r.quiet() {
+		err = nil
+	}
+	return exit(r.takenCode, err)
+}
+
+// quiet reports whether it is all the same who runs CMD. Cron would mail every word of it, from every machine, each time.
+func (r *running) quiet() bool { return r.takenCode == 0 && !r.verbose }
 
 // refusal gives an acquisition that failed its exit code. A wait that ran out
 // matches what it was waiting for as well.
@@ -252,9 +264,9 @@ func (r *running) refusal(err error) error {
 	case errors.Is(err, redlock.ErrNoQuorum):
 		return exit(exitRunNoQuorum, err)
 	case r.try && errors.Is(err, redlock.ErrTaken):
-		return exit(r.takenCode, fmt.Errorf("%w; leave --try out to wait for it", err))
+		return r.elsewhere(fmt.Errorf("%w; leave --try out to wait for it", err))
 	case errors.Is(err, redlock.ErrTaken), errors.Is(err, redlock.ErrTickDone), errors.Is(err, redlock.ErrPaused), errors.Is(err, context.DeadlineExceeded):
-		return exit(r.takenCode, err)
+		return r.elsewhere(err)
 	case errors.Is(err, redlock.ErrTickStale):
 		return exit(exitUsage, fmt.Errorf("%w, which is %v; is this machine's clock behind?", err, redlock.DefaultRetention))
 	case errors.Is(err, redlock.ErrClockSkew):
@@ -265,7 +277,7 @@ func (r *running) refusal(err error) error {
 
 // outOfOurHands logs what the exit code and our own words do not say.
 func outOfOurHands(e redlock.Event) {
-	if e.Kind != redlock.Refused && e.Kind != redlock.Ended {
+	if e.Kind != redlock.Refused && e.Kind != redlock.Ended && e.Kind != redlock.Released {
 		redlock.Log(nil)(e)
 	}
 }

@@ -57,7 +57,7 @@ func TestRun_exit_codes(t *testing.T) {
 		{"the name's short form", 4, []string{"-n", "x", "--", "sh", "-c", "exit 4"}, ""},
 		{"a signal", 137, []string{"-name", "x", "--", "sh", "-c", "kill -9 $$"}, ""},
 		{"taken", 75, []string{"-name", "held", "-try", "--", "true"}, "leave --try out to wait"},
-		{"taken, code given", 0, []string{"-name", "held", "-try", "-taken-code=0", "--", "true"}, "taken by another owner"},
+		{"taken, code given", 0, []string{"-name", "held", "-try", "-taken-code=0", "-v", "--", "true"}, "taken by another owner"},
 		{"waited too long", 75, []string{"-name", "held", "-wait", "200ms", "--", "true"}, "waiting for \"held\", which "},
 		{"waited too long, told once", 75, []string{"-name", "held", "-wait", "200ms", "--", "true"}, "\nredtick: \"held\" was not free within 200ms; give --wait more time"},
 		{"not there", 127, []string{"-name", "held", "-try", "--", "no-such-program"}, "not found"},
@@ -85,6 +85,36 @@ func TestRun_exit_codes(t *testing.T) {
 	f.servers[1].Kill()
 	if o := f.redtick("run", "-name", "x", "--", "true"); o.code != 69 || !strings.Contains(o.stderr, f.servers[1].Addr()) {
 		t.Errorf("no quorum: %+v, want exit code 69", o)
+	}
+}
+
+// Cron mails what its jobs write, so machines that have nothing to do must not say so.
+//
+// Seen to fail when a refusal is told whatever its exit code.
+func TestRun_silent_in_cron(t *testing.T) {
+	f := newFleet(t)
+	f.hold("held")
+	tick := time.Now().UTC().Truncate(time.Second).Format(time.RFC3339)
+	claim := []string{"-name", "job", "-tick", tick}
+	if o := f.redtick(append(append([]string{"run"}, claim...), "--", "true")...); o.code != 0 {
+		t.Fatalf("the first claim: %+v", o)
+	}
+	f.redtick("pause", "paused")
+	for name, args := range map[string][]string{
+		"held":            {"-name", "held", "-try"},
+		"waited too long": {"-name", "held", "-wait", "100ms"},
+		"tick was run":    claim,
+		"paused":          {"-name", "paused", "-tick", tick},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args = append(append([]string{"run", "-taken-code", "0"}, args...), "--", "touch", "never")
+			if o := f.redtick(args...); o.code != 0 || o.all() != "" {
+				t.Errorf("%+v, want exit code 0 and no word", o)
+			}
+		})
+	}
+	if _, err := os.Stat(filepath.Join(f.dir, "never")); err == nil {
+		t.Error("the program was run")
 	}
 }
 
@@ -232,6 +262,17 @@ func TestRun_signals(t *testing.T) {
 	}
 	if n := f.show("x"); n.Held {
 		t.Errorf("it is still held: %+v", n)
+	}
+}
+
+// Seen to fail when SIGTERM alone is passed on: it stays pending, and run waits for ever.
+func TestRun_signal_to_a_stopped_program(t *testing.T) {
+	f := newFleet(t)
+	p := f.start("run", "-name", "x", "--", "sh", "-c", "(sleep 0.2; touch began) & kill -STOP $$")
+	f.await("began")
+	_ = p.Process.Signal(syscall.SIGTERM)
+	if o := p.end(); o.code != 143 {
+		t.Errorf("%+v, want exit code 143", o)
 	}
 }
 

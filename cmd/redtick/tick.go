@@ -29,7 +29,7 @@ func parseTick(s, zone string, now time.Time) (tick time.Time, options []redlock
 	}
 	in := time.UTC
 	if zone != "" || period > time.Hour {
-		if in, err = parseZone(zone); err != nil {
+		if in, err = dayZone(zone); err != nil {
 			return time.Time{}, nil, err
 		}
 	}
@@ -38,6 +38,22 @@ func parseTick(s, zone string, now time.Time) (tick time.Time, options []redlock
 		options = append(options, redlock.WithSpacing(daysApart(period)))
 	}
 	return current(now, period, in), options, nil
+}
+
+// cronZone is where cronie says in which zone it reads its schedules. It hands the variable on to its jobs.
+const cronZone = "CRON_TZ"
+
+// dayZone is the zone in which --tick counts days.
+func dayZone(option string) (*time.Location, error) {
+	name := os.Getenv(cronZone)
+	if option != "" || name == "" {
+		return parseZone(option)
+	}
+	in, err := parseZone(name)
+	if err != nil {
+		return nil, usage("%s is %q, must be a name of the time zone database such as Europe/Berlin, or UTC; or say here which zone is meant: --zone", cronZone, name)
+	}
+	return in, nil
 }
 
 // parseZone returns the machine's zone for "", unless Go cannot read that.

@@ -103,7 +103,7 @@ func TestCurrent_periods(t *testing.T) {
 	}
 }
 
-// Seen to fail when --zone is not looked at, and when days count in UTC.
+// Seen to fail when --zone is not looked at, when CRON_TZ is not, and when days count in UTC.
 func TestRun_tick_zone(t *testing.T) {
 	f := newFleet(t)
 	midnight := func(zone string) string {
@@ -136,6 +136,19 @@ func TestRun_tick_zone(t *testing.T) {
 	if o := tick("machine", neighbour); o.code != 75 {
 		t.Errorf("the same day on a machine in %s: %+v, want exit code 75", neighbour, o)
 	}
+	// cronie's schedules follow CRON_TZ. In the machine's zone the day after its spring forward would be skipped.
+	t.Setenv("CRON_TZ", "Asia/Kolkata")
+	if o := tick("cronie", "UTC"); o.code != 0 || o.stdout != midnight("Asia/Kolkata")+"\n" {
+		t.Errorf("CRON_TZ: %+v, want %s", o, midnight("Asia/Kolkata"))
+	}
+	if o := tick("both", "UTC", "-zone", "UTC"); o.code != 0 || o.stdout != midnight("UTC")+"\n" {
+		t.Errorf("--zone and CRON_TZ: %+v, want %s", o, midnight("UTC"))
+	}
+	t.Setenv("CRON_TZ", "CET-1CEST")
+	if o := tick("unreadable", "UTC"); o.code != 64 || !strings.Contains(o.stderr, `CRON_TZ is "CET-1CEST"`) {
+		t.Errorf("a CRON_TZ that cannot be read: %+v", o)
+	}
+	t.Setenv("CRON_TZ", "")
 	for _, c := range []struct{ args, says string }{
 		{"-tick 24h -zone Mars/Olympus", `--zone is "Mars/Olympus"`},
 		{"-zone UTC", "no --tick"},
@@ -147,12 +160,13 @@ func TestRun_tick_zone(t *testing.T) {
 	}
 }
 
-// Seen to fail when Go's word for the zone is taken: it reads such a TZ as UTC, in silence, and the shell does not.
+// Seen to fail when Go's word for the zone is taken: it reads such a TZ as UTC, in silence, and the shell does not; and
+// when UTC0, which is UTC for both, is refused.
 func TestZone_of_the_machine(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	f.crontab("# redtick: name=x", "0 3 * * *  true")
-	for tz, ok := range map[string]bool{"": true, "UTC": true, "Asia/Tokyo": true, ":Asia/Tokyo": true, "CET-1CEST,M3.5.0,M10.5.0/3": false, "Asia/Tokio": false} {
+	for tz, ok := range map[string]bool{"": true, "UTC": true, "UTC0": true, "<-00>+0": true, "GMT0BST,M3.5.0/1,M10.5.0": false, "Asia/Tokyo": true, ":Asia/Tokyo": true, "CET-1CEST,M3.5.0,M10.5.0/3": false, "Asia/Tokio": false} {
 		for _, c := range []struct {
 			args []string
 			ok   bool

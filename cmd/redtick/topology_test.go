@@ -122,8 +122,8 @@ func TestTLS_flags(t *testing.T) {
 	}{
 		{"no CA", addr, []string{"--tls-cert", cert, "--tls-key", key}, 2, []string{"certificate"}},
 		{"another CA", addr, []string{"--tls-ca", strange, "--tls-cert", cert, "--tls-key", key}, 2, []string{"certificate"}},
-		{"no certificate", addr, []string{"--tls-ca", ca}, 2, nil},
-		{"another certificate", addr, []string{"--tls-ca", ca, "--tls-cert", strange, "--tls-key", strangeKey}, 2, nil},
+		{"no certificate", addr, []string{"--tls-ca", ca}, 2, []string{"--tls-cert and --tls-key"}},
+		{"another certificate", addr, []string{"--tls-ca", ca, "--tls-cert", strange, "--tls-key", strangeKey}, 2, []string{"--tls-cert and --tls-key"}},
 		{"no such file", addr, []string{"--tls-ca", dir + "/none.pem"}, 64, []string{"--tls-ca", "none.pem", "no such file", "in PEM"}},
 		{"no PEM", addr, []string{"--tls-ca", broken}, 64, []string{"broken.pem", "holds no certificate", "must hold"}},
 		{"no key", addr, []string{"--tls-cert", cert}, 64, []string{"--tls-key", "must be given together"}},

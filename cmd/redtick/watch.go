@@ -127,10 +127,10 @@ func cut(line string, columns int) string {
 
 // changes writes a line for what is new.
 type changes struct {
-	w       io.Writer
-	json    bool
-	seen    map[string]string
-	failure string
+	w      io.Writer
+	json   bool
+	seen   map[string]string
+	outage string
 }
 
 // change is one line of watch in JSON.
@@ -141,8 +141,10 @@ type change struct {
 }
 
 func (c *changes) show(found *foundNames, failure error) error {
-	if text := plain(failure); text != c.failure {
-		c.failure = text
+	// A node's own words differ from look to look.
+	if outage := withoutNodes(failure); outage != c.outage {
+		c.outage = outage
+		text := plain(failure)
 		if err := c.line(change{Error: text}, orElse(text, "a majority of the nodes answers again")); err != nil {
 			return err
 		}

@@ -65,6 +65,27 @@ func TestWatch_lines(t *testing.T) {
 	}
 }
 
+// Seen to fail when a line is written whenever a node's error has other words: "connection refused", then "node is out".
+func TestWatch_outage(t *testing.T) {
+	f := newFleet(t)
+	p := f.start("watch", "-interval", "100ms")
+	f.hold("report")
+	p.out.await(t, "is held by")
+	f.servers[0].Kill()
+	f.servers[1].Kill()
+	p.out.await(t, "1 of 3 nodes answered")
+	for range 3 { // looks, meanwhile
+		f.redtick("status")
+	}
+	f.servers[2].Kill()
+	p.out.await(t, "0 of 3 nodes answered")
+	f.redtick("status")
+	_ = p.Process.Signal(syscall.SIGINT)
+	if o := p.end(); o.code != 0 || strings.Count(o.stdout, "nodes answered") != 2 {
+		t.Errorf("%+v, want a line for each change of the outage", o)
+	}
+}
+
 // Seen to fail when the lines that could not be written are told one by one.
 func TestWatch_disk_full(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)

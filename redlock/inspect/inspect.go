@@ -119,7 +119,7 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 	lock := i.prefix + name
 	keys := protocol.KeysOf(lock)
 	info := &Info{Name: name}
-	failed := &redlock.Error{Op: "inspect", Name: name, Reason: redlock.ErrNoQuorum}
+	failed := &redlock.Error{Op: "show", Name: name, Reason: redlock.ErrNoQuorum}
 	count, newest := map[string]int{}, int64(0)
 	noted := map[string]protocol.Record{}
 	var pauses pauses
