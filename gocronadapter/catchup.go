@@ -104,7 +104,7 @@ func (l *jobLocker) runMissed(ctx context.Context, ticks ...time.Time) {
 func (s *jobState) claimMissed(ctx context.Context, ticks []time.Time) (*run, error) {
 	if s.queue == nil {
 		lease, err := s.Claim(ctx, ticks[len(ticks)-1])
-		return s.newRun(ctx, due{}, lease, nil, err)
+		return s.newRun(ctx, lease, nil, err)
 	}
 	if err := s.keep(ticks...); err != nil {
 		return nil, err

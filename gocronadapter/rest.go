@@ -8,8 +8,7 @@ import (
 )
 
 // rhythm says whether the job's interval counts from the end of its runs
-// (gocron.WithIntervalFromCompletion). gocron does not say, but its list does:
-// such a job has no next tick while it runs.
+// (gocron.WithIntervalFromCompletion).
 type rhythm int
 
 const (
@@ -18,54 +17,35 @@ const (
 	fromCompletion
 )
 
-// minLook is more than gocron takes to plan the next tick once Lock has returned.
-const minLook = 50 * time.Millisecond
-
-// watch looks at the job during a run of the schedule, unless the run is so short
-// that the spacing makes up for it. During another one the next tick is planned.
-func (s *jobState) watch() (stop func() bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	d := s.interval()
-	if s.rhythm != unknown || d == 0 {
-		return nil
+// rests reports whether the job rests after this run of its schedule. gocron
+// does not say, but when it notes that the job has run does: before the task
+// begins, or once it has ended if the interval counts from there.
+func (r *run) rests(ctx context.Context) bool {
+	s := r.state
+	if s == nil || r.byHand || r.lease.Tick().IsZero() {
+		return false
 	}
-	return time.AfterFunc(max(d/200, min(minLook, d/2)), s.look).Stop
-}
-
-func (s *jobState) look() {
-	next, err := s.job.NextRun() // only the first: asking for more would race for the random numbers
-	if err != nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.rhythm = fromCompletion
-	if wall(next).After(wall(s.locker.clock.Now())) {
-		s.rhythm = fromTick
-	}
-}
-
-// noteLasted notes until when a run of the schedule lasted, at least: it has just begun, or its task has ended.
-func (s *jobState) noteLasted() {
 	now := s.locker.clock.Now()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lasted = now
-}
-
-// relearn corrects a look that came before a busy gocron had planned the next
-// tick: one that comes sooner than an interval after a run does not count from its end.
-func (s *jobState) relearn(tick time.Time) {
-	if s.rhythm == fromCompletion && wall(tick).Add(-s.interval()).Before(wall(s.lasted)) {
-		s.rhythm = fromTick
+	rhythm, interval, ended := s.rhythm, s.interval(), r.ended
+	s.mu.Unlock()
+	took := now.Sub(r.began)
+	if rhythm != unknown || took < interval/200 || interval == 0 { // the spacing makes up for runs that short
+		return rhythm == fromCompletion
 	}
-}
-
-// rests reports whether the job rests after its runs of the schedule.
-func (s *jobState) rests() bool {
+	if ended.IsZero() { // gocron did not let this package hear
+		ended = now.Add(-took / 10)
+	}
+	noted, err := askBusy(ctx, s.job.LastRun)
+	if err != nil || noted.Before(r.began) {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.rhythm = fromTick
+	if !noted.Before(ended) {
+		s.rhythm = fromCompletion
+	}
 	return s.rhythm == fromCompletion
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/go-co-op/gocron/v2"
 
 	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock"
 )
 
 // sinceStart is a gocron.Cron that counts from when it is asked, with fractions.
@@ -117,20 +118,25 @@ func TestNewScheduler_common_ticks_are_not_spaced(t *testing.T) {
 // Seen to fail when rests is always false: rests of 0 to 1 s.
 func TestNewScheduler_interval_from_completion(t *testing.T) {
 	for name, c := range map[string]struct {
-		work time.Duration
-		opts []gocron.JobOption
-		def  func() gocron.JobDefinition
+		work  time.Duration
+		opts  []gocron.JobOption
+		def   func() gocron.JobDefinition
+		ticks []redlock.JobOption
 	}{
-		"long":                 {25 * time.Second, nil, nil},
-		"two intervals":        {20 * time.Second, nil, nil},
-		"one interval":         {10 * time.Second, nil, nil},
-		"half":                 {5 * time.Second, nil, nil},
-		"short":                {900 * time.Millisecond, nil, nil},
-		"nothing":              {0, nil, nil},
-		"singleton reschedule": {25 * time.Second, []gocron.JobOption{gocron.WithSingletonMode(gocron.LimitModeReschedule)}, nil},
-		"singleton wait":       {25 * time.Second, []gocron.JobOption{gocron.WithSingletonMode(gocron.LimitModeWait)}, nil},
-		"at once":              {25 * time.Second, []gocron.JobOption{gocron.WithStartAt(gocron.WithStartImmediately())}, nil},
-		"random":               {25 * time.Second, nil, func() gocron.JobDefinition { return gocron.DurationRandomJob(10*time.Second, 12*time.Second) }},
+		"long":                 {work: 25 * time.Second},
+		"two intervals":        {work: 20 * time.Second},
+		"one interval":         {work: 10 * time.Second},
+		"half":                 {work: 5 * time.Second},
+		"short":                {work: 900 * time.Millisecond},
+		"nothing":              {},
+		"singleton reschedule": {work: 25 * time.Second, opts: []gocron.JobOption{gocron.WithSingletonMode(gocron.LimitModeReschedule)}},
+		"singleton wait":       {work: 25 * time.Second, opts: []gocron.JobOption{gocron.WithSingletonMode(gocron.LimitModeWait)}},
+		"at once":              {work: 25 * time.Second, opts: []gocron.JobOption{gocron.WithStartAt(gocron.WithStartImmediately())}},
+		"random":               {work: 25 * time.Second, def: func() gocron.JobDefinition { return gocron.DurationRandomJob(10*time.Second, 12*time.Second) }},
+		"half, take-over":      {work: 5 * time.Second, ticks: []redlock.JobOption{redlock.WithTakeover()}},
+		"long, take-over":      {work: 25 * time.Second, ticks: []redlock.JobOption{redlock.WithTakeover()}},
+		"random, take-over": {work: 5 * time.Second, def: func() gocron.JobDefinition { return gocron.DurationRandomJob(10*time.Second, 12*time.Second) },
+			ticks: []redlock.JobOption{redlock.WithTakeover()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -140,7 +146,7 @@ func TestNewScheduler_interval_from_completion(t *testing.T) {
 				var mu sync.Mutex
 				var ended time.Time
 				rest, runs := time.Hour, 0
-				fleet := newSchedulers(t, nil, 0, 0, 0)
+				fleet := newSchedulers(t, []gocronadapter.Option{gocronadapter.WithJobOptions(c.ticks...)}, 0, 0, 0)
 				for _, r := range fleet {
 					r.job(t, c.def(), gocronadapter.Task(func(ctx context.Context) error {
 						mu.Lock()

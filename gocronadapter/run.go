@@ -3,6 +3,7 @@ package gocronadapter
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/redtick/redtick/gocronadapter/internal/standby"
 	"github.com/redtick/redtick/redlock"
@@ -16,9 +17,9 @@ type run struct {
 	locker *Locker
 	state  *jobState    // nil when the Locker is not attached
 	tick   *standby.Run // nil unless the job's ticks are taken over
-	watch  func() bool  // stops the look at a long run; nil when there is none
 	byHand bool         // it was triggered, so the job does not rest after it
-	timed  bool         // it was started by the schedule
+	began  time.Time    // when it was granted
+	ended  time.Time    // when its task did, if that is known; guarded by the state's mu
 	begun  bool         // guarded by handOver
 }
 
@@ -30,20 +31,19 @@ func (r *run) Unlock(ctx context.Context) error {
 	if r.state != nil && r.state.vetoed(begun) {
 		return r.veto(ctx)
 	}
-	if r.watch != nil {
-		r.watch()
-	}
-	if r.state != nil && !r.byHand && !r.lease.Tick().IsZero() && r.state.rests() {
+	if r.rests(ctx) {
 		go r.rest() //nolint:gosec // it outlives ctx, which ends with the job
 		return nil
 	}
 	return r.end(ctx)
 }
 
-// taskEnded is called before gocron is told, and so before it plans the next tick if the interval counts from the end of a run.
+// taskEnded is called before gocron is told.
 func (r *run) taskEnded() {
-	if r.timed {
-		r.state.noteLasted()
+	if s := r.state; s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		r.ended = s.locker.clock.Now()
 	}
 }
 

@@ -45,7 +45,6 @@ type jobState struct {
 	blocked      time.Time     // until when the last Lock kept gocron from other ticks
 	lacked       bool          // a quorum, in that Lock
 	rhythm       rhythm
-	lasted       time.Time // until when the newest run of the schedule here did, at least
 	latest       made
 	restarted    bool // the job had run before it was stopped and started, and no run of a random schedule has come since
 	tasked       bool // a Task of the job has begun, so the others will
@@ -133,7 +132,7 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	s.reportLost(d)
 	lease, err := s.Claim(ctx, d.tick)
 	s.noteBlocked(errors.Is(err, redlock.ErrNoQuorum))
-	return s.newRun(ctx, d, lease, nil, err)
+	return s.newRun(ctx, lease, nil, err)
 }
 
 // forgetDropped forgets the runs by RunNow that will not come: in some modes gocron drops them without a word. A run that begins
@@ -144,16 +143,11 @@ func (s *jobState) forgetDropped() {
 	}
 }
 
-func (s *jobState) newRun(ctx context.Context, d due, lease *redlock.Lease, tick *standby.Run, err error) (*run, error) {
+func (s *jobState) newRun(ctx context.Context, lease *redlock.Lease, tick *standby.Run, err error) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{job: ctx, name: s.name, lease: lease, locker: s.locker, state: s, tick: tick, timed: d.fresh || d.starts}
-	if r.timed {
-		s.noteLasted()
-		r.watch = s.watch()
-	}
-	return r, nil
+	return &run{job: ctx, name: s.name, lease: lease, locker: s.locker, state: s, tick: tick, began: s.locker.clock.Now()}, nil
 }
 
 // inTurn decides on a run of a job whose ticks are taken over. Runs are
@@ -167,7 +161,7 @@ func (s *jobState) inTurn(ctx context.Context, d due, planned error) (*run, erro
 		if !d.fresh && !d.starts && !s.queue.Triggered() {
 			s.locker.announced.take(s.job.ID())
 		}
-		return s.newRun(ctx, d, tick.Lease, tick, nil)
+		return s.newRun(ctx, tick.Lease, tick, nil)
 	}
 	switch {
 	case planned != nil:
@@ -189,7 +183,7 @@ func (s *jobState) claimFirst(ctx context.Context, d due) (*run, error) {
 	case err != nil:
 		return nil, err
 	}
-	return s.newRun(ctx, d, tick.Lease, tick, nil)
+	return s.newRun(ctx, tick.Lease, tick, nil)
 }
 
 // behind refuses a run whose tick comes after others.
@@ -218,7 +212,7 @@ func (s *jobState) lockOnly(ctx context.Context, d due) (*run, error) {
 		return nil, err
 	}
 	lease, err := m.TryLock(ctx)
-	return s.newRun(ctx, d, lease, nil, err)
+	return s.newRun(ctx, lease, nil, err)
 }
 
 // admit decides whether a run without a tick is a start at once, or a RunNow.

@@ -58,7 +58,6 @@ func (s *jobState) due(now time.Time) (due, error) {
 		return due{tick: tick}, nil
 	}
 	s.owed(len(skipped))
-	s.relearn(tick)
 	lost := s.lostBefore(skipped, tick)
 	s.asked = tick
 	if s.queue == nil {
@@ -210,11 +209,7 @@ func (s *jobState) randomTick(now time.Time) (time.Time, error) {
 	switch {
 	case err != nil:
 		return time.Time{}, err
-	case s.restarted && s.byHand():
-		return time.Time{}, nil
-	case s.fired(next, now, early):
-		s.relearn(next)
-	case !s.restarted:
+	case s.restarted && s.byHand(), !s.restarted && !s.fired(next, now, early):
 		return time.Time{}, nil
 	}
 	s.armed, s.restarted = now, false
