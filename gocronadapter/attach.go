@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"sync"
 	"time"
@@ -74,8 +73,7 @@ type index struct {
 	since     time.Time // when it was attached
 	jobs      map[string][]gocron.Job
 	states    map[identity]*jobState
-	live      map[string]int       // states by name
-	ran       map[string]uuid.UUID // the jobs that had a state, by name
+	live      map[string]int // states by name
 }
 
 // identity distinguishes the jobs of a scheduler. gocron gives each one a
@@ -86,7 +84,7 @@ type identity struct {
 }
 
 func newIndex() index {
-	return index{listing: make(chan struct{}, 1), states: make(map[identity]*jobState), live: make(map[string]int), ran: make(map[string]uuid.UUID)}
+	return index{listing: make(chan struct{}, 1), states: make(map[identity]*jobState), live: make(map[string]int)}
 }
 
 func (x *index) attach(s gocron.Scheduler, now time.Time) error {
@@ -117,7 +115,7 @@ func (l *Locker) stateOf(ctx context.Context, s gocron.Scheduler, name string) (
 	if state != nil {
 		return state, nil
 	}
-	job, err := ask(ctx, func() (gocron.Job, error) { return x.find(s, name) })
+	job, err := ask(ctx, func() (gocron.Job, error) { return l.find(s, name) })
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +126,10 @@ func (l *Locker) stateOf(ctx context.Context, s gocron.Scheduler, name string) (
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if state = x.states[id]; state == nil {
-		state = l.newState(name, job, traits{}, x.since)
-		state.restarted = x.ran[name] == job.ID()
-		x.ran[name] = job.ID()
+		state = l.newState(name, job, traits{}, x.since, func(_ context.Context, begins func()) {
+			begins()
+			_ = job.RunNow() // one that is said to have failed may still come
+		})
 		x.states[id] = state
 		x.live[name]++
 		context.AfterFunc(ctx, func() { l.forget(id, o) })
@@ -151,7 +150,8 @@ func (l *Locker) forget(id identity, o *owner) {
 
 // find returns the only job of that name. What was listed is enough for a job
 // that is alone, unless a run of another one by that name has been here.
-func (x *index) find(s gocron.Scheduler, name string) (gocron.Job, error) {
+func (l *Locker) find(s gocron.Scheduler, name string) (gocron.Job, error) {
+	x := &l.index
 	x.listing <- struct{}{}
 	defer func() { <-x.listing }()
 	x.mu.Lock()
@@ -162,14 +162,15 @@ func (x *index) find(s gocron.Scheduler, name string) (gocron.Job, error) {
 			return jobs[0], nil
 		}
 	}
-	listed := make(map[string][]gocron.Job)
+	listed, there := make(map[string][]gocron.Job), make(map[uuid.UUID]bool)
 	for _, j := range s.Jobs() {
 		listed[j.Name()] = append(listed[j.Name()], j)
+		there[j.ID()] = true
 	}
 	x.mu.Lock()
 	x.jobs = listed
-	maps.DeleteFunc(x.ran, func(name string, _ uuid.UUID) bool { return listed[name] == nil })
 	x.mu.Unlock()
+	l.keepExtras(there)
 	switch jobs := listed[name]; len(jobs) {
 	case 0:
 		return nil, fmt.Errorf("%w: the attached scheduler has no job %q; attach the Locker to the scheduler that uses it", ErrNoTick, name)

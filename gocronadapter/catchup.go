@@ -96,7 +96,7 @@ func (c *catcher) newest(ctx context.Context, now time.Time, within time.Duratio
 // runMissed leaves a job alone that gocron does not lock: its runs would not ask for the tick.
 func (l *jobLocker) runMissed(ctx context.Context, ticks ...time.Time) {
 	if l.locked() {
-		l.bring(ctx, false, ticks...)
+		l.extras().bring(ctx, l.start, false, ticks...)
 	}
 }
 
@@ -109,7 +109,7 @@ func (s *jobState) claimMissed(ctx context.Context, ticks []time.Time) (*run, er
 	if err := s.keep(ticks...); err != nil {
 		return nil, err
 	}
-	return s.claimFirst(ctx, due{})
+	return s.claimFirst(ctx)
 }
 
 // plan returns the newest instant up to now at which gocron would have run a job,

@@ -94,9 +94,9 @@
 //     there is nothing to take over. Another replica's own tick is run instead,
 //     as soon as the dead holder's lock has expired.
 //   - Runs without a tick, such as RunNow, are not taken over.
-//   - gocron hangs at its next Start when RunNow reaches it stopped. A stand-by
-//     that starts a run in the very moment of a StopJobs may do that; Shutdown
-//     is safe.
+//   - gocron hangs at its next Start when RunNow reaches it stopped. With
+//     [Locker.Attach], a stand-by that starts a run in the very moment of a
+//     StopJobs may do that; Shutdown is safe. [NewScheduler] prevents it.
 //
 // The Locker must be attached, else Lock refuses with [ErrNoTick]. Each job
 // costs a goroutine while a tick is run or stands by, and nothing in Lock. All

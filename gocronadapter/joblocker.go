@@ -27,8 +27,6 @@ type jobLocker struct {
 	locked func() bool // a run that does not ask for the lock is started for nothing but the schedule
 	catch  catcher
 
-	errands errands
-
 	mu     sync.Mutex
 	ctx    context.Context // of the state: gocron makes a new one at each start
 	state  *jobState
@@ -129,12 +127,20 @@ func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ctx != ctx {
-		restarted := l.ctx != nil
-		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.scheduler.started.Load()))
-		l.state.errands, l.state.restarted = &l.errands, restarted
+		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.scheduler.started.Load()), l.start)
 	}
 	return l.state, nil
 }
+
+// start is the job's starter.
+func (l *jobLocker) start(ctx context.Context, begins func()) {
+	l.scheduler.whileUp(ctx, func() {
+		begins()
+		_ = l.owner.get().RunNow() // one that is said to have failed may still come
+	})
+}
+
+func (l *jobLocker) extras() *extras { return l.locker.extrasOf(l.id) }
 
 // wait returns once NewJob has. Only a user's monitor can hold that up for long.
 func (l *jobLocker) wait(ctx context.Context) error {

@@ -3,7 +3,6 @@ package gocronadapter
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,11 +19,13 @@ type Locker struct {
 	locker *redlock.Locker
 	config
 
-	index     index
-	announced announced
-	lastEnd   atomic.Int64 // when a run of any job ended or was refused, in ns since born
-	born      time.Time
-	zone      sync.Once // warns about the time zone
+	index   index
+	lastEnd atomic.Int64 // when a run of any job ended or was refused, in ns since born
+	born    time.Time
+	zone    sync.Once // warns about the time zone
+
+	extrasMu sync.Mutex
+	extras   map[uuid.UUID]*extras
 }
 
 var _ gocron.Locker = (*Locker)(nil)
@@ -57,7 +58,7 @@ func newLocker(locker *redlock.Locker, c config) (*Locker, error) {
 	if err := c.check(locker); err != nil {
 		return nil, err
 	}
-	return &Locker{locker: locker, config: c, index: newIndex(), announced: announced{runs: make(map[uuid.UUID][]time.Time)}, born: time.Now()}, nil
+	return &Locker{locker: locker, config: c, index: newIndex(), extras: make(map[uuid.UUID]*extras), born: time.Now()}, nil
 }
 
 // Lock is called by gocron when a run is due. It never waits for another
@@ -143,62 +144,17 @@ func (l *Locker) idle() bool {
 // queueGap is more than gocron takes from the end of a run to the next in its queue, and from RunNow to a run that need not wait.
 const queueGap = 5 * time.Millisecond
 
-// announced has, for each job, the runs that RunNow has started and that have not come, by when that was.
-type announced struct {
-	mu   sync.Mutex
-	runs map[uuid.UUID][]time.Time
-}
-
-func (a *announced) add(id uuid.UUID) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.runs[id] = append(a.runs[id], time.Now())
-}
-
-// has reports whether runs of this job are announced.
-func (a *announced) has(id uuid.UUID) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.runs[id]) > 0
-}
-
-// take is has, and there is one less.
-func (a *announced) take(id uuid.UUID) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	runs := a.runs[id]
-	if len(runs) == 0 {
-		return false
-	}
-	a.keep(id, runs[1:])
-	return true
-}
-
-// forget drops those that were announced before.
-func (a *announced) forget(id uuid.UUID, before time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if runs := a.runs[id]; len(runs) > 0 {
-		a.keep(id, slices.DeleteFunc(runs, before.After))
-	}
-}
-
-func (a *announced) keep(id uuid.UUID, runs []time.Time) {
-	if a.runs[id] = runs; len(runs) == 0 {
-		delete(a.runs, id)
-	}
-}
-
 // RunNow is job.RunNow for a scheduler that the Locker was attached to. The run
 // takes the lock and no tick. A job's own RunNow does the same, but right after
 // a run that was longer than the job's interval: there, gocron cannot tell it
 // from a run that waited in a queue until its tick was over, and the next such
 // run is refused with [ErrNoTick].
 func (l *Locker) RunNow(j gocron.Job) error {
-	l.announced.add(j.ID())
+	x := l.extrasOf(j.ID())
+	x.noteByHand()
 	err := j.RunNow()
 	if err != nil {
-		l.announced.take(j.ID())
+		x.takeByHand()
 	}
 	return err
 }

@@ -27,9 +27,7 @@ func (s *jobState) lostBefore(skipped []time.Time, tick time.Time) []time.Time {
 			skipped = append(skipped, t)
 		}
 	}
-	lost := slices.DeleteFunc(slices.Clone(skipped), func(t time.Time) bool { return wall(t).After(wall(s.blocked)) })
-	s.told += len(lost)
-	return lost
+	return slices.DeleteFunc(slices.Clone(skipped), func(t time.Time) bool { return wall(t).After(wall(s.blocked)) })
 }
 
 // reportLost is called before the next Lock ends.

@@ -29,6 +29,7 @@ func (s *scheduler) noteDeparture(l *jobLocker) {
 	if _, random := j.Schedule().(gocron.DurationRandomJobSchedule); !random {
 		pending, _ := foresee(j, now, 1) // the claim of the first may be under way, and ends with the job
 		gone.ticks = append(gone.ticks, pending...)
+		l.noteQueued(pending, now)
 	}
 	name := l.traits.name
 	s.mu.Lock()
@@ -75,6 +76,20 @@ func (l *jobLocker) standingBy() []time.Time {
 		return nil
 	}
 	return l.state.queue.Ticks()
+}
+
+// noteQueued counts the runs that gocron may have in a queue, which passes them on to the job that replaces this one.
+func (l *jobLocker) noteQueued(pending []time.Time, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var asked time.Time
+	if s := l.state; s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		asked = s.asked
+	}
+	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !t.After(asked) || wall(t).After(wall(now)) })
+	l.extras().noteQueued(len(pending), 0, l.locker.idle())
 }
 
 // goOn runs what the job's predecessor owed, if this job has the newest of those ticks as well. If one was run, its claim says so.

@@ -36,7 +36,7 @@ func (r *run) rests(ctx context.Context) bool {
 	if ended.IsZero() { // gocron did not let this package hear
 		ended = now.Add(-took / 10)
 	}
-	noted, err := askBusy(ctx, s.job.LastRun)
+	noted, err := askBusy(ctx, s.job.LastRun) //nolint:staticcheck // LastRunStartedAt is meant to be when the run began, and this is wanted
 	if err != nil || noted.Before(r.began) {
 		return false
 	}

@@ -3,6 +3,7 @@ package gocronadapter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -67,7 +68,8 @@ type scheduler struct {
 	sweepAt  int                   // how many jobs make it worth while to look for those that are gone
 	shut     bool
 
-	running  context.Context // from a start to the next stop
+	up       bool            // Start was called, and no stop since
+	running  context.Context // once Start has returned, until the next stop
 	stop     context.CancelFunc
 	starting chan struct{} // held by one who starts a run; not a mutex, on which a bubble's time would stand still
 
@@ -130,7 +132,7 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 	s.locker.checkDates(traits.name, j.Schedule())
 	s.locker.checkZone(traits.name, j.Schedule(), s.examiner.zone)
 	s.begin(l)
-	return &job{Job: j, locker: s.locker}, nil
+	return &job{Job: j, scheduler: s}, nil
 }
 
 // addOther adds a job with a locker of its own, which is none of this package's business.
@@ -193,6 +195,7 @@ func (s *scheduler) sweep() {
 	for id, l := range s.jobs {
 		if !there[id] {
 			delete(s.jobs, id)
+			s.locker.dropExtras(id)
 			l.forget()
 		}
 	}
@@ -213,8 +216,11 @@ func (s *scheduler) RemoveJob(id uuid.UUID) error {
 	s.mu.Lock()
 	l := s.jobs[id]
 	s.mu.Unlock()
-	if l != nil && (err == nil || errors.Is(err, gocron.ErrJobNotFound)) {
-		s.forget(l)
+	if err == nil || errors.Is(err, gocron.ErrJobNotFound) {
+		s.locker.dropExtras(id)
+		if l != nil {
+			s.forget(l)
+		}
 	}
 	return err
 }
@@ -234,6 +240,9 @@ func (s *scheduler) RemoveByTags(tags ...string) {
 func (s *scheduler) Start() {
 	now := s.locker.clock.Now()
 	s.started.Store(&now)
+	s.mu.Lock()
+	s.up = true
+	s.mu.Unlock()
 	s.Scheduler.Start()
 	s.mu.Lock()
 	s.running, s.stop = context.WithCancel(context.Background())
@@ -258,18 +267,19 @@ func (s *scheduler) life() context.Context {
 	return s.running
 }
 
-// runNow starts a run for those who live no longer than from a start to the next stop. Were a run started while gocron is
-// stopped, gocron would hang for good.
-func (s *scheduler) runNow(life context.Context, o *owner, begins func()) {
+// whileUp calls f, which starts a run, unless gocron is stopped: then gocron would hang for good at its next Start.
+func (s *scheduler) whileUp(ctx context.Context, f func()) {
 	select {
 	case s.starting <- struct{}{}:
-	case <-life.Done():
+	case <-ctx.Done():
 		return
 	}
 	defer func() { <-s.starting }()
-	if life.Err() == nil {
-		begins()
-		_ = o.get().RunNow() // one that is said to have failed may still come
+	s.mu.Lock()
+	up := s.up
+	s.mu.Unlock()
+	if up && ctx.Err() == nil {
+		f()
 	}
 }
 
@@ -279,7 +289,7 @@ func (s *scheduler) stopStarting() {
 	if s.stop != nil {
 		s.stop()
 	}
-	s.running = nil
+	s.up, s.running = false, nil
 	s.mu.Unlock()
 	s.starting <- struct{}{}
 	<-s.starting
@@ -323,6 +333,7 @@ func (s *scheduler) ended(err error) error {
 		l.forget()
 	}
 	clear(s.jobs)
+	s.locker.keepExtras(nil)
 	s.shut = true
 	return err
 }
@@ -330,14 +341,19 @@ func (s *scheduler) ended(err error) error {
 func (s *scheduler) Jobs() []gocron.Job {
 	jobs := s.Scheduler.Jobs()
 	for i, j := range jobs {
-		jobs[i] = &job{Job: j, locker: s.locker}
+		jobs[i] = &job{Job: j, scheduler: s}
 	}
 	return jobs
 }
 
+// job is gocron's, whose RunNow is announced.
 type job struct {
 	gocron.Job
-	locker *Locker
+	scheduler *scheduler
 }
 
-func (j *job) RunNow() error { return j.locker.RunNow(j.Job) }
+func (j *job) RunNow() error {
+	err := fmt.Errorf("%w: the scheduler is stopped, and gocron would hang at its next Start; call Start first", gocron.ErrJobRunNowFailed)
+	j.scheduler.whileUp(context.Background(), func() { err = j.scheduler.locker.RunNow(j.Job) })
+	return err
+}

@@ -2,6 +2,7 @@ package gocronadapter_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -215,5 +216,33 @@ func TestNewScheduler_ticks_a_millisecond_apart(t *testing.T) {
 		wantTicks(t, "job", log.of("job"), dates)
 		log.refusedFor(t, "job")
 		leaveAll(t, fleet)
+	})
+}
+
+// RunNow of a stopped scheduler is refused, and does no harm.
+//
+// Seen to fail when it reaches gocron: its next Start hangs.
+func TestNewScheduler_RunNow_when_stopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, l := newLedger(), lockerOn(t, redlocktest.Servers(1), "a")
+		r := newSchedulerOn(t, l, gocronadapter.WithClock(newClock(0)))
+		j := r.job(t, gocron.CronJob("* * * * *", false), log.task("job", 0), gocron.WithName("job"))
+		for range 2 {
+			if err := j.RunNow(); !errors.Is(err, gocron.ErrJobRunNowFailed) {
+				t.Errorf("%v, want ErrJobRunNowFailed", err)
+			}
+			r.Start()
+			if err := j.RunNow(); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Minute + time.Second)
+			if err := r.StopJobs(); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := len(log.of("job")); n != 4 || log.withoutTick("job") != 2 {
+			t.Errorf("runs %v, want a tick and a RunNow of each start", log.of("job"))
+		}
+		r.leave(t)
 	})
 }

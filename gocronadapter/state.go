@@ -22,14 +22,15 @@ const opBehind = "stand by"
 // be trusted alone, since gocron also keeps ticks it has skipped and drops those
 // that came due while Lock was busy.
 type jobState struct {
-	locker  *Locker
-	name    string
-	job     gocron.Job
-	traits  traits
-	words   string         // the schedule
-	since   time.Time      // about when the job was started
-	errands *errands       // nil when the Locker was attached
-	queue   *standby.Queue // nil unless the job's ticks are taken over
+	locker *Locker
+	name   string
+	job    gocron.Job
+	traits traits
+	words  string    // the schedule
+	since  time.Time // about when the job was started
+	extras *extras
+	start  starter
+	queue  *standby.Queue // nil unless the job's ticks are taken over
 
 	mu           sync.Mutex
 	armed        time.Time   // about when the timer of the next tick was set
@@ -38,10 +39,8 @@ type jobState struct {
 	learned      bool
 	uncommon     bool          // the ticks differ from replica to replica
 	gap          time.Duration // the shortest time between ticks
-	start        time.Time     // the instant of a start at once, which is no tick
+	atOnce       time.Time     // the instant of a start at once, which is no tick
 	startsAtOnce bool          // the run for that has not come
-	queued       int           // runs for skipped ticks that gocron may have in a queue
-	told         int           // of these, those whose tick was reported to be lost
 	blocked      time.Time     // until when the last Lock kept gocron from other ticks
 	lacked       bool          // a quorum, in that Lock
 	rhythm       rhythm
@@ -50,10 +49,12 @@ type jobState struct {
 	tasked       bool // a Task of the job has begun, so the others will
 }
 
-func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time) *jobState {
-	s := &jobState{locker: l, name: name, job: job, traits: t, words: inWords(job.Schedule()), since: since, armed: since, tasked: t.task}
+func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time, start starter) *jobState {
+	x := l.extrasOf(job.ID())
+	s := &jobState{locker: l, name: name, job: job, traits: t, words: inWords(job.Schedule()), extras: x, start: start,
+		since: since, armed: since, tasked: t.task, restarted: x.live()}
 	if l.takesOver(name) {
-		s.queue = standby.New(s, job.RunNow)
+		s.queue = standby.New(s)
 	}
 	return s
 }
@@ -109,25 +110,42 @@ func (s *jobState) Await(ctx context.Context, tick time.Time) (*redlock.Lease, e
 	return j.Await(ctx, tick)
 }
 
+// Start starts runs until one has accepted a lease of the stand-by, or ctx ends.
+func (s *jobState) Start(ctx context.Context, accepted <-chan struct{}) {
+	s.extras.startUntil(ctx, s.start, accepted)
+}
+
 func (s *jobState) acquire(ctx context.Context) (*run, error) {
-	s.forgetDropped()
+	if s.locker.idle() { // this run has not waited in a queue of gocron, so no other does
+		s.extras.forgetByHand(time.Now().Add(-queueGap))
+	}
 	now := s.locker.clock.Now()
 	d, err := askBusy(ctx, func() (due, error) { return s.due(now) })
-	if s.errands != nil && err == nil && !d.starts {
-		if d.fresh {
-			s.errands.overtaken()
-		} else if e, ours := s.errands.take(s.locker.announced.has(s.job.ID())); ours {
-			return s.claimErrand(ctx, e)
+	if d.fresh {
+		s.extras.overtaken()
+	}
+	if s.queue != nil && ctx.Err() == nil {
+		if tick := s.queue.Accept(); tick != nil {
+			if !d.fresh && !d.starts {
+				s.extras.takeOffered()
+			}
+			return s.newRun(ctx, tick.Lease, tick, nil)
 		}
 	}
-	if s.queue != nil {
-		return s.inTurn(ctx, d, err)
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case d.starts:
+		return s.lockOnly(ctx)
+	case d.fresh:
+		return s.claimDue(ctx, d)
 	}
-	if d.tick.IsZero() {
-		return s.lockOnly(ctx, d)
+	return s.acquireExtra(ctx, d)
+}
+
+func (s *jobState) claimDue(ctx context.Context, d due) (*run, error) {
+	if s.queue != nil {
+		return s.claimFirst(ctx)
 	}
 	s.reportLost(d)
 	lease, err := s.Claim(ctx, d.tick)
@@ -135,12 +153,24 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	return s.newRun(ctx, lease, nil, err)
 }
 
-// forgetDropped forgets the runs by RunNow that will not come: in some modes gocron drops them without a word. A run that begins
-// when it is idle has not waited in a queue, so none is left in there.
-func (s *jobState) forgetDropped() {
-	if s.locker.idle() {
-		s.locker.announced.forget(s.job.ID(), time.Now().Add(-queueGap))
+// acquireExtra is for a run without a due tick of its own.
+func (s *jobState) acquireExtra(ctx context.Context, d due) (*run, error) {
+	purpose, errand := s.extras.take()
+	switch {
+	case purpose == byHand:
+		return s.lockOnly(ctx)
+	case purpose == surplus:
+		return nil, fmt.Errorf("%w: %w: a run of job %q was started for a tick that another run of this replica has taken", ErrNoTick, redlock.ErrTickDone, s.name)
+	case purpose == forErrand && errand.triggered:
+		return s.claimTriggered(ctx, errand.ticks[0])
+	case purpose == forErrand:
+		return s.claimMissed(ctx, errand.ticks)
+	case d.tick.IsZero():
+		return s.lockUnannounced(ctx)
+	case s.queue != nil:
+		return nil, s.behind()
 	}
+	return s.claimDue(ctx, d) // which refuses it: it was asked for before
 }
 
 func (s *jobState) newRun(ctx context.Context, lease *redlock.Lease, tick *standby.Run, err error) (*run, error) {
@@ -150,32 +180,9 @@ func (s *jobState) newRun(ctx context.Context, lease *redlock.Lease, tick *stand
 	return &run{job: ctx, name: s.name, lease: lease, locker: s.locker, state: s, tick: tick, began: s.locker.clock.Now()}, nil
 }
 
-// inTurn decides on a run of a job whose ticks are taken over. Runs are
-// interchangeable: for each tick one is started, and each takes the oldest tick
-// that can be had.
-func (s *jobState) inTurn(ctx context.Context, d due, planned error) (*run, error) {
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if tick := s.queue.Accept(); tick != nil {
-		if !d.fresh && !d.starts && !s.queue.Triggered() {
-			s.locker.announced.take(s.job.ID())
-		}
-		return s.newRun(ctx, tick.Lease, tick, nil)
-	}
-	switch {
-	case planned != nil:
-		return nil, planned
-	case d.fresh:
-		return s.claimFirst(ctx, d)
-	case d.tick.IsZero() || s.locker.announced.has(s.job.ID()):
-		return s.lockOnly(ctx, d)
-	}
-	s.queue.Triggered()
-	return nil, s.behind() // asking again for a tick that was asked for before leads nowhere
-}
-
-func (s *jobState) claimFirst(ctx context.Context, d due) (*run, error) {
+// claimFirst claims the oldest tick that stands by. Runs are interchangeable:
+// for each tick one is started, and each takes the oldest that can be had.
+func (s *jobState) claimFirst(ctx context.Context) (*run, error) {
 	tick, err := s.queue.Claim(ctx)
 	switch {
 	case errors.Is(err, standby.ErrBehind):
@@ -196,11 +203,8 @@ func (s *jobState) behind() error {
 		Detail: fmt.Sprintf("%d ticks are run or stand by on this replica, and come one after the other", n)}
 }
 
-// lockOnly is for runs that no tick is due for.
-func (s *jobState) lockOnly(ctx context.Context, d due) (*run, error) {
-	if err := s.admit(d); err != nil {
-		return nil, err
-	}
+// lockOnly is for runs that are each replica's own.
+func (s *jobState) lockOnly(ctx context.Context) (*run, error) {
 	var opts []redlock.MutexOption
 	for _, o := range s.options(s.spacing(), 0) {
 		if o, ok := o.(redlock.MutexOption); ok {
@@ -215,27 +219,16 @@ func (s *jobState) lockOnly(ctx context.Context, d due) (*run, error) {
 	return s.newRun(ctx, lease, nil, err)
 }
 
-// admit decides whether a run without a tick is a start at once, or a RunNow.
-// The other possibility is a run that has waited in a queue of gocron until its
-// tick was over. gocron does not say, so those runs are counted.
-func (s *jobState) admit(d due) error {
-	switch {
-	case d.starts, s.locker.announced.take(s.job.ID()):
-		return nil
-	case s.queue != nil && s.queue.Triggered():
-		return fmt.Errorf("%w: a run of job %q was started for a tick that stood by, and another run has picked that up", ErrNoTick, s.name)
+// lockUnannounced is for a run that no tick is due for and that nobody has announced: a RunNow of gocron's own, or a run that has
+// waited in a queue of gocron until its tick was over.
+func (s *jobState) lockUnannounced(ctx context.Context) (*run, error) {
+	switch queued, told := s.extras.takeQueued(); {
+	case told:
+		return nil, errToldLost
+	case queued:
+		return nil, fmt.Errorf("%w: job %q waited in a queue until its tick was over or taken by the run before; use Locker.RunNow if this was a RunNow", ErrNoTick, s.name)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.queued == 0 {
-		return nil
-	}
-	s.queued--
-	if s.told > 0 {
-		s.told--
-		return errToldLost
-	}
-	return fmt.Errorf("%w: job %q waited in a queue until its tick was over or taken by the run before; use Locker.RunNow if this was a RunNow", ErrNoTick, s.name)
+	return s.lockOnly(ctx)
 }
 
 // vetoed reports whether a run has ended without its task. Only a Task says

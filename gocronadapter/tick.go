@@ -40,7 +40,7 @@ func (s *jobState) due(now time.Time) (due, error) {
 		return due{}, err
 	}
 	s.learn(pending)
-	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !s.start.IsZero() && t.Equal(s.start) })
+	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !s.atOnce.IsZero() && t.Equal(s.atOnce) })
 	tick := s.choose(pending, now)
 	skipped := s.skipped(pending, tick)
 	if len(pending) > 0 {
@@ -57,12 +57,12 @@ func (s *jobState) due(now time.Time) (due, error) {
 	if !tick.After(s.asked) {
 		return due{tick: tick}, nil
 	}
-	s.owed(len(skipped))
 	lost := s.lostBefore(skipped, tick)
-	s.asked = tick
-	if s.queue == nil {
+	s.extras.noteQueued(len(skipped), len(lost), s.locker.idle())
+	if s.queue == nil || s.asked.IsZero() { // what was before the first look is over
 		skipped = nil
 	}
+	s.asked = tick
 	return due{tick: tick, fresh: true, lost: lost}, s.keep(append(skipped, tick)...)
 }
 
@@ -91,7 +91,7 @@ func (s *jobState) startOf(pending []time.Time) bool {
 	if i < 0 {
 		return false
 	}
-	s.start = pending[i]
+	s.atOnce = pending[i]
 	return true
 }
 
@@ -113,9 +113,6 @@ func (s *jobState) keep(ticks ...time.Time) error {
 // What was foreseen counts only where it came true: an interval that counts
 // from the end of a run moves with each run.
 func (s *jobState) skipped(pending []time.Time, tick time.Time) (ticks []time.Time) {
-	if s.asked.IsZero() {
-		return nil
-	}
 	between := func(all []time.Time) {
 		for _, t := range all {
 			if t.After(s.asked) && t.Before(tick) {
@@ -129,15 +126,6 @@ func (s *jobState) skipped(pending []time.Time, tick time.Time) (ticks []time.Ti
 	}
 	slices.SortFunc(ticks, time.Time.Compare)
 	return slices.CompactFunc(ticks, time.Time.Equal)
-}
-
-// owed counts the runs for skipped ticks, which gocron has dropped or, in its
-// wait modes, has in a queue. Those in a queue come before it is idle again.
-func (s *jobState) owed(skipped int) {
-	if s.locker.idle() {
-		s.queued, s.told = 0, 0
-	}
-	s.queued += skipped
 }
 
 // dropped distinguishes a run whose tick gocron has dropped from one that never
@@ -209,16 +197,11 @@ func (s *jobState) randomTick(now time.Time) (time.Time, error) {
 	switch {
 	case err != nil:
 		return time.Time{}, err
-	case s.restarted && s.byHand(), !s.restarted && !s.fired(next, now, early):
+	case s.restarted && s.extras.expected(), !s.restarted && !s.fired(next, now, early):
 		return time.Time{}, nil
 	}
 	s.armed, s.restarted = now, false
 	return now, nil
-}
-
-// byHand reports whether a run that was started by hand is to come.
-func (s *jobState) byHand() bool {
-	return s.locker.announced.has(s.job.ID()) || s.errands != nil && s.errands.triggered()
 }
 
 // foresee lists the job's ticks until one lies in the future. It asks for so many at first.

@@ -8,16 +8,13 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// retrigger is how soon the scheduler is asked once more for a run that has not
-// come, and retriggerGrowth how much longer each time. In some modes gocron
-// drops runs without a word.
-const retrigger, retriggerGrowth = 50 * time.Millisecond, 2
-
 // Job claims ticks under redlock.WithTakeover. Claim never waits. Await waits
-// until the tick is over or can be taken over.
+// until the tick is over or can be taken over. Start starts runs of the job,
+// each of which calls [Queue.Accept], until accepted is closed or ctx ends.
 type Job interface {
 	Claim(ctx context.Context, tick time.Time) (*redlock.Lease, error)
 	Await(ctx context.Context, tick time.Time) (*redlock.Lease, error)
+	Start(ctx context.Context, accepted <-chan struct{})
 }
 
 // ErrBehind refuses a run because earlier ticks of the job are run, or stand
@@ -85,36 +82,16 @@ func (q *Queue) standBy(ctx context.Context) {
 func (q *Queue) offerRun(ctx context.Context, p *pendingTick, lease *redlock.Lease) {
 	validity := time.Until(lease.ValidUntil())
 	o := q.makeOffer(p, lease)
-	if q.triggerRun(ctx, o, validity) || !q.withdrawOffer(o) {
-		return
+	held, stop := lease.Bind(ctx)
+	defer stop()
+	limited, cancel := context.WithTimeout(held, validity)
+	defer cancel()
+	q.job.Start(limited, o.accepted)
+	if !q.withdrawOffer(o) {
+		return // a run has it
 	}
 	_ = lease.Abandon(ctx) // a failure is an event
 	sleep(ctx, validity+validity/4)
-}
-
-// triggerRun asks the scheduler for a run until one has accepted the offer, for
-// no longer than limit. gocron's RunNow is bounded by itself, even while gocron
-// stops. It must not reach one that has stopped, so ctx is checked first.
-func (q *Queue) triggerRun(ctx context.Context, o *offer, limit time.Duration) (accepted bool) {
-	end := time.NewTimer(limit)
-	defer end.Stop()
-	for pause := retrigger; ctx.Err() == nil; pause *= retriggerGrowth {
-		q.noteTrigger()
-		_ = q.runNow() // one that is said to have failed may still come
-		again := time.NewTimer(pause)
-		select {
-		case <-o.accepted:
-			accepted = true
-		case <-again.C:
-			continue
-		case <-end.C:
-		case <-ctx.Done():
-		case <-o.lease.Context().Done():
-		}
-		again.Stop()
-		break
-	}
-	return accepted
 }
 
 func sleep(ctx context.Context, d time.Duration) {

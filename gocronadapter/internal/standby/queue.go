@@ -18,14 +18,12 @@ const Max = 1000
 // at a time leads the queue: a call of [Queue.Claim], or the stand-by. It is
 // safe for concurrent use.
 type Queue struct {
-	job    Job
-	runNow func() error
+	job Job
 
-	mu        sync.Mutex
-	ticks     []*pendingTick
-	led       bool
-	offer     *offer
-	triggered int // runs that the stand-by has asked for and that have not come
+	mu    sync.Mutex
+	ticks []*pendingTick
+	led   bool
+	offer *offer
 }
 
 // pendingTick is guarded by its queue.
@@ -41,9 +39,8 @@ type offer struct {
 	accepted chan struct{}
 }
 
-// New returns an empty queue. runNow asks the scheduler for a run of the job;
-// that run calls [Queue.Accept].
-func New(job Job, runNow func() error) *Queue { return &Queue{job: job, runNow: runNow} }
+// New returns an empty queue.
+func New(job Job) *Queue { return &Queue{job: job} }
 
 // Add appends a tick and reports whether there was room.
 func (q *Queue) Add(tick time.Time) bool {
@@ -72,24 +69,6 @@ func (q *Queue) Ticks() []time.Time {
 		ticks[i] = p.tick
 	}
 	return ticks
-}
-
-// Triggered reports whether the stand-by has asked for a run that has not come
-// yet, and takes the caller's for it.
-func (q *Queue) Triggered() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.triggered == 0 {
-		return false
-	}
-	q.triggered--
-	return true
-}
-
-func (q *Queue) noteTrigger() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.triggered++
 }
 
 func (q *Queue) remove(p *pendingTick) {

@@ -1,0 +1,228 @@
+package gocronadapter
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// extras are the runs of one job beside those for its due ticks. gocron starts
+// all runs alike and passes them nothing, so these are counted when they are
+// asked for, and told apart when they come. They outlive a stop and an Update,
+// as gocron's queues do.
+type extras struct {
+	mu      sync.Mutex
+	lived   bool        // the job has had a state
+	byHand  []time.Time // when RunNow asked for those that have not come
+	started int         // those that this package has asked for and that have not come
+	errands []*errand   // what they are for, but for a lease of the stand-by
+	queued  int         // those for ticks that gocron has dropped, or has in a queue
+	told    int         // of these, those whose tick was reported to be lost
+}
+
+// errand are the ticks that a run is started for: those that were missed, or that of a trigger.
+type errand struct {
+	ticks     []time.Time // in order; only the last one is run unless ticks are taken over
+	triggered bool
+	taken     chan struct{} // closed when a run has taken it, or none is needed any more
+}
+
+// extrasOf returns those of one job, from its first run on until it is gone.
+func (l *Locker) extrasOf(id uuid.UUID) *extras {
+	l.extrasMu.Lock()
+	defer l.extrasMu.Unlock()
+	x := l.extras[id]
+	if x == nil {
+		x = new(extras)
+		l.extras[id] = x
+	}
+	return x
+}
+
+// keepExtras drops those of the jobs that are not there.
+func (l *Locker) keepExtras(there map[uuid.UUID]bool) {
+	l.extrasMu.Lock()
+	defer l.extrasMu.Unlock()
+	maps.DeleteFunc(l.extras, func(id uuid.UUID, _ *extras) bool { return !there[id] })
+}
+
+func (l *Locker) dropExtras(id uuid.UUID) {
+	l.extrasMu.Lock()
+	defer l.extrasMu.Unlock()
+	delete(l.extras, id)
+}
+
+// firstPause and lastPause are how soon gocron is asked for a run once more.
+const firstPause, lastPause = 50 * time.Millisecond, 5 * time.Second
+
+// startUntil starts runs, with a growing pause, until one has taken what they are for or ctx ends: in some modes gocron drops
+// runs without a word.
+func (x *extras) startUntil(ctx context.Context, start starter, taken <-chan struct{}) {
+	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
+		start(ctx, x.noteStarted)
+		timer := time.NewTimer(pause)
+		select {
+		case <-taken:
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// starter asks gocron for a run of a job, unless it must not. It calls begins before.
+type starter func(ctx context.Context, begins func())
+
+// bring has a run take the ticks, until ctx ends.
+func (x *extras) bring(ctx context.Context, start starter, triggered bool, ticks ...time.Time) {
+	e := &errand{ticks: ticks, triggered: triggered, taken: make(chan struct{})}
+	x.mu.Lock()
+	x.errands = append(x.errands, e)
+	x.mu.Unlock()
+	x.startUntil(ctx, start, e.taken)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.errands = slices.DeleteFunc(x.errands, func(other *errand) bool { return other == e })
+}
+
+func (x *extras) noteStarted() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.started++
+}
+
+func (x *extras) noteByHand() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.byHand = append(x.byHand, time.Now())
+}
+
+func (x *extras) takeByHand() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.takeByHandLocked()
+}
+
+func (x *extras) takeByHandLocked() bool {
+	if len(x.byHand) == 0 {
+		return false
+	}
+	x.byHand = x.byHand[1:]
+	return true
+}
+
+// forgetByHand forgets the RunNows before this instant: in some modes gocron drops them without a word.
+func (x *extras) forgetByHand(before time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.byHand = slices.DeleteFunc(x.byHand, before.After)
+}
+
+// live reports whether the job has had a state before.
+func (x *extras) live() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	lived := x.lived
+	x.lived = true
+	return lived
+}
+
+// expected reports whether a run by hand is to come, by RunNow or a trigger.
+func (x *extras) expected() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.byHand) > 0 || x.trigger() >= 0
+}
+
+func (x *extras) trigger() int {
+	return slices.IndexFunc(x.errands, func(e *errand) bool { return e.triggered })
+}
+
+// noteQueued counts ticks that gocron did not run. What waited in a queue of gocron before it was idle is gone.
+func (x *extras) noteQueued(ticks, told int, idle bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if idle {
+		x.queued, x.told = 0, 0
+	}
+	x.queued, x.told = x.queued+ticks, x.told+told
+}
+
+// takeQueued reports whether a run that no tick is due for has waited in a queue of gocron until its tick was over, and whether that
+// was reported.
+func (x *extras) takeQueued() (queued, told bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.queued == 0 {
+		return false, false
+	}
+	x.queued--
+	if x.told == 0 {
+		return true, false
+	}
+	x.told--
+	return true, true
+}
+
+// takeOffered is for a run that was given a lease of the stand-by.
+func (x *extras) takeOffered() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.started > 0 {
+		x.started--
+		return
+	}
+	x.takeByHandLocked()
+}
+
+// purpose is what a run without a due tick of its own was started for.
+type purpose int
+
+const (
+	unannounced purpose = iota
+	byHand
+	forErrand
+	surplus // another run has taken what it was started for
+)
+
+// take tells what a run was started for. It may be one by RunNow as well as one of this package's: then a trigger that waits comes
+// first, since gocron may have dropped the RunNow, and then RunNow.
+func (x *extras) take() (purpose, *errand) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	trigger := x.trigger()
+	switch {
+	case x.started == 0 || trigger < 0 && len(x.byHand) > 0:
+		if x.takeByHandLocked() {
+			return byHand, nil
+		}
+		return unannounced, nil
+	case len(x.errands) == 0:
+		x.started--
+		return surplus, nil
+	}
+	x.started--
+	i := max(trigger, 0)
+	e := x.errands[i]
+	x.errands = slices.Delete(x.errands, i, i+1)
+	close(e.taken)
+	return forErrand, e
+}
+
+// overtaken is for a run with a tick of its own: what was missed before is not the newest tick any more.
+func (x *extras) overtaken() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.errands = slices.DeleteFunc(x.errands, func(e *errand) bool {
+		if !e.triggered {
+			close(e.taken)
+		}
+		return !e.triggered
+	})
+}
