@@ -29,19 +29,14 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-const closeLimit = time.Second
-
 func main() {
 	kind := ours
 	demo.Choose(&kind, "scheduler", fmt.Sprintf("%q, %q to see the problem: asynq's own on every replica, or %q: the same, and workers that drop duplicates", ours, stock, stockOnce), explanations)
 	demo.Main(demo.Demo{
 		Schedule: "asynq queue and schedule",
 		Explain:  func() string { return explanations[kind] },
-		Jobs: []demo.Job{
-			{Name: "pulse", Every: time.Second, Lasts: time.Millisecond},
-			{Name: "report", Every: 5 * time.Second, Lasts: 1500 * time.Millisecond},
-		},
-		Replica: func(ctx context.Context, r *demo.Replica) error { return serve(ctx, r, kind) },
+		Jobs:     demo.PulseAndReport,
+		Replica:  func(ctx context.Context, r *demo.Replica) error { return serve(ctx, r, kind) },
 	})
 }
 
@@ -62,11 +57,7 @@ func serve(ctx context.Context, r *demo.Replica, kind schedulerFlag) error {
 	<-ctx.Done()
 	stop()
 	forget(redis, queue)
-	limit, cancel := context.WithTimeout(context.Background(), closeLimit)
-	defer cancel()
-	if err := locker.Close(limit); err != nil {
-		r.Trouble(err) // a node is down: what it is owed expires there
-	}
+	r.Close(locker)
 	return nil
 }
 

@@ -3,11 +3,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"os/exec"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/redtick/redtick/examples/internal/program"
@@ -53,7 +48,7 @@ func TestExample(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			show(t, "", c.status, append(c.lines, "^"+c.last+"$"), c.args...)
+			program.Play(t, "", c.status, append(c.lines, "^"+c.last+"$"), c.args...)
 		})
 	}
 }
@@ -62,39 +57,6 @@ func TestExample(t *testing.T) {
 func TestExample_real_Redis(t *testing.T) {
 	t.Parallel()
 	servers := redisserver.StartN(t, 3)
-	var addrs []string
-	for _, s := range servers {
-		addrs = append(addrs, s.Addr())
-	}
-	show(t, strings.Join(addrs, ","), 0, []string{`^ticks=3 once=3 more=0 missed=0$`}, "-ticks", "3", "-no-kill")
-	for _, s := range servers {
-		if left, err := s.Do("KEYS", "*"); err != nil || fmt.Sprint(left) != "[]" {
-			t.Errorf("keys left on %s: %v %v", s.Addr(), left, err)
-		}
-	}
-}
-
-// show plays one to its end, and checks lines and that the last of them is the last one wanted.
-func show(t *testing.T, addrs string, status int, wanted []string, args ...string) {
-	t.Helper()
-	cmd := program.Command(addrs, args...)
-	out, err := cmd.CombinedOutput()
-	if failed := (*exec.ExitError)(nil); err != nil && !errors.As(err, &failed) {
-		t.Fatal(err)
-	}
-	if got := cmd.ProcessState.ExitCode(); got != status {
-		t.Errorf("exit status %d, want %d", got, status)
-	}
-	for _, want := range wanted {
-		if !regexp.MustCompile("(?m)" + want).Match(out) {
-			t.Errorf("no line matches %q", want)
-		}
-	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if last := lines[len(lines)-1]; !regexp.MustCompile(wanted[len(wanted)-1]).MatchString(last) {
-		t.Errorf("the last line is %q", last)
-	}
-	if t.Failed() {
-		t.Logf("%s", out)
-	}
+	program.Play(t, program.Addrs(servers), 0, []string{`^ticks=3 once=3 more=0 missed=0$`}, "-ticks", "3", "-no-kill")
+	program.LeavesNothing(t, servers)
 }

@@ -15,9 +15,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
 	"github.com/robfig/cron/v3"
 
@@ -26,24 +23,18 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-const closeLimit = 2 * time.Second
-
 func main() {
-	lock := tickLocker
-	demo.Choose(&lock, "locker", fmt.Sprintf("%q, or %q to see the problem: a lock that is released when the run is over", tickLocker, runLocker), explanations)
+	lock := demo.ChooseLocker()
 	demo.Main(demo.Demo{
 		Schedule: "cron schedule",
-		Explain:  func() string { return explanations[lock] },
-		Jobs: []demo.Job{
-			{Name: "pulse", Every: time.Second, Lasts: time.Millisecond},
-			{Name: "report", Every: 5 * time.Second, Lasts: 1500 * time.Millisecond},
-		},
-		Replica: func(ctx context.Context, r *demo.Replica) error { return serve(ctx, r, lock) },
+		Explain:  lock.Explain,
+		Jobs:     demo.PulseAndReport,
+		Replica:  func(ctx context.Context, r *demo.Replica) error { return serve(ctx, r, *lock) },
 	})
 }
 
 // serve is a replica's life.
-func serve(ctx context.Context, r *demo.Replica, lock lockerFlag) error {
+func serve(ctx context.Context, r *demo.Replica, lock demo.Locker) error {
 	locker, err := newLocker(r.Addrs, r.LockerOptions()...)
 	if err != nil {
 		return err
@@ -61,45 +52,13 @@ func serve(ctx context.Context, r *demo.Replica, lock lockerFlag) error {
 	r.Ready()
 	<-ctx.Done()
 	stop(c, adapter)
-	limit, cancel := context.WithTimeout(context.Background(), closeLimit)
-	defer cancel()
-	if err := locker.Close(limit); err != nil {
-		r.Trouble(err) // a node is down: what it is owed expires there
-	}
+	r.Close(locker)
 	return nil
 }
 
-func add(c *cron.Cron, a *cronadapter.Adapter, locker *redlock.Locker, r *demo.Replica, lock lockerFlag) error {
-	if lock == runLocker {
+func add(c *cron.Cron, a *cronadapter.Adapter, locker *redlock.Locker, r *demo.Replica, lock demo.Locker) error {
+	if lock == demo.PerRun {
 		return addRedsyncStyle(c, locker, r)
 	}
-	return addJobs(c, a, work(r, "pulse"), work(r, "report"))
-}
-
-// work is what the jobs do: the show's counting, for the tick they are told.
-func work(r *demo.Replica, job string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		tick, ok := redlock.TickFrom(ctx)
-		if !ok {
-			r.Trouble(errors.New("the run has no tick"))
-		}
-		err := r.Work(ctx, job, tick)
-		if err != nil && ctx.Err() == nil {
-			r.Trouble(err)
-		}
-		return err
-	}
-}
-
-// lockerFlag is the value of -locker.
-type lockerFlag string
-
-const (
-	tickLocker lockerFlag = "redtick"
-	runLocker  lockerFlag = "redsync-style"
-)
-
-var explanations = map[lockerFlag]string{
-	tickLocker: "With redtick each tick is claimed by one replica, and stays claimed.",
-	runLocker:  "With a redsync-style lock, free again when the run is over, a late replica runs the tick once more.",
+	return addJobs(c, a, r.Job("pulse"), r.Job("report"))
 }

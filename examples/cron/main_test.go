@@ -3,10 +3,6 @@
 package main
 
 import (
-	"errors"
-	"os/exec"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/redtick/redtick/examples/internal/program"
@@ -45,26 +41,7 @@ func TestExample(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := program.Command("", c.args...)
-			out, err := cmd.CombinedOutput()
-			if failed := (*exec.ExitError)(nil); err != nil && !errors.As(err, &failed) {
-				t.Fatal(err)
-			}
-			if got := cmd.ProcessState.ExitCode(); got != c.status {
-				t.Errorf("exit status %d, want %d", got, c.status)
-			}
-			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-			for _, want := range append(c.lines, "^"+c.last+`$`) {
-				if !regexp.MustCompile("(?m)" + want).Match(out) {
-					t.Errorf("no line matches %q", want)
-				}
-			}
-			if !regexp.MustCompile(c.last).MatchString(lines[len(lines)-1]) {
-				t.Errorf("the last line is %q", lines[len(lines)-1])
-			}
-			if t.Failed() {
-				t.Logf("%s", out)
-			}
+			program.Play(t, "", c.status, append(c.lines, "^"+c.last+"$"), c.args...)
 		})
 	}
 }

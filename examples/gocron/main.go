@@ -15,9 +15,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
 	"github.com/go-co-op/gocron/v2"
 
@@ -26,24 +23,18 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-const closeLimit = 2 * time.Second
-
 func main() {
-	lock := tickLocker
-	demo.Choose(&lock, "locker", fmt.Sprintf("%q, or %q to see the problem: a lock that is released when the run is over", tickLocker, runLocker), explanations)
+	lock := demo.ChooseLocker()
 	demo.Main(demo.Demo{
 		Schedule: "gocron schedule",
-		Explain:  func() string { return explanations[lock] },
-		Jobs: []demo.Job{
-			{Name: "pulse", Every: time.Second, Lasts: time.Millisecond},
-			{Name: "report", Every: 5 * time.Second, Lasts: 1500 * time.Millisecond},
-		},
-		Replica: func(ctx context.Context, r *demo.Replica) error { return serve(ctx, r, lock) },
+		Explain:  lock.Explain,
+		Jobs:     demo.PulseAndReport,
+		Replica:  func(ctx context.Context, r *demo.Replica) error { return serve(ctx, r, *lock) },
 	})
 }
 
 // serve is a replica's life.
-func serve(ctx context.Context, r *demo.Replica, lock lockerFlag) error {
+func serve(ctx context.Context, r *demo.Replica, lock demo.Locker) error {
 	locker, err := newLocker(r.Addrs, r.LockerOptions()...)
 	if err != nil {
 		return err
@@ -55,42 +46,14 @@ func serve(ctx context.Context, r *demo.Replica, lock lockerFlag) error {
 	r.Ready()
 	<-ctx.Done()
 	err = scheduler.Shutdown()
-	limit, cancel := context.WithTimeout(context.Background(), closeLimit)
-	defer cancel()
-	if err := locker.Close(limit); err != nil {
-		r.Trouble(err) // a node is down: what it is owed expires there
-	}
+	r.Close(locker)
 	return err
 }
 
-func start(locker *redlock.Locker, r *demo.Replica, lock lockerFlag) (gocron.Scheduler, error) {
+func start(locker *redlock.Locker, r *demo.Replica, lock demo.Locker) (gocron.Scheduler, error) {
 	clock := shifted(r.Skew)
-	if lock == runLocker {
+	if lock == demo.PerRun {
 		return startRedsyncStyle(locker, r, clock)
 	}
-	return startSchedule(locker, work(r, "pulse"), work(r, "report"), gocronadapter.WithClock(clock))
-}
-
-// work is what the jobs do: the show's counting, for the tick they are told.
-func work(r *demo.Replica, job string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		tick, ok := redlock.TickFrom(ctx)
-		if !ok {
-			return errors.New("the run has no tick")
-		}
-		return r.Work(ctx, job, tick)
-	}
-}
-
-// lockerFlag is the value of -locker.
-type lockerFlag string
-
-const (
-	tickLocker lockerFlag = "redtick"
-	runLocker  lockerFlag = "redsync-style"
-)
-
-var explanations = map[lockerFlag]string{
-	tickLocker: "With redtick each tick is claimed by one replica, and stays claimed when the run is over.",
-	runLocker:  "With a redsync-style lock, free when the run is over, late replicas run the tick again.",
+	return startSchedule(locker, r.Job("pulse"), r.Job("report"), gocronadapter.WithClock(clock))
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main_test
+package main
 
 import (
 	"bufio"
@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redtick/redtick/examples/internal/program"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
@@ -27,32 +27,13 @@ import (
 //   - runReplica does not read os.Stdin: an_interrupt, runs_each_tick_once
 //   - runReplica does not ignore os.Interrupt: an_interrupt
 
-var binary string
-
-func TestMain(m *testing.M) {
-	os.Exit(build(m))
-}
-
-func build(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "gocron-example-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "gocron")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { program.Main(m, main) }
 
 const clean = `ticks=%d once=%[1]d more=0 missed=0`
 
 func TestExample_runs_each_tick_once(t *testing.T) {
 	t.Parallel()
-	d := start(t, "", "-ticks", "4")
+	d := play(t, "", "-ticks", "4")
 	d.end(t, fmt.Sprintf(clean, 4), 0)
 	for _, want := range []string{
 		`^3 replicas, one gocron schedule, 3 embedded Redis nodes$`,
@@ -74,16 +55,12 @@ func TestExample_runs_each_tick_once(t *testing.T) {
 func TestExample_real_Redis(t *testing.T) {
 	t.Parallel()
 	servers := redisserver.StartN(t, 3)
-	d := start(t, addrs(servers), "-ticks", "3", "-no-kill", "-replicas", "4")
+	d := play(t, program.Addrs(servers), "-ticks", "3", "-no-kill", "-replicas", "4")
 	d.end(t, fmt.Sprintf(clean, 3), 0)
 	if d.contains("kill -9|killed") || !d.contains("^4 replicas") {
 		t.Error("want 4 replicas and none killed")
 	}
-	for _, s := range servers {
-		if left, err := s.Do("KEYS", "*"); err != nil || fmt.Sprint(left) != "[]" {
-			t.Errorf("keys left on %s: %v %v", s.Addr(), left, err)
-		}
-	}
+	program.LeavesNothing(t, servers)
 	if t.Failed() {
 		t.Log(strings.Join(d.lines, "\n"))
 	}
@@ -93,12 +70,12 @@ func TestExample_a_node_is_down(t *testing.T) {
 	t.Parallel()
 	servers := redisserver.StartN(t, 3)
 	servers[1].Kill()
-	start(t, addrs(servers), "-ticks", "2", "-skew", "0s,1ms").end(t, fmt.Sprintf(clean, 2), 0)
+	play(t, program.Addrs(servers), "-ticks", "2", "-skew", "0s,1ms").end(t, fmt.Sprintf(clean, 2), 0)
 }
 
 func TestExample_redsync_style_runs_ticks_again(t *testing.T) {
 	t.Parallel()
-	d := start(t, "", "-ticks", "3", "-no-kill", "-locker", "redsync-style")
+	d := play(t, "", "-ticks", "3", "-no-kill", "-locker", "redsync-style")
 	d.end(t, `ticks=3 once=[0-2] more=[1-3] missed=0`, 1)
 	if !d.contains(`pulse .*RAN.*RAN.* <- ran [23] times$`) {
 		t.Error("no line shows a tick that ran again")
@@ -107,7 +84,7 @@ func TestExample_redsync_style_runs_ticks_again(t *testing.T) {
 
 func TestExample_an_interrupt_stops_all(t *testing.T) {
 	t.Parallel()
-	d := start(t, "", "-ticks", "0", "-skew", "0s")
+	d := play(t, "", "-ticks", "0", "-skew", "0s")
 	d.next(" pulse .*RAN")
 	d.next(" pulse .*RAN")
 	// The second may not count yet: another job's row of that instant may be open.
@@ -120,7 +97,7 @@ func TestExample_an_interrupt_stops_all(t *testing.T) {
 
 func TestExample_a_killed_parent_leaves_no_replica(t *testing.T) {
 	t.Parallel()
-	d := start(t, "", "-ticks", "0")
+	d := play(t, "", "-ticks", "0")
 	d.next(" pulse .*RAN")
 	_ = d.cmd.Process.Kill()
 	d.end(t, `.*`, -1)
@@ -128,33 +105,25 @@ func TestExample_a_killed_parent_leaves_no_replica(t *testing.T) {
 
 func TestExample_refuses_an_unknown_locker(t *testing.T) {
 	t.Parallel()
-	out, err := exec.Command(binary, "-locker", "zookeeper").CombinedOutput()
+	out, err := program.Command("", "-locker", "zookeeper").CombinedOutput()
 	if err == nil || !matches(string(out), `invalid value "zookeeper" for flag -locker: must be "redtick" or "redsync-style"`) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
 
-func addrs(servers []*redisserver.Server) string {
-	var list []string
-	for _, s := range servers {
-		list = append(list, s.Addr())
-	}
-	return strings.Join(list, ",")
-}
-
-// demo is a run of the example under way.
-type demo struct {
+// show is a run of the example under way.
+type show struct {
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
 	lines  []string
 	line   *bufio.Scanner
 }
 
-// start begins a run on the embedded Redis or, if given, on these nodes.
-func start(t *testing.T, addrs string, args ...string) *demo {
+// play begins a run on the embedded Redis or, if given, on these nodes.
+func play(t *testing.T, addrs string, args ...string) *show {
 	t.Helper()
-	d := &demo{cmd: exec.Command(binary, args...)}
-	d.cmd.Env = append(os.Environ(), "REDIS_ADDRS="+addrs, "TMPDIR="+t.TempDir())
+	d := &show{cmd: program.Command(addrs, args...)}
+	d.cmd.Env = append(d.cmd.Env, "TMPDIR="+t.TempDir())
 	d.cmd.Stderr = &d.stderr
 	d.cmd.WaitDelay = 10 * time.Second
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -172,7 +141,7 @@ func start(t *testing.T, addrs string, args ...string) *demo {
 }
 
 // next reads on to a line that matches, or to the end.
-func (d *demo) next(pattern string) bool {
+func (d *show) next(pattern string) bool {
 	for d.line.Scan() {
 		d.lines = append(d.lines, d.line.Text())
 		if matches(d.line.Text(), pattern) {
@@ -184,7 +153,7 @@ func (d *demo) next(pattern string) bool {
 
 // end reads the rest and checks the last line, the exit status, and that no
 // process is left.
-func (d *demo) end(t *testing.T, last string, status int) {
+func (d *show) end(t *testing.T, last string, status int) {
 	t.Helper()
 	d.next("^$never")
 	_ = d.cmd.Wait()
@@ -200,12 +169,12 @@ func (d *demo) end(t *testing.T, last string, status int) {
 	}
 }
 
-func (d *demo) contains(pattern string) bool {
+func (d *show) contains(pattern string) bool {
 	return matches(strings.Join(d.lines, "\n"), pattern)
 }
 
 // mustBeGone gives the replicas the time they have when their parent is dead.
-func (d *demo) mustBeGone(t *testing.T) {
+func (d *show) mustBeGone(t *testing.T) {
 	t.Helper()
 	processes := regexp.MustCompile(`replica .   process (\d+)`).FindAllStringSubmatch(strings.Join(d.lines, "\n"), -1)
 	if len(processes) == 0 {

@@ -11,6 +11,12 @@ type Job struct {
 	Lasts time.Duration
 }
 
+// PulseAndReport are a job that is shorter than clocks differ, and one that is longer.
+var PulseAndReport = []Job{
+	{Name: "pulse", Every: time.Second, Lasts: time.Millisecond},
+	{Name: "report", Every: 5 * time.Second, Lasts: 1500 * time.Millisecond},
+}
+
 // at is the job's first tick that is not before t.
 func (j Job) at(t time.Time) time.Time {
 	if tick := t.Truncate(j.Every); tick.Equal(t) {

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,6 +23,8 @@ const (
 	replicaEnv = "REDTICK_DEMO_REPLICA"
 	// stopLimit is how long a replica may take to stop.
 	stopLimit = 5 * time.Second
+	// closeLimit is how long a replica waits for nodes that are down.
+	closeLimit = time.Second
 	// A timer may fire a moment before its tick.
 	early = 20 * time.Millisecond
 )
@@ -119,6 +122,30 @@ func (r *Replica) Work(ctx context.Context, job string, tick time.Time) error {
 		return context.Cause(ctx)
 	case <-time.After(r.job(job).Lasts):
 		return nil
+	}
+}
+
+// Job is the work of a job whose context has the tick.
+func (r *Replica) Job(name string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick, ok := redlock.TickFrom(ctx)
+		if !ok {
+			r.Trouble(errors.New("the run has no tick"))
+		}
+		err := r.Work(ctx, name, tick)
+		if err != nil && ctx.Err() == nil {
+			r.Trouble(err)
+		}
+		return err
+	}
+}
+
+// Close closes a Locker that nothing uses any more.
+func (r *Replica) Close(locker *redlock.Locker) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	if err := locker.Close(ctx); err != nil {
+		r.Trouble(err) // a node is down: what it is owed expires there
 	}
 }
 

@@ -3,9 +3,15 @@
 package program
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
+	"strings"
 	"testing"
+
+	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
 // asProgram tells the test's binary, and the replicas it starts, to be the program.
@@ -26,4 +32,49 @@ func Command(addrs string, args ...string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), "REDIS_ADDRS="+addrs, asProgram+"=1")
 	cmd.SysProcAttr = EndWithParent()
 	return cmd
+}
+
+// Play runs the program to its end, and checks its exit status and that a line
+// matches each pattern wanted, the last line the last one.
+func Play(t *testing.T, addrs string, status int, wanted []string, args ...string) {
+	t.Helper()
+	cmd := Command(addrs, args...)
+	out, err := cmd.CombinedOutput()
+	if failed := (*exec.ExitError)(nil); err != nil && !errors.As(err, &failed) {
+		t.Fatal(err)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != status {
+		t.Errorf("exit status %d, want %d", got, status)
+	}
+	for _, want := range wanted {
+		if !regexp.MustCompile("(?m)" + want).Match(out) {
+			t.Errorf("no line matches %q", want)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if last := lines[len(lines)-1]; !regexp.MustCompile(wanted[len(wanted)-1]).MatchString(last) {
+		t.Errorf("the last line is %q", last)
+	}
+	if t.Failed() {
+		t.Logf("%s", out)
+	}
+}
+
+// Addrs is what REDIS_ADDRS says of servers.
+func Addrs(servers []*redisserver.Server) string {
+	var addrs []string
+	for _, s := range servers {
+		addrs = append(addrs, s.Addr())
+	}
+	return strings.Join(addrs, ",")
+}
+
+// LeavesNothing fails when a server has a key.
+func LeavesNothing(t *testing.T, servers []*redisserver.Server) {
+	t.Helper()
+	for _, s := range servers {
+		if left, err := s.Do("KEYS", "*"); err != nil || fmt.Sprint(left) != "[]" {
+			t.Errorf("keys left on %s: %v %v", s.Addr(), left, err)
+		}
+	}
 }
