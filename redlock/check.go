@@ -24,7 +24,7 @@ func (l *Locker) Check(ctx context.Context) error {
 	defer cancel()
 	cfg := l.cfg
 	cfg.guardWindow = 0 // to ask the guard would begin its memory, and the node could not be declared fresh any more
-	t, err := l.newTarget("redtick:check", cfg)
+	t, err := l.newTarget("redtick:check", cfg, true)
 	if err != nil {
 		return err
 	}

@@ -86,9 +86,7 @@ func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.fencing = cfg.fencing || cfg.takeover // a job of this name takes the same numbers
-	cfg.takeover = false                      // it means nothing else for a lock
-	t, err := l.newTarget(name, cfg)
+	t, err := l.newTarget(name, cfg, true)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +100,7 @@ func (l *Locker) NewJob(name string, opts ...JobOption) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := l.newTarget(name, cfg)
+	t, err := l.newTarget(name, cfg, false)
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +115,14 @@ type target struct {
 	released func(driver.Reply) quorum.Answer // decodes the reply to a release
 }
 
-func (l *Locker) newTarget(name string, cfg config) (*target, error) {
+func (l *Locker) newTarget(name string, cfg config, isLock bool) (*target, error) {
 	cfg, err := cfg.derived()
 	if err != nil {
 		return nil, err
+	}
+	if isLock {
+		// Whether a claim that it adopts is under take-over, only its job knows. So the tick is not done before the unlock.
+		cfg.takeover = !cfg.anyOrder
 	}
 	if err := l.CheckName(name); err != nil {
 		return nil, err
