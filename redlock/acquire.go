@@ -88,6 +88,8 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 		return final, err
 	case tally.Done > 0:
 		return final, ErrTickDone
+	case t.locker.isClosed():
+		return final, ErrClosed
 	case tally.Won():
 		return split, ErrNoQuorum // the validity had ended, or the fence did not stand
 	case led && slices.Contains(a.former, maphash.String(formerSeed, leader.Token)):

@@ -16,13 +16,15 @@ import (
 //
 // A detached token is adopted at once. On any other token a handle somewhere may
 // still rely, so Adopt then waits until its remaining time has passed, which is a
-// TTL at most. If ctx ends before, Adopt gives up and leaves the lock to expire.
+// TTL at most.
 //
 // Give m the options of the mutex or job that the lock is from: the new lease has
 // m's TTL, and its fence is larger than the former one only if both have
 // [WithFencing].
 //
-// The error matches [ErrLost] when no majority holds the token any more.
+// The error matches [ErrLost] when no majority holds the token any more. After
+// other errors a detached lock is released, as no handle relies on it, and any
+// other is left to expire.
 func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	if token == "" {
 		return nil, invalid("token is empty; pass what Lease.Detach returned")

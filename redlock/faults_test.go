@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -406,5 +407,107 @@ func TestTryLock_driverPanics(t *testing.T) {
 		}()
 		ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
 		ok(t, l.Close(t.Context()))
+	})
+}
+
+// A claim under take-over is handed to a process that dies with it. Another one takes its tick over.
+//
+// Seen to fail when the adopted lease marks the tick before the unlock.
+func TestMutex_adoptedTickIsTakenOver(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a, b := fl.process("a"), fl.process("b")
+		job := a.mutex(t, "job", redlock.WithTakeover(), redlock.WithTTL(2*time.Second))
+		tick := time.Now()
+		token := must[string](t)(must[*redlock.Lease](t)(job.Claim(t.Context(), tick)).Detach())
+		must[*redlock.Lease](t)(b.mutex(t, "job", redlock.WithTTL(2*time.Second), redlock.WithoutRenewal()).Adopt(t.Context(), token))
+		lease := must[*redlock.Lease](t)(job.Await(t.Context(), tick))
+		adopted := b.mutex(t, "job")
+		token = must[string](t)(lease.Detach())
+		ok(t, must[*redlock.Lease](t)(adopted.Adopt(t.Context(), token)).Unlock(t.Context()))
+		if _, err := job.Await(t.Context(), tick); !errors.Is(err, redlock.ErrTickDone) {
+			t.Errorf("after the adopter's unlock: %v, want ErrTickDone", err)
+		}
+	})
+}
+
+// A token function may return slashes, as standard base64 does.
+//
+// Seen to fail when what stands before the last slash is the holder.
+func TestHolderOf_slashInToken(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		n := 0
+		p := fl.process("ns/pod", redlock.WithTokenFunc(func() (string, error) { n++; return fmt.Sprintf("ab/%d/+=", n), nil }))
+		lease := must[*redlock.Lease](t)(p.mutex(t, "job").TryLock(t.Context()))
+		if holder := redlock.HolderOf(lease.Token()); holder != "ns/pod" {
+			t.Errorf("the holder of %q is %q, want ns/pod", lease.Token(), holder)
+		}
+		ok(t, lease.Unlock(t.Context()))
+	})
+}
+
+// Another library's token has no tick, whatever it ends in.
+//
+// Seen to fail when a port passes for one.
+func TestTickOf_otherLibrary(t *testing.T) {
+	for _, token := range []string{"host@8080", "@1700000000000", "a b@1"} {
+		if tick := redlock.TickOf(token); !tick.IsZero() {
+			t.Errorf("%q: got %v, want none", token, tick)
+		}
+	}
+	if tick := redlock.TickOf("host:1/random@1700000000000"); tick.UnixMilli() != 1700000000000 {
+		t.Errorf("a claim's token: got %v", tick)
+	}
+}
+
+// A name whose key holds somebody's data has no holder.
+//
+// Seen to fail when the advice about such data passes for a token.
+func TestMutex_holderOfData(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		for _, s := range fl.servers {
+			s.Do("HSET", "job", "field", "value")
+		}
+		m := fl.process("a").mutex(t, "job")
+		if holder, err := m.Holder(t.Context()); holder != "" || !errors.Is(err, redlock.ErrTaken) || !strings.Contains(err.Error(), "delete it") {
+			t.Errorf("Holder: %q, %v; want ErrTaken and the cure", holder, err)
+		}
+		if leader, err := newElector(t, m).Leader(t.Context()); leader != "" || !errors.Is(err, redlock.ErrTaken) {
+			t.Errorf("Leader: %q, %v; want ErrTaken", leader, err)
+		}
+	})
+}
+
+// The Locker is closed while a vote that wins is under way.
+//
+// Seen to fail when the error also says that there was no quorum.
+func TestTryLock_closedMeanwhile(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		p.delay(10*time.Millisecond, 10*time.Millisecond)
+		time.AfterFunc(15*time.Millisecond, func() { ok(t, p.Close(context.Background())) })
+		if _, err := p.mutex(t, "job").TryLock(t.Context()); !errors.Is(err, redlock.ErrClosed) || errors.Is(err, redlock.ErrNoQuorum) {
+			t.Errorf("got %v, want ErrClosed alone", err)
+		}
+	})
+}
+
+// The caller of Extend gives up. That is no failed renewal.
+//
+// Seen to fail when the observer is warned of it.
+func TestLease_extendGivenUp(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		var d diary
+		p := fl.process("a", redlock.WithObserver(d.observe))
+		p.delay(10*time.Millisecond, 10*time.Millisecond)
+		lease := must[*redlock.Lease](t)(p.mutex(t, "job").TryLock(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := lease.Extend(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want DeadlineExceeded", err)
+		}
+		if kinds := d.kinds("job"); slices.Contains(kinds, redlock.RenewFailed) {
+			t.Errorf("events %v", kinds)
+		}
+		ok(t, lease.Unlock(t.Context()))
 	})
 }

@@ -118,6 +118,9 @@ func (l *Lease) ValidUntil() time.Time {
 	defer l.mu.Unlock()
 	if now := time.Now(); now.Before(l.until) && over(now, l.until) {
 		l.until = now
+		if l.ended == nil {
+			l.deadline.Reset(0) // the timer was set by the monotonic clock, which stood still
+		}
 	}
 	return l.until
 }

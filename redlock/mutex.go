@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock/internal/pipeline"
+	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
@@ -48,13 +49,17 @@ func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context) error) error
 }
 
 // Holder returns the token of the lease that holds the name on a majority of the
-// nodes, or "" when none does. [HolderOf] makes it readable.
+// nodes, or "" when none does. [HolderOf] makes it readable. If the key holds data
+// that is not a lock, the error matches [ErrTaken].
 func (m *Mutex) Holder(ctx context.Context) (token string, err error) {
 	tally, err := m.t.ask(ctx, "holder", 0, m.t.name.Look(0, "", ""))
 	if err != nil {
 		return "", err
 	}
 	leader, _ := tally.Leader()
+	if leader.Token == protocol.Foreign {
+		return "", m.t.fail("holder", 0, tally, ErrTaken)
+	}
 	return leader.Token, nil
 }
 

@@ -123,7 +123,7 @@ func (l *Lease) settle(p *quorum.Poll, err error) error {
 	l.mu.Lock()
 	ended := l.ended != nil
 	l.mu.Unlock()
-	if !ended {
+	if !ended && !isOwnEnd(err) {
 		l.report(RenewFailed, 0, failure)
 	}
 	return failure

@@ -38,6 +38,7 @@ func (s *tokenSource) next() (string, error) {
 	case strings.ContainsAny(random, protocol.Reserved):
 		return "", invalid("the token function returned %q, must be without %q, which mark the tick and a detached token; leave them out", protocol.Clip(random), protocol.Reserved)
 	}
+	random = strings.ReplaceAll(random, "/", "_") // what comes after the last slash is not the holder
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slices.Contains(s.recent[:], random) {

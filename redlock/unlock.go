@@ -11,7 +11,8 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// releaseState is how far a lease's release has come.
+// releaseState is how far a lease's release has come. It is not a sync.Once, since callers who wait for one are not durably
+// blocked in a synctest bubble.
 type releaseState struct {
 	begun bool // guarded by the lease
 	done  sync.WaitGroup

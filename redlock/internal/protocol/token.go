@@ -30,8 +30,8 @@ func Detached(holder, random string, tick int64) string { return Token(holder, r
 
 // IsDetached reports whether a token waits to be adopted.
 func IsDetached(token string) bool {
-	random, _ := cutTick(token)
-	return strings.HasSuffix(random, detached)
+	rest, _ := cutTick(token)
+	return strings.HasSuffix(rest, detached) && strings.Contains(rest, "/")
 }
 
 // Random returns 128 random bits, so that nobody can guess another lease's token
@@ -67,8 +67,8 @@ func cutTick(token string) (rest string, tick int64) {
 		return token, 0
 	}
 	tick, err := strconv.ParseInt(token[i+1:], 10, 64)
-	if err != nil || tick <= 0 || tick > lastTick {
-		return token, 0 // another library's token that happens to contain an @
+	if err != nil || tick <= 0 || tick > lastTick || !strings.Contains(token[:i], "/") {
+		return token, 0 // another library's token that happens to contain an @, such as host@8080
 	}
 	return token[:i], tick
 }
