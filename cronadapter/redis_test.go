@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,31 +20,19 @@ import (
 
 // Three crons, each a replica of "* * * * * *", on real redis-servers: how often
 // a tick runs. A bare lock, which is SET NX for a run and a delete at its end,
-// is what people have without an adapter. All arms run at once, for 3 ticks; or
-// for REDTICK_TICKS, a few arms at a time, so that they do not slow each other.
+// is what people have without an adapter. All arms run at once, for 3 ticks.
 //
 // Seen to fail when a lock was taken instead of the claim, and with the present
 // time as the tick.
 func TestRedis_runs_per_tick(t *testing.T) {
-	servers := redisserver.StartN(t, 3)
-	all := arms(servers)
-	ticks, atOnce := 3, len(all)
-	if n, err := strconv.Atoi(os.Getenv("REDTICK_TICKS")); err == nil {
-		ticks, atOnce = n, 6
+	var playing sync.WaitGroup
+	for _, a := range arms(redisserver.StartN(t, 3)) {
+		playing.Go(func() { a.judge(t, a.play(t, 3)) })
 	}
-	var table report
-	for group := range slices.Chunk(all, atOnce) {
-		var playing sync.WaitGroup
-		for _, a := range group {
-			playing.Go(func() { a.judge(t, a.play(t, ticks), &table) })
-		}
-		playing.Wait()
-	}
-	t.Logf("\n%s", table.String())
+	playing.Wait()
 }
 
-func (a arm) judge(t *testing.T, runs []int, table *report) {
-	table.add(a, runs)
+func (a arm) judge(t *testing.T, runs []int) {
 	always := slices.Equal(runs, slices.Repeat([]int{1}, len(runs)))
 	if a.form != bare && !always {
 		t.Errorf("%s: runs per tick: %v", a.name(), runs)
@@ -64,7 +49,7 @@ const (
 	wrapped form = "Wrap"
 )
 
-// arm is one row of the table.
+// arm is one setting of three replicas.
 type arm struct {
 	form   form
 	nodes  []*redisserver.Server
@@ -202,31 +187,4 @@ func (c *counter) all() []int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.runs)
-}
-
-// report is the table: arms, ticks, runs per tick.
-type report struct {
-	mu   sync.Mutex
-	rows []string
-}
-
-func (r *report) add(a arm, runs []int) {
-	times := map[int]int{}
-	for _, n := range runs {
-		times[n]++
-	}
-	text := ""
-	for n := range 4 {
-		if times[n] > 0 {
-			text += fmt.Sprintf(" %dx:%d", n, times[n])
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.rows = append(r.rows, fmt.Sprintf("| %s | %d |%s |", a.name(), len(runs), text))
-}
-
-func (r *report) String() string {
-	slices.Sort(r.rows)
-	return "| arm | ticks | runs per tick |\n| --- | --- | --- |\n" + strings.Join(r.rows, "\n")
 }
