@@ -19,7 +19,7 @@ type Adapter struct {
 	end      context.CancelCauseFunc
 	listing  *listing
 	runners  sync.Map // by name
-	removals sync.Map // by name, those of the last seconds
+	removals sync.Map // runners by name, of the jobs removed in the last seconds
 
 	mu       sync.Mutex     // no catching begins once ctx has ended
 	catching sync.WaitGroup // runs that cron does not know of

@@ -21,8 +21,8 @@ type asking struct {
 }
 
 func (a *Adapter) askingOf(name string) *asking {
-	if old, ok := a.removals.Load(name); ok && old.(*removal).asking.end.Stop() {
-		return old.(*removal).asking
+	if old, ok := a.removals.Load(name); ok && old.(*runner).asking.end.Stop() {
+		return old.(*runner).asking
 	}
 	ctx, giveUp := context.WithCancel(a.ctx)
 	return &asking{ctx: ctx, giveUp: giveUp}
@@ -33,21 +33,14 @@ func (a *asking) endSoon() { a.end = time.AfterFunc(removeGrace, a.giveUp) }
 // reloadLimit is how soon a removed job must come back to go on where it was.
 const reloadLimit = 10 * time.Second
 
-// removal is what a job's successor needs to know of it.
-type removal struct {
-	at     time.Time // without a monotonic reading: ticks are instants of the wall clock
-	next   func(tick time.Time) time.Time
-	asking *asking
-}
-
-// noteRemoval keeps the removal of a job that its cron has asked for ticks.
+// noteRemoval keeps a removed job that its cron has asked for ticks.
 func (a *Adapter) noteRemoval(r *runner) {
 	if r.zone.Load() == nil {
 		return
 	}
-	gone := &removal{a.cfg.now().Round(0), r.next, r.asking}
-	a.removals.Store(r.name, gone)
-	time.AfterFunc(reloadLimit, func() { a.removals.CompareAndDelete(r.name, gone) })
+	r.removed = a.cfg.now().Round(0)
+	a.removals.Store(r.name, r)
+	time.AfterFunc(reloadLimit, func() { a.removals.CompareAndDelete(r.name, r) })
 }
 
 // resume runs the ticks that came while a job was reloaded: cron has fired them
@@ -58,7 +51,7 @@ func (j *Job) resume() {
 	if !ok {
 		return
 	}
-	ticks := j.missedBy(old.(*removal))
+	ticks := j.missedBy(old.(*runner))
 	if len(ticks) == 0 {
 		return
 	}
@@ -71,12 +64,12 @@ func (j *Job) resume() {
 
 // missedBy are the ticks that a removed job and this one have in common. cron
 // may have been late, so it begins before the removal.
-func (j *Job) missedBy(old *removal) (ticks []time.Time) {
+func (j *Job) missedBy(old *runner) (ticks []time.Time) {
 	now := j.runner.a.cfg.now().Round(0)
-	if now.Sub(old.at) > reloadLimit { // it came back late, or the clock was set
+	if now.Sub(old.removed) > reloadLimit { // it came back late, or the clock was set
 		return nil
 	}
-	for tick := old.next(old.at.Add(-removeGrace)); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
+	for tick := old.next(old.removed.Add(-removeGrace)); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
 		if j.runner.next(tick.Add(-time.Nanosecond)).Equal(tick) {
 			ticks = append(ticks, tick)
 		}

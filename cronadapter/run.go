@@ -20,6 +20,8 @@ type runner struct {
 	asking *asking
 	kept   context.Context // ends when the job is removed, which a run outlives
 	end    func()
+	// removed is set once, without a monotonic reading: ticks are instants of the wall clock.
+	removed time.Time
 	handOver
 
 	mu   sync.Mutex
