@@ -2,7 +2,6 @@ package crontab
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -19,7 +18,6 @@ type Timetable struct {
 	cron    *cron.Cron
 	run     func(ctx context.Context, j Job) error
 	jobs    map[string]Job
-	late    sync.WaitGroup // runs that cron does not know of
 }
 
 // NewTimetable has no jobs. run is called for each tick that this process was
@@ -63,19 +61,13 @@ func (t *Timetable) Load(f *File) error {
 	return nil
 }
 
-// slow is how late cron may be with a tick.
-const slow = time.Second
-
-// put adds a job, or replaces the one of its name. Then a tick may come that
-// finds neither in cron, so the new one asks for what has just come as well;
-// where the old one was in time, that is refused as done.
+// put adds a job, or replaces the one of its name: the adapter then runs the ticks that find neither in cron.
 func (t *Timetable) put(j Job) error {
 	old, known := t.jobs[j.Name]
 	if known && old.same(j) {
 		t.jobs[j.Name] = j
 		return nil
 	}
-	began := time.Now()
 	if known {
 		t.adapter.Remove(t.cron, j.Name)
 	}
@@ -84,24 +76,8 @@ func (t *Timetable) put(j Job) error {
 		return Problem{j.Line, err.Error()}
 	}
 	t.jobs[j.Name] = j
-	if known && old.Spec == j.Spec && old.Zone == j.Zone {
-		began = began.Add(-slow)
-	}
 	t.cron.Schedule(job, job)
-	if known && hasCome(job, began) {
-		t.late.Go(job.Run)
-	}
 	return nil
-}
-
-// hasCome reports whether the job has a tick between then and now, all of which
-// the job gets to know of.
-func hasCome(job *cronadapter.Job, then time.Time) (any bool) {
-	now := time.Now()
-	for due := job.Next(then); !due.IsZero() && !due.After(now); due = job.Next(due) {
-		any = true
-	}
-	return any
 }
 
 // JobOptions are what the job asks of the library.
@@ -134,13 +110,4 @@ func (j Job) after(tick time.Time) time.Time {
 
 // Stop runs no further tick, and returns what is closed when those under way
 // have returned.
-func (t *Timetable) Stop() <-chan struct{} {
-	stopped := t.adapter.Stop(t.cron)
-	done := make(chan struct{})
-	go func() {
-		<-stopped.Done()
-		t.late.Wait()
-		close(done)
-	}()
-	return done
-}
+func (t *Timetable) Stop() <-chan struct{} { return t.adapter.Stop(t.cron).Done() }

@@ -221,8 +221,8 @@ func (stall) Next(t time.Time) time.Time {
 // changed goes on as the new one, with no tick lost and none run twice; one that
 // is gone runs no more.
 //
-// Seen to fail when put does not ask what fell between the old job and the new,
-// when it asks for later ticks only, and when Load removes nothing.
+// Seen to fail when the adapter does not run what fell between the old job and
+// the new, and when Load removes nothing.
 func TestTimetable_load(t *testing.T) {
 	for _, at := range []time.Duration{0, 300 * time.Millisecond} {
 		t.Run(fmt.Sprint(at, " after a tick"), func(t *testing.T) {
