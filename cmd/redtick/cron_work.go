@@ -14,15 +14,17 @@ import (
 
 // work runs the command of a job for a tick that was granted. Its error is the
 // run's outcome.
-func (d *daemon) work(ctx context.Context, j crontab.Job) (err error) {
+func (d *daemon) work(ctx context.Context, j crontab.Job) error {
 	d.runs.Add(1)
 	defer d.runs.Add(-1)
 	lease, ok := redlock.LeaseFrom(ctx)
 	if !ok {
 		return fmt.Errorf("the run of %q has no lease", j.Name)
 	}
-	d.calls.begin(j.Ping, lease)
-	defer func() { d.calls.end(j.Ping, lease, err) }()
+	return d.calls.around(j.Ping, lease, func() error { return d.execute(lease, j) })
+}
+
+func (d *daemon) execute(lease *redlock.Lease, j crontab.Job) error {
 	log := d.log.With("name", j.Name, "tick", instant(lease.Tick()))
 	began := time.Now()
 	pipes, err := d.output.pipes(j.Name)

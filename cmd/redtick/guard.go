@@ -13,11 +13,7 @@ import (
 )
 
 // guard runs child while lease is held, and gives the lease back.
-func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Signal) (err error) {
-	calls := newPings()
-	defer calls.close()
-	calls.begin(r.ping, lease)
-	defer func() { calls.end(r.ping, lease, err) }()
+func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Signal) error {
 	if err := child.start(environment(os.Environ(), r.name, lease)); err != nil {
 		lease.SetResult(err)
 		_ = lease.Unlock(context.Background())
@@ -29,7 +25,7 @@ func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Si
 		child.end(r.grace)
 	}
 	lease.SetResult(child.result())
-	err = lease.Unlock(context.Background())
+	err := lease.Unlock(context.Background())
 	switch {
 	case lost:
 		return exit(exitLost, nil)

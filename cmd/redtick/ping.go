@@ -14,20 +14,18 @@ type pings struct{ *checkin.Calls }
 
 func newPings() *pings { return &pings{checkin.New()} }
 
-func (p *pings) begin(at string, lease *redlock.Lease) { p.call(at, checkin.Start, lease) }
-
-func (p *pings) end(at string, lease *redlock.Lease, result error) {
-	step := checkin.Success
-	if result != nil {
+// around calls at before and after a run.
+func (p *pings) around(at string, lease *redlock.Lease, run func() error) error {
+	if at == "" {
+		return run()
+	}
+	_ = p.Call(at, checkin.Start, lease.Token())
+	err, step := run(), checkin.Success
+	if err != nil {
 		step = checkin.Failure
 	}
-	p.call(at, step, lease)
-}
-
-func (p *pings) call(at string, step checkin.Step, lease *redlock.Lease) {
-	if at != "" {
-		_ = p.Call(at, step, lease.Token())
-	}
+	_ = p.Call(at, step, lease.Token())
+	return err
 }
 
 // close waits for the last calls, which may be the first and the last of a run.

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 const about = `redtick shows who holds which name on a fleet's Redis nodes, and runs any
@@ -66,8 +68,8 @@ func newRoot() *cobra.Command {
 	t.flags(root)
 	list, show, release, watch := newList(t), newShow(t), newRelease(t), newWatch(t)
 	runs, forget, pause, resume, trigger := newRuns(t), newForget(t), newPause(t), newResume(t), newTrigger(t)
-	completeNames(t, map[*cobra.Command]bool{list: false, show: false, release: false, watch: false,
-		runs: true, forget: true, pause: true, resume: true, trigger: true})
+	t.completeNames((*inspect.Inspector).Names, list, show, release, watch)
+	t.completeNames((*inspect.Inspector).Jobs, runs, forget, pause, resume, trigger)
 	root.AddCommand(newStatus(t), list, show, release, watch, newRun(t), newCron(t), runs, forget, pause, resume, trigger, newBootstrap(t))
 	root.SetFlagErrorFunc(flagError)
 	return root

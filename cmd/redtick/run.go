@@ -119,7 +119,7 @@ func (r *running) flags(c *cobra.Command) {
 	f.StringVar(&r.ping, "ping", "", "call this URL when CMD begins, succeeds and fails (default $REDTICK_PING)")
 	f.BoolVarP(&r.verbose, "verbose", "v", false, "say on stderr what happens to the lease")
 	_ = c.RegisterFlagCompletionFunc("name", func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-		return (&completion{r.target, (*inspect.Inspector).Names}).complete(typed)
+		return r.complete((*inspect.Inspector).Names, typed)
 	})
 	c.MarkFlagsMutuallyExclusive("try", "wait")
 	c.MarkFlagsMutuallyExclusive("tick", "wait")
@@ -184,7 +184,9 @@ func (r *running) run(c *cobra.Command, command []string) error {
 	if err != nil {
 		return r.refusal(err)
 	}
-	return r.guard(lease, child, signals)
+	calls := newPings()
+	defer calls.close()
+	return calls.around(r.ping, lease, func() error { return r.guard(lease, child, signals) })
 }
 
 // taking is one way to acquire.
