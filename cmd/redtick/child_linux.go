@@ -4,11 +4,21 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+// The child is told of the death of the thread that started it, which must
+// therefore live as long as the process: the main one does.
+func init() { runtime.LockOSThread() }
+
+func attributes(group bool) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: group, Pdeathsig: syscall.SIGKILL}
+}
 
 // programs are our children that os/exec waits for. The lock keeps orphans from
 // being looked for while one is started whose id is not known yet.
