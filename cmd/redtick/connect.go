@@ -13,32 +13,22 @@ import (
 
 // connect makes a client that gives up after patience. It does not connect yet.
 func (a *address) connect(patience time.Duration) redis.UniversalClient {
-	o := a.server
-	switch a.kind {
-	case sentinelGroup:
-		return redis.NewFailoverClient(&redis.FailoverOptions{
-			MasterName: a.master, SentinelAddrs: a.hosts, SentinelUsername: a.sentinelUser, SentinelPassword: a.sentinelPassword,
+	o, quiet := a.server, &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	if a.kind != oneServer {
+		return redis.NewUniversalClient(&redis.UniversalOptions{
+			Addrs: a.hosts, IsClusterMode: a.kind == wholeCluster,
+			MasterName: a.master, SentinelUsername: a.sentinelUser, SentinelPassword: a.sentinelPassword,
 			Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig, Protocol: o.Protocol,
 			DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience,
-			ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1,
-		})
-	case wholeCluster:
-		return redis.NewClusterClient(&redis.ClusterOptions{
-			Addrs: a.hosts, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig, Protocol: o.Protocol,
-			DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience,
-			ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1, MaintNotificationsConfig: quiet(),
+			ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1, MaintNotificationsConfig: quiet,
 		})
 	}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = patience, patience, patience
 	o.ContextTimeoutEnabled = true
 	o.MaxRetries = -1
 	o.DialerRetries = 1
-	o.MaintNotificationsConfig = quiet()
+	o.MaintNotificationsConfig = quiet
 	return redis.NewClient(o)
-}
-
-func quiet() *maintnotifications.Config {
-	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
 // sentinelNode has a name that is the same in every run.

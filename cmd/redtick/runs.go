@@ -68,8 +68,6 @@ type runsView struct {
 	Overdue  float64    `json:"overdue_ms"`
 	Paused   *pauseView `json:"paused"`
 	Runs     []runView  `json:"runs"`
-	overdue  time.Duration
-	paused   *inspect.Pause
 }
 
 type runView struct {
@@ -84,8 +82,7 @@ type runView struct {
 }
 
 func newRunsView(r *inspect.Runs, now time.Time) *runsView {
-	v := &runsView{Name: r.Name, Schedule: r.Schedule, Next: known(r.Next), overdue: r.Overdue(now), paused: r.Paused, Paused: newPauseView(r.Paused), Runs: []runView{}}
-	v.Overdue = milliseconds(v.overdue)
+	v := &runsView{Name: r.Name, Schedule: r.Schedule, Next: known(r.Next), Overdue: milliseconds(r.Overdue(now)), Paused: newPauseView(r.Paused), Runs: []runView{}}
 	for _, run := range r.Runs {
 		v.Runs = append(v.Runs, runView{run.Tick, run.Holder, run.Token, run.Began, milliseconds(run.Began.Sub(run.Tick)),
 			milliseconds(run.Took), run.Result, run.Error})
@@ -100,61 +97,59 @@ func (i *inspection) runs(ctx context.Context, w io.Writer, name string) error {
 	}
 	defer f.disconnect()
 	runs, err := inspector.Runs(ctx, name)
-	view := newRunsView(runs, time.Now())
-	write := func() error { return view.write(w, time.Now(), err) }
+	now := time.Now()
 	if i.json {
-		write = func() error { return writeJSON(w, view) }
+		err = errors.Join(writeJSON(w, newRunsView(runs, now)), err)
+	} else {
+		err = errors.Join(writeRuns(w, runs, now, err), err)
 	}
-	if err := errors.Join(write(), err); err != nil {
-		return err
-	}
-	if !view.well() {
+	if err == nil && !well(runs, now) {
 		return exit(exitWarning, nil)
 	}
-	return nil
+	return err
 }
 
 // well reports whether nobody needs to look after the job.
-func (v *runsView) well() bool {
-	if v.overdue > 0 {
+func well(r *inspect.Runs, now time.Time) bool {
+	if r.Overdue(now) > 0 {
 		return false
 	}
-	if len(v.Runs) == 0 {
-		return v.paused != nil // a name that nobody runs is perhaps a wrong one
+	if len(r.Runs) == 0 {
+		return r.Paused != nil // a name that nobody runs is perhaps a wrong one
 	}
-	switch v.Runs[0].Result {
+	switch r.Runs[0].Result {
 	case "failed", "panicked", "lost", inspect.Vanished:
 		return false
 	}
 	return true
 }
 
-// write says that there are no runs only if a majority of the nodes does.
-func (v *runsView) write(w io.Writer, now time.Time, failure error) error {
+// writeRuns says that there are no runs only if a majority of the nodes does.
+func writeRuns(w io.Writer, runs *inspect.Runs, now time.Time, failure error) error {
 	switch none := "no run is remembered"; {
-	case len(v.Runs) == 0 && failure != nil:
+	case len(runs.Runs) == 0 && failure != nil:
 		return nil
-	case len(v.Runs) == 0:
-		if v.paused != nil {
-			none += "; paused" + pauseText(v.paused, now)
+	case len(runs.Runs) == 0:
+		if runs.Paused != nil {
+			none += "; paused" + pauseText(runs.Paused, now)
 		} else {
 			none += "; if the job has run, " + rightName + ", and that it has a history"
 		}
-		_, err := fmt.Fprintf(w, "%s: %s\n", shown(v.Name), none)
+		_, err := fmt.Fprintf(w, "%s: %s\n", shown(runs.Name), none)
 		return err
 	}
-	if due := v.due(now); due != "" {
-		fmt.Fprintf(w, "%s: %s\n", shown(v.Name), printable(due))
+	if due := due(runs, now); due != "" {
+		fmt.Fprintf(w, "%s: %s\n", shown(runs.Name), printable(due))
 	}
 	t := table{{"TICK", "LOCAL TIME", "AGE", "REPLICA", "LATE BY", "TOOK", "RESULT"}}
-	for _, r := range v.Runs {
+	for _, r := range runs.Runs {
 		took, result := "-", r.Result
 		switch r.Result {
 		case inspect.Vanished:
 		case inspect.Running:
 			took = coarse(max(now.Sub(r.Began), 0))
 		default:
-			took = rounded(time.Duration(r.Took * float64(time.Millisecond)))
+			took = rounded(r.Took)
 		}
 		if r.Error != "" {
 			result += ": " + r.Error
@@ -165,21 +160,22 @@ func (v *runsView) write(w io.Writer, now time.Time, failure error) error {
 }
 
 // due is the schedule and what it says of now.
-func (v *runsView) due(now time.Time) string {
-	text := v.Schedule
+func due(r *inspect.Runs, now time.Time) string {
+	text := r.Schedule
 	switch {
-	case v.paused != nil:
-		return strings.TrimPrefix(text+"; paused", "; ") + pauseText(v.paused, now)
-	case v.Next == nil:
+	case r.Paused != nil:
+		return strings.TrimPrefix(text+"; paused", "; ") + pauseText(r.Paused, now)
+	case r.Next.IsZero():
 		return text
 	case text != "":
 		text += "; "
 	}
-	switch left := v.Next.Sub(now); {
-	case v.overdue > 0:
-		return text + "overdue: the tick " + when(*v.Next, now) + " was not run"
-	case left > 0:
-		return text + "next tick " + when(*v.Next, now)
+	switch tick := when(r.Next, now); {
+	case r.Overdue(now) > 0:
+		return text + "overdue: the tick " + tick + " was not run"
+	case r.Next.After(now):
+		return text + "next tick " + tick
+	default:
+		return text + "the tick " + tick + " is due"
 	}
-	return text + "the tick " + when(*v.Next, now) + " is due"
 }
