@@ -51,10 +51,8 @@ func attend(halt context.Context, lease *redlock.Lease, child *child, grace time
 		if left <= 0 {
 			return errLeaseLost
 		}
-		last := time.NewTimer(left)
 		select {
 		case <-child.ended:
-			last.Stop()
 			return nil
 		case <-lease.Context().Done():
 			return errLeaseLost
@@ -62,9 +60,8 @@ func attend(halt context.Context, lease *redlock.Lease, child *child, grace time
 			return context.Cause(halt)
 		case s := <-signals:
 			child.forward(s)
-		case <-last.C:
+		case <-time.After(left):
 		}
-		last.Stop()
 	}
 }
 

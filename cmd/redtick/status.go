@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -190,22 +191,12 @@ func role(s string) string {
 }
 
 func (r *statusReport) compareClocks() {
-	var first, last *inspect.Node
-	for i := range r.Nodes {
-		n := &r.Nodes[i].info
-		if n.Err != nil {
-			continue
-		}
-		if first == nil || n.ClockOffset < first.ClockOffset {
-			first = n
-		}
-		if last == nil || n.ClockOffset > last.ClockOffset {
-			last = n
-		}
-	}
 	if r.Reachable < 2 {
 		return
 	}
+	up := slices.DeleteFunc(slices.Clone(r.Nodes), func(n nodeView) bool { return !n.OK })
+	byClock := func(a, b nodeView) int { return cmp.Compare(a.info.ClockOffset, b.info.ClockOffset) }
+	first, last := slices.MinFunc(up, byClock).info, slices.MaxFunc(up, byClock).info
 	r.spread = last.ClockOffset - first.ClockOffset
 	r.doubt = (first.RoundTrip + last.RoundTrip) / 2
 	ms := milliseconds(r.spread)

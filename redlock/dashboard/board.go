@@ -209,14 +209,10 @@ func (b *board) note(answers map[string]*answer, now time.Time) {
 	}
 }
 
-// forget drops the names that are not listed any more.
+// forget drops what is not among names, which are sorted.
 func (b *board) forget(names []string) {
-	listed := make(map[string]bool, len(names))
-	for _, name := range names {
-		listed[name] = true
-	}
 	for name, e := range b.entries {
-		if !listed[name] {
+		if _, listed := slices.BinarySearch(names, name); !listed {
 			delete(b.entries, name)
 			b.hide(name, e)
 		}

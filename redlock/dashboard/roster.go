@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -25,7 +24,6 @@ type roster struct {
 func (r *roster) names(ctx context.Context, p *Page, patience time.Duration) (names []string, more, complete bool, err error) {
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	found := map[string]bool{}
 	complete = true
 	for _, l := range []*listing{&r.jobs, &r.all} {
 		if !complete {
@@ -33,15 +31,14 @@ func (r *roster) names(ctx context.Context, p *Page, patience time.Duration) (na
 		}
 		l.begin(ctx, p)
 		listed, others, known, failed := l.await(bounded)
-		for _, name := range listed {
-			found[name] = true
-		}
+		names = append(names, listed...)
 		more, complete = more || others, complete && known
 		if err == nil {
 			err = failed
 		}
 	}
-	names = slices.Sorted(maps.Keys(found))
+	slices.Sort(names)
+	names = slices.Compact(names)
 	if more = more || len(names) > maxNames; len(names) > maxNames {
 		names = names[:maxNames]
 	}
@@ -101,11 +98,9 @@ func (l *listing) end(ctx context.Context, begin time.Time, names []string, more
 	if end.Sub(begin) < afterError {
 		l.next = end.Add(afterError) // it got nowhere, and the nodes may be well again soon
 	}
-	known := map[string]bool{}
-	for _, name := range slices.Concat(l.names, names) {
-		known[name] = true
-	}
-	l.names = slices.Sorted(maps.Keys(known))
+	all := slices.Concat(l.names, names)
+	slices.Sort(all)
+	l.names = slices.Compact(all)
 }
 
 func (l *listing) await(ctx context.Context) (names []string, more, known bool, err error) {

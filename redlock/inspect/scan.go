@@ -227,10 +227,8 @@ func (i *Inspector) scanNode(ctx context.Context, node int, pattern string, visi
 }
 
 func rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 	case <-ctx.Done():
 	}
 }
