@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -97,10 +98,11 @@ func parseAddress(s string) *address {
 		}
 		return &address{server: o}
 	}
-	if s == "" || strings.ContainsAny(s, "@/?# ") {
+	at := withPort(s, "6379")
+	if at == "" {
 		return nil
 	}
-	return &address{server: &redis.Options{Addr: withPort(s, "6379")}}
+	return &address{server: &redis.Options{Addr: at}}
 }
 
 // parseSeveral reads [user:password@]host,host/path: the path is a Sentinel group's master and perhaps the database.
@@ -109,10 +111,11 @@ func parseSeveral(scheme, rest string, tls bool) *address {
 	authority, path, _ := strings.Cut(rest, "/")
 	at := strings.LastIndex(authority, "@")
 	for host := range strings.SplitSeq(authority[at+1:], ",") {
-		if host = strings.TrimSpace(host); host == "" || strings.ContainsAny(host, "?# ") {
+		at := withPort(strings.TrimSpace(host), kinds[scheme].port)
+		if at == "" {
 			return nil
 		}
-		a.hosts = append(a.hosts, withPort(host, kinds[scheme].port))
+		a.hosts = append(a.hosts, at)
 	}
 	path, query, _ := strings.Cut(path, "?")
 	database := ""
@@ -144,9 +147,17 @@ func parseSeveral(scheme, rest string, tls bool) *address {
 	return a
 }
 
+// withPort is host:port, or "" where that cannot be: a list has other separators, say, or quotes came along from a file.
 func withPort(host, port string) string {
-	if _, _, err := net.SplitHostPort(host); err != nil {
+	if host == "" || strings.ContainsAny(host, "@/?#;'\" ") {
+		return ""
+	}
+	_, given, err := net.SplitHostPort(host)
+	if err != nil {
 		return net.JoinHostPort(strings.Trim(host, "[]"), port)
+	}
+	if n, err := strconv.Atoi(given); err == nil && (n < 1 || n > 65535) {
+		return ""
 	}
 	return host
 }

@@ -88,6 +88,7 @@ func TestAddresses_refused(t *testing.T) {
 		"redis-sentinel://host", "redis-sentinel://host/", "redis-sentinel:///master", "redis-sentinel://host,,host/master",
 		"redis-sentinel://host/master/db", "redis-sentinel://host/master?nosuch=1", "redis-cluster://", "redis-cluster://host/1",
 		"redis-cluster://host,/", "redis-galaxy://host", "unix://",
+		"host:1;other:2", `"host:1"`, "'host:1,other:2'", "host:99999", "redis-cluster://host:0/", "redis-cluster://host;other/",
 	} {
 		if o := redtick(t, addr, "ls"); o.code != 64 || !strings.Contains(o.stderr, "node 1 of") || !strings.Contains(o.stderr, "redis-sentinel://host,host/master") {
 			t.Errorf("%s: %+v", addr, o)
