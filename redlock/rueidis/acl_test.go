@@ -43,7 +43,18 @@ func TestNewClient_minimalACL(t *testing.T) {
 	if _, err := server.Do("ACL", "SETUSER", "redtick", "+client|tracking"); err != nil {
 		t.Fatal(err)
 	}
-	if got := do(newNode(t, options), set); got[0] != "OK" {
+	node := newNode(t, options)
+	if got := do(node, set); got[0] != "OK" {
 		t.Errorf("with client|tracking: %v", got)
+	}
+	// Taken away again, it is the server that refuses, which ends a waiting Lock.
+	for _, c := range [][]string{{"ACL", "SETUSER", "redtick", "-client|tracking"}, {"CLIENT", "KILL", "TYPE", "normal"}} {
+		if _, err := server.Do(c...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(node, set) // which finds that the connection is closed
+	if r := node.Do(t.Context(), []driver.Command{set})[0]; driver.ErrorCode(r.Err) != "NOPERM" {
+		t.Errorf("without client|tracking: %v, %v", r.Value, r.Err)
 	}
 }

@@ -38,6 +38,8 @@
 //     connections are tested and left. Each one of the service's own blocking
 //     commands may cost a batch after a failover. If they or ConnLifetime make a Do
 //     connect again, it may outlast its context by what AuthCredentialsFn takes.
+//   - With BlockingPoolCleanup rueidis closes idle connections under the lock of that
+//     pool, and waits for those that went silent: up to two seconds without a node.
 //   - In a Cluster a batch is split by server: commands keep their order per
 //     hash slot, not across slots. Commands without a key go where their first
 //     argument would as a key.

@@ -15,12 +15,10 @@ var errNotConnected = errors.New("rueidis: connecting failed: AuthCredentialsFn 
 func reply(result rueidis.RedisResult) driver.Reply {
 	// What a function of the user's met while the client connected must pass neither
 	// for a server's null, which is a vote, nor for a server's error.
-	err := result.NonRedisError()
-	_, servers := rueidis.IsRedisErr(err)
-	switch {
+	switch err := result.NonRedisError(); {
 	case rueidis.IsRedisNil(err):
 		return driver.Reply{Err: errNotConnected}
-	case err != nil && !servers:
+	case err != nil && !refusal(err):
 		return driver.Reply{Err: exchange.Own(err)}
 	}
 	value, err := result.ToAny()
@@ -28,6 +26,13 @@ func reply(result rueidis.RedisResult) driver.Reply {
 		return driver.Reply{}
 	}
 	return driver.Reply{Value: exchange.Plain(value), Err: restore(err)}
+}
+
+// refusal reports whether a server said err while the client connected. ErrNoCache
+// comes behind what it said to client-side caching.
+func refusal(err error) bool {
+	_, servers := rueidis.IsRedisErr(err)
+	return servers || errors.Is(err, rueidis.ErrNoCache)
 }
 
 // restore puts back the "ERR " that rueidis cuts off.
