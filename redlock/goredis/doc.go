@@ -49,6 +49,8 @@
 //     servers is down, what is locked may be locked again.
 //   - A subscription to a server that vanished without closing its connection
 //     ends only with the connection's keep-alive.
+//   - A Sentinel that hangs is waited for, before another is asked, for the client's
+//     ReadTimeout (5 s by default), twice with NewFailoverClusterClient.
 //   - go-redis does not tell the name of a Sentinel group. Such a node is named
 //     by its client's address in memory, which differs from run to run. So is a
 //     Cluster client without addresses.

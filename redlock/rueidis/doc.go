@@ -32,6 +32,9 @@
 //   - rueidis.NewClient fails when its server is down. A service that must
 //     start while one node of several is out sets ForceSingleClient; rueidis
 //     then returns a client beside the error, and it connects when it can.
+//   - rueidis learns from one Sentinel that the master has moved. While that one
+//     hangs, rather than ends, the node stays with the former master and says
+//     READONLY. TopologyRefreshInterval does not help, as it asks the same one.
 //   - The client's pool for blocking commands (BlockingPoolSize) needs one
 //     connection for redlock, and one for each subscription.
 //   - rueidis does not tell what lies idle in that pool, so only redlock's own

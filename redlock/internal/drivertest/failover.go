@@ -39,6 +39,7 @@ func TestFailover(t *testing.T, connect func(t testing.TB, addr string) driver.N
 	}
 	t.Run("Demoted", func(t *testing.T) { checkDemoted(t, connect) })
 	t.Run("ServerGone", func(t *testing.T) { checkGone(t, connect) })
+	t.Run("ServerBusy", func(t *testing.T) { checkBusy(t, connect) })
 	t.Run("Deadline", func(t *testing.T) { checkDeadline(t, connect) })
 	t.Run("DeadlineWhileWriting", func(t *testing.T) { checkWriting(t, connect) })
 	t.Run("DeadlineWhileDialling", func(t *testing.T) { checkDialling(t, connect) })
@@ -206,6 +207,33 @@ func checkGone(t *testing.T, connect func(t testing.TB, addr string) driver.Node
 	server.Restart()
 	if failures, took := untilWell(t, node, []driver.Command{{"PING"}}); len(failures) > 1 {
 		t.Errorf("well %v after the restart: %v", took, failures)
+	}
+}
+
+// checkBusy has the client connect while the server runs a script.
+func checkBusy(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
+	server := redisserver.Start(t, "--busy-reply-threshold", "10")
+	node := connect(t, server.Addr())
+	one(t, node, driver.Command{"PING"})
+	command(t, server, "CLIENT", "KILL", "TYPE", "normal")
+	go func() { _, _ = server.Do("EVAL", "while true do end", "0") }()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if _, err := server.Do("PING"); driver.ErrorCode(err) == "BUSY" {
+			break
+		}
+	}
+	for range 2 {
+		for _, batch := range batches {
+			for _, r := range send(t, node, batch) {
+				if r.Err == nil {
+					t.Errorf("%v: got %v from a server that is busy", batch, r.Value)
+				}
+			}
+		}
+	}
+	command(t, server, "SCRIPT", "KILL")
+	if failures, took := untilWell(t, node, batches["a write"]); len(failures) > 1 {
+		t.Errorf("well after %v: %v", took, failures)
 	}
 }
 
