@@ -228,7 +228,8 @@ func (s *Scheduler) remove(id string, now moment) error {
 	return nil
 }
 
-// present tells all who want to know of an entry. It is called with the mutex held.
+// present makes an entry known: to the heartbeats, to triggers, and by a warning of its
+// time zone. It is called with the mutex held.
 func (s *Scheduler) present(e *entry, now time.Time) {
 	s.show(e, now)
 	s.listen(e)

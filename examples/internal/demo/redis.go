@@ -100,7 +100,7 @@ func dial(ctx context.Context, list string) (*Redis, error) {
 		r.Addrs = append(r.Addrs, addr)
 	}
 	if silent, err := r.ping(ctx); silent > (len(r.Addrs)-1)/2 {
-		return nil, fmt.Errorf("%d of the %d nodes in %s do not answer, so there is no majority; start them, or unset %s for the embedded ones: %w",
+		return nil, fmt.Errorf("no answer from %d of %d nodes in %s, so there is no majority; start them, or unset %s for the embedded ones: %w",
 			silent, len(r.Addrs), addrsEnv, addrsEnv, err)
 	}
 	return r, nil

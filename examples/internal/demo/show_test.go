@@ -228,7 +228,7 @@ func TestMain_refuses(t *testing.T) {
 		{"skew that is too large", []string{"-skew", "0s,-11s"}, "", 2, `-skew has "-11s", must be durations from -10s to +10s`},
 		{"argument", []string{"twenty"}, "", 2, `"twenty" is no flag`},
 		{"empty address", nil, "127.0.0.1:1,,127.0.0.1:2", 1, "has an empty address; write host:port"},
-		{"no majority", nil, "127.0.0.1:1,127.0.0.1:2", 1, "2 of the 2 nodes in REDIS_ADDRS do not answer"},
+		{"no majority", nil, "127.0.0.1:1,127.0.0.1:2", 1, "no answer from 2 of 2 nodes in REDIS_ADDRS"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("REDIS_ADDRS", c.redis)
