@@ -3,6 +3,7 @@ package asynqadapter_test
 import (
 	"context"
 	"errors"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,17 +79,22 @@ type farm struct {
 	ticks int
 }
 
-// How often the tasks of 10 ticks are run by each arm.
+// TestArms prints arms x ticks x runs per tick, for 10 ticks unless
+// REDTICK_TICKS says otherwise.
 //
 // Mutations: the TaskID left out of prepare; Retention left out of newEntry
 // (skewed); OncePerTick running what it should drop; no WithOwner (failing once).
 func TestArms(t *testing.T) {
-	const ticks = 10
+	ticks := 10
+	if n, err := strconv.Atoi(os.Getenv("REDTICK_TICKS")); err == nil {
+		ticks = n
+	}
 	for _, a := range arms {
 		t.Run(a.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &farm{arm: a, t: t, q: newQueue(t), nodes: redlocktest.Servers(3), book: newDiary(), ticks: ticks}
 				started, done := f.run()
+				t.Logf("%-45s %d ticks: work done %s, handlers started %s", a.name, ticks, done, started)
 				if !matches(done, a.done, ticks) || !matches(started, a.started, ticks) {
 					t.Errorf("done %s, started %s; want %s, %s", done, started, a.done, a.started)
 				}
