@@ -1,10 +1,9 @@
 // Command redtick shows who holds what on a fleet's Redis nodes, and runs any
-// program under a lease.
+// program under a lease, or a whole crontab.
 //
-// It does not speak to a Redis Cluster or through Sentinels: give it the
-// address of each node's primary. It shows what the nodes held a moment ago; by
-// the time it is read that may have changed. And "redtick run" cannot protect
-// what a program has sent out before it was ended: see "redtick run --help".
+// It shows what the nodes held a moment ago; by the time it is read that may
+// have changed. And "redtick run" cannot protect what a program has sent out
+// before it was ended: see "redtick run --help".
 //
 // "redtick --help" is the manual.
 package main
