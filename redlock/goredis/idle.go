@@ -12,12 +12,6 @@ import (
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
-var (
-	ping = []driver.Command{{"PING"}}
-	// The PING meets a closed connection, so that go-redis drops it at once.
-	quit = []driver.Command{{"QUIT"}, {"PING"}}
-)
-
 // punctual is a client on the same connections that keeps to its contexts'
 // deadlines, which go-redis does not unless it is told to.
 func punctual(client *redis.Client) *redis.Client {
@@ -43,10 +37,10 @@ func (n *Node) sweepFor(commands []driver.Command, replies []driver.Reply) {
 		defer cancel()
 		seen := map[*redis.Client]bool{} // nil is a wrapper, which may not be comparable
 		for i, r := range replies {
-			send := ping
+			send := exchange.Ping
 			switch {
 			case exchange.Demoted(r):
-				send = quit
+				send = exchange.Quit
 			case exchange.Answered(r.Err):
 				continue
 			}

@@ -94,7 +94,7 @@ func (n *Node) distrust(trusted map[string]bool, silent map[string]string) {
 	n.sweep(func(ctx context.Context) {
 		var all sync.WaitGroup
 		for _, key := range silent {
-			all.Go(func() { n.client.Do(ctx, n.buildAlone(ping[0]).SetSlot(key)) })
+			all.Go(func() { n.client.Do(ctx, n.buildAlone(exchange.Ping[0]).SetSlot(key)) })
 		}
 		all.Wait()
 	})

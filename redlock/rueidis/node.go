@@ -71,9 +71,9 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	replies := n.doSingle(ctx, commands)
 	switch {
 	case exchange.Demoted(replies...):
-		n.sweep(func(ctx context.Context) { n.do(ctx, quit) })
+		n.sweep(func(ctx context.Context) { n.do(ctx, exchange.Quit) })
 	case !exchange.AllAnswered(replies):
-		n.sweep(func(ctx context.Context) { n.do(ctx, ping) })
+		n.sweep(func(ctx context.Context) { n.do(ctx, exchange.Ping) })
 	}
 	return replies
 }

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
@@ -83,12 +82,6 @@ func (c *connections) flush() int {
 	c.top = c.busy
 	return idle
 }
-
-var (
-	ping = []driver.Command{{"PING"}}
-	// The PING meets a closed connection, so that rueidis drops it at once.
-	quit = []driver.Command{{"QUIT"}, {"PING"}}
-)
 
 // sweep calls send for each connection that may lie idle, to use it.
 func (n *Node) sweep(send func(ctx context.Context)) {

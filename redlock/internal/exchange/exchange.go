@@ -113,6 +113,14 @@ const (
 	SettleLimit = 10 * time.Millisecond
 )
 
+var (
+	// Ping tests an idle connection.
+	Ping = []driver.Command{{"PING"}}
+	// Quit leaves a server. The PING meets a closed connection, so that the client
+	// drops it at once.
+	Quit = []driver.Command{{"QUIT"}, {"PING"}}
+)
+
 // Sweep calls use for each connection that lies idle in a client's pool. use takes
 // one, and tests or closes it. All are called at the same time, so that no two get
 // the same one.

@@ -107,7 +107,7 @@ type Pipeline struct {
 	idle    chan struct{}
 	breaker breaker
 
-	// Only the goroutine that is sending uses these.
+	// Only the goroutine that is sending uses these. It changes batch with mu held, because Flushed reads it.
 	batch    []*Call
 	commands []driver.Command
 	limit    limit
