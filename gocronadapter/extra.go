@@ -133,11 +133,11 @@ func (x *extras) live() bool {
 	return lived
 }
 
-// expected reports whether a run by hand is to come, by RunNow or a trigger.
+// expected reports whether a run is to come that is not the schedule's.
 func (x *extras) expected() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.byHand) > 0 || x.trigger() >= 0
+	return len(x.byHand) > 0 || x.started > 0
 }
 
 func (x *extras) trigger() int {

@@ -117,6 +117,29 @@ func TestLocker_random_interval_spacing(t *testing.T) {
 	})
 }
 
+// Runs of a random job that waited in a queue of gocron have ticks and the spacing, like all others.
+//
+// Seen to fail when a run that nobody announced passes for a RunNow: a few runs without a tick in the wait modes.
+func TestNewScheduler_random_interval_queued(t *testing.T) {
+	for name, m := range modes() {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := newLedger()
+				fleet := newSchedulers(t, []gocronadapter.Option{gocronadapter.WithSchedulerOptions(m.scheduler...)}, 0, 40*time.Millisecond, -300*time.Millisecond)
+				for _, r := range fleet {
+					r.job(t, gocron.DurationRandomJob(2*time.Second, 4*time.Second), log.task("job", 3600*time.Millisecond), append(m.job, gocron.WithName("job"))...)
+					r.Start()
+				}
+				time.Sleep(30 * time.Minute)
+				if n := log.withoutTick("job"); n != 0 || len(log.of("job")) < 300 {
+					t.Errorf("%d runs, %d without a tick", len(log.of("job")), n)
+				}
+				leaveAll(t, fleet)
+			})
+		})
+	}
+}
+
 // RunNow on a random job takes no turn.
 func TestLocker_random_interval_RunNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -189,15 +189,16 @@ func wall(t time.Time) time.Time { return t.Round(0) }
 
 // randomTick takes the moment itself: replicas have no tick in common, so only
 // the spacing counts. Asking for more than the next run would race with gocron
-// for the job's random numbers. After a restart the next run that gocron names
-// may be one of before the stop, which will not come, and the list is in order
-// again only once the first run of the schedule has been.
+// for the job's random numbers. What that says may be one from before a stop,
+// which will not come, and a run that has waited in a queue comes before it: so
+// a run is the schedule's unless another is expected, where that is known.
 func (s *jobState) randomTick(now time.Time) (time.Time, error) {
 	next, err := s.job.NextRun()
-	switch {
-	case err != nil:
+	if err != nil {
 		return time.Time{}, err
-	case s.restarted && s.extras.expected(), !s.restarted && !s.fired(next, now, early):
+	}
+	fired := !s.restarted && s.fired(next, now, early)
+	if !fired && (s.extras.expected() || !s.restarted && !s.traits.announces) {
 		return time.Time{}, nil
 	}
 	s.armed, s.restarted = now, false

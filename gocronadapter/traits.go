@@ -14,6 +14,7 @@ type traits struct {
 	startsAtOnce bool // gocron.WithStartImmediately
 	task         bool // its task was made by Task
 	otherLocker  bool // it has a locker of its own
+	announces    bool // it is of NewScheduler, which announces its RunNows
 }
 
 // examiner finds out a job's traits from what gocron does with its options, by
@@ -65,7 +66,7 @@ func (e *examiner) examine(task gocron.Task, opts []gocron.JobOption) (traits, e
 	if err != nil || j == nil {
 		return t, err
 	}
-	t.name, t.task = j.Name(), isTask(task)
+	t.name, t.task, t.announces = j.Name(), isTask(task), true
 	return t, nil
 }
 
