@@ -63,7 +63,7 @@ var mutants = []mutant{
 	{name: "no local deadline", file: "lease.go", old: "\tif !early {\n\t\tl.markLost(l.whyExpired())\n", new: "\tif !early {\n"},
 	{name: "two batches to a node at a time", file: "internal/pipeline/pipeline.go", old: "\tif p.sending {\n", new: "\tif p.sending && len(p.votes) > 1 {\n"},
 	{name: "owed releases are dropped", file: "internal/pipeline/pipeline.go", old: "\t\tcase !Executed(replies[i].Err):\n\t\t\tp.delayed = append(p.delayed, c.again(now.Add(c.resendIn(now))))", new: "\t\tcase !Executed(replies[i].Err):"},
-	{name: "releases are not repeated on a shaky node", file: "internal/pipeline/pipeline.go", old: "\t\t\tp.delayed = append(p.delayed, c.again(p.breaker.suspectUntil))\n", new: ""},
+	{name: "releases are not repeated on a shaky node", file: "internal/pipeline/pipeline.go", old: "\t\t\tp.delayed = append(p.delayed, c.again(p.breaker.suspectUntil.Add(resendTogether)))\n", new: ""},
 	{name: "owed releases wait for an idle pipeline", file: "internal/pipeline/pipeline.go", old: "\tp.moveDue(now) // a pipeline", new: "\t// a pipeline"},
 	{name: "what is owed expires while the node hangs", file: "internal/pipeline/pipeline.go", old: "!(c.Class == Chase && p.breaker.fails > 0 && p.idle == nil)", new: "true"},
 	{name: "votes are counted for all owners together", file: "internal/quorum/tally.go", old: "answers[k].Verdict == Refused && answers[k].Token == answers[i].Token", new: "answers[k].Verdict == Refused"},

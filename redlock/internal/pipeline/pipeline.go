@@ -477,8 +477,9 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 			p.delayed = append(p.delayed, c.again(now.Add(c.resendIn(now))))
 		case now.Before(p.breaker.suspectUntil):
 			// Order holds per connection only. A copy of the acquire that a driver resent, or that sits in the socket of
-			// a hung server, may be executed after this release, so send the release once more.
-			p.delayed = append(p.delayed, c.again(p.breaker.suspectUntil))
+			// a hung server, may be executed after this release, so send the release once more, and not before that
+			// time together with another.
+			p.delayed = append(p.delayed, c.again(p.breaker.suspectUntil.Add(resendTogether)))
 		}
 	}
 	if len(first) > 0 {
