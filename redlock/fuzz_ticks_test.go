@@ -76,7 +76,7 @@ func TestTickOf_foreign(t *testing.T) {
 			t.Errorf("%q: %v", token, tick)
 		}
 	}
-	if got := redlock.TickOf("a@253402300799999"); got.Year() != 9999 {
+	if got := redlock.TickOf("a/b@253402300799999"); got.Year() != 9999 {
 		t.Errorf("the last tick: %v", got)
 	}
 }
