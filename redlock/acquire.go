@@ -18,11 +18,13 @@ type acquisition struct {
 	tick int64     // Unix ms; 0 for a lock
 	at   time.Time // the tick as the caller of a claim has it, in its zone
 	// token is that of the latest round.
-	token  string
-	told   error // the reason last told to the observer, so that a call that waits does not repeat it
-	late   lateness
-	former []uint64    // hashes of the tokens of a claim's earlier rounds, whose votes nobody relies on
-	asked  func(error) // called with the outcome of each try of a wait; nil unless an elector waits
+	token string
+	waits bool // it asks again until its caller ends it
+	// reported is what the observer heard last, so that a call that asks again does not repeat it.
+	reported news
+	late     lateness
+	former   []uint64    // hashes of the tokens of a claim's earlier rounds, whose votes nobody relies on
+	asked    func(error) // called with the outcome of each try of a wait; nil unless an elector waits
 }
 
 var formerSeed = maphash.MakeSeed()

@@ -62,11 +62,20 @@ type Error struct {
 	// Detail adds what the sentinel does not say, such as how the votes were split.
 	Detail string
 
-	permanent bool // asking again does not help
-	lasting   bool // the name is held by keys that never expire
-	asksAgain bool // the claim itself, without its caller
-	gaveUp    bool // the observer was told that it asks again, but its caller ended it
+	permanent bool // it does not pass by itself
+	next      next
 }
+
+// next is what follows a refusal.
+type next uint8
+
+const (
+	unstated   next = iota // no acquisition made the error; it may be an adapter's
+	ended                  // the call has ended
+	asksOn                 // the call asks again by itself
+	standsOpen             // the call has ended, but under take-over its tick is not lost yet
+	givenUp                // a call that asked again for a tick was ended by its caller
+)
 
 func (e *Error) Error() string {
 	var b strings.Builder
@@ -118,23 +127,48 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
 }
 
-// refuse returns the error of a refusal, and reports it to the observer.
+// refuse returns the error of a refusal, and reports it to the observer unless that would repeat the last report.
 func (t *target) refuse(a *acquisition, begin time.Time, tally quorum.Tally, reason error) error {
 	err := t.fail(a.op, a.tick, tally, reason)
-	err.asksAgain = err.lacksQuorum() && (t.cfg.takeover && a.tick != 0 || t.mayAskAgain(a))
-	ends := a.late.refusal != nil && !err.asksAgain // the observer was told that it is asked again
-	if ends {
+	err.next = t.whatNext(a, err)
+	if a.late.refusal != nil && err.next != asksOn {
 		begin = a.late.begin
-		err.gaveUp = isOwnEnd(reason)
 		if reason == ErrNoQuorum {
 			err.Detail += fmt.Sprintf("; asked again for %v", time.Since(begin).Round(time.Millisecond))
 		}
 	}
-	if a.told != reason || ends || err.permanent {
-		a.told = reason
+	if n := (news{reason, err.next}); n != a.reported {
+		a.reported = n
 		t.locker.Report(Event{Kind: Refused, Name: err.Name, Tick: err.Tick, Token: a.token, Holder: err.Holder, Duration: time.Since(begin), Err: err})
 	}
 	return err
+}
+
+// news is what sets a refusal apart from the one before it of the same call.
+type news struct {
+	reason error
+	next   next
+}
+
+// whatNext returns what follows a refusal.
+func (t *target) whatNext(a *acquisition, err *Error) next {
+	switch {
+	case err.lacksQuorum() && (a.waits || t.mayAskAgain(a)):
+		return asksOn
+	case err.lacksQuorum() && a.tick != 0 && t.cfg.takeover:
+		return standsOpen
+	case a.givesUp() && isOwnEnd(err.Reason):
+		return givenUp
+	}
+	return ended
+}
+
+// givesUp reports whether a call that ends now gives up a tick of which it was reported that it is asked for again.
+func (a *acquisition) givesUp() bool { return a.tick != 0 && a.reported.next == asksOn }
+
+// isOwnEnd reports whether the caller, or Close, ended a call, so that its error says nothing about the nodes.
+func isOwnEnd(reason error) bool {
+	return reason == context.Canceled || reason == context.DeadlineExceeded || reason == ErrClosed
 }
 
 // refusalOf returns the Error within err, or an empty one.
@@ -169,7 +203,7 @@ func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *
 		e.Detail, e.Remaining = describePause(tally)
 		return e
 	case ErrTaken:
-		if e.lasting = tally.Blocks(tally.Lasting()); e.lasting && e.Holder != protocol.Foreign {
+		if e.permanent = tally.Blocks(tally.Lasting()); e.permanent && e.Holder != protocol.Foreign {
 			e.Detail = "its key never expires; delete it if nobody relies on it"
 		}
 		return e
@@ -195,7 +229,7 @@ func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *
 
 // errNoAnswer is the error of a node that did not answer. A call that ended early, for a reason of its caller's, gave it no time.
 func (t *target) errNoAnswer(reason error) error {
-	if reason == context.Canceled || reason == context.DeadlineExceeded {
+	if isOwnEnd(reason) {
 		return errors.New("no answer before the call ended")
 	}
 	return fmt.Errorf("no answer within %v; if its link is slower than that, raise WithNodeTimeout", t.cfg.nodeTimeout)

@@ -32,7 +32,7 @@ type lateness struct {
 // insist asks again for a tick that was refused only for want of a quorum, until its lateness ends. While it pauses it takes
 // no slot for voting, since others need them.
 func (t *target) insist(ctx context.Context, a *acquisition, err error) (lease *Lease, _ error) {
-	for try := 0; refusalOf(err).asksAgain && !a.late.begin.IsZero(); try++ {
+	for try := 0; refusalOf(err).next == asksOn; try++ {
 		if a.late.refusal == nil {
 			a.late.refusal = err
 		}

@@ -2,8 +2,8 @@ package redlock
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,8 +11,10 @@ import (
 
 // outages keeps a job that lacks a quorum for many ticks from flooding the log. The log hears when that begins, when the first
 // tick is lost, then once an hour, and when it ends, with a count. The events in between go to debug level.
+//
+// A tick is lost if a call for it ended without a quorum. It may still run elsewhere, or here when it is asked for again.
 type outages struct {
-	open  atomic.Int32 // how many jobs have one, for who does not hold mu
+	open  atomic.Int32 // len(jobs), read without mu
 	mu    sync.Mutex
 	jobs  map[string]*outage
 	swept time.Time // when forget last looked
@@ -21,29 +23,34 @@ type outages struct {
 // outage is the outage of one job.
 type outage struct {
 	lost   int       // ticks
-	untold int       // how many of these the log has not heard of
+	hidden int       // how many of these went to debug level and were not counted in the log yet
 	since  time.Time // the first tick that was lost
-	told   time.Time // when the log last heard of it
-	last   *Error
+	last   time.Time // the latest one
+	op     string    // the call that lost it
+	logged time.Time // when the log last heard of the outage
 }
 
 // remindEvery is how often the log hears of an outage that goes on.
 const remindEvery = time.Hour
 
+// byQuorum are the reasons that only a quorum can give.
+var byQuorum = []error{ErrTaken, ErrTickDone, ErrTickStale, ErrClockSkew, ErrPaused}
+
 // note takes an event into account. It returns the event as it is to be reported, and one to be reported before it, if any.
 func (o *outages) note(e Event) (before *Event, _ Event) {
 	refusal := refusalOf(e.Err)
-	ofClaim := !e.Tick.IsZero() && (refusal.Op == "claim" || refusal.Op == "await") // not an adapter's own
 	o.mu.Lock()
 	defer o.unlock()
 	o.forget()
 	switch {
-	case e.Kind == Refused && ofClaim && refusal.Reason == ErrNoQuorum:
-		return nil, o.lacks(e, refusal)
-	case e.Kind == Refused && !ofClaim, isOwnEnd(e.Err):
+	case e.Kind == Acquired, refusal.next != unstated && slices.Contains(byQuorum, refusal.Reason):
+		return o.end(e.Name, "there is a quorum again"), e
+	case e.Tick.IsZero():
 		return nil, e
+	case refusal.Reason == ErrNoQuorum, refusal.Reason == context.DeadlineExceeded && o.jobs[e.Name] != nil:
+		return nil, o.lacks(e, refusal)
 	}
-	return o.end(e.Name, "there is a quorum again"), e
+	return nil, e
 }
 
 // unlock releases mu, once the count is up to date.
@@ -52,23 +59,18 @@ func (o *outages) unlock() {
 	o.mu.Unlock()
 }
 
-// forget drops the jobs of which the log would hear with their next lost tick anyway. A name that is used once has none, so its
-// outage never ends. The caller holds mu.
+// forget drops the outages that have nothing left to count and whose next lost tick would be logged anyway. Otherwise that of a
+// name that is used once would stay for ever, since only an answer for the name ends it. The caller holds mu.
 func (o *outages) forget() {
 	if time.Since(o.swept) < remindEvery {
 		return
 	}
 	o.swept = time.Now()
 	for name, j := range o.jobs {
-		if j.untold == 0 && time.Since(j.told) >= remindEvery {
+		if j.hidden == 0 && time.Since(j.logged) >= remindEvery {
 			delete(o.jobs, name)
 		}
 	}
-}
-
-// isOwnEnd reports whether the caller ended a claim, so that its error says nothing about the nodes.
-func isOwnEnd(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrClosed)
 }
 
 // lacks notes that a job's claim lacks a quorum. The caller holds mu.
@@ -76,47 +78,50 @@ func (o *outages) lacks(e Event, refusal *Error) Event {
 	j := o.jobs[e.Name]
 	begins := j == nil
 	if begins {
-		j = &outage{told: time.Now()}
+		j = &outage{logged: time.Now()}
 		o.jobs[e.Name] = j
 	}
-	if refusal.asksAgain {
+	if refusal.next == asksOn { // its tick is not lost yet
 		e.repeated = !begins
 		return e
 	}
-	if j.lost == 0 {
-		j.since = e.Tick
+	e.repeated = j.lost > 0 && time.Since(j.logged) < remindEvery
+	fresh := !e.Tick.Equal(j.last) // or another call asked for it before, as under take-over
+	if fresh {
+		if j.lost == 0 {
+			j.since = e.Tick
+		}
+		j.lost++
+		j.last, j.op = e.Tick, refusal.Op
 	}
-	j.lost++
-	j.last = refusal
-	if e.repeated = j.lost > 1 && time.Since(j.told) < remindEvery; e.repeated {
-		j.untold++
+	if e.repeated {
+		if fresh {
+			j.hidden++
+		}
 		return e
 	}
-	if j.untold > 0 {
-		refusal.Detail += j.count()
+	if j.hidden > 0 {
+		e.Err = fmt.Errorf("%w%s", e.Err, j.count()) // the error itself is the caller's, who may have it by now
 	}
-	j.told, j.untold = time.Now(), 0
+	j.logged, j.hidden = time.Now(), 0
 	return e
 }
 
 func (j *outage) count() string {
-	return fmt.Sprintf("; %d ticks were lost since %s, of which the log has not told %d", j.lost, j.since.UTC().Format(time.RFC3339), j.untold)
+	return fmt.Sprintf("; %d ticks were lost since %s, of which the log has not told %d", j.lost, j.since.UTC().Format(time.RFC3339), j.hidden)
 }
 
-// end ends a job's outage, if there is one, and returns the count that the log has not heard, if any. The caller holds mu.
+// end ends a job's outage, if there is one, and returns the count of what was hidden, if anything was. The caller holds mu.
 func (o *outages) end(name, why string) *Event {
 	j := o.jobs[name]
 	if j == nil {
 		return nil
 	}
 	delete(o.jobs, name)
-	if j.untold == 0 {
+	if j.hidden == 0 {
 		return nil
 	}
-	sum := *j.last
-	sum.Detail = why + j.count()
-	sum.Nodes, sum.RefusedBy = nil, nil
-	return &Event{Kind: TicksLost, Name: name, Tick: sum.Tick, Err: &sum}
+	return &Event{Kind: TicksLost, Name: name, Tick: j.last, Err: &Error{Op: j.op, Name: name, Tick: j.last, Reason: ErrNoQuorum, Detail: why + j.count()}}
 }
 
 // endAll ends all outages when the Locker is closed.

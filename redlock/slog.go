@@ -21,7 +21,9 @@ import (
 //
 // If tick after tick of a job lacks a quorum, only the first refusal and the first
 // lost tick are written at their own level, the others at debug. Once an hour, at
-// the end of the outage and at [Locker.Close] there is a count.
+// the end of the outage and at [Locker.Close] there is a count. A tick is counted
+// as lost when a call for it, or the time that its context gave it, has ended
+// without a quorum. Under [WithTakeover] it may still run.
 //
 // With a nil logger it writes only warnings and errors, to [slog.Default] as it
 // is at that moment. This is what a [Locker] without an observer does.
@@ -90,11 +92,10 @@ func (e Event) level() slog.Level {
 
 func (e Event) refusalLevel() slog.Level {
 	refusal := refusalOf(e.Err)
-	asksOn := refusal.lacksQuorum() && (refusal.asksAgain || refusal.Op == "lock" || refusal.Op == "await")
 	switch {
 	case refusal.Holder == protocol.Foreign: // this does not end by itself
 		return slog.LevelError
-	case refusal.gaveUp, refusal.lasting, asksOn:
+	case refusal.Reason == ErrTaken && refusal.permanent, refusal.next > ended:
 		return slog.LevelWarn
 	case errors.Is(e.Err, ErrTaken), errors.Is(e.Err, ErrTickDone), errors.Is(e.Err, context.Canceled):
 		return slog.LevelDebug
@@ -127,9 +128,11 @@ func (e Event) text() string {
 	switch refusal := refusalOf(e.Err); {
 	case e.Kind == Acquired && e.Err != nil:
 		return "acquired late, once there was a quorum"
-	case e.Kind == Refused && refusal.asksAgain:
+	case e.Kind == Refused && refusal.next == asksOn:
 		return "not acquired yet; asked again until it is too late"
-	case e.Kind == Refused && refusal.gaveUp:
+	case e.Kind == Refused && refusal.next == standsOpen:
+		return "not acquired yet; the tick may be asked for again until it is stale"
+	case e.Kind == Refused && refusal.next == givenUp:
 		return "not acquired; it was to be asked again, but its caller has ended"
 	case e.Kind == Ended:
 		return "run " + strings.Replace(e.Result, runOK, runEnded, 1)

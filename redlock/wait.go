@@ -16,7 +16,8 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 	if err != nil {
 		return nil, t.fail(a.op, a.tick, quorum.Tally{}, err)
 	}
-	served := false
+	begin, served := time.Now(), false
+	a.waits = true
 	defer func() { w.Leave(served) }()
 	if err = t.locker.usable(ctx); err == nil {
 		err = w.Yield(ctx)
@@ -39,6 +40,8 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 			_ = w.Wait(ctx, holder, max(t.cfg.backoff(try), time.Millisecond))
 		}
 		switch gone := ctx.Err(); {
+		case gone != nil && a.givesUp() && !errors.Is(err, gone):
+			return nil, errors.Join(t.refuse(a, begin, quorum.Tally{}, gone), err)
 		case gone != nil && !errors.Is(err, gone):
 			return nil, errors.Join(t.fail(a.op, a.tick, quorum.Tally{}, gone), err)
 		case gone != nil && before != nil:
