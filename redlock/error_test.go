@@ -144,6 +144,20 @@ func TestErrors_noAnswer(t *testing.T) {
 	}
 }
 
+// A long text is cut between two characters.
+//
+// Seen to fail while it was cut within one, and then quoted for that.
+func TestErrors_longText(t *testing.T) {
+	err := &redlock.Error{Op: "trylock", Name: "job", Reason: redlock.ErrTaken, Holder: "x" + strings.Repeat("é", 200)}
+	if want := `redlock: trylock "job": taken by another owner (x` + strings.Repeat("é", 149) + "… (401 bytes))"; err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	err.Holder = strings.Repeat("\x80", 301)
+	if want := strings.Repeat(`\x80`, 300) + `"… (301 bytes))`; !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 func TestErrors_extendAndUnlock(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		p := fl.process("a")

@@ -166,12 +166,13 @@ func WithHistory(n int) JobOption { return jobOption(func(c *config) { c.history
 // may quote secrets. By default up to 200 bytes of it are remembered.
 func WithoutErrorText() JobOption { return jobOption(func(c *config) { c.noErrorText = true }) }
 
-// WithSchedule says, for readers of the history, what schedule the ticks follow, in
-// up to 100 bytes, and when the next tick is due. next returns the tick after a
+// WithSchedule says, for readers of the history, what schedule the ticks follow,
+// and when the next tick is due. The nodes keep the first 100 bytes of words, as a
+// schedule may be longer and is not read by machines. next returns the tick after a
 // given one, or the zero time. It may be nil, must not block, and is called for each
 // claim that is granted or lacks a quorum. The adapters set this option themselves.
 func WithSchedule(words string, next func(tick time.Time) time.Time) JobOption {
-	return jobOption(func(c *config) { c.schedule, c.next = clip(words, maxScheduleText), next })
+	return jobOption(func(c *config) { c.schedule, c.next = protocol.Cut(words, maxScheduleText), next })
 }
 
 // WithMaxSkew sets how far ahead of a node's clock a tick may lie. A tick further
@@ -323,7 +324,7 @@ func (c *config) check() error {
 	case c.nodeTimeout < time.Millisecond || c.nodeTimeout >= c.ttl/2:
 		return invalid("node timeout is %v, must be at least 1ms and less than half the TTL (%v)", c.nodeTimeout, c.ttl/2)
 	case c.retention < time.Second || c.retention > maxRetention || c.retention < c.ttl:
-		return invalid("retention is %v, must be 1s to 720h and at least the TTL (%v)", c.retention, c.ttl)
+		return invalid("retention is %v, must be 1s to %v and at least the TTL (%v)", c.retention, maxRetention, c.ttl)
 	case c.maxSkew < time.Second || c.maxSkew > 24*time.Hour:
 		return invalid("max skew is %v, must be 1s to 24h (default %v)", c.maxSkew, DefaultMaxSkew)
 	case c.spacing < 0 || c.spacing > protocol.LastLifetime:
@@ -333,13 +334,19 @@ func (c *config) check() error {
 	case c.history < 0 || c.history > maxHistory:
 		return invalid("history is %d runs, must be 0 (off) to %d (default %d)", c.history, maxHistory, DefaultHistory)
 	case c.lateness < 0 || c.lateness >= c.retention:
-		return invalid("lateness is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; lower it, or raise or leave out WithRetention, which is 720h at most", c.lateness, c.retention)
+		return c.staleBefore("lateness", c.lateness)
 	case c.catchUp < 0 || c.catchUp >= c.retention:
-		return invalid("catch-up is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; lower it, or raise or leave out WithRetention, which is 720h at most", c.catchUp, c.retention)
+		return c.staleBefore("catch-up", c.catchUp)
 	case c.spread < 0 || c.spread > maxDelay || c.handicap < 0 || c.handicap > maxDelay:
 		return invalid("spread is %v and handicap %v, each must be 0 (off) to %v; a claim waits that long before it asks", c.spread, c.handicap, maxDelay)
 	}
 	return c.checkModes()
+}
+
+// staleBefore is the error of a time for which no tick may be asked for.
+func (c *config) staleBefore(what string, d time.Duration) error {
+	return invalid("%s is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; lower it, or raise or leave out WithRetention, which is %v at most",
+		what, d, c.retention, maxRetention)
 }
 
 func (c *config) checkModes() error {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
@@ -145,20 +144,9 @@ func (l *Lease) conclude(now time.Time, held, abandoned bool) {
 	}
 	r.Took = now.Sub(l.since)
 	if text != nil && !l.t.cfg.noErrorText {
-		r.Error = clip(strings.TrimPrefix(text.Error(), "redlock: "), maxErrorText)
+		r.Error = protocol.Cut(strings.TrimPrefix(text.Error(), "redlock: "), maxErrorText)
 	}
 	if stated || !held || l.t.cfg.history > 0 {
 		l.t.locker.Report(Event{Kind: Ended, Name: l.Name(), Tick: l.Tick(), Token: l.token, Duration: r.Took, Result: r.Result, Err: err})
 	}
-}
-
-// clip cuts a text to at most so many bytes, without splitting a character.
-func clip(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	for most > 0 && !utf8.RuneStart(text[most]) {
-		most--
-	}
-	return text[:most]
 }

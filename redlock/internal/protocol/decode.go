@@ -289,7 +289,7 @@ func Number(fields []any, i int) int64 {
 // Clip makes a server's text fit for one line of a log. The text may be somebody's data, of any size.
 func Clip(s string) string {
 	const most = 300
-	short := s[:min(len(s), most)]
+	short := Cut(s, most)
 	if strings.ContainsFunc(short, unicode.IsControl) || !utf8.ValidString(short) {
 		short = strconv.Quote(short)
 	}
@@ -297,4 +297,17 @@ func Clip(s string) string {
 		short += fmt.Sprintf("… (%d bytes)", len(s))
 	}
 	return short
+}
+
+// Cut shortens a text to at most so many bytes, without splitting a character.
+func Cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for end := most; end > most-utf8.UTFMax; end-- {
+		if utf8.RuneStart(text[end]) {
+			return text[:end]
+		}
+	}
+	return text[:most] // no UTF-8
 }
