@@ -2,6 +2,8 @@ package asynqadapter_test
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,12 +15,13 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
+// zoneVariable makes this test a process whose machine has that time zone: time.Local cannot be set while others read it.
+const zoneVariable = "REDTICK_ASYNQ_ZONE"
+
 // A scheduler whose ticks may be others on another machine says so once, and to an observer that asks for its entries.
 //
 // Seen to fail without the warning, with one for each entry, and (for ever) when the scheduler's mutex was held meanwhile.
 func TestScheduler_warnsOfLocalTime(t *testing.T) {
-	local := time.Local
-	defer func() { time.Local = local }()
 	for name, c := range map[string]struct {
 		tz    string
 		local bool
@@ -33,17 +36,24 @@ func TestScheduler_warnsOfLocalTime(t *testing.T) {
 		"not local":         {"Europe/Berlin", false, []string{"30 9 * * *"}, 0},
 		"unreadable":        {"CET-1CEST", true, []string{"30 9 * * *"}, 1},
 	} {
+		if os.Getenv(zoneVariable) == "" {
+			t.Run(name, func(t *testing.T) {
+				cmd := exec.Command(os.Args[0], "-test.run", "^TestScheduler_warnsOfLocalTime$", "-test.count=1")
+				cmd.Env = append(os.Environ(), "TZ="+c.tz, zoneVariable+"="+name)
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Errorf("%v\n%s", err, out)
+				}
+			})
+		}
+		if os.Getenv(zoneVariable) != name {
+			continue
+		}
+		opts := &asynq.SchedulerOpts{}
+		if c.local {
+			opts.Location = time.Local
+		}
 		for _, when := range []string{"before Start", "after Start"} {
-			t.Run(name+", "+when, func(t *testing.T) {
-				t.Setenv("TZ", c.tz)
-				time.Local = time.FixedZone("UTC", 0) // as Go has it when it cannot read TZ
-				if zone, err := time.LoadLocation(c.tz); err == nil {
-					time.Local = zone
-				}
-				opts := &asynq.SchedulerOpts{}
-				if c.local {
-					opts.Location = time.Local
-				}
+			t.Run(when, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					seen := &events{}
 					var s *asynqadapter.Scheduler
