@@ -35,9 +35,8 @@
 //
 // # What it does
 //
-//  1. A [Mutex] is a name. To acquire it, all nodes are sent a command at once
-//     that sets the name's key, unless it exists, to a fresh random token with a
-//     TTL (SET NX PX, the canonical Redlock form).
+//  1. A [Mutex] is a name. To acquire it, every node is sent SET name token NX
+//     PX ttl at once, with a fresh random token (the canonical Redlock form).
 //  2. The lease is granted once n/2+1 nodes said yes, unless its validity has
 //     ended: the TTL less the drift, from before the first command was sent.
 //  3. Otherwise every node that said yes, or still may, is released in the

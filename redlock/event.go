@@ -23,14 +23,14 @@ const (
 	NodeBack    EventKind = "node_back"
 	Elected     EventKind = "elected"
 	SteppedDown EventKind = "stepped_down"
-	// Triggered: an operator asked for a run, and every replica that listens was told; see [Job.OnTrigger].
+	// Triggered: an operator asked for a run, and every replica that listens has heard it; see [Job.OnTrigger].
 	Triggered EventKind = "triggered"
 	// TriggersUnheard: a node's triggers are not heard until its subscription is active again.
 	TriggersUnheard EventKind = "triggers_unheard"
 	// Ended: the run of a claim ended; Event.Result says how. Under WithHistory(0) only if it was stated or the lease was lost.
 	Ended EventKind = "ended"
-	// TicksLost: how many ticks of a job lacked a quorum in a row, once that is over or the Locker is closed. It comes if the
-	// log has not heard of all of them. Each of them was an event, too.
+	// TicksLost: an outage in which ticks of a job were lost is over, or the Locker is closed. Event.Err has their number. It
+	// is reported only if some of their refusals went to debug level; see [Log].
 	TicksLost EventKind = "ticks_lost"
 )
 
@@ -61,7 +61,7 @@ type Event struct {
 	// observer was too slow.
 	Missed int
 
-	repeated bool // it goes to debug level, since the log has heard of the outage and will get a count
+	repeated bool // it goes to debug level, since the outage was logged and a count will be
 }
 
 // Observer is called with events, one at a time and in order, on a goroutine of

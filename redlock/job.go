@@ -36,10 +36,13 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 //   - [ErrNoQuorum], or ctx's error.
 //
 // Claim does not wait for a run to end. But a tick that nobody gets is lost, so
-// Claim votes again while a split vote leaves it to nobody, for up to eight times
-// the node timeout, and while no majority answers, for up to six times, and then
-// for as long as [WithLateness] says. Under WithTakeover such a tick is not lost
-// until it is stale, as it may be asked for again, so its refusal is a warning.
+// Claim votes again
+//   - while a split vote leaves the tick to nobody, for up to eight node timeouts;
+//   - while no majority answers, for up to six node timeouts;
+//   - after that, while no majority answers, for as long as [WithLateness] says.
+//
+// Under WithTakeover such a tick is not lost until it is stale, as it may be asked
+// for again, so its refusal is a warning.
 //
 // Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
 // once the nodes have voted for it spends the tick, unless [WithTakeover] is set.

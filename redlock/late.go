@@ -8,7 +8,7 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// deriveLateness fills in the lateness and the retention, if they are not set, each from the other.
+// deriveLateness fills in the retention from the lateness that was set, and then the lateness that was not from the retention.
 func (c *config) deriveLateness() {
 	if c.retention == 0 {
 		c.retention = DefaultRetention

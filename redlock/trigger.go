@@ -9,8 +9,7 @@ import (
 // Triggered returns the job for claims of runs by hand, of which [Job.OnTrigger]
 // tells. Such a claim does not touch the order of the schedule's ticks, so it stands
 // in the way of a scheduled tick only while its run lasts. It is not taken over,
-// caught up, or asked for again once refused, and no spacing applies to it. Pauses
-// do.
+// caught up, or asked for again once refused. Pauses apply to it, spacing does not.
 func (j *Job) Triggered() *Job {
 	t := *j.t
 	t.cfg.triggered = !t.cfg.anyOrder // so that its tick is still its fence
