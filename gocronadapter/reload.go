@@ -46,10 +46,7 @@ func (s *scheduler) noteDeparture(l *jobLocker) {
 
 // noteDepartureOf is noteDeparture by the ID of a job, which may be unknown.
 func (s *scheduler) noteDepartureOf(id uuid.UUID) {
-	s.mu.Lock()
-	l := s.jobs[id]
-	s.mu.Unlock()
-	if l != nil {
+	if l := s.jobOf(id); l != nil {
 		s.noteDeparture(l)
 	}
 }

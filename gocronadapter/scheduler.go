@@ -81,9 +81,7 @@ func (s *scheduler) NewJob(d gocron.JobDefinition, t gocron.Task, opts ...gocron
 }
 
 func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, opts ...gocron.JobOption) (gocron.Job, error) {
-	s.mu.Lock()
-	old := s.jobs[id]
-	s.mu.Unlock()
+	old := s.jobOf(id)
 	if old != nil {
 		s.noteDeparture(old)
 		old.end()
@@ -213,28 +211,38 @@ func (s *scheduler) forget(l *jobLocker) {
 func (s *scheduler) RemoveJob(id uuid.UUID) error {
 	s.noteDepartureOf(id)
 	err := s.Scheduler.RemoveJob(id)
-	s.mu.Lock()
-	l := s.jobs[id]
-	s.mu.Unlock()
 	if err == nil || errors.Is(err, gocron.ErrJobNotFound) {
-		s.locker.dropExtras(id)
-		if l != nil {
-			s.forget(l)
-		}
+		s.removed(id)
 	}
 	return err
 }
 
+// removed is for a job that gocron has removed, which may be unknown.
+func (s *scheduler) removed(id uuid.UUID) {
+	s.locker.dropExtras(id)
+	if l := s.jobOf(id); l != nil {
+		s.forget(l)
+	}
+}
+
+func (s *scheduler) jobOf(id uuid.UUID) *jobLocker {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.jobs[id]
+}
+
 func (s *scheduler) RemoveByTags(tags ...string) {
+	var tagged []uuid.UUID
 	for _, j := range s.Scheduler.Jobs() {
 		if slices.ContainsFunc(j.Tags(), func(tag string) bool { return slices.Contains(tags, tag) }) {
 			s.noteDepartureOf(j.ID())
+			tagged = append(tagged, j.ID())
 		}
 	}
 	s.Scheduler.RemoveByTags(tags...)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sweep()
+	for _, id := range tagged {
+		s.removed(id)
+	}
 }
 
 func (s *scheduler) Start() {
