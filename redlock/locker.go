@@ -107,38 +107,6 @@ func (l *Locker) NewJob(name string, opts ...JobOption) (*Job, error) {
 	return &Job{t}, nil
 }
 
-// target is what can be acquired: a name and its options. It holds no state of an acquisition.
-type target struct {
-	locker   *Locker
-	cfg      config
-	name     *protocol.Name
-	released func(driver.Reply) quorum.Answer // decodes the reply to a release
-}
-
-func (l *Locker) newTarget(name string, cfg config, isLock bool) (*target, error) {
-	cfg, err := cfg.derived()
-	if err != nil {
-		return nil, err
-	}
-	if isLock {
-		// Whether a claim that it adopts is under take-over, only its job knows. So the tick is not done before the unlock.
-		cfg.takeover = !cfg.anyOrder
-	}
-	if err := l.CheckName(name); err != nil {
-		return nil, err
-	}
-	full := cfg.prefix + name
-	t := &target{locker: l, cfg: cfg, name: cfg.newName(full)}
-	t.released = protocol.DecodeRelease(func() { l.queue.HandedOff(full) })
-	return t, nil
-}
-
-func (c *config) newName(full string) *protocol.Name {
-	return protocol.NewName(full, protocol.Settings{
-		TTL: c.ttl, Retention: c.retention, MaxSkew: c.maxSkew, Spacing: c.spacing, Guard: c.guardWindow,
-		Mode: c.mode(), Fencing: c.fencing, History: c.history, KeepLast: c.catchUp > 0})
-}
-
 // CheckName returns the error that [Locker.NewMutex] and [Locker.NewJob] have for a name that cannot be one. It is for adapters
 // whose jobs are made long before they run.
 func (l *Locker) CheckName(name string) error {

@@ -2,11 +2,8 @@ package redlock
 
 import (
 	"context"
-	"time"
 
-	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/protocol"
-	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
 // Mutex is a named, immutable description of a lock: a name and options. It
@@ -61,22 +58,4 @@ func (m *Mutex) Holder(ctx context.Context) (token string, err error) {
 		return "", m.t.fail("holder", 0, tally, ErrTaken)
 	}
 	return leader.Token, nil
-}
-
-// ask puts a question to all nodes. The error matches ErrNoQuorum if no majority answers it.
-func (t *target) ask(ctx context.Context, op string, tick int64, question quorum.Request) (quorum.Tally, error) {
-	tally, err := t.poll(ctx, question)
-	if err == nil && tally.Blocks(tally.Missing()) {
-		err = ErrNoQuorum
-	}
-	if err != nil {
-		return tally, t.fail(op, tick, tally, err)
-	}
-	return tally, nil
-}
-
-// poll puts one request to all nodes and waits for the outcome.
-func (t *target) poll(ctx context.Context, r quorum.Request) (quorum.Tally, error) {
-	p := t.locker.group.Ask(ctx, r, time.Now().Add(t.cfg.nodeTimeout), pipeline.Vote)
-	return p.Wait(ctx, t.cfg.nodeTimeout)
 }

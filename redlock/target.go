@@ -1,0 +1,61 @@
+package redlock
+
+import (
+	"context"
+	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/pipeline"
+	"github.com/redtick/redtick/redlock/internal/protocol"
+	"github.com/redtick/redtick/redlock/internal/quorum"
+)
+
+// target is what can be acquired: a name and its options. It holds no state of an acquisition.
+type target struct {
+	locker   *Locker
+	cfg      config
+	name     *protocol.Name
+	released func(driver.Reply) quorum.Answer // decodes the reply to a release
+}
+
+func (l *Locker) newTarget(name string, cfg config, isLock bool) (*target, error) {
+	cfg, err := cfg.derived()
+	if err != nil {
+		return nil, err
+	}
+	if isLock {
+		// Whether a claim that it adopts is under take-over, only its job knows. So the tick is not done before the unlock.
+		cfg.takeover = !cfg.anyOrder
+	}
+	if err := l.CheckName(name); err != nil {
+		return nil, err
+	}
+	full := cfg.prefix + name
+	t := &target{locker: l, cfg: cfg, name: cfg.newName(full)}
+	t.released = protocol.DecodeRelease(func() { l.queue.HandedOff(full) })
+	return t, nil
+}
+
+func (c *config) newName(full string) *protocol.Name {
+	return protocol.NewName(full, protocol.Settings{
+		TTL: c.ttl, Retention: c.retention, MaxSkew: c.maxSkew, Spacing: c.spacing, Guard: c.guardWindow,
+		Mode: c.mode(), Fencing: c.fencing, History: c.history, KeepLast: c.catchUp > 0})
+}
+
+// ask puts a question to all nodes. The error matches ErrNoQuorum if no majority answers it.
+func (t *target) ask(ctx context.Context, op string, tick int64, question quorum.Request) (quorum.Tally, error) {
+	tally, err := t.poll(ctx, question)
+	if err == nil && tally.Blocks(tally.Missing()) {
+		err = ErrNoQuorum
+	}
+	if err != nil {
+		return tally, t.fail(op, tick, tally, err)
+	}
+	return tally, nil
+}
+
+// poll puts one request to all nodes and waits for the outcome.
+func (t *target) poll(ctx context.Context, r quorum.Request) (quorum.Tally, error) {
+	p := t.locker.group.Ask(ctx, r, time.Now().Add(t.cfg.nodeTimeout), pipeline.Vote)
+	return p.Wait(ctx, t.cfg.nodeTimeout)
+}
