@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -59,11 +60,16 @@ func level(e redlock.Event) slog.Level {
 
 type observer redlock.Observer
 
-// tell survives a panic of the observer, and a runtime.Goexit.
+// tell survives a panic of the observer, which it logs, and a runtime.Goexit.
 func (o observer) tell(e redlock.Event) {
 	e.At = time.Now()
 	apart(func() {
-		defer func() { _ = recover() }()
+		defer func() { _ = recover() }() // of the logger
+		defer func() {
+			if v := recover(); v != nil {
+				slog.Error("redtick: the observer panicked", "panic", v, "event", string(e.Kind), "name", e.Name, "stack", string(debug.Stack()))
+			}
+		}()
 		o(e)
 	})
 }

@@ -215,3 +215,25 @@ func TestEvents_byDefault(t *testing.T) {
 		}
 	})
 }
+
+// A scheduler's observer that panics does not do so in silence.
+//
+// Seen to fail when its panic is recovered and forgotten.
+func TestScheduler_observerPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &strings.Builder{}
+		defer slog.SetDefault(slog.Default())
+		slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
+		s := newScheduler(t, link{newLedger(), 0}, nil, asynqadapter.WithObserver(func(redlock.Event) { panic("boom") }))
+		register(t, s, "* * * * *", asynq.NewTask("task", nil))
+		start(t, s)
+		time.Sleep(90 * time.Second)
+		s.Shutdown()
+		synctest.Wait()
+		for _, want := range []string{"level=ERROR", "panic=boom", "event=enqueued", "name=task"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("no %s in the log:\n%.2000s", want, log.String())
+			}
+		}
+	})
+}
