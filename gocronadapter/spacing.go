@@ -2,7 +2,6 @@ package gocronadapter
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -94,8 +93,8 @@ func (l *Locker) checkZone(name string, schedule gocron.JobSchedule, zone *time.
 		return
 	}
 	l.zone.Do(func() {
-		l.warn(name, fmt.Errorf("%w: job %q follows the time zone of this machine (TZ is %q, now %s); a replica with another TZ runs it at other instants, and then it runs more than once; give the scheduler gocron.WithLocation",
-			ErrSchedule, name, os.Getenv("TZ"), time.Now().Format("MST -0700")))
+		l.warn(name, fmt.Errorf("%w: job %q follows %s; a replica with another TZ runs it at other instants, and then it runs more than once; give the scheduler gocron.WithLocation",
+			ErrSchedule, name, ticks.Local(time.Now())))
 	})
 }
 

@@ -49,6 +49,9 @@ func ErrorCode(err error) string {
 	return code
 }
 
+// Answered reports whether a reply with this error, if any, came from the server.
+func Answered(err error) bool { return err == nil || ErrorCode(err) != "" }
+
 // Node is one independent Redis deployment with one vote: a single server, a
 // Sentinel group or a Cluster.
 //

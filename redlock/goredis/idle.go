@@ -41,7 +41,7 @@ func (n *Node) sweepFor(commands []driver.Command, replies []driver.Reply) {
 			switch {
 			case exchange.Demoted(r):
 				send = exchange.Quit
-			case exchange.Answered(r.Err):
+			case driver.Answered(r.Err):
 				continue
 			}
 			owner, err := n.owner(ctx, exchange.Key(commands[i]))

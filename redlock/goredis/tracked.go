@@ -32,7 +32,7 @@ func (c *tracked) SetErr(err error) {
 		return
 	}
 	c.reply = c.command.reply(nil)
-	c.final = exchange.Answered(c.reply.Err) && !redirected(c.reply.Err)
+	c.final = driver.Answered(c.reply.Err) && !redirected(c.reply.Err)
 	c.written = false // what comes after this reply may be a failure to connect elsewhere
 }
 

@@ -74,7 +74,7 @@ func (n *Node) doShared(ctx context.Context, commands []driver.Command, indices 
 	for i, r := range translate(n.client.DoMulti(ctx, batch...), len(batch)) {
 		replies[indices[i]] = r
 		key := exchange.Key(commands[indices[i]])
-		if exchange.Answered(r.Err) {
+		if driver.Answered(r.Err) {
 			answered[exchange.Tag(key)] = true
 		} else {
 			silent[exchange.Tag(key)] = key
@@ -118,7 +118,7 @@ func (n *Node) doApart(ctx context.Context, commands []driver.Command, byTag map
 			for _, i := range indices {
 				c := commands[i]
 				replies[i] = reply(n.client.Do(ctx, n.buildAlone(c).SetSlot(exchange.Key(c))))
-				answered = answered && exchange.Answered(replies[i].Err)
+				answered = answered && driver.Answered(replies[i].Err)
 			}
 			n.conns.put(answered)
 		})

@@ -17,9 +17,6 @@ func Fail(n int, err error) []driver.Reply {
 	return replies
 }
 
-// Answered reports whether err is nil or a server's.
-func Answered(err error) bool { return err == nil || driver.ErrorCode(err) != "" }
-
 // Own returns an error that is not a server's, so that it does not pass for one:
 // a Dialer may say "DIAL failed".
 func Own(err error) error {
@@ -29,10 +26,10 @@ func Own(err error) error {
 	return fmt.Errorf("not from the server: %w", err)
 }
 
-// AllAnswered reports whether every one of replies is Answered.
+// AllAnswered reports whether all replies came from the server.
 func AllAnswered(replies []driver.Reply) bool {
 	for i := range replies {
-		if !Answered(replies[i].Err) {
+		if !driver.Answered(replies[i].Err) {
 			return false
 		}
 	}

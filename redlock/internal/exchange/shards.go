@@ -140,7 +140,7 @@ func (s *Shards) learn(commands []driver.Command, replies []driver.Reply, took t
 	for i, r := range replies {
 		switch {
 		case r.Err == errSilent:
-		case Answered(r.Err):
+		case driver.Answered(r.Err):
 			s.answered = now
 			delete(s.silent, Tag(Key(commands[i])))
 		default:
@@ -236,7 +236,7 @@ func (s *Shards) ask(ctx context.Context, keys []string) (revived bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, r := range replies {
-		if !Answered(r.Err) {
+		if !driver.Answered(r.Err) {
 			continue
 		}
 		s.answered = time.Now()

@@ -410,7 +410,7 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	alive, cause := false, error(nil)
 	for i := range p.batch {
 		replies[i].Err = ownTimeout(replies[i].Err)
-		alive = alive || Answered(replies[i].Err)
+		alive = alive || driver.Answered(replies[i].Err)
 		cause = replies[i].Err
 	}
 	p.mu.Lock()

@@ -8,9 +8,6 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 )
 
-// Answered reports whether a reply with this error, if any, came from the server.
-func Answered(err error) bool { return err == nil || driver.ErrorCode(err) != "" }
-
 // Executed reports whether the server has executed a command. An error reply
 // means that it has not (BUSY, LOADING, READONLY, MISCONF, OOM, NOREPLICAS,
 // TRYAGAIN, CLUSTERDOWN, MASTERDOWN and others pass). The exception is WRONGTYPE:

@@ -161,7 +161,7 @@ func toRelease(a *Answer) (c pipeline.Class, ok bool) {
 	case Granted:
 		return pipeline.Release, true
 	case Pending, Failed: // it may have been granted and the answer lost
-		if a.Err != nil && pipeline.Answered(a.Err) {
+		if a.Err != nil && driver.Answered(a.Err) {
 			return pipeline.Release, true
 		}
 		return pipeline.Chase, true
