@@ -113,14 +113,13 @@ func (r *round) sleep(ctx context.Context, result outcome, try int) {
 // abort takes back the votes that this round won or may still win. Pipelines send it before new votes, and so before the
 // votes of our next round.
 func (r *round) abort() {
-	abort := r.t.name.Abort(r.token, r.a.tick)
 	r.poll.GiveUp(func(node int, c pipeline.Class) {
 		until := r.t.releaseDeadline()
 		if begin := r.a.late.begin; c == pipeline.Chase && !begin.IsZero() {
 			// A hung node executes the vote when it resumes. The claim may still be asking for its tick then, and would be refused.
 			until = until.Add(max(time.Until(begin.Add(r.t.cfg.lateness)), 0))
 		}
-		r.t.locker.group.Pipelines[node].Deliver(abort.Request, until, c)
+		r.t.locker.group.Pipelines[node].Deliver(r.t.name.Abort(r.token, r.a.tick).Request, until, c)
 	})
 }
 
