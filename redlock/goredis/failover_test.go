@@ -69,6 +69,12 @@ func TestNode_ownErrors(t *testing.T) {
 				return net.Dial(network, addr)
 			}
 		},
+		"connection": func(o *redis.Options, fail func() error) {
+			o.Dialer = func(_ context.Context, network, addr string) (net.Conn, error) {
+				conn, err := net.Dial(network, addr)
+				return drivertest.Conn(conn, fail), err
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.TestOwnErrors(t, func(t testing.TB, addr string, fail func() error) driver.Node {

@@ -2,6 +2,7 @@ package redigo_test
 
 import (
 	"context"
+	"net"
 	"testing"
 	"time"
 
@@ -53,17 +54,24 @@ func TestNode_slowClient(t *testing.T) {
 }
 
 func TestNode_ownErrors(t *testing.T) {
-	drivertest.TestOwnErrors(t, func(t testing.TB, addr string, fail func() error) driver.Node {
-		p := pool(addr)
-		dial := p.DialContext
-		p.DialContext = func(ctx context.Context) (redis.Conn, error) {
+	for name, dial := range map[string]func(addr string, fail func() error) (redis.Conn, error){
+		"Dial": func(addr string, fail func() error) (redis.Conn, error) {
 			if err := fail(); err != nil {
 				return nil, err
 			}
-			return dial(ctx)
-		}
-		return newNode(t, p)
-	})
+			return redis.Dial("tcp", addr)
+		},
+		"connection": func(addr string, fail func() error) (redis.Conn, error) {
+			conn, err := net.Dial("tcp", addr)
+			return redis.NewConn(drivertest.Conn(conn, fail), 0, 0), err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			drivertest.TestOwnErrors(t, func(t testing.TB, addr string, fail func() error) driver.Node {
+				return newNode(t, &redis.Pool{MaxIdle: 2, Dial: func() (redis.Conn, error) { return dial(addr, fail) }})
+			})
+		})
+	}
 }
 
 // Without a time limit of its own, redigo's Dial waits for a server that hangs for

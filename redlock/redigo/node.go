@@ -75,7 +75,7 @@ func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply
 		return exchange.Fail(len(commands), ctx.Err())
 	}
 	if err := send(conn, commands); err != nil {
-		return exchange.Fail(len(commands), err)
+		return exchange.Fail(len(commands), exchange.Own(err))
 	}
 	replies := receiveAll(ctx, conn, len(commands))
 	if exchange.Demoted(replies...) {
@@ -90,7 +90,7 @@ func receiveAll(ctx context.Context, conn redis.Conn, count int) []driver.Reply 
 		value, err := receive(ctx, conn)
 		// Only this tells the server's error from a broken connection.
 		if conn.Err() != nil {
-			copy(replies[i:], exchange.Fail(count-i, err))
+			copy(replies[i:], exchange.Fail(count-i, exchange.Own(err)))
 			break
 		}
 		replies[i] = driver.Reply{Value: exchange.Plain(value), Err: err}

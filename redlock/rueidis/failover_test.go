@@ -1,6 +1,9 @@
 package rueidis_test
 
 import (
+	"context"
+	"crypto/tls"
+	"net"
 	"testing"
 
 	"github.com/redis/rueidis"
@@ -36,14 +39,27 @@ func TestNode_slowClient(t *testing.T) {
 }
 
 func TestNode_ownErrors(t *testing.T) {
-	drivertest.TestOwnErrors(t, func(t testing.TB, addr string, fail func() error) driver.Node {
-		return newNode(t, rueidis.ClientOption{
-			InitAddress: []string{addr},
-			AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
+	for name, set := range map[string]func(o *rueidis.ClientOption, fail func() error){
+		"AuthCredentialsFn": func(o *rueidis.ClientOption, fail func() error) {
+			o.AuthCredentialsFn = func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
 				return rueidis.AuthCredentials{}, fail()
-			},
+			}
+		},
+		"connection": func(o *rueidis.ClientOption, fail func() error) {
+			o.DialCtxFn = func(ctx context.Context, addr string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+				conn, err := dialer.DialContext(ctx, "tcp", addr)
+				return drivertest.Conn(conn, fail), err
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			drivertest.TestOwnErrors(t, func(t testing.TB, addr string, fail func() error) driver.Node {
+				options := rueidis.ClientOption{InitAddress: []string{addr}}
+				set(&options, fail)
+				return newNode(t, options)
+			})
 		})
-	})
+	}
 }
 
 func TestNode_lonelyShard(t *testing.T) {

@@ -6,9 +6,11 @@
 package drivertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -325,6 +327,27 @@ func TestSlowClient(t *testing.T, connect func(t testing.TB, addr string, wait f
 	if !kept.Stop() {
 		t.Error("a Do waited for the client's functions, far beyond its deadline")
 	}
+}
+
+// Conn is a connection of a user's, such as a tunnel. While fail returns an error
+// it neither reads nor writes.
+func Conn(conn net.Conn, fail func() error) net.Conn { return tunnel{conn, fail} }
+
+type tunnel struct {
+	net.Conn
+	fail func() error
+}
+
+func (c tunnel) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	return n, cmp.Or(c.fail(), err)
+}
+
+func (c tunnel) Write(p []byte) (int, error) {
+	if err := c.fail(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
 }
 
 // TestOwnErrors has a client that connects with a function of its user's. What
