@@ -2,6 +2,8 @@ package redigo
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -78,7 +80,7 @@ func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply
 		return exchange.Fail(len(commands), exchange.Own(err))
 	}
 	replies := receiveAll(ctx, conn, len(commands))
-	if exchange.Demoted(replies...) {
+	if exchange.Demoted(replies...) || slices.ContainsFunc(replies, turnedAway) {
 		drop(conn)
 	}
 	return replies
@@ -105,6 +107,12 @@ func send(conn redis.Conn, commands []driver.Command) error {
 		}
 	}
 	return conn.Flush()
+}
+
+// turnedAway reports whether a server answered a new connection before it closed
+// it: there are too many, or it is in protected mode.
+func turnedAway(r driver.Reply) bool {
+	return r.Err != nil && (strings.HasPrefix(r.Err.Error(), "ERR max number of clients ") || strings.HasPrefix(r.Err.Error(), "DENIED "))
 }
 
 // receive does not use redis.ReceiveContext, which costs a goroutine for each

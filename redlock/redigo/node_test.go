@@ -138,3 +138,27 @@ func TestNode_String(t *testing.T) {
 		t.Errorf("two pools are both named %s", a)
 	}
 }
+
+// A server that takes no more clients says so to a new one, and closes it.
+//
+// Seen to fail when that connection goes back to the pool: every other batch fails
+// with a broken pipe, which says nothing.
+func TestNode_Do_tooManyClients(t *testing.T) {
+	server := redisserver.Start(t)
+	p := pool(server.Addr())
+	node := newNode(t, p)
+	last, err := redis.Dial("tcp", server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer last.Close()
+	if _, err := last.Do("CONFIG", "SET", "maxclients", "1"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		got := do(node, driver.Command{"PING"})
+		if got[0] != "ERR max number of clients reached" || p.IdleCount() > 0 {
+			t.Errorf("got %v, and %d connections are kept", got, p.IdleCount())
+		}
+	}
+}
