@@ -66,7 +66,7 @@ func NewShards(send func(ctx context.Context, commands []driver.Command) []drive
 
 // Do sends the commands whose shards are thought to answer.
 func (s *Shards) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
-	s.awaitFirstLook(commands)
+	s.awaitFirstLook(ctx, commands)
 	replies := Fail(len(commands), errMissing)
 	sent, indices := s.split(commands, replies)
 	if len(sent) == 0 {
@@ -84,7 +84,7 @@ func (s *Shards) Do(ctx context.Context, commands []driver.Command) []driver.Rep
 
 // awaitFirstLook waits for the first probe of a silent shard. It may find that only
 // a connection had gone silent, and then the next vote is not refused.
-func (s *Shards) awaitFirstLook(commands []driver.Command) {
+func (s *Shards) awaitFirstLook(ctx context.Context, commands []driver.Command) {
 	var looks []chan struct{}
 	s.mu.Lock()
 	if len(s.silent) > 0 {
@@ -96,7 +96,11 @@ func (s *Shards) awaitFirstLook(commands []driver.Command) {
 	}
 	s.mu.Unlock()
 	for _, looked := range looks {
-		<-looked
+		select {
+		case <-looked:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

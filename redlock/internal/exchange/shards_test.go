@@ -126,6 +126,23 @@ func TestShards_oneHangs(t *testing.T) {
 	})
 }
 
+// A first look may take longer than a caller has.
+func TestShards_shortDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cluster{}
+		s := exchange.NewShards(c.do)
+		c.kill("a")
+		ask(t, s, "a", "b")
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		if r := s.Do(ctx, []driver.Command{{"SET", "a", "v"}})[0]; r.Err == nil || time.Since(start) > 20*time.Millisecond {
+			t.Errorf("%v, %v after %v; the context was over after 20ms", r.Value, r.Err, time.Since(start))
+		}
+		time.Sleep(10 * time.Second)
+	})
+}
+
 // What was only a connection is used again at once.
 func TestShards_silentConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
