@@ -9,8 +9,14 @@
 //
 //	locker, err := redlock.New([]driver.Node{&Node{client}})
 //
-// redlocktest.TestNode checks an implementation. A driver needs no retries, no
-// time limits and no handling of NOSCRIPT: the core has its own.
+// redlocktest.TestNode checks an implementation, and package redigo is the
+// shortest one to read. A driver needs no retries, no time limits and no handling
+// of NOSCRIPT: the core has its own.
+//
+// Turn the client's retries off. A command that is sent again may be executed
+// twice, the second time after its own release. And leave a server that answers
+// READONLY, MASTERDOWN or LOADING, by closing the connections to it: when a
+// name has moved, only a new connection leads to the new primary.
 package driver
 
 import (
@@ -29,8 +35,10 @@ type Command []any
 //
 // Value is nil (Redis' null), an int64, a string, or a []any of these. Err is
 // either the server's error reply, its text unchanged and its code first
-// ("NOSCRIPT …", "READONLY …"), or the reason why no reply came. A null is not
-// an error: a driver translates its client's "nil" error into a nil Value.
+// ("NOSCRIPT …", "READONLY …"), or the reason why no reply came, which must not
+// look like that: see [ErrorCode]. A null is not an error: a driver translates its
+// client's "nil" error into a nil Value. It never stands for a missing reply,
+// because the null that answers SET NX GET is a granted vote.
 type Reply struct {
 	Value any
 	Err   error

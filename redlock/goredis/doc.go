@@ -49,6 +49,11 @@
 //     servers is down, what is locked may be locked again.
 //   - A subscription to a server that vanished without closing its connection
 //     ends only with the connection's keep-alive.
+//   - Once as many dials as PoolSize have failed, go-redis dials once a second, for
+//     up to DialTimeout (5 s by default), and refuses everything until one
+//     succeeds. A node whose host vanished is back that much later than its server.
+//   - At maxclients go-redis takes the server's error for that of an old server, and
+//     goes on: the node says "broken pipe".
 //   - A Sentinel that hangs is waited for, before another is asked, for the client's
 //     ReadTimeout (5 s by default), twice with NewFailoverClusterClient.
 //   - go-redis does not tell the name of a Sentinel group. Such a node is named

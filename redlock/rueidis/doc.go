@@ -48,8 +48,8 @@
 //     argument would as a key.
 //   - A context that ends gives the batch up, not the commands: what was already
 //     handed to the connection is still executed, in order.
-//   - A subscription that waits for a connection, or connects, may outlast its
-//     context by the Dialer's timeout.
+//   - A subscription that connects may outlast its context by the Dialer's timeout,
+//     and one that finds the pool for blocking commands empty by as long as it is.
 //   - rueidis cuts "ERR " off the errors of a server. It is put back before a
 //     text that does not start with another error code, all capitals; a text
 //     such as "ERR DISCARD without MULTI" stays without.
