@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
@@ -64,43 +63,26 @@ func (t *target) askUntilAnswered(ctx context.Context) quorum.Tally {
 	}
 }
 
-// askAll asks every node for a read and a write, since a replica, or a server whose disk is full, answers a read. Unlike a poll it
-// waits for all nodes, even after the outcome is certain.
+// askAll asks every node for a read and a write, since a replica, or a server whose disk is full, answers a read. It waits for
+// all nodes, even after the outcome is certain.
 func (t *target) askAll(ctx context.Context) quorum.Tally {
-	nodes, now := len(t.locker.group.Pipelines), time.Now()
-	requests := [...]quorum.Request{t.name.Look(now.UnixMilli(), "", ""), t.name.Probe()}
-	limit, cancel := context.WithDeadline(ctx, now.Add(t.cfg.nodeTimeout))
+	now := time.Now()
+	until := now.Add(t.cfg.nodeTimeout)
+	limit, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	replies := make(replies, len(requests)*nodes) // room for all, so that Receive does not block
-	for i := range cap(replies) {
-		t.locker.group.Pipelines[i%nodes].Post(&pipeline.Call{Request: requests[i/nodes].Request, To: replies, Index: i, Until: now.Add(t.cfg.nodeTimeout)}, now)
-	}
-	answers := make([]quorum.Answer, cap(replies))
-	for range answers {
-		select {
-		case r := <-replies:
-			answers[r.index] = requests[r.index/nodes].Decode(r.Reply)
-		case <-limit.Done(): // what has not come by now stays pending
+	read := t.locker.group.Ask(limit, t.name.Look(now.UnixMilli(), "", ""), until, pipeline.Vote)
+	write := t.locker.group.Ask(limit, t.name.Probe(), until, pipeline.Vote)
+	all := func(t quorum.Tally) bool { return t.Pending == 0 }
+	looked, _ := read.WaitFor(limit, t.cfg.nodeTimeout, all)
+	wrote, _ := write.WaitFor(limit, t.cfg.nodeTimeout, all)
+	answers := looked.Answers
+	for i := range answers {
+		if v := answers[i].Verdict; v != quorum.Failed && v != quorum.Pending {
+			answers[i] = wrote.Answers[i]
+		}
+		if answers[i].Verdict == quorum.Pending {
+			answers[i] = quorum.Answer{Verdict: quorum.Failed, Err: t.errNoAnswer(ctx.Err())}
 		}
 	}
-	read, write := answers[:nodes], answers[nodes:]
-	for i := range read {
-		if read[i].Verdict != quorum.Failed && read[i].Verdict != quorum.Pending {
-			read[i] = write[i]
-		}
-		if read[i].Verdict == quorum.Pending {
-			read[i] = quorum.Answer{Verdict: quorum.Failed, Err: t.errNoAnswer(ctx.Err())}
-		}
-	}
-	return quorum.Count(read, t.locker.group.Quorum)
+	return quorum.Count(answers, t.locker.group.Quorum)
 }
-
-// replies receives the replies to several calls.
-type replies chan indexedReply
-
-type indexedReply struct {
-	index int
-	driver.Reply
-}
-
-func (c replies) Receive(index int, r driver.Reply) { c <- indexedReply{index, r} }

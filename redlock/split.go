@@ -25,7 +25,7 @@ func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error
 	for range l.group.Pipelines {
 		r.first = first
 		r.poll.AskOne(ctx, first, r.request, until, pipeline.Vote)
-		tally, err := r.poll.WaitFor(ctx, first, cfg.nodeTimeout)
+		tally, err := r.poll.WaitForOne(ctx, cfg.nodeTimeout, first)
 		if err != nil || tally.Certain() {
 			return tally, err
 		}

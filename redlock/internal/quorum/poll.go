@@ -34,15 +34,14 @@ func NewGroup(pipelines []*pipeline.Pipeline) *Group {
 type Poll struct {
 	Start time.Time
 
-	group   *Group
-	settled func() // called once instead of waking somebody; it must not block
+	group *Group
 
 	mu      sync.Mutex
+	settled func(*Poll) // called once the outcome is certain; it must not block
 	answers []Answer
 	calls   []ballot
-	first   int           // the node whose answer alone ends a Wait, or -1
-	wake    chan struct{} // made by the first call that waits
-	certain bool
+	enough  func(Tally) bool // says whether the answers end the latest wait
+	wake    chan struct{}    // made by the first call that waits
 	// release is set by GiveUp, and called for each node that grants after that, or may have granted. It must not block.
 	release func(node int, release pipeline.Class)
 }
@@ -77,7 +76,7 @@ func (g *Group) NewPoll() *Poll {
 	default:
 		p = &Poll{answers: make([]Answer, n), calls: make([]ballot, n)}
 	}
-	p.group, p.Start, p.first = g, time.Now(), -1
+	p.group, p.Start = g, time.Now()
 	return p
 }
 
@@ -95,9 +94,7 @@ func (g *Group) Ask(ctx context.Context, r Request, until time.Time, c pipeline.
 // once the outcome is certain. It must not block.
 func (g *Group) AskThen(r Request, until time.Time, c pipeline.Class, settled func(*Poll)) *Poll {
 	p := g.NewPoll()
-	if settled != nil {
-		p.settled = func() { settled(p) }
-	}
+	p.settled = settled
 	for i := range p.calls {
 		g.Pipelines[i].Post(p.prepare(i, r, until, c), p.Start)
 	}
@@ -143,47 +140,36 @@ func (p *Poll) GiveUp(release func(node int, c pipeline.Class)) {
 	answers := slices.Clone(p.answers)
 	p.mu.Unlock()
 	for i := range answers {
-		p.takeBack(i, &answers[i], release)
-	}
-}
-
-func (p *Poll) takeBack(node int, a *Answer, release func(node int, c pipeline.Class)) {
-	sent := p.wasSent(node)
-	if c, ok := toRelease(a); ok && sent && a.Verdict != Pending { // a pending answer is left to Receive
-		release(node, c)
-	}
-}
-
-// toRelease reports whether a node with this answer may hold what it was asked for, and how to release it. A server that has
-// answered, even with an error, does not execute the command later, so only silence is chased.
-func toRelease(a *Answer) (c pipeline.Class, ok bool) {
-	switch a.Verdict {
-	case Granted:
-		return pipeline.Release, true
-	case Pending, Failed: // it may have been granted and the answer lost
-		if a.Err != nil && driver.Answered(a.Err) {
-			return pipeline.Release, true
+		if c, ok := p.mayHold(i, &answers[i]); ok && answers[i].Verdict != Pending { // a pending answer is left to Receive
+			release(i, c)
 		}
-		return pipeline.Chase, true
 	}
-	return pipeline.Release, false
-}
-
-// wasSent reports whether the node was sent a request that changes something. One that is still queued is cancelled.
-func (p *Poll) wasSent(node int) bool {
-	b := &p.calls[node]
-	return b.To != nil && !b.dryRun && p.group.Pipelines[node].Cancel(&b.Call)
 }
 
 // MayHold reports whether the node granted the request, or may do so yet, and
 // how to release it. A call that was not sent is cancelled.
 func (p *Poll) MayHold(node int) (release pipeline.Class, ok bool) {
-	if !p.wasSent(node) {
+	p.mu.Lock()
+	a := p.answers[node]
+	p.mu.Unlock()
+	return p.mayHold(node, &a)
+}
+
+// mayHold is MayHold for a node with this answer.
+func (p *Poll) mayHold(node int, a *Answer) (release pipeline.Class, ok bool) {
+	b := &p.calls[node]
+	if b.To == nil || b.dryRun || !p.group.Pipelines[node].Cancel(&b.Call) {
 		return pipeline.Release, false
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return toRelease(&p.answers[node])
+	switch a.Verdict {
+	case Pending, Failed: // it may have been granted and the answer lost
+		// A server does not execute later what it has answered, even with an error. So only silence is chased.
+		if a.Err == nil || !driver.Answered(a.Err) {
+			return pipeline.Chase, true
+		}
+		return pipeline.Release, true
+	}
+	return pipeline.Release, a.Verdict == Granted
 }
 
 // Receive counts one node's answer.
@@ -194,21 +180,25 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 		p.answers[node] = a
 	}
 	t := Count(p.answers, p.group.Quorum)
-	news := !p.certain && t.Certain()
-	p.certain = p.certain || news
-	awaited := node == p.first
+	var settled func(*Poll)
+	if t.Certain() {
+		settled, p.settled = p.settled, nil // called once
+	}
+	enough := p.enough != nil && p.enough(t)
 	release, wake := p.release, p.wake
 	p.mu.Unlock()
 	if release != nil {
-		p.takeBack(node, &a, release)
+		if c, ok := p.mayHold(node, &a); ok {
+			release(node, c)
+		}
 	}
-	switch {
-	case news && p.settled != nil:
-		p.settled()
-	case news || awaited:
+	if settled != nil {
+		settled(p)
+	}
+	if enough {
 		select {
 		case wake <- struct{}{}:
-		default: // nobody waits yet, or a wake-up is pending already
+		default: // a wake-up is pending already
 		}
 	}
 }
@@ -216,12 +206,23 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 // Wait returns the tally as soon as the outcome is certain, limit has passed, or
 // ctx ends. In the last case the error is ctx's.
 func (p *Poll) Wait(ctx context.Context, limit time.Duration) (Tally, error) {
-	return p.WaitFor(ctx, -1, limit)
+	return p.WaitFor(ctx, limit, func(t Tally) bool { return t.Certain() })
 }
 
-// WaitFor is Wait, but also returns once the node first has answered.
-func (p *Poll) WaitFor(ctx context.Context, first int, limit time.Duration) (t Tally, err error) {
-	if p.over(first) {
+// WaitForOne is Wait, but also returns once the node has answered.
+func (p *Poll) WaitForOne(ctx context.Context, limit time.Duration, node int) (Tally, error) {
+	return p.WaitFor(ctx, limit, func(t Tally) bool { return t.Certain() || t.Answers[node].Verdict != Pending })
+}
+
+// WaitFor is Wait, but returns as soon as the answers are enough.
+func (p *Poll) WaitFor(ctx context.Context, limit time.Duration, enough func(Tally) bool) (t Tally, err error) {
+	p.mu.Lock()
+	p.enough = enough
+	if p.wake == nil {
+		p.wake = make(chan struct{}, 1)
+	}
+	p.mu.Unlock()
+	if p.hasEnough() {
 		return p.Tally(), nil
 	}
 	timer, used := p.group.timers.Get().(*time.Timer)
@@ -230,13 +231,13 @@ func (p *Poll) WaitFor(ctx context.Context, first int, limit time.Duration) (t T
 	} else {
 		timer = time.NewTimer(limit)
 	}
-	for timedOut := false; !timedOut && err == nil && !p.over(first); {
+	for timedOut := false; !timedOut && err == nil && !p.hasEnough(); {
 		select {
 		case <-p.wake:
 		case <-timer.C:
 			timedOut = true
 		case <-ctx.Done():
-			if !p.over(first) { // a vote that is won is not thrown away
+			if !p.hasEnough() { // a vote that is won is not thrown away
 				err = ctx.Err()
 			}
 		}
@@ -246,15 +247,10 @@ func (p *Poll) WaitFor(ctx context.Context, first int, limit time.Duration) (t T
 	return p.Tally(), err
 }
 
-// over reports whether there is nothing to wait for. If there is, Receive will wake the caller.
-func (p *Poll) over(first int) bool {
+func (p *Poll) hasEnough() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.first = first
-	if p.wake == nil {
-		p.wake = make(chan struct{}, 1)
-	}
-	return p.certain || first >= 0 && p.answers[first].Verdict != Pending
+	return p.enough(Count(p.answers, p.group.Quorum))
 }
 
 // Tally returns the state of the vote so far.
