@@ -52,7 +52,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		if probe.on {
 			tally, err = r.voteInOrder(ctx, probe.first)
 		} else {
-			tally, err = r.vote(ctx)
+			tally, err = r.vote(ctx, r.request())
 		}
 		lease, err := r.lease(ctx, tally, err)
 		if lease != nil {

@@ -83,8 +83,7 @@ func (t *target) swap(ctx context.Context, a *acquisition, from string, over boo
 	if err != nil {
 		return nil, quorum.Tally{}, err
 	}
-	s.request = t.name.Swap(from, s.token, over)
-	tally, err := s.vote(ctx)
+	tally, err := s.vote(ctx, t.name.Swap(from, s.token, over))
 	return s, tally, err
 }
 

@@ -12,13 +12,12 @@ import (
 
 // round is one attempt at a vote. Each has a fresh token, so that a late message of one round cannot touch another.
 type round struct {
-	t       *target
-	a       *acquisition
-	token   string
-	request quorum.Request
-	poll    *quorum.Poll
-	looked  bool // the first node refused, so the others were asked only who is there
-	first   int  // that node
+	t      *target
+	a      *acquisition
+	token  string
+	poll   *quorum.Poll
+	looked bool // the first node refused, so the others were asked only who is there
+	first  int  // that node
 }
 
 func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
@@ -34,17 +33,20 @@ func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
 		a.former = append(a.former, maphash.String(formerSeed, a.token)) // all of them: a late claim has hundreds in an outage
 	}
 	a.token = r.token
-	if a.tick != 0 {
-		r.request = t.name.Claim(a.tick, r.token, t.cfg.owner)
-	} else {
-		r.request = t.name.Acquire(r.token)
-	}
 	return r, nil
 }
 
-// vote asks all nodes at once.
-func (r *round) vote(ctx context.Context) (quorum.Tally, error) {
-	r.poll = r.t.locker.group.Ask(ctx, r.request, time.Now().Add(r.t.cfg.validity()), pipeline.Vote)
+// request asks a node to vote for this round's token.
+func (r *round) request() quorum.Request {
+	if r.a.tick != 0 {
+		return r.t.name.Claim(r.a.tick, r.token, r.t.cfg.owner)
+	}
+	return r.t.name.Acquire(r.token)
+}
+
+// vote puts a request of this round to all nodes at once.
+func (r *round) vote(ctx context.Context, request quorum.Request) (quorum.Tally, error) {
+	r.poll = r.t.locker.group.Ask(ctx, request, time.Now().Add(r.t.cfg.validity()), pipeline.Vote)
 	return r.wait(ctx)
 }
 

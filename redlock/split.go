@@ -21,10 +21,10 @@ type orderedProbe struct {
 func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error) {
 	l, cfg := r.t.locker, &r.t.cfg
 	r.poll = l.group.NewPoll()
-	until := r.poll.Start.Add(cfg.validity())
+	request, until := r.request(), r.poll.Start.Add(cfg.validity())
 	for range l.group.Pipelines {
 		r.first = first
-		r.poll.AskOne(ctx, first, r.request, until, pipeline.Vote)
+		r.poll.AskOne(ctx, first, request, until, pipeline.Vote)
 		tally, err := r.poll.WaitForOne(ctx, cfg.nodeTimeout, first)
 		if err != nil || tally.Certain() {
 			return tally, err
@@ -35,13 +35,12 @@ func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error
 		}
 		first = (first + 1) % len(l.group.Pipelines)
 	}
-	rest := r.request
 	if r.looked {
-		rest = r.t.name.Look(r.a.tick, r.token, cfg.owner)
+		request = r.t.name.Look(r.a.tick, r.token, cfg.owner)
 	}
 	for i := range l.group.Pipelines {
 		if !r.poll.Asked(i) {
-			r.poll.AskOne(ctx, i, rest, until, pipeline.Vote)
+			r.poll.AskOne(ctx, i, request, until, pipeline.Vote)
 		}
 	}
 	return r.wait(ctx)

@@ -147,8 +147,8 @@ func (l *Lease) detach() (string, error) {
 	l.confirm()
 	l.mu.Unlock()
 	next := protocol.Detached(l.t.cfg.holder, random, l.tick)
-	s := &round{t: l.t, a: &acquisition{op: "detach", tick: l.tick}, token: next, request: l.t.name.Swap(l.token, next, true)}
-	tally, _ := s.vote(context.Background())
+	s := &round{t: l.t, a: &acquisition{op: "detach", tick: l.tick}, token: next}
+	tally, _ := s.vote(context.Background(), l.t.name.Swap(l.token, next, true))
 	l.conclude(time.Now(), true, !tally.Won())
 	if !tally.Won() {
 		s.abort()
