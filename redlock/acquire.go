@@ -14,36 +14,41 @@ import (
 
 // acquisition is what one call asks the nodes for, over all its rounds.
 type acquisition struct {
-	op   string
-	tick int64     // Unix ms; 0 for a lock
-	at   time.Time // the tick as the caller of a claim has it, in its zone
-	// token is that of the latest round.
-	token string
-	waits bool // it asks again until its caller ends it
+	op    string
+	begin time.Time   // of the call
+	tick  int64       // Unix ms; 0 for a lock
+	at    time.Time   // the tick as the caller of a claim has it, in its zone
+	waits bool        // it asks again until its caller ends it
+	tried func(error) // called with the outcome of each try of a wait; nil unless an elector waits
+
+	token  string    // of the latest round
+	former []uint64  // hashes of the tokens of a claim's earlier rounds, whose votes nobody relies on
+	asked  time.Time // when the nodes were first asked
+	until  time.Time // the latest time for a claim to ask again; see askUntil
 	// reported is what the observer heard last, so that a call that asks again does not repeat it.
 	reported news
-	late     lateness
-	former   []uint64    // hashes of the tokens of a claim's earlier rounds, whose votes nobody relies on
-	asked    func(error) // called with the outcome of each try of a wait; nil unless an elector waits
+	refusal  error // the first one of which the observer heard that the claim asks again
 }
 
 var formerSeed = maphash.MakeSeed()
 
 // acquire votes, round after round, until the outcome is certain: granted, held by another, or no quorum.
 func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
-	begin := time.Now()
 	if err := t.locker.admit(ctx); err != nil {
-		return nil, t.refuse(a, begin, quorum.Tally{}, err)
+		return nil, t.refuse(a, quorum.Tally{}, err)
 	}
 	defer func() { <-t.locker.slots }()
-	voting := time.Now()
+	begin := time.Now()
+	if a.asked.IsZero() {
+		a.asked = begin
+	}
 	var probe orderedProbe
 	var before quorum.Tally // of the round before
 	var why error           // why that was not won; nil before the first round
 	for try := 0; ; try++ {
 		r, err := t.newRound(ctx, a)
 		if err != nil {
-			if err = t.refuse(a, begin, quorum.Tally{}, err); why != nil {
+			if err = t.refuse(a, quorum.Tally{}, err); why != nil {
 				err = errors.Join(err, t.fail(a.op, a.tick, before, why))
 			}
 			return nil, err
@@ -56,7 +61,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		}
 		lease, err := r.lease(ctx, tally, err)
 		if lease != nil {
-			lease.granted(a, begin)
+			lease.report(Acquired, time.Since(a.begin), a.refusal)
 			return lease, nil
 		}
 		r.abort() // whatever was sent: a vote that is still on its way must not outlive the round
@@ -65,11 +70,25 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		if try >= probeLasting && result == split && a.tick == 0 {
 			result, tally, reason = t.lookForLasting(ctx, tally, reason)
 		}
-		if result == final || time.Since(voting) > t.budget(a, result) {
-			return nil, t.refuse(a, begin, probe.mostInformative(tally, reason), reason)
+		if result == final || time.Since(begin) > t.budget(a, result) {
+			return nil, t.refuse(a, probe.mostInformative(tally, reason), reason)
 		}
 		before, why = tally, reason
-		r.sleep(ctx, result, try)
+		t.locker.sleep(ctx, t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
+	}
+}
+
+// claim acquires a tick. While only a quorum is missing, it asks again: for its patience at least, and then for as long as
+// WithLateness says. While it pauses it takes no slot for voting, since others need them.
+func (t *target) claim(ctx context.Context, a *acquisition) (*Lease, error) {
+	for {
+		lease, err := t.acquire(ctx, a)
+		if err == nil || refusalOf(err).next != asksOn {
+			return lease, err
+		}
+		if ended := t.delay(ctx, a.asked, min(latePause, time.Until(t.askUntil(a)))); ended != nil {
+			return nil, errors.Join(t.refuse(a, quorum.Tally{}, ended), err)
+		}
 	}
 }
 
@@ -77,9 +96,9 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 type outcome uint8
 
 const (
-	final      outcome = iota // asking again changes nothing
-	split                     // nobody has a majority
-	unanswered                // no majority voted
+	final outcome = iota // asking again at once changes nothing
+	split                // nobody has a majority
+	stale                // the nodes failed at once: perhaps connections had died, and the next are fresh
 )
 
 // classify returns whether to vote again after a round that was not won, and why it was not won.
@@ -95,7 +114,7 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 	case tally.Won():
 		return split, ErrNoQuorum // the validity had ended, or the fence did not stand
 	case led && slices.Contains(a.former, maphash.String(formerSeed, leader.Token)):
-		return unanswered, ErrNoQuorum // our own earlier round: its answers were lost, and its abort has not arrived
+		return final, ErrNoQuorum // our own earlier round: its answers were lost, and its abort has not arrived
 	case led:
 		// A token on a majority has won its round, though it may not be confirmed yet, unless its claimer dies or is cancelled
 		// before it counts the votes.
@@ -110,8 +129,8 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 		return split, obstacle(tally)
 	case tally.Blocks(failures(tally, isPermanent)):
 		return final, ErrNoQuorum
-	case a.tick != 0 || tally.Pending == 0 && try == 0 && !tally.Blocks(failures(tally, isOut)):
-		return unanswered, ErrNoQuorum // for a lock, a stale connection may have failed at once; the next is fresh
+	case tally.Pending == 0 && try == 0 && !tally.Blocks(failures(tally, isOut)):
+		return stale, ErrNoQuorum
 	}
 	return final, ErrNoQuorum
 }
@@ -158,15 +177,13 @@ func (t *target) lookForLasting(ctx context.Context, tally quorum.Tally, reason 
 	return final, seen, ErrTaken
 }
 
-// budget is how long an acquisition may vote. It is longer for a claim, since a tick that nobody gets is lost.
+// budget is how long to vote again and again. It is longer for a claim, since a tick that nobody gets is lost.
 func (t *target) budget(a *acquisition, result outcome) time.Duration {
 	switch {
 	case result == split && a.tick != 0:
 		return 8 * t.cfg.nodeTimeout
 	case result == split:
 		return 4 * t.cfg.nodeTimeout
-	case a.tick != 0 && a.late.refusal == nil:
-		return t.patience(a)
 	}
 	return t.cfg.nodeTimeout
 }

@@ -29,9 +29,9 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	if token == "" {
 		return nil, invalid("token is empty; pass what Lease.Detach returned")
 	}
-	t, a := m.t, &acquisition{op: "adopt", tick: protocol.TickOf(token)}
-	t.locker.deferClose()
-	defer t.locker.allowClose()
+	t, a := m.t, &acquisition{op: "adopt", begin: time.Now(), tick: protocol.TickOf(token)}
+	t.locker.beginCall()
+	defer t.locker.endCall()
 	if !protocol.IsDetached(token) {
 		ours, err := t.takeFrom(ctx, a, token)
 		if err != nil {
@@ -39,30 +39,28 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 		}
 		token = ours
 	}
-	begin := time.Now()
 	s, tally, err := t.swap(ctx, a, token, true)
 	if err == nil {
 		var lease *Lease
 		if lease, err = s.lease(ctx, tally, nil); lease != nil {
 			lease.barElsewhere(token, &tally)
-			lease.report(Acquired, time.Since(begin), nil)
+			lease.report(Acquired, time.Since(a.begin), nil)
 			return lease, nil
 		}
 	}
 	if s != nil {
 		s.abort()
 	}
-	return nil, t.refuse(a, begin, tally, t.notAdopted(&tally, err))
+	return nil, t.refuse(a, tally, t.notAdopted(&tally, err))
 }
 
 // takeFrom swaps the token of a handle that may still rely on it, and waits until it cannot any more. It waits for the longest
 // remaining time: the old token's majority and the swap's have a node in common. Meanwhile the key is not renewed. Nor is it
 // deleted if the waiting is given up, as that would free the nodes while the old handle is valid.
 func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ours string, err error) {
-	begin := time.Now()
 	s, tally, err := t.swap(ctx, a, token, false)
 	if err != nil || !tally.Won() {
-		return "", t.refuse(a, begin, tally, t.notAdopted(&tally, err))
+		return "", t.refuse(a, tally, t.notAdopted(&tally, err))
 	}
 	remaining := time.Duration(0)
 	for _, answer := range tally.Answers {
@@ -72,7 +70,7 @@ func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ou
 	}
 	t.locker.sleep(ctx, remaining)
 	if err := t.locker.usable(ctx); err != nil {
-		return "", t.refuse(a, begin, quorum.Tally{}, err)
+		return "", t.refuse(a, quorum.Tally{}, err)
 	}
 	return s.token, nil
 }

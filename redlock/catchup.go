@@ -22,7 +22,7 @@ const longestLook = 15 * time.Second
 // While the job is paused, or the nodes give no answer, Missed waits, until ctx
 // ends or the newest tick is too old.
 func (j *Job) Missed(ctx context.Context, newest func() time.Time) (time.Time, error) {
-	for try := 0; ; try++ {
+	for begin := time.Now(); ; {
 		tick := newest()
 		if tick.IsZero() {
 			return time.Time{}, nil
@@ -34,7 +34,7 @@ func (j *Job) Missed(ctx context.Context, newest func() time.Time) (time.Time, e
 		case err == nil || !errors.Is(err, ErrPaused) && !refusalOf(err).lacksQuorum():
 			return time.Time{}, err
 		}
-		if ended := j.t.sleep(ctx, try, longestLook); ended != nil {
+		if ended := j.t.delay(ctx, begin, longestLook); ended != nil {
 			return time.Time{}, errors.Join(ended, err)
 		}
 	}

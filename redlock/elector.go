@@ -40,8 +40,8 @@ func NewElector(m *Mutex) (*Elector, error) {
 	return &Elector{m: m}, nil
 }
 
-// asked records the outcome of each try of a campaign. An answer that the name is taken came from a quorum, too.
-func (e *Elector) asked(err error) {
+// tried records the outcome of each try of a campaign. An answer that the name is taken came from a quorum, too.
+func (e *Elector) tried(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.failure = err; err == nil || errors.Is(err, ErrTaken) {
@@ -82,7 +82,7 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 		}
 	}
 	for short := 0; ; short++ {
-		lease, err := e.m.t.await(ctx, &acquisition{op: "lock", asked: e.asked})
+		lease, err := e.m.t.await(ctx, &acquisition{op: "lock", begin: time.Now(), tried: e.tried})
 		switch {
 		case err == nil:
 			begin := time.Now()

@@ -128,19 +128,20 @@ func invalid(format string, args ...any) error {
 }
 
 // refuse returns the error of a refusal, and reports it to the observer unless that would repeat the last report.
-func (t *target) refuse(a *acquisition, begin time.Time, tally quorum.Tally, reason error) error {
+func (t *target) refuse(a *acquisition, tally quorum.Tally, reason error) error {
 	err := t.fail(a.op, a.tick, tally, reason)
 	err.next = t.whatNext(a, err)
-	if a.late.refusal != nil && err.next != asksOn {
-		begin = a.late.begin
-		if reason == ErrNoQuorum {
-			err.Detail += fmt.Sprintf("; asked again for %v", time.Since(begin).Round(time.Millisecond))
-		}
+	n := news{reason, err.next}
+	switch {
+	case err.next == asksOn && a.tick != 0 && time.Since(a.asked) < t.patience(), n == a.reported:
+		return err
+	case err.next == asksOn && !a.waits:
+		a.refusal = err
+	case a.refusal != nil && reason == ErrNoQuorum:
+		err.Detail += fmt.Sprintf("; asked again for %v", time.Since(a.begin).Round(time.Millisecond))
 	}
-	if n := (news{reason, err.next}); n != a.reported {
-		a.reported = n
-		t.locker.Report(Event{Kind: Refused, Name: err.Name, Tick: err.Tick, Token: a.token, Holder: err.Holder, Duration: time.Since(begin), Err: err})
-	}
+	a.reported = n
+	t.locker.Report(Event{Kind: Refused, Name: err.Name, Tick: err.Tick, Token: a.token, Holder: err.Holder, Duration: time.Since(a.begin), Err: err})
 	return err
 }
 
@@ -153,7 +154,7 @@ type news struct {
 // whatNext returns what follows a refusal.
 func (t *target) whatNext(a *acquisition, err *Error) next {
 	switch {
-	case err.lacksQuorum() && (a.waits || t.mayAskAgain(a)):
+	case err.lacksQuorum() && (a.waits || a.tick != 0 && !over(time.Now(), t.askUntil(a))):
 		return asksOn
 	case err.lacksQuorum() && a.tick != 0 && t.cfg.takeover:
 		return standsOpen

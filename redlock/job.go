@@ -49,17 +49,7 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 // A claimer may also spend it if, before it has counted the votes, its ctx ends or
 // its Locker is closed, or if its link is slower than the node timeout.
 func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
-	j.t.locker.deferClose()
-	defer j.t.locker.allowClose()
-	a, err := j.claimOf(ctx, tick)
-	if err != nil {
-		return nil, err
-	}
-	lease, err := j.t.acquire(ctx, a)
-	if err != nil {
-		return j.t.insist(ctx, a, err)
-	}
-	return lease, nil
+	return j.claim(ctx, "claim", tick, j.t.claim)
 }
 
 // Await returns as [Job.Claim] does, but under [WithTakeover] waits while another
@@ -70,12 +60,7 @@ func (j *Job) Await(ctx context.Context, tick time.Time) (*Lease, error) {
 	if !j.t.cfg.takeover {
 		return j.Claim(ctx, tick)
 	}
-	a, err := j.claimOf(ctx, tick)
-	if err != nil {
-		return nil, err
-	}
-	a.op = "await"
-	return j.t.await(ctx, a)
+	return j.claim(ctx, "await", tick, j.t.await)
 }
 
 // Run claims the tick as [Job.Await] does, so it waits under [WithTakeover]. It
@@ -106,23 +91,26 @@ func (j *Job) LastTick(ctx context.Context) (time.Time, error) {
 	return protocol.Instant(newest), nil
 }
 
-// claimOf checks the tick, and pauses for as long as WithSpread and WithHandicap say.
-func (j *Job) claimOf(ctx context.Context, tick time.Time) (*acquisition, error) {
+func (j *Job) claim(ctx context.Context, op string, tick time.Time, acquire func(context.Context, *acquisition) (*Lease, error)) (*Lease, error) {
+	j.t.locker.beginCall()
+	defer j.t.locker.endCall()
 	ms := tick.UnixMilli()
 	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms <= 0 {
 		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
 	}
-	a := &acquisition{op: "claim", tick: ms, at: tick}
-	if j.t.cfg.lateness > 0 && !j.t.cfg.takeover {
-		a.late.begin = time.Now()
+	a := &acquisition{op: op, begin: time.Now(), tick: ms, at: tick}
+	if d := j.t.cfg.headStart(j.Name(), ms); d > 0 {
+		j.t.locker.sleep(ctx, d)
 	}
-	wait := j.t.cfg.handicap
-	if spread := j.t.cfg.spread; spread > 0 {
-		sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s", j.t.name.Lock, ms, j.t.cfg.holder))
-		wait += time.Duration(binary.BigEndian.Uint64(sum[:]) % uint64(spread))
+	return acquire(ctx, a)
+}
+
+// headStart returns how long this replica lets others go first.
+func (c *config) headStart(name string, tick int64) time.Duration {
+	wait := c.handicap
+	if c.spread > 0 {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s", name, tick, c.holder))
+		wait += time.Duration(binary.BigEndian.Uint64(sum[:]) % uint64(c.spread))
 	}
-	if wait > 0 {
-		j.t.locker.sleep(ctx, wait)
-	}
-	return a, nil
+	return wait
 }

@@ -56,14 +56,6 @@ func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Leas
 	return l
 }
 
-// granted reports the lease to the observer. After a late claim it also reports the first refusal.
-func (l *Lease) granted(a *acquisition, begin time.Time) {
-	if a.late.refusal != nil {
-		begin = a.late.begin
-	}
-	l.report(Acquired, time.Since(begin), a.late.refusal)
-}
-
 // brief is how long a lease stays unconfirmed and is not due for renewal. If the run ends by then, its unlock says all that
 // a confirm would.
 const brief = 10 * time.Millisecond

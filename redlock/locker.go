@@ -139,9 +139,9 @@ func (l *Locker) reportNode(name string, out bool, cause error) {
 // If ctx ends before that, the error names the nodes that are still owed something.
 // Before it returns, Close waits up to a second for the observer.
 func (l *Locker) Close(ctx context.Context) error {
-	l.deferClose()
+	l.beginCall()
 	l.close.Do(func() { close(l.closing) })
-	l.allowClose() // closes decided if no acquisition is under way
+	l.endCall() // closes decided if no acquisition is under way
 	l.queue.Close()
 	l.triggers.Close()
 	var errs []error
@@ -185,10 +185,10 @@ func (l *Locker) isClosed() bool {
 	}
 }
 
-// deferClose and allowClose enclose each call that acquires, and so the posting of its releases, for which Close waits.
-func (l *Locker) deferClose() { l.deciding.Add(1) }
+// beginCall and endCall enclose each call that acquires, and so the posting of its releases. Close waits for such calls.
+func (l *Locker) beginCall() { l.deciding.Add(1) }
 
-func (l *Locker) allowClose() {
+func (l *Locker) endCall() {
 	if l.deciding.Add(-1) == 0 && l.isClosed() {
 		l.last.Do(func() { close(l.decided) })
 	}

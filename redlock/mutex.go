@@ -2,6 +2,7 @@ package redlock
 
 import (
 	"context"
+	"time"
 
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
@@ -20,9 +21,9 @@ func (m *Mutex) Name() string { return m.t.name.Lock }
 // to four times the node timeout. On an error nothing is held; votes already won
 // are released in the background.
 func (m *Mutex) TryLock(ctx context.Context) (*Lease, error) {
-	m.t.locker.deferClose()
-	defer m.t.locker.allowClose()
-	return m.t.acquire(ctx, &acquisition{op: "trylock"})
+	m.t.locker.beginCall()
+	defer m.t.locker.endCall()
+	return m.t.acquire(ctx, &acquisition{op: "trylock", begin: time.Now()})
 }
 
 // Lock returns a lease once it is granted. If ctx ends before, the error matches
@@ -30,7 +31,7 @@ func (m *Mutex) TryLock(ctx context.Context) (*Lease, error) {
 // cannot change by itself, such as a missing permission. Waiters of one name are
 // served in order of arrival within a process, and nearly so between processes.
 func (m *Mutex) Lock(ctx context.Context) (*Lease, error) {
-	return m.t.await(ctx, &acquisition{op: "lock"})
+	return m.t.await(ctx, &acquisition{op: "lock", begin: time.Now()})
 }
 
 // Do waits for the lock, runs f with a context that ends when ctx ends or the

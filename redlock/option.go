@@ -135,7 +135,7 @@ func WithRetention(d time.Duration) JobOption { return jobOption(func(c *config)
 
 // WithLateness sets how late a tick may begin if its claim found no quorum. The
 // claim then asks again for up to d, but not beyond the next tick that
-// [WithSchedule] knows, with a pause that grows from the node timeout to 5 s. Only
+// [WithSchedule] knows, with pauses that grow to 5 s. Only
 // a lack of quorum that may pass counts. The tick still runs at most once. The
 // observer is warned when the tick is first refused.
 //

@@ -103,23 +103,14 @@ func (r *round) fence(ctx context.Context, tally quorum.Tally) (int64, error) {
 	return fence, nil
 }
 
-// sleep waits before the next round: after a split vote about as long as the round took, to draw contenders apart.
-func (r *round) sleep(ctx context.Context, result outcome, try int) {
-	length := min(time.Since(r.poll.Start), 20*time.Millisecond)
-	if result == unanswered {
-		length, try = r.t.cfg.nodeTimeout/4, min(try, 2)
-	}
-	r.t.locker.sleep(ctx, r.t.jitter(length, try))
-}
-
 // abort takes back the votes that this round won or may still win. Pipelines send it before new votes, and so before the
 // votes of our next round.
 func (r *round) abort() {
 	r.poll.GiveUp(func(node int, c pipeline.Class) {
 		until := r.t.releaseDeadline()
-		if begin := r.a.late.begin; c == pipeline.Chase && !begin.IsZero() {
+		if c == pipeline.Chase {
 			// A hung node executes the vote when it resumes. The claim may still be asking for its tick then, and would be refused.
-			until = until.Add(max(time.Until(begin.Add(r.t.cfg.lateness)), 0))
+			until = until.Add(max(time.Until(r.a.asked.Add(r.t.cfg.lateness)), 0))
 		}
 		r.t.locker.group.Pipelines[node].Deliver(r.t.name.Abort(r.token, r.a.tick).Request, until, c)
 	})

@@ -27,6 +27,9 @@ func (l *Locker) newTarget(name string, cfg config, isLock bool) (*target, error
 		// Whether a claim that it adopts is under take-over, only its job knows. So the tick is not done before the unlock.
 		cfg.takeover = !cfg.anyOrder
 	}
+	if isLock || cfg.takeover {
+		cfg.lateness = 0 // Await asks until the tick is stale
+	}
 	if err := l.CheckName(name); err != nil {
 		return nil, err
 	}

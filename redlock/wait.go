@@ -10,13 +10,13 @@ import (
 
 // await acquires. While waiting may change the outcome, it waits in line and asks again.
 func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
-	t.locker.deferClose() // until this call is out of line again
-	defer t.locker.allowClose()
+	t.locker.beginCall() // until this call is out of line again
+	defer t.locker.endCall()
 	w, err := t.locker.queue.Enter(ctx, t.name, t.cfg.nodeTimeout, t.cfg.ttl)
 	if err != nil {
 		return nil, t.fail(a.op, a.tick, quorum.Tally{}, err)
 	}
-	begin, served := time.Now(), false
+	served := false
 	a.waits = true
 	defer func() { w.Leave(served) }()
 	if err = t.locker.usable(ctx); err == nil {
@@ -28,8 +28,8 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 	var before error // the previous refusal
 	for try := 0; ; try++ {
 		lease, err := t.acquire(ctx, a)
-		if a.asked != nil {
-			a.asked(err)
+		if a.tried != nil {
+			a.tried(err)
 		}
 		if err == nil {
 			served = true
@@ -41,7 +41,7 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 		}
 		switch gone := ctx.Err(); {
 		case gone != nil && a.givesUp() && !errors.Is(err, gone):
-			return nil, errors.Join(t.refuse(a, begin, quorum.Tally{}, gone), err)
+			return nil, errors.Join(t.refuse(a, quorum.Tally{}, gone), err)
 		case gone != nil && !errors.Is(err, gone):
 			return nil, errors.Join(t.fail(a.op, a.tick, quorum.Tally{}, gone), err)
 		case gone != nil && before != nil:

@@ -96,7 +96,7 @@ var mutants = []mutant{
 	{name: "a waiter that gives up keeps its notice", file: "internal/waitqueue/waiter.go", old: "\t\tif unused {\n\t\t\tq.pass", new: "\t\tif false {\n\t\t\tq.pass"},
 	{name: "a waiter that gives up tells its neighbour nothing", file: "internal/waitqueue/waiter.go", old: "\t\tif unused {\n\t\t\tnext.notice", new: "\t\tif false {\n\t\t\tnext.notice"},
 	{name: "a claim that split the vote gives up as soon as a lock", file: "acquire.go", old: "case result == split && a.tick != 0:", new: "case false:"},
-	{name: "Close leaves waiters in line", file: "wait.go", old: "\tt.locker.deferClose() // until this call is out of line again\n\tdefer t.locker.allowClose()\n", new: ""},
+	{name: "Close leaves waiters in line", file: "wait.go", old: "\tt.locker.beginCall() // until this call is out of line again\n\tdefer t.locker.endCall()\n", new: ""},
 	{name: "a server that may evict is noted as born", file: "internal/protocol/lua/bootstrap.lua", old: "if policy ~= 'noeviction' then", new: "if policy ~= 'noeviction' and age(KEYS[1], 5) then"},
 	{name: "a waiter rests until its place in line is gone", file: "internal/waitqueue/waiter.go", old: "backoff = min(4*min(backoff, w.ttl), w.ttl)", new: "backoff = 4 * backoff"},
 	{name: "the last to come says how long the line lives", file: "internal/protocol/lua/enqueue.lua", old: "if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[2]) then", new: "if true then"},
