@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -28,7 +29,7 @@ func (g *guard) run(ctx context.Context, lease *redlock.Lease, a attempt, next a
 	if tick, ok := TickOf(a.task); ok {
 		ctx = redlock.ContextWithTick(ctx, tick)
 	}
-	return lease.Do(context.WithValue(ctx, heldKey(lease.Name()), true), func(held context.Context) error {
+	return lease.Do(context.WithValue(ctx, heldKey{}, append(slices.Clip(tokens(ctx)), lease.Token())), func(held context.Context) error {
 		err := next.ProcessTask(held, a.task)
 		if cause := context.Cause(held); err != nil && errors.Is(cause, redlock.ErrLost) {
 			err = fmt.Errorf("%w (%w)", err, cause)
@@ -66,16 +67,22 @@ func undecided(err error) bool {
 	return errors.Is(err, redlock.ErrTaken) || errors.Is(err, redlock.ErrNoQuorum) || errors.Is(err, redlock.ErrClosed)
 }
 
-// heldKey is the context key of a name whose lease a handler runs under: with
-// middlewares around each other a context carries several, and redlock.LeaseFrom
-// tells of the innermost only.
-type heldKey string
+// heldKey is the context key of the tokens of all leases that a handler runs
+// under: redlock.LeaseFrom tells of the innermost only.
+type heldKey struct{}
 
-// covered reports whether the handler runs under the name already: a second
-// lease of it would never come.
-func covered(ctx context.Context, name string) bool {
-	if lease, ok := redlock.LeaseFrom(ctx); ok && lease.Name() == name {
-		return true
+func tokens(ctx context.Context) []string {
+	all, _ := ctx.Value(heldKey{}).([]string)
+	if lease, ok := redlock.LeaseFrom(ctx); ok { // perhaps of a mutex of the user's own
+		all = append(slices.Clip(all), lease.Token())
 	}
-	return ctx.Value(heldKey(name)) != nil
+	return all
+}
+
+// covered reports whether the lease that stood in the way is one that the handler
+// runs under: another one of that key would never come. A name alone does not tell,
+// as the Locker of another middleware may have other nodes.
+func covered(ctx context.Context, err error) bool {
+	var refusal *redlock.Error
+	return errors.Is(err, redlock.ErrTaken) && errors.As(err, &refusal) && slices.Contains(tokens(ctx), refusal.Holder)
 }

@@ -19,8 +19,8 @@ import (
 // lease is lost, with a cause that matches redlock.ErrLost; an error it returns
 // then matches that too. If it returns nil all the same, the task is done.
 //
-// A context that carries the lease of the key already, because the middleware
-// is used twice on the way to a handler, passes.
+// A handler that runs under a lease of the key already, because the middleware
+// is used twice on the way to it, runs under that one.
 //
 // Events go to the locker's observer. The middleware is safe for concurrent use.
 func Middleware(locker *redlock.Locker, opts ...MiddlewareOption) (asynq.MiddlewareFunc, error) {
@@ -52,14 +52,13 @@ func (g *guard) exclude(ctx context.Context, a attempt, next asynq.Handler) erro
 	if err != nil {
 		return g.refuse(a, key, err)
 	}
-	if covered(ctx, m.Name()) {
-		return next.ProcessTask(ctx, a.task)
-	}
 	lease, err := g.enter(ctx, m, a)
 	switch {
 	case err == nil:
 		defer func() { _ = lease.Unlock(ctx) }() // when the handler panics, too
 		return g.run(ctx, lease, a, next)
+	case covered(ctx, err):
+		return next.ProcessTask(ctx, a.task)
 	case ctx.Err() != nil:
 		return err
 	case g.cfg.busy == Skip && heldByAnother(a, err):
@@ -73,15 +72,17 @@ func (g *guard) exclude(ctx context.Context, a attempt, next asynq.Handler) erro
 
 // enter decides now or, where a task has to wait, when it has waited long enough.
 func (g *guard) enter(ctx context.Context, m *redlock.Mutex, a attempt) (*redlock.Lease, error) {
-	if g.cfg.busy == Wait {
+	if g.cfg.busy == Wait && len(tokens(ctx)) == 0 { // it waits in line, and for no lease of its own
 		return m.Lock(ctx)
 	}
 	lease, err := m.TryLock(ctx)
 	switch {
-	case err == nil || !undecided(err) || ctx.Err() != nil:
+	case err == nil || !undecided(err) || covered(ctx, err) || ctx.Err() != nil:
 		return lease, err
 	case g.cfg.busy == Skip && heldByAnother(a, err):
 		return nil, err
+	case g.cfg.busy == Wait:
+		return m.Lock(ctx)
 	case a.last:
 		g.report(a, Waiting, m.Name(), err)
 		return m.Lock(ctx)

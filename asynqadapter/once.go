@@ -113,14 +113,14 @@ func (o *once) process(ctx context.Context, a attempt, next asynq.Handler) error
 	if err != nil {
 		return o.refuse(a, key, err)
 	}
-	if covered(ctx, work.Name()) {
+	lease, err := o.claim(ctx, task, work, tick, a)
+	switch {
+	case err == nil:
+		return o.work(ctx, lease, a, next)
+	case covered(ctx, err):
 		return next.ProcessTask(ctx, a.task)
 	}
-	lease, err := o.claim(ctx, task, work, tick, a)
-	if err != nil {
-		return o.turnAway(ctx, work.Name(), tick, a, err)
-	}
-	return o.work(ctx, lease, a, next)
+	return o.turnAway(ctx, work.Name(), tick, a, err)
 }
 
 // work ends the tick when the handler says that it is over. After an error or
@@ -145,7 +145,7 @@ func (o *once) claim(ctx context.Context, task, work *redlock.Job, tick time.Tim
 	told := false
 	for {
 		lease, err := claimBoth(ctx, task, work, tick)
-		if !a.last || !undecided(err) || errors.Is(err, redlock.ErrClosed) || ctx.Err() != nil {
+		if !a.last || !undecided(err) || covered(ctx, err) || errors.Is(err, redlock.ErrClosed) || ctx.Err() != nil {
 			return lease, err
 		}
 		if !told {
