@@ -80,19 +80,20 @@ var errVeto = invalid("it called runtime.Goexit, so the tick is not enqueued her
 // prepare makes the task and options of one tick. PreEnqueueFunc may replace
 // both in place, so what Register checked is checked again. The task ID comes last.
 func (s *Scheduler) prepare(e *entry, tick time.Time) (*asynq.Task, []asynq.Option, error) {
-	task, opts := *e.task, slices.Clone(e.opts)
+	task, opts := copyOf(e.task), slices.Clone(e.opts)
 	if s.opts.PreEnqueueFunc != nil {
 		err := errVeto
-		apart(func() { s.opts.PreEnqueueFunc(&task, opts); err = checkTask(&task, opts) })
+		apart(func() { s.opts.PreEnqueueFunc(task, opts); err = checkTask(task, opts) })
 		if err == nil {
-			known, _ := readOptions(&task, opts, s.cfg.managed)
+			known, _ := readOptions(task, opts, s.cfg.managed)
 			err = known.check(e.name, s.cfg.lateness)
 		}
 		if err != nil {
-			return &task, opts, fmt.Errorf("after PreEnqueueFunc: %w", err)
+			return task, opts, fmt.Errorf("after PreEnqueueFunc: %w", err)
 		}
+		task = copyOf(task) // which it may have replaced by one that it keeps
 	}
-	return &task, append(opts, asynq.TaskID(withTick(e.name, tick))), nil
+	return task, append(opts, asynq.TaskID(withTick(e.name, tick))), nil
 }
 
 // attempt is not ended by Shutdown: then nobody would know how it ended.

@@ -1,11 +1,10 @@
 package asynqadapter
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -147,47 +146,52 @@ func (m *PeriodicTaskManager) configs() (all []*asynq.PeriodicTaskConfig, err er
 	return all, err
 }
 
-// entries are what the configs ask for, by all that tells one from another.
+// entries are what the configs ask for, by what makes the IDs of their ticks and by
+// spec. It refuses those whose ticks would be mistaken for others': same name and
+// queue, and not the same task.
 func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[string]*entry {
-	all := map[string]*entry{}
+	refuse := func(name string, err error) {
+		m.scheduler.cfg.observe.tell(redlock.Event{Kind: redlock.Refused, Name: name, Err: err})
+	}
+	var all []*entry
 	for _, c := range configs {
 		e, err := m.scheduler.newEntry(c.Cronspec, c.Task, c.Opts)
 		if err != nil {
-			m.scheduler.cfg.observe.tell(redlock.Event{Kind: redlock.Refused, Name: c.Task.Type(), Err: err})
+			refuse(c.Task.Type(), err)
 			continue
 		}
-		all[e.spec+"\n"+e.signature()] = e
+		all = append(all, e)
 	}
-	m.refuseRivals(all)
-	return all
-}
-
-// refuseRivals drops entries whose ticks would be mistaken for those of
-// another: same name and queue, and not the same task. All replicas drop the same.
-func (m *PeriodicTaskManager) refuseRivals(all map[string]*entry) {
-	first := map[string]string{}
-	for _, key := range slices.Sorted(maps.Keys(all)) {
-		e := all[key]
+	// All replicas refuse the same ones.
+	slices.SortFunc(all, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(a.spec, b.spec), cmp.Compare(a.signature(), b.signature()))
+	})
+	first, wanted := map[string]string{}, map[string]*entry{}
+	for _, e := range all {
 		id, signature := e.queue+"\n"+e.name, e.signature()
 		if first[id] == "" {
 			first[id] = signature
 		}
 		if first[id] != signature {
-			delete(all, key)
-			m.scheduler.cfg.observe.tell(redlock.Event{Kind: redlock.Refused, Name: e.name, Err: invalid(
-				"the entry with spec %q has the name of another one with other options or another payload; give one of them asynqadapter.Name(…)", e.spec)})
+			refuse(e.name, invalid("the entry with spec %q has the name of another one with other options, headers or payload; give one of them asynqadapter.Name(…)", e.spec))
+			continue
 		}
+		wanted[id+"\n"+e.spec] = e
 	}
+	return wanted
 }
 
 // signature is all of an entry but its spec.
 func (e *entry) signature() string {
-	var opts []string
-	for _, o := range e.opts {
-		opts = append(opts, o.String())
+	return fmt.Sprint(e.name, "\n", identity(e.task), e.task.Headers(), texts(optionsInside(e.task)), texts(e.opts))
+}
+
+func texts(opts []asynq.Option) (all []string) {
+	for _, o := range opts {
+		all = append(all, o.String())
 	}
-	slices.Sort(opts)
-	return e.name + "\n" + identity(e.task) + "\n" + strings.Join(opts, ",")
+	slices.Sort(all)
+	return all
 }
 
 // seal has a Start that has not come yet, or still asks the provider, fail.
@@ -209,8 +213,8 @@ func (s *Scheduler) replace(wanted map[string]*entry) (refused []redlock.Event) 
 		return nil
 	}
 	now := s.moment()
-	for id := range s.entries {
-		if wanted[id] == nil {
+	for id, e := range s.entries {
+		if w := wanted[id]; w == nil || w.signature() != e.signature() {
 			_ = s.remove(id, now)
 		}
 	}

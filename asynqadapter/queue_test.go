@@ -3,12 +3,14 @@ package asynqadapter_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,14 +31,25 @@ type queue struct {
 	t    testing.TB
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	addr string
+	down atomic.Bool
 }
+
+// fail refuses all connections until it is called with false.
+func (q *queue) fail(down bool) { q.down.Store(down) }
 
 func newQueue(t testing.TB) *queue {
 	server := miniredis.NewMiniRedis()
 	server.ClockTTL(true)
 	t.Cleanup(server.Close)
 	// An address that need not be resolved: the resolver is shared with other bubbles.
-	return &queue{t: t, addr: "127.0.0.1:1", dial: func(context.Context, string, string) (net.Conn, error) { return server.Dial() }}
+	q := &queue{t: t, addr: "127.0.0.1:1"}
+	q.dial = func(context.Context, string, string) (net.Conn, error) {
+		if q.down.Load() {
+			return nil, errors.New("connection refused")
+		}
+		return server.Dial()
+	}
+	return q
 }
 
 // MakeRedisClient makes a queue an asynq.RedisConnOpt.

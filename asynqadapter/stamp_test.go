@@ -108,7 +108,7 @@ func TestStamp_Register_invalid(t *testing.T) {
 			{"no type", "@hourly", scheduler, asynq.NewTaskWithHeaders(" ", nil, headers), "no type", nil},
 			{"nil option", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "option 0", []asynq.Option{nil}},
 			{"TaskID", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), `TaskID("x")`, []asynq.Option{asynq.TaskID("x")}},
-			{"TaskID inside", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers, asynq.TaskID("x")), "TaskID (inside", nil},
+			{"TaskID inside", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers, asynq.TaskID("x")), "(inside", nil},
 			{"Unique", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "Unique(", []asynq.Option{asynq.Unique(time.Hour)}},
 			{"Group", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "Group(", []asynq.Option{asynq.Group("g")}},
 			{"blank queue", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "blank queue", []asynq.Option{asynq.Queue(" ")}},

@@ -3,6 +3,7 @@ package asynqadapter
 import (
 	"cmp"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,69 +20,59 @@ type taskOptions struct {
 	retained  bool
 	refused   string // an option that would free the ID too early, or take another
 	queue     string
-	spare     bool // asynq appends the ID of each tick to the task's options, in place if it can
 }
 
 // readOptions reads options given to Register and, as they apply too, to
 // asynq.NewTask. It returns those of Register that asynq shall have.
 func readOptions(task *asynq.Task, opts []asynq.Option, managed bool) (known taskOptions, others []asynq.Option) {
 	known = taskOptions{managed: managed, queue: "default"}
-	known.readInside(task)
+	for _, o := range optionsInside(task) {
+		known.read(o, " (inside the task)")
+	}
 	for _, o := range opts {
-		if name, ok := o.(nameOption); ok {
-			known.name = string(name)
-			continue
+		if known.read(o, "") {
+			others = append(others, o)
 		}
-		switch o.Type() {
-		case asynq.RetentionOpt:
-			known.retention, known.retained = o.Value().(time.Duration), true
-		case asynq.QueueOpt:
-			known.queue = o.Value().(string)
-		case asynq.TaskIDOpt:
-			known.readID(o.Value().(string), o.String())
-			continue
-		case asynq.UniqueOpt, asynq.GroupOpt:
-			known.refused = o.String()
-		}
-		others = append(others, o)
 	}
 	known.name = cmp.Or(known.name, known.id)
 	return known, others
 }
 
-func (k *taskOptions) readID(id, words string) {
-	if k.managed {
-		k.id = id
-	} else {
-		k.refused = words
+// read notes an option, and reports whether asynq shall have it.
+func (k *taskOptions) read(o asynq.Option, where string) bool {
+	if name, ok := o.(nameOption); ok {
+		k.name = string(name)
+		return false
 	}
+	switch kind := o.Type(); {
+	case kind == asynq.RetentionOpt:
+		k.retention, k.retained = o.Value().(time.Duration), true
+	case kind == asynq.QueueOpt:
+		k.queue = o.Value().(string)
+	case kind == asynq.TaskIDOpt && k.managed:
+		k.id = o.Value().(string)
+		return false
+	case kind == asynq.TaskIDOpt, kind == asynq.UniqueOpt, kind == asynq.GroupOpt:
+		k.refused = o.String() + where
+	}
+	return true
 }
 
-// readInside looks at the options inside a task. asynq does not show them, so
-// their types' names have to do; a test notices when these change.
-func (k *taskOptions) readInside(task *asynq.Task) {
+// optionsInside returns the options that a task was made with, which asynq does not
+// show. A test notices when it keeps them elsewhere.
+func optionsInside(task *asynq.Task) []asynq.Option {
 	inside := reflect.ValueOf(task).Elem().FieldByName("opts")
-	if !inside.IsValid() || inside.Kind() != reflect.Slice {
-		return
+	if !inside.IsValid() || inside.Type() != reflect.TypeFor[[]asynq.Option]() {
+		return nil
 	}
-	k.spare = inside.Cap() > inside.Len()
-	for i := range inside.Len() {
-		value := inside.Index(i).Elem()
-		switch value.Type().Name() {
-		case "nameOption":
-			k.name = value.String()
-		case "retentionOption":
-			k.retention, k.retained = time.Duration(value.Int()), true
-		case "queueOption":
-			k.queue = value.String()
-		case "taskIDOption":
-			k.readID(value.String(), "TaskID (inside the task)")
-		case "uniqueOption":
-			k.refused = "Unique (inside the task)"
-		case "groupOption":
-			k.refused = "Group (inside the task)"
-		}
-	}
+	all := *(*[]asynq.Option)(inside.Addr().UnsafePointer())
+	return slices.DeleteFunc(slices.Clone(all), func(o asynq.Option) bool { return o == nil }) // asynq ignores these
+}
+
+// copyOf returns a task whose headers and options no other one shares: PreEnqueueFunc
+// may write to them, while another tick of the entry is still tried.
+func copyOf(task *asynq.Task) *asynq.Task {
+	return asynq.NewTaskWithHeaders(task.Type(), task.Payload(), task.Headers(), optionsInside(task)...)
 }
 
 // check refuses what would let a tick be enqueued twice, or never.
@@ -89,11 +80,7 @@ func (k taskOptions) check(name string, lateness time.Duration) error {
 	if err := k.checkID(name); err != nil {
 		return err
 	}
-	switch least := leastRetention * lateness; {
-	case k.spare:
-		return invalid("the task of entry %q was made with an options slice that has room to spare, which asynq would write to for several ticks at a time; "+
-			"pass slices.Clip(opts)... to asynq.NewTask, or the options to Register", name)
-	case !k.retained || k.retention < least:
+	if least := leastRetention * lateness; !k.retained || k.retention < least {
 		return invalid("entry %q has Retention(%v), must be at least %v, %d times the lateness (%v): until then a late replica would enqueue the tick again; raise it or lower WithLateness",
 			name, k.retention, least, leastRetention, lateness)
 	}
