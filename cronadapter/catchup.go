@@ -23,7 +23,7 @@ func (j *Job) lookBack() {
 		if tick.IsZero() || err != nil {
 			return
 		}
-		j.runFor(handed{tick: tick})
+		j.runFor(&turn{tick: tick})
 	})
 }
 

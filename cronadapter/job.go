@@ -83,7 +83,7 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 	j := &Job{runner: r, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job}
 	err = r.listen(func(tick time.Time) {
 		if j.begun.Load() { // where the cron does not run, nor does the job
-			r.spawn(func() { j.runFor(handed{tick, true}) })
+			r.spawn(func() { j.runFor(&turn{tick: tick, triggered: true}) })
 		}
 	})
 	if err != nil {
@@ -111,11 +111,11 @@ func (j *Job) Next(t time.Time) time.Time {
 // Run claims the newest tick that has come, and if this replica gets it runs
 // the function, for cron.
 func (j *Job) Run() {
-	h, ok := j.runner.take()
-	if !ok {
-		h.tick = j.ticks.tick()
+	t := j.runner.take()
+	if t == nil {
+		t = &turn{tick: j.ticks.tick()}
 	}
-	if err := j.runner.run(h, j.f); !h.triggered && (errors.Is(err, redlock.ErrPaused) || errors.Is(err, redlock.ErrNoQuorum)) {
+	if err := j.runner.run(t, j.f); !t.triggered && (errors.Is(err, redlock.ErrPaused) || errors.Is(err, redlock.ErrNoQuorum)) {
 		j.lookBack()
 	}
 }

@@ -57,7 +57,7 @@ func (j *Job) resume() {
 	}
 	j.runner.spawn(func() {
 		for _, tick := range ticks {
-			j.runFor(handed{tick: tick})
+			j.runFor(&turn{tick: tick})
 		}
 	})
 }

@@ -93,28 +93,27 @@ func (r *runner) newJob(p pace, spacing time.Duration) (*redlock.Job, error) {
 }
 
 // jobFor has a spacing of its own for a tick that other replicas may not have.
-func (r *runner) jobFor(h handed) (*redlock.Job, error) {
+func (r *runner) jobFor(t *turn) (*redlock.Job, error) {
 	p, job := r.current()
-	if h.triggered {
+	if t.triggered {
 		return job.Triggered(), nil
 	}
 	if p.every > 0 || !p.own {
 		return job, nil
 	}
-	return r.newJob(p, p.spacing(h.tick))
+	return r.newJob(p, p.spacing(t.tick))
 }
 
 // run claims a tick and runs f while the lease is held. What redlock refuses it
 // has reported itself.
-func (r *runner) run(h handed, f func(ctx context.Context) error) error {
-	began := false
-	err := r.claim(h, func(ctx context.Context) error {
-		began = true
+func (r *runner) run(t *turn, f func(ctx context.Context) error) error {
+	err := r.claim(t, func(ctx context.Context) error {
+		t.began.Store(true)
 		return f(ctx)
 	})
 	var theirs *redlock.Error
-	if err != nil && !began && !errors.As(err, &theirs) {
-		r.refuse(h.tick, err)
+	if err != nil && !t.began.Load() && !errors.As(err, &theirs) {
+		r.refuse(t.tick, err)
 	}
 	return err
 }
@@ -133,11 +132,11 @@ func (r *runner) next(tick time.Time) time.Time {
 	return p.schedule.Next(tick)
 }
 
-func (r *runner) claim(h handed, f func(ctx context.Context) error) (err error) {
-	if h.tick.IsZero() {
+func (r *runner) claim(t *turn, f func(ctx context.Context) error) (err error) {
+	if t.tick.IsZero() {
 		return errNotDue
 	}
-	job, err := r.jobFor(h)
+	job, err := r.jobFor(t)
 	if err != nil {
 		return err
 	}
@@ -148,7 +147,7 @@ func (r *runner) claim(h handed, f func(ctx context.Context) error) (err error) 
 		}
 		defer leave()
 	}
-	lease, err := job.Await(r.asking.ctx, h.tick)
+	lease, err := job.Await(r.asking.ctx, t.tick)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (r *recorder) next(after time.Time) (next time.Time, stood bool) {
 // fires a job and that in which the job looks for its tick.
 const early = 100 * time.Millisecond
 
-// tick is the newest activation that has come, or the zero time.
+// tick is the newest activation that has come, for a run of it, or the zero time.
 func (r *recorder) tick() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -65,6 +65,14 @@ func (r *recorder) tick() time.Time {
 		r.advance(now.Add(early))
 	}
 	r.run = r.due
+	return r.due
+}
+
+// newest is the newest activation that has come, whether it was run or not.
+func (r *recorder) newest() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.advance(r.now())
 	return r.due
 }
 

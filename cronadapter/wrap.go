@@ -48,7 +48,10 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 			case !ok:
 				r.refuse(tick, errNoEntry)
 			case !entry.Next.IsZero(): // its cron was started
-				r.pass(handed{tick, true}, entry.WrappedJob)
+				r.passAll(&turn{tick: tick, triggered: true}, entry.WrappedJob, func() time.Time {
+					now, _ := a.listing.find(r)
+					return now.Prev
+				})
 			}
 		})
 	})
@@ -79,15 +82,15 @@ func (w *wrapped) Run() {
 		r.refuse(time.Time{}, errNoEntry)
 		return
 	}
-	h, ok := r.take()
-	if !ok {
-		h.tick = entry.Prev
+	t := r.take()
+	if t == nil {
+		t = &turn{tick: entry.Prev}
 	}
 	if err := w.follow(entry); err != nil {
-		r.refuse(h.tick, err)
+		r.refuse(t.tick, err)
 		return
 	}
-	_ = r.run(h, func(context.Context) error { w.inner.Run(); return nil })
+	_ = r.run(t, func(context.Context) error { w.inner.Run(); return nil })
 }
 
 // follow looks at the entry's schedule when it is first seen.
