@@ -10,16 +10,11 @@ import (
 	"github.com/redtick/redtick/internal/ticks"
 )
 
-// heartbeat makes the stock scheduler to write heartbeats with.
-type heartbeat func(*asynq.SchedulerOpts) *asynq.Scheduler
+// shared is a client that is the caller's to close, as what asynq connects with.
+type shared struct{ redis.UniversalClient }
 
-func heartbeatTo(r asynq.RedisConnOpt) heartbeat {
-	return func(opts *asynq.SchedulerOpts) *asynq.Scheduler { return asynq.NewScheduler(r, opts) }
-}
-
-func heartbeatThrough(c redis.UniversalClient) heartbeat {
-	return func(opts *asynq.SchedulerOpts) *asynq.Scheduler { return asynq.NewSchedulerFromRedisClient(c, opts) }
-}
+func (s shared) MakeRedisClient() any { return s }
+func (shared) Close() error           { return nil }
 
 // makeMirror makes a stock scheduler that holds the same entries and enqueues
 // nothing: it is there for its heartbeats, which asynqmon and
@@ -28,7 +23,7 @@ func (s *Scheduler) makeMirror() {
 	if s.cfg.heartbeat == nil {
 		return
 	}
-	s.mirror = s.cfg.heartbeat(&asynq.SchedulerOpts{
+	s.mirror = asynq.NewScheduler(s.cfg.heartbeat, &asynq.SchedulerOpts{
 		HeartbeatInterval: s.opts.HeartbeatInterval, Location: s.opts.Location,
 		Logger: s.opts.Logger, LogLevel: max(s.opts.LogLevel, asynq.WarnLevel),
 		// asynq calls this on a goroutine of the tick's own, right before it

@@ -2,8 +2,11 @@ package asynqadapter_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -33,4 +36,39 @@ func TestWithHeartbeat_Shutdown(t *testing.T) {
 	if _, dels, _ := strings.Cut(stats, "cmdstat_del:calls="); !strings.HasPrefix(dels, "1,") {
 		t.Errorf("Shutdown deleted more than the list of entries; commands:\n%s", stats)
 	}
+}
+
+// A client that the caller goes on to use is not closed, and nothing is logged about that.
+//
+// Seen to fail when the stock scheduler tried to: it logs an error then, at each Shutdown.
+func TestPeriodicTaskManager_universalClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, p, log := newQueue(t), &configs{}, &lines{}
+		p.set(nil, each("* * * * *", "job"))
+		client := q.MakeRedisClient().(redis.UniversalClient)
+		defer client.Close()
+		for range 2 {
+			m, err := asynqadapter.NewPeriodicTaskManager(asynq.PeriodicTaskManagerOpts{
+				PeriodicTaskConfigProvider: p, RedisUniversalClient: client,
+				SchedulerOpts: &asynq.SchedulerOpts{Logger: log, HeartbeatInterval: time.Second},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Start(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(90 * time.Second)
+			if got := shown(t, q); len(got) != 1 {
+				t.Errorf("asynqmon shows %q", got)
+			}
+			m.Shutdown()
+		}
+		if got := ticksOf(t, q, "default"); len(got) != 3 {
+			t.Errorf("enqueued %q, want three ticks", got)
+		}
+		if bad := slices.DeleteFunc(log.all, func(l string) bool { return !strings.HasPrefix(l, "error") && !strings.HasPrefix(l, "warn") }); len(bad) > 0 {
+			t.Errorf("logged %q", bad)
+		}
+	})
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/redtick/redtick/redlock"
 )
@@ -61,28 +60,22 @@ func NewPeriodicTaskManager(opts asynq.PeriodicTaskManagerOpts, more ...Schedule
 	case opts.SyncInterval < 0:
 		return nil, invalid("SyncInterval is %v, must be positive, or 0 for %v", opts.SyncInterval, DefaultSyncInterval)
 	}
-	client, beat := connect(opts.RedisConnOpt, opts.RedisUniversalClient)
-	s, err := NewScheduler(client, opts.SchedulerOpts, append([]SchedulerOption{func(c *schedulerConfig) { c.managed, c.heartbeat = true, beat }}, more...)...)
+	r := opts.RedisConnOpt
+	if opts.RedisUniversalClient != nil {
+		r = shared{opts.RedisUniversalClient}
+	}
+	client := asynq.NewClient(r)
+	s, err := NewScheduler(client, opts.SchedulerOpts, append([]SchedulerOption{func(c *schedulerConfig) { c.managed, c.heartbeat = true, r }}, more...)...)
 	if err != nil {
 		_ = client.Close()
 		return nil, err
 	}
-	s.enqueuesTo(opts.RedisConnOpt)
-	if opts.RedisUniversalClient != nil {
-		s.enqueuesTo(opts.RedisUniversalClient)
-	}
+	s.enqueuesTo(r)
 	m := &PeriodicTaskManager{scheduler: s, provider: opts.PeriodicTaskConfigProvider, interval: opts.SyncInterval, client: client}
 	if m.interval == 0 {
 		m.interval = DefaultSyncInterval
 	}
 	return m, nil
-}
-
-func connect(r asynq.RedisConnOpt, c redis.UniversalClient) (*asynq.Client, heartbeat) {
-	if c != nil {
-		return asynq.NewClientFromRedisClient(c), heartbeatThrough(c)
-	}
-	return asynq.NewClient(r), heartbeatTo(r)
 }
 
 // Start asks the provider for the first time and begins to enqueue. It returns
@@ -118,7 +111,7 @@ func (m *PeriodicTaskManager) Run() error { return runUntilSignal(m.Start, m.Shu
 func (m *PeriodicTaskManager) Shutdown() {
 	m.scheduler.seal()
 	m.scheduler.Shutdown()
-	_ = m.client.Close() // an error says that it is the caller's, or closed
+	_ = m.client.Close() // an error says that it is closed
 }
 
 // Entries lists the entries by their next ticks, as that of [Scheduler] does.

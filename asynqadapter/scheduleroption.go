@@ -18,7 +18,7 @@ type schedulerConfig struct {
 	managed    bool // its entries are a provider's
 	lateness   time.Duration
 	newestOnly bool
-	heartbeat  heartbeat
+	heartbeat  asynq.RedisConnOpt // nil for none
 	triggers   *redlock.Locker
 	observe    observer
 	now        func() time.Time
@@ -51,7 +51,7 @@ func WithNewestOnly() SchedulerOption { return func(c *schedulerConfig) { c.newe
 // [NewPeriodicTaskManager] does this without the option.
 func WithHeartbeat(r asynq.RedisConnOpt) SchedulerOption {
 	return func(c *schedulerConfig) {
-		if c.heartbeat = heartbeatTo(r); r == nil {
+		if c.heartbeat = r; r == nil {
 			c.err = invalid("the Redis for WithHeartbeat is nil; pass what the client uses")
 		}
 	}
