@@ -39,8 +39,8 @@ const (
 	Renewal
 	// Release is kept until the server has executed it, or Until has passed.
 	Release
-	// Chase is a Release of something that was not answered. A hung node may execute that whenever it resumes, so while the
-	// node hangs a Chase is kept for up to maxChase past Until.
+	// Chase is a Release of something that was not answered. A hung node may execute that whenever it resumes, so a Chase is
+	// kept for maxChase past Until.
 	Chase
 )
 
@@ -104,7 +104,8 @@ type Pipeline struct {
 	loaded  scripts // scripts that were sent in full
 	dialect dialect
 	timer   *time.Timer
-	idle    chan struct{}
+	idle    chan struct{} // closed once nothing is left; nil while nobody waits for that
+	flushed time.Time     // when somebody began to wait
 	breaker breaker
 
 	// Only the goroutine that is sending uses these. It changes batch with mu held, because Flushed reads it.
@@ -414,9 +415,6 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 		cause = replies[i].Err
 	}
 	p.mu.Lock()
-	if alive && (p.breaker.fails > 0 || now.Sub(p.breaker.since) > p.breaker.timeout) {
-		p.prolong(now)
-	}
 	p.breaker.returned(alive, cause, now)
 	p.keep(replies, now)
 	out := !alive && (p.breaker.told || p.breaker.skipping(now))
@@ -435,22 +433,16 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 // maxChase bounds how long past its Until a call that chases another is kept.
 const maxChase = time.Minute
 
-// expired reports whether a call is too late to be sent. One that chases another is kept while its node hangs, unless
-// somebody waits for the pipeline to be idle. The caller holds mu.
+// expired reports whether a call is too late to be sent. One that chases another is kept for longer, since its node may hang
+// until then. While somebody waits for the pipeline to be idle, that is long enough for one more try. The caller holds mu.
 func (p *Pipeline) expired(c *Call, now time.Time) bool {
-	return now.After(c.Until) && (!(c.Class == Chase && p.breaker.fails > 0 && p.idle == nil) || now.After(c.Until.Add(maxChase)))
-}
-
-// prolong extends the time of calls that chase another, so that they can be sent after a hang. The caller holds mu.
-func (p *Pipeline) prolong(now time.Time) {
-	until := now.Add(afterHang)
-	for _, queue := range [][]*Call{p.batch, p.urgent, p.delayed} {
-		for _, c := range queue {
-			if c != nil && c.Class == Chase && c.Until.Before(until) {
-				c.Until = until
-			}
-		}
+	switch {
+	case !now.After(c.Until):
+		return false
+	case c.Class == Chase && p.idle == nil:
+		return now.After(c.Until.Add(maxChase))
 	}
+	return c.Class != Chase || now.After(p.flushed.Add(afterHang))
 }
 
 // keep queues again what the server must execute and has not. A script or command that it does not know goes first, in a
@@ -497,7 +489,11 @@ const (
 // resendIn returns how long to wait before the call is sent again. It grows with each attempt but shrinks again towards Until,
 // to give a node that refuses most of the time more chances to execute the call.
 func (c *Call) resendIn(now time.Time) time.Duration {
-	return min(firstResend<<min(c.attempts, 8), lastResend, max(c.Until.Sub(now)/2, 10*firstResend))
+	pause := min(firstResend<<min(c.attempts, 8), lastResend)
+	if left := c.Until.Sub(now); left > 0 {
+		pause = min(pause, max(left/2, 10*firstResend))
+	}
+	return pause
 }
 
 // again returns a copy of the call to be sent at that time, for nobody: its receiver has got the first reply.
@@ -530,8 +526,7 @@ func (p *Pipeline) Flushed() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.idle == nil {
-		p.idle = make(chan struct{})
-		p.prolong(time.Now()) // so that a node that hangs is probed once more
+		p.idle, p.flushed = make(chan struct{}), time.Now()
 	}
 	idle := p.idle
 	p.signalIdle()
