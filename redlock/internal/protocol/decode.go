@@ -27,17 +27,45 @@ var (
 // 2255.
 const maxFence = 1 << 53
 
+// decoder returns a decoder from a function that knows what a script returns. Errors are the same for all.
+func decoder(decode func(value any) (a quorum.Answer, known bool)) func(driver.Reply) quorum.Answer {
+	return func(r driver.Reply) quorum.Answer {
+		if r.Err != nil {
+			return decodeError(r.Err)
+		}
+		if a, known := decode(r.Value); known {
+			return a
+		}
+		return unexpected(r)
+	}
+}
+
+var (
+	decodeVote    = decoder(vote)
+	decodeFenced  = decoder(fenced)
+	decodeLook    = decoder(look)
+	decodeCount   = decoder(count)
+	decodeExtend  = decoder(extension)
+	decodeLast    = decoder(last)
+	decodePlace   = decoder(place)
+	decodeRelease = DecodeRelease(func() {})
+	// decodeAny takes any answer for an acknowledgement.
+	decodeAny = decoder(func(any) (quorum.Answer, bool) { return granted, true })
+)
+
+var granted = quorum.Answer{Verdict: quorum.Granted}
+
 // decodeSet decodes the reply to SET NX GET: null if the key was free, else the holder's token. Our own token means that the
 // driver resent a command that had been executed.
 func decodeSet(token string) func(driver.Reply) quorum.Answer {
-	return func(r driver.Reply) quorum.Answer {
-		if a, failed := decodeFailure(r); failed {
-			return a
+	return func(r driver.Reply) quorum.Answer { // no decoder, as that would allocate twice
+		if r.Err != nil {
+			return decodeError(r.Err)
 		}
 		holder, isString := r.Value.(string)
 		switch {
 		case r.Value == nil || holder == token:
-			return quorum.Answer{Verdict: quorum.Granted}
+			return granted
 		case !isString:
 			return unexpected(r)
 		}
@@ -45,60 +73,48 @@ func decodeSet(token string) func(driver.Reply) quorum.Answer {
 	}
 }
 
-// decodeVote decodes the reply of a script that votes.
-func decodeVote(r driver.Reply) quorum.Answer {
-	if a, failed := decodeFailure(r); failed {
-		return a
-	}
-	fields, _ := r.Value.([]any)
-	switch Text(fields, 0) {
+// vote is what a script that votes returns.
+func vote(value any) (a quorum.Answer, known bool) {
+	fields, _ := value.([]any)
+	switch text, number := Text(fields, 1), Number(fields, 2); Text(fields, 0) {
 	case "GRANTED":
 		fence := Number(fields, 1)
-		if fence < 0 || fence >= maxFence {
-			return unexpected(r)
-		}
-		return quorum.Answer{Verdict: quorum.Granted, Fence: fence, Remaining: Lifetime(Number(fields, 2))}
+		return quorum.Answer{Verdict: quorum.Granted, Fence: fence, Remaining: Lifetime(number)}, fence >= 0 && fence < maxFence
 	case "VACANT":
-		return quorum.Answer{Verdict: quorum.Granted}
+		return granted, true
 	case "SEEN", "TAKEN":
-		return quorum.Answer{Verdict: quorum.Refused, Token: Text(fields, 1), Remaining: Lifetime(Number(fields, 2)),
-			Lasting: Number(fields, 2) == -1 && Text(fields, 1) != ""}
+		return quorum.Answer{Verdict: quorum.Refused, Token: text, Remaining: Lifetime(number), Lasting: number == -1 && text != ""}, true
 	case "DONE":
-		return quorum.Answer{Verdict: quorum.Done, Token: Text(fields, 1)}
+		return quorum.Answer{Verdict: quorum.Done, Token: text}, true
 	case "STALE":
-		return quorum.Answer{Verdict: quorum.Stale}
+		return quorum.Answer{Verdict: quorum.Stale}, true
 	case "AHEAD":
-		return quorum.Answer{Verdict: quorum.TooFarAhead}
+		return quorum.Answer{Verdict: quorum.TooFarAhead}, true
 	case "PAUSED":
-		return quorum.Answer{Verdict: quorum.Paused, Token: Text(fields, 1), Remaining: Lifetime(Number(fields, 2)), Lasting: Number(fields, 2) == -1}
+		return quorum.Answer{Verdict: quorum.Paused, Token: text, Remaining: Lifetime(number), Lasting: number == -1}, true
 	case "LOST":
-		return quorum.Answer{Verdict: quorum.Failed, Err: errLostVote}
+		return quorum.Answer{Verdict: quorum.Failed, Err: errLostVote}, true
 	case "DEAD":
-		return quorum.Answer{Verdict: quorum.Failed, Err: errDeadToken}
+		return quorum.Answer{Verdict: quorum.Failed, Err: errDeadToken}, true
 	case "YOUNG":
-		return young(fields)
+		return young(fields), true
 	}
-	return unexpected(r)
+	return a, false
 }
 
-// decodeFenced is decodeVote, but a grant without a fence counts as a failure.
-func decodeFenced(r driver.Reply) quorum.Answer {
-	a := decodeVote(r)
-	if a.Verdict == quorum.Granted && a.Fence == 0 {
-		return unexpected(r)
-	}
-	return a
+// fenced is a vote whose grant must have a fence.
+func fenced(value any) (quorum.Answer, bool) {
+	a, known := vote(value)
+	return a, known && (a.Verdict != quorum.Granted || a.Fence != 0)
 }
 
-// vacant turns the grant of a dry run into Vacant, since nothing was granted.
-func vacant(decode func(driver.Reply) quorum.Answer) func(driver.Reply) quorum.Answer {
-	return func(r driver.Reply) quorum.Answer {
-		a := decode(r)
-		if a.Verdict == quorum.Granted {
-			a.Verdict = quorum.Vacant
-		}
-		return a
+// look is the vote of a dry run, whose grant grants nothing.
+func look(value any) (quorum.Answer, bool) {
+	a, known := vote(value)
+	if a.Verdict == quorum.Granted {
+		a.Verdict = quorum.Vacant
 	}
+	return a, known
 }
 
 func young(fields []any) quorum.Answer {
@@ -106,70 +122,43 @@ func young(fields []any) quorum.Answer {
 		ErrYoung, time.Duration(Number(fields, 1))*time.Millisecond)}
 }
 
-// decodeCount decodes the reply of a script that answers 1 for ours and 0 for not ours.
-func decodeCount(r driver.Reply) quorum.Answer {
-	if a, failed := decodeFailure(r); failed {
-		return a
+// count is 1 for ours and 0 for not ours.
+func count(value any) (quorum.Answer, bool) {
+	n, known := value.(int64)
+	if n == 1 {
+		return granted, true
 	}
-	switch count, isCount := r.Value.(int64); {
-	case isCount && count == 1:
-		return quorum.Answer{Verdict: quorum.Granted}
-	case isCount && count == 0:
-		return quorum.Answer{Verdict: quorum.Refused}
-	}
-	return unexpected(r)
+	return quorum.Answer{Verdict: quorum.Refused}, known && n == 0
 }
 
 // DecodeRelease decodes the reply to a release. It calls woke if a waiter was woken.
 func DecodeRelease(woke func()) func(driver.Reply) quorum.Answer {
-	return func(r driver.Reply) quorum.Answer {
-		if count, _ := r.Value.(int64); r.Err == nil && count == 2 {
+	return decoder(func(value any) (quorum.Answer, bool) {
+		if value == int64(2) {
 			woke()
-			return quorum.Answer{Verdict: quorum.Granted}
+			return granted, true
 		}
-		return decodeCount(r)
-	}
+		return count(value)
+	})
 }
 
-var decodeRelease = DecodeRelease(func() {})
-
-// decodeExtend is decodeCount for a script that may also abstain.
-func decodeExtend(r driver.Reply) quorum.Answer {
-	if fields, _ := r.Value.([]any); r.Err == nil && Text(fields, 0) == "YOUNG" {
-		return young(fields)
+// extension is a count, but the node may also abstain.
+func extension(value any) (quorum.Answer, bool) {
+	if fields, _ := value.([]any); Text(fields, 0) == "YOUNG" {
+		return young(fields), true
 	}
-	return decodeCount(r)
+	return count(value)
 }
 
-// decodeAny takes any answer for an acknowledgement.
-func decodeAny(r driver.Reply) quorum.Answer {
-	if a, failed := decodeFailure(r); failed {
-		return a
-	}
-	return quorum.Answer{Verdict: quorum.Granted}
+func last(value any) (quorum.Answer, bool) {
+	text, isString := value.(string)
+	n, _ := strconv.ParseInt(text, 10, 64)
+	return quorum.Answer{Verdict: quorum.Granted, Last: n}, value == nil || isString
 }
 
-func decodeLast(r driver.Reply) quorum.Answer {
-	if a, failed := decodeFailure(r); failed {
-		return a
-	}
-	last, isString := r.Value.(string)
-	if r.Value != nil && !isString {
-		return unexpected(r)
-	}
-	n, _ := strconv.ParseInt(last, 10, 64)
-	return quorum.Answer{Verdict: quorum.Granted, Last: n}
-}
-
-func decodePlace(r driver.Reply) quorum.Answer {
-	if a, failed := decodeFailure(r); failed {
-		return a
-	}
-	fields, _ := r.Value.([]any)
-	if len(fields) != 2 {
-		return unexpected(r)
-	}
-	return quorum.Answer{Verdict: quorum.Granted, Remaining: Lifetime(Number(fields, 0)), Token: Text(fields, 1)}
+func place(value any) (quorum.Answer, bool) {
+	fields, _ := value.([]any)
+	return quorum.Answer{Verdict: quorum.Granted, Remaining: Lifetime(Number(fields, 0)), Token: Text(fields, 1)}, len(fields) == 2
 }
 
 func decodeBootstrap(r driver.Reply) quorum.Answer {
@@ -177,8 +166,8 @@ func decodeBootstrap(r driver.Reply) quorum.Answer {
 	if pipeline.IsWrongType(r.Err) {
 		return failure(fmt.Errorf("the key %q holds data of another type; delete it", GuardKey))
 	}
-	if a, failed := decodeFailure(r); failed {
-		return a
+	if r.Err != nil {
+		return decodeError(r.Err)
 	}
 	fields, _ := r.Value.([]any)
 	if policy := Text(fields, 0); policy != "noeviction" {
@@ -196,16 +185,13 @@ func decodeBootstrap(r driver.Reply) quorum.Answer {
 // Foreign stands for the token where a key of a name, or the guard's, holds data of another type.
 const Foreign = "data that is not a lock, in the key of this name, one of its companions or " + GuardKey + "; delete it, or choose another name"
 
-// decodeFailure decodes an error reply. A key of another type is somebody's data. It counts as a refusal, since it takes the
+// decodeError decodes an error reply. A key of another type is somebody's data. It counts as a refusal, since it takes the
 // name as surely as a lock does.
-func decodeFailure(r driver.Reply) (quorum.Answer, bool) {
-	switch {
-	case r.Err == nil:
-		return quorum.Answer{}, false
-	case pipeline.IsWrongType(r.Err):
-		return quorum.Answer{Verdict: quorum.Refused, Lasting: true, Token: Foreign}, true
+func decodeError(err error) quorum.Answer {
+	if pipeline.IsWrongType(err) {
+		return quorum.Answer{Verdict: quorum.Refused, Lasting: true, Token: Foreign}
 	}
-	return quorum.Answer{Verdict: quorum.Failed, Err: WithCure(r.Err)}, true
+	return quorum.Answer{Verdict: quorum.Failed, Err: WithCure(err)}
 }
 
 // cures are for errors that do not pass by themselves. An error begins with its code. One that a script ran into has the

@@ -1,9 +1,6 @@
 package protocol
 
-import (
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // EncodePause returns a pause as the nodes store it.
 func EncodePause(by, why string) string { return strconv.Itoa(len(by)) + " " + by + why }
@@ -11,8 +8,7 @@ func EncodePause(by, why string) string { return strconv.Itoa(len(by)) + " " + b
 // DecodePause reads what EncodePause wrote. Any other text pauses the job as well,
 // and is taken for the reason.
 func DecodePause(text string) (by, why string) {
-	number, rest, found := strings.Cut(text, " ")
-	if n, err := strconv.Atoi(number); found && err == nil && n >= 0 && n <= len(rest) {
+	if n, rest, ok := cutNumber(text); ok && n >= 0 && n <= int64(len(rest)) {
 		return rest[:n], rest[n:]
 	}
 	return "", text

@@ -50,10 +50,7 @@ func (r *Record) Encode() string {
 func DecodeRecord(text string) (r Record, ok bool) {
 	var numbers [5]int64
 	for i := range numbers {
-		var number string
-		var err error
-		number, text, ok = strings.Cut(text, " ")
-		if numbers[i], err = strconv.ParseInt(number, 10, 64); !ok || err != nil {
+		if numbers[i], text, ok = cutNumber(text); !ok {
 			return r, false
 		}
 	}
@@ -71,4 +68,11 @@ func DecodeRecord(text string) (r Record, ok bool) {
 func (r *Record) lifetime() string {
 	interval := min(Lifetime(r.Next-r.Tick()), longestInterval)
 	return milliseconds(max(RunsLifetime, 3*interval))
+}
+
+// cutNumber returns the number that a text begins with, and what follows the space behind it.
+func cutNumber(text string) (n int64, rest string, ok bool) {
+	number, rest, found := strings.Cut(text, " ")
+	n, err := strconv.ParseInt(number, 10, 64)
+	return n, rest, found && err == nil
 }

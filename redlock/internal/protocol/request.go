@@ -85,7 +85,7 @@ func (n *Name) Look(tick int64, token, owner string) quorum.Request {
 	} else {
 		r = request(lookScript, nil, []string{n.Lock})
 	}
-	r.DryRun, r.Decode = true, vacant(decodeVote)
+	r.DryRun, r.Decode = true, decodeLook
 	return r
 }
 

@@ -1,9 +1,6 @@
 package protocol
 
-import (
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // TriggerChannel is where the processes of all fleets listen for triggers.
 const TriggerChannel = "redtick:trigger"
@@ -21,17 +18,12 @@ func (t Trigger) Encode() string {
 
 // DecodeTrigger reads what Encode wrote.
 func DecodeTrigger(text string) (t Trigger, ok bool) {
-	var numbers [2]int64
-	for i := range numbers {
-		number, rest, found := strings.Cut(text, " ")
-		n, err := strconv.ParseInt(number, 10, 64)
-		if !found || err != nil || n < 0 {
-			return t, false
-		}
-		numbers[i], text = n, rest
+	tick, text, ok := cutNumber(text)
+	if !ok || tick <= 0 || tick > lastTick {
+		return t, false
 	}
-	tick, by := numbers[0], numbers[1]
-	if tick == 0 || tick > lastTick || by > int64(len(text)) {
+	by, text, ok := cutNumber(text)
+	if !ok || by < 0 || by > int64(len(text)) {
 		return t, false
 	}
 	return Trigger{Tick: tick, By: text[:by], Name: text[by:]}, true
