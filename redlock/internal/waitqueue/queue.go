@@ -25,7 +25,8 @@ type Queue struct {
 	lines         map[string]*line
 	handedOff     map[string]time.Time // names that went to a waiter elsewhere, and when
 	swept         time.Time            // when the old ones of these were last removed
-	subscriptions []subscription
+	subscriptions []*subscription      // to each node, or nil
+	idle          *time.Timer          // ends them
 	closed        chan struct{}
 }
 
@@ -38,7 +39,7 @@ type line struct {
 // New returns a queue for the process called id. No other process may have that id.
 func New(group *quorum.Group, id string) *Queue {
 	return &Queue{group: group, id: id, lines: map[string]*line{}, handedOff: map[string]time.Time{},
-		subscriptions: make([]subscription, len(group.Pipelines)), closed: make(chan struct{})}
+		subscriptions: make([]*subscription, len(group.Pipelines)), closed: make(chan struct{})}
 }
 
 // Enter waits until the caller is the first of this process in line for a name.
@@ -71,9 +72,7 @@ func (q *Queue) Close() {
 	if !q.isClosed() {
 		close(q.closed)
 	}
-	for i := range q.subscriptions {
-		q.subscriptions[i].stop()
-	}
+	q.stopAll()
 }
 
 func (q *Queue) isClosed() bool {

@@ -2,22 +2,22 @@ package waitqueue
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// linger is how long a subscription outlives the last waiter.
+// linger is how long the subscriptions outlive the last waiter.
 const linger = 2 * time.Second
 
 // subscription is to one node, for all waiters of the process. The queue's mutex guards it.
 type subscription struct {
-	cancel   context.CancelFunc // nil while there is none
-	ready    chan struct{}      // closed once it is active, or has failed
+	cancel   context.CancelFunc
+	ready    chan struct{} // closed once it is active, or has ended
 	active   bool
 	timedOut bool // a waiter has waited for it in vain, so that others need not
-	idle     *time.Timer
 }
 
 // listen sees to it that notices from a node arrive, and waits for that up to limit. It reports whether they do.
@@ -27,97 +27,92 @@ func (q *Queue) listen(ctx context.Context, node int, limit time.Duration) bool 
 		return false
 	}
 	q.mu.Lock()
-	at := &q.subscriptions[node]
-	if at.cancel == nil && !q.isClosed() {
-		at.begin(q, node, sub)
+	defer q.mu.Unlock()
+	s := q.subscriptions[node]
+	if s == nil {
+		if q.isClosed() {
+			return false
+		}
+		s = q.subscribe(node, sub)
 	}
-	if at.idle != nil {
-		at.idle.Stop()
+	if s.active || s.timedOut {
+		return s.active
 	}
-	ready, active, timedOut := at.ready, at.active, at.timedOut
 	q.mu.Unlock()
-	if active || timedOut || ready == nil {
-		return active
-	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	late := false
 	select {
-	case <-ready:
+	case <-s.ready:
 	case <-timer.C:
 		late = true
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if late && at.ready == ready {
-		at.timedOut = !at.active
-	}
-	return at.active
+	s.timedOut = s.timedOut || late && !s.active
+	return s.active
 }
 
-func (s *subscription) begin(q *Queue, node int, sub driver.Subscriber) {
+// subscribe begins a subscription. The caller holds mu.
+func (q *Queue) subscribe(node int, sub driver.Subscriber) *subscription {
 	ctx, cancel := context.WithCancel(context.Background())
-	ready := make(chan struct{})
-	s.cancel, s.ready, s.active, s.timedOut = cancel, ready, false, false
+	s := &subscription{cancel: cancel, ready: make(chan struct{})}
+	q.subscriptions[node] = s
 	go func() {
-		defer cancel()
 		_ = sub.Subscribe(ctx, protocol.WakeChannel(q.id),
-			func() { q.setSubscribed(s, ready, true) },
+			func() { q.activate(node, s) },
 			func(notice string) { q.notify(node, notice) })
 		// It was lost or stopped. The next waiter begins a new one; until then waiters poll.
-		q.setSubscribed(s, ready, false)
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.stop(node, s)
 	}()
+	return s
 }
 
-// setSubscribed records that a subscription is active, or has ended.
-func (q *Queue) setSubscribed(s *subscription, ready chan struct{}, active bool) {
+// activate records that a subscription is active.
+func (q *Queue) activate(node int, s *subscription) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if s.ready != ready {
-		return // it was stopped, and another may have begun
-	}
-	s.done()
-	s.active, s.timedOut = active, false
-	if !active {
-		s.cancel, s.ready = nil, nil
-	}
-}
-
-// done wakes those who wait for the subscription to be active.
-func (s *subscription) done() {
-	select {
-	case <-s.ready:
-	default:
+	if s == q.subscriptions[node] && !s.active {
+		s.active, s.timedOut = true, false
 		close(s.ready)
 	}
 }
 
-func (s *subscription) stop() {
-	if s.cancel == nil {
+// stop ends a subscription unless it has ended; another may have begun. The caller holds mu.
+func (q *Queue) stop(node int, s *subscription) {
+	if s == nil || s != q.subscriptions[node] {
 		return
 	}
+	q.subscriptions[node] = nil
 	s.cancel()
-	s.done()
-	s.cancel, s.ready, s.active = nil, nil, false
+	if !s.active {
+		close(s.ready)
+	}
+	s.active = false
 }
 
-// closeIdle ends the subscriptions after a while, unless somebody waits again by then. The caller holds mu.
+// stopAll ends all subscriptions. The caller holds mu.
+func (q *Queue) stopAll() {
+	for node, s := range q.subscriptions {
+		q.stop(node, s)
+	}
+}
+
+// closeIdle ends the subscriptions after a while, unless somebody waits by then. The caller holds mu.
 func (q *Queue) closeIdle() {
-	for i := range q.subscriptions {
-		s := &q.subscriptions[i]
-		switch {
-		case s.cancel == nil:
-		case s.idle == nil:
-			s.idle = time.AfterFunc(linger, func() {
-				q.mu.Lock()
-				defer q.mu.Unlock()
-				if len(q.lines) == 0 {
-					s.stop()
-				}
-			})
-		default:
-			s.idle.Reset(linger)
-		}
+	switch {
+	case !slices.ContainsFunc(q.subscriptions, func(s *subscription) bool { return s != nil }):
+	case q.idle == nil:
+		q.idle = time.AfterFunc(linger, func() {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			if len(q.lines) == 0 {
+				q.stopAll()
+			}
+		})
+	default:
+		q.idle.Reset(linger)
 	}
 }
