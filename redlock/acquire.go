@@ -67,7 +67,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		r.abort() // whatever was sent: a vote that is still on its way must not outlive the round
 		result, reason := t.classify(a, &tally, err, try)
 		probe.observe(r, &tally, result)
-		if try >= probeLasting && result == split && a.tick == 0 {
+		if try >= lastingFrom && result == split && a.tick == 0 {
 			result, tally, reason = t.lookForLasting(ctx, tally, reason)
 		}
 		if result == final || time.Since(begin) > t.budget(a, result) {
@@ -116,8 +116,8 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 	case led && slices.Contains(a.former, maphash.String(formerSeed, leader.Token)):
 		return final, ErrNoQuorum // our own earlier round: its answers were lost, and its abort has not arrived
 	case led:
-		// A token on a majority has won its round, though it may not be confirmed yet, unless its claimer dies or is cancelled
-		// before it counts the votes.
+		// Its owner has won, though that may not be confirmed yet, or it died or gave up before it counted its votes. The nodes
+		// do not tell which; docs/design.md says why a loser does not ask again.
 		return final, ErrTaken
 	case tally.Blocks(tally.Paused):
 		return final, ErrPaused
@@ -165,8 +165,8 @@ func isPermanent(err error) bool {
 // isOut reports whether a node was not asked because it had not answered lately.
 func isOut(err error) bool { return errors.Is(err, pipeline.ErrOut) }
 
-// probeLasting is the round from which a split vote is suspected to be due to keys that never expire.
-const probeLasting = 2
+// lastingFrom is the round from which a split vote is suspected to be due to keys that never expire.
+const lastingFrom = 2
 
 // lookForLasting asks whether keys that never expire stand in the way, so that voting again is no use.
 func (t *target) lookForLasting(ctx context.Context, tally quorum.Tally, reason error) (outcome, quorum.Tally, error) {

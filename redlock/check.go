@@ -71,7 +71,7 @@ func (t *target) askAll(ctx context.Context) quorum.Tally {
 	limit, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	read := t.locker.group.Ask(limit, t.name.Look(now.UnixMilli(), "", ""), until, pipeline.Vote)
-	write := t.locker.group.Ask(limit, t.name.Probe(), until, pipeline.Vote)
+	write := t.locker.group.Ask(limit, t.name.TryWrite(), until, pipeline.Vote)
 	all := func(t quorum.Tally) bool { return t.Pending == 0 }
 	looked, _ := read.WaitFor(limit, t.cfg.nodeTimeout, all)
 	wrote, _ := write.WaitFor(limit, t.cfg.nodeTimeout, all)

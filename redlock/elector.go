@@ -74,7 +74,7 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 	if err := e.begin(); err != nil {
 		return err
 	}
-	defer e.finish()
+	defer e.end()
 	if lead == nil {
 		lead = func(term context.Context) error {
 			<-term.Done()
@@ -109,7 +109,7 @@ func (e *Elector) begin() error {
 	return nil
 }
 
-func (e *Elector) finish() {
+func (e *Elector) end() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.running = false

@@ -77,14 +77,14 @@ func (l *Locker) Report(e Event) {
 	if (e.Kind == Refused || e.Kind == Acquired) && (l.outages.open.Load() > 0 || errors.Is(e.Err, ErrNoQuorum)) {
 		var before *Event
 		if before, e = l.outages.note(e); before != nil {
-			l.tell(*before)
+			l.queueEvent(*before)
 		}
 	}
-	l.tell(e)
+	l.queueEvent(e)
 }
 
-// tell queues an event for the observer, unless its level is too low for that one.
-func (l *Locker) tell(e Event) {
+// queueEvent queues an event for the observer, unless its level is too low for that one.
+func (l *Locker) queueEvent(e Event) {
 	if l.cfg.least == math.MinInt || e.Level() >= l.cfg.least {
 		e.At = time.Now()
 		l.events.Push(e)

@@ -38,9 +38,10 @@ type Lease struct {
 	renewal time.Duration // when the next one is due, since renewer.born; guarded by the renewer
 }
 
+// The ends of a lease that are no loss. The text is for those who use it afterwards.
 var (
-	errReleased = errors.New("redlock: released")
-	errDetached = errors.New("redlock: detached")
+	errReleased = errors.New("it was unlocked")
+	errDetached = errors.New("it was detached")
 )
 
 // newLease starts the local timer that ends the lease's context, so that no node is needed to notice a loss.
@@ -173,13 +174,13 @@ func (l *Lease) elapse() {
 
 func (l *Lease) markLost(why string) {
 	err := &Error{Op: "lease", Name: l.Name(), Tick: l.Tick(), Reason: ErrLost, Detail: why}
-	if l.finish(err) {
+	if l.end(err) {
 		l.report(Lost, time.Since(l.since), err)
 	}
 }
 
-// finish stops renewal and the local timer, and ends the context with cause. It reports whether it was the first to do so.
-func (l *Lease) finish(cause error) bool {
+// end stops renewal and the local timer, and ends the context with cause. It reports whether it was the first to do so.
+func (l *Lease) end(cause error) bool {
 	l.mu.Lock()
 	if l.ended != nil {
 		l.mu.Unlock()
@@ -206,14 +207,10 @@ func (l *Lease) errLost(op string) *Error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := &Error{Op: op, Name: l.Name(), Tick: l.Tick(), Reason: ErrLost, Detail: "its validity has ended"}
-	lost, _ := errors.AsType[*Error](l.ended)
-	switch {
-	case lost != nil:
+	if lost, ok := errors.AsType[*Error](l.ended); ok {
 		e.Detail = lost.Detail
-	case l.ended == errReleased:
-		e.Detail = "it was unlocked"
-	case l.ended == errDetached:
-		e.Detail = "it was detached"
+	} else if l.ended != nil {
+		e.Detail = l.ended.Error()
 	}
 	return e
 }

@@ -166,7 +166,7 @@ func (l *Locker) Close(ctx context.Context) error {
 		}
 	}
 	for _, e := range l.outages.endAll() {
-		l.tell(e)
+		l.queueEvent(e)
 	}
 	select {
 	case <-l.events.Told():

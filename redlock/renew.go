@@ -64,7 +64,7 @@ func (l *Lease) Extend(ctx context.Context) error {
 		return err
 	}
 	_, err = p.Wait(ctx, l.t.cfg.nodeTimeout)
-	return l.settle(p, err)
+	return l.judge(p, err)
 }
 
 // renew is Extend, but nobody waits for it, so it takes no goroutine.
@@ -78,7 +78,7 @@ func (l *Lease) renew() {
 		l.scheduleRenewal(time.Now().Add(max(l.t.cfg.ttl/12, 5*time.Millisecond)))
 	}
 	l.mu.Unlock()
-	_, _ = l.extend(func(p *quorum.Poll) { _ = l.settle(p, nil) })
+	_, _ = l.extend(func(p *quorum.Poll) { _ = l.judge(p, nil) })
 }
 
 func (l *Lease) heldTooLong() bool {
@@ -87,7 +87,7 @@ func (l *Lease) heldTooLong() bool {
 }
 
 // extend posts an extension to all nodes. Unlock waits until it is posted, so that the release comes last on every node.
-func (l *Lease) extend(settled func(*quorum.Poll)) (*quorum.Poll, error) {
+func (l *Lease) extend(certain func(*quorum.Poll)) (*quorum.Poll, error) {
 	l.mu.Lock()
 	if l.ended != nil {
 		l.mu.Unlock()
@@ -100,11 +100,11 @@ func (l *Lease) extend(settled func(*quorum.Poll)) (*quorum.Poll, error) {
 	}
 	request, until := l.extension, l.until
 	l.mu.Unlock()
-	return l.t.locker.group.AskThen(request, until, pipeline.Renewal, settled), nil
+	return l.t.locker.group.AskThen(request, until, pipeline.Renewal, certain), nil
 }
 
-// settle prolongs the lease if the extension succeeded, or marks it as lost if the nodes now belong to other tokens.
-func (l *Lease) settle(p *quorum.Poll, err error) error {
+// judge prolongs the lease if the extension succeeded, or marks it as lost if the nodes now belong to other tokens.
+func (l *Lease) judge(p *quorum.Poll, err error) error {
 	tally := p.Tally()
 	switch {
 	case tally.Won():

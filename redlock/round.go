@@ -50,8 +50,8 @@ func (r *round) vote(ctx context.Context, request quorum.Request) (quorum.Tally,
 	return r.wait(ctx)
 }
 
-// wait gives up on nodes that do not answer, but not on nodes that are busy. As long as a node keeps answering other calls,
-// and its answer to this one would still be in time, it is waited for.
+// wait waits for the outcome. Nodes that do not answer have the node timeout; one that is only busy, as it still answers
+// other calls, has up to half the validity.
 func (r *round) wait(ctx context.Context) (quorum.Tally, error) {
 	limit := r.t.cfg.nodeTimeout
 	if r.a.tick != 0 {

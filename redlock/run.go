@@ -54,7 +54,7 @@ func (l *Lease) confirm() {
 	}
 	l.run.confirmed = true
 	if confirm := l.t.name.Confirm(&l.run.Record, l.t.cfg.owner); confirm.Command != nil {
-		l.t.locker.group.Tell(confirm, l.since.Add(l.t.cfg.ttl))
+		l.t.locker.group.Send(confirm, l.since.Add(l.t.cfg.ttl))
 	}
 }
 

@@ -58,7 +58,7 @@ func (l *Lease) releaseOnce(release func() error) error {
 // unlock releases the lock, and marks the tick as done unless it was abandoned.
 func (l *Lease) unlock(abandoned bool) error {
 	l.markIfOver()
-	held := l.finish(errReleased)
+	held := l.end(errReleased)
 	l.posting.Wait()
 	begin := time.Now()
 	l.conclude(begin, held, abandoned)
@@ -91,8 +91,9 @@ func (l *Lease) markIfOver() bool {
 	return ended
 }
 
-// postRelease sends the release to every node. It must arrive where the token may be. Elsewhere it only wakes waiters in line
-// there and proves that the tick is done. But under take-over nothing else ends a tick, so then it must arrive everywhere.
+// postRelease sends the release to every node. It is kept until executed where the token may be, and under take-over
+// everywhere if it ends the tick, since nothing else does. Elsewhere it only wakes waiters in line there and proves that the
+// tick is done, so it may be refused.
 func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	var request quorum.Request
 	if endsTick || l.run != nil && l.t.cfg.history > 0 {
@@ -107,8 +108,7 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	until := l.t.releaseDeadline()
 	p := l.t.locker.group.NewPoll()
 	for i := range l.t.locker.group.Pipelines {
-		// A node that was out all the time has never seen the token. Nor has one whose vote is still queued: MayHold cancels it.
-		class, holds := l.vote.MayHold(i)
+		class, holds := l.vote.MayHold(i) // cancels a vote that is still queued
 		if !holds && !extended && !(endsTick && l.t.cfg.takeover) {
 			class = pipeline.Renewal
 		}
@@ -136,7 +136,7 @@ func (l *Lease) Detach() (token string, err error) {
 // detach ends the handle before it swaps the token, because anybody can read the new token off the nodes and adopt it at once.
 func (l *Lease) detach() (string, error) {
 	random, err := l.t.locker.tokens.next()
-	if l.markIfOver() || err == nil && !l.finish(errDetached) {
+	if l.markIfOver() || err == nil && !l.end(errDetached) {
 		err = l.errLost("detach")
 	}
 	if err != nil {
@@ -156,7 +156,7 @@ func (l *Lease) detach() (string, error) {
 		err = l.t.fail("detach", l.tick, tally, ErrNoQuorum)
 	} else if l.run != nil && l.t.cfg.history > 0 {
 		// Note the end of this handle's part. It queues behind the swap, so it does not release the lock.
-		l.t.locker.group.Tell(l.t.name.Finish(&l.run.Record, l.t.cfg.owner, false, l.run.confirmed), s.poll.Start.Add(l.t.cfg.ttl))
+		l.t.locker.group.Send(l.t.name.Finish(&l.run.Record, l.t.cfg.owner, false, l.run.confirmed), s.poll.Start.Add(l.t.cfg.ttl))
 	}
 	l.report(Released, time.Since(l.since), err)
 	if err != nil {

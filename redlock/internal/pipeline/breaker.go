@@ -27,7 +27,7 @@ type breaker struct {
 	suspectUntil time.Time     // until then copies of commands may still be executed
 	cause        error         // why the last batch went unanswered
 	answered     bool          // whether the last batch was answered
-	told         bool          // whether the node's being out has been reported
+	reported     bool          // whether it is reported as out
 }
 
 // open reports whether to refuse calls: the batch under way is overdue, or the node is skipped.
@@ -64,10 +64,10 @@ func (b *breaker) returned(alive bool, cause error, now time.Time) {
 	b.probeAt = now.Add(min(firstProbe<<min(max(b.fails-outAfter, 0), 8), lastProbe))
 }
 
-// tell records that the node is reported as out, or as back. It reports whether that is news, and why the node is out.
-func (b *breaker) tell(out bool) (news bool, cause error) {
-	news = b.told != out
-	if b.told = out; out {
+// report records that the node is reported as out, or as back. It reports whether that is news, and why the node is out.
+func (b *breaker) report(out bool) (news bool, cause error) {
+	news = b.reported != out
+	if b.reported = out; out {
 		cause = b.error()
 	}
 	return news, cause

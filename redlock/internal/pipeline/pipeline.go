@@ -136,7 +136,7 @@ func (p *Pipeline) Post(c *Call, now time.Time) {
 	p.mu.Lock()
 	if c.Class < Release && p.breaker.open(now) {
 		c.stage = dropped
-		news, cause := p.breaker.tell(true)
+		news, cause := p.breaker.report(true)
 		if news {
 			p.report(true, cause)
 		}
@@ -212,11 +212,11 @@ func (p *Pipeline) start(now time.Time) {
 		go p.sender()
 		return
 	}
-	p.wakeAt(now)
+	p.setTimer(now)
 }
 
-// wakeAt sets the timer to the earliest resend. A skipped node is not woken before its next probe. The caller holds mu.
-func (p *Pipeline) wakeAt(now time.Time) {
+// setTimer sets the timer to the earliest resend. A skipped node is not woken before its next probe. The caller holds mu.
+func (p *Pipeline) setTimer(now time.Time) {
 	var at time.Time
 	for _, c := range p.delayed {
 		if at.IsZero() || c.resendAt.Before(at) {
@@ -232,11 +232,11 @@ func (p *Pipeline) wakeAt(now time.Time) {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
-	p.timer = time.AfterFunc(at.Sub(now), p.wake)
+	p.timer = time.AfterFunc(at.Sub(now), p.onTimer)
 }
 
-// wake sends the delayed calls that are due.
-func (p *Pipeline) wake() {
+// onTimer sends the delayed calls that are due.
+func (p *Pipeline) onTimer() {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -417,8 +417,8 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	p.mu.Lock()
 	p.breaker.returned(alive, cause, now)
 	p.keep(replies, now)
-	out := !alive && (p.breaker.told || p.breaker.skipping(now))
-	news, cause := p.breaker.tell(out)
+	out := !alive && (p.breaker.reported || p.breaker.skipping(now))
+	news, cause := p.breaker.report(out)
 	if news {
 		p.report(out, cause)
 	}

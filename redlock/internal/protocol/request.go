@@ -214,9 +214,9 @@ func (n *Name) Dequeue(waiter string) pipeline.Request {
 	return pipeline.Request{Command: driver.Command{"ZREM", n.Waiters, waiter}}
 }
 
-// Probe is a write that changes nothing, as nobody in line is called "-". It fails where a vote would: on a read-only replica,
+// TryWrite is a write that changes nothing, as nobody in line is called "-". It fails where a vote would: on a read-only replica,
 // and where the memory is full, since ZADD needs some for all that Redis knows.
-func (n *Name) Probe() quorum.Request {
+func (n *Name) TryWrite() quorum.Request {
 	return quorum.Request{Request: pipeline.Request{Command: driver.Command{"ZADD", n.Waiters, "XX", "0", "-"}}, Decode: decodeAny, DryRun: true}
 }
 

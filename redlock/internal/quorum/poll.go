@@ -37,7 +37,7 @@ type Poll struct {
 	group *Group
 
 	mu      sync.Mutex
-	settled func(*Poll) // called once the outcome is certain; it must not block
+	certain func(*Poll) // called once the outcome is certain; it must not block
 	answers []Answer
 	calls   []ballot
 	enough  func(Tally) bool // says whether the answers end the latest wait
@@ -90,19 +90,19 @@ func (g *Group) Ask(ctx context.Context, r Request, until time.Time, c pipeline.
 	return p
 }
 
-// AskThen is Ask for a caller that goes on at once. settled, if any, is called
+// AskThen is Ask for a caller that goes on at once. certain, if any, is called
 // once the outcome is certain. It must not block.
-func (g *Group) AskThen(r Request, until time.Time, c pipeline.Class, settled func(*Poll)) *Poll {
+func (g *Group) AskThen(r Request, until time.Time, c pipeline.Class, certain func(*Poll)) *Poll {
 	p := g.NewPoll()
-	p.settled = settled
+	p.certain = certain
 	for i := range p.calls {
 		g.Pipelines[i].Post(p.prepare(i, r, until, c), p.Start)
 	}
 	return p
 }
 
-// Tell is [pipeline.Pipeline.Send] to every node.
-func (g *Group) Tell(r Request, until time.Time) {
+// Send is [pipeline.Pipeline.Send] to every node.
+func (g *Group) Send(r Request, until time.Time) {
 	now, calls := time.Now(), make([]pipeline.Call, len(g.Pipelines))
 	for i, p := range g.Pipelines {
 		calls[i] = pipeline.Call{Request: r.Request, To: pipeline.Nobody{}, Until: until}
@@ -180,9 +180,9 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 		p.answers[node] = a
 	}
 	t := Count(p.answers, p.group.Quorum)
-	var settled func(*Poll)
+	var certain func(*Poll)
 	if t.Certain() {
-		settled, p.settled = p.settled, nil // called once
+		certain, p.certain = p.certain, nil // called once
 	}
 	enough := p.enough != nil && p.enough(t)
 	release, wake := p.release, p.wake
@@ -192,8 +192,8 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 			release(node, c)
 		}
 	}
-	if settled != nil {
-		settled(p)
+	if certain != nil {
+		certain(p)
 	}
 	if enough {
 		select {
