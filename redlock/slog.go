@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/redtick/redtick/redlock/internal/protocol"
@@ -58,36 +57,18 @@ func (e Event) Level() slog.Level {
 }
 
 func (e Event) level() slog.Level {
-	if e.repeated {
+	kind, known := kinds[e.Kind]
+	switch {
+	case e.repeated, e.Kind == Ended && e.Result == runLost: // the event Lost has said so
 		return slog.LevelDebug
-	}
-	switch e.Kind {
-	case Renewed:
-		return slog.LevelDebug
-	case RenewFailed, NodeOut, TriggersUnheard:
-		return slog.LevelWarn
-	case Lost:
-		return slog.LevelError
-	case Refused:
+	case e.Kind == Refused:
 		return e.refusalLevel()
-	case Released:
-		if e.Err != nil {
-			return slog.LevelWarn
-		}
-	case Ended:
-		switch {
-		case e.Result == runLost: // the event Lost has said so
-			return slog.LevelDebug
-		case e.Err != nil:
-			return slog.LevelWarn
-		}
-	case Acquired, NodeBack, Elected, SteppedDown, Triggered:
-	default: // an adapter's kind
-		if e.Err != nil {
-			return min(slog.LevelWarn, e.refusalLevel())
-		}
+	case e.Err != nil && (e.Kind == Released || e.Kind == Ended):
+		return slog.LevelWarn
+	case e.Err != nil && !known: // an adapter's
+		return min(slog.LevelWarn, e.refusalLevel())
 	}
-	return slog.LevelInfo
+	return kind.level
 }
 
 func (e Event) refusalLevel() slog.Level {
@@ -107,21 +88,25 @@ func (e Event) refusalLevel() slog.Level {
 	return slog.LevelError
 }
 
-// texts are what a line says of an event, unless text knows better.
-var texts = map[EventKind]string{
-	Acquired:        "acquired",
-	Refused:         "not acquired",
-	Renewed:         "renewed",
-	RenewFailed:     "renewal failed; the lease stands until its validity ends",
-	Lost:            "lease lost",
-	Released:        "released",
-	NodeOut:         "node is out",
-	NodeBack:        "node is back",
-	Elected:         "elected leader",
-	SteppedDown:     "stepped down as leader",
-	TicksLost:       "ticks were lost for want of a quorum",
-	Triggered:       "triggered; one of the replicas that listen runs it",
-	TriggersUnheard: "triggers from this node are not heard; the subscription is tried again",
+// kinds are what a line says of an event, and its level, unless text and level know better.
+var kinds = map[EventKind]struct {
+	text  string
+	level slog.Level
+}{
+	Acquired:        {"acquired", slog.LevelInfo},
+	Refused:         {"not acquired", slog.LevelError},
+	Renewed:         {"renewed", slog.LevelDebug},
+	RenewFailed:     {"renewal failed; the lease stands until its validity ends", slog.LevelWarn},
+	Lost:            {"lease lost", slog.LevelError},
+	Released:        {"released", slog.LevelInfo},
+	NodeOut:         {"node is out", slog.LevelWarn},
+	NodeBack:        {"node is back", slog.LevelInfo},
+	Elected:         {"elected leader", slog.LevelInfo},
+	SteppedDown:     {"stepped down as leader", slog.LevelInfo},
+	Ended:           {"run ended", slog.LevelInfo},
+	TicksLost:       {"ticks were lost for want of a quorum", slog.LevelWarn},
+	Triggered:       {"triggered; one of the replicas that listen runs it", slog.LevelInfo},
+	TriggersUnheard: {"triggers from this node are not heard; the subscription is tried again", slog.LevelWarn},
 }
 
 func (e Event) text() string {
@@ -134,10 +119,10 @@ func (e Event) text() string {
 		return "not acquired yet; the tick may be asked for again until it is stale"
 	case e.Kind == Refused && refusal.next == givenUp:
 		return "not acquired; it was to be asked again, but its caller has ended"
-	case e.Kind == Ended:
-		return "run " + strings.Replace(e.Result, runOK, runEnded, 1)
+	case e.Kind == Ended && e.Result != runOK:
+		return "run " + e.Result
 	}
-	return cmp.Or(texts[e.Kind], string(e.Kind))
+	return cmp.Or(kinds[e.Kind].text, string(e.Kind))
 }
 
 // attrs appends the event's fields that are set.
