@@ -49,7 +49,8 @@ type Event struct {
 	By string
 	// Node is the node's name for NodeOut, NodeBack and TriggersUnheard.
 	Node string
-	// Duration is how long the operation took; for Released, Lost and Ended, how long the lease was held.
+	// Duration is how long the operation took, with its waiting but without [WithSpread]; for Released, Lost and Ended, how long
+	// the lease was held.
 	Duration time.Duration
 	// Result is what came of a run, for Ended: "ok", "failed", "panicked", "lost", "abandoned", or "ended" when nobody
 	// stated it; see [Lease.SetResult].

@@ -98,11 +98,10 @@ func (j *Job) claim(ctx context.Context, op string, tick time.Time, acquire func
 	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms <= 0 {
 		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
 	}
-	a := &acquisition{op: op, begin: time.Now(), tick: ms, at: tick}
 	if d := j.t.cfg.headStart(j.Name(), ms); d > 0 {
 		j.t.locker.sleep(ctx, d)
 	}
-	return acquire(ctx, a)
+	return acquire(ctx, &acquisition{op: op, begin: time.Now(), tick: ms, at: tick})
 }
 
 // headStart returns how long this replica lets others go first.
