@@ -29,7 +29,9 @@ type entry struct {
 	schedule schedule
 	task     *asynq.Task
 	opts     []asynq.Option
-	job      *redlock.Job // nil unless it can be triggered
+	// signature tells whether a manager's entry has changed. What its task carries may change in place.
+	signature string
+	job       *redlock.Job // nil unless it can be triggered
 	// The rest belongs to the scheduler's mutex.
 	*course
 	claimed bool   // the name, in this process
@@ -76,6 +78,7 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 	if e.schedule.after(s.cfg.now()).IsZero() {
 		return nil, invalid("spec %q of entry %q has no activation in the next five years", spec, e.name)
 	}
+	e.signature = e.sign()
 	return e, s.prepareTriggers(e)
 }
 

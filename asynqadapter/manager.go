@@ -157,15 +157,15 @@ func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[s
 	}
 	// All replicas refuse the same ones.
 	slices.SortFunc(all, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(a.spec, b.spec), cmp.Compare(a.signature(), b.signature()))
+		return cmp.Or(cmp.Compare(a.spec, b.spec), cmp.Compare(a.signature, b.signature))
 	})
 	first, wanted := map[string]string{}, map[string]*entry{}
 	for _, e := range all {
-		id, signature := e.queue+"\n"+e.name, e.signature()
+		id := e.queue + "\n" + e.name
 		if first[id] == "" {
-			first[id] = signature
+			first[id] = e.signature
 		}
-		if first[id] != signature {
+		if first[id] != e.signature {
 			refuse(e.name, invalid("the entry with spec %q has the name of another one with other options, headers or payload; give one of them asynqadapter.Name(…)", e.spec))
 			continue
 		}
@@ -174,8 +174,8 @@ func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[s
 	return wanted
 }
 
-// signature is all of an entry but its spec.
-func (e *entry) signature() string {
+// sign returns all of an entry but its spec.
+func (e *entry) sign() string {
 	return fmt.Sprint(e.name, "\n", identity(e.task), e.task.Headers(), texts(optionsInside(e.task)), texts(e.opts))
 }
 
@@ -207,7 +207,7 @@ func (s *Scheduler) replace(wanted map[string]*entry) (refused []redlock.Event) 
 	}
 	now := s.moment()
 	for id, e := range s.entries {
-		if w := wanted[id]; w == nil || w.signature() != e.signature() {
+		if w := wanted[id]; w == nil || w.signature != e.signature {
 			_ = s.remove(id, now)
 		}
 	}
