@@ -1,8 +1,6 @@
 package asynqadapter
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"time"
@@ -50,14 +48,6 @@ const (
 	EnqueuedElsewhere redlock.EventKind = "enqueued_elsewhere"
 )
 
-// level is debug for each tick's normal end, as it is with asynq's scheduler.
-func level(e redlock.Event) slog.Level {
-	if e.Kind == Enqueued || e.Kind == EnqueuedElsewhere {
-		return slog.LevelDebug
-	}
-	return e.Level()
-}
-
 type observer redlock.Observer
 
 // tell survives a panic of the observer, which it logs, and a runtime.Goexit.
@@ -88,39 +78,32 @@ func apart(f func()) {
 // defaultObserver writes to asynq's logger where there is one.
 func defaultObserver(logger asynq.Logger, lowest asynq.LogLevel) observer {
 	if logger == nil {
-		return logWarnings
+		return observer(redlock.Log(nil))
 	}
 	if lowest == 0 {
 		lowest = asynq.InfoLevel
 	}
-	write := map[slog.Level]struct {
-		level asynq.LogLevel
-		write func(...any)
-	}{
-		slog.LevelDebug: {asynq.DebugLevel, logger.Debug}, slog.LevelInfo: {asynq.InfoLevel, logger.Info},
-		slog.LevelWarn: {asynq.WarnLevel, logger.Warn}, slog.LevelError: {asynq.ErrorLevel, logger.Error},
-	}
 	return func(e redlock.Event) {
-		if to := write[level(e)]; to.level >= lowest {
-			to.write(fmt.Sprintf("asynqadapter: %s %v", e.Kind, attributes(e)))
+		level, write := asynq.WarnLevel, logger.Warn
+		switch {
+		case e.Level() < slog.LevelWarn: // each tick's normal end, which asynq's scheduler logs so
+			level, write = asynq.DebugLevel, logger.Debug
+		case e.Level() > slog.LevelWarn:
+			level, write = asynq.ErrorLevel, logger.Error
+		}
+		if level >= lowest {
+			write("asynqadapter: " + text(e))
 		}
 	}
 }
 
-// logWarnings looks the default logger up late, so that a program may set it after its constructors ran.
-func logWarnings(e redlock.Event) {
-	if l := level(e); l >= slog.LevelWarn {
-		slog.Default().LogAttrs(context.Background(), l, "asynqadapter: "+string(e.Kind), attributes(e)...)
-	}
-}
-
-func attributes(e redlock.Event) []slog.Attr {
-	all := []slog.Attr{slog.String("name", e.Name)}
+func text(e redlock.Event) string {
+	all := string(e.Kind) + " " + e.Name
 	if !e.Tick.IsZero() {
-		all = append(all, slog.Time("tick", e.Tick), slog.String("task", withTick(e.Name, e.Tick)))
+		all = string(e.Kind) + " task " + withTick(e.Name, e.Tick)
 	}
 	if e.Err != nil {
-		all = append(all, slog.Any("error", e.Err))
+		all += ": " + e.Err.Error()
 	}
 	return all
 }

@@ -70,8 +70,8 @@ func WithClock(now func() time.Time) SchedulerOption {
 
 // WithObserver reports events. What they are about waits for it, so it must be
 // quick; it must be safe for concurrent use, and a panic in it is written to
-// slog.Default. By default events of level Warn and above go to slog.Default, or all
-// that its LogLevel allows to asynq.SchedulerOpts.Logger where that is set.
+// slog.Default. Default redlock.Log(nil), or asynq.SchedulerOpts.Logger where that
+// is set, which gets all that its LogLevel allows.
 func WithObserver(o redlock.Observer) SchedulerOption {
 	return func(c *schedulerConfig) {
 		if c.observe = observer(o); o == nil {
