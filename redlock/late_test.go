@@ -165,6 +165,30 @@ func TestLateness_endsBeforeTheNextTick(t *testing.T) {
 	}
 }
 
+// However many claims ask again, their pauses keep no other from asking. Seen to fail, after 7 s, when a claim held its slot in
+// the pauses of the first six node timeouts.
+func TestLateness_pausesHoldNoSlot(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		ps, _ := lateFleet(fl, 1)
+		ps[0].links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+		const slots = 1024
+		begin := time.Now()
+		var all sync.WaitGroup
+		for i := range 2 * slots {
+			j := must[*redlock.Job](t)(ps[0].NewJob(fmt.Sprint("job-", i)))
+			all.Go(func() {
+				if _, err := j.Claim(t.Context(), begin); !errors.Is(err, redlock.ErrNoQuorum) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(begin); took > 4*time.Second {
+			t.Errorf("all ended after %v, want soon after six node timeouts, 3s", took)
+		}
+	})
+}
+
 // What is no want of a quorum is an answer, and so is what does not pass.
 func TestLateness_answersStand(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {

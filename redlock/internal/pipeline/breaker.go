@@ -63,12 +63,3 @@ func (b *breaker) returned(alive bool, cause error, now time.Time) {
 	b.cause = cause
 	b.probeAt = now.Add(min(firstProbe<<min(max(b.fails-outAfter, 0), 8), lastProbe))
 }
-
-// report records that the node is reported as out, or as back. It reports whether that is news, and why the node is out.
-func (b *breaker) report(out bool) (news bool, cause error) {
-	news = b.reported != out
-	if b.reported = out; out {
-		cause = b.error()
-	}
-	return news, cause
-}

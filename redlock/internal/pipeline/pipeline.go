@@ -136,10 +136,7 @@ func (p *Pipeline) Post(c *Call, now time.Time) {
 	p.mu.Lock()
 	if c.Class < Release && p.breaker.open(now) {
 		c.stage = dropped
-		news, cause := p.breaker.report(true)
-		if news {
-			p.report(true, cause)
-		}
+		cause := p.reportOut(true)
 		p.mu.Unlock()
 		c.To.Receive(c.Index, driver.Reply{Err: cause})
 		return
@@ -147,6 +144,18 @@ func (p *Pipeline) Post(c *Call, now time.Time) {
 	p.enqueue(c)
 	p.start(now)
 	p.mu.Unlock()
+}
+
+// reportOut reports that the node is out, or back, if that is news. It returns why the node is out. The caller holds mu.
+func (p *Pipeline) reportOut(out bool) (cause error) {
+	if out {
+		cause = p.breaker.error()
+	}
+	if out != p.breaker.reported {
+		p.breaker.reported = out
+		p.report(out, cause)
+	}
+	return cause
 }
 
 // enqueue puts a call last in its queue. The caller holds mu.
@@ -417,11 +426,7 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	p.mu.Lock()
 	p.breaker.returned(alive, cause, now)
 	p.keep(replies, now)
-	out := !alive && (p.breaker.reported || p.breaker.skipping(now))
-	news, cause := p.breaker.report(out)
-	if news {
-		p.report(out, cause)
-	}
+	p.reportOut(!alive && (p.breaker.reported || p.breaker.skipping(now)))
 	p.mu.Unlock()
 	for i, c := range p.batch {
 		if c != nil {
