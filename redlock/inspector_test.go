@@ -88,6 +88,30 @@ func TestInspector_Release(t *testing.T) {
 	})
 }
 
+// A command ends once Release has returned, and what it has not sent by then is never sent.
+func TestInspector_Release_wakes(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		seldom := redlock.WithBackoff(func(int) time.Duration { return time.Hour })
+		held := must[*redlock.Lease](t)(fl.process("a").mutex(t, "report").TryLock(t.Context()))
+		granted := make(chan *redlock.Lease, 1)
+		waiter := fl.process("b").mutex(t, "report", seldom)
+		go func() { granted <- must[*redlock.Lease](t)(waiter.Lock(t.Context())) }()
+		time.Sleep(time.Second)
+		nodes := redlocktest.Nodes(fl.servers, "ops")
+		for _, n := range nodes {
+			n.(*redlocktest.Node).Delay(10*time.Millisecond, 10*time.Millisecond)
+		}
+		ok(t, must[*inspect.Inspector](t)(inspect.New(nodes)).Release(t.Context(), "report", held.Token()))
+		synctest.Wait()
+		select {
+		case next := <-granted:
+			ok(t, next.Unlock(t.Context()))
+		default:
+			t.Error("when Release returned, the waiter had not been woken")
+		}
+	})
+}
+
 // A holder that keeps renewing must not bring back what an operator took from it. Mutation: no tombstone.
 func TestInspector_Release_isFinal(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {

@@ -241,8 +241,8 @@ func (i *Inspector) everywhere(ctx context.Context, failed *redlock.Error) error
 }
 
 // Release takes a name from its holder, on all nodes, if the holder's token is
-// still the given one: the token guards against releasing a later holder. The
-// holder is told at its next renewal. It does not undo a claim: a tick stays
+// still the given one: the token guards against releasing a later holder. It waits
+// for every node, at most the timeout twice. The holder is told at its next renewal. It does not undo a claim: a tick stays
 // claimed. The error matches [redlock.ErrLost] when another token, or none, is
 // there.
 func (i *Inspector) Release(ctx context.Context, name, token string) error {
@@ -255,7 +255,9 @@ func (i *Inspector) Release(ctx context.Context, name, token string) error {
 	case err != nil:
 		failed.Reason = err
 	case tally.Won():
-		i.group.AskThen(n.Release(token, true), time.Now().Add(i.timeout), pipeline.Renewal, nil) // wakes a waiter
+		// This wakes a waiter, who may listen on any node. What a command has not sent when Release returns is never sent.
+		wake := i.group.Ask(ctx, n.Release(token, true), time.Now().Add(i.timeout), pipeline.Renewal)
+		_, _ = wake.WaitFor(ctx, i.timeout, func(t quorum.Tally) bool { return t.Pending == 0 })
 		return nil
 	case tally.Blocks(tally.Refused):
 		failed.Reason = redlock.ErrLost
