@@ -79,8 +79,9 @@ Exit codes
   64   the command line is wrong, or the tick is too old or too far ahead
   69   no majority of the nodes answers, so CMD was not run
   75   somebody else has the lease or had the tick, or the job is paused,
-       so CMD was not run. With --taken-code 0 that is no failure, and run says
-       nothing of it unless with --verbose: cron mails whatever is written
+       so CMD was not run. With --taken-code 0 that is no failure, and unless with
+       --verbose run says nothing of it, nor of a node that is out while a majority
+       answers: cron mails whatever is written. "redtick status" tells of the nodes
   79   the lease was lost while CMD ran
   126  CMD could not be started, which spends the tick with --tick, as it may with 127
   127  CMD was not found
@@ -197,7 +198,7 @@ func (r *running) plan() (taking, []redlock.LockerOption, error) {
 	if r.fence {
 		options = append(options, redlock.WithFencing())
 	}
-	observe := outOfOurHands
+	observe := r.tell
 	if r.verbose {
 		observe = redlock.Log(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	}
@@ -253,7 +254,7 @@ func (r *running) elsewhere(err error) error {
 	return exit(r.takenCode, err)
 }
 
-// quiet reports whether it is all the same who runs CMD. Cron would mail every word of it, from every machine, each time.
+// quiet reports whether cron would mail what is written, each time: then it is all the same who runs CMD.
 func (r *running) quiet() bool { return r.takenCode == 0 && !r.verbose }
 
 // refusal gives an acquisition that failed its exit code. A wait that ran out
@@ -277,11 +278,18 @@ func (r *running) refusal(err error) error {
 	return exit(exitUsage, err)
 }
 
-// outOfOurHands logs what the exit code and our own words do not say.
-func outOfOurHands(e redlock.Event) {
-	if e.Kind != redlock.Refused && e.Kind != redlock.Ended && e.Kind != redlock.Released {
-		redlock.Log(nil)(e)
+// tell logs what the exit code and our own words do not say. While a node is out that would be a mail from every machine
+// at each tick.
+func (r *running) tell(e redlock.Event) {
+	switch e.Kind {
+	case redlock.Refused, redlock.Ended, redlock.Released:
+		return
+	case redlock.NodeOut:
+		if r.quiet() {
+			return
+		}
 	}
+	redlock.Log(nil)(e)
 }
 
 func say(format string, args ...any) {

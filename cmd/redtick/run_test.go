@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -116,6 +117,14 @@ func TestRun_silent_in_cron(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(f.dir, "never")); err == nil {
 		t.Error("the program was run")
 	}
+	f.servers[0].Kill()
+	t.Run("a node is out", func(t *testing.T) {
+		args := []string{"run", "-taken-code", "0", "-name", "long", "--", "sleep", "2"}
+		if o := f.redtick(args...); o.code != 0 || o.all() != "" {
+			t.Errorf("%+v, want exit code 0 and no word", o)
+		}
+		has(t, f.redtick(slices.Insert(args, 1, "-v")...).stderr, "node is out")
+	})
 }
 
 // Seen to fail without doubleDashes, with a doubleDashes that goes on behind
