@@ -233,7 +233,7 @@ func (t *target) errNoAnswer(reason error) error {
 	if isOwnEnd(reason) {
 		return errors.New("no answer before the call ended")
 	}
-	return fmt.Errorf("no answer within %v; if its link is slower than that, raise WithNodeTimeout", t.cfg.nodeTimeout)
+	return fmt.Errorf("no answer within the node timeout of %v", t.cfg.nodeTimeout)
 }
 
 // errPausedHere is the error of a node with a pause that too few nodes have. The job is not paused, so it is not ErrPaused.

@@ -112,7 +112,6 @@ func tlsCure(err error) string {
 // outBecause is the error of a node and its cure. An error that a script of redlock ran into brings one already.
 func outBecause(err error) string {
 	text, advice := plain(err), cure(err)
-	text, _, _ = strings.Cut(text, "; if its link is slower than that, raise WithNodeTimeout") // that is for programs
 	if answer := redis.Error(nil); errors.As(err, &answer) && advice != "" {
 		text = plain(answer)
 	}
