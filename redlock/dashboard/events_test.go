@@ -85,6 +85,9 @@ func TestPage_events(t *testing.T) {
 		if kind := v.Header().Get("Content-Type"); kind != "text/event-stream" {
 			t.Error(kind)
 		}
+		if v.Header().Get("X-Accel-Buffering") != "no" {
+			t.Error("a proxy may keep the looks back")
+		}
 		looks := v.looks(t)
 		if len(looks) != 2 || !looks[0].Full || looks[1].Full || looks[0].holders() != "job: a" || looks[1].holders() != "job: a b" || len(looks[0].Nodes) != 3 {
 			t.Errorf("%+v", looks)

@@ -114,6 +114,7 @@ const writeAtMost = 10 * time.Second
 func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	answer := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx, and ingresses made of it, would keep looks back until they fill a buffer
 	if err := answer.Flush(); err != nil {
 		http.Error(w, "dashboard: this server cannot stream; give a wrapped http.ResponseWriter its Unwrap method", http.StatusInternalServerError)
 		return
