@@ -64,6 +64,7 @@ func TestPage_release(t *testing.T) {
 		{"no type", open, header{}, good, 415},
 		{"no token", open, ours, `{"Name":"app:job"}`, 400},
 		{"an endless pause", open, ours, `{"Name":"app:job","Token":"%s","For":9223372036854775807}`, 400},
+		{"a name that is no UTF-8", open, ours, `{"Name":"app:job\ufffd","Token":"%s"}`, 400},
 		{"not JSON", open, ours, `Name=job`, 400},
 		{"too long", open, ours, `{"Name":"` + strings.Repeat("x", 1<<14) + `","Token":"%s"}`, 400},
 	} {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redtick/redtick/redlock/inspect"
 )
@@ -66,6 +67,8 @@ func (p *Page) obey(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Content-Type must be application/json", http.StatusUnsupportedMediaType)
 	case json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<14)).Decode(&o) != nil || o.Name == "":
 		http.Error(w, `the body must be {"Name": …}`, http.StatusBadRequest)
+	case strings.ContainsRune(o.Name, utf8.RuneError): // JSON has it for what is no UTF-8; it would be another's name
+		http.Error(w, fmt.Sprintf("the name %q has bytes that a browser cannot send; use redtick %s", o.Name, what), http.StatusBadRequest)
 	case what == "release" && o.Token == "":
 		http.Error(w, `the body must be {"Name": …, "Token": …}; the token is the holder's`, http.StatusBadRequest)
 	case o.For < 0 || o.For > maxFor:
