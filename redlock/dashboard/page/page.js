@@ -72,6 +72,7 @@ function wrong() {
     headline = counts.length ? counts.join(", ") : head.Error ? "Not all is known" : all.length ? "All is well" : "No job has run yet";
     level = failing.length || overdue.length || out.length ? "bad" : counts.length || head.Error ? "notice" : "well";
     const rest = [plural(all.length, "job"), up + " of " + head.Nodes.length + " nodes answer" + (out.length ? "; out: " + outText + (up > head.Nodes.length / 2 ? ". A majority answers, so nothing is lost" : "") : "")];
+    if (!all.length) rest.push("a page with another prefix or other nodes than the services have shows none");
     cause = rest.join(" · ");
   }
   if (!old && head.Error) cause += (cause && " · ") + head.Error;
