@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/hibiken/asynq"
 
@@ -16,11 +17,13 @@ type attempt struct {
 	task  *asynq.Task
 	id    string
 	queue string
-	last  bool // any error would archive the task, whatever IsFailure says
+	tick  time.Time // zero if the task has none
+	last  bool      // any error would archive the task, whatever IsFailure says
 }
 
 func attemptOf(ctx context.Context, task *asynq.Task) attempt {
 	a := attempt{task: task}
+	a.tick, _ = TickOf(task)
 	a.id, _ = asynq.GetTaskID(ctx)
 	a.queue, _ = asynq.GetQueueName(ctx)
 	retried, known := asynq.GetRetryCount(ctx)

@@ -26,8 +26,8 @@ func (g *guard) run(ctx context.Context, lease *redlock.Lease, a attempt, next a
 	if err := ctx.Err(); err != nil {
 		return err // asynq has given the task to somebody else by now
 	}
-	if tick, ok := TickOf(a.task); ok {
-		ctx = redlock.ContextWithTick(ctx, tick)
+	if !a.tick.IsZero() {
+		ctx = redlock.ContextWithTick(ctx, a.tick)
 	}
 	return lease.Do(context.WithValue(ctx, heldKey{}, append(slices.Clip(tokens(ctx)), lease.Token())), func(held context.Context) error {
 		err := next.ProcessTask(held, a.task)
@@ -55,11 +55,7 @@ func (g *guard) refuse(a attempt, name string, reason error) error {
 }
 
 func (g *guard) report(a attempt, kind redlock.EventKind, name string, err error) {
-	g.reportTick(a, kind, name, time.Time{}, err)
-}
-
-func (g *guard) reportTick(a attempt, kind redlock.EventKind, name string, tick time.Time, err error) {
-	g.locker.Report(redlock.Event{Kind: kind, Name: name, Tick: tick, Err: &TaskError{Type: a.task.Type(), ID: a.id, Queue: a.queue, Err: err}})
+	g.locker.Report(redlock.Event{Kind: kind, Name: name, Tick: a.tick, Err: &TaskError{Type: a.task.Type(), ID: a.id, Queue: a.queue, Err: err}})
 }
 
 // undecided reports whether a task that got no lease for err may get one later.

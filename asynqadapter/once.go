@@ -98,8 +98,7 @@ func (o *once) jobs(name string, a attempt) (task, work *redlock.Job, err error)
 }
 
 func (o *once) process(ctx context.Context, a attempt, next asynq.Handler) error {
-	tick, ok := TickOf(a.task)
-	if !ok {
+	if a.tick.IsZero() {
 		if o.isNewType(a.task.Type()) {
 			o.report(a, Unstamped, "", invalid("the task has no tick; register it with Stamp.Register"))
 		}
@@ -109,18 +108,18 @@ func (o *once) process(ctx context.Context, a attempt, next asynq.Handler) error
 	if key == "" {
 		return o.refuse(a, key, invalid("key of a task of type %q is empty; let the function passed to WithKey return a name", a.task.Type()))
 	}
-	task, work, err := o.jobs(withTick(key, tick), a)
+	task, work, err := o.jobs(withTick(key, a.tick), a)
 	if err != nil {
 		return o.refuse(a, key, err)
 	}
-	lease, err := o.claim(ctx, task, work, tick, a)
+	lease, err := o.claim(ctx, task, work, a)
 	switch {
 	case err == nil:
 		return o.work(ctx, lease, a, next)
 	case covered(ctx, err):
 		return next.ProcessTask(ctx, a.task)
 	}
-	return o.turnAway(ctx, work.Name(), tick, a, err)
+	return o.turnAway(ctx, work.Name(), a, err)
 }
 
 // work ends the tick when the handler says that it is over. After an error or
@@ -141,15 +140,15 @@ func (o *once) work(ctx context.Context, lease *redlock.Lease, a attempt, next a
 }
 
 // claim waits only where the task cannot be sent back.
-func (o *once) claim(ctx context.Context, task, work *redlock.Job, tick time.Time, a attempt) (*redlock.Lease, error) {
+func (o *once) claim(ctx context.Context, task, work *redlock.Job, a attempt) (*redlock.Lease, error) {
 	told := false
 	for {
-		lease, err := claimBoth(ctx, task, work, tick)
+		lease, err := claimBoth(ctx, task, work, a.tick)
 		if !a.last || !undecided(err) || covered(ctx, err) || errors.Is(err, redlock.ErrClosed) || ctx.Err() != nil {
 			return lease, err
 		}
 		if !told {
-			o.reportTick(a, Waiting, work.Name(), tick, err)
+			o.report(a, Waiting, work.Name(), err)
 			told = true
 		}
 		pause(ctx, 100*time.Millisecond+rand.N(200*time.Millisecond))
@@ -165,12 +164,12 @@ func claimBoth(ctx context.Context, task, work *redlock.Job, tick time.Time) (*r
 	return work.Claim(ctx, tick)
 }
 
-func (o *once) turnAway(ctx context.Context, name string, tick time.Time, a attempt, err error) error {
+func (o *once) turnAway(ctx context.Context, name string, a attempt, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return err
 	case errors.Is(err, redlock.ErrTickDone), heldByAnother(a, err):
-		o.reportTick(a, Dropped, name, tick, err)
+		o.report(a, Dropped, name, err)
 		return nil
 	case errors.Is(err, redlock.ErrTickStale):
 		return o.refuse(a, name, err)
