@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -30,7 +31,7 @@ func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Si
 	case lost:
 		return exit(exitLost, nil)
 	case errors.Is(err, redlock.ErrLost):
-		return exit(exitLost, errors.New("the program ended (with code "+strconv.Itoa(child.code())+"), but the lease was lost before: "+plain(err)))
+		return exit(exitLost, fmt.Errorf("the program ended (with code %d), but the lease was lost before: %s", child.code(), plain(err)))
 	case err != nil:
 		say("not every node confirmed the release; what is left there expires within its TTL of %v: %s", r.ttl, plain(err))
 	}

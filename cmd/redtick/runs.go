@@ -124,19 +124,9 @@ func well(r *inspect.Runs, now time.Time) bool {
 	return true
 }
 
-// writeRuns says that there are no runs only if a majority of the nodes does.
 func writeRuns(w io.Writer, runs *inspect.Runs, now time.Time, failure error) error {
-	switch none := "no run is remembered"; {
-	case len(runs.Runs) == 0 && failure != nil:
-		return nil
-	case len(runs.Runs) == 0:
-		if runs.Paused != nil {
-			none += "; paused" + pauseText(runs.Paused, now)
-		} else {
-			none += "; if the job has run, " + rightName + ", and that it has a history"
-		}
-		_, err := fmt.Fprintf(w, "%s: %s\n", shown(runs.Name), none)
-		return err
+	if len(runs.Runs) == 0 {
+		return writeNoRuns(w, runs, now, failure)
 	}
 	if due := due(runs, now); due != "" {
 		fmt.Fprintf(w, "%s: %s\n", shown(runs.Name), printable(due))
@@ -157,6 +147,19 @@ func writeRuns(w io.Writer, runs *inspect.Runs, now time.Time, failure error) er
 		t.row(instant(r.Tick), local(r.Tick), away(r.Tick, now), r.Holder, rounded(r.Began.Sub(r.Tick)), took, result)
 	}
 	return t.without("LOCAL TIME").write(w)
+}
+
+// writeNoRuns says that there are none only if a majority of the nodes does.
+func writeNoRuns(w io.Writer, runs *inspect.Runs, now time.Time, failure error) error {
+	if failure != nil {
+		return nil
+	}
+	text := "; if the job has run, " + rightName + ", and that it has a history"
+	if runs.Paused != nil {
+		text = "; paused" + pauseText(runs.Paused, now)
+	}
+	_, err := fmt.Fprintf(w, "%s: no run is remembered%s\n", shown(runs.Name), text)
+	return err
 }
 
 // due is the schedule and what it says of now.

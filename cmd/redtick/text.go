@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -142,12 +143,7 @@ func when(t, now time.Time) string {
 	return instant(t) + " (" + around + ")"
 }
 
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
+func orDash(s string) string { return cmp.Or(s, "-") }
 
 func count(n int, one string) string {
 	if n == 1 {

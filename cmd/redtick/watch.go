@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -145,7 +146,7 @@ func (c *changes) show(found *foundNames, failure error) error {
 	if outage := withoutNodes(failure); outage != c.outage {
 		c.outage = outage
 		text := plain(failure)
-		if err := c.line(change{Error: text}, orElse(text, "a majority of the nodes answers again")); err != nil {
+		if err := c.line(change{Error: text}, cmp.Or(text, "a majority of the nodes answers again")); err != nil {
 			return err
 		}
 	}
@@ -158,7 +159,7 @@ func (c *changes) show(found *foundNames, failure error) error {
 	for i := range found.Names {
 		v := &found.Names[i]
 		now[v.Name] = v.state()
-		if orElse(c.seen[v.Name], nobody) != now[v.Name] {
+		if cmp.Or(c.seen[v.Name], nobody) != now[v.Name] {
 			if err := c.line(change{Name: v}, v.line()); err != nil {
 				return err
 			}
@@ -183,13 +184,6 @@ func (c *changes) line(what change, text string) error {
 	}
 	_, err := fmt.Fprintln(c.w, what.At.Format("2006-01-02T15:04:05.000Z"), printable(text))
 	return err
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // state is what a change of it is told of.
