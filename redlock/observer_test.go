@@ -211,3 +211,14 @@ func TestLog(t *testing.T) {
 		}
 	})
 }
+
+// Seen to fail while a release that had failed was a warning with the word "released".
+func TestLog_release(t *testing.T) {
+	for want, reason := range map[string]error{"redtick: released": nil, "redtick: release not confirmed by a majority": redlock.ErrNoQuorum} {
+		var out bytes.Buffer
+		redlock.Log(slog.New(slog.NewTextHandler(&out, nil)))(redlock.Event{Kind: redlock.Released, Name: "job", Err: reason})
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("with the error %v: %q, want %q", reason, out.String(), want)
+		}
+	}
+}

@@ -119,6 +119,8 @@ func (e Event) text() string {
 		return "not acquired yet; the tick may be asked for again until it is stale"
 	case e.Kind == Refused && refusal.next == givenUp:
 		return "not acquired; it was to be asked again, but its caller has ended"
+	case e.Kind == Released && e.Err != nil:
+		return "release not confirmed by a majority"
 	case e.Kind == Ended && e.Result != runOK:
 		return "run " + e.Result
 	}
