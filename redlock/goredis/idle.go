@@ -25,7 +25,7 @@ func punctual(client *redis.Client) *redis.Client {
 // those to servers that left a command unanswered. go-redis itself closes only one,
 // and only if it is the first reply of a batch that says so.
 func (n *Node) sweepFor(commands []driver.Command, replies []driver.Reply) {
-	if exchange.AllAnswered(replies) && !exchange.Demoted(replies...) {
+	if exchange.IdleCommands(replies...) == nil {
 		return
 	}
 	n.layout.reload()
@@ -37,11 +37,8 @@ func (n *Node) sweepFor(commands []driver.Command, replies []driver.Reply) {
 		defer cancel()
 		seen := map[*redis.Client]bool{} // nil is a wrapper, which may not be comparable
 		for i, r := range replies {
-			send := exchange.Ping
-			switch {
-			case exchange.Demoted(r):
-				send = exchange.Quit
-			case driver.Answered(r.Err):
+			send := exchange.IdleCommands(r)
+			if send == nil {
 				continue
 			}
 			owner, err := n.owner(ctx, exchange.Key(commands[i]))

@@ -53,11 +53,8 @@ func (n *Node) Punctual() bool { return true }
 func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	replies := n.watch.Do(ctx, commands, n.idle() > 0 && lendsAtOnce(n.pool),
 		func() []driver.Reply { return n.do(ctx, commands) })
-	switch {
-	case exchange.Demoted(replies...):
-		n.sweep(drop)
-	case !exchange.AllAnswered(replies):
-		n.sweep(test)
+	if send := exchange.IdleCommands(replies...); send != nil {
+		exchange.Sweep(n.idle, func(ctx context.Context) { n.do(ctx, send) })
 	}
 	return replies
 }

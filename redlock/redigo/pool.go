@@ -57,16 +57,3 @@ func lendsAtOnce(pool Pool) bool {
 // drop makes the pool discard conn when it is closed: the read that fails
 // breaks it. Nothing else would, as the server answered.
 func drop(conn redis.Conn) { _, _ = redis.ReceiveWithTimeout(conn, time.Nanosecond) }
-
-// test makes conn answer a PING. The pool discards one that does not.
-func test(conn redis.Conn) { _, _ = redis.DoWithTimeout(conn, exchange.SweepLimit, "PING") }
-
-// sweep takes the connections that lie idle out of the pool, for use.
-func (n *Node) sweep(use func(conn redis.Conn)) {
-	exchange.Sweep(n.idle, func(ctx context.Context) {
-		if conn, err := n.pool.GetContext(ctx); err == nil {
-			use(conn)
-			conn.Close()
-		}
-	})
-}

@@ -69,11 +69,8 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 		return n.shards.Do(ctx, commands)
 	}
 	replies := n.doSingle(ctx, commands)
-	switch {
-	case exchange.Demoted(replies...):
-		n.sweep(func(ctx context.Context) { n.do(ctx, exchange.Quit) })
-	case !exchange.AllAnswered(replies):
-		n.sweep(func(ctx context.Context) { n.do(ctx, exchange.Ping) })
+	if send := exchange.IdleCommands(replies...); send != nil {
+		n.sweep(func(ctx context.Context) { n.do(ctx, send) })
 	}
 	return replies
 }

@@ -116,10 +116,23 @@ const (
 var (
 	// Ping tests an idle connection.
 	Ping = []driver.Command{{"PING"}}
-	// Quit leaves a server. The PING meets a closed connection, so that the client
+	// quit leaves a server. The PING meets a closed connection, so that the client
 	// drops it at once.
-	Quit = []driver.Command{{"QUIT"}, {"PING"}}
+	quit = []driver.Command{{"QUIT"}, {"PING"}}
 )
+
+// IdleCommands returns what to send on a client's idle connections after replies:
+// a QUIT if the server has to be left, a PING if a connection went silent, else
+// nothing.
+func IdleCommands(replies ...driver.Reply) []driver.Command {
+	switch {
+	case Demoted(replies...):
+		return quit
+	case !AllAnswered(replies):
+		return Ping
+	}
+	return nil
+}
 
 // Sweep calls use for each connection that lies idle in a client's pool. use takes
 // one, and tests or closes it. All are called at the same time, so that no two get
