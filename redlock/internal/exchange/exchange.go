@@ -28,7 +28,7 @@ func Within(ctx context.Context, do, late func() []driver.Reply) []driver.Reply 
 // because handing a batch over costs as much as half a round trip to a server
 // nearby. The zero value is ready to use.
 type Watch struct {
-	busy     atomic.Int64 // Dos that have not returned
+	turn     sync.RWMutex // a Do that is trusted has it alone, the others share it
 	answered atomic.Int64 // when all of a Do was answered, if the last was
 	left     atomic.Int64 // Dos that were given up and still run
 	tried    atomic.Int64 // when the last one was handed over
@@ -52,21 +52,26 @@ const (
 var errLeft = errors.New("the client has not returned from 8 earlier calls; set its time limits for dialling, reading and writing. It is asked again once a minute")
 
 // Do is Within, but calls do directly if a connection lies idle, commands are few and
-// the last Do was answered lately. A client that has to dial may take any time.
+// the last Do was answered lately. A client that has to dial may take any time, so
+// no other Do may take the idle connection first.
 func (w *Watch) Do(ctx context.Context, commands []driver.Command, idle bool, do func() []driver.Reply) []driver.Reply {
-	alone := w.busy.Add(1) == 1 // of several Dos only one gets the connection that lies idle
-	defer w.busy.Add(-1)
 	now := time.Now().UnixNano()
 	fail := func(err error) []driver.Reply { return Fail(len(commands), err) }
 	var replies []driver.Reply
 	switch {
-	case alone && idle && len(commands) <= light && now-w.answered.Load() < int64(calm):
+	case idle && len(commands) <= light && now-w.answered.Load() < int64(calm) && w.turn.TryLock():
+		defer w.turn.Unlock()
 		replies = do()
 	case w.left.Load() >= leftMost && now-w.tried.Load() < int64(leftPause):
 		replies = fail(errLeft)
 	default:
 		w.tried.Store(now)
-		replies = w.within(ctx, do, func() []driver.Reply { return fail(ctx.Err()) })
+		share := func() []driver.Reply {
+			w.turn.RLock()
+			defer w.turn.RUnlock()
+			return do()
+		}
+		replies = w.within(ctx, share, func() []driver.Reply { return fail(ctx.Err()) })
 	}
 	if AllAnswered(replies) {
 		w.answered.Store(time.Now().UnixNano())

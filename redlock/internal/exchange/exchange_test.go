@@ -105,3 +105,33 @@ func TestWatch_left(t *testing.T) {
 		}
 	})
 }
+
+// A Do that is trusted to find a connection that lies idle must find it. If another
+// one takes it first, the client dials in the goroutine of the caller, which may
+// take any time.
+func TestWatch_idleConnection(t *testing.T) {
+	var w exchange.Watch
+	ask := func(do func()) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		w.Do(ctx, []driver.Command{{"PING"}}, true, func() []driver.Reply {
+			do()
+			return make([]driver.Reply, 1)
+		})
+	}
+	ask(func() {}) // which is answered
+	began, taken, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go ask(func() {
+		close(began)
+		<-taken
+	})
+	<-began
+	ask(func() { close(ended) }) // returns late, without an answer
+	select {
+	case <-ended:
+		t.Error("another Do began before the first had its connection")
+	default:
+	}
+	close(taken)
+	<-ended
+}
