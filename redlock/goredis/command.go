@@ -12,8 +12,6 @@ import (
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
-var errUnanswered = errors.New("goredis: the client returned without an answer")
-
 // command is a go-redis command that is sent at most once.
 type command struct {
 	redis.Cmd
@@ -56,7 +54,7 @@ func (c *command) reply(failure error) driver.Reply {
 	}
 	// A null is redis.Nil. Without that a hook of the client's kept the
 	// command back, and to take it for a null would count it as a vote.
-	return driver.Reply{Err: errUnanswered}
+	return driver.Reply{Err: exchange.ErrMissing}
 }
 
 // own makes sure that an error of a Dialer, a hook or the like does not pass for

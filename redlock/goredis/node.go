@@ -137,7 +137,7 @@ func (n *Node) doSeveral(ctx context.Context, commands []driver.Command) []drive
 	replies := exchange.Within(ctx,
 		func() []driver.Reply {
 			err := b.send(ctx, n.client)
-			return b.replies(cmp.Or(err, errUnanswered), true)
+			return b.replies(cmp.Or(err, exchange.ErrMissing), true)
 		},
 		func() []driver.Reply { return b.replies(ctx.Err(), false) })
 	n.sweepFor(commands, replies)

@@ -2,7 +2,6 @@ package rueidis
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -46,7 +45,7 @@ func (t *trust) split(commands []driver.Command) (shared []int, apart map[string
 // shards that lately left a command unanswered there.
 func (n *Node) doCluster(ctx context.Context, commands []driver.Command) []driver.Reply {
 	shared, apart := n.trust.split(commands)
-	replies := exchange.Fail(len(commands), errLeftOut)
+	replies := exchange.Fail(len(commands), exchange.ErrMissing)
 	var both sync.WaitGroup
 	if len(apart) > 0 {
 		both.Go(func() { n.doApart(ctx, commands, apart, replies) })
@@ -57,8 +56,6 @@ func (n *Node) doCluster(ctx context.Context, commands []driver.Command) []drive
 	both.Wait()
 	return replies
 }
-
-var errLeftOut = errors.New("rueidis: the client left out a reply")
 
 // doShared does not use pipelines of blocking commands, which get connections of
 // their own. They make rueidis panic when a slot migrates: it fails to recognise

@@ -1,12 +1,17 @@
 package exchange
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/redtick/redtick/redlock/driver"
 )
+
+// ErrMissing stands for a reply that a client left out: the zero Reply is a null, a
+// granted vote.
+var ErrMissing = errors.New("the client returned no reply")
 
 // Fail returns n replies that failed with err.
 func Fail(n int, err error) []driver.Reply {

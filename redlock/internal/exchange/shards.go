@@ -36,9 +36,6 @@ const (
 // key now. That is as true here: the command was not sent.
 var errSilent = errors.New("CLUSTERDOWN the shard of this key does not answer, though other shards do; it is asked every 100ms")
 
-// errMissing stands for a missing reply: the zero Reply is a null, a granted vote.
-var errMissing = errors.New("the client returned no reply")
-
 // Shards keeps a Cluster's dead shard from stalling the names of the others. A
 // Do lasts until its last command is answered, so commands for a shard that
 // hangs would hold up all that come after them. Once a shard has left a command
@@ -67,7 +64,7 @@ func NewShards(send func(ctx context.Context, commands []driver.Command) []drive
 // Do sends the commands whose shards are thought to answer.
 func (s *Shards) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	s.awaitFirstLook(ctx, commands)
-	replies := Fail(len(commands), errMissing)
+	replies := Fail(len(commands), ErrMissing)
 	sent, indices := s.split(commands, replies)
 	if len(sent) == 0 {
 		return replies
