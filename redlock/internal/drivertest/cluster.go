@@ -97,9 +97,13 @@ func TestManyNames(t *testing.T, connect func(t testing.TB, addrs []string) driv
 		return n
 	}
 	dead := failed()
-	for range 4 {
-		if n := failed(); n > dead+len(batch)/10 {
-			t.Errorf("%d of %d failed, though only %d are on the shard that is dead", n, len(batch), dead)
+	// A machine that is busy may not get through hundreds of names in half a batch's time.
+	for round, good := 0, 0; good < 2; round++ {
+		switch n := failed(); {
+		case n <= dead+len(batch)/10:
+			good++
+		case round-good >= 4:
+			t.Fatalf("%d of %d failed, though only %d are on the shard that is dead", n, len(batch), dead)
 		}
 	}
 	info, err := servers.Master("a").Do("INFO", "clients")
