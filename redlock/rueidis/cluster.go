@@ -2,6 +2,8 @@ package rueidis
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +16,9 @@ import (
 // distrustFor is how long the client's own PING may take to find out that a
 // connection is dead: every second it is sent, and waits for ten.
 const distrustFor = 12 * time.Second
+
+// regainLimit is how long a shared connection has to answer a PING. It grows.
+const regainLimit = 100 * time.Millisecond
 
 // trust is which hash tags' shards answered on the client's shared connections
 // when others did not. A connection that did not answer may be dead, and be kept.
@@ -67,12 +72,13 @@ func (n *Node) doShared(ctx context.Context, commands []driver.Command, indices 
 		// has commands without a slot and commands of different slots.
 		batch[i] = n.build(commands[index]).SetSlot(exchange.Key(commands[index]))
 	}
-	answered, silent := map[string]bool{}, map[string]string{}
+	var answered []string
+	silent := map[string]string{}
 	for i, r := range translate(n.client.DoMulti(ctx, batch...), len(batch)) {
 		replies[indices[i]] = r
 		key := exchange.Key(commands[indices[i]])
 		if driver.Answered(r.Err) {
-			answered[exchange.Tag(key)] = true
+			answered = append(answered, exchange.Tag(key))
 		} else {
 			silent[exchange.Tag(key)] = key
 		}
@@ -82,12 +88,37 @@ func (n *Node) doShared(ctx context.Context, commands []driver.Command, indices 
 	}
 }
 
+// update trusts the tags that were answered, and for a while only those.
+func (t *trust) update(answered []string, silent map[string]string) {
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !now.Before(t.until) {
+		t.tags = map[string]bool{}
+	}
+	for _, tag := range answered {
+		t.tags[tag] = true
+	}
+	for tag := range silent {
+		delete(t.tags, tag)
+	}
+	t.until = now.Add(distrustFor)
+}
+
+// add trusts one tag more, if there is any distrust.
+func (t *trust) add(tag string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if time.Now().Before(t.until) {
+		t.tags[tag] = true
+	}
+}
+
 // distrust keeps all tags but some from the shared connections for a while, and
-// tests what lies idle to the shards of the silent ones.
-func (n *Node) distrust(trusted map[string]bool, silent map[string]string) {
-	n.trust.mu.Lock()
-	n.trust.until, n.trust.tags = time.Now().Add(distrustFor), trusted
-	n.trust.mu.Unlock()
+// tests these, and what lies idle to the shards of the silent ones.
+func (n *Node) distrust(answered []string, silent map[string]string) {
+	n.trust.update(answered, silent)
+	go n.regain(maps.Clone(silent))
 	n.sweep(func(ctx context.Context) {
 		var all sync.WaitGroup
 		for _, key := range silent {
@@ -95,6 +126,30 @@ func (n *Node) distrust(trusted map[string]bool, silent map[string]string) {
 		}
 		all.Wait()
 	})
+}
+
+// regain trusts the shared connections of a silent tag again once they answer a PING.
+// When everything stood still for a moment they are well, and the lanes are too few
+// for the names of several shards while one of these is dead.
+func (n *Node) regain(silent map[string]string) {
+	for limit := regainLimit; len(silent) > 0 && limit < distrustFor; limit *= 2 {
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		keys := slices.Collect(maps.Values(silent))
+		batch := make(rueidis.Commands, len(keys))
+		for i, key := range keys {
+			batch[i] = n.build(exchange.Ping[0]).SetSlot(key)
+		}
+		for i, r := range translate(n.client.DoMulti(ctx, batch...), len(batch)) {
+			if tag := exchange.Tag(keys[i]); driver.Answered(r.Err) {
+				n.trust.add(tag)
+				delete(silent, tag)
+			}
+		}
+		if len(silent) > 0 {
+			<-ctx.Done()
+		}
+		cancel()
+	}
 }
 
 // lanes is how many connections that nobody shares are used at once. A batch may
@@ -110,15 +165,31 @@ func (n *Node) doApart(ctx context.Context, commands []driver.Command, byTag map
 		free <- struct{}{}
 		busy.Go(func() {
 			defer func() { <-free }()
-			n.conns.take()
-			answered := true
-			for _, i := range indices {
-				c := commands[i]
-				replies[i] = reply(n.client.Do(ctx, n.buildAlone(c).SetSlot(exchange.Key(c))))
-				answered = answered && driver.Answered(replies[i].Err)
-			}
-			n.conns.put(answered)
+			n.doInOrder(ctx, commands, indices, replies)
 		})
 	}
 	busy.Wait()
+}
+
+// doInOrder sends nothing behind a command that was not answered: that may be
+// executed yet. Nor does it begin when time is up, because to connect then would make
+// the whole batch late.
+func (n *Node) doInOrder(ctx context.Context, commands []driver.Command, indices []int, replies []driver.Reply) {
+	var failed error
+	if deadline, _ := ctx.Deadline(); !time.Now().Before(deadline) {
+		failed = context.DeadlineExceeded
+	} else {
+		n.conns.take()
+		defer func() { n.conns.put(failed == nil) }()
+	}
+	for _, i := range indices {
+		if failed != nil {
+			replies[i].Err = failed
+			continue
+		}
+		replies[i] = reply(n.client.Do(ctx, n.buildAlone(commands[i]).SetSlot(exchange.Key(commands[i]))))
+		if !driver.Answered(replies[i].Err) {
+			failed = replies[i].Err
+		}
+	}
 }

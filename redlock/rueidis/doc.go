@@ -16,8 +16,9 @@
 // is looked up again.
 //
 // A Cluster's shared connections are used for 12 s only for names that they did
-// answer, once one of them left a command unanswered. That is how long rueidis may
-// keep a dead one. Other names get connections of their own, 16 at most. While one
+// answer, or whose PING they answer since, once one of them left a command
+// unanswered. That is how long rueidis may keep a dead one. Other names get
+// connections of their own, 16 at most. While one
 // shard does not answer, its keys are refused at once, with a CLUSTERDOWN of the
 // driver's, and the shard is asked every 100 ms; names on other shards go on.
 //
