@@ -17,11 +17,6 @@ func TestNode_Subscribe(t *testing.T) {
 	})
 }
 
-func TestNode_Subscribe_resp2(t *testing.T) {
-	server := redisserver.Start(t)
-	drivertest.Exercise(t, server, newNode(t, &redis.Options{Addr: server.Addr(), Protocol: 2}))
-}
-
 func TestNode_Subscribe_ring(t *testing.T) {
 	server := redisserver.Start(t)
 	client := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": server.Addr()}})

@@ -6,6 +6,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/redigo"
 	"github.com/redtick/redtick/redlock/redlocktest"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
@@ -26,4 +27,11 @@ func TestNode_conformance(t *testing.T) {
 			redlocktest.TestNode(t, func(t testing.TB) driver.Node { return newNode(t, start(t)) })
 		})
 	}
+	t.Run("a pool of another kind", func(t *testing.T) {
+		redlocktest.TestNode(t, func(t testing.TB) driver.Node {
+			p := &lender{pool(redisserver.Start(t).Addr()), "lender"}
+			t.Cleanup(func() { _ = p.pool.Close() })
+			return redigo.Nodes(p)[0]
+		})
+	})
 }

@@ -16,11 +16,6 @@ func TestNode_Subscribe(t *testing.T) {
 	})
 }
 
-func TestNode_Subscribe_resp2(t *testing.T) {
-	server := redisserver.Start(t)
-	drivertest.Exercise(t, server, newNode(t, rueidis.ClientOption{InitAddress: []string{server.Addr()}, AlwaysRESP2: true, DisableCache: true}))
-}
-
 func TestNode_Subscribe_cluster(t *testing.T) {
 	t.Parallel()
 	server := redisserver.StartCluster(t)
