@@ -66,7 +66,7 @@ func hidden(s gocron.Scheduler, field string) reflect.Value {
 // index finds the job that an attached scheduler's Lock is called for. gocron
 // passes a name, so the jobs are listed once and kept by name.
 type index struct {
-	listing chan struct{} // held while the jobs are listed; not a mutex, on which a bubble's time would stand still
+	listing chan struct{} // held while a job is looked up; not a mutex, on which a bubble's time would stand still
 
 	mu        sync.Mutex
 	scheduler gocron.Scheduler
@@ -108,32 +108,42 @@ func (x *index) attached() gocron.Scheduler {
 // list its jobs while it stops.
 func (l *Locker) stateOf(ctx context.Context, s gocron.Scheduler, name string) (*jobState, error) {
 	id := identity{ctx, name}
-	x := &l.index
-	x.mu.Lock()
-	state := x.states[id]
-	x.mu.Unlock()
-	if state != nil {
+	if state := l.index.known(id); state != nil {
 		return state, nil
 	}
-	job, err := ask(ctx, func() (gocron.Job, error) { return l.find(s, name) })
+	return ask(ctx, func() (*jobState, error) { return l.lookUp(s, id) })
+}
+
+func (x *index) known(id identity) *jobState {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.states[id]
+}
+
+func (l *Locker) lookUp(s gocron.Scheduler, id identity) (*jobState, error) {
+	x := &l.index
+	x.listing <- struct{}{}
+	defer func() { <-x.listing }()
+	if state := x.known(id); state != nil {
+		return state, nil // another run of the job was here meanwhile
+	}
+	job, err := l.find(s, id.name)
 	if err != nil {
 		return nil, err
 	}
-	o := &owner{job: job, ended: ctx.Err}
-	if err := l.reserve(name, o, nil); err != nil {
+	o := &owner{job: job, ended: id.ctx.Err}
+	if err := l.reserve(id.name, o, nil); err != nil {
 		return nil, err
 	}
+	state := l.newState(id.name, job, traits{}, x.since, func(_ context.Context, begins func()) {
+		begins()
+		_ = job.RunNow() // one that is said to have failed may still come
+	})
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	if state = x.states[id]; state == nil {
-		state = l.newState(name, job, traits{}, x.since, func(_ context.Context, begins func()) {
-			begins()
-			_ = job.RunNow() // one that is said to have failed may still come
-		})
-		x.states[id] = state
-		x.live[name]++
-		context.AfterFunc(ctx, func() { l.forget(id, o) })
-	}
+	x.states[id] = state
+	x.live[id.name]++
+	x.mu.Unlock()
+	context.AfterFunc(id.ctx, func() { l.forget(id, o) })
 	return state, nil
 }
 
@@ -149,11 +159,10 @@ func (l *Locker) forget(id identity, o *owner) {
 }
 
 // find returns the only job of that name. What was listed is enough for a job
-// that is alone, unless a run of another one by that name has been here.
+// that is alone, unless a run of another one by that name has been here. The
+// caller holds listing.
 func (l *Locker) find(s gocron.Scheduler, name string) (gocron.Job, error) {
 	x := &l.index
-	x.listing <- struct{}{}
-	defer func() { <-x.listing }()
 	x.mu.Lock()
 	jobs, again := x.jobs[name], x.live[name] > 0
 	x.mu.Unlock()

@@ -265,3 +265,42 @@ func attachedToScript(t *testing.T, opts ...gocronadapter.Option) ([]*redlocktes
 	}
 	return servers, s, l
 }
+
+// slowToList is a scheduler that lists its jobs slowly.
+type slowToList struct{ *scripted }
+
+func (s slowToList) Jobs() []gocron.Job {
+	time.Sleep(time.Second)
+	return []gocron.Job{s}
+}
+
+// The first two runs of a job may begin at once. They are runs of one job, not of two by one name.
+//
+// Seen to fail when each of them reserves the name: the second is refused with ErrJobName.
+func TestLocker_first_runs_at_once(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLocker(t)
+		if err := l.Attach(slowToList{&scripted{schedule: gocron.CronJobSchedule{}, pending: []time.Time{time.Now().Add(time.Hour)}}}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		errs := make(chan error)
+		for range 2 {
+			go func() {
+				lock, err := l.Lock(ctx, "job")
+				if err == nil {
+					time.Sleep(10 * time.Second)
+					err = lock.Unlock(ctx)
+				}
+				errs <- err
+			}()
+		}
+		if err := <-errs; !errors.Is(err, redlock.ErrTaken) {
+			t.Errorf("the run that is refused: %v, want ErrTaken", err)
+		}
+		if err := <-errs; err != nil {
+			t.Errorf("the other run: %v", err)
+		}
+	})
+}
