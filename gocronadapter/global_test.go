@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 // Listeners that all jobs of a scheduler have are called, as without this package.
@@ -32,6 +34,48 @@ func TestNewScheduler_global_listeners(t *testing.T) {
 		}
 		closeAll(t, l, s)
 	})
+}
+
+// statistics counts what gocron tells of the jobs' runs.
+type statistics struct{ counted, timed, timedStatus atomic.Int32 }
+
+func (s *statistics) IncrementJob(uuid.UUID, string, []string, gocron.JobStatus) { s.counted.Add(1) }
+
+func (s *statistics) RecordJobTiming(_, _ time.Time, _ uuid.UUID, _ string, _ []string) {
+	s.timed.Add(1)
+}
+
+func (s *statistics) RecordJobTimingWithStatus(_, _ time.Time, _ uuid.UUID, _ string, _ []string, _ gocron.JobStatus, _ error) {
+	s.timedStatus.Add(1)
+}
+
+// What this package tries out to learn of a job's options is no run in the user's statistics.
+//
+// Seen to fail when the monitors are not replaced: a skipped run of each locked job, and a successful one of each that is not.
+func TestNewScheduler_examined_jobs_are_not_counted(t *testing.T) {
+	for name, disabled := range map[string]bool{"locked": false, "not locked": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				servers, log, counts := redlocktest.Servers(1), newLedger(), &statistics{}
+				hourly := func() gocron.JobDefinition { return gocron.CronJob("0 * * * *", false) }
+				old := catching(t, servers, log, 1, "old", mode{}, hourly, redlock.WithCatchUp(time.Hour))
+				time.Sleep(90 * time.Minute)
+				leaveAll(t, old)
+				time.Sleep(time.Hour) // a tick is missed
+				m := mode{[]gocron.SchedulerOption{gocron.WithMonitor(counts), gocron.WithMonitorStatus(counts)}, []gocron.JobOption{gocron.WithDisabledDistributedJobLocker(disabled)}}
+				r := catching(t, servers, log, 1, "new", m, hourly, redlock.WithCatchUp(time.Hour))
+				time.Sleep(time.Minute)
+				want := int32(1) // the run of what was missed
+				if disabled {
+					want = 0
+				}
+				if counts.counted.Load() != want || counts.timed.Load() != want || counts.timedStatus.Load() != want {
+					t.Errorf("%d runs were counted, %d and %d timed, want %d", counts.counted.Load(), counts.timed.Load(), counts.timedStatus.Load(), want)
+				}
+				leaveAll(t, r)
+			})
+		})
+	}
 }
 
 type otherLocker struct{ asked atomic.Int32 }

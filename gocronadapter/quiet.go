@@ -45,6 +45,14 @@ func (noMonitor) JobExecutionTime(gocron.Job, time.Duration)             {}
 func (noMonitor) JobSchedulingDelay(gocron.Job, time.Time, time.Time)    {}
 func (noMonitor) ConcurrencyLimitReached(limitType string, j gocron.Job) {}
 
+// noStatistics replaces what counts the runs of a scheduler's jobs.
+type noStatistics struct{}
+
+func (noStatistics) IncrementJob(uuid.UUID, string, []string, gocron.JobStatus)        {}
+func (noStatistics) RecordJobTiming(_, _ time.Time, _ uuid.UUID, _ string, _ []string) {}
+func (noStatistics) RecordJobTimingWithStatus(_, _ time.Time, _ uuid.UUID, _ string, _ []string, _ gocron.JobStatus, _ error) {
+}
+
 type noLogger struct{}
 
 func (noLogger) Debug(string, ...any) {}

@@ -28,7 +28,8 @@ type examiner struct {
 }
 
 func newExaminer(options []gocron.SchedulerOption) (*examiner, error) {
-	e := &examiner{options: append(slices.Clip(options), gocron.WithLogger(noLogger{}), gocron.WithSchedulerMonitor(noMonitor{}))}
+	e := &examiner{options: append(slices.Clip(options), gocron.WithLogger(noLogger{}), gocron.WithSchedulerMonitor(noMonitor{}),
+		gocron.WithMonitor(noStatistics{}), gocron.WithMonitorStatus(noStatistics{}))}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	e.ended = ctx
