@@ -112,50 +112,75 @@ func (s *jobState) claimMissed(ctx context.Context, ticks []time.Time) (*run, er
 	return s.claimFirst(ctx)
 }
 
+// repeatedHour is more than a clock is ever set back by at the end of a summer time.
+const repeatedHour = 3 * time.Hour
+
 // plan returns the newest instant up to now at which gocron would have run a job,
 // and the next one, from what it plans on a clock that is set back.
-func (e *examiner) plan(d gocron.JobDefinition, opts []gocron.JobOption, now time.Time, within time.Duration) (newest, next time.Time, err error) {
+func (e *examiner) plan(p planned, now time.Time, within time.Duration) (newest, next time.Time, err error) {
 	for back := time.Minute; ; back *= 2 {
-		newest, next, err = e.planFrom(d, opts, now.Add(-min(back, within)), now)
-		if err == nil && newest.IsZero() && back < within {
-			continue
+		newest, next, err = e.planFrom(p, now.Add(-min(back, within)), now)
+		if err != nil || !newest.IsZero() || back >= within {
+			break
 		}
-		if err != nil || newest.IsZero() {
-			return newest, next, err
-		}
-		// Ticks that count from the start of a replica are others for each start.
-		other, _, err := e.planFrom(d, opts, newest.Add(-17*time.Millisecond), now)
-		if err != nil || !other.Equal(newest) {
-			return newest, next, errors.Join(err, errOwnTicks)
-		}
-		return newest, next, nil
 	}
+	if before := newest.Add(-repeatedHour); err == nil && !newest.IsZero() && offset(newest) < offset(before) {
+		newest, next, err = e.planFrom(p, before, now) // a replica that was there skips what comes a second time
+	}
+	if err != nil || newest.IsZero() {
+		return newest, next, err
+	}
+	// Ticks that count from the start of a replica are others for each start.
+	other, _, err := e.planFrom(p, newest.Add(-17*time.Millisecond), now)
+	if err != nil || !other.Equal(newest) {
+		return newest, next, errors.Join(err, errOwnTicks)
+	}
+	return newest, next, nil
 }
 
-// afresh returns a definition of the same schedule, and the options for it. A cron definition has one parser for all of its
+func offset(t time.Time) (seconds int) {
+	_, seconds = t.Zone()
+	return seconds
+}
+
+// planned is a job whose ticks are planned once more.
+type planned struct {
+	definition gocron.JobDefinition
+	options    []gocron.JobOption
+	made       time.Time // when gocron made the job of them
+}
+
+// afresh returns a job of the same schedule. A cron definition has one parser for all of its
 // jobs, which must not be used while gocron does, so what gocron's own parser says of it has to do.
-func afresh(ctx context.Context, d gocron.JobDefinition, opts []gocron.JobOption, job gocron.Job) (gocron.JobDefinition, []gocron.JobOption, error) {
+func (p planned) afresh(ctx context.Context, job gocron.Job) (planned, error) {
 	cron, ok := job.Schedule().(gocron.CronJobSchedule)
 	if !ok {
-		return d, opts, nil
+		return p, nil
 	}
-	ticks, err := askBusy(ctx, func() ([]time.Time, error) { return job.NextRuns(2) })
+	ticks, err := askBusy(ctx, func() ([]time.Time, error) { return job.NextRuns(3) })
 	if err == nil && !common(cron, ticks) {
 		err = errOwnTicks
 	}
-	return gocron.CronJob(cron.Crontab, true), append(slices.Clip(opts), gocron.WithCronImplementation(gocron.NewDefaultCron(true))), err
+	own := gocron.WithCronImplementation(gocron.NewDefaultCron(true))
+	return planned{gocron.CronJob(cron.Crontab, true), append(slices.Clip(p.options), own), p.made}, err
 }
 
 var errOwnTicks = fmt.Errorf("%w: the job's ticks count from the start of its replica, so what was missed is not known, and WithCatchUp does nothing; use Aligned, or a calendar schedule with an interval of 1", ErrSchedule)
 
-func (e *examiner) planFrom(d gocron.JobDefinition, opts []gocron.JobOption, from, until time.Time) (last, next time.Time, err error) {
+func (e *examiner) planFrom(p planned, from, until time.Time) (last, next time.Time, err error) {
 	s, err := gocron.NewScheduler(append(slices.Clip(e.options), gocron.WithClock(clockwork.NewFakeClockAt(from)))...)
 	if err != nil {
 		return last, next, err
 	}
 	defer func() { _ = s.Shutdown() }()
-	opts = append(slices.Clip(opts), noListeners(), gocron.WithDistributedJobLocker(refuse(func() {})))
-	j, err := s.NewJob(d, noTask, opts...)
+	var opts []gocron.JobOption
+	for _, o := range p.options {
+		opts = append(opts, asOf(o, p.made, from))
+	}
+	j, err := s.NewJob(p.definition, noTask, append(opts, noListeners(), gocron.WithDistributedJobLocker(refuse(func() {})))...)
+	if errors.Is(err, gocron.ErrOneTimeJobStartDateTimePast) {
+		return last, next, nil
+	}
 	if err != nil {
 		return last, next, err
 	}
@@ -179,4 +204,14 @@ func (e *examiner) planFrom(d gocron.JobDefinition, opts []gocron.JobOption, fro
 		}
 	}
 	return last, next, nil
+}
+
+// asOf has an option see the earlier of two instants: a start date that lay ahead when the job was made may have passed.
+func asOf[J any, O ~func(J, time.Time) error](option O, made, from time.Time) O {
+	return func(j J, _ time.Time) error {
+		if wall(made).Before(wall(from)) {
+			return option(j, made)
+		}
+		return option(j, from)
+	}
 }

@@ -240,6 +240,69 @@ func TestCatchUp_thenRunNow(t *testing.T) {
 	})
 }
 
+// An outage that lasts until the tick is over: what was missed is run though a date of the job's definition has passed by then.
+//
+// Seen to fail when the options are applied to the time from which is planned, and when a definition without dates ahead is an error.
+func TestCatchUp_dates_that_have_passed(t *testing.T) {
+	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	first, tick := start.Add(30*time.Minute), start.Add(time.Hour)
+	for name, c := range map[string]struct {
+		job  func() gocron.JobDefinition
+		opts []gocron.JobOption
+		want []time.Time
+	}{
+		"two times": {func() gocron.JobDefinition { return gocron.OneTimeJob(gocron.OneTimeJobStartDateTimes(first, tick)) }, nil, []time.Time{first, tick}},
+		"start date": {func() gocron.JobDefinition { return gocron.CronJob("0 * * * *", false) },
+			[]gocron.JobOption{gocron.WithStartAt(gocron.WithStartDateTime(first))}, []time.Time{first, tick}},
+		"aligned": {func() gocron.JobDefinition { return gocron.DurationJob(time.Hour) }, []gocron.JobOption{gocronadapter.Aligned(time.Hour)}, []time.Time{start, tick}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, servers := newLedger(), redlocktest.Servers(1)
+				r := catching(t, servers, log, 1, "", mode{job: c.opts}, c.job, redlock.WithCatchUp(time.Hour))[0]
+				time.Sleep(45 * time.Minute)
+				r.refuseConnections()
+				time.Sleep(40 * time.Minute) // claims are given up after ten
+				r.cut(false)
+				time.Sleep(10 * time.Minute)
+				leaveAll(t, []*replica{r})
+				wantTicks(t, "job", log.of("job"), c.want)
+			})
+		})
+	}
+}
+
+// On the night in which an hour comes twice, gocron skips a tick's second time. A replica that starts after it does not catch up
+// with that, and one that starts on the eve knows that the ticks are common.
+//
+// Seen to fail when what is planned begins within the hour, and when the ticks of that night are compared with those of a crontab.
+func TestCatchUp_autumn_night(t *testing.T) {
+	newYork, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	night := time.Date(2000, 10, 29, 0, 0, 0, 0, newYork)
+	for name, starts := range map[string]time.Duration{"on the eve": -20 * time.Hour, "after the second time": 2*time.Hour + 40*time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, servers := newLedger(), redlocktest.Servers(1)
+				var fleet []*replica
+				for i, at := range []time.Duration{-30 * time.Hour, starts} {
+					time.Sleep(time.Until(night.Add(at)))
+					r := newSchedulerOn(t, lockerOn(t, servers, fmt.Sprint(i), redlock.WithObserver(noWarning(t))), gocronadapter.WithClock(newClock(0)),
+						gocronadapter.WithJobOptions(redlock.WithCatchUp(24*time.Hour)), gocronadapter.WithSchedulerOptions(gocron.WithLocation(newYork)))
+					r.job(t, gocron.CronJob("30 1 * * *", false), log.task("job", 0), gocron.WithName("job"))
+					r.Start()
+					fleet = append(fleet, r)
+				}
+				time.Sleep(time.Until(night.Add(24 * time.Hour)))
+				leaveAll(t, fleet)
+				wantTicks(t, "job", log.of("job"), []time.Time{night.Add(-22*time.Hour - 30*time.Minute), night.Add(90 * time.Minute)})
+			})
+		})
+	}
+}
+
 // What was missed is not known of a job that counts from its start, and a Locker does not know its jobs.
 func TestCatchUp_refused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -180,3 +180,12 @@ func (l *ledger) asked(t *testing.T, job string) map[int64]asking {
 	}
 	return ticks
 }
+
+// noWarning is an observer to which a warning is an error.
+func noWarning(t *testing.T) redlock.Observer {
+	return func(e redlock.Event) {
+		if e.Kind == gocronadapter.Warning {
+			t.Errorf("warned: %v", e.Err)
+		}
+	}
+}

@@ -116,11 +116,11 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		return j, err
 	}
 	l.catch.plan = func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error) {
-		d, opts, err := afresh(ctx, d, opts, j)
+		p, err := planned{d, opts, l.made}.afresh(ctx, j)
 		if err != nil {
 			return newest, next, err
 		}
-		return s.examiner.plan(d, opts, now, within)
+		return s.examiner.plan(p, now, within)
 	}
 	l.locked = sync.OnceValue(func() bool { return s.examiner.locks(opts) })
 	l.traits.startsAtOnce = s.examiner.startsAtOnce(j.Schedule(), opts)

@@ -34,11 +34,11 @@ func (s *jobState) spacing() time.Duration {
 // asked, as that of "@every 10s" does. A gocron.Cron that is not gocron's own
 // cannot be asked, so its ticks do not count as common; the spacing that they
 // get then is less than the time between two of them, and does no harm if they are.
-// The last two ticks are looked at: those before may be left over from an earlier start.
 func common(schedule gocron.JobSchedule, ticks []time.Time) bool {
 	switch s := schedule.(type) {
 	case gocron.CronJobSchedule:
-		return len(ticks) < 2 || agrees(s.Crontab, ticks[len(ticks)-2], ticks[len(ticks)-1])
+		from, next, ok := lastPair(ticks)
+		return !ok || agrees(s.Crontab, from, next)
 	case gocron.DailyJobSchedule:
 		return s.Interval == 1
 	case gocron.WeeklyJobSchedule:
@@ -49,6 +49,21 @@ func common(schedule gocron.JobSchedule, ticks []time.Time) bool {
 		return true
 	}
 	return false
+}
+
+// lastPair returns the last two ticks in a row: those before may be left over from an earlier start. It prefers two that no change
+// of the clocks lies between, as gocron has rules of its own for such a night, which the crontab does not know.
+func lastPair(ticks []time.Time) (from, next time.Time, ok bool) {
+	n := len(ticks)
+	if n < 2 {
+		return from, next, false
+	}
+	for i := n - 1; i > 0; i-- {
+		if offset(ticks[i-1]) == offset(ticks[i]) {
+			return ticks[i-1], ticks[i], true
+		}
+	}
+	return ticks[n-2], ticks[n-1], true
 }
 
 // agrees reports whether the crontab has this next tick from different starts.
