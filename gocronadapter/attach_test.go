@@ -287,6 +287,24 @@ func TestNewScheduler_Update(t *testing.T) {
 	})
 }
 
+// A second job of one gocron.WithIdentifier takes the place of the first, whose name is free then.
+//
+// Seen to fail, also after Shutdown, when remember does not look for the first.
+func TestNewScheduler_identifier_twice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		locker, s := newScheduler(t)
+		id := gocron.WithIdentifier(uuid.New())
+		for _, name := range []string{"one", "another"} {
+			mustJob(t, s, gocron.NewTask(func() {}), gocron.WithName(name), id)
+		}
+		mustJob(t, s, gocron.NewTask(func() {}), gocron.WithName("one"))
+		if n := len(s.Jobs()); n != 2 {
+			t.Errorf("%d jobs, want 2", n)
+		}
+		closeAll(t, locker, s)
+	})
+}
+
 // StopJobs and Start give the jobs new contexts and leave old ticks in their lists.
 func TestLocker_stopped_and_started_again(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

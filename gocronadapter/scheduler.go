@@ -126,7 +126,7 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 	l.traits.startsAtOnce = s.examiner.startsAtOnce(j.Schedule(), opts)
 	l.become(j)
 	s.succeed(l)
-	s.remember(l, old)
+	s.remember(l)
 	s.locker.checkDates(traits.name, j.Schedule())
 	s.locker.checkZone(traits.name, j.Schedule(), s.examiner.zone)
 	s.begin(l)
@@ -163,15 +163,15 @@ func (s *scheduler) lockerFor(t traits, old *jobLocker, opts []gocron.JobOption)
 	return l, nil
 }
 
-func (s *scheduler) remember(l, old *jobLocker) {
-	if old != nil && old.traits.name != l.traits.name {
-		old.forget()
-	}
+func (s *scheduler) remember(l *jobLocker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shut {
 		l.forget() // gocron hands out a job all the same
 		return
+	}
+	if was := s.jobs[l.id]; was != nil && was.traits.name != l.traits.name { // by Update, or by gocron.WithIdentifier
+		was.forget()
 	}
 	s.jobs[l.id] = l
 	if len(s.jobs) > max(s.sweepAt, minSweep) {
