@@ -133,6 +133,13 @@ func (x *extras) live() bool {
 	return lived
 }
 
+// announced reports whether a run by RunNow is to come.
+func (x *extras) announced() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.byHand) > 0
+}
+
 // expected reports whether a run is to come that is not the schedule's.
 func (x *extras) expected() bool {
 	x.mu.Lock()

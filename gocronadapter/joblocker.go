@@ -153,8 +153,9 @@ func (l *jobLocker) wait(ctx context.Context) error {
 	return err
 }
 
+// later compares what the monotonic clock says, if it can: the wall clock may have been set back in between.
 func later(a time.Time, b *time.Time) time.Time {
-	if b != nil && wall(*b).After(wall(a)) {
+	if b != nil && b.After(a) {
 		return *b
 	}
 	return a

@@ -39,6 +39,9 @@ func (s *jobState) due(now time.Time) (due, error) {
 	if err != nil {
 		return due{}, err
 	}
+	if s.extras.announced() { // the run is more likely that RunNow than one that has been in a queue of gocron since
+		pending = slices.DeleteFunc(pending, s.leftOver)
+	}
 	s.learn(pending)
 	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !s.atOnce.IsZero() && t.Equal(s.atOnce) })
 	tick := s.choose(pending, now)
@@ -59,11 +62,20 @@ func (s *jobState) due(now time.Time) (due, error) {
 	}
 	lost := s.lostBefore(skipped, tick)
 	s.extras.noteQueued(len(skipped), len(lost), s.locker.idle())
-	if s.queue == nil || s.asked.IsZero() { // what was before the first look is over
-		skipped = nil
+	switch {
+	case s.queue == nil, s.asked.IsZero() && !s.traits.announces:
+		skipped = nil // what was before the first look is over, or may be
+	case s.asked.IsZero():
+		skipped = slices.DeleteFunc(skipped, s.leftOver)
 	}
 	s.asked = tick
 	return due{tick: tick, fresh: true, lost: lost}, s.keep(append(skipped, tick)...)
+}
+
+// leftOver reports whether gocron has had a tick pending since before it was stopped and started. Of a scheduler that is merely
+// attached, it is not known when that was.
+func (s *jobState) leftOver(t time.Time) bool {
+	return s.traits.announces && wall(t).Before(wall(s.since))
 }
 
 // learn has a first look at the job's ticks: whether they are common, and the
