@@ -222,14 +222,16 @@ func (x *extras) take() (purpose, *errand) {
 	return forErrand, e
 }
 
-// overtaken is for a run with a tick of its own: what was missed before is not the newest tick any more.
-func (x *extras) overtaken() {
+// overtaken is for a run with a tick of its own: what was missed before is not the newest tick any more. It returns those ticks.
+func (x *extras) overtaken() (missed []time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.errands = slices.DeleteFunc(x.errands, func(e *errand) bool {
 		if !e.triggered {
+			missed = append(missed, e.ticks...)
 			close(e.taken)
 		}
 		return !e.triggered
 	})
+	return missed
 }

@@ -1,6 +1,7 @@
 package gocronadapter_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -191,6 +192,41 @@ func TestTakeover_reload_with_ticks_behind_a_long_run(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Under take-over, ticks that wait for a run of the new job, since gocron is full, come before a tick that comes meanwhile.
+//
+// Seen to fail, with two ticks lost, when the newer tick takes their place.
+func TestTakeover_reload_while_gocron_is_full(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, start := newLedger(), time.Now()
+		fleet := newSchedulers(t, []gocronadapter.Option{gocronadapter.WithJobOptions(redlock.WithTakeover()),
+			gocronadapter.WithSchedulerOptions(gocron.WithLocation(time.UTC), gocron.WithLimitConcurrentJobs(1, gocron.LimitModeReschedule))}, 0, 0)
+		var jobs []gocron.Job
+		for _, r := range fleet {
+			jobs = append(jobs, r.job(t, gocron.CronJob("* * * * *", false), log.task("job", 270*time.Second), gocron.WithName("job")))
+			r.Start()
+		}
+		time.Sleep(3*time.Minute + 30*time.Second)
+		for i, r := range fleet { // one of them runs the job, and both are full
+			hog := fmt.Sprint("hog ", i)
+			r.job(t, gocron.OneTimeJob(gocron.OneTimeJobStartImmediately()), log.task(hog, 29*time.Second+990*time.Millisecond), gocron.WithName(hog))
+			time.Sleep(time.Millisecond)
+			if _, err := r.Update(jobs[i].ID(), gocron.CronJob("* * * * *", false), log.task("job", time.Second), gocron.WithName("job")); err != nil {
+				t.Error(err)
+			}
+		}
+		time.Sleep(4 * time.Minute)
+		leaveAll(t, fleet)
+		var want []time.Time
+		for i := range 7 {
+			want = append(want, start.Add(time.Duration(i+1)*time.Minute))
+		}
+		wantTicks(t, "job", log.of("job"), want)
+		if log.overlap {
+			t.Error("two runs at one time")
+		}
+	})
 }
 
 // testReload has three replicas of a job at nine o'clock reload it that long before, and wants so many runs of that tick.

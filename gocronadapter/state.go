@@ -122,7 +122,7 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	now := s.locker.clock.Now()
 	d, err := askBusy(ctx, func() (due, error) { return s.due(now) })
 	if d.fresh {
-		s.extras.overtaken()
+		err = errors.Join(err, s.keep(s.extras.overtaken()...)) // under take-over they come before this one
 	}
 	if s.queue != nil && ctx.Err() == nil {
 		if tick := s.queue.Accept(); tick != nil {

@@ -3,6 +3,7 @@
 package standby
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -42,14 +43,18 @@ type offer struct {
 // New returns an empty queue.
 func New(job Job) *Queue { return &Queue{job: job} }
 
-// Add appends a tick and reports whether there was room.
+// Add puts a tick in its place, if it is not there, and reports whether there was room.
 func (q *Queue) Add(tick time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	i, there := slices.BinarySearchFunc(q.ticks, tick, func(p *pendingTick, tick time.Time) int { return p.tick.Compare(tick) })
+	if there {
+		return true
+	}
 	if len(q.ticks) >= Max {
 		return false
 	}
-	q.ticks = append(q.ticks, &pendingTick{tick: tick})
+	q.ticks = slices.Insert(q.ticks, i, &pendingTick{tick: tick})
 	return true
 }
 
