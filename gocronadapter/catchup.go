@@ -70,6 +70,8 @@ func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
 	})
 	switch {
 	case ctx.Err() != nil:
+	case errors.Is(odd, gocron.ErrJobNotFound):
+		l.end() // gocron removes jobs by itself
 	case odd != nil:
 		l.locker.warn(l.traits.name, odd)
 	case err != nil:

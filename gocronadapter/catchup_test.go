@@ -272,6 +272,38 @@ func TestCatchUp_dates_that_have_passed(t *testing.T) {
 	}
 }
 
+// gocron removes a job once its stop date has come. There is nothing to catch up with then, and nothing odd about it.
+//
+// Seen to fail when that is a warning.
+func TestCatchUp_job_is_gone(t *testing.T) {
+	for name, c := range map[string]struct {
+		job func() gocron.JobDefinition
+		opt gocron.JobOption
+	}{
+		"aligned": {func() gocron.JobDefinition { return gocron.DurationJob(30 * time.Minute) }, gocronadapter.Aligned(30 * time.Minute)},
+		"cron":    {func() gocron.JobDefinition { return gocron.CronJob("*/30 * * * *", false) }, gocron.WithTags()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				stop := gocron.WithStopAt(gocron.WithStopDateTime(time.Now().Add(61 * time.Minute)))
+				r := newSchedulerOn(t, lockerOn(t, redlocktest.Servers(1), "a", redlock.WithObserver(noWarning(t))), gocronadapter.WithClock(newClock(0)),
+					gocronadapter.WithJobOptions(redlock.WithCatchUp(time.Hour)))
+				r.job(t, c.job(), newLedger().task("job", 0), gocron.WithName("job"), c.opt, stop)
+				r.Start()
+				time.Sleep(45 * time.Minute)
+				r.refuseConnections()
+				time.Sleep(40 * time.Minute)
+				r.cut(false)
+				time.Sleep(10 * time.Minute)
+				if n := len(r.Jobs()); n != 0 {
+					t.Errorf("%d jobs are left", n)
+				}
+				leaveAll(t, []*replica{r})
+			})
+		})
+	}
+}
+
 // On the night in which an hour comes twice, gocron skips a tick's second time. A replica that starts after it does not catch up
 // with that, and one that starts on the eve knows that the ticks are common.
 //
