@@ -124,8 +124,8 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 	}
 	l.locked = sync.OnceValue(func() bool { return s.examiner.locks(opts) })
 	l.traits.startsAtOnce = s.examiner.startsAtOnce(j.Schedule(), opts)
-	l.become(j)
 	s.succeed(l)
+	l.become(j) // from here on a run may ask for what is set above
 	s.remember(l)
 	s.locker.checkDates(traits.name, j.Schedule())
 	s.locker.checkZone(traits.name, j.Schedule(), s.examiner.zone)
@@ -246,11 +246,17 @@ func (s *scheduler) RemoveByTags(tags ...string) {
 }
 
 func (s *scheduler) Start() {
-	now := s.locker.clock.Now()
-	s.started.Store(&now)
 	s.mu.Lock()
+	again := s.up
 	s.up = true
 	s.mu.Unlock()
+	if again {
+		s.Scheduler.Start() // which logs that it has started
+		return
+	}
+	s.removeOver()
+	now := s.locker.clock.Now()
+	s.started.Store(&now)
 	s.Scheduler.Start()
 	s.mu.Lock()
 	s.running, s.stop = context.WithCancel(context.Background())
@@ -258,6 +264,21 @@ func (s *scheduler) Start() {
 	s.mu.Unlock()
 	for _, l := range jobs {
 		l.begin(life)
+	}
+}
+
+// removeOver removes the one-time jobs whose last date has passed. gocron keeps them, and looks for their next date at its next Start
+// for good.
+func (s *scheduler) removeOver() {
+	now := s.locker.clock.Now()
+	for _, j := range s.Scheduler.Jobs() {
+		once, ok := j.Schedule().(gocron.OneTimeJobSchedule)
+		if !ok || len(once.StartAt) == 0 || !once.StartAt[len(once.StartAt)-1].Before(now) {
+			continue
+		}
+		s.locker.warn(j.Name(), fmt.Errorf("%w: job %q is removed: its last date, %v, has passed, and gocron 2.21 would hang at Start",
+			ErrSchedule, j.Name(), once.StartAt[len(once.StartAt)-1].UTC()))
+		_ = s.RemoveJob(j.ID())
 	}
 }
 

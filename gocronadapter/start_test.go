@@ -280,3 +280,39 @@ func TestNewScheduler_RunNow_after_restart(t *testing.T) {
 		})
 	}
 }
+
+// A one-time job that is over does not keep the scheduler from being started again.
+//
+// Seen to fail when it is left to gocron: Start does not return.
+func TestNewScheduler_restart_after_one_time_job(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, start := newLedger(), time.Now()
+		var warned atomic.Int32
+		l := lockerOn(t, redlocktest.Servers(1), "a", redlock.WithObserver(func(e redlock.Event) {
+			if e.Kind == gocronadapter.Warning && errors.Is(e.Err, gocronadapter.ErrSchedule) {
+				warned.Add(1)
+			}
+		}))
+		r := newSchedulerOn(t, l, gocronadapter.WithClock(newClock(0)), gocronadapter.WithJobOptions(redlock.WithSpread(0)))
+		dates := []time.Time{start.Add(time.Minute), start.Add(time.Hour)}
+		for name, d := range map[string]gocron.OneTimeJobStartAtOption{
+			"over": gocron.OneTimeJobStartDateTime(dates[0]), "half over": gocron.OneTimeJobStartDateTimes(dates...), "now": gocron.OneTimeJobStartImmediately()} {
+			r.job(t, gocron.OneTimeJob(d), log.task(name, 0), gocron.WithName(name))
+		}
+		r.Start()
+		time.Sleep(2 * time.Minute)
+		if err := r.StopJobs(); err != nil {
+			t.Fatal(err)
+		}
+		r.Start()
+		r.Start() // which does nothing
+		time.Sleep(2 * time.Hour)
+		wantTicks(t, "over", log.of("over"), dates[:1])
+		wantTicks(t, "half over", log.of("half over"), dates)
+		wantTicks(t, "now", log.of("now"), make([]time.Time, 2))
+		if warned.Load() != 1 || len(r.Jobs()) != 2 {
+			t.Errorf("%d warnings and %d jobs, want 1 and 2", warned.Load(), len(r.Jobs()))
+		}
+		leaveAll(t, []*replica{r})
+	})
+}
