@@ -20,7 +20,7 @@ type Elector struct {
 	elector *redlock.Elector
 
 	mu    sync.Mutex
-	term  context.Context // of the leadership, nil without one; it outlives no call of lead
+	term  context.Context // of the leadership, nil without one
 	tasks sync.WaitGroup
 }
 
@@ -54,6 +54,9 @@ func (e *Elector) lead(term context.Context) error {
 	e.term = term
 	e.mu.Unlock()
 	<-term.Done()
+	e.mu.Lock() // a task that has seen the term alive is counted by now
+	e.term = nil
+	e.mu.Unlock()
 	e.tasks.Wait()
 	return nil
 }
