@@ -50,7 +50,8 @@
 // WithLimitedRuns counts the runs of one replica.
 //
 // Dates of one gocron.OneTimeJobStartDateTimes that are closer than Lock takes
-// make gocron 2.21 hang; NewJob warns when they are less than 5 s apart.
+// make gocron 2.21 hang; NewJob warns when they are less than 5 s apart. So does a
+// Start once the last date has passed; Start of [NewScheduler] removes such a job.
 //
 // Every refusal, redlock's or this package's, is an event of the redlock.Locker,
 // which logs it by default, and reaches gocron's AfterLockError. gocron itself
