@@ -75,7 +75,7 @@ func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
 	case odd != nil:
 		l.locker.warn(l.traits.name, odd)
 	case err != nil:
-		l.locker.report(redlock.Event{Kind: redlock.Refused, Name: l.traits.name, Err: err})
+		l.locker.locker.Report(redlock.Event{Kind: redlock.Refused, Name: l.traits.name, Err: err})
 	case !tick.IsZero():
 		l.runMissed(ctx, tick)
 	}

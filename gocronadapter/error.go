@@ -25,6 +25,10 @@ var (
 	ErrSchedule = errors.New("gocronadapter: schedule")
 )
 
+// Warning is the kind of an event about a schedule that works but will
+// surprise. Its Err matches [ErrSchedule] and says what and why.
+const Warning redlock.EventKind = "warning"
+
 // errToldLost is for a run whose tick was reported when it was lost.
 var errToldLost = fmt.Errorf("%w: it waited in a queue until its tick was over, for want of a quorum", ErrNoTick)
 

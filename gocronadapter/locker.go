@@ -122,14 +122,14 @@ func (l *Locker) reportRefusal(key string, err error) {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the job has ended
 	case errors.Is(err, errToldLost):
 	case !errors.As(err, &core):
-		l.report(redlock.Event{Kind: redlock.Refused, Name: key, Err: err})
+		l.locker.Report(redlock.Event{Kind: redlock.Refused, Name: key, Err: err})
 	case core.Op == opBehind:
-		l.report(redlock.Event{Kind: redlock.Refused, Name: core.Name, Err: err})
+		l.locker.Report(redlock.Event{Kind: redlock.Refused, Name: core.Name, Err: err})
 	}
 }
 
 func (l *Locker) warn(name string, err error) {
-	l.report(redlock.Event{Kind: Warning, Name: name, Err: err})
+	l.locker.Report(redlock.Event{Kind: Warning, Name: name, Err: err})
 }
 
 func (l *Locker) noteEnd() { l.lastEnd.Store(int64(time.Since(l.born))) }

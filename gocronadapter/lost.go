@@ -47,12 +47,12 @@ func (s *jobState) reportLost(d due) {
 	if !lacked {
 		event.Err = fmt.Errorf("%w: %d ticks of job %q, since %v, came while the votes on the one before took longer than its interval, so gocron did not run them here; is a node slow?",
 			ErrNoTick, len(ticks), s.name, ticks[0].UTC())
-		s.locker.report(event)
+		s.locker.locker.Report(event)
 		return
 	}
 	for _, event.Tick = range ticks {
 		event.Err = &redlock.Error{Op: "claim", Name: event.Name, Tick: event.Tick.UTC(), Reason: redlock.ErrNoQuorum,
 			Detail: "gocron did not run the tick, which came while the votes on the one before took longer than its interval"}
-		s.locker.report(event)
+		s.locker.locker.Report(event)
 	}
 }
