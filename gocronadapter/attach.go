@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"sync"
 	"time"
@@ -74,6 +75,7 @@ type index struct {
 	jobs      map[string][]gocron.Job
 	states    map[identity]*jobState
 	live      map[string]int // states by name
+	extras    map[uuid.UUID]*extras
 }
 
 // identity distinguishes the jobs of a scheduler. gocron gives each one a
@@ -84,7 +86,7 @@ type identity struct {
 }
 
 func newIndex() index {
-	return index{listing: make(chan struct{}, 1), states: make(map[identity]*jobState), live: make(map[string]int)}
+	return index{listing: make(chan struct{}, 1), states: make(map[identity]*jobState), live: make(map[string]int), extras: make(map[uuid.UUID]*extras)}
 }
 
 func (x *index) attach(s gocron.Scheduler, now time.Time) error {
@@ -135,7 +137,7 @@ func (l *Locker) lookUp(s gocron.Scheduler, id identity) (*jobState, error) {
 	if err := l.reserve(id.name, o, nil); err != nil {
 		return nil, err
 	}
-	state := l.newState(id.name, job, traits{}, x.since, func(_ context.Context, begins func()) {
+	state := l.newState(id.name, job, traits{}, x.since, x.extrasOf(job.ID()), func(_ context.Context, begins func()) {
 		begins()
 		_ = job.RunNow() // one that is said to have failed may still come
 	})
@@ -145,6 +147,18 @@ func (l *Locker) lookUp(s gocron.Scheduler, id identity) (*jobState, error) {
 	x.mu.Unlock()
 	context.AfterFunc(id.ctx, func() { l.forget(id, o) })
 	return state, nil
+}
+
+// extrasOf returns those of one job, from its first run on until it is gone.
+func (x *index) extrasOf(id uuid.UUID) *extras {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.extras[id]
+	if e == nil {
+		e = new(extras)
+		x.extras[id] = e
+	}
+	return e
 }
 
 func (l *Locker) forget(id identity, o *owner) {
@@ -178,8 +192,8 @@ func (l *Locker) find(s gocron.Scheduler, name string) (gocron.Job, error) {
 	}
 	x.mu.Lock()
 	x.jobs = listed
+	maps.DeleteFunc(x.extras, func(id uuid.UUID, _ *extras) bool { return !there[id] })
 	x.mu.Unlock()
-	l.keepExtras(there)
 	switch jobs := listed[name]; len(jobs) {
 	case 0:
 		return nil, fmt.Errorf("%w: the attached scheduler has no job %q; attach the Locker to the scheduler that uses it", ErrNoTick, name)

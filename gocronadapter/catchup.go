@@ -98,7 +98,7 @@ func (c *catcher) newest(ctx context.Context, now time.Time, within time.Duratio
 // runMissed leaves a job alone that gocron does not lock: its runs would not ask for the tick.
 func (l *jobLocker) runMissed(ctx context.Context, ticks ...time.Time) {
 	if l.locked() {
-		l.extras().bring(ctx, l.start, false, ticks...)
+		l.extras.bring(ctx, l.start, false, ticks...)
 	}
 }
 

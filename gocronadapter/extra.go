@@ -2,12 +2,11 @@ package gocronadapter
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
+	"github.com/go-co-op/gocron/v2"
 )
 
 // extras are the runs of one job beside those for its due ticks. gocron starts
@@ -31,29 +30,14 @@ type errand struct {
 	taken     chan struct{} // closed when a run has taken it, or none is needed any more
 }
 
-// extrasOf returns those of one job, from its first run on until it is gone.
-func (l *Locker) extrasOf(id uuid.UUID) *extras {
-	l.extrasMu.Lock()
-	defer l.extrasMu.Unlock()
-	x := l.extras[id]
-	if x == nil {
-		x = new(extras)
-		l.extras[id] = x
+// runNow is job.RunNow, announced.
+func (x *extras) runNow(j gocron.Job) error {
+	x.noteByHand()
+	err := j.RunNow()
+	if err != nil {
+		x.takeByHand()
 	}
-	return x
-}
-
-// keepExtras drops those of the jobs that are not there.
-func (l *Locker) keepExtras(there map[uuid.UUID]bool) {
-	l.extrasMu.Lock()
-	defer l.extrasMu.Unlock()
-	maps.DeleteFunc(l.extras, func(id uuid.UUID, _ *extras) bool { return !there[id] })
-}
-
-func (l *Locker) dropExtras(id uuid.UUID) {
-	l.extrasMu.Lock()
-	defer l.extrasMu.Unlock()
-	delete(l.extras, id)
+	return err
 }
 
 // firstPause and lastPause are how soon gocron is asked for a run once more.

@@ -21,6 +21,7 @@ type jobLocker struct {
 	traits    traits
 	owner     *owner
 	made      time.Time
+	extras    *extras
 	id        uuid.UUID
 	ready     chan struct{} // closed once NewJob has returned: a job may be run before
 
@@ -127,7 +128,7 @@ func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ctx != ctx {
-		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.scheduler.started.Load()), l.start)
+		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.scheduler.started.Load()), l.extras, l.start)
 	}
 	return l.state, nil
 }
@@ -139,8 +140,6 @@ func (l *jobLocker) start(ctx context.Context, begins func()) {
 		_ = l.owner.get().RunNow() // one that is said to have failed may still come
 	})
 }
-
-func (l *jobLocker) extras() *extras { return l.locker.extrasOf(l.id) }
 
 // wait returns once NewJob has. Only a user's monitor can hold that up for long.
 func (l *jobLocker) wait(ctx context.Context) error {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
-	"github.com/google/uuid"
 
 	"github.com/redtick/redtick/redlock"
 )
@@ -23,9 +22,6 @@ type Locker struct {
 	lastEnd atomic.Int64 // when a run of any job ended or was refused, in ns since born
 	born    time.Time
 	zone    sync.Once // warns about the time zone
-
-	extrasMu sync.Mutex
-	extras   map[uuid.UUID]*extras
 }
 
 var _ gocron.Locker = (*Locker)(nil)
@@ -58,7 +54,7 @@ func newLocker(locker *redlock.Locker, c config) (*Locker, error) {
 	if err := c.check(locker); err != nil {
 		return nil, err
 	}
-	return &Locker{locker: locker, config: c, index: newIndex(), extras: make(map[uuid.UUID]*extras), born: time.Now()}, nil
+	return &Locker{locker: locker, config: c, index: newIndex(), born: time.Now()}, nil
 }
 
 // Lock is called by gocron when a run is due. It never waits for another
@@ -149,12 +145,4 @@ const queueGap = 5 * time.Millisecond
 // a run that was longer than the job's interval: there, gocron cannot tell it
 // from a run that waited in a queue until its tick was over, and the next such
 // run is refused with [ErrNoTick].
-func (l *Locker) RunNow(j gocron.Job) error {
-	x := l.extrasOf(j.ID())
-	x.noteByHand()
-	err := j.RunNow()
-	if err != nil {
-		x.takeByHand()
-	}
-	return err
-}
+func (l *Locker) RunNow(j gocron.Job) error { return l.index.extrasOf(j.ID()).runNow(j) }

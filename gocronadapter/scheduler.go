@@ -144,7 +144,10 @@ func (s *scheduler) addOther(old *jobLocker, opts []gocron.JobOption, add func([
 
 // lockerFor reserves the job's name and makes its locker.
 func (s *scheduler) lockerFor(t traits, old *jobLocker, opts []gocron.JobOption) (*jobLocker, error) {
-	l := &jobLocker{scheduler: s, locker: s.locker, traits: t, owner: new(owner), ready: make(chan struct{})}
+	l := &jobLocker{scheduler: s, locker: s.locker, traits: t, owner: new(owner), extras: new(extras), ready: make(chan struct{})}
+	if old != nil {
+		l.extras = old.extras
+	}
 	var replaced *owner
 	if old != nil && old.traits.name == t.name {
 		replaced = old.owner
@@ -193,7 +196,6 @@ func (s *scheduler) sweep() {
 	for id, l := range s.jobs {
 		if !there[id] {
 			delete(s.jobs, id)
-			s.locker.dropExtras(id)
 			l.forget()
 		}
 	}
@@ -219,7 +221,6 @@ func (s *scheduler) RemoveJob(id uuid.UUID) error {
 
 // removed is for a job that gocron has removed, which may be unknown.
 func (s *scheduler) removed(id uuid.UUID) {
-	s.locker.dropExtras(id)
 	if l := s.jobOf(id); l != nil {
 		s.forget(l)
 	}
@@ -362,7 +363,6 @@ func (s *scheduler) ended(err error) error {
 		l.forget()
 	}
 	clear(s.jobs)
-	s.locker.keepExtras(nil)
 	s.shut = true
 	return err
 }
@@ -382,7 +382,11 @@ type job struct {
 }
 
 func (j *job) RunNow() error {
+	runNow := j.Job.RunNow
+	if l := j.scheduler.jobOf(j.ID()); l != nil {
+		runNow = func() error { return l.extras.runNow(j.Job) }
+	}
 	err := fmt.Errorf("%w: the scheduler is stopped, and gocron would hang at its next Start; call Start first", gocron.ErrJobRunNowFailed)
-	j.scheduler.whileUp(context.Background(), func() { err = j.scheduler.locker.RunNow(j.Job) })
+	j.scheduler.whileUp(context.Background(), func() { err = runNow() })
 	return err
 }

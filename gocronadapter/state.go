@@ -49,8 +49,7 @@ type jobState struct {
 	tasked       bool // a Task of the job has begun, so the others will
 }
 
-func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time, start starter) *jobState {
-	x := l.extrasOf(job.ID())
+func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time, x *extras, start starter) *jobState {
 	s := &jobState{locker: l, name: name, job: job, traits: t, words: inWords(job.Schedule()), extras: x, start: start,
 		since: since, armed: since, tasked: t.task, restarted: x.live()}
 	if l.takesOver(name) {

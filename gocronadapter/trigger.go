@@ -49,7 +49,7 @@ func (l *jobLocker) runTriggered(ctx context.Context, tick time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, longestTriggering)
 	defer cancel()
-	l.extras().bring(ctx, l.start, true, tick)
+	l.extras.bring(ctx, l.start, true, tick)
 }
 
 // claimTriggered is for a run that was started for a trigger.
