@@ -19,10 +19,11 @@ const (
 	RenewFailed EventKind = "renew_failed"
 	Lost        EventKind = "lost"
 	Released    EventKind = "released"
-	NodeOut     EventKind = "node_out"
-	NodeBack    EventKind = "node_back"
 	Elected     EventKind = "elected"
 	SteppedDown EventKind = "stepped_down"
+	// NodeOut: a node has not answered its last calls, or has refused them; see Event.Err. NodeBack: it votes again.
+	NodeOut  EventKind = "node_out"
+	NodeBack EventKind = "node_back"
 	// Triggered: an operator asked for a run, and every replica that listens has heard it; see [Job.OnTrigger].
 	Triggered EventKind = "triggered"
 	// TriggersUnheard: a node's triggers are not heard until its subscription is active again.

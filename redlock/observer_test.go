@@ -3,7 +3,9 @@ package redlock_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,6 +94,35 @@ func TestObserver_lifeOfALease(t *testing.T) {
 			t.Errorf("nodes went out %d times and came back %d times, want 3 and 3: %v", out, back, d.kinds(""))
 		}
 	})
+}
+
+// A node that answers but refuses its vote is out as well, though it is asked each time.
+//
+// Seen to fail when each answer counts as being back, and when only silence counts.
+func TestNodeOut_refusals(t *testing.T) {
+	for _, code := range []string{"READONLY", "OOM", "MISCONF", "LOADING", "BUSY"} {
+		t.Run(code, func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				var d diary
+				m := fl.process("a", redlock.WithObserver(d.observe)).mutex(t, "job")
+				pairs := func() {
+					for range 20 {
+						ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+						time.Sleep(time.Second)
+					}
+				}
+				fl.servers[0].Answer(code)
+				pairs()
+				wantKinds(t, d.kinds(""), redlock.NodeOut)
+				if out := d.events[slices.IndexFunc(d.events, func(e redlock.Event) bool { return e.Kind == redlock.NodeOut })]; !strings.Contains(fmt.Sprint(out.Err), code) {
+					t.Errorf("told of node %q: %v", out.Node, out.Err)
+				}
+				fl.servers[0].Answer("")
+				pairs()
+				wantKinds(t, d.kinds(""), redlock.NodeOut, redlock.NodeBack)
+			})
+		})
+	}
 }
 
 // A panicking or slow observer hurts no lease, and what it missed is counted.

@@ -75,6 +75,7 @@ var mutants = []mutant{
 	{name: "a node that is out is never probed", file: "internal/pipeline/breaker.go", old: "return b.failing() && now.Before(b.probeAt)", new: "return b.failing()"},
 	{name: "fence is not written back", file: "round.go", old: "\tif stands {\n", new: "\tif stands || true {\n"},
 	{name: "fence is written back where the lock is another's", file: "internal/protocol/lua/stand.lua", old: "if not seen or redis.call('GET', KEYS[1]) ~= ARGV[1] then", new: "if not seen then"},
+	{name: "a node that refuses its vote is not told", file: "internal/pipeline/pipeline.go", old: " || p.breaker.refusals >= outAfter)", new: ")"},
 	{name: "fence is the smallest grant", file: "internal/quorum/tally.go", old: "case a.Fence > fence:", new: "case fence == 0 || a.Fence < fence:"},
 	{name: "a lost counter starts at milliseconds", file: "internal/protocol/lua/fence.lua", old: "time[1] * 1000000 + time[2]", new: "time[1] * 1000 + math.floor(time[2] / 1000)"},
 	{name: "a forgetful node extends", file: "internal/protocol/lua/extend.lua", old: "if old < tonumber(ARGV[3]) then", new: "if false then"},

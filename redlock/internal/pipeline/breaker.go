@@ -10,7 +10,7 @@ import (
 var ErrOut = errors.New("redlock: node is out: it did not answer, and is probed now and then")
 
 const (
-	// outAfter is how many batches in a row may go unanswered before the node is skipped.
+	// outAfter is how many batches in a row may go unanswered before the node is skipped, or be refused before that is reported.
 	outAfter = 3
 	// A node that is out is probed after firstProbe, then at intervals that grow up to lastProbe.
 	firstProbe, lastProbe = 100 * time.Millisecond, 500 * time.Millisecond
@@ -27,6 +27,8 @@ type breaker struct {
 	suspectUntil time.Time     // until then copies of commands may still be executed
 	cause        error         // why the last batch went unanswered
 	answered     bool          // whether the last batch was answered
+	refusals     int           // batches in a row of which the server executed no vote or renewal
+	refusal      error         // why not
 	reported     bool          // whether it is reported as out
 }
 
@@ -41,11 +43,15 @@ func (b *breaker) failing() bool { return b.fails >= outAfter }
 // skipping reports whether the node fails and its next probe is not due.
 func (b *breaker) skipping(now time.Time) bool { return b.failing() && now.Before(b.probeAt) }
 
+// error says why the node is out. One that answers but refuses is not skipped, since a refusal costs no time.
 func (b *breaker) error() error {
-	if b.cause == nil {
-		return ErrOut
+	switch {
+	case b.cause != nil:
+		return fmt.Errorf("%w: %w", ErrOut, b.cause)
+	case b.refusals >= outAfter:
+		return b.refusal
 	}
-	return fmt.Errorf("%w: %w", ErrOut, b.cause)
+	return ErrOut
 }
 
 // returned records the outcome of the batch under way. alive says that at least one of its replies came from the server.

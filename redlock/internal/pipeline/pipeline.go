@@ -417,16 +417,28 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	for len(replies) < len(p.batch) {
 		replies = append(replies, driver.Reply{Err: fmt.Errorf("driver left out a reply to command %d of %d", len(replies), len(p.batch))})
 	}
-	alive, cause := false, error(nil)
-	for i := range p.batch {
-		replies[i].Err = ownTimeout(replies[i].Err)
-		alive = alive || driver.Answered(replies[i].Err)
-		cause = replies[i].Err
+	alive, executed := false, false
+	var cause, refusal error
+	for i, c := range p.batch {
+		cause = ownTimeout(replies[i].Err)
+		replies[i].Err = cause
+		alive = alive || driver.Answered(cause)
+		if c.Class < Release { // a server without memory still executes releases
+			executed = executed || Executed(cause)
+			refusal = cause
+		}
 	}
 	p.mu.Lock()
 	p.breaker.returned(alive, cause, now)
+	switch {
+	case executed:
+		p.breaker.refusals = 0
+	case alive && refusal != nil:
+		p.breaker.refusals++
+		p.breaker.refusal = refusal
+	}
 	p.keep(replies, now)
-	p.reportOut(!alive && (p.breaker.reported || p.breaker.skipping(now)))
+	p.reportOut(!alive && p.breaker.reported || p.breaker.skipping(now) || p.breaker.refusals >= outAfter)
 	p.mu.Unlock()
 	for i, c := range p.batch {
 		if c != nil {
