@@ -35,6 +35,7 @@ type jobState struct {
 	mu           sync.Mutex
 	armed        time.Time   // about when the timer of the next tick was set
 	asked        time.Time   // the newest tick that was asked for
+	brought      time.Time   // the newest one that a run was started for because gocron had dropped it
 	known        []time.Time // the ticks that were pending, or foreseen, at the last look
 	learned      bool
 	uncommon     bool          // the ticks differ from replica to replica
@@ -139,7 +140,11 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	case d.fresh:
 		return s.claimDue(ctx, d)
 	}
-	return s.acquireExtra(ctx, d)
+	r, err := s.acquireExtra(ctx, d)
+	if err != nil && s.traits.announces {
+		go s.bringDropped(ctx)
+	}
+	return r, err
 }
 
 func (s *jobState) claimDue(ctx context.Context, d due) (*run, error) {
@@ -170,6 +175,31 @@ func (s *jobState) acquireExtra(ctx context.Context, d due) (*run, error) {
 		return nil, s.behind()
 	}
 	return s.claimDue(ctx, d) // which refuses it: it was asked for before
+}
+
+// bringDropped runs the tick that came while a run without one asked in vain: some modes of gocron drop it then, and they do so on
+// all replicas when an operator has triggered the job just before.
+func (s *jobState) bringDropped(ctx context.Context) {
+	pause := time.NewTimer(firstPause) // other modes run the tick now
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+		return
+	}
+	now := s.locker.clock.Now()
+	s.mu.Lock()
+	tick := newest(time.Time{}, s.known, func(t time.Time) bool { return t.After(s.asked) && t.After(s.brought) && !wall(t).After(wall(now)) })
+	found := !tick.IsZero() && !s.uncommon // what was foreseen of other schedules may have moved
+	if found {
+		s.brought = tick
+	}
+	s.mu.Unlock()
+	if found {
+		ctx, cancel := context.WithTimeout(ctx, longestTriggering)
+		defer cancel()
+		s.extras.bring(ctx, s.start, false, tick)
+	}
 }
 
 func (s *jobState) newRun(ctx context.Context, lease *redlock.Lease, tick *standby.Run, err error) (*run, error) {

@@ -97,6 +97,48 @@ func TestTrigger(t *testing.T) {
 	}
 }
 
+// A tick that comes while the replicas ask for a trigger's run is run as well.
+//
+// Seen to fail, in the modes that reschedule, when a tick that gocron drops then is left.
+func TestTrigger_right_before_a_tick(t *testing.T) {
+	for modeName, m := range modes() {
+		for kind, opts := range map[string][]redlock.JobOption{"once": nil, "takeover": {redlock.WithTakeover()}} {
+			for _, before := range []time.Duration{time.Millisecond, 5 * time.Millisecond} {
+				t.Run(fmt.Sprint(kind, "/", modeName, "/", before), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						servers, log := redlocktest.Servers(3), newLedger()
+						var fleet []*replica
+						for i := range 3 {
+							l := lockerOn(t, servers, fmt.Sprint("r", i))
+							for _, n := range l.links {
+								n.(*redlocktest.Node).Delay(2*time.Millisecond, 2*time.Millisecond)
+							}
+							r := newSchedulerOn(t, l, gocronadapter.WithClock(newClock(0)), gocronadapter.WithTriggers(),
+								gocronadapter.WithJobOptions(opts...), gocronadapter.WithSchedulerOptions(append(m.scheduler, gocron.WithLocation(time.UTC))...))
+							r.job(t, gocron.CronJob("*/5 * * * *", false), log.task("job", time.Millisecond), slices.Concat(m.job, []gocron.JobOption{gocron.WithName("job")})...)
+							r.Start()
+							fleet = append(fleet, r)
+						}
+						time.Sleep(12 * time.Minute)
+						tick := time.Now().Truncate(5 * time.Minute).Add(5 * time.Minute)
+						time.Sleep(time.Until(tick) - before)
+						ran := len(log.of("job"))
+						if _, err := ops(t, servers).Trigger(t.Context(), "job", "ann"); err != nil {
+							t.Fatal(err)
+						}
+						time.Sleep(30 * time.Second)
+						ticks := log.of("job")
+						if len(ticks) != ran+2 || !slices.ContainsFunc(ticks, tick.Equal) {
+							t.Errorf("runs: %v, want the trigger's and that of %v", ticks[ran:], tick)
+						}
+						leaveAll(t, fleet)
+					})
+				})
+			}
+		}
+	}
+}
+
 // A replica that was not told to listen, whose scheduler was stopped, or whose job is gone, runs nothing.
 //
 // Seen to fail when stopping, and when removing a job, does not end the listening.
