@@ -70,8 +70,8 @@ func (t *target) askAll(ctx context.Context) quorum.Tally {
 	until := now.Add(t.cfg.nodeTimeout)
 	limit, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	read := t.locker.group.Ask(limit, t.name.Look(now.UnixMilli(), "", ""), until, pipeline.Vote)
-	write := t.locker.group.Ask(limit, t.name.TryWrite(), until, pipeline.Vote)
+	read := t.locker.group.Ask(limit, t.name.Look(now.UnixMilli(), "", ""), until, pipeline.Question)
+	write := t.locker.group.Ask(limit, t.name.TryWrite(), until, pipeline.Question)
 	all := func(t quorum.Tally) bool { return t.Pending == 0 }
 	looked, _ := read.WaitFor(limit, t.cfg.nodeTimeout, all)
 	wrote, _ := write.WaitFor(limit, t.cfg.nodeTimeout, all)

@@ -2,6 +2,7 @@ package redlock_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -107,7 +108,12 @@ func TestNodeOut_refusals(t *testing.T) {
 				m := fl.process("a", redlock.WithObserver(d.observe)).mutex(t, "job")
 				pairs := func() {
 					for range 20 {
-						ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+						lease := must[*redlock.Lease](t)(m.TryLock(t.Context()))
+						_, _ = m.Holder(t.Context()) // a question, which a replica answers
+						waiting, giveUp := context.WithTimeout(t.Context(), 100*time.Millisecond)
+						_, _ = m.Lock(waiting)
+						giveUp()
+						ok(t, lease.Unlock(t.Context()))
 						time.Sleep(time.Second)
 					}
 				}

@@ -35,12 +35,13 @@ func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error
 		}
 		first = (first + 1) % len(l.group.Pipelines)
 	}
+	class := pipeline.Vote
 	if r.looked {
-		request = r.t.name.Look(r.a.tick, r.token, cfg.owner)
+		request, class = r.t.name.Look(r.a.tick, r.token, cfg.owner), pipeline.Question
 	}
 	for i := range l.group.Pipelines {
 		if !r.poll.Asked(i) {
-			r.poll.AskOne(ctx, i, request, until, pipeline.Vote)
+			r.poll.AskOne(ctx, i, request, until, class)
 		}
 	}
 	return r.wait(ctx)

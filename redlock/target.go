@@ -59,6 +59,6 @@ func (t *target) ask(ctx context.Context, op string, tick int64, question quorum
 
 // poll puts one request to all nodes and waits for the outcome.
 func (t *target) poll(ctx context.Context, r quorum.Request) (quorum.Tally, error) {
-	p := t.locker.group.Ask(ctx, r, time.Now().Add(t.cfg.nodeTimeout), pipeline.Vote)
+	p := t.locker.group.Ask(ctx, r, time.Now().Add(t.cfg.nodeTimeout), pipeline.Question)
 	return p.Wait(ctx, t.cfg.nodeTimeout)
 }

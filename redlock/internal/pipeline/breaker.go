@@ -27,7 +27,7 @@ type breaker struct {
 	suspectUntil time.Time     // until then copies of commands may still be executed
 	cause        error         // why the last batch went unanswered
 	answered     bool          // whether the last batch was answered
-	refusals     int           // batches in a row of which the server executed no vote or renewal
+	refusals     int           // batches of votes in a row of which the server executed none
 	refusal      error         // why not
 	reported     bool          // whether it is reported as out
 }

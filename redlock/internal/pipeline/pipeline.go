@@ -34,8 +34,10 @@ type Class uint8
 
 // The classes.
 const (
-	// Vote is a new acquisition. All others go first, so that a flood of votes costs nobody a lease.
-	Vote Class = iota
+	// Question is asked like a vote, but its answer does not tell whether the node votes: a replica answers questions.
+	Question Class = iota
+	// Vote is a new acquisition. Renewals and releases go first, so that a flood of votes costs nobody a lease.
+	Vote
 	Renewal
 	// Release is kept until the server has executed it, or Until has passed.
 	Release
@@ -160,7 +162,7 @@ func (p *Pipeline) reportOut(out bool) (cause error) {
 
 // enqueue puts a call last in its queue. The caller holds mu.
 func (p *Pipeline) enqueue(c *Call) {
-	if c.Class == Vote {
+	if c.Class <= Vote {
 		p.votes = append(p.votes, c)
 	} else {
 		p.urgent = append(p.urgent, c)
@@ -423,7 +425,7 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 		cause = ownTimeout(replies[i].Err)
 		replies[i].Err = cause
 		alive = alive || driver.Answered(cause)
-		if c.Class < Release { // a server without memory still executes releases
+		if c.Class == Vote {
 			executed = executed || Executed(cause)
 			refusal = cause
 		}
