@@ -440,7 +440,7 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 		p.breaker.refusal = refusal
 	}
 	p.keep(replies, now)
-	p.reportOut(!alive && p.breaker.reported || p.breaker.skipping(now) || p.breaker.refusals >= outAfter)
+	_ = p.reportOut(!alive && p.breaker.reported || p.breaker.skipping(now) || p.breaker.refusals >= outAfter)
 	p.mu.Unlock()
 	for i, c := range p.batch {
 		if c != nil {
