@@ -43,29 +43,47 @@ func (b *breaker) failing() bool { return b.fails >= outAfter }
 // skipping reports whether the node fails and its next probe is not due.
 func (b *breaker) skipping(now time.Time) bool { return b.failing() && now.Before(b.probeAt) }
 
-// error says why the node is out. One that answers but refuses is not skipped, since a refusal costs no time.
+// refusing reports whether the node answers but executes no votes. It is not skipped, since a refusal costs no time.
+func (b *breaker) refusing() bool { return b.refusals >= outAfter }
+
+// error says why the node is out.
 func (b *breaker) error() error {
 	switch {
 	case b.cause != nil:
 		return fmt.Errorf("%w: %w", ErrOut, b.cause)
-	case b.refusals >= outAfter:
+	case b.refusing():
 		return b.refusal
 	}
 	return ErrOut
 }
 
-// returned records the outcome of the batch under way. alive says that at least one of its replies came from the server.
-func (b *breaker) returned(alive bool, cause error, now time.Time) {
+// outcome is what came of a batch.
+type outcome struct {
+	alive    bool  // at least one of its replies came from the server
+	cause    error // that of its last reply
+	executed bool  // the server executed at least one of its votes
+	refusal  error // why not; nil if there was no vote
+}
+
+// returned records the outcome of the batch under way.
+func (b *breaker) returned(o outcome, now time.Time) {
 	took := now.Sub(b.since)
-	b.answered, b.since = alive, time.Time{}
-	if !alive || took > b.timeout {
+	b.answered, b.since = o.alive, time.Time{}
+	if !o.alive || took > b.timeout {
 		b.suspectUntil = now.Add(took + afterHang)
 	}
-	if alive {
+	switch {
+	case o.executed:
+		b.refusals = 0
+	case o.alive && o.refusal != nil:
+		b.refusals++
+		b.refusal = o.refusal
+	}
+	if o.alive {
 		b.fails, b.cause = 0, nil
 		return
 	}
 	b.fails++
-	b.cause = cause
+	b.cause = o.cause
 	b.probeAt = now.Add(min(firstProbe<<min(max(b.fails-outAfter, 0), 8), lastProbe))
 }

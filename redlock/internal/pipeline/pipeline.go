@@ -419,28 +419,20 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	for len(replies) < len(p.batch) {
 		replies = append(replies, driver.Reply{Err: fmt.Errorf("driver left out a reply to command %d of %d", len(replies), len(p.batch))})
 	}
-	alive, executed := false, false
-	var cause, refusal error
+	var o outcome
 	for i, c := range p.batch {
-		cause = ownTimeout(replies[i].Err)
-		replies[i].Err = cause
-		alive = alive || driver.Answered(cause)
+		err := ownTimeout(replies[i].Err)
+		replies[i].Err, o.cause = err, err
+		o.alive = o.alive || driver.Answered(err)
 		if c.Class == Vote {
-			executed = executed || Executed(cause)
-			refusal = cause
+			o.executed = o.executed || Executed(err)
+			o.refusal = err
 		}
 	}
 	p.mu.Lock()
-	p.breaker.returned(alive, cause, now)
-	switch {
-	case executed:
-		p.breaker.refusals = 0
-	case alive && refusal != nil:
-		p.breaker.refusals++
-		p.breaker.refusal = refusal
-	}
+	p.breaker.returned(o, now)
 	p.keep(replies, now)
-	_ = p.reportOut(!alive && p.breaker.reported || p.breaker.skipping(now) || p.breaker.refusals >= outAfter)
+	_ = p.reportOut(!o.alive && p.breaker.reported || p.breaker.skipping(now) || p.breaker.refusing())
 	p.mu.Unlock()
 	for i, c := range p.batch {
 		if c != nil {
