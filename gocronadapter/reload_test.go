@@ -181,14 +181,7 @@ func TestTakeover_reload_with_ticks_behind_a_long_run(t *testing.T) {
 				}
 				time.Sleep(4 * time.Minute)
 				leaveAll(t, fleet)
-				var want []time.Time
-				for i := range 7 {
-					want = append(want, start.Add(time.Duration(i+1)*time.Minute))
-				}
-				wantTicks(t, "job", log.of("job"), want)
-				if log.overlap {
-					t.Error("two runs at one time")
-				}
+				wantSevenMinutes(t, log, start)
 			})
 		})
 	}
@@ -218,15 +211,21 @@ func TestTakeover_reload_while_gocron_is_full(t *testing.T) {
 		}
 		time.Sleep(4 * time.Minute)
 		leaveAll(t, fleet)
-		var want []time.Time
-		for i := range 7 {
-			want = append(want, start.Add(time.Duration(i+1)*time.Minute))
-		}
-		wantTicks(t, "job", log.of("job"), want)
-		if log.overlap {
-			t.Error("two runs at one time")
-		}
+		wantSevenMinutes(t, log, start)
 	})
+}
+
+// wantSevenMinutes wants the ticks of the first seven minutes, each run once and one at a time.
+func wantSevenMinutes(t *testing.T, log *ledger, start time.Time) {
+	t.Helper()
+	var want []time.Time
+	for i := range 7 {
+		want = append(want, start.Add(time.Duration(i+1)*time.Minute))
+	}
+	wantTicks(t, "job", log.of("job"), want)
+	if log.overlap {
+		t.Error("two runs at one time")
+	}
 }
 
 // testReload has three replicas of a job at nine o'clock reload it that long before, and wants so many runs of that tick.

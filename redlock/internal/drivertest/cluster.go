@@ -98,41 +98,51 @@ func TestManyNames(t *testing.T, connect func(t testing.TB, addrs []string) driv
 				}
 			}
 			untilWell(t, node, batch)
-			failed := func() (n int) {
-				for _, r := range send(t, node, batch) {
-					if r.Err != nil {
-						n++
-					}
-				}
-				return n
-			}
 			master.Pause()
 			for _, s := range others {
 				s.Pause()
 			}
-			failed()
+			countFailed(t, node, batch)
 			for _, s := range others {
 				s.Resume()
 			}
-			last, start, stop := 0, time.Now(), make(chan struct{})
-			defer close(stop)
-			stalls := watchStalls(well, stop)
-			for good := 0; good < 2; time.Sleep(10 * time.Millisecond) {
-				if last = failed(); last <= dead+len(batch)/10 {
-					good++
-				}
-				// A machine that is busy may take until the replica is there.
-				if took := time.Since(start); took > back && !stalls.during(start, time.Now()) || took > 10*back {
-					t.Fatalf("%d of %d fail, though only %d are on the shard that is dead", last, len(batch), dead)
-				}
-			}
-			info, err := well.Do("INFO", "clients")
-			_, after, _ := strings.Cut(fmt.Sprint(info), "connected_clients:")
-			count, _, _ := strings.Cut(after, "\r")
-			if n, _ := strconv.Atoi(count); err != nil || n > 100 {
-				t.Errorf("%s connections to a master that is well (%v)", count, err)
-			}
+			untilFewFail(t, node, batch, dead, well)
+			checkConnections(t, well)
 		})
+	}
+}
+
+func countFailed(t *testing.T, node driver.Node, batch []driver.Command) (n int) {
+	for _, r := range send(t, node, batch) {
+		if r.Err != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// untilFewFail waits until twice hardly more fail than those of the shard that is dead.
+func untilFewFail(t *testing.T, node driver.Node, batch []driver.Command, dead int, well *redisserver.Server) {
+	last, start, stop := 0, time.Now(), make(chan struct{})
+	defer close(stop)
+	stalls := watchStalls(well, stop)
+	for good := 0; good < 2; time.Sleep(10 * time.Millisecond) {
+		if last = countFailed(t, node, batch); last <= dead+len(batch)/10 {
+			good++
+		}
+		// A machine that is busy may take until the replica is there.
+		if took := time.Since(start); took > back && !stalls.during(start, time.Now()) || took > 10*back {
+			t.Fatalf("%d of %d fail, though only %d are on the shard that is dead", last, len(batch), dead)
+		}
+	}
+}
+
+func checkConnections(t *testing.T, well *redisserver.Server) {
+	info, err := well.Do("INFO", "clients")
+	_, after, _ := strings.Cut(fmt.Sprint(info), "connected_clients:")
+	count, _, _ := strings.Cut(after, "\r")
+	if n, _ := strconv.Atoi(count); err != nil || n > 100 {
+		t.Errorf("%s connections to a master that is well (%v)", count, err)
 	}
 }
 
