@@ -155,7 +155,7 @@ func TestScheduler_clockSetForward(t *testing.T) {
 	}
 }
 
-// With WithNewestOnly a tick that Redis did not take gives way to the next one, also when the entry is replaced
+// With WithNewestOnly a tick that Redis did not take gives way to the next one, even when the entry is replaced
 // meanwhile, which begins no second outage.
 // Mutations: over without errSuperseded; the option ignored in take; add without the old one's course.
 func TestScheduler_newestOnly(t *testing.T) {

@@ -29,7 +29,7 @@ type entry struct {
 	schedule schedule
 	task     *asynq.Task
 	opts     []asynq.Option
-	// signature tells whether a manager's entry has changed. What its task carries may change in place.
+	// signature is compared to see whether a manager's entry has changed. What its task carries may change in place.
 	signature string
 	job       *redlock.Job // nil unless it can be triggered
 	// The rest belongs to the scheduler's mutex.

@@ -69,7 +69,7 @@ func TestMiddleware_nested(t *testing.T) {
 
 // The key of one Locker is not that of another one with other nodes.
 //
-// Seen to fail when a lease of the same name covered it, whoever had it.
+// Seen to fail when a lease of the same name covered it, whatever its Locker.
 func TestMiddleware_nestedOnOtherNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, runs, nodes := newQueue(t), newCrowd(), redlocktest.Servers(3)

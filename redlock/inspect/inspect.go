@@ -242,9 +242,9 @@ func (i *Inspector) everywhere(ctx context.Context, failed *redlock.Error) error
 
 // Release takes a name from its holder, on all nodes, if the holder's token is
 // still the given one: the token guards against releasing a later holder. It waits
-// for every node, at most the timeout twice. The holder is told at its next renewal. It does not undo a claim: a tick stays
-// claimed. The error matches [redlock.ErrLost] when another token, or none, is
-// there.
+// for every node, at most the timeout twice. The holder is told at its next
+// renewal. It does not undo a claim: a tick stays claimed. The error matches
+// [redlock.ErrLost] when another token, or none, is there.
 func (i *Inspector) Release(ctx context.Context, name, token string) error {
 	n := protocol.NewName(i.prefix+name, protocol.Settings{})
 	// The tombstone keeps the holder's renewal from putting the key back.
