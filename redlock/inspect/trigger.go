@@ -56,7 +56,7 @@ func (i *Inspector) Trigger(ctx context.Context, name, by string) (Tick, error) 
 		return Tick{}, failed
 	}
 	failed.Detail = fmt.Sprintf("there are listeners, but none has claimed it within %v; is there a job of this name, with this prefix, on a replica that listens, "+
-		"and can that one reach a majority of the nodes? One that is slow may still begin", triggerWait)
+		"and can that one reach a majority of the nodes? Another run may have begun just before it; a slow replica may still begin this one", triggerWait)
 	if listeners == 0 { // on a Redis Cluster, only of those who listen on the server that was asked
 		failed.Detail = "nobody listens for triggers on these nodes; give the services' adapter WithTriggers, and see whether one runs"
 	}
