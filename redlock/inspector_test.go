@@ -220,3 +220,22 @@ func TestInspector_endOfContext(t *testing.T) {
 		time.Sleep(time.Second) // the answers come all the same
 	})
 }
+
+// A release that fails says which nodes were silent.
+//
+// Seen to fail when only those are listed that answered with an error.
+func TestInspector_Release_namesSilentNodes(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		lease := must[*redlock.Lease](t)(fl.process("a").mutex(t, "job").TryLock(t.Context()))
+		synctest.Wait() // all three have it
+		for _, s := range fl.servers[1:] {
+			s.Freeze()
+			defer s.Thaw()
+		}
+		err := fl.inspector("ops").Release(t.Context(), "job", lease.Token())
+		refusal, _ := errors.AsType[*redlock.Error](err)
+		if !errors.Is(err, redlock.ErrNoQuorum) || len(refusal.Nodes) != 2 || !strings.Contains(err.Error(), "ops/2: no answer within 1s") {
+			t.Errorf("got %v, want both silent nodes", err)
+		}
+	})
+}

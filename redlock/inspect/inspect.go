@@ -247,20 +247,14 @@ func (i *Inspector) everywhere(ctx context.Context, failed *redlock.Error) error
 // [redlock.ErrLost] when another token, or none, is there.
 func (i *Inspector) Release(ctx context.Context, name, token string) error {
 	n := protocol.NewName(i.prefix+name, protocol.Settings{})
-	// The tombstone keeps the holder's renewal from putting the key back.
-	p := i.group.Ask(ctx, n.Bar(token), time.Now().Add(i.timeout), pipeline.Renewal)
-	tally, err := p.Wait(ctx, i.timeout)
-	failed := &redlock.Error{Op: "release", Name: name, Reason: redlock.ErrNoQuorum}
+	tally := i.vote(ctx, n.Bar(token)) // a tombstone keeps the holder's renewal from putting the key back
+	failed := &redlock.Error{Op: "release", Name: name, Reason: cmp.Or(ctx.Err(), redlock.ErrNoQuorum), Detail: tally.String()}
 	switch {
-	case err != nil:
-		failed.Reason = err
 	case tally.Won():
-		// This wakes a waiter, who may listen on any node. What a command has not sent when Release returns is never sent.
-		wake := i.group.Ask(ctx, n.Release(token, true), time.Now().Add(i.timeout), pipeline.Renewal)
-		_, _ = wake.WaitFor(ctx, i.timeout, func(t quorum.Tally) bool { return t.Pending == 0 })
+		i.vote(ctx, n.Release(token, true)) // wakes a waiter, who may listen on any node
 		return nil
 	case tally.Blocks(tally.Refused):
-		failed.Reason = redlock.ErrLost
+		failed.Reason, failed.Detail = redlock.ErrLost, ""
 	}
 	for k, a := range tally.Answers {
 		if a.Verdict == quorum.Failed {
@@ -280,16 +274,23 @@ func (i *Inspector) Bootstrap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	request := protocol.Bootstrap()
 	errs := make([]error, len(i.nodes))
-	for n, r := range i.each(func(n int) []driver.Reply {
-		return patient.do(ctx, n, pipeline.Call{Request: request.Request})
-	}) {
-		if a := request.Decode(r[0]); a.Err != nil {
+	for n, a := range patient.vote(ctx, protocol.Bootstrap()).Answers {
+		if a.Err != nil {
 			errs[n] = &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: a.Err}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// vote puts a request to every node and waits for all of them, at most the timeout.
+func (i *Inspector) vote(ctx context.Context, r quorum.Request) quorum.Tally {
+	answers := make([]quorum.Answer, len(i.nodes))
+	i.each(func(n int) []driver.Reply {
+		answers[n] = r.Decode(i.do(ctx, n, pipeline.Call{Request: r.Request})[0])
+		return nil
+	})
+	return quorum.Count(answers, i.group.Quorum)
 }
 
 // askAll sends the commands to every node and waits for all of them, at most the timeout.
