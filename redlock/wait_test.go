@@ -525,3 +525,36 @@ func TestLock_giveUpBeforeTheSubscription(t *testing.T) {
 		ok(t, lease.Unlock(t.Context()))
 	})
 }
+
+// A place in line is a time by the clock of one node, and means nothing on another.
+//
+// Seen to fail when a waiter takes its place along to the next node: it stood an hour behind all others.
+func TestLock_placeIsOfOneNode(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		fl.servers[0].SetClock(time.Hour, 1)
+		seldom := redlock.WithBackoff(func(int) time.Duration { return time.Hour })
+		held := must[*redlock.Lease](t)(fl.process("holder").mutex(t, "job").TryLock(t.Context()))
+		served := make(chan string, 2)
+		wait := func(name string) {
+			m := fl.process(name, seldom).mutex(t, "job")
+			go func() {
+				lease := must[*redlock.Lease](t)(m.Lock(t.Context()))
+				served <- name
+				time.Sleep(time.Second)
+				ok(t, lease.Unlock(t.Context()))
+			}()
+		}
+		wait("first")
+		time.Sleep(time.Second)
+		fl.servers[0].Freeze()
+		defer fl.servers[0].Thaw()
+		time.Sleep(2 * time.Minute) // it gets in line on the second node
+		wait("second")
+		time.Sleep(2 * time.Minute)
+		ok(t, held.Unlock(t.Context()))
+		if a, b := <-served, <-served; a != "first" {
+			t.Errorf("served %s, %s", a, b)
+		}
+		time.Sleep(time.Minute)
+	})
+}

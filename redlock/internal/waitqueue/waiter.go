@@ -17,7 +17,7 @@ type Waiter struct {
 	name             *protocol.Name
 	nodeTimeout, ttl time.Duration
 	signal           chan struct{} // its turn has come, or the name was released
-	place            string        // in the line in Redis, which it keeps when it gets in line again
+	place            string        // in the line in Redis, which it keeps when it gets in line again on the same node
 
 	released string // the token of the last notice; the queue guards it
 	hurries  int    // how often it has asked again soon since then; the queue guards it
@@ -91,14 +91,16 @@ func (w *Waiter) enqueue(ctx context.Context) (remaining time.Duration, listenin
 		if !q.listen(ctx, i, w.nodeTimeout) {
 			continue
 		}
+		q.mu.Lock()
+		if at := q.lines[w.name.Lock]; at.node != i {
+			at.node, w.place = i, "" // a place is a time by that node's clock
+		}
+		q.mu.Unlock()
 		p := q.group.NewPoll()
 		p.AskOne(ctx, i, w.name.Enqueue(q.id, w.place), p.Start.Add(w.nodeTimeout), pipeline.Question)
 		t, err := p.WaitForOne(ctx, w.nodeTimeout, i)
 		if a := t.Answers[i]; err == nil && a.Verdict == quorum.Granted {
 			w.place = a.Token
-			q.mu.Lock()
-			q.lines[w.name.Lock].node = i
-			q.mu.Unlock()
 			return a.Remaining, true
 		}
 	}
