@@ -316,3 +316,27 @@ func TestHistory_detached(t *testing.T) {
 		})
 	}
 }
+
+// nilError is an error whose methods need more than a nil pointer.
+type nilError struct{ text string }
+
+func (e *nilError) Error() string { return e.text }
+func (e *nilError) Unwrap() error { return errors.New(e.text) }
+
+// A nil pointer in an error, a common mistake, does not keep the lock from being released.
+//
+// Seen to fail when the error is asked for its text, or for what it wraps.
+func TestHistory_nilError(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		var failure *nilError
+		err := fl.process("a").mutex(t, "job").Run(t.Context(), time.Now(), func(context.Context) error { return failure })
+		if err == nil {
+			t.Error("no error")
+		}
+		synctest.Wait()
+		if locks := fl.locks("job"); len(locks) > 0 {
+			t.Errorf("still locked: %v", locks)
+		}
+		expectRuns(t, fl.runsOf("job"), "a failed <nil>")
+	})
+}

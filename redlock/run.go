@@ -124,7 +124,7 @@ func (l *Lease) conclude(now time.Time, held, abandoned bool) {
 		now = l.run.stated
 	}
 	l.mu.Unlock()
-	_, panicked := errors.AsType[panicError](err)
+	_, panicked := err.(panicError)
 	r := &l.run.Record
 	text := err
 	switch {
@@ -144,7 +144,8 @@ func (l *Lease) conclude(now time.Time, held, abandoned bool) {
 	}
 	r.Took = now.Sub(l.since)
 	if text != nil && !l.t.cfg.noErrorText {
-		r.Error = protocol.Cut(strings.TrimPrefix(text.Error(), "redlock: "), maxErrorText)
+		// Not text.Error(), since a nil pointer in an error would keep the lock from being released.
+		r.Error = protocol.Cut(strings.TrimPrefix(fmt.Sprint(text), "redlock: "), maxErrorText)
 	}
 	if stated || !held || l.t.cfg.history > 0 {
 		l.t.locker.Report(Event{Kind: Ended, Name: l.Name(), Tick: l.Tick(), Token: l.token, Duration: r.Took, Result: r.Result, Err: err})
