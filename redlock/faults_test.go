@@ -14,6 +14,7 @@ import (
 
 	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/inspect"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
@@ -292,6 +293,27 @@ func TestNew_tokenFuncMisleads(t *testing.T) {
 			t.Errorf("%q: %v, want ErrInvalid and the cure", random, err)
 		}
 	}
+}
+
+// A token is short enough for an inspector, which does not read all of a key that may be somebody's data.
+//
+// Seen to fail when any length is taken: the inspector cut the token, so nobody could be released.
+func TestNew_tokenFuncLength(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		ofLength := func(length int) redlock.LockerOption {
+			n := 0
+			return redlock.WithTokenFunc(func() (string, error) { n++; return fmt.Sprintf("%0*d", length, n), nil })
+		}
+		if _, err := redlock.New(redlocktest.Nodes(fl.servers, "b"), ofLength(129)); !errors.Is(err, redlock.ErrInvalid) {
+			t.Errorf("129 bytes: %v, want ErrInvalid", err)
+		}
+		j := fl.process("a", ofLength(128), redlock.WithHolder(strings.Repeat("h", 256))).mutex(t, "job")
+		lease := must[*redlock.Lease](t)(j.Claim(t.Context(), time.Now()))
+		if info := must[*inspect.Info](t)(fl.inspector("ops").Show(t.Context(), "job")); info.Token != lease.Token() {
+			t.Errorf("the inspector has %d bytes of a token of %d", len(info.Token), len(lease.Token()))
+		}
+		ok(t, lease.Unlock(t.Context()))
+	})
 }
 
 // A lease that cannot be detached is released.

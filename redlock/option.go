@@ -221,8 +221,8 @@ func WithHolder(holder string) MutexOption { return mutexOption(func(c *config) 
 func WithOwner(owner string) JobOption { return jobOption(func(c *config) { c.owner = owner }) }
 
 // WithTokenFunc replaces the source of the random part of tokens. Every call
-// must return another, unguessable string without @ and ~, in which a slash becomes
-// an underscore. Default 128 bits of crypto/rand.
+// must return another, unguessable string of up to 128 bytes without @ and ~, in
+// which a slash becomes an underscore. Default 128 bits of crypto/rand.
 func WithTokenFunc(f func() (string, error)) LockerOption {
 	return lockerOption(func(c *config) { c.random = f })
 }

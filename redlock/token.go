@@ -28,13 +28,16 @@ type tokenSource struct {
 	oldest int // in recent
 }
 
+// maxRandom keeps a token within the part of a key that inspectors read.
+const maxRandom = 128
+
 func (s *tokenSource) next() (string, error) {
 	random, err := s.random()
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("redlock: the token function failed: %w", err)
-	case random == "":
-		return "", invalid("the token function returned an empty string; every call must return another, unguessable one")
+	case random == "" || len(random) > maxRandom:
+		return "", invalid("the token function returned %d bytes, must be 1 to %d; every call must return another, unguessable string", len(random), maxRandom)
 	case strings.ContainsAny(random, protocol.Reserved):
 		return "", invalid("the token function returned %q, must be without %q, which mark the tick and a detached token; leave them out", protocol.Clip(random), protocol.Reserved)
 	}
