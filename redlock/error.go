@@ -156,7 +156,7 @@ func (t *target) whatNext(a *acquisition, err *Error) next {
 	switch {
 	case err.lacksQuorum() && (a.waits || a.tick != 0 && !over(time.Now(), t.askUntil(a))):
 		return asksOn
-	case err.lacksQuorum() && a.tick != 0 && t.cfg.takeover:
+	case err.lacksQuorum() && !a.at.IsZero() && t.cfg.takeover: // not an adoption, whose tick nobody asks for again
 		return standsOpen
 	case a.givesUp() && isOwnEnd(err.Reason):
 		return givenUp

@@ -357,3 +357,20 @@ func TestLog_lockThatNeverExpires(t *testing.T) {
 		}
 	})
 }
+
+// The tick of an adoption that fails is not asked for again, so it is no warning.
+//
+// Seen to fail when it is told as a claim's under take-over: a mutex leaves the end of the tick to the unlock in the same way.
+func TestOutage_adoption(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		var log logged
+		p := fl.process("a", log.option())
+		token := must[string](t)(must[*redlock.Lease](t)(p.mutex(t, "job").Claim(t.Context(), time.Now())).Detach())
+		p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+		if _, err := p.mutex(t, "job").Adopt(t.Context(), token); !errors.Is(err, redlock.ErrNoQuorum) {
+			t.Errorf("got %v, want ErrNoQuorum", err)
+		}
+		p.links[0].Heal()
+		log.want(t, "adoption without a quorum", `level=ERROR msg="redtick: not acquired" `)
+	})
+}
