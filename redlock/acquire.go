@@ -127,9 +127,7 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 		return final, ErrClockSkew
 	case !tally.Blocks(tally.Missing()):
 		return split, obstacle(tally)
-	case tally.Blocks(failures(tally, isPermanent)):
-		return final, ErrNoQuorum
-	case tally.Pending == 0 && try == 0 && !tally.Blocks(failures(tally, isOut)):
+	case try == 0 && tally.Pending == 0 && !tally.Blocks(failures(tally, outlastsRetry)):
 		return stale, ErrNoQuorum
 	}
 	return final, ErrNoQuorum
@@ -162,8 +160,8 @@ func isPermanent(err error) bool {
 	return ok
 }
 
-// isOut reports whether a node was not asked because it had not answered lately.
-func isOut(err error) bool { return errors.Is(err, pipeline.ErrOut) }
+// outlastsRetry reports whether asking the node again at once would bring the same error.
+func outlastsRetry(err error) bool { return isPermanent(err) || errors.Is(err, pipeline.ErrOut) }
 
 // lastingFrom is the round from which a split vote is suspected to be due to keys that never expire.
 const lastingFrom = 2

@@ -39,11 +39,7 @@ func (l *Locker) Check(ctx context.Context) error {
 	case tally.Blocks(tally.Missing()):
 		return failure
 	}
-	errs := make([]error, len(failure.Nodes))
-	for i, n := range failure.Nodes {
-		errs[i] = n
-	}
-	return errors.Join(errs...)
+	return errors.Join(failure.Unwrap()[1:]...) // the nodes' errors without the reason
 }
 
 const (

@@ -5,16 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Elector makes one of the processes that share a mutex's name the leader. It
 // is safe for concurrent use.
 type Elector struct {
-	m *Mutex
+	m       *Mutex
+	running atomic.Bool
 
 	mu      sync.Mutex
-	running bool
 	term    *term
 	contact time.Time // when a campaign last reached a quorum
 	failure error     // why the latest try since then did not
@@ -71,10 +72,10 @@ const (
 // leader that does not resign first leads on until its lease expires. A panic in
 // lead releases the lease and is not recovered.
 func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error) error {
-	if err := e.begin(); err != nil {
-		return err
+	if !e.running.CompareAndSwap(false, true) {
+		return invalid("the elector of %q runs already; use one Elector for each Run", e.m.Name())
 	}
-	defer e.end()
+	defer e.running.Store(false)
 	if lead == nil {
 		lead = func(term context.Context) error {
 			<-term.Done()
@@ -97,22 +98,6 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 		first := min(max(e.m.t.cfg.backoff(0), firstPause), longestPause)
 		e.m.t.locker.sleep(ctx, min(first<<min(short, 12), longestPause))
 	}
-}
-
-func (e *Elector) begin() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.running {
-		return invalid("the elector of %q runs already; use one Elector for each Run", e.m.Name())
-	}
-	e.running = true
-	return nil
-}
-
-func (e *Elector) end() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.running = false
 }
 
 // serve leads for one term.
@@ -186,7 +171,7 @@ func (e *Elector) Check(tolerance time.Duration) error {
 	switch since := time.Since(contact); {
 	case tolerance <= 0:
 		return invalid("tolerance is %v, must be more than 0; a minute suits most", tolerance)
-	case !e.running:
+	case !e.running.Load():
 		return fmt.Errorf("%w: the elector of %q does not run", ErrNoQuorum, e.m.Name())
 	case contact.IsZero():
 		return errors.Join(fmt.Errorf("%w: the elector of %q has reached no majority of the nodes yet", ErrNoQuorum, e.m.Name()), e.failure)
