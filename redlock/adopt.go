@@ -104,7 +104,7 @@ func (l *Lease) barElsewhere(old string, tally *quorum.Tally) {
 	bar := l.t.name.Bar(old)
 	for i, p := range l.t.locker.group.Pipelines {
 		if tally.Answers[i].Verdict != quorum.Granted {
-			p.Deliver(bar.Request, l.t.releaseDeadline(), pipeline.Release)
+			p.Send(bar.Request, l.t.releaseDeadline(), pipeline.Release)
 		}
 	}
 }

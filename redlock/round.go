@@ -112,7 +112,7 @@ func (r *round) abort() {
 			// A hung node executes the vote when it resumes. The claim may still be asking for its tick then, and would be refused.
 			until = until.Add(max(time.Until(r.a.asked.Add(r.t.cfg.lateness)), 0))
 		}
-		r.t.locker.group.Pipelines[node].Deliver(r.t.name.Abort(r.token, r.a.tick).Request, until, c)
+		r.t.locker.group.Pipelines[node].Send(r.t.name.Abort(r.token, r.a.tick).Request, until, c)
 	})
 }
 

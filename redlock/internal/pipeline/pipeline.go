@@ -202,14 +202,8 @@ func (p *Pipeline) stop(now time.Time) {
 	p.signalIdle()
 }
 
-// Send posts a request whose reply nobody needs. It queues with the votes, because
-// a claim's confirm must not overtake the claim's vote.
-func (p *Pipeline) Send(r Request, until time.Time) {
-	p.Post(&Call{Request: r, To: Nobody{}, Until: until}, time.Now())
-}
-
-// Deliver posts a request that the server must execute, a Release or a Chase.
-func (p *Pipeline) Deliver(r Request, until time.Time, class Class) {
+// Send posts a request whose reply nobody needs.
+func (p *Pipeline) Send(r Request, until time.Time, class Class) {
 	p.Post(&Call{Request: r, To: Nobody{}, Until: until, Class: class}, time.Now())
 }
 

@@ -47,10 +47,10 @@ func TestPipeline_releases_of_a_suspect_node(t *testing.T) {
 		}}
 		p := pipeline.New(n, "node", timeout, func(bool, error) {})
 		release := func() {
-			p.Deliver(pipeline.Request{Command: driver.Command{"DEL", "k"}}, time.Now().Add(time.Minute), pipeline.Release)
+			p.Send(pipeline.Request{Command: driver.Command{"DEL", "k"}}, time.Now().Add(time.Minute), pipeline.Release)
 			synctest.Wait()
 		}
-		p.Send(pipeline.Request{Command: driver.Command{"SET", "k", "v"}}, time.Now().Add(time.Minute))
+		p.Send(pipeline.Request{Command: driver.Command{"SET", "k", "v"}}, time.Now().Add(time.Minute), pipeline.Question)
 		time.Sleep(2 * timeout)
 		suspectUntil := time.Now().Add(2*timeout + time.Second)
 		synctest.Wait()

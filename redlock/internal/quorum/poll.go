@@ -101,7 +101,8 @@ func (g *Group) AskThen(r Request, until time.Time, c pipeline.Class, certain fu
 	return p
 }
 
-// Send is [pipeline.Pipeline.Send] to every node.
+// Send puts a request whose reply nobody needs to every node. It queues with the
+// votes, because a claim's confirm must not overtake the claim's vote.
 func (g *Group) Send(r Request, until time.Time) {
 	now, calls := time.Now(), make([]pipeline.Call, len(g.Pipelines))
 	for i, p := range g.Pipelines {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
@@ -137,5 +138,5 @@ func (q *Queue) notify(node int, notice string) {
 // pass wakes the next process in line, by the release of a token that nobody has. The token that was announced or met will
 // not do: its holder may have released it on this node only.
 func (q *Queue) pass(node int, name *protocol.Name) {
-	q.group.Pipelines[node].Send(name.Release("-", true).Request, time.Now().Add(time.Second))
+	q.group.Pipelines[node].Send(name.Release("-", true).Request, time.Now().Add(time.Second), pipeline.Question)
 }

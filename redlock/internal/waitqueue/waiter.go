@@ -130,7 +130,7 @@ func (w *Waiter) Leave(served bool) {
 	}
 	delete(q.lines, w.name.Lock)
 	if at.node >= 0 {
-		q.group.Pipelines[at.node].Send(w.name.Dequeue(q.id), time.Now().Add(w.ttl))
+		q.group.Pipelines[at.node].Send(w.name.Dequeue(q.id), time.Now().Add(w.ttl), pipeline.Question)
 		if unused {
 			q.pass(at.node, w.name)
 		}
