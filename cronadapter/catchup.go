@@ -30,9 +30,5 @@ func (j *Job) lookBack() {
 // newest is the newest instant of the schedule that has come, or the zero time
 // when there is none within a time.
 func (j *Job) newest(within time.Duration) time.Time {
-	now := j.runner.a.cfg.now()
-	if zone := j.runner.zone.Load(); zone != nil {
-		now = now.In(zone)
-	}
-	return ticks.Newest(j.ticks.schedule.Next, now, within)
+	return ticks.Newest(j.runner.next, j.runner.a.cfg.now(), within)
 }

@@ -30,6 +30,16 @@ type scheduleFunc func(t time.Time) time.Time
 
 func (f scheduleFunc) Next(t time.Time) time.Time { return f(t) }
 
+// once is the schedule of one instant.
+func once(at time.Time) scheduleFunc {
+	return func(t time.Time) time.Time {
+		if t.Before(at) {
+			return at
+		}
+		return time.Time{}
+	}
+}
+
 // A clock that is wrong is set right, in either direction, while cron runs or
 // while it is stopped, and then the first tick after now is run, and each one
 // after that.

@@ -46,7 +46,7 @@ func TestAdapter_logs_by_default(t *testing.T) {
 			c.Entries()[0].WrappedJob.Run()
 		}, []string{"level=ERROR", "name=prefix:job", "started by hand"}},
 		"a tick that cannot be": {func(t *testing.T, a *cronadapter.Adapter, c *cron.Cron) {
-			j, err := a.NewJob("job", scheduleFunc(func(time.Time) time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Add(time.Second) }), nothing)
+			j, err := a.NewJob("job", once(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Add(time.Second)), nothing)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -63,8 +63,12 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 		return nil, invalid("the schedule of job %q is nil; use Add for a spec, or parse it with cron.ParseStandard", name)
 	}
 	now := a.cfg.now()
-	if next := schedule.Next(now); !next.IsZero() && !next.After(now) {
-		return nil, invalid("the schedule of job %q answers %v for what comes after %v, must be later or zero; make one with cron.Every or cron.ParseStandard", name, next, now)
+	for i, t := 0, now; i < 2 && !t.IsZero(); i++ {
+		next := schedule.Next(t)
+		if !next.IsZero() && !next.After(t) {
+			return nil, invalid("the schedule of job %q answers %v for what comes after %v, must be later or zero; make one with cron.Every or cron.ParseStandard", name, next, t)
+		}
+		t = next
 	}
 	p := paceOf(schedule, now)
 	if p.every > 0 && !a.cfg.unaligned {

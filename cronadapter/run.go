@@ -118,7 +118,8 @@ func (r *runner) run(t *turn, f func(ctx context.Context) error) error {
 	return err
 }
 
-// next is the tick after one. A schedule that answers differently each time is not asked: it may not bear it while cron asks.
+// next is the tick after one, or zero when there is none. A schedule that answers differently each time is not asked: it may
+// not bear it while cron asks.
 func (r *runner) next(tick time.Time) time.Time {
 	p, _ := r.current()
 	switch zone := r.zone.Load(); {
@@ -129,7 +130,10 @@ func (r *runner) next(tick time.Time) time.Time {
 	case zone != nil:
 		tick = tick.In(zone)
 	}
-	return p.schedule.Next(tick)
+	if next := p.schedule.Next(tick); next.After(tick) { // else who walks through the ticks would not come to an end
+		return next
+	}
+	return time.Time{}
 }
 
 func (r *runner) claim(t *turn, f func(ctx context.Context) error) (err error) {
