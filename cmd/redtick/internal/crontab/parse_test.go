@@ -231,3 +231,13 @@ func TestParse_lateness(t *testing.T) {
 		t.Errorf("without: %+v", j.Options)
 	}
 }
+
+// Seen to fail: the schedule was read, and the first word of the command was lost.
+func TestParse_other_spaces(t *testing.T) {
+	for _, space := range []string{"\u00a0", "\u2003", "\v", "\u0085", "\u3000"} {
+		j := parse(t, "0"+space+"9 * * *"+space+"back-up --all").Jobs[0]
+		if j.Spec != "0 9 * * *" || j.Command != "back-up --all" {
+			t.Errorf("with %q: spec %q, command %q", space, j.Spec, j.Command)
+		}
+	}
+}

@@ -9,13 +9,16 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/redtick/redtick/internal/ticks"
 )
 
 const rule = "write minute (0-59) hour (0-23) day of month (1-31) month (1-12) day of week (0-7), seconds (0-59) before them if wanted; " +
 	"or @hourly, @daily, @weekly, @monthly, @yearly, @every 90s"
 
 var (
-	word = regexp.MustCompile(`\S+`)
+	// The spaces are those of Unicode, as robfig/cron has them: a page in a browser may have others than ASCII's.
+	word = regexp.MustCompile(`[^\s\v\x{85}\p{Z}]+`)
 	// What the sixth word of a line may look like to be a field.
 	field = regexp.MustCompile(`^(?i:[0-9*?/,-]|sun|mon|tue|wed|thu|fri|sat)+$`)
 	// What no command begins with.
@@ -111,39 +114,20 @@ const oldest = 6 * 24 * time.Hour
 
 // Newest is the newest instant of the job that has come, or the zero time when
 // there is none within six days.
-func (j Job) Newest(now time.Time) time.Time {
-	s := j.Schedule
-	if every, ok := s.(cron.ConstantDelaySchedule); ok {
-		// As cronadapter has them, the same on all machines.
-		return time.Unix(0, now.UnixNano()-now.UnixNano()%int64(every.Delay))
-	}
-	for back := time.Second; ; back *= 2 {
-		newest := s.Next(now.Add(-min(back, oldest)))
-		if newest.IsZero() || newest.After(now) {
-			if back > oldest {
-				return time.Time{}
-			}
-			continue
-		}
-		for next := s.Next(newest); !next.IsZero() && !next.After(now); next = s.Next(next) {
-			newest = next
-		}
-		return newest
-	}
-}
+func (j Job) Newest(now time.Time) time.Time { return ticks.Newest(j.next, now, oldest) }
 
 // Next is the next n instants of the job.
 func (j Job) Next(now time.Time, n int) (all []time.Time) {
-	s := j.Schedule
-	if every, ok := s.(cron.ConstantDelaySchedule); ok {
-		for at := j.Newest(now); len(all) < n; {
-			at = at.Add(every.Delay)
-			all = append(all, at)
-		}
-		return all
-	}
-	for at := s.Next(now); !at.IsZero() && len(all) < n; at = s.Next(at) {
+	for at := j.next(now); !at.IsZero() && len(all) < n; at = j.next(at) {
 		all = append(all, at)
 	}
 	return all
+}
+
+// next has "@every" as cronadapter has it, the same on all machines.
+func (j Job) next(t time.Time) time.Time {
+	if every, ok := j.Schedule.(cron.ConstantDelaySchedule); ok {
+		return ticks.Grid(every.Delay).Next(t)
+	}
+	return j.Schedule.Next(t)
 }
