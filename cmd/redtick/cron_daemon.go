@@ -21,8 +21,9 @@ type daemon struct {
 	fleet  *fleet
 	log    *slog.Logger
 	output *output
-	starts chan func() // what only the main thread may do
-	table  *crontab.Timetable
+	onMain chan func()        // what only the main thread may do
+	table  *crontab.Timetable // nil when there is nothing to reload
+	reads  int                // of the file, as reloads ask for them
 	runs   atomic.Int32
 	calls  *pings
 
@@ -35,7 +36,7 @@ var errHalted = errors.New("redtick was told to end")
 func timedOut(d time.Duration) error { return fmt.Errorf("timed out after %v", d) }
 
 func newDaemon(r *cronning) *daemon {
-	d := &daemon{cronning: r, log: r.logger(), output: &output{raw: r.raw}, starts: make(chan func()), calls: newPings()}
+	d := &daemon{cronning: r, log: r.logger(), output: &output{raw: r.raw}, onMain: make(chan func()), calls: newPings()}
 	d.halted, d.halt = context.WithCancelCause(context.Background())
 	return d
 }
@@ -51,7 +52,7 @@ func (d *daemon) runForever(file *crontab.File, signals <-chan os.Signal) error 
 	d.table = table
 	d.told(file, "crontab is read")
 	go d.check()
-	d.serve(signals, nil, func() <-chan struct{} { return table.Stop() })
+	d.serve(signals, nil, func() <-chan struct{} { d.table = nil; return table.Stop() })
 	return nil
 }
 
@@ -79,8 +80,21 @@ func (d *daemon) told(file *crontab.File, message string) {
 	}
 }
 
+// reload reads the file aside: that takes for ever where a disk is away, or the file is a pipe.
 func (d *daemon) reload() {
-	file, err := d.read()
+	d.reads++
+	read := d.reads
+	go func() {
+		file, err := d.read()
+		d.onMain <- func() {
+			if read == d.reads && d.table != nil {
+				d.load(file, err)
+			}
+		}
+	}()
+}
+
+func (d *daemon) load(file *crontab.File, err error) {
 	if err == nil {
 		if err = d.table.Load(file); err != nil {
 			err = inFile(d.file, err)
@@ -99,7 +113,7 @@ func (d *daemon) reload() {
 // our group.
 const twice = 100 * time.Millisecond
 
-// serve starts programs and heeds signals until done is closed. At the first
+// serve does what is for the main thread and heeds signals until done is closed. At the first
 // signal to end, wind makes sure that nothing new begins, and returns what is
 // closed when all has come to its end.
 func (d *daemon) serve(signals <-chan os.Signal, done <-chan struct{}, wind func() <-chan struct{}) {
@@ -109,13 +123,13 @@ func (d *daemon) serve(signals <-chan os.Signal, done <-chan struct{}, wind func
 		select {
 		case <-done:
 			return
-		case start := <-d.starts:
-			start()
+		case do := <-d.onMain:
+			do()
 		case <-limit:
 			d.halt(errHalted)
 		case s := <-signals:
 			switch {
-			case reloads(s) && d.table != nil && winding.IsZero():
+			case reloads(s) && d.table != nil:
 				d.reload()
 			case !ends(s) || time.Since(winding) < twice:
 			case !winding.IsZero():

@@ -424,3 +424,32 @@ func TestCron_nodes_are_out(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// A file whose reading takes for ever, as on a disk that is away, keeps neither runs nor signals from coming through.
+//
+// Seen to fail when the file was read where programs are started: no run, and SIGTERM did nothing.
+func TestCron_reload_hangs(t *testing.T) {
+	f := newFleet(t)
+	f.crontab("# redtick: name=x", "* * * * * *  echo tick >> x")
+	p := f.cron()
+	path := filepath.Join(f.dir, "crontab")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.Process.Signal(syscall.SIGUSR2)
+	var end *os.File // of the writer, which has nothing to say
+	eventually(t, "the file to be opened", func() (ok bool) {
+		w, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		end = w
+		return err == nil
+	})
+	defer end.Close()
+	seen := len(f.readSoFar("x"))
+	eventually(t, "runs to go on", func() bool { return len(f.readSoFar("x")) > seen+len("tick\n") })
+	if o := p.stop(); o.code != 0 {
+		t.Errorf("%+v", o)
+	}
+}

@@ -55,7 +55,7 @@ func (d *daemon) execute(lease *redlock.Lease, j crontab.Job) error {
 // the process does.
 func (d *daemon) start(c *child, env []string) error {
 	started := make(chan error)
-	d.starts <- func() { started <- c.start(env) }
+	d.onMain <- func() { started <- c.start(env) }
 	return <-started
 }
 
