@@ -138,10 +138,11 @@ func TestTickOf(t *testing.T) {
 		q.enqueue(stamped("header", tick))
 		q.enqueue(asynq.NewTask("id", nil), asynq.TaskID("a@b@2000-10-29T06:30:00Z"))
 		q.enqueue(asynq.NewTask("none", nil))
+		q.enqueue(asynq.NewTask("no name", nil), asynq.TaskID("2000-10-29T06:30:00Z"))
 		q.enqueue(asynq.NewTaskWithHeaders("broken", nil, map[string]string{"redtick-tick": "noon"}))
 		time.Sleep(5 * time.Second)
 		for kind, want := range map[string]string{
-			"header": "2000-10-29T06:30:00Ztrue", "id": "2000-10-29T06:30:00Ztrue", "none": "0001-01-01T00:00:00Zfalse", "broken": "0001-01-01T00:00:00Zfalse",
+			"header": "2000-10-29T06:30:00Ztrue", "id": "2000-10-29T06:30:00Ztrue", "none": "0001-01-01T00:00:00Zfalse", "no name": "0001-01-01T00:00:00Zfalse", "broken": "0001-01-01T00:00:00Zfalse",
 		} {
 			if got, _ := ticks.Load(kind); got != want {
 				t.Errorf("%s: got %v, want %s", kind, got, want)

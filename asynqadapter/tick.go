@@ -20,7 +20,9 @@ func TickOf(task *asynq.Task) (tick time.Time, ok bool) {
 	}
 	if w := task.ResultWriter(); w != nil {
 		id := w.TaskID()
-		return parseTick(id[strings.LastIndexByte(id, '@')+1:])
+		if at := strings.LastIndexByte(id, '@'); at >= 0 {
+			return parseTick(id[at+1:])
+		}
 	}
 	return time.Time{}, false
 }
