@@ -55,13 +55,13 @@ func NewPeriodicTaskManager(opts asynq.PeriodicTaskManagerOpts, more ...Schedule
 	switch {
 	case opts.PeriodicTaskConfigProvider == nil:
 		return nil, invalid("PeriodicTaskConfigProvider is nil; it is what says which tasks there are")
-	case opts.RedisConnOpt == nil && opts.RedisUniversalClient == nil:
+	case isNil(opts.RedisConnOpt) && isNil(opts.RedisUniversalClient):
 		return nil, invalid("RedisConnOpt and RedisUniversalClient are nil; set the Redis that the servers use")
 	case opts.SyncInterval < 0:
 		return nil, invalid("SyncInterval is %v, must be positive, or 0 for %v", opts.SyncInterval, DefaultSyncInterval)
 	}
 	r := opts.RedisConnOpt
-	if opts.RedisUniversalClient != nil {
+	if !isNil(opts.RedisUniversalClient) {
 		r = shared{opts.RedisUniversalClient}
 	}
 	client := asynq.NewClient(r)
@@ -176,7 +176,7 @@ func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[s
 
 // sign returns all of an entry but its spec.
 func (e *entry) sign() string {
-	return fmt.Sprint(e.name, "\n", identity(e.task), e.task.Headers(), texts(optionsInside(e.task)), texts(e.opts))
+	return fmt.Sprintf("%q", []any{e.name, identity(e.task), e.task.Headers(), texts(optionsInside(e.task)), texts(e.opts)})
 }
 
 func texts(opts []asynq.Option) (all []string) {

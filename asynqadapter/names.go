@@ -24,6 +24,12 @@ type work struct {
 func (w work) String() string { return "an entry of an asynqadapter.Scheduler with " + w.text }
 func (w work) Ended() bool    { return false }
 
+// isNil knows a nil pointer that was made an interface, too.
+func isNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
+}
+
 // enqueuesTo says which Redis the scheduler shares with others, or that nobody can tell.
 func (s *Scheduler) enqueuesTo(redis any) {
 	s.redis = redis

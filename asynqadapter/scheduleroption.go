@@ -51,7 +51,7 @@ func WithNewestOnly() SchedulerOption { return func(c *schedulerConfig) { c.newe
 // [NewPeriodicTaskManager] does this without the option.
 func WithHeartbeat(r asynq.RedisConnOpt) SchedulerOption {
 	return func(c *schedulerConfig) {
-		if c.heartbeat = r; r == nil {
+		if c.heartbeat = r; isNil(r) {
 			c.err = invalid("the Redis for WithHeartbeat is nil; pass what the client uses")
 		}
 	}
