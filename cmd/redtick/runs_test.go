@@ -88,9 +88,11 @@ func TestRuns_schedule(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	has(t, f.redtick("show", "soon").stdout, "next tick")
-	f.redtick("pause", "soon")
-	if o := f.redtick("show", "soon"); strings.Contains(o.stdout, "next tick") {
-		t.Errorf("it is paused until it is resumed: %+v", o)
+	for _, args := range [][]string{{"pause", "soon"}, {"pause", "soon", "--for", "2h"}} {
+		f.redtick(args...)
+		if o := f.redtick("show", "soon"); strings.Contains(o.stdout, "next tick") {
+			t.Errorf("%q, so the next tick is not known: %+v", args, o)
+		}
 	}
 	f.redtick("resume", "soon")
 	o = f.redtick("runs", "over")

@@ -80,11 +80,11 @@ func (v *nameView) write(w io.Writer, now time.Time) error {
 	if last := v.info.LastRun; last != nil {
 		t.row("last run", last.Result+" on "+last.Holder+", tick "+when(last.Tick, now))
 	}
-	if endless := v.info.Paused != nil && v.info.Paused.For == 0; v.runs != nil && !v.runs.Next.IsZero() && !endless {
-		t.row("next tick", when(v.runs.Next, now))
-	}
-	if v.info.Paused != nil {
+	switch {
+	case v.info.Paused != nil:
 		t.row("paused", strings.TrimSpace(pauseText(v.info.Paused, now)))
+	case v.runs != nil && !v.runs.Next.IsZero():
+		t.row("next tick", when(v.runs.Next, now))
 	}
 	if v.Fence != 0 {
 		t.row("fence", strconv.FormatInt(v.Fence, 10))
