@@ -28,9 +28,7 @@ Exit codes
   1   nothing was forgotten: it is held, or due later
   2   not all nodes answered: those that did have forgotten it, unless the
       message says that nothing was forgotten
-  64  the command line is wrong
-
-JSON: name, which is forgotten.`,
+  64  the command line is wrong`,
 		Example: `  redtick forget report`,
 		Args:    oneName,
 		RunE:    func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
@@ -65,5 +63,6 @@ func (r *forgetting) run(c *cobra.Command, name string) error {
 	if !ran(info) && info.Fence == 0 && info.Paused == nil {
 		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: nothing was remembered of %q; %s.\n", name, rightName)
 	}
-	return r.answer(c, map[string]string{"name": name}, "%q is forgotten", name)
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is forgotten\n", name)
+	return err
 }

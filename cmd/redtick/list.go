@@ -28,7 +28,6 @@ type listing struct {
 }
 
 func (l *listing) flags(c *cobra.Command) {
-	l.inspection.flags(c)
 	c.Flags().IntVar(&l.limit, "limit", 100, fmt.Sprintf("how many names to show, 1 to %d", maxLimit))
 }
 
@@ -72,6 +71,7 @@ become U+FFFD.`,
 			return l.run(c.Context(), c.OutOrStdout(), strings.Join(args, ""))
 		},
 	}
+	l.outputFlags(c)
 	l.flags(c)
 	return c
 }

@@ -33,9 +33,7 @@ It returns once every node has answered, and holds when a majority has it.
 Exit codes
   0   paused
   2   no majority of the nodes answers; those that do may have paused it
-  64  the command line is wrong
-
-JSON: as "redtick show -o json", which has it in paused.`,
+  64  the command line is wrong`,
 		Example: `  redtick pause report --for 2h --why "database migration"
   redtick pause report`,
 		Args: oneName,
@@ -67,9 +65,7 @@ func newResume(t *target) *cobra.Command {
 Exit codes
   0   resumed, or it was not paused
   2   not all nodes answered; those that did have resumed it
-  64  the command line is wrong
-
-JSON: as "redtick show -o json", in which paused is null.`,
+  64  the command line is wrong`,
 		Example: `  redtick resume report`,
 		Args:    oneName,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -92,14 +88,14 @@ func (i *inspection) change(c *cobra.Command, name string, do func(context.Conte
 	if err := do(c.Context(), inspector); err != nil {
 		return err
 	}
-	view, err := look(c.Context(), inspector, name)
+	info, err := inspector.Show(c.Context(), name)
 	if err != nil {
 		return err
 	}
-	if err := i.answer(c, view, "%q %s", name, pauseState(view.info, time.Now())); err != nil {
+	if _, err := fmt.Fprintf(c.OutOrStdout(), "%q %s\n", name, pauseState(info, time.Now())); err != nil {
 		return err
 	}
-	if !ran(view.info) {
+	if !ran(info) {
 		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: no run of a job %q is remembered; %s. "+
 			"Tasks under asynqadapter.OncePerTick are not paused by their key; pause their queue.\n", name, rightName)
 	}

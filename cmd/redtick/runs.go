@@ -56,7 +56,7 @@ or null.`,
 			return i.runs(c.Context(), c.OutOrStdout(), args[0])
 		},
 	}
-	i.flags(c)
+	i.outputFlags(c)
 	return c
 }
 

@@ -37,7 +37,7 @@ JSON: as one of the names of "redtick ls -o json".`,
 			return i.show(c.Context(), c.OutOrStdout(), args[0])
 		},
 	}
-	i.flags(c)
+	i.outputFlags(c)
 	return c
 }
 

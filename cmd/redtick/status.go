@@ -59,7 +59,7 @@ warnings [code, nodes, text].`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return i.status(c.Context(), c.OutOrStdout()) },
 	}
-	i.flags(c)
+	i.outputFlags(c)
 	return c
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -13,14 +14,6 @@ import (
 type triggering struct {
 	inspection
 	by string
-}
-
-// triggerView is a run that was asked for, in JSON as it stands.
-type triggerView struct {
-	Name   string `json:"name"`
-	Tick   string `json:"tick"`
-	Holder string `json:"holder"`
-	Token  string `json:"token"`
 }
 
 func newTrigger(t *target) *cobra.Command {
@@ -40,9 +33,7 @@ Exit codes
   0   a replica has begun it
   1   it is not run: the job is paused or runs already, or nobody who listens has it
   2   no majority of the nodes answers
-  64  the command line is wrong
-
-JSON: name, tick, holder, token. The tick is in RFC 3339.`,
+  64  the command line is wrong`,
 		Example: `  redtick trigger report
   redtick trigger report && sleep 60 && redtick runs report`,
 		Args: oneName,
@@ -69,6 +60,6 @@ func (r *triggering) run(c *cobra.Command, name string) error {
 	case err != nil:
 		return err
 	}
-	tick := instant(run.Tick)
-	return r.answer(c, triggerView{name, tick, run.Holder, run.Token}, "%q is run by %s, under the tick %s", name, printable(run.Holder), tick)
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is run by %s, under the tick %s\n", name, printable(run.Holder), instant(run.Tick))
+	return err
 }
