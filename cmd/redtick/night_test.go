@@ -195,7 +195,8 @@ func TestNothing_done_without_a_quorum(t *testing.T) {
 	}
 }
 
-// Seen to fail when bootstrap declares nodes that vote already.
+// Seen to fail when bootstrap declares nodes that vote already, and without the
+// cure for one that has restarted.
 func TestBootstrap(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -204,6 +205,12 @@ func TestBootstrap(t *testing.T) {
 	}
 	if o := f.redtick("bootstrap"); o.code != 1 || !strings.Contains(o.stderr, "it was declared fresh before") {
 		t.Errorf("a second time: %+v", o)
+	}
+	if _, err := f.servers[0].Do("HSET", "redtick:guard", "id", "another process", "birth", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if o := f.redtick("bootstrap"); o.code != 1 || !strings.Contains(o.stderr, "node abstains") || !strings.Contains(o.stderr, "it votes by itself once") {
+		t.Errorf("a node that has restarted: %+v", o)
 	}
 }
 
