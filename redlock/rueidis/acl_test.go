@@ -20,12 +20,12 @@ func TestNewClient_minimalACL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, block, found := strings.Cut(string(text), "ACL SETUSER redtick on >secret")
+	_, block, found := strings.Cut(string(text), "ACL SETUSER redtick on '>secret'")
 	if !found {
 		t.Fatal("SECURITY.md has no ACL rule")
 	}
 	block, _, _ = strings.Cut(block, "```")
-	rules := append([]string{"ACL", "SETUSER", "redtick", "on", ">secret"}, strings.Fields(strings.ReplaceAll(block, "\\\n", " "))...)
+	rules := append([]string{"ACL", "SETUSER", "redtick", "on", ">secret"}, strings.Fields(strings.NewReplacer("\\\n", " ", "'", "").Replace(block))...)
 	if _, err := server.Do(rules...); err != nil {
 		t.Fatal(err)
 	}
