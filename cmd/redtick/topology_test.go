@@ -109,7 +109,7 @@ func TestTLS_flags(t *testing.T) {
 	}
 	ca, cert, key := s.TLSFiles()
 	addr := "rediss://" + s.TLSAddr()
-	if o := redtick(t, addr, "ls", "--tls-ca", ca, "--tls-cert", cert, "--tls-key", key); o.code != 0 {
+	if o := redtick(t, addr, "ls", "--timeout", "20s", "--tls-ca", ca, "--tls-cert", cert, "--tls-key", key); o.code != 0 {
 		t.Errorf("all is given: %+v", o)
 	}
 	strangerCert, strangerKey := stranger(t)
@@ -132,7 +132,7 @@ func TestTLS_flags(t *testing.T) {
 		{"no TLS", s.Addr(), []string{"--tls-ca", ca}, 64, []string{"none does", "write rediss://"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := redtick(t, c.addr, append([]string{"ls"}, c.args...)...)
+			o := redtick(t, c.addr, append([]string{"ls", "--timeout", "20s"}, c.args...)...)
 			if o.code != c.code {
 				t.Errorf("exit code %d, want %d: %+v", o.code, c.code, o)
 			}
