@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -234,6 +235,46 @@ func TestClaim_overload(t *testing.T) {
 		if n := trouble.Load(); n > 0 {
 			t.Errorf("%d events of a node that is out, a failed renewal or a lost lease", n)
 		}
+	})
+}
+
+// slowing takes longer for each command than for the one before.
+type slowing struct {
+	driver.Node
+	step, perCommand time.Duration
+}
+
+func (n *slowing) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
+	for range commands {
+		n.perCommand += n.step
+		time.Sleep(n.perCommand)
+	}
+	return n.Node.Do(ctx, commands)
+}
+
+// Claims that a node becomes slow to execute wait for it, however many come at once. The node is not taken for a hung one.
+//
+// Seen to fail when a batch has 1,024 calls, whatever they take, and when Unlock waits for the node timeout only.
+func TestClaim_slowNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, trouble := scaled(5_000), atomic.Int32{}
+		node := &slowing{Node: redlocktest.NewServer().Node("a"), step: time.Millisecond / time.Duration(n)}
+		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{node}, redlock.WithObserver(func(e redlock.Event) {
+			if e.Level() >= slog.LevelWarn {
+				trouble.Add(1)
+			}
+		})))
+		var all sync.WaitGroup
+		begin, tick := time.Now(), time.Now()
+		for i := range n {
+			job := must[*redlock.Job](t)(l.NewJob(fmt.Sprint("job", i)))
+			all.Go(func() { ok(t, must[*redlock.Lease](t)(job.Claim(t.Context(), tick)).Unlock(t.Context())) })
+		}
+		all.Wait()
+		if most := time.Duration(n) * 3 * time.Millisecond; trouble.Load() > 0 || time.Since(begin) > most {
+			t.Errorf("%d events of trouble in %v, want none, in at most %v", trouble.Load(), time.Since(begin), most)
+		}
+		ok(t, l.Close(t.Context()))
 	})
 }
 

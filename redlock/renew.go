@@ -63,7 +63,7 @@ func (l *Lease) Extend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.Wait(ctx, l.t.cfg.nodeTimeout)
+	_, err = p.Wait(ctx, l.t.cfg.nodeTimeout, l.t.cfg.validity()/2)
 	return l.judge(p, err)
 }
 

@@ -50,20 +50,13 @@ func (r *round) vote(ctx context.Context, request quorum.Request) (quorum.Tally,
 	return r.wait(ctx)
 }
 
-// wait waits for the outcome. Nodes that do not answer have the node timeout; one that is only busy, as it still answers
-// other calls, has up to half the validity.
+// wait waits for the outcome.
 func (r *round) wait(ctx context.Context) (quorum.Tally, error) {
 	limit := r.t.cfg.nodeTimeout
 	if r.a.tick != 0 {
 		limit *= 2 // as long as a pipeline waits: a new vote would queue behind this one, and losers may have been told of it
 	}
-	for {
-		tally, err := r.poll.Wait(ctx, limit)
-		if err != nil || tally.Certain() || !r.poll.Responsive(&tally) || time.Since(r.poll.Start) > r.t.cfg.validity()/2 {
-			return tally, err
-		}
-		limit = max(r.t.cfg.nodeTimeout/4, time.Millisecond)
-	}
+	return r.poll.Wait(ctx, limit, r.t.cfg.validity()/2)
 }
 
 // lease returns the lease of a round that was won, unless its validity has ended. That is checked after the votes are

@@ -59,6 +59,7 @@ func (t *target) ask(ctx context.Context, op string, tick int64, question quorum
 
 // poll puts one request to all nodes and waits for the outcome.
 func (t *target) poll(ctx context.Context, r quorum.Request) (quorum.Tally, error) {
-	p := t.locker.group.Ask(ctx, r, time.Now().Add(t.cfg.nodeTimeout), pipeline.Question)
-	return p.Wait(ctx, t.cfg.nodeTimeout)
+	busy := t.cfg.validity() / 2
+	p := t.locker.group.Ask(ctx, r, time.Now().Add(busy), pipeline.Question)
+	return p.Wait(ctx, t.cfg.nodeTimeout, busy)
 }

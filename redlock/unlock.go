@@ -20,9 +20,9 @@ type releaseState struct {
 }
 
 // Unlock releases the lease on all nodes and returns once a majority has
-// confirmed it. It works with a ctx that has already ended, and returns after
-// the node timeout at the latest. Nodes that do not answer are released in the
-// background, as soon as they do. A second Unlock returns what the first did.
+// confirmed it. It works with a ctx that has already ended. It waits for the node
+// timeout, and up to half the TTL for nodes that are slow but answer others.
+// Nodes that do not answer are released in the background, as soon as they do. A second Unlock returns what the first did.
 //
 // The error matches [ErrLost] if the lease was no longer ours at the end, and
 // [ErrNoQuorum] if that is not known.
@@ -68,7 +68,7 @@ func (l *Lease) unlock(abandoned bool) error {
 		return l.errLost("unlock")
 	}
 	// Ignore the caller's context: gocron and cron cancel a job's context before they unlock.
-	tally, _ := p.Wait(context.Background(), l.t.cfg.nodeTimeout)
+	tally, _ := p.Wait(context.Background(), l.t.cfg.nodeTimeout, l.t.cfg.validity()/2)
 	var err error
 	switch {
 	case tally.Blocks(tally.Refused):

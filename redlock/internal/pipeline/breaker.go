@@ -16,6 +16,9 @@ const (
 	firstProbe, lastProbe = 100 * time.Millisecond, 500 * time.Millisecond
 	// afterHang is how long after an unanswered batch copies of its commands may still be executed.
 	afterHang = time.Second
+	// A batch has at most so many calls, at first firstBatch. A large one costs less per call. But a node that is slow, or a
+	// process that gets little of the CPU, would not finish it before the timeout, and the node would pass for one that hangs.
+	minBatch, firstBatch, maxBatch = 64, 128, 1024
 )
 
 // breaker tracks whether a node answers. Its pipeline's mutex guards it.
@@ -24,6 +27,7 @@ type breaker struct {
 	since        time.Time     // when the batch under way was sent; zero between batches
 	fails        int           // batches in a row without an answer
 	probeAt      time.Time     // when a failing node is asked next
+	most         int           // how many calls the next batch may have
 	suspectUntil time.Time     // until then copies of commands may still be executed
 	cause        error         // why the last batch went unanswered
 	answered     bool          // whether the last batch was answered
@@ -59,6 +63,7 @@ func (b *breaker) error() error {
 
 // outcome is what came of a batch.
 type outcome struct {
+	calls    int   // how many it had
 	alive    bool  // at least one of its replies came from the server
 	cause    error // that of its last reply
 	executed bool  // the server executed at least one of its votes
@@ -71,6 +76,12 @@ func (b *breaker) returned(o outcome, now time.Time) {
 	b.answered, b.since = o.alive, time.Time{}
 	if !o.alive || took > b.timeout {
 		b.suspectUntil = now.Add(took + afterHang)
+	}
+	switch {
+	case took > b.timeout/2:
+		b.most = max(b.most/2, minBatch)
+	case took < b.timeout/4 && o.calls >= b.most:
+		b.most = min(2*b.most, maxBatch)
 	}
 	switch {
 	case o.executed:

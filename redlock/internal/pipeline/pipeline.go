@@ -16,9 +16,6 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 )
 
-// maxBatch bounds a batch, so that a burst does not make everybody wait for the last of ten thousand replies.
-const maxBatch = 1024
-
 // Request is a command for a node.
 type Request struct {
 	Command driver.Command
@@ -121,7 +118,7 @@ type Pipeline struct {
 // that order; it must not block or call the pipeline.
 func New(node driver.Node, name string, timeout time.Duration, report func(out bool, cause error)) *Pipeline {
 	punctual, ok := node.(driver.Punctual)
-	p := &Pipeline{node: node, name: name, punctual: ok && punctual.Punctual(), report: report, breaker: breaker{timeout: timeout}}
+	p := &Pipeline{node: node, name: name, punctual: ok && punctual.Punctual(), report: report, breaker: breaker{timeout: timeout, most: firstBatch}}
 	p.sender = p.run
 	return p
 }
@@ -364,7 +361,7 @@ func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 	n, asking := 0, false
 	for _, c := range queue {
 		// A server that does not know SET NX GET is sent the first one again, as a script. A call that takes it back must wait.
-		if len(p.batch) == maxBatch || asking && c.Legacy == nil {
+		if len(p.batch) >= p.breaker.most || asking && c.Legacy == nil {
 			break
 		}
 		n++
@@ -413,7 +410,7 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	for len(replies) < len(p.batch) {
 		replies = append(replies, driver.Reply{Err: fmt.Errorf("driver left out a reply to command %d of %d", len(replies), len(p.batch))})
 	}
-	var o outcome
+	o := outcome{calls: len(p.batch)}
 	for i, c := range p.batch {
 		err := ownTimeout(replies[i].Err)
 		replies[i].Err, o.cause = err, err

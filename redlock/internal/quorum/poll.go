@@ -205,17 +205,24 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 }
 
 // Wait returns the tally as soon as the outcome is certain, limit has passed, or
-// ctx ends. In the last case the error is ctx's.
-func (p *Poll) Wait(ctx context.Context, limit time.Duration) (Tally, error) {
-	return p.WaitFor(ctx, limit, func(t Tally) bool { return t.Certain() })
+// ctx ends. In the last case the error is ctx's. A node that is only busy, as it
+// still answers other calls, is waited for until so long after the poll's start.
+func (p *Poll) Wait(ctx context.Context, limit, busy time.Duration) (Tally, error) {
+	for step := max(limit/4, time.Millisecond); ; limit = step {
+		t, err := p.WaitFor(ctx, limit, func(t Tally) bool { return t.Certain() })
+		if err != nil || t.Certain() || time.Since(p.Start) > busy || !p.responsive(&t) {
+			return t, err
+		}
+	}
 }
 
-// WaitForOne is Wait, but also returns once the node has answered.
+// WaitForOne waits for limit, but returns once the outcome is certain or the node
+// has answered.
 func (p *Poll) WaitForOne(ctx context.Context, limit time.Duration, node int) (Tally, error) {
 	return p.WaitFor(ctx, limit, func(t Tally) bool { return t.Certain() || t.Answers[node].Verdict != Pending })
 }
 
-// WaitFor is Wait, but returns as soon as the answers are enough.
+// WaitFor waits for limit, but returns as soon as the answers are enough.
 func (p *Poll) WaitFor(ctx context.Context, limit time.Duration, enough func(Tally) bool) (t Tally, err error) {
 	p.mu.Lock()
 	p.enough = enough
@@ -261,9 +268,9 @@ func (p *Poll) Tally() Tally {
 	return Count(slices.Clone(p.answers), p.group.Quorum)
 }
 
-// Responsive reports whether a missing answer may still come soon, because its
+// responsive reports whether a missing answer may still come soon, because its
 // node keeps answering others.
-func (p *Poll) Responsive(t *Tally) bool {
+func (p *Poll) responsive(t *Tally) bool {
 	now := time.Now()
 	for i := range t.Answers {
 		if t.Answers[i].Verdict == Pending && p.Asked(i) && p.group.Pipelines[i].Responsive(now) {
