@@ -116,11 +116,7 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		return j, err
 	}
 	l.catch.plan = func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error) {
-		p, err := planned{d, opts, l.made}.afresh(ctx, j)
-		if err != nil {
-			return newest, next, err
-		}
-		return s.examiner.plan(p, now, within)
+		return s.examiner.plan(ctx, j, planned{d, opts, l.made}, now, within)
 	}
 	l.locked = sync.OnceValue(func() bool { return s.examiner.locks(opts) })
 	l.traits.startsAtOnce = s.examiner.startsAtOnce(j.Schedule(), opts)

@@ -34,11 +34,12 @@ func (s *jobState) spacing() time.Duration {
 // asked, as that of "@every 10s" does. A gocron.Cron that is not gocron's own
 // cannot be asked, so its ticks do not count as common; the spacing that they
 // get then is less than the time between two of them, and does no harm if they are.
-func common(schedule gocron.JobSchedule, ticks []time.Time) bool {
+// zone is that of the schedule.
+func common(schedule gocron.JobSchedule, ticks []time.Time, zone *time.Location) bool {
 	switch s := schedule.(type) {
 	case gocron.CronJobSchedule:
 		from, next, ok := lastPair(ticks)
-		return !ok || agrees(s.Crontab, from, next)
+		return !ok || agrees(s.Crontab, zone, from, next)
 	case gocron.DailyJobSchedule:
 		return s.Interval == 1
 	case gocron.WeeklyJobSchedule:
@@ -67,9 +68,9 @@ func lastPair(ticks []time.Time) (from, next time.Time, ok bool) {
 }
 
 // agrees reports whether the crontab has this next tick from different starts.
-func agrees(crontab string, from, next time.Time) bool {
+func agrees(crontab string, zone *time.Location, from, next time.Time) bool {
 	cron := gocron.NewDefaultCron(true) // it takes both five fields and six
-	if cron.IsValid(crontab, from.Location(), from) != nil {
+	if cron.IsValid(crontab, zone, from) != nil {
 		return false
 	}
 	gap := next.Sub(from)
@@ -79,6 +80,15 @@ func agrees(crontab string, from, next time.Time) bool {
 		}
 	}
 	return true
+}
+
+// zoneOf returns the time zone of a schedule with these ticks. That of a crontab is its scheduler's, if it is known: the ticks
+// are in the zone of a start date.
+func (t traits) zoneOf(schedule gocron.JobSchedule, ticks []time.Time) *time.Location {
+	if _, cron := schedule.(gocron.CronJobSchedule); cron && t.zone != nil {
+		return t.zone
+	}
+	return ticks[0].Location()
 }
 
 // gapOf returns the shortest time between the last tick and those to come.

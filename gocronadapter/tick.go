@@ -85,9 +85,10 @@ func (s *jobState) leftOver(t time.Time) bool {
 func (s *jobState) learn(pending []time.Time) {
 	if !s.learned && len(pending) > 0 {
 		s.learned = true
-		s.uncommon = !common(s.job.Schedule(), pending)
+		zone := s.traits.zoneOf(s.job.Schedule(), pending)
+		s.uncommon = !common(s.job.Schedule(), pending, zone)
 		s.startsAtOnce = s.startOf(pending)
-		s.locker.checkZone(s.name, s.job.Schedule(), pending[0].Location())
+		s.locker.checkZone(s.name, s.job.Schedule(), zone)
 	}
 	s.gap = gapOf(s.asked, pending)
 }
