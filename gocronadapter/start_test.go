@@ -316,3 +316,23 @@ func TestNewScheduler_restart_after_one_time_job(t *testing.T) {
 		leaveAll(t, []*replica{r})
 	})
 }
+
+// A start at once is refused while another replica runs the job, and not put off.
+//
+// Seen to fail when such a run waits for the lock.
+func TestNewScheduler_starts_at_once_elsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newLedger()
+		fleet := newSchedulers(t, nil, 0, 0, 0)
+		for _, r := range fleet {
+			r.Start()
+			r.job(t, gocron.OneTimeJob(gocron.OneTimeJobStartImmediately()), log.task("job", 10*time.Second), gocron.WithName("job"), log.refusals())
+			time.Sleep(6 * time.Second) // the second begins while the first runs, the third when it has ended
+		}
+		time.Sleep(10 * time.Second)
+		if n, refused := log.withoutTick("job"), log.refusedFor(t, "job", redlock.ErrTaken); n != 2 || refused[0] != 1 || log.overlap {
+			t.Errorf("%d runs, %d refused, want 2 and 1", n, refused[0])
+		}
+		leaveAll(t, fleet)
+	})
+}
