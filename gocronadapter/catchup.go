@@ -156,19 +156,25 @@ type planned struct {
 	made       time.Time // when gocron made the job of them
 }
 
-// afresh returns a job of the same schedule. A cron definition has one parser for all of its
+// afresh returns a job of the same schedule, unless its ticks count from its start. A cron definition has one parser for all of its
 // jobs, which must not be used while gocron does, so what gocron's own parser says of it has to do.
 func (e *examiner) afresh(ctx context.Context, job gocron.Job, p planned) (planned, error) {
-	cron, ok := job.Schedule().(gocron.CronJobSchedule)
-	if !ok {
-		return p, nil
+	var ticks []time.Time
+	switch schedule := job.Schedule().(type) {
+	case gocron.CronJobSchedule:
+		var err error
+		if ticks, err = askBusy(ctx, func() ([]time.Time, error) { return job.NextRuns(3) }); err != nil {
+			return p, err
+		}
+		own := gocron.WithCronImplementation(gocron.NewDefaultCron(true))
+		p.definition, p.options = gocron.CronJob(schedule.Crontab, true), append(slices.Clip(p.options), own)
+	case gocron.DurationJobSchedule, gocron.DurationRandomJobSchedule:
+		return p, nil // they may be aligned, which only the plan shows
 	}
-	ticks, err := askBusy(ctx, func() ([]time.Time, error) { return job.NextRuns(3) })
-	if err == nil && !common(cron, ticks, e.zone) {
-		err = errOwnTicks
+	if !common(job.Schedule(), ticks, e.zone) {
+		return p, errOwnTicks
 	}
-	own := gocron.WithCronImplementation(gocron.NewDefaultCron(true))
-	return planned{gocron.CronJob(cron.Crontab, true), append(slices.Clip(p.options), own), p.made}, err
+	return p, nil
 }
 
 var errOwnTicks = fmt.Errorf("%w: the job's ticks count from the start of its replica, so what was missed is not known, and WithCatchUp does nothing; use Aligned, or a calendar schedule with an interval of 1", ErrSchedule)
@@ -189,12 +195,6 @@ func (e *examiner) planFrom(p planned, from, until time.Time) (last, next time.T
 	}
 	if err != nil {
 		return last, next, err
-	}
-	switch schedule := j.Schedule().(type) {
-	case gocron.DailyJobSchedule, gocron.WeeklyJobSchedule, gocron.MonthlyJobSchedule:
-		if !common(schedule, nil, nil) {
-			return last, next, errOwnTicks
-		}
 	}
 	s.Start()
 	ticks, err := foresee(j, until, lookAhead)

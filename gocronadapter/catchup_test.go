@@ -351,12 +351,13 @@ func TestCatchUp_refused(t *testing.T) {
 		log := newLedger()
 		s.job(t, gocron.DurationJob(10*time.Minute), log.task("job", time.Second), gocron.WithName("job"))
 		s.job(t, gocron.DurationJob(10*time.Minute), log.task("aligned", time.Second), gocron.WithName("aligned"), gocronadapter.Aligned(10*time.Minute))
+		s.job(t, gocron.DailyJob(2, gocron.NewAtTimes(gocron.NewAtTime(6, 0, 0))), log.task("second day", time.Second), gocron.WithName("second day"))
 		s.Start()
 		time.Sleep(time.Second)
 		leaveAll(t, []*replica{s})
 		mu.Lock()
 		defer mu.Unlock()
-		if len(warned) != 1 || !strings.Contains(warned[0], "WithCatchUp does nothing") {
+		if len(warned) != 2 || !strings.Contains(warned[0], "WithCatchUp does nothing") {
 			t.Errorf("warned: %q", warned)
 		}
 	})

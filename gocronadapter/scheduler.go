@@ -27,7 +27,8 @@ import (
 // redlock.WithTakeover also those that stand by.
 //
 // Names are compared over all schedulers of this process that share the
-// redlock.Locker. A job with gocron.WithDisabledDistributedJobLocker(true) is
+// redlock.Locker. gocron keeps a job whose gocron.WithContext has ended, so that
+// has its name until RemoveJob. A job with gocron.WithDisabledDistributedJobLocker(true) is
 // none of this package's business, nor is one with a locker of its own
 // (gocron.WithDistributedJobLocker).
 func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, error) {
@@ -207,19 +208,15 @@ func (s *scheduler) forget(l *jobLocker) {
 }
 
 func (s *scheduler) RemoveJob(id uuid.UUID) error {
-	s.noteDepartureOf(id)
-	err := s.Scheduler.RemoveJob(id)
-	if err == nil || errors.Is(err, gocron.ErrJobNotFound) {
-		s.removed(id)
+	l := s.jobOf(id)
+	if l != nil {
+		s.noteDeparture(l)
 	}
-	return err
-}
-
-// removed is for a job that gocron has removed, which may be unknown.
-func (s *scheduler) removed(id uuid.UUID) {
-	if l := s.jobOf(id); l != nil {
+	err := s.Scheduler.RemoveJob(id)
+	if l != nil && (err == nil || errors.Is(err, gocron.ErrJobNotFound)) {
 		s.forget(l)
 	}
+	return err
 }
 
 func (s *scheduler) jobOf(id uuid.UUID) *jobLocker {
@@ -229,16 +226,16 @@ func (s *scheduler) jobOf(id uuid.UUID) *jobLocker {
 }
 
 func (s *scheduler) RemoveByTags(tags ...string) {
-	var tagged []uuid.UUID
+	var tagged []*jobLocker
 	for _, j := range s.Scheduler.Jobs() {
-		if slices.ContainsFunc(j.Tags(), func(tag string) bool { return slices.Contains(tags, tag) }) {
-			s.noteDepartureOf(j.ID())
-			tagged = append(tagged, j.ID())
+		if l := s.jobOf(j.ID()); l != nil && slices.ContainsFunc(j.Tags(), func(tag string) bool { return slices.Contains(tags, tag) }) {
+			s.noteDeparture(l)
+			tagged = append(tagged, l)
 		}
 	}
 	s.Scheduler.RemoveByTags(tags...)
-	for _, id := range tagged {
-		s.removed(id)
+	for _, l := range tagged {
+		s.forget(l)
 	}
 }
 

@@ -52,19 +52,15 @@ func common(schedule gocron.JobSchedule, ticks []time.Time, zone *time.Location)
 	return false
 }
 
-// lastPair returns the last two ticks in a row: those before may be left over from an earlier start. It prefers two that no change
-// of the clocks lies between, as gocron has rules of its own for such a night, which the crontab does not know.
+// lastPair returns the last two ticks in a row, if there are any, that no change of the clocks lies between: gocron has rules of its
+// own for such a night, which the crontab does not know. The first ticks may be left over from an earlier start.
 func lastPair(ticks []time.Time) (from, next time.Time, ok bool) {
-	n := len(ticks)
-	if n < 2 {
-		return from, next, false
-	}
-	for i := n - 1; i > 0; i-- {
+	for i := len(ticks) - 1; i > 0; i-- {
 		if offset(ticks[i-1]) == offset(ticks[i]) {
 			return ticks[i-1], ticks[i], true
 		}
 	}
-	return ticks[n-2], ticks[n-1], true
+	return from, next, false
 }
 
 // agrees reports whether the crontab has this next tick from different starts.
