@@ -69,10 +69,9 @@ type scheduler struct {
 	sweepAt  int                   // how many jobs make it worth while to look for those that are gone
 	shut     bool
 
-	up       bool            // Start was called, and no stop since
-	running  context.Context // once Start has returned, until the next stop
+	running  context.Context // from the end of Start to the next stop, else nil
 	stop     context.CancelFunc
-	starting chan struct{} // held by one who starts a run; not a mutex, on which a bubble's time would stand still
+	starting chan struct{} // held by one who starts a run, starts gocron or stops it; not a mutex, on which a bubble's time would stand still
 
 	started atomic.Pointer[time.Time] // when Start was last called, from which a job that starts at once counts
 }
@@ -240,11 +239,9 @@ func (s *scheduler) RemoveByTags(tags ...string) {
 }
 
 func (s *scheduler) Start() {
-	s.mu.Lock()
-	again := s.up
-	s.up = true
-	s.mu.Unlock()
-	if again {
+	s.starting <- struct{}{}
+	defer func() { <-s.starting }()
+	if s.life() != nil {
 		s.Scheduler.Start() // which logs that it has started
 		return
 	}
@@ -298,24 +295,21 @@ func (s *scheduler) whileUp(ctx context.Context, f func()) {
 		return
 	}
 	defer func() { <-s.starting }()
-	s.mu.Lock()
-	up := s.up
-	s.mu.Unlock()
-	if up && ctx.Err() == nil {
+	if s.life() != nil && ctx.Err() == nil {
 		f()
 	}
 }
 
 // stopStarting comes before gocron stops: from its return on no run is started.
 func (s *scheduler) stopStarting() {
+	s.starting <- struct{}{}
+	defer func() { <-s.starting }()
 	s.mu.Lock()
-	if s.stop != nil {
+	defer s.mu.Unlock()
+	if s.running != nil {
 		s.stop()
 	}
-	s.up, s.running = false, nil
-	s.mu.Unlock()
-	s.starting <- struct{}{}
-	<-s.starting
+	s.running = nil
 }
 
 func (s *scheduler) StopJobs() error {
@@ -380,6 +374,8 @@ func (j *job) RunNow() error {
 		runNow = func() error { return l.extras.runNow(j.Job) }
 	}
 	err := fmt.Errorf("%w: the scheduler is stopped, and gocron would hang at its next Start; call Start first", gocron.ErrJobRunNowFailed)
-	j.scheduler.whileUp(context.Background(), func() { err = runNow() })
+	ctx, cancel := context.WithTimeout(context.Background(), gocronLimit) // a monitor may call this in Start
+	defer cancel()
+	j.scheduler.whileUp(ctx, func() { err = runNow() })
 	return err
 }
