@@ -23,11 +23,10 @@ func newWatch(t *target) *cobra.Command {
 	watch := &watching{listing: listing{inspection: inspection{target: t}}}
 	c := &cobra.Command{
 		Use:   "watch [PREFIX]",
-		Short: "Who holds what, live",
-		Long: `watch shows what ls shows, again and again, until Ctrl-C. What comes and goes
-between two looks is not seen. It goes on while nodes are out, and says so when no
-majority answers; "redtick status" tells of each node. It needs a terminal: in a
-script, repeat "redtick ls -o json".
+		Short: "ls, live",
+		Long: `watch shows what ls shows, again and again, until Ctrl-C. It goes on while nodes are
+out, and says so when no majority answers; "redtick status" shows each node. It
+needs a terminal: in a script, repeat "redtick ls -o json".
 
 Exit codes
   0   ended by Ctrl-C (or SIGTERM)
