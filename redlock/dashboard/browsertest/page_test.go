@@ -418,7 +418,7 @@ func TestPage_only_what_changed(t *testing.T) {
 	t.Log(evaluate[string](t, ctx, `JSON.stringify(window.redtick)`))
 }
 
-func TestPage_sort(t *testing.T) {
+func TestPage_sort_and_group(t *testing.T) {
 	ctx, s := openBrowser(t), newStage(t)
 	s.fill(16, func(i int, h *history) { h.failing = i == 4 })
 	do(t, ctx, views[0].use(), chromedp.Navigate(s.url))
@@ -427,6 +427,10 @@ func TestPage_sort(t *testing.T) {
 	await(t, ctx, names+`[0] === "sessions/cleanup" && document.querySelector("#troubles a").textContent === "sessions/cleanup"`)
 	evaluate[bool](t, ctx, `[...document.querySelectorAll("#heads button")].find((b) => b.textContent === "Job").click(), true`)
 	await(t, ctx, names+`.join() === `+names+`.sort(new Intl.Collator(undefined, { numeric: true }).compare).join() && document.querySelector('#heads [aria-sort="ascending"]').textContent === "Job"`)
+	evaluate[bool](t, ctx, `document.querySelector("#group").click(), true`)
+	await(t, ctx, `document.querySelectorAll("#rows .grouphead").length === 7 && /sessions.*2 names.*1 wrong/s.test(document.querySelector("#rows").innerText)`)
+	evaluate[bool](t, ctx, `document.querySelector("#rows .grouphead button").click(), true`)
+	await(t, ctx, names+`.length === 12 && document.querySelector("#rows .grouphead button").getAttribute("aria-expanded") === "false"`)
 	evaluate[bool](t, ctx, `document.querySelector("#states .failing").click(), true`)
 	await(t, ctx, names+`.join() === "sessions/cleanup"`)
 }

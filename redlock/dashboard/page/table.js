@@ -24,13 +24,14 @@ const columns = [
 ];
 const tookOf = (r) => { const x = lastEnded(r); return x ? x.Took : -1; };
 
-const view = { sort: "state", descending: false, tab: "all", text: "" };
+const view = { sort: "state", descending: false, tab: "all", text: "", group: false, closed: new Set() };
 
 // set changes what is listed.
 export function set(change) {
   Object.assign(view, change);
   list();
 }
+export const current = () => view;
 
 function cell(row, className, role) {
   const c = element("div", "cell " + className);
@@ -142,6 +143,8 @@ function matches(data) {
   return [data.Name, data.Schedule, data.Holder || (run && run.Holder), data.State, data.Error].some((x) => x && x.toLowerCase().includes(text));
 }
 
+export const prefix = (name) => { const m = /^(.+?)[/:.]/.exec(name); return m ? m[1] : ""; };
+
 // make makes rows that are new, but of many only as many as a screen has: the rest follows when these are painted. A timeout alone may come
 // before that.
 const screenful = 80;
@@ -168,10 +171,10 @@ function list() {
   const found = [...rows.values()].filter(matches);
   found.sort((a, b) => (a.Job === b.Job ? 0 : a.Job ? -1 : 1) || sign * column.sort(a, b) || byName(a, b));
   make(found);
-  order = found.map((d) => d.Name);
+  const elements = view.group ? grouped(found) : found.map((d) => shown.get(d.Name).row);
+  order = view.group ? elements.filter((e) => e.dataset.name !== undefined).map((e) => e.dataset.name) : found.map((d) => d.Name);
   let place = $("rows").firstChild;
-  for (const name of order) {
-    const e = shown.get(name).row;
+  for (const e of elements) {
     if (e === place) place = place.nextSibling;
     else $("rows").insertBefore(e, place);
   }
@@ -180,8 +183,39 @@ function list() {
   tick();
   tabs();
   const none = $("none");
-  none.hidden = order.length > 0 || rows.size === 0; // without any, the headline says why
+  none.hidden = elements.length > 0 || rows.size === 0; // without any, the headline says why
   put(none, "None of " + plural(rows.size, "name") + " is like that.");
+}
+
+function grouped(found) {
+  const groups = new Map();
+  for (const d of found) {
+    const p = prefix(d.Name);
+    if (!groups.has(p)) groups.set(p, []);
+    groups.get(p).push(d);
+  }
+  return [...groups].flatMap(([p, members]) => [groupHead(p, members), ...(view.closed.has(p) ? [] : members.map((d) => shown.get(d.Name).row))]);
+}
+
+const heads = new Map(); // of groups
+function groupHead(p, members) {
+  let row = heads.get(p);
+  if (!row) {
+    row = element("div", "row grouphead");
+    row.setAttribute("role", "row");
+    const c = cell(row, "", "cell"), button = element("button");
+    button.type = "button";
+    button.addEventListener("click", () => { view.closed[view.closed.has(p) ? "delete" : "add"](p); list(); });
+    c.append(button, element("span", "faint"), element("span", "troubled"));
+    heads.set(p, row);
+  }
+  const [button, count, trouble] = row.firstChild.children;
+  put(button, p || "no prefix");
+  button.setAttribute("aria-expanded", String(!view.closed.has(p)));
+  put(count, plural(members.length, "name"));
+  const wrong = members.filter((d) => stateOf(d).severity < 2).length;
+  put(trouble, wrong ? wrong + " wrong" : "");
+  return row;
 }
 
 // One row is in the order of the Tab key; the arrows move it.
@@ -283,6 +317,10 @@ export function start() {
   }
   $("order").addEventListener("change", () => sortBy($("order").value));
   $("filter").addEventListener("input", () => set({ text: $("filter").value }));
+  $("group").addEventListener("click", () => {
+    $("group").setAttribute("aria-pressed", String(!view.group));
+    set({ group: !view.group });
+  });
   $("rows").addEventListener("keydown", onKey);
   $("rows").addEventListener("pointermove", onPoint);
   $("rows").addEventListener("pointerleave", hideTip);
