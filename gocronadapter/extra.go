@@ -15,12 +15,12 @@ import (
 // as gocron's queues do.
 type extras struct {
 	mu      sync.Mutex
-	lived   bool      // the job has had a state
-	byHand  int       // those that RunNow has asked for and that have not come
-	asked   time.Time // when it last did
-	started int       // those that this package has asked for and that have not come
-	errands []*errand // what they are for, but for a lease of the stand-by
-	queued  int       // those for ticks that gocron has dropped, or has in a queue
+	lived   bool        // the job has had a state
+	byHand  []time.Time // when RunNow asked for those that have not come
+	started int         // those that this package has asked for and that have not come
+	errands []*errand   // what they are for, but for a lease of the stand-by
+	queued  int         // those for ticks that gocron has dropped, or has in a queue
+	told    int         // of these, those whose tick was reported to be lost
 }
 
 // errand are the ticks that a run is started for: those that were missed, or that of a trigger.
@@ -81,11 +81,16 @@ func (x *extras) noteStarted() {
 	x.started++
 }
 
+// gocronQueue is how many runs gocron has in a queue at most.
+const gocronQueue = 1000
+
 func (x *extras) noteByHand() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.byHand++
-	x.asked = time.Now()
+	if len(x.byHand) == gocronQueue { // they do not come: gocron does not lock the job
+		x.byHand = x.byHand[1:]
+	}
+	x.byHand = append(x.byHand, time.Now())
 }
 
 func (x *extras) takeByHand() bool {
@@ -95,20 +100,18 @@ func (x *extras) takeByHand() bool {
 }
 
 func (x *extras) takeByHandLocked() bool {
-	if x.byHand == 0 {
+	if len(x.byHand) == 0 {
 		return false
 	}
-	x.byHand--
+	x.byHand = x.byHand[1:]
 	return true
 }
 
-// forgetByHand forgets the RunNows, unless one was asked for in this time: in some modes gocron drops them without a word.
-func (x *extras) forgetByHand(within time.Duration) {
+// forgetByHand forgets the RunNows before this instant: in some modes gocron drops them without a word.
+func (x *extras) forgetByHand(before time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if time.Since(x.asked) > within {
-		x.byHand = 0
-	}
+	x.byHand = slices.DeleteFunc(x.byHand, before.After)
 }
 
 // live reports whether the job has had a state before.
@@ -124,14 +127,14 @@ func (x *extras) live() bool {
 func (x *extras) announced() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.byHand > 0
+	return len(x.byHand) > 0
 }
 
 // expected reports whether a run is to come that is not the schedule's.
 func (x *extras) expected() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.byHand > 0 || x.started > 0
+	return len(x.byHand) > 0 || x.started > 0
 }
 
 func (x *extras) trigger() int {
@@ -139,24 +142,29 @@ func (x *extras) trigger() int {
 }
 
 // noteQueued counts ticks that gocron did not run. What waited in a queue of gocron before it was idle is gone.
-func (x *extras) noteQueued(ticks int, idle bool) {
+func (x *extras) noteQueued(ticks, told int, idle bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if idle {
-		x.queued = 0
+		x.queued, x.told = 0, 0
 	}
-	x.queued += ticks
+	x.queued, x.told = x.queued+ticks, x.told+told
 }
 
-// takeQueued reports whether a run that no tick is due for has waited in a queue of gocron until its tick was over.
-func (x *extras) takeQueued() bool {
+// takeQueued reports whether a run that no tick is due for has waited in a queue of gocron until its tick was over, and whether that
+// was reported.
+func (x *extras) takeQueued() (queued, told bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.queued == 0 {
-		return false
+		return false, false
 	}
 	x.queued--
-	return true
+	if x.told == 0 {
+		return true, false
+	}
+	x.told--
+	return true, true
 }
 
 // takeOffered is for a run that was given a lease of the stand-by.
@@ -165,7 +173,9 @@ func (x *extras) takeOffered() {
 	defer x.mu.Unlock()
 	if x.started > 0 {
 		x.started--
+		return
 	}
+	x.takeByHandLocked()
 }
 
 // purpose is what a run without a due tick of its own was started for.
@@ -185,7 +195,7 @@ func (x *extras) take() (purpose, *errand) {
 	defer x.mu.Unlock()
 	trigger := x.trigger()
 	switch {
-	case x.started == 0 || trigger < 0 && x.byHand > 0:
+	case x.started == 0 || trigger < 0 && len(x.byHand) > 0:
 		if x.takeByHandLocked() {
 			return byHand, nil
 		}

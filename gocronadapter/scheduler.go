@@ -27,8 +27,7 @@ import (
 // redlock.WithTakeover also those that stand by.
 //
 // Names are compared over all schedulers of this process that share the
-// redlock.Locker. gocron keeps a job whose gocron.WithContext has ended, so that
-// has its name until RemoveJob. A job with gocron.WithDisabledDistributedJobLocker(true) is
+// redlock.Locker. A job with gocron.WithDisabledDistributedJobLocker(true) is
 // none of this package's business, nor is one with a locker of its own
 // (gocron.WithDistributedJobLocker).
 func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, error) {
@@ -69,9 +68,10 @@ type scheduler struct {
 	sweepAt  int                   // how many jobs make it worth while to look for those that are gone
 	shut     bool
 
-	running  context.Context // from the end of Start to the next stop, else nil
+	up       bool            // Start was called, and no stop since
+	running  context.Context // once Start has returned, until the next stop
 	stop     context.CancelFunc
-	starting chan struct{} // held by one who starts a run, starts gocron or stops it; not a mutex, on which a bubble's time would stand still
+	starting chan struct{} // held by one who starts a run; not a mutex, on which a bubble's time would stand still
 
 	started atomic.Pointer[time.Time] // when Start was last called, from which a job that starts at once counts
 }
@@ -116,7 +116,11 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		return j, err
 	}
 	l.catch.plan = func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error) {
-		return s.examiner.plan(ctx, j, planned{d, opts, l.made}, now, within)
+		p, err := planned{d, opts, l.made}.afresh(ctx, j)
+		if err != nil {
+			return newest, next, err
+		}
+		return s.examiner.plan(p, now, within)
 	}
 	l.locked = sync.OnceValue(func() bool { return s.examiner.locks(opts) })
 	l.traits.startsAtOnce = s.examiner.startsAtOnce(j.Schedule(), opts)
@@ -207,15 +211,19 @@ func (s *scheduler) forget(l *jobLocker) {
 }
 
 func (s *scheduler) RemoveJob(id uuid.UUID) error {
-	l := s.jobOf(id)
-	if l != nil {
-		s.noteDeparture(l)
-	}
+	s.noteDepartureOf(id)
 	err := s.Scheduler.RemoveJob(id)
-	if l != nil && (err == nil || errors.Is(err, gocron.ErrJobNotFound)) {
-		s.forget(l)
+	if err == nil || errors.Is(err, gocron.ErrJobNotFound) {
+		s.removed(id)
 	}
 	return err
+}
+
+// removed is for a job that gocron has removed, which may be unknown.
+func (s *scheduler) removed(id uuid.UUID) {
+	if l := s.jobOf(id); l != nil {
+		s.forget(l)
+	}
 }
 
 func (s *scheduler) jobOf(id uuid.UUID) *jobLocker {
@@ -225,23 +233,25 @@ func (s *scheduler) jobOf(id uuid.UUID) *jobLocker {
 }
 
 func (s *scheduler) RemoveByTags(tags ...string) {
-	var tagged []*jobLocker
+	var tagged []uuid.UUID
 	for _, j := range s.Scheduler.Jobs() {
-		if l := s.jobOf(j.ID()); l != nil && slices.ContainsFunc(j.Tags(), func(tag string) bool { return slices.Contains(tags, tag) }) {
-			s.noteDeparture(l)
-			tagged = append(tagged, l)
+		if slices.ContainsFunc(j.Tags(), func(tag string) bool { return slices.Contains(tags, tag) }) {
+			s.noteDepartureOf(j.ID())
+			tagged = append(tagged, j.ID())
 		}
 	}
 	s.Scheduler.RemoveByTags(tags...)
-	for _, l := range tagged {
-		s.forget(l)
+	for _, id := range tagged {
+		s.removed(id)
 	}
 }
 
 func (s *scheduler) Start() {
-	s.starting <- struct{}{}
-	defer func() { <-s.starting }()
-	if s.life() != nil {
+	s.mu.Lock()
+	again := s.up
+	s.up = true
+	s.mu.Unlock()
+	if again {
 		s.Scheduler.Start() // which logs that it has started
 		return
 	}
@@ -295,21 +305,24 @@ func (s *scheduler) whileUp(ctx context.Context, f func()) {
 		return
 	}
 	defer func() { <-s.starting }()
-	if s.life() != nil && ctx.Err() == nil {
+	s.mu.Lock()
+	up := s.up
+	s.mu.Unlock()
+	if up && ctx.Err() == nil {
 		f()
 	}
 }
 
 // stopStarting comes before gocron stops: from its return on no run is started.
 func (s *scheduler) stopStarting() {
-	s.starting <- struct{}{}
-	defer func() { <-s.starting }()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.running != nil {
+	if s.stop != nil {
 		s.stop()
 	}
-	s.running = nil
+	s.up, s.running = false, nil
+	s.mu.Unlock()
+	s.starting <- struct{}{}
+	<-s.starting
 }
 
 func (s *scheduler) StopJobs() error {
@@ -374,8 +387,6 @@ func (j *job) RunNow() error {
 		runNow = func() error { return l.extras.runNow(j.Job) }
 	}
 	err := fmt.Errorf("%w: the scheduler is stopped, and gocron would hang at its next Start; call Start first", gocron.ErrJobRunNowFailed)
-	ctx, cancel := context.WithTimeout(context.Background(), gocronLimit) // a monitor may call this in Start
-	defer cancel()
-	j.scheduler.whileUp(ctx, func() { err = runNow() })
+	j.scheduler.whileUp(context.Background(), func() { err = runNow() })
 	return err
 }

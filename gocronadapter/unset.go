@@ -36,5 +36,9 @@ func look[J any](_ func(*J, time.Time) error, see func(job any)) func(*J, time.T
 
 func isSet(job any, field string) bool {
 	v := reflect.ValueOf(job).Elem().FieldByName(field)
-	return v.IsValid() && !v.IsZero()
+	switch v.Kind() {
+	case reflect.Func, reflect.Interface:
+		return !v.IsNil()
+	}
+	return false
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 )
 
@@ -11,16 +9,18 @@ func newBootstrap(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bootstrap",
 		Short: "Declare new nodes fresh, for services with a restart guard",
-		Long: `bootstrap is for services that use WithRestartGuard. It declares that new nodes have
-no votes to forget, so that they vote at once. Without it they abstain for the
-longest TTL, like a node that may have forgotten its votes. Run it once when the
-servers are new, and not at every start, which would defeat the guard. A node that
-has voted under a guard, or may evict keys, refuses.
+		Long: `bootstrap is for services that use WithRestartGuard. It declares nodes that were
+never used, so that they vote at once. Without it they abstain for the longest
+TTL, as a node does that may have forgotten its votes. Run it once when the
+servers are new, never at every start: it would take away what the guard is for.
+A node that has voted under a guard, or may evict keys, refuses.
 
 Exit codes
   0   all nodes are declared fresh
   1   a node refused, or did not answer; the others are declared fresh
-  64  the command line is wrong`,
+  64  the command line is wrong
+
+JSON: nodes, how many may vote at once.`,
 		Example: `  redtick bootstrap`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -32,8 +32,7 @@ Exit codes
 			if err := inspector.Bootstrap(c.Context()); err != nil {
 				return exit(exitWarning, err)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s may vote at once\n", count(len(f.nodes), "node"))
-			return err
+			return i.answer(c, map[string]int{"nodes": len(f.nodes)}, "%s may vote at once", count(len(f.nodes), "node"))
 		},
 	}
 	i.flags(c)

@@ -17,19 +17,20 @@ func newForget(t *target) *cobra.Command {
 	r := &forgetting{inspection: inspection{target: t}}
 	c := &cobra.Command{
 		Use:   "forget NAME",
-		Short: "Delete what the nodes remember of a removed job",
-		Long: `forget deletes what the nodes remember of NAME: its runs, last tick, fence and pause.
-It is for a job that was removed from the code, which would stay overdue. It
-refuses a name that is held. It also refuses a job whose next tick lies ahead,
-unless --force is given: if the job still exists and has WithTakeover, its last
-tick may run again.
+		Short: "Delete what the nodes remember of a job that is gone",
+		Long: `forget deletes what the nodes remember of NAME: its runs, its last tick and its
+fence. It is for a job that is gone from the code, which is overdue else. A name
+that is held is not forgotten, nor a job whose next tick lies ahead, unless with
+--force: a job that is still run under WithTakeover may run its last tick again.
 
 Exit codes
   0   forgotten
-  1   nothing was forgotten: the name is held, or the job is due later
+  1   nothing was forgotten: it is held, or due later
   2   not all nodes answered: those that did have forgotten it, unless the
       message says that nothing was forgotten
-  64  the command line is wrong`,
+  64  the command line is wrong
+
+JSON: name, which is forgotten.`,
 		Example: `  redtick forget report`,
 		Args:    oneName,
 		RunE:    func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
@@ -64,6 +65,5 @@ func (r *forgetting) run(c *cobra.Command, name string) error {
 	if !ran(info) && info.Fence == 0 && info.Paused == nil {
 		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: nothing was remembered of %q; %s.\n", name, rightName)
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is forgotten\n", name)
-	return err
+	return r.answer(c, map[string]string{"name": name}, "%q is forgotten", name)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,13 +18,7 @@ type inspection struct {
 }
 
 func (i *inspection) flags(c *cobra.Command) {
-	i.format = "text" // of commands that have no --output
 	c.Flags().DurationVar(&i.timeout, "timeout", time.Second, "how long to wait for a node that does not answer (100ms to 1m)")
-}
-
-// outputFlags are those of a command that only looks.
-func (i *inspection) outputFlags(c *cobra.Command) {
-	i.flags(c)
 	c.Flags().StringVarP(&i.format, "output", "o", "text", "text or json")
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -46,6 +41,15 @@ func (i *inspection) open() (*fleet, *inspect.Inspector, error) {
 	}
 	inspector, err := inspect.New(f.nodes, inspect.WithPrefix(i.target.prefix), inspect.WithTimeout(i.timeout))
 	return f, inspector, err
+}
+
+// answer writes v in JSON, or else a line.
+func (i *inspection) answer(c *cobra.Command, v any, format string, args ...any) error {
+	if i.json {
+		return writeJSON(c.OutOrStdout(), v)
+	}
+	_, err := fmt.Fprintf(c.OutOrStdout(), format+"\n", args...)
+	return err
 }
 
 // openFor is open that refuses names that cannot be locked.

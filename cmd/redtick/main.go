@@ -1,7 +1,9 @@
-// Command redtick shows what a fleet's Redis nodes hold, operates its jobs, and
-// runs any program under a lease, or a whole crontab.
+// Command redtick shows who holds what on a fleet's Redis nodes, and runs any
+// program under a lease, or a whole crontab.
 //
-// What it shows may have changed by the time it is read.
+// It shows what the nodes held a moment ago; by the time it is read that may
+// have changed. And "redtick run" cannot protect what a program has sent out
+// before it was ended: see "redtick run --help".
 //
 // "redtick --help" is the manual.
 package main

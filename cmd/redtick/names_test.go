@@ -34,6 +34,12 @@ type listJSON struct {
 	Names []nameJSON `json:"names"`
 }
 
+type releasedJSON struct {
+	Name   string `json:"name"`
+	Holder string `json:"holder"`
+	Token  string `json:"token"`
+}
+
 func (f *fleet) show(name string) nameJSON {
 	f.t.Helper()
 	return decode[nameJSON](f.t, f.redtick("show", name, "-o", "json").stdout)
@@ -108,6 +114,7 @@ func TestRelease(t *testing.T) {
 		{"release", "report"},
 		{"release", "report", "--token", ""},
 		{"release", "report", "--token", token + "x"},
+		{"release", "report", "-o", "json"},
 	} {
 		o := f.redtick(args...)
 		has(t, o.stderr, "nothing was released", token)
@@ -128,11 +135,14 @@ func TestRelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	has(t, f.redtick("release", "other", "--token", lease.Token()).stdout, `"other" is released; it was held by api-1`)
+	v := decode[releasedJSON](t, f.redtick("release", "other", "--token", lease.Token(), "-o", "json").stdout)
+	if want := (releasedJSON{"other", "api-1", lease.Token()}); v != want {
+		t.Errorf("%+v, want %+v", v, want)
+	}
 	if o = f.redtick("release", "two", "names"); o.code != 64 || !strings.Contains(o.stderr, "2 names are given, must be one") {
 		t.Errorf("two names: %+v", o)
 	}
-	if o = f.redtick("release", "nothing"); o.code != 1 || !strings.Contains(o.stderr, `nothing was released: "nothing" is free`) {
+	if o = f.redtick("release", "nothing"); o.code != 1 {
 		t.Errorf("a free name: %+v", o)
 	}
 }

@@ -203,6 +203,9 @@ func TestBootstrap(t *testing.T) {
 	if o := f.redtick("bootstrap"); o.code != 0 || o.stdout != "3 nodes may vote at once\n" {
 		t.Errorf("fresh nodes: %+v", o)
 	}
+	if o := newFleet(t).redtick("bootstrap", "-o", "json"); o.code != 0 || decode[map[string]int](t, o.stdout)["nodes"] != 3 {
+		t.Errorf("fresh nodes, in JSON: %+v", o)
+	}
 	if o := f.redtick("bootstrap"); o.code != 1 || !strings.Contains(o.stderr, "it was declared fresh before") {
 		t.Errorf("a second time: %+v", o)
 	}

@@ -22,26 +22,28 @@ func newPause(t *target) *cobra.Command {
 	p := &pausing{inspection: inspection{target: t}}
 	c := &cobra.Command{
 		Use:   "pause NAME",
-		Short: "Begin no run of a job, on the whole fleet",
-		Long: `pause keeps every replica from running ticks of the job NAME, until --for has passed
-or "redtick resume NAME". Ticks that come meanwhile are skipped. A run that is
-under way goes on. Locks and leaderships of the name are not affected. A new pause
-replaces the one before.
+		Short: "Let no run of a job begin, on the whole fleet",
+		Long: `pause keeps the ticks of the job NAME from being run, on every replica, until
+--for has passed or "redtick resume NAME". Ticks that come meanwhile are skipped.
+A run that is under way goes on. Locks and leaderships of the name are not
+concerned. It replaces a pause that the job has.
 
-The pause holds once a majority of the nodes has it.
+It returns once every node has answered, and holds when a majority has it.
 
 Exit codes
   0   paused
   2   no majority of the nodes answers; those that do may have paused it
-  64  the command line is wrong`,
+  64  the command line is wrong
+
+JSON: as "redtick show -o json", which has it in paused.`,
 		Example: `  redtick pause report --for 2h --why "database migration"
   redtick pause report`,
 		Args: oneName,
 		RunE: func(c *cobra.Command, args []string) error { return p.run(c, args[0]) },
 	}
 	p.flags(c)
-	c.Flags().DurationVar(&p.For, "for", 0, "for how long; 0 is until it is resumed")
-	c.Flags().StringVar(&p.Why, "why", "", "the reason, which refused claims give")
+	c.Flags().DurationVar(&p.For, "for", 0, "for how long; 0 is until resume")
+	c.Flags().StringVar(&p.Why, "why", "", "the reason, which every refused claim is told")
 	c.Flags().StringVar(&p.By, "by", "", "who pauses it (default user@host)")
 	return c
 }
@@ -60,12 +62,14 @@ func newResume(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "resume NAME",
 		Short: "End the pause of a job",
-		Long: `resume ends the pause of the job NAME. Its next tick is run.
+		Long: `resume ends what "redtick pause NAME" began. The job's next tick is run.
 
 Exit codes
   0   resumed, or it was not paused
   2   not all nodes answered; those that did have resumed it
-  64  the command line is wrong`,
+  64  the command line is wrong
+
+JSON: as "redtick show -o json", in which paused is null.`,
 		Example: `  redtick resume report`,
 		Args:    oneName,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -88,16 +92,16 @@ func (i *inspection) change(c *cobra.Command, name string, do func(context.Conte
 	if err := do(c.Context(), inspector); err != nil {
 		return err
 	}
-	info, err := inspector.Show(c.Context(), name)
+	view, err := look(c.Context(), inspector, name)
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(c.OutOrStdout(), "%q %s\n", name, pauseState(info, time.Now())); err != nil {
+	if err := i.answer(c, view, "%q %s", name, pauseState(view.info, time.Now())); err != nil {
 		return err
 	}
-	if !ran(info) {
+	if !ran(view.info) {
 		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: no run of a job %q is remembered; %s. "+
-			"Tasks under asynqadapter.OncePerTick are paused by their queue, not by name.\n", name, rightName)
+			"Tasks under asynqadapter.OncePerTick are not paused by their key; pause their queue.\n", name, rightName)
 	}
 	return nil
 }

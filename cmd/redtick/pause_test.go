@@ -40,11 +40,12 @@ func TestPause(t *testing.T) {
 	}
 	has(t, err.Error(), "paused: by ann, for another 1h59m59.", ": migration")
 	has(t, f.redtick("show", "report").stdout, "paused", "by ann until ")
-	if v := f.show("report"); v.Paused == nil || v.Paused.By != "ann" || v.Paused.Why != "migration" || v.Paused.For < 7_000_000 {
+	v := decode[nameJSON](t, f.redtick("show", "report", "-o", "json").stdout)
+	if v.Paused == nil || v.Paused.By != "ann" || v.Paused.Why != "migration" || v.Paused.For < 7_000_000 {
 		t.Errorf("%+v", v.Paused)
 	}
-	f.redtick("pause", "report", "--by", "bob")
-	if v := f.show("report"); v.State != "paused" || v.Paused == nil || v.Paused.By != "bob" || v.Paused.For != 0 {
+	v = decode[nameJSON](t, f.redtick("pause", "report", "--by", "bob", "-o", "json").stdout)
+	if v.Name != "report" || v.State != "paused" || v.Paused == nil || v.Paused.By != "bob" || v.Paused.For != 0 {
 		t.Errorf("%+v", v)
 	}
 	if o := f.redtick("ls"); !strings.Contains(o.stdout, "report") {
@@ -57,8 +58,7 @@ func TestPause(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.redtick("resume", "report")
-	if v := f.show("report"); v.State != "running" || v.Paused != nil {
+	if v := decode[nameJSON](t, f.redtick("resume", "report", "-o", "json").stdout); v.Name != "report" || v.State != "running" || v.Paused != nil {
 		t.Errorf("%+v", v)
 	}
 	o = f.redtick("pause", "report")
@@ -76,7 +76,8 @@ func TestPause(t *testing.T) {
 	if v := decode[runs](t, f.redtick("runs", "report", "-o", "json").stdout); v.Paused == nil || v.Paused.For != 0 {
 		t.Errorf("%+v", v.Paused)
 	}
-	if o = f.redtick("forget", "report"); o.stdout != "\"report\" is forgotten\n" || o.stderr != "" {
+	o = f.redtick("forget", "report", "-o", "json")
+	if v := decode[nameJSON](t, o.stdout); v.Name != "report" || o.stderr != "" {
 		t.Errorf("%+v", o)
 	}
 	if o := f.redtick("ls"); !strings.Contains(o.stdout, "no names") {

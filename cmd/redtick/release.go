@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,25 +19,35 @@ type releasing struct {
 	token string
 }
 
+// releaseView is what was released, in JSON as it stands.
+type releaseView struct {
+	Name   string `json:"name"`
+	Holder string `json:"holder"`
+	Token  string `json:"token"`
+}
+
 func newRelease(t *target) *cobra.Command {
 	r := &releasing{inspection: inspection{target: t}}
 	c := &cobra.Command{
 		Use:   "release NAME",
-		Short: "Take a name away from its holder",
-		Long: `release takes NAME away from its holder, on all nodes. --token is the holder's, so
-that a lock which somebody else has by now is not touched. Without it, release
-shows the holder and its token, and releases nothing.
+		Short: "Take a name from its holder",
+		Long: `release takes NAME from its holder, on all nodes. The holder's token is the
+guard: a lock that has gone to somebody else in the meantime is not touched.
+Without --token, release shows the holder and asks on a terminal; elsewhere, and
+with -o json, it releases nothing.
 
-The holder learns of it at its next renewal (after a third of its TTL), and until
-then two may be at work. Stop the holder first if that does harm. A tick stays
+The holder goes on until its next renewal tells it (a third of its TTL): in the
+meantime two may be at work. Stop the holder first if that hurts. A tick stays
 claimed.
 
 Exit codes
   0   released
-  1   nothing was released: the name is free, or --token is missing or not the holder's
+  1   nothing was released: it is free, has another holder, or was not confirmed
   2   no majority of the nodes answers: those that do may have released it, unless
       the message says that nothing was released
-  64  the command line is wrong`,
+  64  the command line is wrong
+
+JSON: name, holder and token, those that were released.`,
 		Example: `  redtick release report
   redtick release report --token "$(redtick show report -o json | jq -r .token)"`,
 		Args: oneName,
@@ -55,22 +68,21 @@ func (r *releasing) run(c *cobra.Command, name string) error {
 	if err != nil {
 		return fmt.Errorf("nothing was released: %w", err)
 	}
+	token := r.token
 	if !c.Flags().Changed("token") {
-		text := "nothing was released: " + describe(info)
-		if info.Token != "" {
-			text += "; repeat the command with --token to release it"
+		if token, err = r.ask(c, info); err != nil {
+			return err
 		}
-		return exit(exitWarning, errors.New(text))
 	}
-	err = inspector.Release(c.Context(), name, r.token)
+	err = inspector.Release(c.Context(), name, token)
 	switch {
 	case errors.Is(err, redlock.ErrLost):
 		return exit(exitWarning, fmt.Errorf("nothing was released: the token is not that of the holder; %s", describe(info)))
 	case err != nil:
 		return err
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is released; it was held by %s\n", name, printable(redlock.HolderOf(r.token)))
-	return err
+	holder := redlock.HolderOf(token)
+	return r.answer(c, releaseView{name, holder, token}, "%q is released; it was held by %s", name, printable(holder))
 }
 
 func describe(info *inspect.Info) string {
@@ -78,4 +90,25 @@ func describe(info *inspect.Info) string {
 		return fmt.Sprintf("%q is free", info.Name)
 	}
 	return fmt.Sprintf("%q is held by %s, whose token is %s", info.Name, printable(info.Holder), printable(info.Token))
+}
+
+// ask shows the holder and returns its token if the user agrees.
+func (r *releasing) ask(c *cobra.Command, info *inspect.Info) (token string, err error) {
+	if info.Token == "" {
+		return "", exit(exitWarning, fmt.Errorf("nothing to release: %q is free", info.Name))
+	}
+	if r.json || !isTerminal(os.Stdin) || !isTerminal(os.Stdout) {
+		return "", exit(exitWarning, fmt.Errorf("nothing was released: %s; repeat the command with --token to release it", describe(info)))
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s\nrelease it? [y/N] ", describe(info))
+	if !agreed() {
+		return "", exit(exitWarning, errors.New("nothing was released"))
+	}
+	return info.Token, nil
+}
+
+func agreed() bool {
+	line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "y" || answer == "yes"
 }

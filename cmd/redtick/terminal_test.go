@@ -52,8 +52,8 @@ func (p *terminal) end() (screen string, code int) {
 
 const controlC = "\x03"
 
-// Seen to fail when the height of a terminal is taken for two rows at least, and
-// when the first frame takes the second one's heading apart.
+// Seen to fail when a terminal gets lines too, and when the height of a terminal
+// is taken for two rows at least, and when the first frame takes the second one's heading apart.
 func TestWatch_terminal(t *testing.T) {
 	f := newFleet(t)
 	f.hold("report")
@@ -65,6 +65,30 @@ func TestWatch_terminal(t *testing.T) {
 		has(t, screen, "\x1b[H", "\x1b[J", want)
 		if code != 0 || strings.Contains(screen, "report") != (rows == "24") {
 			t.Errorf("%s rows: exit code %d, want 0; screen:\n%s", rows, code, screen)
+		}
+	}
+}
+
+// Seen to fail when the answer is not looked at, when it is taken the other way round, and when the question stands in the JSON.
+func TestRelease_asks_on_a_terminal(t *testing.T) {
+	f := newFleet(t)
+	f.hold("report")
+	token := f.show("report").Token
+	inJSON := f.terminal(`exec "$REDTICK" release report -o json`)
+	inJSON.press("n\n")
+	if screen, code := inJSON.end(); code != 1 || strings.Contains(screen, "[y/N]") {
+		t.Errorf("in JSON: exit code %d; screen:\n%s", code, screen)
+	}
+	for _, c := range []struct {
+		answer string
+		code   int
+	}{{"\n", 1}, {"n\n", 1}, {"y\n", 0}} {
+		p := f.terminal(`exec "$REDTICK" release report`)
+		p.press(c.answer)
+		screen, code := p.end()
+		has(t, screen, token, "release it? [y/N]")
+		if held := f.show("report").Token == token; code != c.code || held != (c.code == 1) {
+			t.Errorf("%q: exit code %d, still held: %v", c.answer, code, held)
 		}
 	}
 }

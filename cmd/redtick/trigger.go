@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -16,32 +15,41 @@ type triggering struct {
 	by string
 }
 
+// triggerView is a run that was asked for, in JSON as it stands.
+type triggerView struct {
+	Name   string `json:"name"`
+	Tick   string `json:"tick"`
+	Holder string `json:"holder"`
+	Token  string `json:"token"`
+}
+
 func newTrigger(t *target) *cobra.Command {
 	r := &triggering{inspection: inspection{target: t}}
 	c := &cobra.Command{
 		Use:   "trigger NAME",
 		Short: "Run a job now, once in the fleet",
-		Long: `trigger has one replica run the job NAME now, once in the fleet. The schedule goes
-on: only a tick that comes while this run is under way is skipped. trigger returns
-once a replica has begun, and waits up to 3 s for that; "redtick runs NAME" has the
-result.
+		Long: `trigger has one replica of the fleet run the job NAME now, beside its schedule, of
+which no tick is skipped on its account, unless it comes while the run is under
+way. It returns once a replica has begun, and waits up to 3 s for that; "redtick
+runs NAME" has what comes of it.
 
-It works for jobs of "redtick cron", and of services whose adapter was given
-WithTriggers. The --prefix must be theirs.
+Services run it if their adapter was given WithTriggers, and "redtick cron" does.
+A service must use the same --prefix.
 
 Exit codes
   0   a replica has begun it
-  1   no run was begun: the job is paused or already runs, or no replica that has it
-      listens
+  1   it is not run: the job is paused or runs already, or nobody who listens has it
   2   no majority of the nodes answers
-  64  the command line is wrong`,
+  64  the command line is wrong
+
+JSON: name, tick, holder, token. The tick is in RFC 3339.`,
 		Example: `  redtick trigger report
   redtick trigger report && sleep 60 && redtick runs report`,
 		Args: oneName,
 		RunE: func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
 	}
 	r.flags(c)
-	c.Flags().StringVar(&r.by, "by", "", "who asks for it, for the replicas' logs (default user@host)")
+	c.Flags().StringVar(&r.by, "by", "", "who asks for it, which the replicas log (default user@host)")
 	return c
 }
 
@@ -61,6 +69,6 @@ func (r *triggering) run(c *cobra.Command, name string) error {
 	case err != nil:
 		return err
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%q is run by %s, under the tick %s\n", name, printable(run.Holder), instant(run.Tick))
-	return err
+	tick := instant(run.Tick)
+	return r.answer(c, triggerView{name, tick, run.Holder, run.Token}, "%q is run by %s, under the tick %s", name, printable(run.Holder), tick)
 }

@@ -8,6 +8,13 @@ import (
 	"time"
 )
 
+type triggered struct {
+	Name   string    `json:"name"`
+	Tick   time.Time `json:"tick"`
+	Holder string    `json:"holder"`
+	Token  string    `json:"token"`
+}
+
 // Two machines run a crontab: one of them runs the line that is triggered, once.
 //
 // Seen to fail when cron does not listen.
@@ -22,16 +29,22 @@ func TestTrigger(t *testing.T) {
 		p := f.start("cron", "crontab")
 		p.err.await(t, "crontab is read")
 	}
-	eventually(t, "a machine that listens", func() bool { return f.redtick("trigger", "report", "--by", "ann").code == 0 })
-	tick := decode[runs](t, f.redtick("runs", "report", "-o", "json").stdout).Runs[0].Tick
-	if time.Since(tick) > time.Minute {
-		t.Errorf("the tick is %v", tick)
+	var v triggered
+	eventually(t, "a machine that listens", func() bool {
+		o := f.redtick("trigger", "report", "-o", "json", "--by", "ann")
+		if o.code == 0 {
+			v = decode[triggered](t, o.stdout)
+		}
+		return o.code == 0
+	})
+	if v.Name != "report" || v.Holder == "" || v.Token == "" || time.Since(v.Tick) > time.Minute {
+		t.Errorf("%+v", v)
 	}
 	if o := f.redtick("trigger", "report"); o.code != 1 || !strings.Contains(o.stderr, "repeat it when that one has ended") {
 		t.Errorf("it runs, but: %+v", o)
 	}
 	f.leave("over")
-	has(t, f.redtick("ls").stdout, "  "+tick.Format(time.RFC3339Nano)+"  ")
+	has(t, f.redtick("ls").stdout, "  "+v.Tick.Format(time.RFC3339Nano)+"  ")
 	eventually(t, "its end", func() bool { return strings.Contains(f.redtick("runs", "report").stdout, "  ok\n") })
 	o := f.redtick("trigger", "report")
 	has(t, o.stdout, `"report" is run by `, ", under the tick 20")

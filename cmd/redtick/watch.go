@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
 // watching is the watch command.
@@ -23,16 +27,22 @@ func newWatch(t *target) *cobra.Command {
 	watch := &watching{listing: listing{inspection: inspection{target: t}}}
 	c := &cobra.Command{
 		Use:   "watch [PREFIX]",
-		Short: "ls, live",
-		Long: `watch shows what ls shows, again and again, until Ctrl-C. It goes on while nodes are
-out, and says so when no majority answers; "redtick status" shows each node. It
-needs a terminal: in a script, repeat "redtick ls -o json".
+		Short: "Who holds what, live",
+		Long: `watch shows what ls shows, again and again, until Ctrl-C. When stdout is no
+terminal, or with -o json, it writes lines instead: one for each name that is
+held or has run a tick, and one whenever its holder, last tick or state changes.
+What comes and goes between two looks is not seen. It goes on while nodes are
+out, and says so when no majority answers; "redtick status" tells of each node.
 
 Exit codes
   0   ended by Ctrl-C (or SIGTERM)
-  64  the command line is wrong, or stdout is no terminal`,
+  64  the command line is wrong
+
+JSON: one object per line: at, error ("" unless no majority answers), and name
+as in "redtick ls -o json" or null when the line is about the error.`,
 		Example: `  redtick watch
-  redtick watch billing/ --interval 500ms`,
+  redtick watch billing/ --interval 500ms
+  redtick watch | tee -a holders.log`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), endings...)
@@ -40,7 +50,6 @@ Exit codes
 			return watch.run(ctx, c.OutOrStdout(), strings.Join(args, ""))
 		},
 	}
-	watch.inspection.flags(c)
 	watch.flags(c)
 	c.Flags().DurationVar(&watch.interval, "interval", time.Second, "how often to look, 100ms to 1h")
 	return c
@@ -50,14 +59,19 @@ func (watch *watching) run(ctx context.Context, w io.Writer, prefix string) erro
 	if watch.interval < 100*time.Millisecond || watch.interval > time.Hour {
 		return usage("--interval is %v, must be 100ms to 1h", watch.interval)
 	}
-	if !isTerminal(os.Stdout) {
-		return usage("stdout is no terminal, and watch draws on one; in a script, repeat: redtick ls -o json")
-	}
 	f, inspector, err := watch.open()
 	if err != nil {
 		return err
 	}
 	defer f.disconnect()
+	show := (&changes{w: w, json: watch.json, seen: map[string]string{}}).show
+	if !watch.json && isTerminal(os.Stdout) {
+		show = screen{w, prefix}.show
+	}
+	return watch.repeat(ctx, inspector, prefix, show)
+}
+
+func (watch *watching) repeat(ctx context.Context, inspector *inspect.Inspector, prefix string, show func(*foundNames, error) error) error {
 	next := time.NewTicker(watch.interval)
 	defer next.Stop()
 	for {
@@ -65,7 +79,7 @@ func (watch *watching) run(ctx context.Context, w io.Writer, prefix string) erro
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := (screen{w, prefix}).show(found, err); err != nil {
+		if err := show(found, err); err != nil {
 			return exit(exitWarning, err)
 		}
 		select {
@@ -110,4 +124,83 @@ func cut(line string, columns int) string {
 		return string(runes[:columns-1]) + "…"
 	}
 	return line
+}
+
+// changes writes a line for what is new.
+type changes struct {
+	w      io.Writer
+	json   bool
+	seen   map[string]string
+	outage string
+}
+
+// change is one line of watch in JSON.
+type change struct {
+	At    time.Time `json:"at"`
+	Error string    `json:"error"`
+	Name  *nameView `json:"name"`
+}
+
+func (c *changes) show(found *foundNames, failure error) error {
+	// A node's own words differ from look to look.
+	if outage := withoutNodes(failure); outage != c.outage {
+		c.outage = outage
+		text := plain(failure)
+		if err := c.line(change{Error: text}, cmp.Or(text, "a majority of the nodes answers again")); err != nil {
+			return err
+		}
+	}
+	if failure != nil {
+		return nil // half an answer would look like a change
+	}
+	// Nothing is told of a name that a minority of the nodes has: a lock on its way in or out.
+	nobody := (&nameView{info: &inspect.Info{}, State: inspect.Free}).state()
+	now := map[string]string{}
+	for i := range found.Names {
+		v := &found.Names[i]
+		now[v.Name] = v.state()
+		if cmp.Or(c.seen[v.Name], nobody) != now[v.Name] {
+			if err := c.line(change{Name: v}, v.line()); err != nil {
+				return err
+			}
+		}
+	}
+	for name, before := range c.seen {
+		if _, still := now[name]; !still && !found.More && before != nobody {
+			gone := newNameView(&inspect.Info{Name: name}, nil, time.Now())
+			if err := c.line(change{Name: &gone}, shown(name)+" is free"); err != nil {
+				return err
+			}
+		}
+	}
+	c.seen = now
+	return nil
+}
+
+func (c *changes) line(what change, text string) error {
+	what.At = time.Now().UTC().Truncate(time.Millisecond)
+	if c.json {
+		return json.NewEncoder(c.w).Encode(what)
+	}
+	_, err := fmt.Fprintln(c.w, what.At.Format("2006-01-02T15:04:05.000Z"), printable(text))
+	return err
+}
+
+// state is what a change of it is told of.
+func (v *nameView) state() string { return v.Token + " " + instant(v.info.LastTick) + " " + v.State }
+
+func (v *nameView) line() string {
+	text := shown(v.Name) + " is " + v.State
+	switch {
+	case v.Held && v.State == inspect.Held, v.Held && v.State == inspect.Running:
+		text += " by " + printable(v.Holder)
+	case v.Held:
+		text += ", held by " + printable(v.Holder)
+	}
+	if v.Tick != nil {
+		text += ", runs tick " + instant(*v.Tick)
+	} else if v.LastTick != nil {
+		text += ", last tick " + instant(*v.LastTick) + " by " + printable(orDash(v.LastHolder))
+	}
+	return text
 }

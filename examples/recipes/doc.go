@@ -1,2 +1,3 @@
-// Package recipes has the examples of docs/recipes.md as tests.
+// Package recipes has what docs/recipes.md says as tested examples. It has no
+// code of its own.
 package recipes
