@@ -83,6 +83,10 @@ func current(now time.Time, period time.Duration, in *time.Location) time.Time {
 	}
 	began := wall(now, in).Truncate(period)
 	tick := time.Date(began.Year(), began.Month(), began.Day(), began.Hour(), began.Minute(), began.Second(), 0, in)
+	// Where the clocks go forward at midnight, Date may answer with 23:00 of the day before.
+	for wall(tick, in).Before(began) {
+		tick = tick.Add(step)
+	}
 	// Where midnight comes twice, the period began with the first one.
 	for range 4 {
 		earlier := tick.Add(-step)
