@@ -46,17 +46,18 @@ func zoneOf(j crontab.Job) *time.Location {
 
 func options(j crontab.Job) string {
 	var all []string
-	if j.Takeover {
-		all = append(all, "takeover")
+	add := func(given bool, text string) {
+		if given {
+			all = append(all, text)
+		}
 	}
-	if j.Timeout > 0 {
-		all = append(all, "timeout="+j.Timeout.String())
+	add(j.Takeover, "takeover")
+	add(j.Timeout > 0, "timeout="+j.Timeout.String())
+	if j.Lateness != nil {
+		all = append(all, "lateness="+j.Lateness.String())
 	}
-	if j.MaxHold > 0 {
-		all = append(all, "max-hold="+j.MaxHold.String())
-	}
-	if j.Ping != "" {
-		all = append(all, "ping") // the URL is a secret
-	}
+	add(j.CatchUp > 0, "catchup="+j.CatchUp.String())
+	add(j.MaxHold > 0, "max-hold="+j.MaxHold.String())
+	add(j.Ping != "", "ping") // the URL is a secret
 	return orDash(strings.Join(all, " "))
 }

@@ -387,15 +387,15 @@ func TestCron_refuses(t *testing.T) {
 
 // --check needs no nodes.
 //
-// Seen to fail when times are shown in the machine's zone.
+// Seen to fail when times are shown in the machine's zone, and without lateness and catchup.
 func TestCron_check(t *testing.T) {
 	f := newFleet(t)
-	f.crontab("CRON_TZ=Asia/Tokyo", "# redtick: name=report takeover timeout=20m", "0 9 * * *  ./report.sh", "@every 90s  true", "MAILTO=me")
+	f.crontab("CRON_TZ=Asia/Tokyo", "# redtick: name=report takeover timeout=20m lateness=0 catchup=2h", "0 9 * * *  ./report.sh", "@every 90s  true", "MAILTO=me")
 	o := redtickIn(t, f.dir, "cron", "--check", "crontab")
 	if o.code != 0 {
 		t.Fatalf("%+v", o)
 	}
-	has(t, o.stdout, "NEXT RUNS", "report ", " 09:00:00 JST", "takeover timeout=20m0s", "./report.sh", "@every 90s", "true-")
+	has(t, o.stdout, "NEXT RUNS", "report ", " 09:00:00 JST", "takeover timeout=20m0s lateness=0s catchup=2h0m0s", "./report.sh", "@every 90s", "true-")
 	has(t, o.stderr, "crontab: line 4: the job has no name", "crontab: line 5: MAILTO")
 	f.crontab("# nothing")
 	if o := redtickIn(t, f.dir, "cron", "--check", "crontab"); o.code != 0 || o.stdout != "crontab: no jobs\n" {
