@@ -76,16 +76,7 @@ func (j *Job) runFor(t *turn) {
 		r.passAll(t, entry.WrappedJob, j.ticks.newest)
 	case j.added:
 		r.refuse(t.tick, errRemoved)
-	default:
-		r.pass(t, unchained{j})
+	default: // its chain may have a cron.Recover, so a panic must not end the process: redlock.Ended tells of it
+		r.pass(t, cron.Recover(cron.DiscardLogger)(j))
 	}
-}
-
-// unchained is a job whose chain is not known. That may have a cron.Recover, so a
-// panic must not end the process: redlock.Ended tells of it.
-type unchained struct{ cron.Job }
-
-func (u unchained) Run() {
-	defer func() { _ = recover() }()
-	u.Job.Run()
 }

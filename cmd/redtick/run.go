@@ -225,14 +225,15 @@ func (r *running) lock(ctx context.Context, l *redlock.Locker) (*redlock.Lease, 
 		return nil, err
 	}
 	lease, err := m.TryLock(ctx)
-	if taken := (*redlock.Error)(nil); errors.As(err, &taken) && isOurs(taken.Holder) {
+	var refusal *redlock.Error
+	if errors.As(err, &refusal) && isOurs(refusal.Holder) {
 		return nil, exit(r.takenCode, fmt.Errorf("%q is held by the redtick run that this one is a part of, which would wait for itself: give it another name, or leave one of them out", r.name))
 	}
 	if r.try || !errors.Is(err, redlock.ErrTaken) {
 		return lease, err
 	}
-	if taken := (*redlock.Error)(nil); errors.As(err, &taken) && !r.quiet() {
-		say("waiting for %q, which %s holds", r.name, printable(redlock.HolderOf(taken.Holder)))
+	if refusal != nil && !r.quiet() {
+		say("waiting for %q, which %s holds", r.name, printable(redlock.HolderOf(refusal.Holder)))
 	}
 	if r.wait > 0 {
 		var cancel context.CancelFunc

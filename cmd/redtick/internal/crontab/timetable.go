@@ -101,12 +101,7 @@ func (j Job) JobOptions() []redlock.JobOption {
 
 // after is when the job is due after a tick. A schedule without a zone takes
 // that of the time it is asked with.
-func (j Job) after(tick time.Time) time.Time {
-	for _, next := range j.Next(tick.Local(), 1) {
-		return next
-	}
-	return time.Time{}
-}
+func (j Job) after(tick time.Time) time.Time { return j.next(tick.Local()) }
 
 // Stop runs no further tick, and returns what is closed when those under way
 // have returned.
