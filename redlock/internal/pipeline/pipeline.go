@@ -217,7 +217,7 @@ func (p *Pipeline) start(now time.Time) {
 	p.setTimer(now)
 }
 
-// setTimer sets the timer to the earliest resend. A skipped node is not woken before its next probe. The caller holds mu.
+// setTimer sets the timer to when something may be sent. A skipped node is not woken before its next probe. The caller holds mu.
 func (p *Pipeline) setTimer(now time.Time) {
 	var at time.Time
 	for _, c := range p.delayed {
@@ -225,11 +225,14 @@ func (p *Pipeline) setTimer(now time.Time) {
 			at = c.resendAt
 		}
 	}
-	if probe := p.breaker.probeAt; p.breaker.skipping(now) && len(p.urgent)+len(p.votes)+len(p.delayed) > 0 && probe.After(at) {
-		at = probe
+	if len(p.urgent)+len(p.votes) > 0 { // the node is skipped, else they would be under way
+		at = now
 	}
 	if at.IsZero() {
 		return
+	}
+	if p.breaker.skipping(now) && p.breaker.probeAt.After(at) {
+		at = p.breaker.probeAt
 	}
 	if p.timer != nil {
 		p.timer.Stop()

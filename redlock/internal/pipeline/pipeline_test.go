@@ -63,3 +63,39 @@ func TestPipeline_releases_of_a_suspect_node(t *testing.T) {
 		}
 	})
 }
+
+// A release that waits for a node to be back goes out at the next probe, whatever is to be sent again later.
+//
+// Seen to fail when the timer is set by the latter: the release came a second late.
+func TestPipeline_release_beside_a_delayed_one(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 100 * time.Millisecond
+		n := &node{answer: func(batch int) error {
+			switch batch {
+			case 1:
+				time.Sleep(2 * timeout)
+			case 3, 4, 5:
+				return errors.New("connection refused")
+			}
+			return nil
+		}}
+		p := pipeline.New(n, "node", timeout, func(bool, error) {})
+		send := func(class pipeline.Class) {
+			p.Send(pipeline.Request{Command: driver.Command{"DEL", "k"}}, time.Now().Add(time.Minute), class)
+			synctest.Wait()
+		}
+		send(pipeline.Question)
+		time.Sleep(2 * timeout)
+		send(pipeline.Release) // is sent once more in more than a second, as the batch before was slow
+		for range 3 {
+			send(pipeline.Question)
+		}
+		send(pipeline.Release)
+		time.Sleep(200 * time.Millisecond) // the first probe is after 100 ms
+		synctest.Wait()
+		if n.batches != 7 {
+			t.Errorf("%d batches, want 7, of which the last two are a probe and the release", n.batches)
+		}
+		<-p.Flushed()
+	})
+}
