@@ -98,6 +98,22 @@ func TestCluster(t *testing.T) {
 	ok(t, l.Close(t.Context()))
 }
 
+// Who turns the restart guard on for a Cluster is told so, and at once.
+//
+// Seen to fail when the server's CROSSSLOT had no cure: the claim asked again for a minute, and said nothing of the guard.
+func TestCluster_restartGuard(t *testing.T) {
+	server := redisserver.StartCluster(t)
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{server.Addr()}})
+	t.Cleanup(func() { _ = client.Close() })
+	l := must[*redlock.Locker](t)(redlock.New(goredis.Nodes(client), redlock.WithRestartGuard(time.Minute)))
+	begin := time.Now()
+	_, err := realMutex(t, l, "job", redlock.WithLateness(time.Minute)).Claim(t.Context(), begin)
+	if !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "leave WithRestartGuard out") || time.Since(begin) > 10*time.Second {
+		t.Errorf("after %v: %v, want the cure at once", time.Since(begin), err)
+	}
+	ok(t, l.Close(t.Context()))
+}
+
 // A key that another library set with SET NX PX is respected, and ours is what such a library expects.
 func TestMixedFleet(t *testing.T) {
 	l, servers := realFleet(t, 3)

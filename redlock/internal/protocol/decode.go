@@ -204,6 +204,7 @@ var cures = []struct {
 	{"ERR", "ACL failure in script: ", aclCure},
 	{"NOAUTH", "", "set the client's password"},
 	{"WRONGPASS", "", "set the client's user name and password"},
+	{"CROSSSLOT", "", "the restart guard does not work on a Redis Cluster, leave WithRestartGuard out"},
 	{"MOVED", "", "this address is a member of a Redis Cluster, use a Cluster client"},
 	{"ERR unknown command", "", "the server is older than Redis 5.0 or forbids the command"},
 	{"ERR", "Unknown Redis command called from ", "the server is older than Redis 5.0 or forbids the command"},
