@@ -5,6 +5,7 @@
 package waitqueue
 
 import (
+	"container/list"
 	"context"
 	"maps"
 	"strconv"
@@ -33,8 +34,16 @@ type Queue struct {
 
 // line is a process's waiters for one name, in order of arrival.
 type line struct {
-	waiters []*Waiter
-	node    int // where the process is in line in Redis, or -1
+	waiters list.List // of *Waiter; a list, since thousands may leave from its middle at once
+	node    int       // where the process is in line in Redis, or -1
+}
+
+// first returns the first waiter, or nil.
+func (l *line) first() *Waiter {
+	if e := l.waiters.Front(); e != nil {
+		return e.Value.(*Waiter)
+	}
+	return nil
 }
 
 // New returns a queue for the process called id. No other process may have that id.
@@ -54,8 +63,8 @@ func (q *Queue) Enter(ctx context.Context, name *protocol.Name, nodeTimeout, ttl
 		at = &line{node: -1}
 		q.lines[name.Lock] = at
 	}
-	at.waiters = append(at.waiters, w)
-	if len(at.waiters) == 1 {
+	w.inLine = at.waiters.PushBack(w)
+	if at.first() == w {
 		w.wake()
 	}
 	q.mu.Unlock()
@@ -132,7 +141,7 @@ func (q *Queue) notify(node int, notice string) {
 		q.pass(node, protocol.NewName(name, protocol.Settings{}))
 		return
 	}
-	at.waiters[0].notice(token)
+	at.first().notice(token)
 }
 
 // pass wakes the next process in line, by the release of a token that nobody has. The token that was announced or met will

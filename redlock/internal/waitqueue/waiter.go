@@ -1,8 +1,8 @@
 package waitqueue
 
 import (
+	"container/list"
 	"context"
-	"slices"
 	"time"
 
 	"github.com/redtick/redtick/redlock/internal/pipeline"
@@ -16,6 +16,7 @@ type Waiter struct {
 	queue            *Queue
 	name             *protocol.Name
 	nodeTimeout, ttl time.Duration
+	inLine           *list.Element
 	signal           chan struct{} // its turn has come, or the name was released
 	place            string        // in the line in Redis, which it keeps when it gets in line again on the same node
 
@@ -115,15 +116,14 @@ func (w *Waiter) Leave(served bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	at := q.lines[w.name.Lock]
-	first := at.waiters[0] == w
-	at.waiters = slices.DeleteFunc(at.waiters, func(other *Waiter) bool { return other == w })
+	wasFirst := at.first() == w
+	at.waiters.Remove(w.inLine)
 	unused := w.released != "" && !served
-	if len(at.waiters) > 0 {
-		next := at.waiters[0]
+	if next := at.first(); next != nil {
 		if unused {
 			next.notice(w.released)
 		}
-		if first {
+		if wasFirst {
 			next.wake()
 		}
 		return
