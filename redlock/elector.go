@@ -68,9 +68,9 @@ const (
 // to 30 s: work that fails at once does not keep the fleet busy.
 //
 // With a nil lead the process leads until the term ends. A second Run at the same
-// time is refused. [Locker.Close] ends the campaign. It also stops renewal, so a
-// leader that does not resign first leads on until its lease expires. A panic in
-// lead releases the lease and is not recovered.
+// time is refused. [Locker.Close] ends the campaign, but a leader that does not
+// resign first leads on until its lease expires. A panic in lead releases the lease
+// and is not recovered.
 func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error) error {
 	if !e.running.CompareAndSwap(false, true) {
 		return invalid("the elector of %q runs already; use one Elector for each Run", e.m.Name())
@@ -149,16 +149,15 @@ func (e *Elector) IsLeader(ctx context.Context) error {
 
 // Check returns nil if Run is under way and has reached a quorum of the nodes
 // within tolerance, so that this process leads, or would if nobody did. It asks
-// no node. Use it as a liveness and a readiness probe. Do not use IsLeader for
-// that: the followers of a deployment would never be ready, and all of it would be
-// restarted or stopped while nobody leads.
+// no node. Use it, and not IsLeader, which followers fail, as a liveness and a
+// readiness probe.
 //
 // A campaign asks about once in a TTL, and after short terms at least every 30 s,
-// so with a tolerance below the larger of these Check fails now and then; use a
-// minute or more. Check fails before Run, after it, until the first quorum is
-// reached, and if lead goes on for longer than tolerance after its term has ended.
-// The error matches [ErrNoQuorum] and says for how long and why, and [ErrInvalid]
-// if tolerance is not more than 0.
+// so use a tolerance of a minute or more, and above the TTL. Check fails before
+// Run, after it, until the first quorum is reached, if lead goes on for longer than
+// tolerance after its term has ended, and while another elector or Lock of the name
+// in this process waits before this one, which then asks no node. The error
+// matches [ErrNoQuorum], and [ErrInvalid] if tolerance is not more than 0.
 func (e *Elector) Check(tolerance time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -41,9 +41,6 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 //   - while no majority answers, for up to six node timeouts;
 //   - after that, while no majority answers, for as long as [WithLateness] says.
 //
-// Under WithTakeover such a tick is not lost until it is stale, as it may be asked
-// for again, so its refusal is a warning.
-//
 // Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
 // once the nodes have voted for it spends the tick, unless [WithTakeover] is set.
 // A claimer may also spend it if, before it has counted the votes, its ctx ends or

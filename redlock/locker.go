@@ -128,13 +128,11 @@ func (l *Locker) reportNode(name string, out bool, cause error) {
 	}
 }
 
-// Close ends all acquisitions with [ErrClosed], waiting Locks among them. Then it
-// waits until the nodes have executed everything that is owed to them: releases
-// of lost votes, of cancelled calls and on nodes that were slow. What a node does
-// not execute within TTL + 1 s is dropped, since its keys have expired. Close stops
-// renewing, so leases that are still held, and a leader's term, end at ValidUntil.
-// Unlock and Resign first. Close the nodes' clients afterwards, since a closed
-// client can deliver nothing.
+// Close ends all acquisitions with [ErrClosed], waiting Locks among them, and
+// renewal. Leases that are still held, and a leader's term, end at ValidUntil, so
+// Unlock and Resign first. Then it waits until the nodes have executed all releases
+// that are owed to them. What a node does not execute within TTL + 1 s is dropped,
+// since its keys have expired. Close the nodes' clients afterwards.
 //
 // If ctx ends before that, the error names the nodes that are still owed something.
 // Before it returns, Close waits up to a second for the observer.

@@ -119,9 +119,8 @@ func WithDrift(fraction float64) MutexOption {
 
 // WithNodeTimeout sets how long a round waits for nodes that do not answer, if the
 // others have not decided it. At least 1 ms and less than half the TTL; default a
-// tenth of the TTL, but at least 10 ms (or a third of the TTL, if that is shorter)
-// and at most 500 ms. If nodes are slower than this, pass it to [New], because
-// the Locker's value decides when a node counts as out, whatever a mutex has.
+// tenth of the TTL, within 10 ms (at most a third of the TTL) and 500 ms. For
+// slow nodes pass it to [New], whose value decides when a node counts as out.
 func WithNodeTimeout(d time.Duration) MutexOption {
 	return mutexOption(func(c *config) { c.nodeTimeout = d })
 }
@@ -135,9 +134,8 @@ func WithRetention(d time.Duration) JobOption { return jobOption(func(c *config)
 
 // WithLateness sets how late a tick may begin if its claim found no quorum. The
 // claim then asks again for up to d, but not beyond the next tick that
-// [WithSchedule] knows, with pauses that grow to 5 s. Only
-// a lack of quorum that may pass counts. The tick still runs at most once. The
-// observer is warned when the tick is first refused.
+// [WithSchedule] knows. Only a lack of quorum that may pass counts. The observer is
+// warned when the tick is first refused.
 //
 // The default is 10 minutes for a job that has a schedule, as the adapters' jobs
 // have, but at most two thirds of its retention, and 0 (off) for other jobs. It
@@ -147,13 +145,11 @@ func WithLateness(d time.Duration) JobOption {
 	return jobOption(func(c *config) { c.lateness, c.latenessSet = d, true })
 }
 
-// WithCatchUp has the adapters run a missed tick. When they start, and once the
-// job is resumed or the nodes are back, the newest tick that was missed is run
-// once in the fleet if it is no more than d old. 0 (off, the default) or more, and
-// less than the retention, which follows it up to 30 days unless that is set. The
-// newest tick granted is then remembered for at least 35 days and three intervals
-// of the schedule. Nothing is caught up on the first deployment. [Job.Claim] does
-// not change; see [Job.Missed].
+// WithCatchUp has the adapters run a missed tick; see [Job.Missed]. When they start,
+// and once the job is resumed or the nodes are back, the newest tick that was
+// missed is run once in the fleet if it is no more than d old. 0 (off, the default)
+// or more, and less than the retention, which follows it unless that is set. The
+// newest tick granted is then remembered as long as [WithHistory]'s runs.
 func WithCatchUp(d time.Duration) JobOption { return jobOption(func(c *config) { c.catchUp = d }) }
 
 // WithHistory sets how many runs of a job the nodes remember, with what came of
@@ -167,10 +163,10 @@ func WithHistory(n int) JobOption { return jobOption(func(c *config) { c.history
 func WithoutErrorText() JobOption { return jobOption(func(c *config) { c.noErrorText = true }) }
 
 // WithSchedule says, for readers of the history, what schedule the ticks follow,
-// and when the next tick is due. The nodes keep the first 100 bytes of words, as a
-// schedule may be longer and is not read by machines. next returns the tick after a
-// given one, or the zero time. It may be nil, must not block, and is called for each
-// claim that is granted or lacks a quorum. The adapters set this option themselves.
+// of which the nodes keep the first 100 bytes, and when the next tick is due. next
+// returns the tick after a given one, or the zero time. It may be nil, must not
+// block, and is called for each claim that is granted or lacks a quorum. The
+// adapters set this option themselves.
 func WithSchedule(words string, next func(tick time.Time) time.Time) JobOption {
 	return jobOption(func(c *config) { c.schedule, c.next = protocol.Cut(words, maxScheduleText), next })
 }
@@ -178,8 +174,7 @@ func WithSchedule(words string, next func(tick time.Time) time.Time) JobOption {
 // WithMaxSkew sets how far ahead of a node's clock a tick may lie. A tick further
 // ahead is refused with [ErrClockSkew], so that a clock in 2099 cannot stop a job.
 // 1 s to 24 h, default 5 minutes. Under [WithRestartGuard] the default is the
-// guard's longest TTL, because a node that restarted does not vote on ticks that
-// it may have forgotten, and these reach as far ahead as the max skew.
+// guard's longest TTL, as a node that restarted abstains for this long as well.
 func WithMaxSkew(d time.Duration) JobOption { return jobOption(func(c *config) { c.maxSkew = d }) }
 
 // WithSpacing refuses a tick that is less than d after the newest tick granted. It
@@ -236,9 +231,8 @@ func WithBackoff(f func(try int) time.Duration) MutexOption {
 }
 
 // WithFencing gives each new lease of the name, lock or claim, a larger number than
-// all earlier ones; see [Lease.Fence]. Default off. A job whose ticks are claimed
-// in order, and whose name is never locked, does not need it, since its tick is
-// its fence. [WithTakeover] includes it.
+// all earlier ones; see [Lease.Fence]. Default off. A job in order whose name is
+// never locked does not need it: its tick is its fence. [WithTakeover] includes it.
 func WithFencing() MutexOption { return mutexOption(func(c *config) { c.fencing = true }) }
 
 // WithTakeover makes a tick run at least once instead of at most once. Losers

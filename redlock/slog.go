@@ -20,9 +20,9 @@ import (
 //
 // If tick after tick of a job lacks a quorum, only the first refusal and the first
 // lost tick are written at their own level, the others at debug. Once an hour, at
-// the end of the outage and at [Locker.Close] there is a count. A tick is counted
-// as lost when a call for it, or the time that its context gave it, has ended
-// without a quorum. Under [WithTakeover] it may still run.
+// the end of the outage and at [Locker.Close] there is a count. A tick counts as
+// lost once a call for it has ended without a quorum. Under [WithTakeover] it may
+// still run.
 //
 // With a nil logger it writes only warnings and errors, to [slog.Default] as it
 // is at that moment. This is what a [Locker] without an observer does.
