@@ -484,3 +484,26 @@ func unattached(t *testing.T, servers []*redlocktest.Server, c *clock, opts ...g
 	}
 	return l
 }
+
+// A job that gocron refuses has no name, be it new or an update: gocron has removed the old job by then.
+//
+// Seen to fail when NewJob keeps the name of a refused job, and Update that of the old one.
+func TestNewScheduler_refused_job(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		locker, s := newScheduler(t)
+		bad, task := gocron.CronJob("every now and then", false), gocron.NewTask(func() {})
+		for range 2 {
+			if _, err := s.NewJob(bad, task, gocron.WithName("job")); !errors.Is(err, gocron.ErrCronJobParse) {
+				t.Errorf("NewJob: %v", err)
+			}
+			j, err := s.NewJob(everySecond(), task, gocron.WithName("job"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Update(j.ID(), bad, task, gocron.WithName("job")); !errors.Is(err, gocron.ErrCronJobParse) {
+				t.Errorf("Update: %v", err)
+			}
+		}
+		closeAll(t, locker, s)
+	})
+}

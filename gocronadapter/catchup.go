@@ -81,10 +81,11 @@ func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
 	}
 }
 
-// newest is the newest tick of the schedule that has come, if it is not too old. It is planned anew when the next has come.
+// newest is the newest tick of the schedule that has come, if it is not too old. It is planned anew when the next has come, and when
+// the clock was set back.
 func (c *catcher) newest(ctx context.Context, now time.Time, within time.Duration) (tick time.Time, err error) {
 	p := &c.planned
-	if p.newest.IsZero() || !wall(now).Before(wall(p.next)) {
+	if p.newest.IsZero() || wall(now).Before(wall(p.newest)) || !wall(now).Before(wall(p.next)) {
 		if p.newest, p.next, err = c.plan(ctx, now, within); err != nil {
 			return time.Time{}, err
 		}
@@ -119,7 +120,10 @@ const repeatedHour = 3 * time.Hour
 
 // plan returns the newest instant up to now at which gocron would have run a job,
 // and the next one, from what it plans on a clock that is set back.
-func (e *examiner) plan(p planned, now time.Time, within time.Duration) (newest, next time.Time, err error) {
+func (e *examiner) plan(ctx context.Context, job gocron.Job, p planned, now time.Time, within time.Duration) (newest, next time.Time, err error) {
+	if p, err = e.afresh(ctx, job, p); err != nil {
+		return newest, next, err
+	}
 	for back := time.Minute; ; back *= 2 {
 		newest, next, err = e.planFrom(p, now.Add(-min(back, within)), now)
 		if err != nil || !newest.IsZero() || back >= within {
@@ -152,19 +156,25 @@ type planned struct {
 	made       time.Time // when gocron made the job of them
 }
 
-// afresh returns a job of the same schedule. A cron definition has one parser for all of its
+// afresh returns a job of the same schedule, unless its ticks count from its start. A cron definition has one parser for all of its
 // jobs, which must not be used while gocron does, so what gocron's own parser says of it has to do.
-func (p planned) afresh(ctx context.Context, job gocron.Job) (planned, error) {
-	cron, ok := job.Schedule().(gocron.CronJobSchedule)
-	if !ok {
-		return p, nil
+func (e *examiner) afresh(ctx context.Context, job gocron.Job, p planned) (planned, error) {
+	var ticks []time.Time
+	switch schedule := job.Schedule().(type) {
+	case gocron.CronJobSchedule:
+		var err error
+		if ticks, err = askBusy(ctx, func() ([]time.Time, error) { return job.NextRuns(3) }); err != nil {
+			return p, err
+		}
+		own := gocron.WithCronImplementation(gocron.NewDefaultCron(true))
+		p.definition, p.options = gocron.CronJob(schedule.Crontab, true), append(slices.Clip(p.options), own)
+	case gocron.DurationJobSchedule, gocron.DurationRandomJobSchedule:
+		return p, nil // they may be aligned, which only the plan shows
 	}
-	ticks, err := askBusy(ctx, func() ([]time.Time, error) { return job.NextRuns(3) })
-	if err == nil && !common(cron, ticks) {
-		err = errOwnTicks
+	if !common(job.Schedule(), ticks, e.zone) {
+		return p, errOwnTicks
 	}
-	own := gocron.WithCronImplementation(gocron.NewDefaultCron(true))
-	return planned{gocron.CronJob(cron.Crontab, true), append(slices.Clip(p.options), own), p.made}, err
+	return p, nil
 }
 
 var errOwnTicks = fmt.Errorf("%w: the job's ticks count from the start of its replica, so what was missed is not known, and WithCatchUp does nothing; use Aligned, or a calendar schedule with an interval of 1", ErrSchedule)
@@ -185,12 +195,6 @@ func (e *examiner) planFrom(p planned, from, until time.Time) (last, next time.T
 	}
 	if err != nil {
 		return last, next, err
-	}
-	switch schedule := j.Schedule().(type) {
-	case gocron.DailyJobSchedule, gocron.WeeklyJobSchedule, gocron.MonthlyJobSchedule:
-		if !common(schedule, nil) {
-			return last, next, errOwnTicks
-		}
 	}
 	s.Start()
 	ticks, err := foresee(j, until, lookAhead)

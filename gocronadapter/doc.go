@@ -38,7 +38,8 @@
 //     leaves meanwhile, the rest is a TTL at most.
 //   - WithStartImmediately, and one-time jobs that start at once, begin with a
 //     run that is each replica's own: it takes the lock but no tick, so each
-//     replica has one, never two at a time. (For DurationJob the spacing holds.)
+//     replica has one, but for those that begin while another one runs the job.
+//     (For DurationJob the spacing holds.)
 //
 // docs/schedules.md in the repository lists what else breaks it in practice.
 //
@@ -75,7 +76,7 @@
 //
 //   - A run may be repeated though it came to its end: when the lease was lost
 //     meanwhile, or its Unlock reached no majority within the TTL. One that
-//     returns an error has ended. One that kills its replica, or always loses
+//     returns an error, or panics, has ended. One that kills its replica, or always loses
 //     its lease (redlock.WithMaxHold), is repeated until the retention is over.
 //   - Standing by ends with the job: Shutdown, StopJobs, RemoveJob (but a job of
 //     its name goes on, see [NewScheduler]), WithStopDateTime, the last of

@@ -15,12 +15,12 @@ import (
 // as gocron's queues do.
 type extras struct {
 	mu      sync.Mutex
-	lived   bool        // the job has had a state
-	byHand  []time.Time // when RunNow asked for those that have not come
-	started int         // those that this package has asked for and that have not come
-	errands []*errand   // what they are for, but for a lease of the stand-by
-	queued  int         // those for ticks that gocron has dropped, or has in a queue
-	told    int         // of these, those whose tick was reported to be lost
+	lived   bool      // the job has had a state
+	byHand  int       // those that RunNow has asked for and that have not come
+	asked   time.Time // when it last did
+	started int       // those that this package has asked for and that have not come
+	errands []*errand // what they are for, but for a lease of the stand-by
+	queued  int       // those for ticks that gocron has dropped, or has in a queue
 }
 
 // errand are the ticks that a run is started for: those that were missed, or that of a trigger.
@@ -81,16 +81,11 @@ func (x *extras) noteStarted() {
 	x.started++
 }
 
-// gocronQueue is how many runs gocron has in a queue at most.
-const gocronQueue = 1000
-
 func (x *extras) noteByHand() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if len(x.byHand) == gocronQueue { // they do not come: gocron does not lock the job
-		x.byHand = x.byHand[1:]
-	}
-	x.byHand = append(x.byHand, time.Now())
+	x.byHand++
+	x.asked = time.Now()
 }
 
 func (x *extras) takeByHand() bool {
@@ -100,18 +95,20 @@ func (x *extras) takeByHand() bool {
 }
 
 func (x *extras) takeByHandLocked() bool {
-	if len(x.byHand) == 0 {
+	if x.byHand == 0 {
 		return false
 	}
-	x.byHand = x.byHand[1:]
+	x.byHand--
 	return true
 }
 
-// forgetByHand forgets the RunNows before this instant: in some modes gocron drops them without a word.
-func (x *extras) forgetByHand(before time.Time) {
+// forgetByHand forgets the RunNows, unless one was asked for in this time: in some modes gocron drops them without a word.
+func (x *extras) forgetByHand(within time.Duration) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.byHand = slices.DeleteFunc(x.byHand, before.After)
+	if time.Since(x.asked) > within {
+		x.byHand = 0
+	}
 }
 
 // live reports whether the job has had a state before.
@@ -127,14 +124,14 @@ func (x *extras) live() bool {
 func (x *extras) announced() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.byHand) > 0
+	return x.byHand > 0
 }
 
 // expected reports whether a run is to come that is not the schedule's.
 func (x *extras) expected() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.byHand) > 0 || x.started > 0
+	return x.byHand > 0 || x.started > 0
 }
 
 func (x *extras) trigger() int {
@@ -142,29 +139,24 @@ func (x *extras) trigger() int {
 }
 
 // noteQueued counts ticks that gocron did not run. What waited in a queue of gocron before it was idle is gone.
-func (x *extras) noteQueued(ticks, told int, idle bool) {
+func (x *extras) noteQueued(ticks int, idle bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if idle {
-		x.queued, x.told = 0, 0
+		x.queued = 0
 	}
-	x.queued, x.told = x.queued+ticks, x.told+told
+	x.queued += ticks
 }
 
-// takeQueued reports whether a run that no tick is due for has waited in a queue of gocron until its tick was over, and whether that
-// was reported.
-func (x *extras) takeQueued() (queued, told bool) {
+// takeQueued reports whether a run that no tick is due for has waited in a queue of gocron until its tick was over.
+func (x *extras) takeQueued() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.queued == 0 {
-		return false, false
+		return false
 	}
 	x.queued--
-	if x.told == 0 {
-		return true, false
-	}
-	x.told--
-	return true, true
+	return true
 }
 
 // takeOffered is for a run that was given a lease of the stand-by.
@@ -173,9 +165,7 @@ func (x *extras) takeOffered() {
 	defer x.mu.Unlock()
 	if x.started > 0 {
 		x.started--
-		return
 	}
-	x.takeByHandLocked()
 }
 
 // purpose is what a run without a due tick of its own was started for.
@@ -195,7 +185,7 @@ func (x *extras) take() (purpose, *errand) {
 	defer x.mu.Unlock()
 	trigger := x.trigger()
 	switch {
-	case x.started == 0 || trigger < 0 && len(x.byHand) > 0:
+	case x.started == 0 || trigger < 0 && x.byHand > 0:
 		if x.takeByHandLocked() {
 			return byHand, nil
 		}

@@ -248,7 +248,7 @@ func held(t *testing.T, servers []*redisserver.Server, key string) (n int) {
 func TestTakeover_on_real_nodes(t *testing.T) {
 	const ttl = time.Second
 	servers := redisserver.StartN(t, 3)
-	at := time.Now().Add(time.Second).Truncate(time.Millisecond)
+	at := time.Now().Add(3 * time.Second).Truncate(time.Millisecond) // a busy machine takes a while until all have started
 	log, fleet, connections := new(diary), []*replica{}, [][]redis.UniversalClient{}
 	for i := range 3 {
 		clients := redisClients(t, servers)
@@ -261,8 +261,10 @@ func TestTakeover_on_real_nodes(t *testing.T) {
 		r.Start()
 		fleet, connections = append(fleet, r), append(connections, clients)
 	}
-	time.Sleep(time.Until(at.Add(300 * time.Millisecond)))
 	runs := log.all()
+	for ; len(runs) == 0 && time.Now().Before(at.Add(5*time.Second)); runs = log.all() {
+		time.Sleep(10 * time.Millisecond)
+	}
 	if len(runs) != 1 {
 		t.Fatalf("runs %v, want one", runs)
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
-	"github.com/google/uuid"
 )
 
 // reloadLimit is how soon a job must be back under its name to go on where its predecessor was.
@@ -14,14 +13,13 @@ const reloadLimit = 10 * time.Second
 
 // departure is what the successor of a job needs to know of it.
 type departure struct {
-	at    time.Time
 	ticks []time.Time // that it may not have run: those that stand by, and those that gocron has pending
 }
 
 // noteDeparture is called before gocron is told to remove the job, or to replace it: afterwards it cannot be asked.
 func (s *scheduler) noteDeparture(l *jobLocker) {
 	now := s.locker.clock.Now()
-	gone := &departure{at: now, ticks: l.standingBy()}
+	gone := &departure{l.standingBy()}
 	if now.Sub(l.made) < reloadLimit {
 		gone.ticks = append(gone.ticks, l.catch.owed...) // their run may not have come
 	}
@@ -44,13 +42,6 @@ func (s *scheduler) noteDeparture(l *jobLocker) {
 	})
 }
 
-// noteDepartureOf is noteDeparture by the ID of a job, which may be unknown.
-func (s *scheduler) noteDepartureOf(id uuid.UUID) {
-	if l := s.jobOf(id); l != nil {
-		s.noteDeparture(l)
-	}
-}
-
 // succeed has a new job go on where its predecessor was. gocron runs the ticks that came in between neither for the one nor for the
 // other, and if all replicas reload then, nobody does.
 func (s *scheduler) succeed(l *jobLocker) {
@@ -58,7 +49,7 @@ func (s *scheduler) succeed(l *jobLocker) {
 	defer s.mu.Unlock()
 	gone := s.departed[l.traits.name]
 	delete(s.departed, l.traits.name)
-	if gone != nil && l.made.Sub(gone.at) < reloadLimit {
+	if gone != nil {
 		now := wall(s.locker.clock.Now())
 		slices.SortFunc(gone.ticks, time.Time.Compare)
 		l.catch.owed = slices.DeleteFunc(slices.CompactFunc(gone.ticks, time.Time.Equal), func(t time.Time) bool { return wall(t).After(now) })
@@ -86,7 +77,7 @@ func (l *jobLocker) noteQueued(pending []time.Time, now time.Time) {
 		asked = s.asked
 	}
 	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !t.After(asked) || wall(t).After(wall(now)) })
-	l.extras.noteQueued(len(pending), 0, l.locker.idle())
+	l.extras.noteQueued(len(pending), l.locker.idle())
 }
 
 // goOn runs what the job's predecessor owed, if this job has the newest of those ticks as well. If one was run, its claim says so.

@@ -33,6 +33,9 @@ func (r *run) rests(ctx context.Context) bool {
 	if rhythm != unknown || took < interval/200 || interval == 0 { // the spacing makes up for runs that short
 		return rhythm == fromCompletion
 	}
+	if (wall(now).Sub(wall(r.began)) - took).Abs() > took/10 {
+		return false // the clock was set meanwhile, and what gocron notes is by the wall clock; the next run will tell
+	}
 	if ended.IsZero() { // gocron did not let this package hear
 		ended = now.Add(-took / 10)
 	}

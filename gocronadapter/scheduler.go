@@ -27,7 +27,8 @@ import (
 // redlock.WithTakeover also those that stand by.
 //
 // Names are compared over all schedulers of this process that share the
-// redlock.Locker. A job with gocron.WithDisabledDistributedJobLocker(true) is
+// redlock.Locker. gocron keeps a job whose gocron.WithContext has ended, so that
+// has its name until RemoveJob. A job with gocron.WithDisabledDistributedJobLocker(true) is
 // none of this package's business, nor is one with a locker of its own
 // (gocron.WithDistributedJobLocker).
 func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, error) {
@@ -68,10 +69,9 @@ type scheduler struct {
 	sweepAt  int                   // how many jobs make it worth while to look for those that are gone
 	shut     bool
 
-	up       bool            // Start was called, and no stop since
-	running  context.Context // once Start has returned, until the next stop
+	running  context.Context // from the end of Start to the next stop, else nil
 	stop     context.CancelFunc
-	starting chan struct{} // held by one who starts a run; not a mutex, on which a bubble's time would stand still
+	starting chan struct{} // held by one who starts a run, starts gocron or stops it; not a mutex, on which a bubble's time would stand still
 
 	started atomic.Pointer[time.Time] // when Start was last called, from which a job that starts at once counts
 }
@@ -116,11 +116,7 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		return j, err
 	}
 	l.catch.plan = func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error) {
-		p, err := planned{d, opts, l.made}.afresh(ctx, j)
-		if err != nil {
-			return newest, next, err
-		}
-		return s.examiner.plan(p, now, within)
+		return s.examiner.plan(ctx, j, planned{d, opts, l.made}, now, within)
 	}
 	l.locked = sync.OnceValue(func() bool { return s.examiner.locks(opts) })
 	l.traits.startsAtOnce = s.examiner.startsAtOnce(j.Schedule(), opts)
@@ -211,19 +207,15 @@ func (s *scheduler) forget(l *jobLocker) {
 }
 
 func (s *scheduler) RemoveJob(id uuid.UUID) error {
-	s.noteDepartureOf(id)
-	err := s.Scheduler.RemoveJob(id)
-	if err == nil || errors.Is(err, gocron.ErrJobNotFound) {
-		s.removed(id)
+	l := s.jobOf(id)
+	if l != nil {
+		s.noteDeparture(l)
 	}
-	return err
-}
-
-// removed is for a job that gocron has removed, which may be unknown.
-func (s *scheduler) removed(id uuid.UUID) {
-	if l := s.jobOf(id); l != nil {
+	err := s.Scheduler.RemoveJob(id)
+	if l != nil && (err == nil || errors.Is(err, gocron.ErrJobNotFound)) {
 		s.forget(l)
 	}
+	return err
 }
 
 func (s *scheduler) jobOf(id uuid.UUID) *jobLocker {
@@ -233,25 +225,23 @@ func (s *scheduler) jobOf(id uuid.UUID) *jobLocker {
 }
 
 func (s *scheduler) RemoveByTags(tags ...string) {
-	var tagged []uuid.UUID
+	var tagged []*jobLocker
 	for _, j := range s.Scheduler.Jobs() {
-		if slices.ContainsFunc(j.Tags(), func(tag string) bool { return slices.Contains(tags, tag) }) {
-			s.noteDepartureOf(j.ID())
-			tagged = append(tagged, j.ID())
+		if l := s.jobOf(j.ID()); l != nil && slices.ContainsFunc(j.Tags(), func(tag string) bool { return slices.Contains(tags, tag) }) {
+			s.noteDeparture(l)
+			tagged = append(tagged, l)
 		}
 	}
 	s.Scheduler.RemoveByTags(tags...)
-	for _, id := range tagged {
-		s.removed(id)
+	for _, l := range tagged {
+		s.forget(l)
 	}
 }
 
 func (s *scheduler) Start() {
-	s.mu.Lock()
-	again := s.up
-	s.up = true
-	s.mu.Unlock()
-	if again {
+	s.starting <- struct{}{}
+	defer func() { <-s.starting }()
+	if s.life() != nil {
 		s.Scheduler.Start() // which logs that it has started
 		return
 	}
@@ -305,24 +295,21 @@ func (s *scheduler) whileUp(ctx context.Context, f func()) {
 		return
 	}
 	defer func() { <-s.starting }()
-	s.mu.Lock()
-	up := s.up
-	s.mu.Unlock()
-	if up && ctx.Err() == nil {
+	if s.life() != nil && ctx.Err() == nil {
 		f()
 	}
 }
 
 // stopStarting comes before gocron stops: from its return on no run is started.
 func (s *scheduler) stopStarting() {
+	s.starting <- struct{}{}
+	defer func() { <-s.starting }()
 	s.mu.Lock()
-	if s.stop != nil {
+	defer s.mu.Unlock()
+	if s.running != nil {
 		s.stop()
 	}
-	s.up, s.running = false, nil
-	s.mu.Unlock()
-	s.starting <- struct{}{}
-	<-s.starting
+	s.running = nil
 }
 
 func (s *scheduler) StopJobs() error {
@@ -387,6 +374,8 @@ func (j *job) RunNow() error {
 		runNow = func() error { return l.extras.runNow(j.Job) }
 	}
 	err := fmt.Errorf("%w: the scheduler is stopped, and gocron would hang at its next Start; call Start first", gocron.ErrJobRunNowFailed)
-	j.scheduler.whileUp(context.Background(), func() { err = runNow() })
+	ctx, cancel := context.WithTimeout(context.Background(), gocronLimit) // a monitor may call this in Start
+	defer cancel()
+	j.scheduler.whileUp(ctx, func() { err = runNow() })
 	return err
 }

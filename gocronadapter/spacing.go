@@ -34,11 +34,12 @@ func (s *jobState) spacing() time.Duration {
 // asked, as that of "@every 10s" does. A gocron.Cron that is not gocron's own
 // cannot be asked, so its ticks do not count as common; the spacing that they
 // get then is less than the time between two of them, and does no harm if they are.
-func common(schedule gocron.JobSchedule, ticks []time.Time) bool {
+// zone is that of the schedule.
+func common(schedule gocron.JobSchedule, ticks []time.Time, zone *time.Location) bool {
 	switch s := schedule.(type) {
 	case gocron.CronJobSchedule:
 		from, next, ok := lastPair(ticks)
-		return !ok || agrees(s.Crontab, from, next)
+		return !ok || agrees(s.Crontab, zone, from, next)
 	case gocron.DailyJobSchedule:
 		return s.Interval == 1
 	case gocron.WeeklyJobSchedule:
@@ -51,25 +52,21 @@ func common(schedule gocron.JobSchedule, ticks []time.Time) bool {
 	return false
 }
 
-// lastPair returns the last two ticks in a row: those before may be left over from an earlier start. It prefers two that no change
-// of the clocks lies between, as gocron has rules of its own for such a night, which the crontab does not know.
+// lastPair returns the last two ticks in a row, if there are any, that no change of the clocks lies between: gocron has rules of its
+// own for such a night, which the crontab does not know. The first ticks may be left over from an earlier start.
 func lastPair(ticks []time.Time) (from, next time.Time, ok bool) {
-	n := len(ticks)
-	if n < 2 {
-		return from, next, false
-	}
-	for i := n - 1; i > 0; i-- {
+	for i := len(ticks) - 1; i > 0; i-- {
 		if offset(ticks[i-1]) == offset(ticks[i]) {
 			return ticks[i-1], ticks[i], true
 		}
 	}
-	return ticks[n-2], ticks[n-1], true
+	return from, next, false
 }
 
 // agrees reports whether the crontab has this next tick from different starts.
-func agrees(crontab string, from, next time.Time) bool {
+func agrees(crontab string, zone *time.Location, from, next time.Time) bool {
 	cron := gocron.NewDefaultCron(true) // it takes both five fields and six
-	if cron.IsValid(crontab, from.Location(), from) != nil {
+	if cron.IsValid(crontab, zone, from) != nil {
 		return false
 	}
 	gap := next.Sub(from)
@@ -79,6 +76,15 @@ func agrees(crontab string, from, next time.Time) bool {
 		}
 	}
 	return true
+}
+
+// zoneOf returns the time zone of a schedule with these ticks. That of a crontab is its scheduler's, if it is known: the ticks
+// are in the zone of a start date.
+func (t traits) zoneOf(schedule gocron.JobSchedule, ticks []time.Time) *time.Location {
+	if _, cron := schedule.(gocron.CronJobSchedule); cron && t.zone != nil {
+		return t.zone
+	}
+	return ticks[0].Location()
 }
 
 // gapOf returns the shortest time between the last tick and those to come.

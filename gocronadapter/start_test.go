@@ -247,6 +247,50 @@ func TestNewScheduler_RunNow_when_stopped(t *testing.T) {
 	})
 }
 
+// gated is a clock that holds up who asks it, once.
+type gated struct {
+	*clock
+	gate atomic.Pointer[chan struct{}]
+}
+
+func (g *gated) Now() time.Time {
+	if c := g.gate.Swap(nil); c != nil {
+		<-*c
+	}
+	return g.clock.Now()
+}
+
+// RunNow while the scheduler starts does no harm.
+//
+// Seen to fail, with a Start that never returns, when RunNow reaches gocron before Start does.
+func TestNewScheduler_RunNow_during_Start(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, c, open, up := newLedger(), &gated{clock: newClock(0)}, make(chan struct{}), make(chan struct{})
+		r := newSchedulerOn(t, lockerOn(t, redlocktest.Servers(1), "a"), gocronadapter.WithClock(c))
+		j := r.job(t, gocron.CronJob("* * * * *", false), log.task("job", 0), gocron.WithName("job"))
+		c.gate.Store(&open)
+		go func() {
+			r.Start()
+			close(up)
+		}()
+		synctest.Wait()
+		time.AfterFunc(100*time.Millisecond, func() { close(open) })
+		if err := j.RunNow(); err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-up:
+		case <-time.After(time.Minute):
+			t.Fatal("Start hangs")
+		}
+		time.Sleep(time.Second)
+		if log.withoutTick("job") != 1 {
+			t.Errorf("runs %v, want a RunNow", log.of("job"))
+		}
+		leaveAll(t, []*replica{r})
+	})
+}
+
 // gocron keeps the tick that was pending when it stopped. A RunNow after the next Start is not for that one.
 //
 // Seen to fail when ticks from before the start count: where another replica has run it the RunNow is refused, else it has the tick.
@@ -314,5 +358,25 @@ func TestNewScheduler_restart_after_one_time_job(t *testing.T) {
 			t.Errorf("%d warnings and %d jobs, want 1 and 2", warned.Load(), len(r.Jobs()))
 		}
 		leaveAll(t, []*replica{r})
+	})
+}
+
+// A start at once is refused while another replica runs the job, and not put off.
+//
+// Seen to fail when such a run waits for the lock.
+func TestNewScheduler_starts_at_once_elsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newLedger()
+		fleet := newSchedulers(t, nil, 0, 0, 0)
+		for _, r := range fleet {
+			r.Start()
+			r.job(t, gocron.OneTimeJob(gocron.OneTimeJobStartImmediately()), log.task("job", 10*time.Second), gocron.WithName("job"), log.refusals())
+			time.Sleep(6 * time.Second) // the second begins while the first runs, the third when it has ended
+		}
+		time.Sleep(10 * time.Second)
+		if n, refused := log.withoutTick("job"), log.refusedFor(t, "job", redlock.ErrTaken); n != 2 || refused[0] != 1 || log.overlap {
+			t.Errorf("%d runs, %d refused, want 2 and 1", n, refused[0])
+		}
+		leaveAll(t, fleet)
 	})
 }

@@ -60,8 +60,8 @@ func (s *jobState) due(now time.Time) (due, error) {
 	if !tick.After(s.asked) {
 		return due{tick: tick}, nil
 	}
-	lost := s.lostBefore(skipped, tick)
-	s.extras.noteQueued(len(skipped), len(lost), s.locker.idle())
+	lost := slices.DeleteFunc(slices.Clone(skipped), func(t time.Time) bool { return wall(t).After(wall(s.blocked)) })
+	s.extras.noteQueued(len(skipped), s.locker.idle())
 	switch {
 	case s.queue == nil, s.asked.IsZero() && !s.traits.announces:
 		skipped = nil // what was before the first look is over, or may be
@@ -85,9 +85,10 @@ func (s *jobState) leftOver(t time.Time) bool {
 func (s *jobState) learn(pending []time.Time) {
 	if !s.learned && len(pending) > 0 {
 		s.learned = true
-		s.uncommon = !common(s.job.Schedule(), pending)
+		zone := s.traits.zoneOf(s.job.Schedule(), pending)
+		s.uncommon = !common(s.job.Schedule(), pending, zone)
 		s.startsAtOnce = s.startOf(pending)
-		s.locker.checkZone(s.name, s.job.Schedule(), pending[0].Location())
+		s.locker.checkZone(s.name, s.job.Schedule(), zone)
 	}
 	s.gap = gapOf(s.asked, pending)
 }

@@ -11,10 +11,11 @@ import (
 // traits is what a job's definition and options say that gocron does not.
 type traits struct {
 	name         string
-	startsAtOnce bool // gocron.WithStartImmediately
-	task         bool // its task was made by Task
-	otherLocker  bool // it has a locker of its own
-	announces    bool // it is of NewScheduler, which announces its RunNows
+	startsAtOnce bool           // gocron.WithStartImmediately
+	task         bool           // its task was made by Task
+	otherLocker  bool           // it has a locker of its own
+	announces    bool           // it is of NewScheduler, which announces its RunNows
+	zone         *time.Location // of its scheduler, if that is known
 }
 
 // examiner finds out a job's traits from what gocron does with its options, by
@@ -67,7 +68,7 @@ func (e *examiner) examine(task gocron.Task, opts []gocron.JobOption) (traits, e
 	if err != nil || j == nil {
 		return t, err
 	}
-	t.name, t.task, t.announces = j.Name(), isTask(task), true
+	t.name, t.task, t.announces, t.zone = j.Name(), isTask(task), true, e.zone
 	return t, nil
 }
 

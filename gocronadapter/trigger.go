@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/redtick/redtick/redlock"
 )
 
 // WithTriggers runs a job, once in the fleet, when an operator triggers it: with
@@ -58,9 +56,10 @@ func (s *jobState) claimTriggered(ctx context.Context, tick time.Time) (*run, er
 	if err != nil {
 		return nil, err
 	}
-	var lease *redlock.Lease
-	if lease, err = job.Triggered().Claim(ctx, tick); err != nil {
-		return nil, err
+	lease, err := job.Triggered().Claim(ctx, tick)
+	r, err := s.newRun(ctx, lease, nil, err)
+	if err == nil {
+		r.byHand = true
 	}
-	return &run{job: ctx, name: s.name, lease: lease, locker: s.locker, state: s, byHand: true}, nil
+	return r, err
 }

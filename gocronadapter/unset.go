@@ -36,9 +36,5 @@ func look[J any](_ func(*J, time.Time) error, see func(job any)) func(*J, time.T
 
 func isSet(job any, field string) bool {
 	v := reflect.ValueOf(job).Elem().FieldByName(field)
-	switch v.Kind() {
-	case reflect.Func, reflect.Interface:
-		return !v.IsNil()
-	}
-	return false
+	return v.IsValid() && !v.IsZero()
 }

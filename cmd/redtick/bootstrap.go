@@ -9,11 +9,11 @@ func newBootstrap(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bootstrap",
 		Short: "Declare new nodes fresh, for services with a restart guard",
-		Long: `bootstrap is for services that use WithRestartGuard. It declares nodes that were
-never used, so that they vote at once. Without it they abstain for the longest
-TTL, as a node does that may have forgotten its votes. Run it once when the
-servers are new, never at every start: it would take away what the guard is for.
-A node that has voted under a guard, or may evict keys, refuses.
+		Long: `bootstrap is for services that use WithRestartGuard. It declares that new nodes have
+no votes to forget, so that they vote at once. Without it they abstain for the
+longest TTL, like a node that may have forgotten its votes. Run it once when the
+servers are new, and not at every start, which would defeat the guard. A node that
+has voted under a guard, or may evict keys, refuses.
 
 Exit codes
   0   all nodes are declared fresh

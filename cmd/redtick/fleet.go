@@ -50,7 +50,7 @@ func (t *target) open(patience time.Duration, opts ...redlock.LockerOption) (*fl
 	if err != nil {
 		return nil, err
 	}
-	// What the client has to say of broken connections stands in the errors already.
+	// The errors already say what the client would log about broken connections.
 	logging.Disable()
 	f := &fleet{addresses: addresses}
 	for _, a := range addresses {
@@ -77,8 +77,8 @@ func (f *fleet) disconnect() {
 	}
 }
 
-// close sends what is still owed to the nodes first. What a silent node does
-// not hear of ends there with its TTL.
+// close first sends the releases that are still owed. On a silent node they
+// expire with the TTL.
 func (f *fleet) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

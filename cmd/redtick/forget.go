@@ -17,15 +17,16 @@ func newForget(t *target) *cobra.Command {
 	r := &forgetting{inspection: inspection{target: t}}
 	c := &cobra.Command{
 		Use:   "forget NAME",
-		Short: "Delete what the nodes remember of a job that is gone",
-		Long: `forget deletes what the nodes remember of NAME: its runs, its last tick and its
-fence. It is for a job that is gone from the code, which is overdue else. A name
-that is held is not forgotten, nor a job whose next tick lies ahead, unless with
---force: a job that is still run under WithTakeover may run its last tick again.
+		Short: "Delete what the nodes remember of a removed job",
+		Long: `forget deletes what the nodes remember of NAME: its runs, last tick, fence and pause.
+It is for a job that was removed from the code, which would stay overdue. It
+refuses a name that is held. It also refuses a job whose next tick lies ahead,
+unless --force is given: if the job still exists and has WithTakeover, its last
+tick may run again.
 
 Exit codes
   0   forgotten
-  1   nothing was forgotten: it is held, or due later
+  1   nothing was forgotten: the name is held, or the job is due later
   2   not all nodes answered: those that did have forgotten it, unless the
       message says that nothing was forgotten
   64  the command line is wrong

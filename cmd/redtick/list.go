@@ -37,29 +37,29 @@ func newList(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "ls [PREFIX]",
 		Aliases: []string{"list"},
-		Short:   "Who holds what?",
+		Short:   "List names: state, holder, last tick",
 		Long: `ls lists the names that begin with PREFIX, in order: those that are held now,
 and those of which the nodes remember a tick or a fence.
 
-It scans the databases (SCAN, which does not block the servers), so its time
-grows with the number of keys in them. Locks of other libraries are not listed:
-their values look like anybody's; "redtick show NAME" shows those too.
+It scans the databases with SCAN, which does not block the servers but takes
+longer the more keys they have. Locks of other libraries are not listed, because
+their values look like any others; "redtick show NAME" shows those too.
 
-STATE is the first of these that is true of a job: paused; overdue; what came of
-its newest run that has ended, as in "redtick runs"; running, its first; waiting
-for its first. What is no job is held or free, and unknown what no majority of
-the nodes told of. HOLDER is who holds the lock, REMAINING how long it lives
-unless it is renewed ("no TTL": it does not end by itself), and VOTES how many
-nodes hold it. LAST TICK is in UTC, and AGE how long ago that was; of a job that
-was only triggered, or whose ticks are in any order, it is that of the newest
-run. Bytes that a terminal must not see are shown quoted.
+STATE is the first of these that applies to a job: paused; overdue; the result of
+its newest run that has ended, as in "redtick runs"; running or waiting, for its
+first run. A name that is not a job's is held or free. A state is unknown when no
+majority of the nodes answers. HOLDER holds the lock, REMAINING is how long the
+lock lives unless it is renewed ("no TTL": it does not expire), and VOTES is how
+many nodes hold it. LAST TICK is in UTC, and AGE how long ago it was; for a job
+that was only triggered, or whose ticks come in any order, it is the tick of the
+newest run. Bytes that could steer the terminal are quoted.
 
 Exit codes
   0   listed
   2   no majority of the nodes answers; what the others know is listed
   64  the command line is wrong
 
-JSON: more (there are others beyond --limit), names [name, state, held, holder,
+JSON: more (there are more names than --limit), names [name, state, held, holder,
 token, tick, remaining_ms, last_tick, last_holder, fence, waiters, paused (null,
 or by, why and for_ms, which is 0 for until it is resumed), votes [node, token,
 remaining_ms, error]]. Times are RFC 3339 or null. Bytes that are not UTF-8

@@ -22,13 +22,13 @@ func newPause(t *target) *cobra.Command {
 	p := &pausing{inspection: inspection{target: t}}
 	c := &cobra.Command{
 		Use:   "pause NAME",
-		Short: "Let no run of a job begin, on the whole fleet",
-		Long: `pause keeps the ticks of the job NAME from being run, on every replica, until
---for has passed or "redtick resume NAME". Ticks that come meanwhile are skipped.
-A run that is under way goes on. Locks and leaderships of the name are not
-concerned. It replaces a pause that the job has.
+		Short: "Begin no run of a job, on the whole fleet",
+		Long: `pause keeps every replica from running ticks of the job NAME, until --for has passed
+or "redtick resume NAME". Ticks that come meanwhile are skipped. A run that is
+under way goes on. Locks and leaderships of the name are not affected. A new pause
+replaces the one before.
 
-It returns once every node has answered, and holds when a majority has it.
+The pause holds once a majority of the nodes has it.
 
 Exit codes
   0   paused
@@ -42,8 +42,8 @@ JSON: as "redtick show -o json", which has it in paused.`,
 		RunE: func(c *cobra.Command, args []string) error { return p.run(c, args[0]) },
 	}
 	p.flags(c)
-	c.Flags().DurationVar(&p.For, "for", 0, "for how long; 0 is until resume")
-	c.Flags().StringVar(&p.Why, "why", "", "the reason, which every refused claim is told")
+	c.Flags().DurationVar(&p.For, "for", 0, "for how long; 0 is until it is resumed")
+	c.Flags().StringVar(&p.Why, "why", "", "the reason, which refused claims give")
 	c.Flags().StringVar(&p.By, "by", "", "who pauses it (default user@host)")
 	return c
 }
@@ -62,7 +62,7 @@ func newResume(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "resume NAME",
 		Short: "End the pause of a job",
-		Long: `resume ends what "redtick pause NAME" began. The job's next tick is run.
+		Long: `resume ends the pause of the job NAME. Its next tick is run.
 
 Exit codes
   0   resumed, or it was not paused
@@ -101,7 +101,7 @@ func (i *inspection) change(c *cobra.Command, name string, do func(context.Conte
 	}
 	if !ran(view.info) {
 		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: no run of a job %q is remembered; %s. "+
-			"Tasks under asynqadapter.OncePerTick are not paused by their key; pause their queue.\n", name, rightName)
+			"Tasks under asynqadapter.OncePerTick are paused by their queue, not by name.\n", name, rightName)
 	}
 	return nil
 }

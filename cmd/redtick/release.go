@@ -30,19 +30,19 @@ func newRelease(t *target) *cobra.Command {
 	r := &releasing{inspection: inspection{target: t}}
 	c := &cobra.Command{
 		Use:   "release NAME",
-		Short: "Take a name from its holder",
-		Long: `release takes NAME from its holder, on all nodes. The holder's token is the
-guard: a lock that has gone to somebody else in the meantime is not touched.
-Without --token, release shows the holder and asks on a terminal; elsewhere, and
-with -o json, it releases nothing.
+		Short: "Take a name away from its holder",
+		Long: `release takes NAME away from its holder, on all nodes. --token is the holder's, so
+that a lock which somebody else has by now is not touched. Without --token, release
+shows the holder and asks on a terminal; elsewhere, and with -o json, it releases
+nothing.
 
-The holder goes on until its next renewal tells it (a third of its TTL): in the
-meantime two may be at work. Stop the holder first if that hurts. A tick stays
+The holder learns of it at its next renewal (after a third of its TTL), and until
+then two may be at work. Stop the holder first if that does harm. A tick stays
 claimed.
 
 Exit codes
   0   released
-  1   nothing was released: it is free, has another holder, or was not confirmed
+  1   nothing was released: the name is free, or the token is missing or not the holder's
   2   no majority of the nodes answers: those that do may have released it, unless
       the message says that nothing was released
   64  the command line is wrong

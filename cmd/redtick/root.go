@@ -11,45 +11,45 @@ import (
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
-const about = `redtick shows who holds which name on a fleet's Redis nodes, and runs any
+const about = `redtick shows what a fleet's Redis nodes hold, operates its jobs, and runs any
 program under a lease, so that one machine of many runs it, or a whole crontab.
 
-The nodes come from --nodes, or else from the environment variable REDIS_ADDRS,
-separated by commas. Each has one vote:
+The nodes come from --nodes or from the environment variable REDIS_ADDRS, separated
+by commas. Each has one vote:
   host:port                                 a server (the port is 6379 if left out)
   redis://user:password@host:port/db        the same as a URL
   unix:///path/of/socket                    a server on this machine
   redis-sentinel://host:26379,host/master   the Sentinels and the name of their master
   redis-cluster://host:6379,host/           a Redis Cluster
-With rediss in place of redis they speak TLS; for a private CA or client
-certificates see --tls-ca, --tls-cert and --tls-key. Sentinels that want a
-password get it by ?sentinel_username=…&sentinel_password=… at the end.
+With rediss in place of redis they speak TLS; --tls-ca, --tls-cert and --tls-key are
+for a private CA and client certificates. If the Sentinels need a password, append
+?sentinel_username=…&sentinel_password=….
 
 Give every node that the services vote on, and the --prefix they use. Put
-passwords into REDIS_ADDRS: a command line can be read by all users of a
-machine. redtick prints no passwords.
+passwords into REDIS_ADDRS, since all users of a machine can read its command
+lines. redtick prints no passwords.
 
 Flags may be written with one dash or with two.
 
 Exit codes
-  0   fine
-  1   status: fine with warnings; release: nothing was released;
-      runs: the job is overdue, is not known, or its last run did not go well;
-      trigger: no run was begun
+  0   success
+  1   status: there are warnings; release, forget: nothing was done;
+      runs: the job is overdue or unknown, or its last run went wrong;
+      trigger: no run was begun; bootstrap: a node refused
   2   no majority of the nodes answers
   64  the command line is wrong
   run and cron have codes of their own; see their --help`
 
 const examples = `  export REDIS_ADDRS=redis-a:6379,redis-b:6379,redis-c:6379
-  redtick status                     are the nodes fit to vote?
-  redtick ls                         who holds what?
-  redtick show report                all about one name
-  redtick watch                      the same as ls, live
-  redtick runs report                what came of its last runs? when is it due?
-  redtick pause report --for 2h      let no run begin, on the whole fleet
+  redtick status                     check the nodes
+  redtick ls                         list names: state, holder, last tick
+  redtick show report                everything about one name
+  redtick watch                      ls, live
+  redtick runs report                its last runs, and when it is due
+  redtick pause report --for 2h      begin no run, on the whole fleet
   redtick resume report
   redtick trigger report             run it now, once in the fleet
-  source <(redtick completion bash)  so that Tab completes commands and names
+  source <(redtick completion bash)  let Tab complete commands and names
   redtick run -name report -- ./report.sh
   redtick cron crontab               a crontab that all machines share
   redtick ls -o json | jq -r '.names[] | select(.held) | .name'`
@@ -57,7 +57,7 @@ const examples = `  export REDIS_ADDRS=redis-a:6379,redis-b:6379,redis-c:6379
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "redtick",
-		Short:         "Look at a fleet's locks and ticks, and run programs under a lease",
+		Short:         "Show and operate a fleet's jobs, and run programs under a lease",
 		Long:          about,
 		Example:       examples,
 		Version:       version(),

@@ -17,32 +17,32 @@ func newRuns(t *target) *cobra.Command {
 	i := &inspection{target: t}
 	c := &cobra.Command{
 		Use:   "runs NAME",
-		Short: "What came of a job's runs, and when is it due?",
-		Long: `runs lists the last runs of the job NAME, the newest first: the tick in UTC and how
-long ago it was, who ran it, how late it began by that replica's clock, how long
-it took (of one that goes on, has taken), and what came of it.
-A tick with two runs was taken over, or retried.
+		Short: "Show a job's last runs, and when it is due",
+		Long: `runs lists the last runs of the job NAME, the newest first: the tick in UTC and its
+age, the replica, how late the run began by that replica's clock, how long it took
+(or has taken so far), and its result. A tick with two runs was taken over, or
+retried.
 
-  running    it goes on
+  running    it has not ended
   ok         it returned without an error
-  ended      it came to its end; the program does not say how
+  ended      it ended; the program does not say how
   failed     it returned an error, whose beginning is shown
   panicked   it panicked
-  lost       it ended, but its lease was lost before: it may have run beside another
-  abandoned  its tick was left to others
+  lost       it ended after its lease was lost: it may have run beside another
+  abandoned  it left its tick to others
   vanished   its end was never reported: the process died, or was cut off
 
-Above them is the schedule and the next tick, where the services say so (the
-adapters do). A job is overdue when that tick should have run 10 s ago. One that
-is gone from the code stays overdue until "redtick forget NAME".
+The first line has the schedule and the next tick, if the services tell them (the
+adapters do). A job is overdue 10 s after a tick that was not run. One that was
+removed from the code stays overdue until "redtick forget NAME".
 
-The nodes remember the last 20 runs (WithHistory), for 35 days after the last
-one and for three intervals of the schedule.
+The nodes remember the last 20 runs (WithHistory), for at least 35 days and three
+intervals of the schedule after the last one.
 
 Exit codes
-  0   shown, and all is well; or the job is paused and has no runs
-  1   shown: the job is overdue, its newest run failed, panicked, was lost or vanished,
-      or no run is remembered, as of a name that is spelled wrong
+  0   all is well; or the job is paused and has no runs
+  1   the job is overdue, its newest run failed, panicked, was lost or vanished, or
+      no run is remembered, as for a name that is spelled wrong
   2   no majority of the nodes answers; what the others know is shown
   64  the command line is wrong
 

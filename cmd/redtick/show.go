@@ -18,11 +18,11 @@ func newShow(t *target) *cobra.Command {
 	i := &inspection{target: t}
 	c := &cobra.Command{
 		Use:   "show NAME",
-		Short: "All about one name",
-		Long: `show tells the state of NAME in one word, as "redtick ls" does, who holds it and
-for how long, which tick it runs, which tick was granted last and to whom, when
-the next is due, whether it is paused, the highest fence, how many wait, and what
-each node has. A name that was never used is free.
+		Short: "Show everything about one name",
+		Long: `show prints the state of NAME, as "redtick ls" does, its holder and for how long,
+the tick that is running, the last tick and who claimed it, the next tick or the
+pause, the highest fence, how many wait, and what each node has. A name that was
+never used is free.
 
 Exit codes
   0   shown, be it held or free

@@ -21,11 +21,11 @@ func newStatus(t *target) *cobra.Command {
 	i := &inspection{target: t}
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Are the nodes there, and fit to vote?",
-		Long: `status asks every node how it is: round trip, clock, version, topology, role,
-persistence, eviction policy; says what failures the whole survives; and warns of
-what weakens the vote. A node that does not answer is given up after --timeout,
-so with the default status ends within 2 s. Of a Cluster one master is asked.
+		Short: "Check the nodes",
+		Long: `status asks every node for its round trip, clock, version, topology, role,
+persistence and eviction policy. It says how many failures the nodes survive, and
+warns of what weakens the vote. It waits --timeout for a node that does not answer,
+so by default it ends within 2 s. Of a Cluster it asks one master.
 
 CLOCK is how far a node's clock is ahead of this machine's, give or take half
 the round trip.
@@ -44,8 +44,8 @@ It warns of
 
 Exit codes
   0   all nodes are well
-  1   there are warnings, and a majority of the nodes can vote
-  2   no majority of the nodes can, or none would for this user: no lock can be had
+  1   there are warnings, but a majority of the nodes can vote
+  2   no majority can vote, or none would for this user: no lock can be had
   64  the command line is wrong
 
 JSON: quorum, reachable, voting, has_quorum, clock_spread_ms (null with fewer than two

@@ -28,17 +28,18 @@ func newTrigger(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "trigger NAME",
 		Short: "Run a job now, once in the fleet",
-		Long: `trigger has one replica of the fleet run the job NAME now, beside its schedule, of
-which no tick is skipped on its account, unless it comes while the run is under
-way. It returns once a replica has begun, and waits up to 3 s for that; "redtick
-runs NAME" has what comes of it.
+		Long: `trigger has one replica run the job NAME now, once in the fleet. The schedule goes
+on: only a tick that comes while this run is under way is skipped. trigger returns
+once a replica has begun, and waits up to 3 s for that; "redtick runs NAME" has the
+result.
 
-Services run it if their adapter was given WithTriggers, and "redtick cron" does.
-A service must use the same --prefix.
+It works for jobs of "redtick cron", and of services whose adapter was given
+WithTriggers. The --prefix must be theirs.
 
 Exit codes
   0   a replica has begun it
-  1   it is not run: the job is paused or runs already, or nobody who listens has it
+  1   no run was begun: the job is paused or already runs, or no replica that has it
+      listens
   2   no majority of the nodes answers
   64  the command line is wrong
 
@@ -49,7 +50,7 @@ JSON: name, tick, holder, token. The tick is in RFC 3339.`,
 		RunE: func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
 	}
 	r.flags(c)
-	c.Flags().StringVar(&r.by, "by", "", "who asks for it, which the replicas log (default user@host)")
+	c.Flags().StringVar(&r.by, "by", "", "who asks for it, for the replicas' logs (default user@host)")
 	return c
 }
 

@@ -27,12 +27,12 @@ func newWatch(t *target) *cobra.Command {
 	watch := &watching{listing: listing{inspection: inspection{target: t}}}
 	c := &cobra.Command{
 		Use:   "watch [PREFIX]",
-		Short: "Who holds what, live",
+		Short: "ls, live",
 		Long: `watch shows what ls shows, again and again, until Ctrl-C. When stdout is no
 terminal, or with -o json, it writes lines instead: one for each name that is
 held or has run a tick, and one whenever its holder, last tick or state changes.
 What comes and goes between two looks is not seen. It goes on while nodes are
-out, and says so when no majority answers; "redtick status" tells of each node.
+out, and says so when no majority answers; "redtick status" shows each node.
 
 Exit codes
   0   ended by Ctrl-C (or SIGTERM)

@@ -1,18 +1,17 @@
-// Asynq shows three replicas of one service, as processes of their own with
-// clocks apart, that are each worker and scheduler of one asynq queue: each
-// tick is enqueued and run once, even after one of them was killed.
+// Asynq runs three replicas of a service, which are processes with clocks that
+// differ. Each is worker and scheduler of one asynq queue, and each tick is
+// enqueued and run once, even after one of them was killed.
 //
 //	go run ./examples/asynq
 //	go run ./examples/asynq -scheduler=stock
 //	go run ./examples/asynq -scheduler=stock-once
 //	REDIS_ADDRS=host1:6379,host2:6379,host3:6379 go run ./examples/asynq -ticks 60
 //
-// It starts an embedded Redis unless REDIS_ADDRS names independent nodes, of
-// which the first has the queue and all have the locks. The last line counts
-// the ticks; the exit status is 0 only when none was run more than once and
+// It starts embedded Redis nodes unless REDIS_ADDRS names real ones. The first
+// has the queue, and all have the locks. The last line counts the ticks; the exit status is 0 only when none was run more than once and
 // none was missed.
 //
-// What to copy from it is in service.go.
+// The part to copy is in service.go.
 package main
 
 import (
@@ -40,7 +39,7 @@ func main() {
 	})
 }
 
-// serve is a replica's life.
+// serve runs a replica until ctx ends.
 func serve(ctx context.Context, r *demo.Replica, kind schedulerFlag) error {
 	queue, redis := r.Prefix+"asynq", asynq.RedisClientOpt{Addr: r.Addrs[0]}
 	locker, err := newLocker(r.Addrs, redlock.WithPrefix(r.Prefix), redlock.WithHolder(r.Name), redlock.WithObserver(tell(r)))
@@ -86,7 +85,7 @@ func work(r *demo.Replica, job string) asynq.HandlerFunc {
 	}
 }
 
-// tell shows who did not get a tick. Who enqueued it and did not run it too has nothing to show.
+// tell shows which replica did not get a tick. One that enqueued a tick and did not run it has nothing to show.
 func tell(r *demo.Replica) redlock.Observer {
 	return func(e redlock.Event) {
 		var of *asynqadapter.TaskError

@@ -36,7 +36,7 @@ func newObserver() (redlock.Observer, error) {
 	}, nil
 }
 
-// newHandler has the page without a login, so it is read-only.
+// newHandler serves the page without a login, so it is read-only.
 func newHandler(locker *redlock.Locker, nodes []driver.Node) (http.Handler, error) {
 	inspector, err := inspect.New(nodes)
 	if err != nil {
@@ -50,7 +50,7 @@ func newHandler(locker *redlock.Locker, nodes []driver.Node) (http.Handler, erro
 	mux.Handle("/redtick/", http.StripPrefix("/redtick", page))
 	mux.Handle("/metrics", promhttp.Handler())
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, locker) })
-	// Redis has no say in it: a restart of the replica mends no node.
+	// It does not ask Redis: restarting the replica mends no node.
 	mux.HandleFunc("/livez", func(http.ResponseWriter, *http.Request) {})
 	return mux, nil
 }
@@ -64,6 +64,6 @@ func ready(w http.ResponseWriter, r *http.Request, locker *redlock.Locker) {
 	if errors.Is(err, redlock.ErrNoQuorum) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	} else if err != nil {
-		_, _ = w.Write([]byte(err.Error())) // the others do for now
+		_, _ = w.Write([]byte(err.Error())) // a majority is well
 	}
 }

@@ -1,5 +1,5 @@
-// Compose is one replica of a service. The fleet shares its schedule, and over
-// HTTP each replica serves its metrics, its probes and the page:
+// Compose is one replica of a service. The replicas share a schedule, and each
+// serves metrics, probes and the page over HTTP:
 //
 //	docker compose up --build
 //
@@ -35,7 +35,7 @@ import (
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8080", "where metrics, probes and the page are served")
 	flag.Parse()
-	logging.Disable() // the events tell of a node that is out, once
+	logging.Disable() // an event says once that a node is out
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := serve(ctx, *listen, strings.Split(os.Getenv("REDIS_ADDRS"), ",")); err != nil {
@@ -44,7 +44,7 @@ func main() {
 	}
 }
 
-// serve works until ctx ends, or nobody can see any more that it does.
+// serve works until ctx ends or the HTTP server fails.
 func serve(ctx context.Context, listen string, addrs []string) error {
 	observer, err := newObserver()
 	if err != nil {
@@ -85,7 +85,7 @@ func connect(addrs []string) (nodes []driver.Node) {
 	return nodes
 }
 
-// work is a schedule, and a leadership.
+// work runs a schedule and takes part in a leadership.
 func work(ctx context.Context, locker *redlock.Locker) error {
 	scheduler, err := gocronadapter.NewScheduler(locker, gocronadapter.WithJobOptions(redlock.WithCatchUp(10*time.Minute)))
 	if err != nil {
@@ -104,11 +104,11 @@ func work(ctx context.Context, locker *redlock.Locker) error {
 	scheduler.Start()
 	_ = elector.Run(ctx, nil) // in place of nil: what one replica does all the time
 	err = scheduler.Shutdown()
-	// Nodes that are gone as well must not keep a replica from ending.
+	// Nodes that are gone must not keep a replica from ending.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if err := locker.Close(ctx); err != nil {
-		slog.Warn("what is held ends with its TTL", "error", err)
+		slog.Warn("what is still held expires with its TTL", "error", err)
 	}
 	return err
 }

@@ -1,16 +1,16 @@
 //go:build unix
 
-// Crontab shows two processes that share a crontab: each tick of each line runs
-// on one of them, also after one was killed.
+// Crontab runs two processes that share a crontab. Each tick of each line runs on
+// one of them, even after one was killed.
 //
 //	go run ./examples/crontab
 //	REDIS_ADDRS=host1:6379,host2:6379,host3:6379 go run ./examples/crontab -ticks 60
 //
-// It builds the command redtick, and starts an embedded Redis unless
-// REDIS_ADDRS names independent nodes. The last line counts the ticks of pulse;
-// the exit status is 0 only when each was run once. It needs a Unix system.
+// It builds the command redtick, and starts embedded Redis nodes unless
+// REDIS_ADDRS names real ones. The last line counts the ticks of pulse; the exit
+// status is 0 only when each was run once. It needs a Unix system.
 //
-// What to copy from it is the file crontab.
+// The part to copy is the file crontab.
 package main
 
 import (

@@ -1,12 +1,12 @@
-// Fleet is three replicas to operate, with nothing installed:
+// Fleet runs three replicas to operate, with nothing installed:
 //
 //	go run ./examples/fleet
 //
 // It starts three embedded Redis nodes unless REDIS_ADDRS names others, three
 // replicas of a service with four jobs, and a page. It prints the commands of
-// redtick that show and steer them; type them in another terminal.
+// redtick that show and operate them; type them in another terminal.
 //
-// What to copy from it is in service.go.
+// The part to copy is in service.go.
 package main
 
 import (
@@ -34,13 +34,13 @@ const commands = `
   redtick runs digest                                 30 s later: see LATE BY
   redtick trigger cleanup                             cleanup is due on 1 January; run it now, on one replica
   redtick show cleanup                                who ran it?
-  redtick status                                      are the nodes well? The embedded ones do not tell all of it
+  redtick status                                      are the nodes well? Embedded ones do not tell all settings
 `
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "where the page listens")
 	flag.Parse()
-	logging.Disable() // of a node that is killed go-redis would tell about once a second
+	logging.Disable() // about once a second go-redis would log that a killed node is gone
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := show(ctx, *addr); err != nil {

@@ -34,9 +34,9 @@ func newPage(addrs []string) (http.Handler, error) {
 	return dashboard.New(inspector, dashboard.WithControl(func(*http.Request) string { return "you" }))
 }
 
-// startReplica is one replica of the service. Here they share a process.
+// startReplica starts one replica of the service. Here they share a process.
 func startReplica(name string, addrs []string) (end func(), err error) {
-	// What the jobs come to is on the page and in the history; a service leaves this out.
+	// The page and the history have the results; a service leaves this out.
 	quiet := redlock.Log(slog.New(slog.DiscardHandler))
 	locker, err := redlock.New(connect(addrs), redlock.WithHolder(name), redlock.WithTTL(5*time.Second), redlock.WithObserver(quiet))
 	if err != nil {

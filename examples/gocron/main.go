@@ -1,16 +1,16 @@
-// Gocron shows three replicas of one service, as processes of their own with
-// clocks apart, that run one gocron schedule: each tick runs on one of them,
-// also after one was killed.
+// Gocron runs one gocron schedule in three replicas of a service, which are
+// processes with clocks that differ. Each tick runs on one of them, even after
+// one was killed.
 //
 //	go run ./examples/gocron
 //	go run ./examples/gocron -locker=redsync-style
 //	REDIS_ADDRS=host1:6379,host2:6379,host3:6379 go run ./examples/gocron -ticks 60
 //
-// It starts an embedded Redis unless REDIS_ADDRS names independent nodes. The
-// last line counts the ticks; the exit status is 0 only when none was run more
+// It starts embedded Redis nodes unless REDIS_ADDRS names real ones. The last
+// line counts the ticks; the exit status is 0 only when none was run more
 // than once and none was missed.
 //
-// What to copy from it is in schedule.go.
+// The part to copy is in schedule.go.
 package main
 
 import (
@@ -33,7 +33,7 @@ func main() {
 	})
 }
 
-// serve is a replica's life.
+// serve runs a replica until ctx ends.
 func serve(ctx context.Context, r *demo.Replica, lock demo.Locker) error {
 	locker, err := newLocker(r.Addrs, r.LockerOptions()...)
 	if err != nil {

@@ -1,3 +1,3 @@
-// Package migration has what docs/migration.md says as tests: each of its rows
-// is code that stands here, compiled and run beside the library that it replaces.
+// Package migration tests docs/migration.md: each line of code in its tables is
+// compiled and run here, beside the library that it replaces.
 package migration

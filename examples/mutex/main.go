@@ -3,10 +3,10 @@
 //	go run ./examples/mutex
 //	REDIS_ADDRS=host1:6379,host2:6379,host3:6379 go run ./examples/mutex
 //
-// It starts an embedded Redis unless REDIS_ADDRS names independent nodes. Run
-// it in two terminals on the same nodes, and the second waits for the first.
+// It starts embedded Redis nodes unless REDIS_ADDRS names real ones. Run it in two
+// terminals on the same nodes, and the second waits for the first.
 //
-// What to copy from it is in work.go.
+// The part to copy is in work.go.
 package main
 
 import (

@@ -1,3 +1,2 @@
-// Package recipes has what docs/recipes.md says as tested examples. It has no
-// code of its own.
+// Package recipes has the examples of docs/recipes.md as tests.
 package recipes

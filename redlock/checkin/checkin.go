@@ -8,9 +8,9 @@
 //		return urls[job] // "" for a job without one
 //	})))
 //
-// A call never holds up a run. At most 256 wait, and each has 5 s; what does not
-// get through is given up. Failures are logged once until a call succeeds
-// again, without the URL, which is a secret.
+// A call never holds up a run. At most 256 wait, each takes at most 5 s, and none is
+// repeated. A failure is logged without the URL, which is a secret, and the next
+// one only after a call has succeeded.
 package checkin
 
 import (
@@ -44,17 +44,17 @@ type Calls struct {
 	done    chan struct{}
 }
 
-// New returns what makes calls, which is to be closed.
+// New returns Calls, which must be closed.
 func New() *Calls {
 	c := &Calls{client: http.Client{Timeout: DefaultTimeout}, queue: make(chan *url.URL, MaxWaiting), done: make(chan struct{})}
 	go c.work()
 	return c
 }
 
-// Observer calls the URL that urlOf has for a job, none if that is "". It calls
-// at the start of each tick's run and when its end is told: a success for the
-// results "ok" and "ended", none for "abandoned", else a failure. See
-// [Calls.Call] for what is called.
+// Observer calls the URL that urlOf returns for a job, or none if that is "". It
+// calls when a tick's run begins and when its end is reported: a success for the
+// results "ok" and "ended", none for "abandoned", and a failure for all others.
+// See [Calls.Call] for the address.
 func (c *Calls) Observer(urlOf func(job string) string) redlock.Observer {
 	return func(e redlock.Event) {
 		step := Start
@@ -77,9 +77,9 @@ func (c *Calls) Observer(urlOf func(job string) string) redlock.Observer {
 	}
 }
 
-// Call queues a call and returns at once. run is what makes the calls of one run
-// belong together, such as the lease's token. The error says that at is no URL,
-// and matches [redlock.ErrInvalid]; what becomes of the call is logged.
+// Call queues a call and returns at once. run identifies the run that the call
+// belongs to, such as the lease's token. The error matches [redlock.ErrInvalid]
+// when at is no URL. A call that fails is logged.
 //
 // Of a URL of Cronitor (cronitor.link, cronitor.io) it calls ?state=run,
 // complete or fail; of one of Sentry (…/api/ID/cron/SLUG/KEY/) ?status=in_progress,

@@ -19,8 +19,8 @@ var files embed.FS
 type Option func(*Page)
 
 // WithControl allows the page to pause, resume, trigger and forget jobs, and to
-// take a name from its holder. user says who asks, for those who meet the pause
-// or the trigger; it may be nil. Default: the page is read-only.
+// take a name from its holder. user returns who asks, for the pause and the
+// replicas' logs; it may be nil. Default: the page is read-only.
 func WithControl(user func(*http.Request) string) Option {
 	return func(p *Page) { p.control, p.user = true, user }
 }
@@ -29,8 +29,7 @@ func WithControl(user func(*http.Request) string) Option {
 // least 100 ms, default 1 s.
 func WithInterval(d time.Duration) Option { return func(p *Page) { p.interval = d } }
 
-// WithNames shows only names that begin with prefix, and changes no others.
-// Default: all.
+// WithNames limits the page to names that begin with prefix. Default: all.
 func WithNames(prefix string) Option { return func(p *Page) { p.names = prefix } }
 
 // Page is the [http.Handler]. It is safe for concurrent use.

@@ -2,14 +2,13 @@
 // spans. It is a module of its own, so that users without OpenTelemetry do not
 // depend on it.
 //
-// It does not see what the observer missed (redtick.events.missed counts that).
-// Its spans are recorded when an event is told, with the times at which it
-// happened; they have no parent, because an event does not carry the caller's
-// context. [Traced] makes spans of runs that have one.
+// Spans of the observer have the times of their event, but no parent, because an
+// event does not carry the caller's context. [Traced] makes spans of runs that
+// have one.
 //
-// Metrics (attributes in brackets, all of them "redtick." and the word; the name
-// is the mutex's or the job's, and so must come from a small set; leave it out
-// with [WithoutName] where names are many):
+// Metrics, with their attributes in brackets ("redtick." stands before each). The
+// name is the mutex's or the job's; leave it out with [WithoutName] where there
+// are many names.
 //
 //	redtick.acquisitions      {acquisition} counter    [name, outcome]: acquired, done, taken, paused, later, no_quorum, stale, ahead, cancelled, closed, other
 //	redtick.acquire.duration  s             histogram  [outcome]
@@ -25,14 +24,15 @@
 //	redtick.leader            {leader}      up-down    [name]
 //	redtick.events.missed     {event}       counter
 //
-// redtick.run.last is when a run of the job ended last in this process, in Unix
-// seconds. Over all processes, those that are gone included, its maximum tells
+// redtick.events.missed counts events that the observer was too slow for.
+// redtick.run.last is when a run of the job last ended in this process, in Unix
+// seconds. Its maximum over all processes, including those that are gone, shows
 // that a schedule stands still, which no counter does: see
 // docs/prometheus.rules.yaml.
 //
-// Counters of failures, and of what a pause refuses, are there with 0 before
-// there is one: those of a name from its first event on, the others from the
-// start. So an increase from nothing to the first is one.
+// Counters of failures and of paused claims begin with 0 before the first one:
+// those of a name with its first event, the others at the start. So the first
+// failure counts as an increase.
 //
 // Spans: "redtick acquire" for every acquisition and refusal, "redtick hold" for
 // the time a lease was held; the name is an attribute, and errors set their

@@ -11,11 +11,11 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// Traced returns f with a span "redtick run" around each call, whose context f is
-// given: spans that f makes are its children, and its own parent is the span of
-// the caller's context, if that has one. Pass it to [redlock.Job.Run], or to what
-// an adapter takes for a task; the lease and the tick are read from the context.
-// An error or a panic sets the status of the span.
+// Traced returns f with a span "redtick run" around each call. Spans that f makes
+// from its context are children of it, and its own parent is the span of the
+// caller's context, if there is one. Pass the result to [redlock.Job.Run] or to an
+// adapter; the lease and the tick are read from the context. An error or a panic
+// sets the status of the span.
 func Traced(tracers trace.TracerProvider, f func(ctx context.Context) error) func(ctx context.Context) error {
 	tracer := tracers.Tracer(scope)
 	return func(ctx context.Context) error {
