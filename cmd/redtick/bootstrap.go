@@ -20,7 +20,7 @@ Exit codes
   1   a node refused, or did not answer; the others are declared fresh
   64  the command line is wrong
 
-JSON: nodes, how many may vote at once.`,
+JSON: nodes, how many vote from now on.`,
 		Example: `  redtick bootstrap`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -32,7 +32,7 @@ JSON: nodes, how many may vote at once.`,
 			if err := inspector.Bootstrap(c.Context()); err != nil {
 				return exit(exitWarning, err)
 			}
-			return i.answer(c, map[string]int{"nodes": len(f.nodes)}, "%s may vote at once", count(len(f.nodes), "node"))
+			return i.answer(c, map[string]int{"nodes": len(f.nodes)}, "%s vote from now on", count(len(f.nodes), "node"))
 		},
 	}
 	i.flags(c)

@@ -17,7 +17,7 @@ import (
 
 // serverCures are for errors of a server, told by their beginning.
 var serverCures = []struct{ code, cure string }{
-	{"NOAUTH", "it wants a password: put redis" + exampleCredentials + "host:port into REDIS_ADDRS"},
+	{"NOAUTH", "it needs a password: put redis" + exampleCredentials + "host:port into REDIS_ADDRS"},
 	{"WRONGPASS", wrongLogin},
 	{"ERR invalid password", wrongLogin},
 	{"ERR AUTH <password> called without any password", "it has no password: leave it out"},
@@ -25,22 +25,22 @@ var serverCures = []struct{ code, cure string }{
 	{"NOPERM No permissions to access a key", otherKeys},
 	{"NOPERM this user has no permissions to access one of the channels", otherChannels},
 	{"NOPERM No permissions to access a channel", otherChannels},
-	{"NOPERM", "the user may not do this: allow it what SECURITY.md lists for operators (ACL SETUSER), or give another user"},
+	{"NOPERM", "the user may not do this: allow what SECURITY.md lists for operators (ACL SETUSER), or give another user"},
 	{"DENIED", "it refuses other machines while it has no password (protected mode): set requirepass, or an ACL, and give the password here"},
 	{"READONLY", "it is a replica, which cannot vote: give the address of its primary"},
 	{"MOVED", "it is a member of a Redis Cluster: give the Cluster as one node, redis-cluster://host,host/"},
-	{"CLUSTERDOWN", "its Cluster is not whole: see redis-cli --cluster check"},
+	{"CLUSTERDOWN", "its Cluster is not complete: see redis-cli --cluster check"},
 	{"MASTERDOWN", "it is a replica without its primary: give the address of the primary"},
-	{"LOADING", "it reads its data after a start: wait until it has"},
-	{"MISCONF", "it cannot save to its disk and so refuses writes: look at its log and its disk"},
+	{"LOADING", "it is loading its data after a start: wait for that"},
+	{"MISCONF", "it cannot save to its disk and so refuses writes: check its log and its disk"},
 	{"OOM", "its memory is full: raise maxmemory or delete what is not needed"},
 	{"BUSY", "a script of another program blocks it: see redis-cli SCRIPT KILL"},
 	{"NOREPLICAS", "it has fewer replicas than min-replicas-to-write: bring them back"},
-	{"ERR max number of clients reached", "its connections are used up: raise maxclients, or see redis-cli CLIENT LIST for who has them"},
-	{"ERR DB index is out of range", "it has no database of that number: give another behind the last slash, or none"},
-	{"redis: nil", "the Sentinels know no master of that name: correct what stands behind the slash"}, // wrapped in an error of dialing
-	{"ERR This instance has cluster support disabled", "it is no member of a Cluster: write host:port in place of redis-cluster://host/"},
-	{"ERR unknown command 'sentinel'", "it is no Sentinel: give the Sentinels' addresses, or host:port of the server alone"},
+	{"ERR max number of clients reached", "its connections are used up: raise maxclients, or see with redis-cli CLIENT LIST who has them"},
+	{"ERR DB index is out of range", "it has no database of that number: give another one after the last slash, or none"},
+	{"redis: nil", "the Sentinels know no master of that name: correct the name after the slash"}, // wrapped in an error of dialing
+	{"ERR This instance has cluster support disabled", "it is not a member of a Cluster: write host:port in place of redis-cluster://host/"},
+	{"ERR unknown command 'sentinel'", "it is not a Sentinel: give the Sentinels' addresses, or host:port of the server alone"},
 	{"ERR unknown command", "it is older than Redis 5.0, forbids the command, or is a Sentinel: give the address of a server"},
 }
 
@@ -50,7 +50,7 @@ const (
 	otherChannels = "the user may not trigger: allow it &redtick:trigger (ACL SETUSER), or give another user"
 )
 
-const wrongLogin = "user name or password are wrong: correct them in REDIS_ADDRS, and write any of / ? # @ : , % in them escaped, as %2F is for /"
+const wrongLogin = "the user name or password is wrong: correct them in REDIS_ADDRS, and write any of / ? # @ : , % in them escaped, as %2F is for /"
 
 // cure is what to do about the error of a node, or "".
 func cure(err error) string {
@@ -71,19 +71,19 @@ func cure(err error) string {
 	case errors.Is(err, redlock.ErrNodeYoung):
 		return "it votes by itself once the longest TTL of the fleet has passed"
 	case errors.As(err, &unknown) && unknown.IsNotFound:
-		return "correct the address, or see the name server"
+		return "correct the address, or check the name server"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens there: start the server, or correct host and port"
 	case errors.Is(err, os.ErrNotExist):
 		return "there is no such socket: start the server, or correct the path"
 	case errors.Is(err, os.ErrPermission):
-		return "this user may not open the socket: see its permissions"
+		return "this user may not open the socket: check its permissions"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return "there is no way to that machine: see whether it is up, and the network"
+		return "there is no route to that machine: check that it is up, and the network"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "it closed the connection: is it a TLS port? then write rediss:// (rediss-sentinel://, rediss-cluster://); where that is written, it may want a certificate of yours: --tls-cert and --tls-key"
 	case strings.Contains(err.Error(), "redis: invalid reply"), strings.Contains(err.Error(), "redis: can't parse"):
-		return "that is no Redis server: correct host and port"
+		return "that is not a Redis server: correct host and port"
 	case errors.As(err, &late) && late.Timeout(), strings.HasPrefix(err.Error(), "no answer within"), errors.Is(err, redlock.ErrNodeOut):
 		return "it hangs, a firewall drops what is sent to it, or rediss:// is written for a port without TLS: try redis-cli -h HOST ping"
 	}
@@ -102,7 +102,7 @@ func tlsCure(err error) string {
 	case errors.As(err, &host):
 		return "its certificate is for another host: write the host that it is for"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "renew its certificate, or see the clocks of both machines"
+		return "renew its certificate, or check the clocks of both machines"
 	case errors.As(err, &header):
 		return "it does not speak TLS there: write redis:// in place of rediss://"
 	case errors.As(err, &alert), strings.Contains(err.Error(), "remote error: tls"):

@@ -159,7 +159,7 @@ func TestShow_foreign(t *testing.T) {
 		}
 	}
 	o := f.redtick("show", "stuck")
-	has(t, o.stdout, "held", "no TTL: it does not end by itself; see redtick release", "held by old-library, without a TTL")
+	has(t, o.stdout, "held", "no TTL: it does not expire; see redtick release", "held by old-library, without a TTL")
 	has(t, f.redtick("release", "stuck", "--token", "old-library/token").stdout, "is released")
 	o = f.redtick("show", "data")
 	has(t, o.stdout, "data that is not a lock", "choose another name")

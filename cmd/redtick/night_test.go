@@ -29,11 +29,11 @@ func TestCures(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ name, node, cure string }{
-		{"no password", locked.Addr(), "it wants a password"},
-		{"wrong password", "redis://:wrong@" + locked.Addr(), "user name or password are wrong"},
+		{"no password", locked.Addr(), "it needs a password"},
+		{"wrong password", "redis://:wrong@" + locked.Addr(), "the user name or password is wrong"},
 		{"no permission", "redis://nothing:pw@" + plain.Addr(), "SECURITY.md"},
 		{"nothing listens", "127.0.0.1:1", "nothing listens there"},
-		{"a web server", strings.TrimPrefix(web.URL, "http://"), "that is no Redis server"},
+		{"a web server", strings.TrimPrefix(web.URL, "http://"), "that is not a Redis server"},
 		{"no socket", "unix:///no/such/socket", "there is no such socket"},
 		{"no database", "redis://" + plain.Addr() + "/99", "it has no database of that number"},
 		{"a TLS port", secret.TLSAddr(), "write rediss://"},
@@ -54,7 +54,7 @@ func TestCures(t *testing.T) {
 	}
 	t.Run("reads, but may not vote", func(t *testing.T) {
 		o := redtick(t, "redis://reads:pw@"+plain.Addr(), "status")
-		has(t, o.stdout, "primary", "1 of 1 nodes answer, 0 can vote, 1 needed: no lock can be had by this user", "answers but would not vote: NOPERM")
+		has(t, o.stdout, "primary", "1 of 1 nodes answer, 0 can vote, 1 needed: this user can acquire no lock", "answers but would not vote: NOPERM")
 		if o.code != 2 {
 			t.Errorf("exit code %d, want 2", o.code)
 		}
@@ -91,7 +91,7 @@ func TestStatus_replica_only(t *testing.T) {
 	t.Parallel()
 	replica := redisserver.Start(t, "--replicaof", "127.0.0.1 1")
 	o := redtick(t, replica.Addr(), "status")
-	has(t, o.stdout, "0 can vote", "no lock can be had")
+	has(t, o.stdout, "0 can vote", "no lock can be acquired")
 	if o.code != 2 {
 		t.Errorf("exit code %d, want 2", o.code)
 	}
@@ -200,7 +200,7 @@ func TestNothing_done_without_a_quorum(t *testing.T) {
 func TestBootstrap(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	if o := f.redtick("bootstrap"); o.code != 0 || o.stdout != "3 nodes may vote at once\n" {
+	if o := f.redtick("bootstrap"); o.code != 0 || o.stdout != "3 nodes vote from now on\n" {
 		t.Errorf("fresh nodes: %+v", o)
 	}
 	if o := newFleet(t).redtick("bootstrap", "-o", "json"); o.code != 0 || decode[map[string]int](t, o.stdout)["nodes"] != 3 {

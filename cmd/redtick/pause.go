@@ -106,7 +106,7 @@ func (i *inspection) change(c *cobra.Command, name string, do func(context.Conte
 	return nil
 }
 
-const rightName = "see whether the name is right, with its prefix (redtick ls)"
+const rightName = "check the name and the prefix (redtick ls)"
 
 // ran reports whether anything but a pause is known of a job.
 func ran(info *inspect.Info) bool {

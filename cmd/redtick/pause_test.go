@@ -70,7 +70,7 @@ func TestPause(t *testing.T) {
 		t.Error(err)
 	}
 	has(t, f.redtick("runs", "report").stdout, "report: paused by ", " until it is resumed\n")
-	if o := f.redtick("forget", "rebort"); o.code != 0 || !strings.Contains(o.stderr, `nothing was remembered of "rebort"; see whether the name is right`) {
+	if o := f.redtick("forget", "rebort"); o.code != 0 || !strings.Contains(o.stderr, `nothing was remembered of "rebort"; check the name`) {
 		t.Errorf("%+v", o)
 	}
 	if v := decode[runs](t, f.redtick("runs", "report", "-o", "json").stdout); v.Paused == nil || v.Paused.For != 0 {

@@ -53,7 +53,7 @@ type runs struct {
 func TestRuns(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	if o := f.redtick("runs", "report"); o.code != 1 || !strings.HasPrefix(o.stdout, "report: no run is remembered; if the job has run, see whether the name is right") {
+	if o := f.redtick("runs", "report"); o.code != 1 || !strings.HasPrefix(o.stdout, "report: no run is remembered; if the job has run, check the name") {
 		t.Errorf("%+v", o)
 	}
 	f.redtick("run", "-name", "report", "-tick", "24h", "-zone", "UTC", "--", "sh", "-c", "exit 3")

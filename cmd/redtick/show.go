@@ -62,7 +62,7 @@ func (v *nameView) write(w io.Writer, now time.Time) error {
 		if v.info.Remaining > 0 {
 			t.row("remaining", rounded(v.info.Remaining)+" unless renewed")
 		} else {
-			t.row("remaining", "no TTL: it does not end by itself; see redtick release --help")
+			t.row("remaining", "no TTL: it does not expire; see redtick release --help")
 		}
 	} else {
 		t.row("holder", "-")

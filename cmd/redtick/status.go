@@ -45,7 +45,7 @@ It warns of
 Exit codes
   0   all nodes are well
   1   there are warnings, but a majority of the nodes can vote
-  2   no majority can vote, or none would for this user: no lock can be had
+  2   no majority can vote, or none would for this user: no lock can be acquired
   64  the command line is wrong
 
 JSON: quorum, reachable, voting, has_quorum, clock_spread_ms (null with fewer than two
@@ -234,13 +234,13 @@ func (r *statusReport) write(w io.Writer) error {
 func (r *statusReport) outcome() string {
 	switch {
 	case !r.HasQuorum && slices.ContainsFunc(r.Nodes, func(n nodeView) bool { return n.refusal != nil && strings.HasPrefix(plain(n.refusal), "NOPERM") }):
-		return "no lock can be had by this user; give the services' user to see what they can have"
+		return "this user can acquire no lock; give the services' user to see what they can acquire"
 	case !r.HasQuorum:
-		return "no lock can be had"
+		return "no lock can be acquired"
 	case slices.ContainsFunc(r.Nodes, func(n nodeView) bool { return n.isMember() }):
-		return "locks can be had on some names only"
+		return "locks can be acquired on some names only"
 	}
-	return "locks can be had"
+	return "locks can be acquired"
 }
 
 func (r *statusReport) verdict() error {

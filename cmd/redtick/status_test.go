@@ -71,7 +71,7 @@ func TestStatus_node_stopped(t *testing.T) {
 	if took := time.Since(begin); took > 2*time.Second || o.code != 1 {
 		t.Errorf("one stopped: exit code %d after %v, want 1 within 2 s", o.code, took)
 	}
-	has(t, o.stdout, servers[1].Addr()+" is out: no answer within 1s; it hangs, a firewall drops what is sent to it, or rediss:// is written for a port without TLS: try redis-cli -h HOST ping; until then no other may fail", "2 of 3 nodes answer, 2 needed: locks can be had")
+	has(t, o.stdout, servers[1].Addr()+" is out: no answer within 1s; it hangs, a firewall drops what is sent to it, or rediss:// is written for a port without TLS: try redis-cli -h HOST ping; until then no other node may fail", "2 of 3 nodes answer, 2 needed: locks can be acquired")
 	servers[0].Kill()
 	begin = time.Now()
 	o = redtick(t, addrs(servers...), "status", "-o", "json")

@@ -26,7 +26,7 @@ func (n *nodeView) isMember() bool { return n.kind == oneServer && n.info.Mode =
 func (r *statusReport) survives() string {
 	switch n := len(r.Nodes); {
 	case n == 1:
-		return "one node of one: " + r.Nodes[0].survives()
+		return "a single node: " + r.Nodes[0].survives()
 	case !r.HasQuorum:
 		return fmt.Sprintf("%d nodes survive the failure of %d, and %d are out or cannot vote", n, (n-1)/2, n-r.Voting)
 	case r.Survives == 0:

@@ -31,20 +31,20 @@ func TestStatus_topology(t *testing.T) {
 		code        int
 		want        []string
 	}{
-		{"a socket", "unix://" + socket, 0, []string{"server, 0 replicas", "locks can be had\n", "one node of one: no failure is survived"}},
+		{"a socket", "unix://" + socket, 0, []string{"server, 0 replicas", "locks can be acquired\n", "a single node: no failure is survived"}},
 		{"three servers", addrs(plain...), 0, []string{"3 nodes, 3 of them vote: the failure of 1 more is survived"}},
 		{"a Sentinel group", "redis-sentinel://" + strings.Join(group.Addrs(), ",") + "/" + redisserver.SentinelMaster, 1,
-			[]string{group.Addrs()[0], "sentinel, 1 replica", "one node of one: the failure of the master stops all names until a replica takes over"}},
+			[]string{group.Addrs()[0], "sentinel, 1 replica", "a single node: the failure of the master stops all names until a replica takes over"}},
 		{"a Sentinel group of another name", "redis-sentinel://" + strings.Join(group.Addrs(), ",") + "/another", 2,
-			[]string{"the Sentinels know no master of that name: correct what stands behind the slash"}},
-		{"no Sentinel", "redis-sentinel://" + plain[0].Addr() + "/master", 2, []string{"it is no Sentinel"}},
-		{"no Cluster", "redis-cluster://" + plain[0].Addr(), 2, []string{"it is no member of a Cluster"}},
+			[]string{"the Sentinels know no master of that name: correct the name after the slash"}},
+		{"no Sentinel", "redis-sentinel://" + plain[0].Addr() + "/master", 2, []string{"it is not a Sentinel"}},
+		{"no Cluster", "redis-cluster://" + plain[0].Addr(), 2, []string{"it is not a member of a Cluster"}},
 		{"a Cluster", "redis-cluster://" + strings.Join(shards.Addrs()[:2], ","), 1,
-			[]string{"cluster, 3 masters, 3 replicas", "locks can be had\n", "the failure of a master stops its share of the names"}},
+			[]string{"cluster, 3 masters, 3 replicas", "locks can be acquired\n", "the failure of a master stops its share of the names"}},
 		{"a Cluster and two servers", "redis-cluster://" + strings.Join(shards.Addrs(), ",") + "/," + addrs(plain[:2]...), 1,
 			[]string{"cluster, 3 masters", "3 of 3 nodes answer", "the failure of 1 more is survived"}},
 		{"a member of a Cluster", shards.Master("a").Addr(), 1,
-			[]string{"member of a cluster", "locks can be had on some names only", "MOVED; give the Cluster as one node, redis-cluster://"}},
+			[]string{"member of a cluster", "locks can be acquired on some names only", "MOVED; give the Cluster as one node, redis-cluster://"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := redtick(t, c.addrs, "status")

@@ -71,5 +71,5 @@ func (r *triggering) run(c *cobra.Command, name string) error {
 		return err
 	}
 	tick := instant(run.Tick)
-	return r.answer(c, triggerView{name, tick, run.Holder, run.Token}, "%q is run by %s, under the tick %s", name, printable(run.Holder), tick)
+	return r.answer(c, triggerView{name, tick, run.Holder, run.Token}, "%q runs on %s, tick %s", name, printable(run.Holder), tick)
 }

@@ -47,7 +47,7 @@ func TestTrigger(t *testing.T) {
 	has(t, f.redtick("ls").stdout, "  "+v.Tick.Format(time.RFC3339Nano)+"  ")
 	eventually(t, "its end", func() bool { return strings.Contains(f.redtick("runs", "report").stdout, "  ok\n") })
 	o := f.redtick("trigger", "report")
-	has(t, o.stdout, `"report" is run by `, ", under the tick 20")
+	has(t, o.stdout, `"report" runs on `, ", tick 20")
 	eventually(t, "the second run", func() bool { return f.read("runs") == "ran\nran\n" })
 	f.redtick("pause", "report", "--by", "bob")
 	if o := f.redtick("trigger", "report"); o.code != 1 || !strings.Contains(o.stderr, "paused: by bob, until it is resumed; resume it first") {

@@ -47,9 +47,9 @@ func (r *statusReport) spare() string {
 	case more < 0:
 		return fmt.Sprintf("%d of %d are needed", r.Quorum, len(r.Nodes))
 	case more == 0:
-		return "until then no other may fail"
+		return "until then no other node may fail"
 	default:
-		return fmt.Sprintf("until then no more than %d others may fail", more)
+		return fmt.Sprintf("until then no more than %d other nodes may fail", more)
 	}
 }
 
@@ -85,7 +85,7 @@ func settings(nodes []nodeView) (all []warning) {
 			}},
 		{"maxmemory-policy", "may evict votes when its memory is full; set maxmemory-policy noeviction",
 			func(n nodeView) bool { return n.MaxMemoryPolicy != "" && n.MaxMemoryPolicy != "noeviction" }},
-		{"unknown", "does not tell all of role, persistence, appendfsync and maxmemory-policy; allow INFO and CONFIG GET, or look yourself",
+		{"unknown", "does not report all of role, persistence, appendfsync and maxmemory-policy; allow INFO and CONFIG GET, or check them yourself",
 			func(n nodeView) bool {
 				return n.Role == "" || n.Persistence == "" || n.Persistence == "aof" || n.MaxMemoryPolicy == ""
 			}},
