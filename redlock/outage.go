@@ -25,7 +25,7 @@ type outage struct {
 	lost   int       // ticks
 	hidden int       // how many of these went to debug level and were not counted in the log yet
 	since  time.Time // the first tick that was lost
-	last   time.Time // the latest one
+	last   time.Time // the newest one
 	op     string    // the call that lost it
 	logged time.Time // when the log last heard of the outage
 }
@@ -86,7 +86,7 @@ func (o *outages) lacks(e Event, refusal *Error) Event {
 		return e
 	}
 	e.repeated = j.lost > 0 && time.Since(j.logged) < remindEvery
-	fresh := !e.Tick.Equal(j.last) // or another call asked for it before, as under take-over
+	fresh := e.Tick.After(j.last) // else another call asked for it before, as under take-over and in a queue
 	if fresh {
 		if j.lost == 0 {
 			j.since = e.Tick

@@ -231,6 +231,29 @@ func TestOutage_oneTick(t *testing.T) {
 	})
 }
 
+// Two ticks that are asked for by turns, as a queue tries two tasks again, count once each.
+//
+// Seen to fail when a tick is compared with the one before alone: 20 ticks were lost.
+func TestOutage_twoTicksByTurns(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		var log logged
+		p := fl.process("a", log.option())
+		j := must[*redlock.Job](t)(p.NewJob("job", redlock.WithAnyOrder()))
+		p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+		first := time.Now()
+		for range 10 {
+			for _, tick := range []time.Time{first, first.Add(time.Minute)} {
+				_, _ = j.Claim(t.Context(), tick)
+			}
+			time.Sleep(time.Minute)
+		}
+		log.take()
+		p.links[0].Heal()
+		ok(t, must[*redlock.Lease](t)(j.Claim(t.Context(), first)).Unlock(t.Context()))
+		log.want(t, "after it", "; 2 ticks were lost since")
+	})
+}
+
 // An adapter's refusal says nothing about a quorum.
 //
 // Seen to fail when every ErrTaken ends the outage.
