@@ -25,9 +25,9 @@ type acquisition struct {
 	former []uint64  // hashes of the tokens of a claim's earlier rounds, whose votes nobody relies on
 	asked  time.Time // when the nodes were first asked
 	until  time.Time // the latest time for a claim to ask again; see askUntil
-	// reported is what the observer heard last, so that a call that asks again does not repeat it.
-	reported news
-	refusal  error // the first one of which the observer heard that the claim asks again
+
+	reported *Error // the refusal that the observer heard last; a call that asks again does not repeat it
+	refusal  error  // the first one of which the observer heard that the claim asks again
 }
 
 var formerSeed = maphash.MakeSeed()

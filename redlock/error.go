@@ -131,24 +131,19 @@ func invalid(format string, args ...any) error {
 func (t *target) refuse(a *acquisition, tally quorum.Tally, reason error) error {
 	err := t.fail(a.op, a.tick, tally, reason)
 	err.next = t.whatNext(a, err)
-	n := news{reason, err.next}
+	last := a.reported
 	switch {
-	case err.next == asksOn && a.tick != 0 && time.Since(a.asked) < t.patience(), n == a.reported:
+	case err.next == asksOn && a.tick != 0 && time.Since(a.asked) < t.patience(),
+		last != nil && last.Reason == reason && last.next == err.next:
 		return err
 	case err.next == asksOn && !a.waits:
 		a.refusal = err
 	case a.refusal != nil && reason == ErrNoQuorum:
 		err.Detail += fmt.Sprintf("; asked again for %v", time.Since(a.begin).Round(time.Millisecond))
 	}
-	a.reported = n
+	a.reported = err
 	t.locker.Report(Event{Kind: Refused, Name: err.Name, Tick: err.Tick, Token: a.token, Holder: err.Holder, Duration: time.Since(a.begin), Err: err})
 	return err
-}
-
-// news is what sets a refusal apart from the one before it of the same call.
-type news struct {
-	reason error
-	next   next
 }
 
 // whatNext returns what follows a refusal.
@@ -165,7 +160,9 @@ func (t *target) whatNext(a *acquisition, err *Error) next {
 }
 
 // givesUp reports whether a call that ends now gives up a tick of which it was reported that it is asked for again.
-func (a *acquisition) givesUp() bool { return a.tick != 0 && a.reported.next == asksOn }
+func (a *acquisition) givesUp() bool {
+	return a.tick != 0 && a.reported != nil && a.reported.next == asksOn
+}
 
 // isOwnEnd reports whether the caller, or Close, ended a call, so that its error says nothing about the nodes.
 func isOwnEnd(reason error) bool {
