@@ -228,7 +228,7 @@ func (i *Inspector) outcome(ctx context.Context, failed *redlock.Error) error {
 
 // ErrSomeNodes is the error when a majority of the nodes has done as it was told,
 // but not all have.
-var ErrSomeNodes = errors.New("redlock: some nodes could not be told; repeat it when they answer")
+var ErrSomeNodes = errors.New("redlock: a majority has done it, but some nodes could not be told; repeat it when they answer")
 
 // everywhere is failed unless all nodes answered.
 func (i *Inspector) everywhere(ctx context.Context, failed *redlock.Error) error {
