@@ -96,10 +96,10 @@ func (a *Adapter) AddFunc(c *cron.Cron, name, spec string, job func(), opts ...r
 // be nil, to free the name of a job that was removed from a fork's cron.
 //
 // A run that is under way goes on. A tick that was fired and still waits, for a
-// quorum or for a take-over, is given up half a second later, unless a job of the
+// quorum or for a take-over, is given up ten seconds later, unless a job of the
 // same name was added by then. A job of [Adapter.Add] or [Adapter.NewJob] that
-// comes back within ten seconds also runs the ticks that came in between. So a
-// reload loses no tick.
+// comes back by then also runs the ticks that came in between. So a reload loses
+// no tick.
 func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 	if c != nil {
 		for _, e := range c.Entries() {

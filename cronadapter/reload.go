@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// removeGrace is how long a removed job still asks for a tick that was fired, as
-// replicas do up to their spread later. When all of them reload their jobs then,
-// nobody would run it.
-const removeGrace = 5 * DefaultSpread
+// reloadLimit is how soon a removed job must come back to go on where it was. For
+// so long it asks for the ticks that were fired: if all replicas gave them up at
+// once and then came back, nobody would run them.
+const reloadLimit = 10 * time.Second
 
 // asking is what the claims of a job share. One that comes back in time goes on
 // with it: else a reload on all replicas would lose what waits for a quorum or a
@@ -28,10 +28,7 @@ func (a *Adapter) askingOf(name string) *asking {
 	return &asking{ctx: ctx, giveUp: giveUp}
 }
 
-func (a *asking) endSoon() { a.end = time.AfterFunc(removeGrace, a.giveUp) }
-
-// reloadLimit is how soon a removed job must come back to go on where it was.
-const reloadLimit = 10 * time.Second
+func (a *asking) endSoon() { a.end = time.AfterFunc(reloadLimit, a.giveUp) }
 
 // noteRemoval keeps a removed job that its cron has asked for ticks.
 func (a *Adapter) noteRemoval(r *runner) {
@@ -69,7 +66,7 @@ func (j *Job) missedBy(old *runner) (ticks []time.Time) {
 	if now.Sub(old.removed) > reloadLimit { // it came back late, or the clock was set
 		return nil
 	}
-	for tick := old.next(old.removed.Add(-removeGrace)); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
+	for tick := old.next(old.removed.Add(-time.Second)); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
 		if j.runner.next(tick.Add(-time.Nanosecond)).Equal(tick) {
 			ticks = append(ticks, tick)
 		}
