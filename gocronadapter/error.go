@@ -32,7 +32,3 @@ const Warning redlock.EventKind = "warning"
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("gocronadapter: %w: "+format, append([]any{redlock.ErrInvalid}, args...)...)
 }
-
-func errUnattached(name string) error {
-	return fmt.Errorf("%w: WithTakeover needs the scheduler, to start a run of %q when another replica dies; pass it to Locker.Attach", ErrNoTick, name)
-}

@@ -128,7 +128,11 @@ func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ctx != ctx {
-		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, later(l.made, l.scheduler.started.Load()), l.extras, l.start)
+		since := l.made
+		if started := l.scheduler.started.Load(); started != nil && started.After(since) { // by the monotonic clock: the other may have been set back
+			since = *started
+		}
+		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, since, l.extras, l.start)
 	}
 	return l.state, nil
 }
@@ -150,12 +154,4 @@ func (l *jobLocker) wait(ctx context.Context) error {
 	}
 	_, err := ask(ctx, func() (struct{}, error) { <-l.ready; return struct{}{}, nil })
 	return err
-}
-
-// later compares what the monotonic clock says, if it can: the wall clock may have been set back in between.
-func later(a time.Time, b *time.Time) time.Time {
-	if b != nil && b.After(a) {
-		return *b
-	}
-	return a
 }

@@ -44,10 +44,7 @@ type config struct {
 	window    time.Duration
 	triggers  bool
 	twice     string // a job name that was given to WithJob twice
-
-	// takeover says which jobs' ticks are taken over: those with options of their own by name, all others under "".
-	takeover  map[string]bool
-	catchesUp bool // some job has redlock.WithCatchUp
+	catchesUp bool   // some job has redlock.WithCatchUp
 }
 
 // WithJobOptions applies to all jobs, such as
@@ -120,39 +117,28 @@ func (c *config) of(name string, spacing, gap time.Duration) []redlock.JobOption
 
 // check refuses what does not go with a schedule. Options cannot be looked at, but redlock says which exclude each other.
 func (c *config) check(locker *redlock.Locker) error {
-	c.takeover = make(map[string]bool)
-	takeover, err := c.checkJob(locker, "any", nil)
-	if err != nil {
+	if err := c.checkJob(locker, "any", nil); err != nil {
 		return err
 	}
-	c.takeover[""] = takeover
 	for name, opts := range c.jobs {
-		if c.takeover[name], err = c.checkJob(locker, name, opts); err != nil {
+		if err := c.checkJob(locker, name, opts); err != nil {
 			return fmt.Errorf("WithJob(%q): %w", name, err)
 		}
 	}
 	return nil
 }
 
-// takesOver reports whether the ticks of the job with this name are run at least once.
-func (c *config) takesOver(name string) bool {
-	if takeover, of := c.takeover[name]; of {
-		return takeover
-	}
-	return c.takeover[""]
-}
-
-func (c *config) checkJob(locker *redlock.Locker, name string, of []redlock.JobOption) (takeover bool, err error) {
+func (c *config) checkJob(locker *redlock.Locker, name string, of []redlock.JobOption) error {
 	job := func(more ...redlock.JobOption) (*redlock.Job, error) {
 		return locker.NewJob(name, slices.Concat(c.all, of, more)...)
 	}
 	j, err := job()
 	if err != nil {
-		return false, err
+		return err
 	}
 	if _, err := job(redlock.WithSpacing(0), redlock.WithOwner(""), redlock.WithTakeover()); err != nil {
-		return false, invalid("WithAnyOrder does not suit a schedule: its ticks come in order; leave it out")
+		return invalid("WithAnyOrder does not suit a schedule: its ticks come in order; leave it out")
 	}
 	c.catchesUp = c.catchesUp || j.CatchUp() > 0
-	return j.Takeover(), nil
+	return nil
 }

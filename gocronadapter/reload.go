@@ -19,7 +19,8 @@ type departure struct {
 // noteDeparture is called before gocron is told to remove the job, or to replace it: afterwards it cannot be asked.
 func (s *scheduler) noteDeparture(l *jobLocker) {
 	now := s.locker.clock.Now()
-	gone := &departure{l.standingBy()}
+	asked, standBy := l.left()
+	gone := &departure{standBy}
 	if now.Sub(l.made) < reloadLimit {
 		gone.ticks = append(gone.ticks, l.catch.owed...) // their run may not have come
 	}
@@ -27,7 +28,9 @@ func (s *scheduler) noteDeparture(l *jobLocker) {
 	if _, random := j.Schedule().(gocron.DurationRandomJobSchedule); !random {
 		pending, _ := foresee(j, now, 1) // the claim of the first may be under way, and ends with the job
 		gone.ticks = append(gone.ticks, pending...)
-		l.noteQueued(pending, now)
+		// gocron may have runs of these in a queue, which it passes on to the job that replaces this one.
+		queued := slices.DeleteFunc(pending, func(t time.Time) bool { return !t.After(asked) || wall(t).After(wall(now)) })
+		l.extras.noteQueued(len(queued), l.locker.idle())
 	}
 	name := l.traits.name
 	s.mu.Lock()
@@ -56,28 +59,20 @@ func (s *scheduler) succeed(l *jobLocker) {
 	}
 }
 
-// standingBy lists the ticks of the job that may be taken over.
-func (l *jobLocker) standingBy() []time.Time {
+// left returns the newest tick that was asked for, and the ticks that may be taken over.
+func (l *jobLocker) left() (asked time.Time, standBy []time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.state == nil || l.state.queue == nil {
-		return nil
+	s := l.state
+	if s == nil {
+		return asked, nil
 	}
-	return l.state.queue.Ticks()
-}
-
-// noteQueued counts the runs that gocron may have in a queue, which passes them on to the job that replaces this one.
-func (l *jobLocker) noteQueued(pending []time.Time, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var asked time.Time
-	if s := l.state; s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		asked = s.asked
+	if s.queue != nil {
+		standBy = s.queue.Ticks()
 	}
-	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !t.After(asked) || wall(t).After(wall(now)) })
-	l.extras.noteQueued(len(pending), l.locker.idle())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked, standBy
 }
 
 // goOn runs what the job's predecessor owed, if this job has the newest of those ticks as well. If one was run, its claim says so.

@@ -104,7 +104,11 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		return add(opts) // it is for gocron to refuse it
 	}
 	if traits.otherLocker {
-		return s.addOther(old, opts, add)
+		j, err := add(opts)
+		if err == nil && old != nil {
+			s.forget(old)
+		}
+		return j, err
 	}
 	l, err := s.lockerFor(traits, old, opts)
 	if err != nil {
@@ -127,15 +131,6 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 	s.locker.checkZone(traits.name, j.Schedule(), s.examiner.zone)
 	s.begin(l)
 	return &job{Job: j, scheduler: s}, nil
-}
-
-// addOther adds a job with a locker of its own, which is none of this package's business.
-func (s *scheduler) addOther(old *jobLocker, opts []gocron.JobOption, add func([]gocron.JobOption) (gocron.Job, error)) (gocron.Job, error) {
-	j, err := add(opts)
-	if err == nil && old != nil {
-		s.forget(old)
-	}
-	return j, err
 }
 
 // lockerFor reserves the job's name and makes its locker.

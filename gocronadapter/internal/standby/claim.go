@@ -40,7 +40,7 @@ func (q *Queue) Claim(ctx context.Context) (*Run, error) {
 		lease, err := q.job.Claim(ctx, p.tick)
 		switch {
 		case err == nil:
-			run := &Run{Lease: lease, queue: q, tick: p, active: q.begin(p, lease)}
+			run := q.begin(p, lease)
 			go q.standBy(ctx)
 			return run, nil
 		case ctx.Err() == nil && (errors.Is(err, redlock.ErrTaken) || errors.Is(err, redlock.ErrNoQuorum)):

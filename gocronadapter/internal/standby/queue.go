@@ -83,12 +83,7 @@ func (q *Queue) remove(p *pendingTick) {
 }
 
 func (q *Queue) removeLocked(p *pendingTick) {
-	for i, other := range q.ticks {
-		if other == p {
-			q.ticks = append(q.ticks[:i:i], q.ticks[i+1:]...)
-			return
-		}
-	}
+	q.ticks = slices.DeleteFunc(q.ticks, func(other *pendingTick) bool { return other == p })
 }
 
 // lead makes the caller the leader, if there is none and there is anything to lead.
@@ -118,11 +113,15 @@ func (q *Queue) first() (*pendingTick, *activeRun) {
 	return p, p.active
 }
 
-func (q *Queue) begin(p *pendingTick, lease *redlock.Lease) *activeRun {
+func (q *Queue) begin(p *pendingTick, lease *redlock.Lease) *Run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.beginLocked(p, lease)
+}
+
+func (q *Queue) beginLocked(p *pendingTick, lease *redlock.Lease) *Run {
 	p.active = &activeRun{lease: lease, over: make(chan struct{})}
-	return p.active
+	return &Run{Lease: lease, queue: q, tick: p, active: p.active}
 }
 
 // end notes that a run is over. A tick that is not known to be done stays.
@@ -148,9 +147,8 @@ func (q *Queue) Accept() *Run {
 		return nil
 	}
 	q.offer = nil
-	o.tick.active = &activeRun{lease: o.lease, over: make(chan struct{})}
 	close(o.accepted)
-	return &Run{Lease: o.lease, queue: q, tick: o.tick, active: o.tick.active}
+	return q.beginLocked(o.tick, o.lease)
 }
 
 func (q *Queue) makeOffer(p *pendingTick, lease *redlock.Lease) *offer {
