@@ -29,6 +29,9 @@ var (
 // surprise. Its Err matches [ErrSchedule] and says what and why.
 const Warning redlock.EventKind = "warning"
 
+// errToldLost is for a run whose tick was reported when it was lost.
+var errToldLost = fmt.Errorf("%w: it waited in a queue until its tick was over, for want of a quorum", ErrNoTick)
+
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("gocronadapter: %w: "+format, append([]any{redlock.ErrInvalid}, args...)...)
 }

@@ -21,6 +21,7 @@ type extras struct {
 	started int       // those that this package has asked for and that have not come
 	errands []*errand // what they are for, but for a lease of the stand-by
 	queued  int       // those for ticks that gocron has dropped, or has in a queue
+	told    int       // of these, those whose tick was reported to be lost
 }
 
 // errand are the ticks that a run is started for: those that were missed, or that of a trigger.
@@ -139,24 +140,29 @@ func (x *extras) trigger() int {
 }
 
 // noteQueued counts ticks that gocron did not run. What waited in a queue of gocron before it was idle is gone.
-func (x *extras) noteQueued(ticks int, idle bool) {
+func (x *extras) noteQueued(ticks, told int, idle bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if idle {
-		x.queued = 0
+		x.queued, x.told = 0, 0
 	}
-	x.queued += ticks
+	x.queued, x.told = x.queued+ticks, x.told+told
 }
 
-// takeQueued reports whether a run that no tick is due for has waited in a queue of gocron until its tick was over.
-func (x *extras) takeQueued() bool {
+// takeQueued reports whether a run that no tick is due for has waited in a queue of gocron until its tick was over, and whether that
+// was reported.
+func (x *extras) takeQueued() (queued, told bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.queued == 0 {
-		return false
+		return false, false
 	}
 	x.queued--
-	return true
+	if x.told == 0 {
+		return true, false
+	}
+	x.told--
+	return true, true
 }
 
 // takeOffered is for a run that was given a lease of the stand-by.

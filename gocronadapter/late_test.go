@@ -3,7 +3,9 @@ package gocronadapter_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -146,6 +148,44 @@ func TestLateness_droppedTicksAreTold(t *testing.T) {
 					}
 					if unknown > uncertain {
 						t.Errorf("nobody heard of %d ticks, or of some of %d", unknown, uncertain)
+					}
+				})
+			})
+		}
+	}
+}
+
+// An outage in which each vote takes longer than the job's interval is told when it begins and when it ends, not with each tick that
+// gocron drops meanwhile.
+//
+// Seen to fail when such ticks are refused for a reason of their own: 261 lines in ten minutes.
+func TestLateness_outage_in_few_lines(t *testing.T) {
+	for name, m := range modes() {
+		for spec, d := range map[string]gocron.JobDefinition{"cron": everySecond(), "10 Hz": gocron.DurationJob(100 * time.Millisecond)} {
+			t.Run(name+" "+spec, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var mu sync.Mutex
+					var told []string
+					observer := redlock.WithObserver(func(e redlock.Event) {
+						mu.Lock()
+						defer mu.Unlock()
+						if e.Level() >= slog.LevelWarn {
+							told = append(told, fmt.Sprint(e.Kind, ": ", e.Err))
+						}
+					})
+					r := newSchedulerOn(t, lockerOn(t, redlocktest.Servers(1), "a", observer), gocronadapter.WithClock(newClock(0)),
+						gocronadapter.WithSchedulerOptions(m.scheduler...))
+					r.job(t, d, newLedger().task("job", 0), slices.Concat(m.job, []gocron.JobOption{gocron.WithName("job")})...)
+					r.Start()
+					time.Sleep(10*time.Second + 50*time.Millisecond)
+					r.cut(true)
+					time.Sleep(10 * time.Minute)
+					r.cut(false)
+					time.Sleep(20 * time.Second)
+					leaveAll(t, []*replica{r})
+					synctest.Wait()
+					if len(told) > 10 {
+						t.Errorf("%d warnings and errors, among them\n%s", len(told), strings.Join(told[:10], "\n"))
 					}
 				})
 			})

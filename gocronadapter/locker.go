@@ -117,6 +117,7 @@ func (l *Locker) reportRefusal(key string, err error) {
 	var core *redlock.Error
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the job has ended
+	case errors.Is(err, errToldLost):
 	case !errors.As(err, &core):
 		l.locker.Report(redlock.Event{Kind: redlock.Refused, Name: key, Err: err})
 	case core.Op == opBehind:

@@ -30,7 +30,7 @@ func (s *scheduler) noteDeparture(l *jobLocker) {
 		gone.ticks = append(gone.ticks, pending...)
 		// gocron may have runs of these in a queue, which it passes on to the job that replaces this one.
 		queued := slices.DeleteFunc(pending, func(t time.Time) bool { return !t.After(asked) || wall(t).After(wall(now)) })
-		l.extras.noteQueued(len(queued), l.locker.idle())
+		l.extras.noteQueued(len(queued), 0, l.locker.idle())
 	}
 	name := l.traits.name
 	s.mu.Lock()

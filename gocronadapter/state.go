@@ -43,6 +43,7 @@ type jobState struct {
 	atOnce       time.Time     // the instant of a start at once, which is no tick
 	startsAtOnce bool          // the run for that has not come
 	blocked      time.Time     // until when the last Lock kept gocron from other ticks
+	lacked       bool          // a quorum, in that Lock
 	rhythm       rhythm
 	latest       made
 	restarted    bool // the job had run before it was stopped and started, and no run of a random schedule has come since
@@ -150,23 +151,10 @@ func (s *jobState) claimDue(ctx context.Context, d due) (*run, error) {
 	if s.queue != nil {
 		return s.claimFirst(ctx)
 	}
-	s.reportLost(d.lost)
+	s.reportLost(d)
 	lease, err := s.Claim(ctx, d.tick)
-	s.mu.Lock()
-	s.blocked = s.locker.clock.Now()
-	s.mu.Unlock()
+	s.noteBlocked(errors.Is(err, redlock.ErrNoQuorum))
 	return s.newRun(ctx, lease, nil, err)
-}
-
-// reportLost makes an event of the ticks that came while the Lock before was asked: gocron plans a job's next tick once Lock has
-// returned, and then drops those that have come meanwhile, or has them in a queue. Without a quorum that may be every other tick.
-func (s *jobState) reportLost(ticks []time.Time) {
-	if len(ticks) == 0 {
-		return
-	}
-	s.locker.locker.Report(redlock.Event{Kind: redlock.Refused, Name: s.name, Tick: ticks[len(ticks)-1],
-		Err: fmt.Errorf("%w: %d ticks or more of job %q, since %v, came while the votes on the one before took longer than its interval, so gocron did not run them here; is a node slow or down?",
-			ErrNoTick, len(ticks), s.name, ticks[0].UTC())})
 }
 
 // acquireExtra is for a run without a due tick of its own.
@@ -263,7 +251,10 @@ func (s *jobState) lockOnly(ctx context.Context) (*run, error) {
 // lockUnannounced is for a run that no tick is due for and that nobody has announced: a RunNow of gocron's own, or a run that has
 // waited in a queue of gocron until its tick was over.
 func (s *jobState) lockUnannounced(ctx context.Context) (*run, error) {
-	if s.extras.takeQueued() {
+	switch queued, told := s.extras.takeQueued(); {
+	case told:
+		return nil, errToldLost
+	case queued:
 		return nil, fmt.Errorf("%w: job %q waited in a queue until its tick was over or taken by the run before; use Locker.RunNow if this was a RunNow", ErrNoTick, s.name)
 	}
 	return s.lockOnly(ctx)

@@ -60,8 +60,8 @@ func (s *jobState) due(now time.Time) (due, error) {
 	if !tick.After(s.asked) {
 		return due{tick: tick}, nil
 	}
-	lost := slices.DeleteFunc(slices.Clone(skipped), func(t time.Time) bool { return wall(t).After(wall(s.blocked)) })
-	s.extras.noteQueued(len(skipped), s.locker.idle())
+	lost := s.lostBefore(skipped, tick)
+	s.extras.noteQueued(len(skipped), len(lost), s.locker.idle())
 	switch {
 	case s.queue == nil, s.asked.IsZero() && !s.traits.announces:
 		skipped = nil // what was before the first look is over, or may be
