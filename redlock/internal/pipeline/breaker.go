@@ -16,9 +16,9 @@ const (
 	firstProbe, lastProbe = 100 * time.Millisecond, 500 * time.Millisecond
 	// afterHang is how long after an unanswered batch copies of its commands may still be executed.
 	afterHang = time.Second
-	// A batch has at most so many calls, at first firstBatch. A large one costs less per call. But a node that is slow, or a
-	// process that gets little of the CPU, would not finish it before the timeout, and the node would pass for one that hangs.
-	minBatch, firstBatch, maxBatch = 64, 128, 1024
+	// A batch has at most so many calls, and fewer after a slow one. A large batch costs less per call. But a node that is slow, or
+	// a process that gets little of the CPU, would not finish it before the timeout, and the node would pass for one that hangs.
+	minBatch, maxBatch = 64, 1024
 )
 
 // breaker tracks whether a node answers. Its pipeline's mutex guards it.

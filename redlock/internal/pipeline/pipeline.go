@@ -118,7 +118,7 @@ type Pipeline struct {
 // that order; it must not block or call the pipeline.
 func New(node driver.Node, name string, timeout time.Duration, report func(out bool, cause error)) *Pipeline {
 	punctual, ok := node.(driver.Punctual)
-	p := &Pipeline{node: node, name: name, punctual: ok && punctual.Punctual(), report: report, breaker: breaker{timeout: timeout, most: firstBatch}}
+	p := &Pipeline{node: node, name: name, punctual: ok && punctual.Punctual(), report: report, breaker: breaker{timeout: timeout, most: maxBatch}}
 	p.sender = p.run
 	return p
 }
