@@ -257,7 +257,7 @@ func (n *slowing) Do(ctx context.Context, commands []driver.Command) []driver.Re
 // Seen to fail when a batch has 1,024 calls, whatever they take, and when Unlock waits for the node timeout only.
 func TestClaim_slowNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n, trouble := scaled(5_000), atomic.Int32{}
+		n, trouble := 5_000, atomic.Int32{}
 		node := &slowing{Node: redlocktest.NewServer().Node("a"), step: time.Millisecond / time.Duration(n)}
 		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{node}, redlock.WithObserver(func(e redlock.Event) {
 			e.Missed = 0 // that so many events at once are too many for the observer is no trouble
