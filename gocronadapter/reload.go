@@ -19,8 +19,7 @@ type departure struct {
 // noteDeparture is called before gocron is told to remove the job, or to replace it: afterwards it cannot be asked.
 func (s *scheduler) noteDeparture(l *jobLocker) {
 	now := s.locker.clock.Now()
-	asked, standBy := l.left()
-	gone := &departure{standBy}
+	gone := &departure{l.standingBy()}
 	if now.Sub(l.made) < reloadLimit {
 		gone.ticks = append(gone.ticks, l.catch.owed...) // their run may not have come
 	}
@@ -28,9 +27,7 @@ func (s *scheduler) noteDeparture(l *jobLocker) {
 	if _, random := j.Schedule().(gocron.DurationRandomJobSchedule); !random {
 		pending, _ := foresee(j, now, 1) // the claim of the first may be under way, and ends with the job
 		gone.ticks = append(gone.ticks, pending...)
-		// gocron may have runs of these in a queue, which it passes on to the job that replaces this one.
-		queued := slices.DeleteFunc(pending, func(t time.Time) bool { return !t.After(asked) || wall(t).After(wall(now)) })
-		l.extras.noteQueued(len(queued), 0, l.locker.idle())
+		l.noteQueued(pending, now)
 	}
 	name := l.traits.name
 	s.mu.Lock()
@@ -59,20 +56,29 @@ func (s *scheduler) succeed(l *jobLocker) {
 	}
 }
 
-// left returns the newest tick that was asked for, and the ticks that may be taken over.
-func (l *jobLocker) left() (asked time.Time, standBy []time.Time) {
+// standingBy lists the ticks of the job that may be taken over.
+func (l *jobLocker) standingBy() []time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.state
-	if s == nil {
-		return asked, nil
+	if l.state == nil || l.state.queue == nil {
+		return nil
 	}
-	if s.queue != nil {
-		standBy = s.queue.Ticks()
+	return l.state.queue.Ticks()
+}
+
+// noteQueued counts the runs that gocron may have in a queue, which passes them on to the job that replaces this one. A run holds
+// the state's mutex while it asks gocron, so this comes after gocron has answered, and not for random schedules, which are not asked.
+func (l *jobLocker) noteQueued(pending []time.Time, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var asked time.Time
+	if s := l.state; s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		asked = s.asked
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.asked, standBy
+	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !t.After(asked) || wall(t).After(wall(now)) })
+	l.extras.noteQueued(len(pending), 0, l.locker.idle())
 }
 
 // goOn runs what the job's predecessor owed, if this job has the newest of those ticks as well. If one was run, its claim says so.
