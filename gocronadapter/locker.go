@@ -86,12 +86,12 @@ func (l *Locker) acquire(ctx context.Context, key string) (*run, error) {
 
 // acquireByTime serves a Locker that is not attached, which takes the time for the tick.
 func (l *Locker) acquireByTime(ctx context.Context, key string) (*run, error) {
+	if l.takesOver(key) {
+		return nil, fmt.Errorf("%w: WithTakeover needs the scheduler, to start a run of %q when another replica dies; pass it to Locker.Attach", ErrNoTick, key)
+	}
 	j, err := l.locker.NewJob(key, l.of(key, 0, l.window)...)
 	if err != nil {
 		return nil, err
-	}
-	if j.Takeover() {
-		return nil, fmt.Errorf("%w: WithTakeover needs the scheduler, to start a run of %q when another replica dies; pass it to Locker.Attach", ErrNoTick, key)
 	}
 	// A timer is late more easily than early: for that a wall clock has to be set back.
 	lease, err := j.Claim(ctx, l.clock.Now().Add(l.window/10).Truncate(l.window))

@@ -45,6 +45,9 @@ type config struct {
 	triggers  bool
 	twice     string // a job name that was given to WithJob twice
 	catchesUp bool   // some job has redlock.WithCatchUp
+
+	// takeover says which jobs' ticks are taken over: those with options of their own by name, all others under "".
+	takeover map[string]bool
 }
 
 // WithJobOptions applies to all jobs, such as
@@ -117,28 +120,40 @@ func (c *config) of(name string, spacing, gap time.Duration) []redlock.JobOption
 
 // check refuses what does not go with a schedule. Options cannot be looked at, but redlock says which exclude each other.
 func (c *config) check(locker *redlock.Locker) error {
-	if err := c.checkJob(locker, "any", nil); err != nil {
+	c.takeover = make(map[string]bool)
+	takeover, err := c.checkJob(locker, "any", nil)
+	if err != nil {
 		return err
 	}
+	c.takeover[""] = takeover
 	for name, opts := range c.jobs {
-		if err := c.checkJob(locker, name, opts); err != nil {
+		if c.takeover[name], err = c.checkJob(locker, name, opts); err != nil {
 			return fmt.Errorf("WithJob(%q): %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (c *config) checkJob(locker *redlock.Locker, name string, of []redlock.JobOption) error {
+// takesOver reports whether the ticks of the job with this name are run at least once. It is asked on each job's first tick,
+// so it makes no redlock.Job for the answer.
+func (c *config) takesOver(name string) bool {
+	if takeover, of := c.takeover[name]; of {
+		return takeover
+	}
+	return c.takeover[""]
+}
+
+func (c *config) checkJob(locker *redlock.Locker, name string, of []redlock.JobOption) (takeover bool, err error) {
 	job := func(more ...redlock.JobOption) (*redlock.Job, error) {
 		return locker.NewJob(name, slices.Concat(c.all, of, more)...)
 	}
 	j, err := job()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, err := job(redlock.WithSpacing(0), redlock.WithOwner(""), redlock.WithTakeover()); err != nil {
-		return invalid("WithAnyOrder does not suit a schedule: its ticks come in order; leave it out")
+		return false, invalid("WithAnyOrder does not suit a schedule: its ticks come in order; leave it out")
 	}
 	c.catchesUp = c.catchesUp || j.CatchUp() > 0
-	return nil
+	return j.Takeover(), nil
 }

@@ -53,7 +53,7 @@ type jobState struct {
 func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time, x *extras, start starter) *jobState {
 	s := &jobState{locker: l, name: name, job: job, traits: t, words: inWords(job.Schedule()), extras: x, start: start,
 		since: since, armed: since, tasked: t.task, restarted: x.live()}
-	if j, err := s.redlockJob(time.Time{}); err == nil && j.Takeover() { // an error is told by each claim
+	if l.takesOver(name) {
 		s.queue = standby.New(s)
 	}
 	return s

@@ -22,7 +22,8 @@ type releaseState struct {
 // Unlock releases the lease on all nodes and returns once a majority has
 // confirmed it. It works with a ctx that has already ended. It waits for the node
 // timeout, and up to half the TTL for nodes that are slow but answer others.
-// Nodes that do not answer are released in the background, as soon as they do. A second Unlock returns what the first did.
+// Nodes that do not answer are released in the background, as soon as they do. A
+// second Unlock returns what the first did.
 //
 // The error matches [ErrLost] if the lease was no longer ours at the end, and
 // [ErrNoQuorum] if that is not known.

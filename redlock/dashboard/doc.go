@@ -1,4 +1,4 @@
-// Package dashboard is a page for whoever is on call. It says what is wrong now
+// Package dashboard is a page for the engineer on call. It says what is wrong now
 // with the scheduled work of a fleet, and has a row for each job with its state,
 // last runs, next tick and holder. A service mounts it as an [http.Handler]:
 //

@@ -77,7 +77,7 @@ func TestLonelyShard(t *testing.T, connect func(t testing.TB, addrs []string) dr
 }
 
 // TestManyNames stops one of three masters while hundreds of names are in use. The
-// others' names must go on, also when their masters stood still with it for a
+// others' names must go on, even if their masters stood still with it for a
 // moment, and no server is asked for each name on a connection of its own.
 func TestManyNames(t *testing.T, connect func(t testing.TB, addrs []string) driver.Node) {
 	for name, stalled := range map[string][]string{"OneStops": nil, "AllStopTwoGoOn": {"a", "b"}} {
