@@ -71,7 +71,9 @@ func excuse(isFailure func(error) bool) func(error) bool {
 	return func(err error) bool {
 		var e *RequeueError
 		if errors.As(err, &e) {
-			e.from.excused.Store(true)
+			if e.from != nil { // else a handler has made it
+				e.from.excused.Store(true)
+			}
 			return false
 		}
 		return isFailure == nil && err != nil || isFailure != nil && isFailure(err)

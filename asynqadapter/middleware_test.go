@@ -358,7 +358,7 @@ func TestMiddleware_unconfigured(t *testing.T) {
 	}
 }
 
-// The user's own functions keep deciding. Mutations: any of the three dropped.
+// The user's own functions keep deciding, and may send a task back. Mutations: any of the three dropped; from not compared with nil.
 func TestConfigure(t *testing.T) {
 	harmless, broken := errors.New("harmless"), errors.New("broken")
 	var handled []error
@@ -376,6 +376,10 @@ func TestConfigure(t *testing.T) {
 	cfg.ErrorHandler.HandleError(t.Context(), nil, broken)
 	if len(handled) != 1 {
 		t.Errorf("%d errors handled, want 1", len(handled))
+	}
+	own := &asynqadapter.RequeueError{Name: "x", After: time.Minute, Err: harmless} // of a handler
+	if cfg.IsFailure(own) || cfg.RetryDelayFunc(3, own, nil) != time.Minute {
+		t.Error("a task that its own handler sends back is a failure")
 	}
 	plain := asynqadapter.Configure(asynq.Config{})
 	if !plain.IsFailure(broken) || plain.IsFailure(nil) || plain.ErrorHandler != nil || plain.RetryDelayFunc(0, broken, nil) < 15*time.Second {
