@@ -147,6 +147,9 @@ func (d *daemon) serve(signals <-chan os.Signal, done <-chan struct{}, wind func
 
 // runOnce claims the current tick of each job.
 func (d *daemon) runOnce(file *crontab.File, signals <-chan os.Signal) error {
+	if err := file.Check(d.fleet.locker); err != nil {
+		return usage("%w", inFile(d.file, err))
+	}
 	d.told(file, "crontab is read")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -180,11 +183,9 @@ func (d *daemon) current(ctx context.Context, j crontab.Job) error {
 		d.log.Info("no tick within 6 days, nothing to run", "name", j.Name)
 		return nil
 	}
-	opts := append(j.JobOptions(), redlock.WithLateness(0), redlock.WithCatchUp(0)) // who runs this once wants to know at once
-	if age := max(now.Sub(tick), j.CatchUp) + time.Hour; age > redlock.DefaultRetention {
-		opts = append(opts, redlock.WithRetention(age))
-	}
-	job, err := d.fleet.locker.NewJob(j.Name, opts...)
+	job, err := d.fleet.locker.NewJob(j.Name, append(j.JobOptions(),
+		redlock.WithLateness(0), // who runs this once wants to know at once
+		redlock.WithCatchUp(max(j.CatchUp, now.Sub(tick)+time.Hour)))...)
 	if err != nil {
 		return err
 	}

@@ -338,6 +338,13 @@ func TestCron_once(t *testing.T) {
 		t.Errorf("a run that failed: %+v", o)
 	}
 	has(t, f.redtick("runs", "y").stdout, "CRON_TZ=Asia/Tokyo * * * * *", "exit status 5")
+	f.crontab("# redtick: name=late catchup=719h59m", "* * * * *  touch late", "# redtick: name="+strings.Repeat("n", 512), "* * * * *  true")
+	if o := f.redtick("cron", "--once", "--prefix", strings.Repeat("p", 511)+":", "crontab"); o.code != 0 || !f.exists("late") {
+		t.Errorf("the longest of names and times: %+v", o)
+	}
+	if o := f.redtick("cron", "--once", "--prefix", strings.Repeat("p", 512)+":", "crontab"); o.code != 64 || !strings.Contains(o.stderr, "crontab: line 4: ") {
+		t.Errorf("a name that the library refuses: %+v", o)
+	}
 	f.crontab("# redtick: name=p", "* * * * *  touch p")
 	f.redtick("pause", "p")
 	if o := f.redtick("cron", "--once", "crontab"); o.code != 0 || f.exists("p") || !strings.Contains(o.stderr, "paused") {

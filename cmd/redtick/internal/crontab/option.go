@@ -2,6 +2,7 @@ package crontab
 
 import (
 	"fmt"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -75,16 +76,16 @@ func option(key, value string, given bool) (func(*Job), error) {
 		on, err := yes(key, value, given)
 		return func(j *Job) { j.Takeover = on }, err
 	case "max-hold":
-		d, err := duration(key, value)
+		d, err := duration(key, value, math.MaxInt64, "no limit")
 		return func(j *Job) { j.MaxHold = d }, err
 	case "timeout":
-		d, err := duration(key, value)
+		d, err := duration(key, value, math.MaxInt64, "no limit")
 		return func(j *Job) { j.Timeout = d }, err
 	case "lateness":
-		d, err := duration(key, value)
+		d, err := duration(key, value, remembered, "not at all")
 		return func(j *Job) { j.Lateness = &d }, err
 	case "catchup":
-		d, err := duration(key, value)
+		d, err := duration(key, value, remembered, "not at all")
 		return func(j *Job) { j.CatchUp = d }, err
 	case "ping":
 		return func(j *Job) { j.Ping = value }, checkin.Check(value)
@@ -117,18 +118,16 @@ func yes(key, value string, given bool) (bool, error) {
 	return false, fmt.Errorf("%s is %q, must be yes or no; %s alone is yes", key, value, key)
 }
 
-// none is what 0 means.
-func none(key string) string {
-	if key == "lateness" || key == "catchup" {
-		return "not at all"
-	}
-	return "no limit"
-}
+// remembered is for how long nodes know of a tick at most. redlock refuses what is not less, but --check does not ask it.
+const remembered = 30 * 24 * time.Hour
 
-func duration(key, value string) (time.Duration, error) {
+func duration(key, value string, limit time.Duration, zero string) (time.Duration, error) {
 	d, err := time.ParseDuration(value)
-	if err != nil || d < 0 || d > 0 && d < time.Second {
-		return 0, fmt.Errorf("%s is %q, must be a duration of a second or more such as 90s or 2h30m, or 0 for "+none(key), key, value)
+	switch {
+	case err != nil || d < 0 || d > 0 && d < time.Second:
+		return 0, fmt.Errorf("%s is %q, must be a duration of a second or more such as 90s or 2h30m, or 0 for %s", key, value, zero)
+	case d >= limit:
+		return 0, fmt.Errorf("%s is %q, must be less than %v, after which nobody knows whether a tick was run", key, value, limit)
 	}
 	return d, nil
 }

@@ -145,6 +145,8 @@ func TestParse_refuses(t *testing.T) {
 		"takeover":            {"# redtick: takeover=maybe\n* * * * * x", []string{`line 1: takeover is "maybe"`, "yes or no"}},
 		"timeout":             {"# redtick: timeout=20\n* * * * * x", []string{`line 1: timeout is "20"`, "90s"}},
 		"lateness":            {"# redtick: lateness=5\n* * * * * x", []string{`line 1: lateness is "5"`, "0 for not at all"}},
+		"long lateness":       {"# redtick: lateness=720h\n* * * * * x", []string{`line 1: lateness is "720h"`, "less than 720h"}},
+		"long catch-up":       {"# redtick: defaults catchup=800h\n* * * * * x", []string{`line 1: catchup is "800h"`}},
 		"negative timeout":    {"# redtick: timeout=-1s\n* * * * * x", []string{`line 1: timeout is "-1s"`}},
 		"max hold":            {"# redtick: max-hold=\n* * * * * x", []string{`line 1: max-hold is ""`}},
 		"shell option":        {"# redtick: shell=zsh\n* * * * * x", []string{`line 1: shell is "zsh"`}},

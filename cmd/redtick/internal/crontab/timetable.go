@@ -32,25 +32,35 @@ func NewTimetable(locker *redlock.Locker, run func(ctx context.Context, j Job) e
 	return &Timetable{locker: locker, adapter: adapter, cron: c, run: run, jobs: map[string]Job{}}, nil
 }
 
-// Load replaces the jobs by those of f. A job that has not changed is not
-// touched, and a run that is under way goes on, whatever became of its job. On
-// an error nothing has changed.
-func (t *Timetable) Load(f *File) error {
-	wanted := map[string]Job{}
+// Check reports what the library refuses of the jobs.
+func (f *File) Check(locker *redlock.Locker) error {
 	var problems Problems
 	for _, j := range f.Jobs {
-		wanted[j.Name] = j
-		if _, err := t.locker.NewJob(j.Name, j.JobOptions()...); err != nil {
+		if _, err := locker.NewJob(j.Name, j.JobOptions()...); err != nil {
 			problems = append(problems, Problem{j.Line, err.Error()})
 		}
 	}
 	if len(problems) > 0 {
 		return problems
 	}
-	for name, j := range t.jobs {
-		if _, stays := wanted[name]; !stays {
+	return nil
+}
+
+// Load replaces the jobs by those of f. A job that has not changed is not
+// touched, and a run that is under way goes on, whatever became of its job. On
+// an error nothing has changed.
+func (t *Timetable) Load(f *File) error {
+	if err := f.Check(t.locker); err != nil {
+		return err
+	}
+	wanted := map[string]bool{}
+	for _, j := range f.Jobs {
+		wanted[j.Name] = true
+	}
+	for name := range t.jobs {
+		if !wanted[name] {
 			t.adapter.Remove(t.cron, name)
-			delete(t.jobs, j.Name)
+			delete(t.jobs, name)
 		}
 	}
 	for _, j := range f.Jobs {
