@@ -40,6 +40,7 @@ func TestJob_ticks_are_robfigs(t *testing.T) {
 		{"Europe/Berlin", time.Date(2026, 3, 20, 0, 0, 1, 0, time.UTC), 14 * 24 * time.Hour, daily},
 		{"Europe/Berlin", time.Date(2026, 10, 20, 0, 0, 1, 0, time.UTC), 14 * 24 * time.Hour, daily},
 		{"Australia/Lord_Howe", time.Date(2026, 10, 1, 0, 0, 1, 0, time.UTC), 14 * 24 * time.Hour, daily},
+		{"Australia/Lord_Howe", time.Date(2026, 4, 3, 13, 30, 1, 0, time.UTC), 14 * 24 * time.Hour, []string{"0 0 * * *", "CRON_TZ=Australia/Lord_Howe 0 0 * * *"}},
 		{"America/Sao_Paulo", time.Date(2018, 11, 1, 0, 0, 1, 0, time.UTC), 14 * 24 * time.Hour, daily},
 		{"UTC", time.Date(2026, 1, 1, 0, 0, 1, 0, time.UTC), 4 * 366 * 24 * time.Hour, sparse},
 		{"America/Sao_Paulo", time.Date(2015, 1, 1, 0, 0, 1, 0, time.UTC), 4 * 366 * 24 * time.Hour, sparse},
