@@ -40,9 +40,13 @@ type voteView struct {
 
 // newNameView takes no runs of a name that has none.
 func newNameView(info *inspect.Info, runs *inspect.Runs, now time.Time) nameView {
+	tick, holder := info.LastTick, info.LastHolder
+	if last := info.LastRun; tick.IsZero() && last != nil { // it was triggered only, or its ticks are in any order
+		tick, holder = last.Tick, last.Holder
+	}
 	v := nameView{
 		Name: info.Name, State: inspect.State(info, runs, now), Held: info.Token != "", Holder: info.Holder, Token: info.Token, Tick: known(info.Tick),
-		Remaining: milliseconds(info.Remaining), LastTick: known(info.LastTick), LastHolder: info.LastHolder,
+		Remaining: milliseconds(info.Remaining), LastTick: known(tick), LastHolder: holder,
 		Fence: info.Fence, Waiters: info.Waiters, Paused: newPauseView(info.Paused), Votes: []voteView{}, info: info, runs: runs,
 	}
 	for _, vote := range info.Votes {
@@ -72,6 +76,8 @@ func (v *nameView) votes() string {
 	return fmt.Sprintf("%d/%d", n, len(v.Votes))
 }
 
+func (v *nameView) lastTick() time.Time { return *cmp.Or(v.LastTick, &time.Time{}) }
+
 func (v *nameView) cells(now time.Time) []string {
 	remaining := "-"
 	switch {
@@ -80,11 +86,8 @@ func (v *nameView) cells(now time.Time) []string {
 	case v.Held:
 		remaining = rounded(v.info.Remaining)
 	}
-	tick, claimant := v.info.LastTick, v.LastHolder
-	if last := v.info.LastRun; tick.IsZero() && last != nil { // it was triggered only, or its ticks are in any order
-		tick, claimant = last.Tick, last.Holder
-	}
-	return []string{shown(v.Name), v.State, orDash(v.Holder), remaining, v.votes(), instant(tick), local(tick), away(tick, now), orDash(claimant)}
+	tick := v.lastTick()
+	return []string{shown(v.Name), v.State, orDash(v.Holder), remaining, v.votes(), instant(tick), local(tick), away(tick, now), orDash(v.LastHolder)}
 }
 
 // unknown is the state of a name of which no majority of the nodes told.

@@ -34,9 +34,9 @@ Flags may be written with one dash or with two.
 Exit codes
   0   success
   1   status: there are warnings; release, forget: nothing was done;
-      runs: the job is overdue or unknown, or its last run went wrong;
+      runs: the job is overdue or unknown, or the last to end went wrong;
       trigger: no run was begun; bootstrap: a node refused
-  2   no majority of the nodes answers
+  2   no majority of the nodes answers; resume, forget: a node does not
   64  the command line is wrong
   run and cron have codes of their own; see their --help`
 
@@ -50,7 +50,7 @@ const examples = `  export REDIS_ADDRS=redis-a:6379,redis-b:6379,redis-c:6379
   redtick resume report
   redtick trigger report             run it now, once in the fleet
   source <(redtick completion bash)  let Tab complete commands and names
-  redtick run -name report -- ./report.sh
+  redtick run --name report -- ./report.sh
   redtick cron crontab               a crontab that all machines share
   redtick ls -o json | jq -r '.names[] | select(.held) | .name'`
 

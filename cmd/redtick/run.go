@@ -93,13 +93,13 @@ func newRun(t *target) *cobra.Command {
 		Use:   "run --name NAME [flags] -- CMD [ARG]...",
 		Short: "Run a program under a lease, on one machine at a time",
 		Long:  runAbout,
-		Example: `  redtick run -name report -- ./report.sh --all       one at a time, in turn
-  redtick run -name report -try -- ./report.sh        or not at all
-  redtick run -name report -wait 30s -- ./report.sh   or after 30s not at all
-  redtick run -name leader -- ./server                a hot standby
+		Example: `  redtick run --name report -- ./report.sh --all        one at a time, in turn
+  redtick run --name report --try -- ./report.sh        or not at all
+  redtick run --name report --wait 30s -- ./report.sh   or after 30s not at all
+  redtick run --name leader -- ./server                 a hot standby
 
   # in the crontab of every machine: each minute once in the fleet
-  * * * * *  redtick run -name report -tick 1m -taken-code 0 -- ./report.sh`,
+  * * * * *  redtick run --name report --tick 1m --taken-code 0 -- ./report.sh`,
 		Args: afterDashes,
 		RunE: func(c *cobra.Command, args []string) error { return r.run(c, args) },
 	}

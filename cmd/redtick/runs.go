@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,8 +42,8 @@ intervals of the schedule after the last one.
 
 Exit codes
   0   all is well; or the job is paused and has no runs
-  1   the job is overdue, its newest run failed, panicked, was lost or vanished, or
-      no run is remembered, as for a name that is spelled wrong
+  1   the job is overdue, the newest run that has ended failed, panicked, was lost or
+      vanished, or no run is remembered, as for a name that is spelled wrong
   2   no majority of the nodes answers; what the others know is shown
   64  the command line is wrong
 
@@ -117,11 +118,8 @@ func well(r *inspect.Runs, now time.Time) bool {
 	if len(r.Runs) == 0 {
 		return r.Paused != nil // a name that nobody runs is perhaps a wrong one
 	}
-	switch r.Runs[0].Result {
-	case "failed", "panicked", "lost", inspect.Vanished:
-		return false
-	}
-	return true
+	newest := slices.IndexFunc(r.Runs, func(run inspect.Run) bool { return run.Result != inspect.Running })
+	return newest < 0 || !slices.Contains([]string{"failed", "panicked", "lost", inspect.Vanished}, r.Runs[newest].Result)
 }
 
 func writeRuns(w io.Writer, runs *inspect.Runs, now time.Time, failure error) error {

@@ -137,4 +137,15 @@ func TestForget_held(t *testing.T) {
 		t.Fatal(err)
 	}
 	has(t, f.redtick("runs", "report").stdout, "failed: disk full")
+	if lease, err = j.Claim(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Unlock(t.Context())
+	eventually(t, "the next run", func() bool {
+		o := f.redtick("runs", "report")
+		if o.code != 1 {
+			t.Errorf("the newest run that has ended failed, but: %+v", o)
+		}
+		return strings.Contains(o.stdout, "running")
+	})
 }

@@ -74,7 +74,7 @@ func (v *nameView) write(w io.Writer, now time.Time) error {
 		t.row("runs tick", when(v.info.Tick, now))
 	}
 	if v.LastTick != nil {
-		t.row("last tick", when(v.info.LastTick, now))
+		t.row("last tick", when(*v.LastTick, now))
 		t.row("claimed by", orDash(v.LastHolder))
 	}
 	if last := v.info.LastRun; last != nil {

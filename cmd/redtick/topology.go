@@ -28,7 +28,7 @@ func (r *statusReport) survives() string {
 	case n == 1:
 		return "a single node: " + r.Nodes[0].survives()
 	case !r.HasQuorum:
-		return fmt.Sprintf("%d nodes survive the failure of %d, and %d are out or cannot vote", n, (n-1)/2, n-r.Voting)
+		return fmt.Sprintf("%d nodes, %d of them vote; the failure of %d would be survived", n, r.Voting, (n-1)/2)
 	case r.Survives == 0:
 		return fmt.Sprintf("%d nodes, %d of them vote: no further failure is survived", n, r.Voting)
 	default:

@@ -17,7 +17,7 @@ type triggered struct {
 
 // Two machines run a crontab: one of them runs the line that is triggered, once.
 //
-// Seen to fail when cron does not listen.
+// Seen to fail when cron does not listen, and when only the table of ls has the tick of a job that was never run by its schedule.
 func TestTrigger(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -45,9 +45,16 @@ func TestTrigger(t *testing.T) {
 	}
 	f.leave("over")
 	has(t, f.redtick("ls").stdout, "  "+v.Tick.Format(time.RFC3339Nano)+"  ")
+	if n := f.show("report"); n.LastTick == nil || !n.LastTick.Equal(v.Tick) || n.LastHolder != v.Holder {
+		t.Errorf("ls has the tick of %+v, JSON has %+v", v, n)
+	}
+	p := f.start("watch", "-interval", "100ms")
+	p.out.await(t, "report is ")
 	eventually(t, "its end", func() bool { return strings.Contains(f.redtick("runs", "report").stdout, "  ok\n") })
 	o := f.redtick("trigger", "report")
 	has(t, o.stdout, `"report" runs on `, ", tick 20")
+	_, tick, _ := strings.Cut(strings.TrimSpace(o.stdout), ", tick ")
+	p.out.await(t, "is ok, last tick "+tick)
 	eventually(t, "the second run", func() bool { return f.read("runs") == "ran\nran\n" })
 	f.redtick("pause", "report", "--by", "bob")
 	if o := f.redtick("trigger", "report"); o.code != 1 || !strings.Contains(o.stderr, "paused: by bob, until it is resumed; resume it first") {

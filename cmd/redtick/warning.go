@@ -30,7 +30,7 @@ func warnings(r *statusReport) []warning {
 	}
 	if n := len(r.Nodes); n%2 == 0 {
 		all = append(all, warning{"even-nodes", []string{}, fmt.Sprintf(
-			"%d nodes survive the loss of %d, no more than %d would; use an odd number", n, (n-1)/2, n-1)})
+			"%d nodes survive the failure of %d, the same as %d; use an odd number", n, (n-1)/2, n-1)})
 	}
 	all = append(all, sameServers(r.Nodes)...)
 	all = append(all, settings(r.Nodes)...)

@@ -187,7 +187,7 @@ func (c *changes) line(what change, text string) error {
 }
 
 // state is what a change of it is told of.
-func (v *nameView) state() string { return v.Token + " " + instant(v.info.LastTick) + " " + v.State }
+func (v *nameView) state() string { return v.Token + " " + instant(v.lastTick()) + " " + v.State }
 
 func (v *nameView) line() string {
 	text := shown(v.Name) + " is " + v.State
