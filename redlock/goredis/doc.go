@@ -36,6 +36,9 @@
 //     replica, which lags behind.
 //   - In a Cluster and a Ring a batch is split by server: commands keep their
 //     order per hash slot, not across slots.
+//   - Connections through SSH know no deadlines: set ReadTimeout and WriteTimeout to -2, as go-redis' guide says. What a
+//     Do has given up then holds its connection until that ends. While there are eight of them, another Do is tried
+//     once a minute; the others fail.
 //   - With a Cluster, a Ring or a wrapper, what a Do has given up may hold a
 //     connection for the client's ReadTimeout (5 s by default) unless the client
 //     has ContextTimeoutEnabled. Nothing is sent after the deadline.

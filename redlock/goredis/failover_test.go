@@ -2,8 +2,10 @@ package goredis_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -45,6 +47,13 @@ func TestNode_slowClient(t *testing.T) {
 		"CredentialsProvider": func(o *redis.Options, wait func()) {
 			o.CredentialsProvider = func() (string, string) { wait(); return "", "" }
 		},
+		"SSH": func(o *redis.Options, wait func()) {
+			o.ReadTimeout, o.WriteTimeout = -2, -2 // as go-redis' guide says
+			o.Dialer = func(_ context.Context, network, addr string) (net.Conn, error) {
+				conn, err := net.Dial(network, addr)
+				return channel{conn, wait}, err
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.TestSlowClient(t, func(t testing.TB, addr string, wait func()) driver.Node {
@@ -55,6 +64,24 @@ func TestNode_slowClient(t *testing.T) {
 		})
 	}
 }
+
+// channel is a connection through SSH.
+type channel struct {
+	net.Conn
+	wait func()
+}
+
+func (c channel) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.wait()
+	return n, err
+}
+
+var errNoDeadline = errors.New("ssh: tcpChan: deadline not supported")
+
+func (channel) SetDeadline(time.Time) error      { return errNoDeadline }
+func (channel) SetReadDeadline(time.Time) error  { return errNoDeadline }
+func (channel) SetWriteDeadline(time.Time) error { return errNoDeadline }
 
 func TestNode_ownErrors(t *testing.T) {
 	for name, set := range map[string]func(o *redis.Options, fail func() error){

@@ -27,8 +27,8 @@ type Node struct {
 	cluster cluster
 	ring    ring
 
-	calls  bool             // single's handshake calls functions of the user's, which know no deadline
-	watch  exchange.Watch   // over these
+	late   bool             // single may outlast a deadline: by functions of the user's, or connections that know none
+	watch  exchange.Watch   // over that
 	shards *exchange.Shards // of a Cluster; else nil
 	layout layout
 }
@@ -58,7 +58,10 @@ func NewNode(client redis.UniversalClient) (*Node, error) {
 	case *redis.Client:
 		n.single = punctual(c)
 		o := c.Options()
-		n.calls = o.OnConnect != nil || o.CredentialsProvider != nil || o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil
+		n.late = o.OnConnect != nil || o.CredentialsProvider != nil || o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil
+		if o.ReadTimeout < 0 { // to set a deadline on the connection would be an error
+			n.single, n.late = c.WithTimeout(o.ReadTimeout), true
+		}
 	case cluster:
 		n.cluster, n.layout.cluster = c, c
 		n.shards = exchange.NewShards(n.doSeveral)
@@ -81,8 +84,8 @@ func (n *Node) String() string { return n.name }
 
 // Punctual reports whether Do keeps to a deadline without a goroutine that
 // watches over it, as it does for one server or a Sentinel group unless the
-// client has an OnConnect or a provider of credentials.
-func (n *Node) Punctual() bool { return n.single != nil && !n.calls }
+// client has an OnConnect, a provider of credentials or a ReadTimeout of -2.
+func (n *Node) Punctual() bool { return n.single != nil && !n.late }
 
 // Do sends commands as one pipeline and returns a reply for each, in order. It
 // returns by the context's deadline, whatever the client's options say. A
@@ -93,7 +96,7 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 		return n.shards.Do(ctx, commands)
 	case n.single == nil:
 		return n.doSeveral(ctx, commands)
-	case n.calls:
+	case n.late:
 		return n.watch.Do(ctx, commands, false, func() []driver.Reply { return n.doSingle(ctx, commands) })
 	}
 	return n.doSingle(ctx, commands)

@@ -42,6 +42,8 @@
 //     connections are tested and left. Each one of the service's own blocking
 //     commands may cost a batch after a failover. If they or ConnLifetime make a Do
 //     connect again, it may outlast its context by what AuthCredentialsFn takes.
+//   - Connections of the Dialer's must heed deadlines, which those through SSH do not: on one a Do may outlast its
+//     context for as long as the server hangs.
 //   - With BlockingPoolCleanup rueidis closes idle connections under the lock of that
 //     pool, and waits for those that went silent: up to two seconds without a node.
 //   - In a Cluster a batch is split by server: commands keep their order per
