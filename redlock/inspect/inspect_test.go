@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/inspect"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
@@ -56,6 +57,112 @@ func TestInspector_jobs(t *testing.T) {
 		}
 		if n := servers[0].Commands("HKEYS") - before; n != 0 {
 			t.Errorf("who ran the last tick was asked for %d times, though the history tells", n)
+		}
+	})
+}
+
+// A prefix may end as the keys beside a lock go on, and a name may begin as those do.
+func TestInspector_Names_likeCompanions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers := redlocktest.Servers(3)
+		locker, err := redlock.New(redlocktest.Nodes(servers, "a"), redlock.WithPrefix("app:redtick:"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer locker.Close(context.Background())
+		for _, name := range []string{"tickets", "{last}orders", "waiting:redtick:tick"} {
+			m, _ := locker.NewMutex(name)
+			if _, err := m.TryLock(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		job, _ := locker.NewJob("fences")
+		if err := job.Run(t.Context(), time.Now(), func(context.Context) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		inspector, err := inspect.New(redlocktest.Nodes(servers, "ops"), inspect.WithPrefix("app:redtick:"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if names, _, err := inspector.Names(t.Context(), "", 10); fmt.Sprint(names) != "[fences tickets waiting:redtick:tick {last}orders]" || err != nil {
+			t.Errorf("names: %v, %v", names, err)
+		}
+		before := servers[0].Commands("GETRANGE")
+		if names, _, err := inspector.Jobs(t.Context(), "", 10); fmt.Sprint(names) != "[fences]" || err != nil {
+			t.Errorf("jobs: %v, %v", names, err)
+		}
+		if n := servers[0].Commands("GETRANGE") - before; n > 0 {
+			t.Errorf("%d values were read to list the jobs", n)
+		}
+	})
+}
+
+// client is a node whose first Do has to connect, and whose key "moved" has left the server.
+type client struct {
+	driver.Node
+	connected bool
+}
+
+func (c *client) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
+	if !c.connected {
+		time.Sleep(100 * time.Millisecond)
+		c.connected = true
+	}
+	replies := c.Node.Do(ctx, commands)
+	for k, command := range commands {
+		if command[0] == "GETRANGE" && command[1] == "moved" {
+			replies[k] = driver.Reply{Err: errors.New("ASK 1 127.0.0.1:7001")}
+		}
+	}
+	return replies
+}
+
+func newClients(t *testing.T) (*inspect.Inspector, []*redlocktest.Server) {
+	servers := redlocktest.Servers(3)
+	nodes := redlocktest.Nodes(servers, "ops")
+	for k, n := range nodes {
+		n.(*redlocktest.Node).Delay(5*time.Millisecond, 5*time.Millisecond)
+		nodes[k] = &client{Node: n}
+	}
+	inspector, err := inspect.New(nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inspector, servers
+}
+
+func TestInspector_Names_keyMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inspector, servers := newClients(t)
+		for _, s := range servers {
+			s.Do("SET", "moved", "data")
+		}
+		if names, _, err := inspector.Names(t.Context(), "", 10); err != nil {
+			t.Errorf("%v, %v", names, err)
+		}
+	})
+}
+
+func TestInspector_Nodes_connectFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inspector, _ := newClients(t)
+		for _, n := range inspector.Nodes(t.Context()) {
+			if n.Err != nil || n.RoundTrip != 10*time.Millisecond || n.ClockOffset != 0 {
+				t.Errorf("a round trip of %v and a clock that is %v off (%v)", n.RoundTrip, n.ClockOffset, n.Err)
+			}
+		}
+	})
+}
+
+// As many nodes as there are, they are scanned in the time of one.
+func TestInspector_Ticks_atOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inspector, _ := newClients(t)
+		inspector.Nodes(t.Context()) // connects
+		start := time.Now()
+		if _, err := inspector.Ticks(t.Context(), "job", 10); err != nil || time.Since(start) > 10*time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
 }

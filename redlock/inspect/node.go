@@ -40,7 +40,11 @@ func (i *Inspector) Nodes(ctx context.Context) []Node {
 }
 
 func (i *Inspector) node(ctx context.Context, n int) (node Node) {
-	begin := time.Now()
+	replies := i.ask(ctx, n, driver.Command{"INFO"}, driver.Command{"CONFIG", "GET", "appendfsync"}, driver.Command{"CONFIG", "GET", "save"})
+	if node.Err = replies[0].Err; !driver.Answered(node.Err) {
+		return node
+	}
+	begin := time.Now() // the client has connected by now
 	r := i.ask(ctx, n, driver.Command{"TIME"})[0]
 	node.RoundTrip = time.Since(begin)
 	if node.Err = r.Err; node.Err != nil {
@@ -53,7 +57,6 @@ func (i *Inspector) node(ctx context.Context, n int) (node Node) {
 	}
 	theirs := time.Unix(protocol.Number(fields, 0), protocol.Number(fields, 1)*1000)
 	node.ClockOffset = theirs.Sub(begin.Add(node.RoundTrip / 2)).Round(time.Microsecond)
-	replies := i.ask(ctx, n, driver.Command{"INFO"}, driver.Command{"CONFIG", "GET", "appendfsync"}, driver.Command{"CONFIG", "GET", "save"})
 	info, _ := replies[0].Value.(string)
 	node.Server, node.Version = "redis", infoField(info, "redis_version")
 	if v := infoField(info, "valkey_version"); v != "" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,8 +14,8 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// companionKey spares the many keys of ticks a question of their own.
-var companionKey = regexp.MustCompile(`:redtick:(\{.*\}:)?(tick|dead|wait|last|fence|resumed)`)
+// lasting are the companions of a name that make it a job's, or one that was fenced.
+var lasting = []string{"last", "fence", "runs", "pause"}
 
 // Names lists, sorted, up to limit names that begin with prefix and that the
 // nodes know of: those that are locked now, and those of which a tick, a fence,
@@ -25,38 +24,29 @@ var companionKey = regexp.MustCompile(`:redtick:(\{.*\}:)?(tick|dead|wait|last|f
 // their size; ctx bounds it. Of a Redis Cluster it scans every master that is
 // reached by a [driver.Cluster]. more reports that there are others.
 func (i *Inspector) Names(ctx context.Context, prefix string, limit int) (names []string, more bool, err error) {
-	return i.list(ctx, prefix, "*", limit)
+	return i.list(ctx, prefix, "*", limit, true)
 }
 
 // Jobs is like [Inspector.Names], but leaves out names that are only locked. It
 // reads no values, so it takes a fraction of the time where a database holds much
 // else.
 func (i *Inspector) Jobs(ctx context.Context, prefix string, limit int) (names []string, more bool, err error) {
-	return i.list(ctx, prefix, "*:redtick:*", limit)
+	return i.list(ctx, prefix, "*:redtick:*", limit, false)
 }
 
-func (i *Inspector) list(ctx context.Context, prefix, pattern string, limit int) (names []string, more bool, err error) {
+func (i *Inspector) list(ctx context.Context, prefix, pattern string, limit int, locked bool) (names []string, more bool, err error) {
 	if limit < 1 {
 		return nil, false, fmt.Errorf("%w: limit is %d, must be at least 1", redlock.ErrInvalid, limit)
 	}
 	failed := &redlock.Error{Op: "list", Name: prefix, Reason: redlock.ErrNoQuorum}
 	full := i.prefix + prefix
-	all := make([]map[string]bool, len(i.nodes))
-	errs := make([]error, len(i.nodes))
-	i.each(func(n int) []driver.Reply {
-		all[n] = map[string]bool{}
-		errs[n] = i.scan(ctx, n, escapeGlob(full)+pattern, func(keys []string) error {
-			return i.namesIn(ctx, n, full, keys, all[n])
-		})
-		return nil
-	})
-	found := map[string]bool{}
-	for n := range i.nodes {
-		maps.Copy(found, all[n])
-		if errs[n] != nil {
-			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: errs[n]})
+	found := scanAll(ctx, i, escapeGlob(full)+pattern, failed, func(n int, keys []string, found map[string]bool) error {
+		candidates := companionsIn(full, keys, found)
+		if !locked {
+			return nil
 		}
-	}
+		return i.locksIn(ctx, n, candidates, found)
+	})
 	for name := range found {
 		names = append(names, strings.TrimPrefix(name, i.prefix))
 	}
@@ -67,22 +57,30 @@ func (i *Inspector) list(ctx context.Context, prefix, pattern string, limit int)
 	return names, more, i.outcome(ctx, failed)
 }
 
-// namesIn adds the names that a page of keys belongs to. Strings that look like neither are read, all of a page at once.
-func (i *Inspector) namesIn(ctx context.Context, node int, prefix string, keys []string, found map[string]bool) error {
-	var candidates []string
+// companionsIn adds the names that a page of keys remembers something of, and returns the keys that are nobody's companion.
+func companionsIn(prefix string, keys []string, found map[string]bool) (others []string) {
 	for _, key := range keys {
-		if name := protocol.NameOf(key); name != "" && strings.HasPrefix(name, prefix) {
+		switch name, kind := protocol.Split(key); {
+		case name == "" && !found[key]:
+			others = append(others, key)
+		case slices.Contains(lasting, kind) && strings.HasPrefix(name, prefix):
 			found[name] = true
-		} else if !found[key] && !companionKey.MatchString(key) {
-			candidates = append(candidates, key)
 		}
 	}
+	return others
+}
+
+// locksIn reads the keys, all at once, and adds those that are held locks.
+func (i *Inspector) locksIn(ctx context.Context, node int, candidates []string, found map[string]bool) error {
 	commands := make([]driver.Command, len(candidates))
 	for k, key := range candidates {
 		commands[k] = tokenOf(key)
 	}
 	for k, r := range i.ask(ctx, node, commands...) {
 		token, err := textIn(r)
+		if code := driver.ErrorCode(err); code == "ASK" || code == "MOVED" {
+			continue // it has just left a Cluster's master
+		}
 		if err != nil {
 			return err
 		}
@@ -105,20 +103,14 @@ type Tick struct {
 func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]Tick, error) {
 	keys := protocol.KeysOf(i.prefix + name)
 	failed := &redlock.Error{Op: "ticks", Name: name, Reason: redlock.ErrNoQuorum}
-	found := map[int64]bool{}
-	for n := range i.nodes {
-		err := i.scan(ctx, n, escapeGlob(keys.TickPrefix())+"*", func(page []string) error {
-			for _, key := range page {
-				if ms, err := strconv.ParseInt(strings.TrimPrefix(key, keys.TickPrefix()), 10, 64); err == nil {
-					found[ms] = true
-				}
+	found := scanAll(ctx, i, escapeGlob(keys.TickPrefix())+"*", failed, func(_ int, page []string, found map[int64]bool) error {
+		for _, key := range page {
+			if ms, err := strconv.ParseInt(strings.TrimPrefix(key, keys.TickPrefix()), 10, 64); err == nil {
+				found[ms] = true
 			}
-			return nil
-		})
-		if err != nil {
-			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: err})
 		}
-	}
+		return nil
+	})
 	newest := slices.Sorted(maps.Keys(found))
 	slices.Reverse(newest)
 	var ticks []Tick
@@ -162,6 +154,25 @@ func (i *Inspector) claimed(ctx context.Context, keys protocol.Keys, page []int6
 
 func escapeGlob(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
+}
+
+// scanAll scans all nodes at once, and returns what visit has found on any. It adds the nodes that fail to failed.
+func scanAll[K comparable](ctx context.Context, i *Inspector, pattern string, failed *redlock.Error, visit func(node int, keys []string, found map[K]bool) error) map[K]bool {
+	all := make([]map[K]bool, len(i.nodes))
+	errs := make([]error, len(i.nodes))
+	i.each(func(n int) []driver.Reply {
+		all[n] = map[K]bool{}
+		errs[n] = i.scan(ctx, n, pattern, func(keys []string) error { return visit(n, keys, all[n]) })
+		return nil
+	})
+	found := map[K]bool{}
+	for n, err := range errs {
+		maps.Copy(found, all[n])
+		if err != nil {
+			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: err})
+		}
+	}
+	return found
 }
 
 // scan visits the keys of one node that match pattern, a page at a time, some perhaps twice. Of a Redis Cluster it visits

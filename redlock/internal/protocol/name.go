@@ -3,6 +3,7 @@
 package protocol
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -125,21 +126,22 @@ func hashTag(key string) string {
 	return tag
 }
 
-// NameOf returns the name whose newest tick, fence, runs or pause a key
-// holds, or "".
-func NameOf(key string) string {
-	for _, what := range []string{"last", "fence", "runs", "pause"} {
-		base, found := strings.CutSuffix(key, what)
-		if !found {
-			continue
+// companions are the kinds of a name's companions.
+var companions = []string{"last", "fence", "runs", "pause", "resumed", "wait", "tick", "dead"}
+
+// Split returns the name that a companion's key belongs to, and which of its
+// companions that is. For another key both are "".
+func Split(key string) (name, kind string) {
+	const mark = ":redtick:"
+	for end := 0; ; end++ {
+		next := strings.Index(key[end:], mark)
+		if next < 0 {
+			return "", ""
 		}
-		if name, found := strings.CutSuffix(base, ":redtick:"); found && Companion(name) == base {
-			return name
-		}
-		name, _, found := strings.Cut(base, ":redtick:{")
-		if found && Companion(name) == base {
-			return name
+		end += next
+		rest, found := strings.CutPrefix(key, Companion(key[:end]))
+		if kind, _, _ = strings.Cut(rest, ":"); found && slices.Contains(companions, kind) {
+			return key[:end], kind
 		}
 	}
-	return ""
 }
