@@ -210,6 +210,9 @@ func TestPage_mounted(t *testing.T) {
 			if mux.ServeHTTP(w, httptest.NewRequest("GET", path, nil)); w.Code != want {
 				t.Errorf("%s: %d, want %d", path, w.Code, want)
 			}
+			if path == "/redtick/" && !strings.Contains(w.Body.String(), "<noscript>") {
+				t.Error("a browser without scripts shows a page that connects for ever")
+			}
 		}
 	})
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // Mutations that were made and seen to fail here:
-//   - element() with innerHTML for textContent: TestPage_names_are_text
+//   - element() with innerHTML for textContent, put() without visible: TestPage_names_are_text
 //   - without the dark half of style.css, or with rows of a fixed width: TestPage_views, TestScenes
 //   - rows that go, or are not marked, in an outage: TestPage_no_quorum
 //   - update() that fills all rows, or list() that moves them: TestPage_only_what_changed
@@ -184,6 +184,9 @@ func TestPage_now(t *testing.T) {
 	if got, want := evaluate[string](t, ctx, got), "nownow,nownow,nownow,1 s ago,in 1 m"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	if got, want := evaluate[string](t, ctx, `[0, 0.4, 1, 999].map(text.took).join()`), "< 1 ms,< 1 ms,1 ms,999 ms"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }
 
 // In an outage the last known state stays, and is marked as old.
@@ -247,6 +250,7 @@ func TestPage_names_are_text(t *testing.T) {
 	ctx, s := openBrowser(t), newStage(t, dashboard.WithControl(nil))
 	s.run("job"+evil, 3, "holder"+evil)
 	s.lock("other"+evil, "lock"+evil)
+	s.run("\u202egnp.boj", 1, "\x1b[31mreplica")
 	do(t, ctx, chromedp.Navigate(s.url))
 	await(t, ctx, settled)
 	for _, name := range []string{"job", "holder", "lock", "other"} {
@@ -255,6 +259,7 @@ func TestPage_names_are_text(t *testing.T) {
 	const images = `[...document.images].filter((i) => !i.src.endsWith("/icon.svg")).length`
 	do(t, ctx, chromedp.Navigate(s.url+"/#/job/"+url.PathEscape("lock"+evil)))
 	await(t, ctx, fmt.Sprintf(`document.querySelector("#job h2").textContent === %q && document.querySelector("#job .votes").innerText.includes(%q)`, "lock"+evil, "other"+evil))
+	await(t, ctx, row+`("\u202egnp.boj").textContent.includes("\\u202egnp.boj") && !/[\u202e\x1b]/.test(document.body.textContent)`)
 	if n := evaluate[int](t, ctx, images+` + (window.ran || 0)`); n != 0 {
 		t.Error("a name has become markup")
 	}

@@ -45,7 +45,7 @@ function build() {
   parts.facts = element("dl", "facts");
   parts.chart = element("figure", "chart");
   parts.runs = table(["Tick", "Replica", "Late by", "Took", "Result"], "history");
-  parts.votes = table(["Node", "Holds", "For another"], "votes");
+  parts.votes = table(["Node", "Holds", "Remaining"], "votes");
   view.replaceChildren(head, parts.story, parts.facts, section("Duration", parts.chart), section("Runs", parts.runs.box), section("Votes", parts.votes.box));
   parts.title.focus({ preventScroll: true });
   parts.made = "";
@@ -145,7 +145,7 @@ function runRow(r) {
   result.append(element("span", "dot " + r.Result), r.Result + (r.Error ? ": " : ""), element("span", "error", r.Error || ""));
   const tick = element("td", "number", time(r.Tick));
   tick.title = both(r.Tick);
-  tr.append(tick, element("td", "", r.Holder), element("td", "number", took(Math.max(0, r.Late))), element("td", "number", r.Took ? took(r.Took) : r.Result === "running" || r.Result === "vanished" ? "–" : "< 1 ms"), result);
+  tr.append(tick, element("td", "", r.Holder), element("td", "number", took(Math.max(0, r.Late))), element("td", "number", r.Result === "running" || r.Result === "vanished" ? "–" : took(r.Took)), result);
   return tr;
 }
 

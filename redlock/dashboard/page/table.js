@@ -58,7 +58,7 @@ function newBlank() {
 function newRow(name) {
   blank = blank || newBlank();
   const row = blank.cloneNode(true), [state, title, schedule, runs, ago, took, next, holder] = row.children, link = title.firstChild;
-  link.textContent = name;
+  put(link, name);
   link.href = jobURL(name);
   row.dataset.name = name;
   return { row, link, pill: state.firstChild, strip: runs.firstChild, schedule, ago, took, next, holder };
@@ -71,7 +71,7 @@ function fill(r, data) {
   put(r.pill, data.State);
   put(r.schedule, data.Schedule || "");
   draw(r.strip, data.Runs || []);
-  put(r.took, ended && ended.Took ? took(ended.Took) : "");
+  put(r.took, ended && ended.Result !== "vanished" ? took(ended.Took) : "");
   put(r.holder, data.Holder || (run && run.Holder) || "");
   r.row.classList.toggle("stale", !!data.Stale);
   r.holder.classList.toggle("held", !!data.Holder);

@@ -5,12 +5,16 @@ export const $ = (id) => document.getElementById(id);
 export function element(tag, className, text) {
   const e = document.createElement(tag);
   if (className) e.className = className;
-  if (text !== undefined) e.textContent = text;
+  if (text !== undefined) put(e, text);
   return e;
 }
 
+// visible spells out control characters, and those that turn the direction of a text and so show a name as another.
+const visible = (text) => text.replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
+
 // put spares the browser the work of a text that is there already.
 export function put(e, text) {
+  text = visible(text);
   if (e.textContent !== text) e.textContent = text;
 }
 
@@ -21,6 +25,7 @@ export const now = () => Date.now() + offset;
 
 // took is a duration in two significant units.
 export function took(ms) {
+  if (ms < 1) return "< 1 ms";
   if (ms < 1000) return Math.round(ms) + " ms";
   if (ms < 59950) return (ms / 1000).toFixed(ms < 9950 ? 1 : 0) + " s";
   const s = Math.round(ms / 1000), m = Math.floor(s / 60), h = Math.floor(m / 60);
@@ -78,7 +83,7 @@ export const results = {
   vanished: "its end was never reported: the process died, or was cut off", abandoned: "its tick was left to others",
 };
 
-export const runText = (r) => time(r.Tick) + " · " + r.Result + (r.Result === "running" ? " for " + took(Math.max(0, now() - r.Tick - r.Late)) : r.Took ? " · " + took(r.Took) : "") +
+export const runText = (r) => time(r.Tick) + " · " + r.Result + (r.Result === "running" ? " for " + took(Math.max(0, now() - r.Tick - r.Late)) : r.Result === "vanished" ? "" : " · " + took(r.Took)) +
   (r.Holder ? " · " + r.Holder : "") + (r.Late > 0 ? " · " + took(r.Late) + " late" : "");
 
 // jobURL is the address of a job's own view.
