@@ -160,17 +160,25 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 		info.LastRun = &last[0]
 	}
 	if newest > 0 {
-		info.LastTick, info.LastHolder = protocol.Instant(newest), i.lastHolder(ctx, keys, newest, info.LastRun)
+		info.LastTick, info.LastHolder = protocol.Instant(newest), i.lastHolder(ctx, name, newest, info.LastRun)
 	}
 	return info, i.outcome(ctx, failed)
 }
 
-// lastHolder asks the nodes only where no history tells who claimed the newest tick.
-func (i *Inspector) lastHolder(ctx context.Context, keys protocol.Keys, tick int64, last *Run) (holder string) {
-	if last != nil && last.Tick.UnixMilli() == tick {
+// lastHolder asks the nodes only where the newest run does not tell who claimed the newest tick. A tick has no key
+// under take-over, nor once its retention is over.
+func (i *Inspector) lastHolder(ctx context.Context, name string, tick int64, last *Run) (holder string) {
+	ofTick := func(r Run) bool { return r.Tick.UnixMilli() == tick }
+	if last != nil && ofTick(*last) {
 		return last.Holder
 	}
-	for _, r := range i.askAll(ctx, driver.Command{"HKEYS", keys.Tick(tick)}) {
+	if last != nil {
+		history, _ := i.Runs(ctx, name)
+		if at := slices.IndexFunc(history.Runs, ofTick); at >= 0 {
+			return history.Runs[at].Holder
+		}
+	}
+	for _, r := range i.askAll(ctx, driver.Command{"HKEYS", protocol.KeysOf(i.prefix + name).Tick(tick)}) {
 		for _, token := range claimants(r[0]) {
 			holder = redlock.HolderOf(token)
 		}

@@ -61,6 +61,48 @@ func TestInspector_jobs(t *testing.T) {
 	})
 }
 
+// Who claimed the newest tick is in the history where no tick key tells: under take-over, and once the retention is
+// over. A newer run does not hide it.
+func TestInspector_Show_lastHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers := redlocktest.Servers(3)
+		inspector, err := inspect.New(redlocktest.Nodes(servers, "ops"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		job := func(holder, name string, opts ...redlock.JobOption) *redlock.Job {
+			locker, err := redlock.New(redlocktest.Nodes(servers, holder), redlock.WithHolder(holder))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = locker.Close(context.Background()) })
+			j, err := locker.NewJob(name, opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return j
+		}
+		nothing := func(context.Context) error { return nil }
+		now := time.Now()
+		err1 := job("a", "triggered").Run(t.Context(), now, nothing)
+		err2 := job("a", "take-over", redlock.WithTakeover()).Run(t.Context(), now, nothing)
+		lease, err3 := job("b", "take-over", redlock.WithTakeover()).Claim(t.Context(), now.Add(time.Second))
+		time.Sleep(time.Hour)
+		err4 := job("b", "triggered").Triggered().Run(t.Context(), now.Add(time.Hour), nothing)
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for _, name := range []string{"triggered", "take-over"} {
+			info, err := inspector.Show(t.Context(), name)
+			if err != nil || !info.LastTick.Equal(now.Truncate(time.Millisecond)) || info.LastHolder != "a" || info.LastRun.Holder != "b" {
+				t.Errorf("%s: %v, %+v, want a for the last tick", name, err, info)
+			}
+		}
+		_ = lease.Unlock(t.Context())
+	})
+}
+
 // A prefix may end as the keys beside a lock go on, and a name may begin as those do.
 func TestInspector_Names_likeCompanions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
