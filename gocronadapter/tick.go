@@ -39,10 +39,10 @@ func (s *jobState) due(now time.Time) (due, error) {
 	if err != nil {
 		return due{}, err
 	}
-	if s.extras.announced() { // the run is more likely that RunNow than one that has been in a queue of gocron since
+	s.learn(pending)
+	if s.extras.announced() || s.startsAtOnce { // the run is more likely that one than one that has been in a queue of gocron since
 		pending = slices.DeleteFunc(pending, s.leftOver)
 	}
-	s.learn(pending)
 	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !s.atOnce.IsZero() && t.Equal(s.atOnce) })
 	tick := s.choose(pending, now)
 	skipped := s.skipped(pending, tick)
@@ -100,12 +100,8 @@ func (s *jobState) startOf(pending []time.Time) bool {
 	if once, ok := s.job.Schedule().(gocron.OneTimeJobSchedule); ok {
 		began = func(t time.Time) bool { return !slices.ContainsFunc(once.StartAt, t.Equal) }
 	}
-	i := slices.IndexFunc(pending, began)
-	if i < 0 {
-		return false
-	}
-	s.atOnce = pending[i]
-	return true
+	s.atOnce = oldest(pending, began)
+	return !s.atOnce.IsZero()
 }
 
 // keep has ticks stand by, in order, if ticks are taken over.
@@ -163,12 +159,7 @@ func (s *jobState) choose(pending []time.Time, now time.Time) time.Time {
 	if !tick.IsZero() {
 		tolerance = 0 // ticks may be that close to each other, and the run is for the one that is due
 	}
-	var ahead time.Time
-	for _, t := range pending { // a restart leaves them in disorder
-		if fresh(t) && !due(t) && (ahead.IsZero() || t.Before(ahead)) {
-			ahead = t
-		}
-	}
+	ahead := oldest(pending, func(t time.Time) bool { return fresh(t) && !due(t) })
 	if !ahead.IsZero() && s.fired(ahead, now, tolerance) {
 		return ahead
 	}
@@ -183,6 +174,16 @@ func (s *jobState) choose(pending []time.Time, now time.Time) time.Time {
 func newest(tick time.Time, ticks []time.Time, ok func(time.Time) bool) time.Time {
 	for _, t := range ticks {
 		if ok(t) && t.After(tick) {
+			tick = t
+		}
+	}
+	return tick
+}
+
+// oldest is not always the first: a restart leaves what gocron has pending in disorder.
+func oldest(ticks []time.Time, ok func(time.Time) bool) (tick time.Time) {
+	for _, t := range ticks {
+		if ok(t) && (tick.IsZero() || t.Before(tick)) {
 			tick = t
 		}
 	}
