@@ -29,6 +29,10 @@ func (s *scheduler) noteDeparture(l *jobLocker) {
 		gone.ticks = append(gone.ticks, pending...)
 		l.noteQueued(pending, now)
 	}
+	stopped := s.life() == nil
+	gone.ticks = slices.DeleteFunc(gone.ticks, func(t time.Time) bool { // gocron runs none that came while it was stopped
+		return stopped || wall(t).Before(wall(*s.started.Load()))
+	})
 	name := l.traits.name
 	s.mu.Lock()
 	defer s.mu.Unlock()
