@@ -7,6 +7,7 @@
 package pipeline
 
 import (
+	"container/heap"
 	"context"
 	"fmt"
 	"runtime"
@@ -98,7 +99,7 @@ type Pipeline struct {
 	mu      sync.Mutex
 	urgent  []*Call // renewals and releases
 	votes   []*Call
-	delayed []*Call // to be sent again, each at its resendAt
+	delayed delayed // to be sent again
 	sending bool
 	loaded  scripts // scripts that were sent in full
 	dialect dialect
@@ -220,10 +221,8 @@ func (p *Pipeline) start(now time.Time) {
 // setTimer sets the timer to when something may be sent. A skipped node is not woken before its next probe. The caller holds mu.
 func (p *Pipeline) setTimer(now time.Time) {
 	var at time.Time
-	for _, c := range p.delayed {
-		if at.IsZero() || c.resendAt.Before(at) {
-			at = c.resendAt
-		}
+	if len(p.delayed) > 0 {
+		at = p.delayed[0].resendAt
 	}
 	if len(p.urgent)+len(p.votes) > 0 { // the node is skipped, else they would be under way
 		at = now
@@ -252,22 +251,15 @@ func (p *Pipeline) onTimer() {
 
 // moveDue moves the delayed calls that are due ahead of all others. The caller holds mu.
 func (p *Pipeline) moveDue(now time.Time) {
-	if len(p.delayed) == 0 {
-		return
-	}
-	soon := now.Add(resendTogether)
-	var due, later []*Call
-	for _, c := range p.delayed {
-		switch {
-		case p.expired(c, now):
-		case c.resendAt.After(soon):
-			later = append(later, c)
-		default:
+	var due []*Call
+	for len(p.delayed) > 0 && !p.delayed[0].resendAt.After(now.Add(resendTogether)) {
+		if c := heap.Pop(&p.delayed).(*Call); !p.expired(c, now) {
 			due = append(due, c)
 		}
 	}
-	p.delayed = later
-	p.urgent = append(due, p.urgent...)
+	if len(due) > 0 {
+		p.urgent = append(due, p.urgent...)
+	}
 }
 
 // run sends batch after batch until nothing is left that may be sent.
@@ -471,12 +463,12 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 			// It may take back one of the calls that are sent again, so it must come after them once more.
 			first = append(first, c.again(now))
 		case !Executed(replies[i].Err):
-			p.delayed = append(p.delayed, c.again(now.Add(c.resendIn(now))))
+			heap.Push(&p.delayed, c.again(now.Add(c.resendIn(now))))
 		case now.Before(p.breaker.suspectUntil):
 			// Order holds per connection only. A copy of the acquire that a driver resent, or that sits in the socket of
 			// a hung server, may be executed after this release, so send the release once more, and not before that
 			// time together with another.
-			p.delayed = append(p.delayed, c.again(p.breaker.suspectUntil.Add(resendTogether)))
+			heap.Push(&p.delayed, c.again(p.breaker.suspectUntil.Add(resendTogether)))
 		}
 	}
 	if len(first) > 0 {
@@ -499,6 +491,22 @@ func (c *Call) resendIn(now time.Time) time.Duration {
 		pause = min(pause, max(left/2, 10*firstResend))
 	}
 	return pause
+}
+
+// delayed is a heap of calls, by when they are due. A node that refuses releases may have many thousands.
+type delayed []*Call
+
+func (d delayed) Len() int           { return len(d) }
+func (d delayed) Less(i, k int) bool { return d[i].resendAt.Before(d[k].resendAt) }
+func (d delayed) Swap(i, k int)      { d[i], d[k] = d[k], d[i] }
+func (d *delayed) Push(c any)        { *d = append(*d, c.(*Call)) }
+
+func (d *delayed) Pop() any {
+	last := len(*d) - 1
+	c := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	return c
 }
 
 // again returns a copy of the call to be sent at that time, for nobody: its receiver has got the first reply.

@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,6 +97,37 @@ func TestPipeline_release_beside_a_delayed_one(t *testing.T) {
 		if n.batches != 7 {
 			t.Errorf("%d batches, want 7, of which the last two are a probe and the release", n.batches)
 		}
+		<-p.Flushed()
+	})
+}
+
+// A call costs no more while many releases wait to be sent again, as at a node whose disk is full.
+//
+// Seen to fail when each batch goes through all that wait: 200 calls took 7,000 times the memory.
+func TestPipeline_many_delayed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{answer: func(int) error { return errors.New("MISCONF no disk") }}
+		p := pipeline.New(n, "node", time.Second, func(bool, error) {})
+		send := func(class pipeline.Class, times int) (bytes uint64) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range times {
+				p.Send(pipeline.Request{Command: driver.Command{"DEL", "k"}}, time.Now().Add(time.Minute), class)
+				synctest.Wait()
+			}
+			runtime.ReadMemStats(&after)
+			return after.TotalAlloc - before.TotalAlloc
+		}
+		send(pipeline.Question, 200)
+		few := send(pipeline.Question, 200)
+		for range 20_000 {
+			p.Send(pipeline.Request{Command: driver.Command{"DEL", "k"}}, time.Now().Add(time.Minute), pipeline.Release)
+		}
+		synctest.Wait()
+		if many := send(pipeline.Question, 200); many > 2*few {
+			t.Errorf("200 calls took %d bytes while 20,000 waited, %d without", many, few)
+		}
+		time.Sleep(2 * time.Minute)
 		<-p.Flushed()
 	})
 }
