@@ -124,14 +124,25 @@ func TestJob_takeoverAfterAWeek(t *testing.T) {
 	})
 }
 
-// A token that anybody can read gives no second valid lease: Adopt waits until the holder cannot count on it any more.
+// A token that anybody can read gives no second valid lease: Adopt waits until the holder cannot count on it any more. Where the
+// key has lost its expiry, that is a TTL.
 //
-// Seen to fail when a held token is adopted at once.
+// Seen to fail when a held token is adopted at once, and when a key without an expiry counts as one that is about to expire.
 func TestMutex_adoptWhileHeld(t *testing.T) {
+	t.Run("expires", func(t *testing.T) { testAdoptWhileHeld(t, false) })
+	t.Run("lost its expiry", func(t *testing.T) { testAdoptWhileHeld(t, true) })
+}
+
+func testAdoptWhileHeld(t *testing.T, persist bool) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		a, b := fl.process("a").mutex(t, "job"), fl.process("b").mutex(t, "job")
 		held := must[*redlock.Lease](t)(a.Lock(t.Context()))
 		token := must[string](t)(b.Holder(t.Context()))
+		for _, s := range fl.servers {
+			if persist {
+				s.Do("SET", "job", token)
+			}
+		}
 		adopted := must[*redlock.Lease](t)(b.Adopt(t.Context(), token))
 		if now := time.Now(); now.Before(held.ValidUntil()) {
 			t.Errorf("two valid leases: until %v and %v", held.ValidUntil(), adopted.ValidUntil())

@@ -22,6 +22,9 @@ if redis.call('EXISTS', KEYS[3]) == 1 then
 end
 local time = redis.call('TIME')
 local remaining = redis.call('PTTL', KEYS[1])
+if remaining == -1 then
+  remaining = tonumber(ARGV[3]) -- the key lost its expiry, but a handle may rely on it for a TTL
+end
 local fence = '0'
 if ARGV[5] == '1' then
   fence = holder == ARGV[1] and raise(KEYS[4], time) or redis.call('GET', KEYS[4]) or '0'
