@@ -44,7 +44,9 @@ func address(at string, step Step, run string) (*url.URL, error) {
 		query.Set("status", [...]string{"in_progress", "ok", "error"}[step])
 		query.Set("check_in_id", id(run))
 	default:
-		u = u.JoinPath([...]string{"/start", "", "/fail"}[step])
+		if step != Success {
+			u = u.JoinPath([...]string{Start: "start", Failure: "fail"}[step])
+		}
 		query.Set("rid", id(run))
 	}
 	u.RawQuery = query.Encode()
