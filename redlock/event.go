@@ -96,6 +96,7 @@ func (l *Locker) queueEvent(e Event) {
 // observe calls the observer, whose panic must reach somebody, since the event may not have.
 func (l *Locker) observe(e Event, missed int) {
 	e.Missed = missed
+	defer func() { _ = recover() }() // of the logger
 	defer func() {
 		if v := recover(); v != nil {
 			slog.Error("redtick: the observer panicked", "panic", v, "event", string(e.Kind), "name", e.Name, "stack", string(debug.Stack()))

@@ -1,5 +1,5 @@
-// Package feed hands items to a function that may be slow or panic, without
-// holding up those who report them.
+// Package feed hands items to a function that may be slow, without holding up
+// those who report them.
 package feed
 
 import "sync"
@@ -12,7 +12,7 @@ const backlog = 1024
 // behind, the newest items are thrown away, and the next one says how many. A
 // Feed is safe for concurrent use.
 type Feed[T any] struct {
-	// Tell is the function, set before the first Push. missed items were thrown away before item.
+	// Tell is the function, set before the first Push. missed items were thrown away before item. It must not panic.
 	Tell func(item T, missed int)
 
 	mu     sync.Mutex
@@ -62,14 +62,8 @@ func (f *Feed[T]) drain() {
 		f.queue[0] = entry[T]{} // what was told is garbage
 		f.queue = f.queue[1:]
 		f.mu.Unlock()
-		f.tell(e)
+		f.Tell(e.item, e.missed)
 	}
-}
-
-// tell survives a panic of the function.
-func (f *Feed[T]) tell(e entry[T]) {
-	defer func() { _ = recover() }()
-	f.Tell(e.item, e.missed)
 }
 
 // Told returns a channel that is closed once everything was told.
