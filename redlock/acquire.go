@@ -24,7 +24,6 @@ type acquisition struct {
 	token  string    // of the latest round
 	former []uint64  // hashes of the tokens of a claim's earlier rounds, whose votes nobody relies on
 	asked  time.Time // when the nodes were first asked
-	until  time.Time // the latest time for a claim to ask again; see askUntil
 
 	reported *Error // the refusal that the observer heard last; a call that asks again does not repeat it
 	refusal  error  // the first one of which the observer heard that the claim asks again

@@ -36,9 +36,6 @@ func (t *target) patience() time.Duration { return 6 * t.cfg.nodeTimeout }
 // askUntil returns the latest time at which a claim may ask again for want of a quorum. With a lateness, it leaves four node
 // timeouts for the last question, so that the claim has ended when the job's next tick comes.
 func (t *target) askUntil(a *acquisition) time.Time {
-	if !a.until.IsZero() {
-		return a.until
-	}
 	d := t.patience()
 	if t.cfg.lateness > 0 {
 		d = t.cfg.lateness
@@ -49,6 +46,5 @@ func (t *target) askUntil(a *acquisition) time.Time {
 		}
 		d = max(d-4*t.cfg.nodeTimeout, t.cfg.nodeTimeout)
 	}
-	a.until = a.asked.Add(d)
-	return a.until
+	return a.asked.Add(d)
 }
