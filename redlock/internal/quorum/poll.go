@@ -104,10 +104,8 @@ func (g *Group) AskThen(r Request, until time.Time, c pipeline.Class, certain fu
 // Send puts a request whose reply nobody needs to every node. It queues with the
 // votes, because a claim's confirm must not overtake the claim's vote.
 func (g *Group) Send(r Request, until time.Time) {
-	now, calls := time.Now(), make([]pipeline.Call, len(g.Pipelines))
-	for i, p := range g.Pipelines {
-		calls[i] = pipeline.Call{Request: r.Request, To: pipeline.Nobody{}, Until: until}
-		p.Post(&calls[i], now)
+	for _, p := range g.Pipelines {
+		p.Send(r.Request, until, pipeline.Question)
 	}
 }
 
