@@ -48,7 +48,7 @@ const maxVotes = 1024
 // decides; an even number tolerates no more failures than the odd one below
 // it. New does not contact the nodes.
 func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
-	cfg, err := apply(defaults(), opts, LockerOption.locker)
+	cfg, err := apply(defaults(), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 // bytes, with braces only around a Redis Cluster hash tag. Options override the
 // Locker's. It does not contact the nodes.
 func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
-	cfg, err := apply(l.cfg, opts, MutexOption.mutex)
+	cfg, err := apply(l.cfg, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
 // NewJob returns the job of that name, under the rules of [Locker.NewMutex]. A
 // mutex and a job of one name exclude each other.
 func (l *Locker) NewJob(name string, opts ...JobOption) (*Job, error) {
-	cfg, err := apply(l.cfg, opts, JobOption.job)
+	cfg, err := apply(l.cfg, opts)
 	if err != nil {
 		return nil, err
 	}

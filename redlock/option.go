@@ -42,35 +42,34 @@ const (
 // [Locker.NewJob] check every value.
 type (
 	// LockerOption is an option for [New].
-	LockerOption interface{ locker(*config) }
+	LockerOption interface{ apply(*config) }
 
 	// JobOption is an option for [Locker.NewJob], and for New.
 	JobOption interface {
 		LockerOption
-		job(*config)
+		job()
 	}
 
 	// MutexOption is an option for [Locker.NewMutex], for NewJob and for New.
 	MutexOption interface {
 		JobOption
-		mutex(*config)
+		mutex()
 	}
 )
 
-type lockerOption func(*config)
+type (
+	lockerOption func(*config)
+	jobOption    func(*config)
+	mutexOption  func(*config)
+)
 
-func (o lockerOption) locker(c *config) { o(c) }
+func (o lockerOption) apply(c *config) { o(c) }
+func (o jobOption) apply(c *config)    { o(c) }
+func (o mutexOption) apply(c *config)  { o(c) }
 
-type jobOption func(*config)
-
-func (o jobOption) locker(c *config) { o(c) }
-func (o jobOption) job(c *config)    { o(c) }
-
-type mutexOption func(*config)
-
-func (o mutexOption) locker(c *config) { o(c) }
-func (o mutexOption) job(c *config)    { o(c) }
-func (o mutexOption) mutex(c *config)  { o(c) }
+func (jobOption) job()     {}
+func (mutexOption) job()   {}
+func (mutexOption) mutex() {}
 
 type config struct {
 	ttl         time.Duration
@@ -274,12 +273,12 @@ func defaults() config {
 }
 
 // apply returns a copy of c that opts have changed.
-func apply[O LockerOption](c config, opts []O, set func(O, *config)) (config, error) {
+func apply[O LockerOption](c config, opts []O) (config, error) {
 	for i, o := range opts {
 		if any(o) == nil {
 			return c, invalid("option %d is nil; leave it out", i+1)
 		}
-		set(o, &c)
+		o.apply(&c)
 	}
 	return c, nil
 }
