@@ -111,7 +111,7 @@ func (e *Error) Unwrap() []error {
 
 // NodeError is why one node gave no vote.
 type NodeError struct {
-	// Node is the node's name; see [Node].
+	// Node is the node's name; see [driver.Node].
 	Node string
 	Err  error
 }

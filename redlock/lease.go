@@ -136,8 +136,9 @@ func (l *Lease) Tick() time.Time { return protocol.Instant(l.tick) }
 // Fence returns a number that grows with every new lease of the name, for a
 // protected resource that refuses smaller ones. Under [WithFencing] and
 // [WithTakeover] it is a counter, common to the locks and claims of the name.
-// Without them it is the tick for a claim in order, and 0 for others. Counter and
-// tick are in microseconds of Unix time, so that fencing may be turned on later.
+// Without them it is the tick for a claim in order or by hand, and 0 for others.
+// Counter and tick are in microseconds of Unix time, so that fencing may be turned
+// on later.
 func (l *Lease) Fence() int64 { return l.fence }
 
 // whyExpired says why the validity has ended.

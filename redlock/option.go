@@ -39,7 +39,8 @@ const (
 // The three kinds of options say where an option has an effect. Elsewhere it does
 // not compile. An option of a mutex or a job that is passed to [New] is the
 // default for all of that [Locker]'s names. New, [Locker.NewMutex] and
-// [Locker.NewJob] check every value.
+// [Locker.NewJob] check every value. Functions that are passed must be safe for
+// concurrent use, except an observer.
 type (
 	// LockerOption is an option for [New].
 	LockerOption interface{ apply(*config) }
@@ -230,8 +231,9 @@ func WithBackoff(f func(try int) time.Duration) MutexOption {
 }
 
 // WithFencing gives each new lease of the name, lock or claim, a larger number than
-// all earlier ones; see [Lease.Fence]. Default off. A job in order whose name is
-// never locked does not need it: its tick is its fence. [WithTakeover] includes it.
+// all earlier ones; see [Lease.Fence]. Default off. A job in order that is never
+// locked or run by hand does not need it: its tick is its fence. A run by hand may
+// come before an earlier tick. [WithTakeover] includes it.
 func WithFencing() MutexOption { return mutexOption(func(c *config) { c.fencing = true }) }
 
 // WithTakeover makes a tick run at least once instead of at most once. Losers
