@@ -30,3 +30,10 @@ func OutagesOf(l *Locker) int { return int(l.outages.open.Load()) }
 
 // Over is over.
 var Over = over
+
+// Suspend has a lease's validity go on as if its timer had stood still for so long.
+func Suspend(l *Lease, d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = l.until.Add(-d)
+}

@@ -76,6 +76,23 @@ func TestLease_suspended(t *testing.T) {
 	}
 }
 
+// A lease whose validity ended while the machine was suspended is lost at its next renewal, not only when the timer fires, which
+// stood still meanwhile. The nodes may well agree to the renewal, as another owner may have come and gone.
+//
+// Seen to fail when a renewal that comes too late is forgotten.
+func TestLease_suspendedIsLost(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		lease := must[*redlock.Lease](t)(fl.process("a").mutex(t, "job").Lock(t.Context()))
+		time.Sleep(time.Second)
+		redlock.Suspend(lease, time.Hour)
+		time.Sleep(10 * time.Second)
+		if err := context.Cause(lease.Context()); !errors.Is(err, redlock.ErrLost) {
+			t.Errorf("after the renewal: %v, want ErrLost", err)
+		}
+		_ = lease.Unlock(t.Context())
+	})
+}
+
 // suspended is an instant whose wall clock went on by so many seconds while the monotonic one stood still. The time package
 // makes none: with a monotonic reading, the first word of a Time has the seconds from its bit 30 on.
 func suspended(at time.Time, slept time.Duration) time.Time {

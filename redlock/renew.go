@@ -88,6 +88,7 @@ func (l *Lease) heldTooLong() bool {
 
 // extend posts an extension to all nodes. Unlock waits until it is posted, so that the release comes last on every node.
 func (l *Lease) extend(certain func(*quorum.Poll)) (*quorum.Poll, error) {
+	l.markIfOver() // the local timer stands still while the machine is suspended
 	l.mu.Lock()
 	if l.ended != nil {
 		l.mu.Unlock()
