@@ -126,6 +126,9 @@ func (p *parser) job(line string) {
 		p.refuse(p.line, "%v", err)
 		return
 	}
+	if eitherDay(schedule, spec) {
+		p.warn(p.line, "%q is due on the days of either field, of the month or of the week; cronie and Vixie cron want both where one begins with *, so test for one of them in the command", spec)
+	}
 	j := Job{
 		Line: p.line, Spec: spec, Zone: p.settings.zone, Schedule: schedule, Command: strings.ReplaceAll(command, `\%`, "%"),
 		Env: p.settings.env, Shell: p.settings.shell, Options: p.defaults,

@@ -186,6 +186,11 @@ func TestParse_warns(t *testing.T) {
 		"MAILTO=me@example.org": "line 1: MAILTO",
 		"TZ=Europe/Berlin":      "that of the schedules is CRON_TZ",
 		"# redtick: name=x\n0 9 * * * x\nMAILTO=\"\"": "",
+		"# redtick: name=x\n0 0 */100,1-7 * MON x":    "line 2: \"0 0 */100,1-7 * MON\" is due on the days of either field",
+		"# redtick: name=x\n0 0 0 1 * */2 x":          "cronie",
+		"# redtick: name=x\n0 0 1-7 * MON x":          "",
+		"# redtick: name=x\n0 0 */1 * MON x":          "",
+		"# redtick: name=x\n0 0 * * */2 x":            "",
 	} {
 		file := parse(t, text)
 		got := ""

@@ -74,6 +74,14 @@ func parseSchedule(spec, zone string) (cron.Schedule, error) {
 	return schedule, nil
 }
 
+// eitherDay reports whether robfig/cron takes the days of either field where cronie takes those of both. A field of all days has the top bit.
+func eitherDay(s cron.Schedule, spec string) bool {
+	days, ok := s.(*cron.SpecSchedule)
+	fields := strings.Fields(spec)
+	n := len(fields)
+	return ok && n >= 5 && (days.Dom|days.Dow)>>63 == 0 && (fields[n-3][0] == '*' || fields[n-1][0] == '*')
+}
+
 // sundays writes the 7 that other crons take for Sunday as 0, which robfig/cron wants.
 func sundays(spec string) string {
 	fields := strings.Fields(spec)
