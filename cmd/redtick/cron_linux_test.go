@@ -26,9 +26,9 @@ func TestCron_pid_1(t *testing.T) {
 	f.await("left")
 	eventually(t, "all zombies to end", func() bool { return zombies(t, p.Process.Pid) == 0 })
 	f.leave("go")
-	eventually(t, "some runs that fail", func() bool { return strings.Count(p.err.String(), `error="exit status 7"`) > 2 })
+	eventually(t, "some runs that fail", func() bool { return strings.Count(p.err.String(), `error="exit code 7"`) > 2 })
 	_ = p.Process.Signal(syscall.SIGTERM)
-	if o := p.end(); o.code != 0 || f.read("left") != "1\n" || strings.Contains(strings.ReplaceAll(o.stderr, `error="exit status 7"`, ""), "error=") {
+	if o := p.end(); o.code != 0 || f.read("left") != "1\n" || strings.Contains(strings.ReplaceAll(o.stderr, `error="exit code 7"`, ""), "error=") {
 		t.Errorf("parent %q: %+v", f.read("left"), o)
 	}
 }

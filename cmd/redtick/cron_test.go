@@ -163,8 +163,8 @@ func TestCron_outcomes(t *testing.T) {
 		"# redtick: name=signal", "* * * * * *  kill -9 $$", "# redtick: name=none", "* * * * * *  no-such-program")
 	p := f.cron()
 	for _, want := range []string{
-		`msg=failed name=fails .* error="exit status 3"`, `msg=failed name=signal .* error="exit status 137"`, `msg=failed name=none .* error="exit status 127"`,
-		`msg=failed name=slow .* error="timed out after 1s, so the command was ended \(exit status 143\)"`,
+		`msg=failed name=fails .* error="exit code 3"`, `msg=failed name=signal .* error="exit code 137"`, `msg=failed name=none .* error="exit code 127"`,
+		`msg=failed name=slow .* error="timed out after 1s, so the command was ended \(exit code 143\)"`,
 	} {
 		rule := regexp.MustCompile(want)
 		eventually(t, want, func() bool { return rule.MatchString(p.err.String()) })
@@ -334,10 +334,10 @@ func TestCron_once(t *testing.T) {
 		t.Errorf("ran for %v, want %v", ran, hourAgo.Truncate(time.Minute))
 	}
 	f.crontab("CRON_TZ=Asia/Tokyo", "# redtick: name=y", "* * * * *  exit 5")
-	if o := f.redtick("cron", "--once", "crontab"); o.code != 1 || !strings.Contains(o.stderr, "exit status 5") {
+	if o := f.redtick("cron", "--once", "crontab"); o.code != 1 || !strings.Contains(o.stderr, "exit code 5") {
 		t.Errorf("a run that failed: %+v", o)
 	}
-	has(t, f.redtick("runs", "y").stdout, "CRON_TZ=Asia/Tokyo * * * * *", "exit status 5")
+	has(t, f.redtick("runs", "y").stdout, "CRON_TZ=Asia/Tokyo * * * * *", "exit code 5")
 	f.crontab("# redtick: name=late catchup=719h59m", "* * * * *  touch late", "# redtick: name="+strings.Repeat("n", 512), "* * * * *  true")
 	if o := f.redtick("cron", "--once", "--prefix", strings.Repeat("p", 511)+":", "crontab"); o.code != 0 || !f.exists("late") {
 		t.Errorf("the longest of names and times: %+v", o)

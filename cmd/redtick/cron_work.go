@@ -64,10 +64,7 @@ func (d *daemon) guard(lease *redlock.Lease, child *child, j crontab.Job) error 
 	defer cancel()
 	if err := attend(halt, lease, child, d.grace, nil); err != nil {
 		child.end(d.grace)
-		return fmt.Errorf("%w, so the command was ended (exit status %d)", err, child.code())
+		return fmt.Errorf("%w, so the command was ended (exit code %d)", err, child.code())
 	}
-	if code := child.code(); code != 0 {
-		return fmt.Errorf("exit status %d", code)
-	}
-	return nil
+	return child.result()
 }
