@@ -90,22 +90,12 @@ func (e *entry) begin(now moment) {
 	}
 }
 
-// missed are ticks that are not enqueued: the first of them, and a time before which they all lie.
-type missed struct{ first, before time.Time }
-
-func (m missed) Error() string {
-	return fmt.Sprintf("%v: it passed while this process was paused or its clock was set forward, as did all until %s",
-		ErrLate, m.before.UTC().Format(time.RFC3339))
-}
-
-func (m missed) Unwrap() error { return ErrLate }
-
-// due takes the ticks that are not after now. It does not walk through those
-// that are too old: a clock may be set forward by decades, as when a machine
-// without one first hears of the time.
-func (e *entry) due(now moment, oldest time.Time, newestOnly bool) (ticks []time.Time, late missed) {
+// due takes the ticks that are not after now, and missed is the first of those
+// that are left out. It does not walk through the ones that are too old: a clock may be set
+// forward by decades, as when a machine without one first hears of the time.
+func (e *entry) due(now moment, oldest time.Time, newestOnly bool) (ticks []time.Time, missed time.Time, err error) {
 	if e.next.IsZero() || e.next.After(now.wall) {
-		return nil, missed{}
+		return nil, missed, nil
 	}
 	first := e.next
 	if first.Before(oldest) {
@@ -115,13 +105,13 @@ func (e *entry) due(now moment, oldest time.Time, newestOnly bool) (ticks []time
 		first = newest
 	}
 	if first.After(e.next) {
-		late = missed{first: e.next, before: first}
+		missed, err = e.next, fmt.Errorf("%w: it passed while this process was paused or its clock was set forward, as did all until %s", ErrLate, formatTick(first))
 	}
 	for e.next = first; !e.next.IsZero() && !e.next.After(now.wall); e.next = e.schedule.after(e.next) {
 		ticks = append(ticks, e.next)
 		e.previous = e.next
 	}
-	return ticks, late
+	return ticks, missed, err
 }
 
 // checkTask refuses what asynq would refuse later, or panic on.

@@ -82,10 +82,10 @@ func (s *Scheduler) take(e *entry, now moment) {
 		s.show(e, now.wall)
 		return
 	}
-	ticks, late := e.due(now, now.wall.Add(-s.cfg.lateness), s.cfg.newestOnly || now.jumped(e.seen))
+	ticks, missed, late := e.due(now, now.wall.Add(-s.cfg.lateness), s.cfg.newestOnly || now.jumped(e.seen))
 	e.seen = now
-	if !late.first.IsZero() {
-		s.ticks.Go(func() { s.giveUp(e, late.first, e.opts, late) })
+	if late != nil {
+		s.ticks.Go(func() { s.giveUp(e, missed, e.opts, late) })
 	}
 	for _, tick := range ticks {
 		s.ticks.Go(func() { s.enqueue(e, tick) })

@@ -35,11 +35,7 @@ func parseSpec(spec string, location *time.Location) (schedule, error) {
 // after returns the first tick after t, in UTC: 01:30 happens twice on an
 // autumn night, and both are ticks. It is zero when there is none for five years.
 func (s schedule) after(t time.Time) time.Time {
-	next := s.activations.Next(t.Round(0).In(s.location))
-	if next.IsZero() {
-		return next
-	}
-	return next.UTC()
+	return s.activations.Next(t.Round(0).In(s.location)).UTC()
 }
 
 // upTo returns the newest tick that is not after t, or zero when there was none for ten years.

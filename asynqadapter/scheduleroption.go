@@ -34,8 +34,8 @@ func WithLateness(d time.Duration) SchedulerOption {
 
 // WithNewestOnly enqueues only the newest of the ticks that an entry missed,
 // whatever the reason: a pause of the process, a step of the clock, or Redis
-// being away, where a tick that is still tried gives way to the next one. Each
-// tick that is left out is a [Late] event. By default all that are not older
+// being away, where a tick that is still tried gives way to the next one. A
+// [Late] event says what was left out. By default all that are not older
 // than the lateness are enqueued, except after a clock was set forward.
 func WithNewestOnly() SchedulerOption { return func(c *schedulerConfig) { c.newestOnly = true } }
 
