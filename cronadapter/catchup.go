@@ -15,7 +15,7 @@ func (j *Job) lookBack() {
 		return
 	}
 	r.spawn(func() {
-		tick, err := job.Missed(r.kept, func() time.Time { return j.newest(job.CatchUp()) })
+		tick, err := job.Missed(r.kept, func() time.Time { return ticks.Newest(r.next, r.a.cfg.now(), job.CatchUp()) })
 		j.looking.Store(false)
 		if err != nil && r.kept.Err() == nil {
 			r.refuse(tick, err)
@@ -25,10 +25,4 @@ func (j *Job) lookBack() {
 		}
 		j.runFor(&turn{tick: tick})
 	})
-}
-
-// newest is the newest instant of the schedule that has come, or the zero time
-// when there is none within a time.
-func (j *Job) newest(within time.Duration) time.Time {
-	return ticks.Newest(j.runner.next, j.runner.a.cfg.now(), within)
 }
