@@ -67,7 +67,7 @@ become U+FFFD.`,
 		Example: `  redtick ls
   redtick ls billing/ --limit 1000
   redtick ls -o json | jq -r '.names[] | select(.held) | [.name, .holder] | @tsv'`,
-		Args: cobra.MaximumNArgs(1),
+		Args: onePrefix,
 		RunE: func(c *cobra.Command, args []string) error {
 			return l.run(c.Context(), c.OutOrStdout(), strings.Join(args, ""))
 		},

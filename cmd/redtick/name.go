@@ -117,4 +117,11 @@ func oneName(c *cobra.Command, args []string) error {
 	return nil
 }
 
+func onePrefix(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usage("%d prefixes are given, must be at most one, as in: %s billing/", len(args), c.CommandPath())
+	}
+	return nil
+}
+
 var nameHeading = []string{"NAME", "STATE", "HOLDER", "REMAINING", "VOTES", "LAST TICK", "LOCAL TIME", "AGE", "LAST CLAIMED BY"}

@@ -142,6 +142,11 @@ func TestRelease(t *testing.T) {
 	if o = f.redtick("release", "two", "names"); o.code != 64 || !strings.Contains(o.stderr, "2 names are given, must be one") {
 		t.Errorf("two names: %+v", o)
 	}
+	for _, command := range []string{"ls", "watch"} {
+		if o = f.redtick(command, "a", "b"); o.code != 64 || !strings.Contains(o.stderr, "2 prefixes are given, must be at most one") {
+			t.Errorf("%s of two prefixes: %+v", command, o)
+		}
+	}
 	if o = f.redtick("release", "nothing"); o.code != 1 {
 		t.Errorf("a free name: %+v", o)
 	}

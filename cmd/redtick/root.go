@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"runtime/debug"
 	"strings"
 
@@ -86,6 +87,9 @@ func flagError(_ *cobra.Command, err error) error {
 	return err
 }
 
+// exclusive are cobra's words for two flags of which one must be left out.
+var exclusive = regexp.MustCompile(`^if any flags in the group .*; \[(\S+) (\S+)\] were all set$`)
+
 // version is what the module proxy knows the binary as.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
@@ -103,7 +107,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	command, err := root.ExecuteC()
 	code := codeOf(err)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintf(stderr, "redtick: %s\n", explained(err))
+		fmt.Fprintf(stderr, "redtick: %s\n", exclusive.ReplaceAllString(explained(err), "--$1 and --$2 exclude each other; leave one out"))
 	}
 	if code == exitUsage {
 		fmt.Fprintf(stderr, "redtick: see \"%s --help\"\n", command.CommandPath())

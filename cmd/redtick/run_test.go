@@ -70,7 +70,7 @@ func TestRun_exit_codes(t *testing.T) {
 		{"no program", 64, []string{"-name", "x", "--"}, "no program is given"},
 		{"short ttl", 64, []string{"-name", "x", "-ttl", "1ms", "--", "true"}, "20ms"},
 		{"long grace", 64, []string{"-name", "x", "-ttl", "4s", "-grace", "3s", "--", "true"}, "half of --ttl"},
-		{"two ways to wait", 64, []string{"-name", "x", "-try", "-wait", "1s", "--", "true"}, "try wait"},
+		{"two ways to wait", 64, []string{"-name", "x", "-try", "-wait", "1s", "--", "true"}, "--try and --wait exclude each other; leave one out"},
 		{"not a tick", 64, []string{"-name", "x", "-tick", "soon", "--", "true"}, `--tick is "soon"`},
 		{"old tick", 64, []string{"-name", "x", "-tick", "2020-01-01T00:00:00Z", "--", "true"}, "clock behind"},
 		{"future tick", 64, []string{"-name", "x", "-tick", "2999-01-01T00:00:00Z", "--", "true"}, "clock ahead"},

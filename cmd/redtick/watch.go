@@ -43,7 +43,7 @@ as in "redtick ls -o json" or null when the line is about the error.`,
 		Example: `  redtick watch
   redtick watch billing/ --interval 500ms
   redtick watch | tee -a holders.log`,
-		Args: cobra.MaximumNArgs(1),
+		Args: onePrefix,
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), endings...)
 			defer stop()
