@@ -201,6 +201,28 @@ func checkHeaders(t *testing.T, path string, h http.Header) {
 	}
 }
 
+// Over plain HTTP a browser sends no Sec-Fetch-Site, and a proxy that rewrites Host, as nginx does by default, makes the
+// page another site.
+func TestPage_proxy(t *testing.T) {
+	inBubble(t, func(fl *fleet) {
+		page := fl.page(dashboard.WithControl(nil))
+		ask := func(host string) string {
+			r := httptest.NewRequest("POST", "http://"+host+"/resume", strings.NewReader(`{"Name": "job"}`))
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("Origin", "http://ops.example")
+			w := httptest.NewRecorder()
+			page.ServeHTTP(w, r)
+			return fmt.Sprint(w.Code, " ", w.Body)
+		}
+		if got := ask("ops.example"); got != "204 " {
+			t.Errorf("a proxy that passes Host on: %s", got)
+		}
+		if got := ask("127.0.0.1:8080"); !strings.HasPrefix(got, "403 ") || !strings.Contains(got, "pass the Host header on") {
+			t.Errorf("a proxy that rewrites Host: %s", got)
+		}
+	})
+}
+
 func TestPage_mounted(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		mux := http.NewServeMux()

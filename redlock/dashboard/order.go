@@ -62,7 +62,7 @@ func (p *Page) obey(w http.ResponseWriter, r *http.Request) {
 	case !p.control:
 		http.Error(w, "this page is read-only; dashboard.WithControl allows it to "+what, http.StatusForbidden)
 	case http.NewCrossOriginProtection().Check(r) != nil:
-		http.Error(w, "another site may not ask for that; open this page and ask from there", http.StatusForbidden)
+		http.Error(w, "another site may not ask for that; open this page and ask from there, and let a proxy before it pass the Host header on", http.StatusForbidden)
 	case kind != "application/json":
 		http.Error(w, "Content-Type must be application/json", http.StatusUnsupportedMediaType)
 	case json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<14)).Decode(&o) != nil || o.Name == "":
