@@ -118,8 +118,18 @@ func well(r *inspect.Runs, now time.Time) bool {
 	if len(r.Runs) == 0 {
 		return r.Paused != nil // a name that nobody runs is perhaps a wrong one
 	}
-	newest := slices.IndexFunc(r.Runs, func(run inspect.Run) bool { return run.Result != inspect.Running })
-	return newest < 0 || !slices.Contains([]string{"failed", "panicked", "lost", inspect.Vanished}, r.Runs[newest].Result)
+	last := lastEnded(r)
+	return last == nil || !slices.Contains([]string{"failed", "panicked", "lost", inspect.Vanished}, last.Result)
+}
+
+// lastEnded is the newest run that has ended, after which the state of a job is named.
+func lastEnded(r *inspect.Runs) *inspect.Run {
+	for n := range r.Runs {
+		if r.Runs[n].Result != inspect.Running {
+			return &r.Runs[n]
+		}
+	}
+	return nil
 }
 
 func writeRuns(w io.Writer, runs *inspect.Runs, now time.Time, failure error) error {

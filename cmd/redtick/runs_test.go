@@ -5,6 +5,7 @@ package main_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -148,4 +149,7 @@ func TestForget_held(t *testing.T) {
 		}
 		return strings.Contains(o.stdout, "running")
 	})
+	if o := f.redtick("show", "report"); !regexp.MustCompile(`(?s)state +failed\n.*last run +running on api-1.*run before +failed on api-1`).MatchString(o.stdout) {
+		t.Errorf("it does not say what has failed: %+v", o)
+	}
 }

@@ -78,7 +78,10 @@ func (v *nameView) write(w io.Writer, now time.Time) error {
 		t.row("claimed by", orDash(v.LastHolder))
 	}
 	if last := v.info.LastRun; last != nil {
-		t.row("last run", last.Result+" on "+last.Holder+", tick "+when(last.Tick, now))
+		t.row("last run", runText(last, now))
+		if ended := lastEnded(v.runs); ended != nil && last.Result == inspect.Running {
+			t.row("run before", runText(ended, now))
+		}
 	}
 	switch {
 	case v.info.Paused != nil:
@@ -94,6 +97,10 @@ func (v *nameView) write(w io.Writer, now time.Time) error {
 		t.row("node "+vote.Node, voteText(vote))
 	}
 	return t.write(w)
+}
+
+func runText(r *inspect.Run, now time.Time) string {
+	return r.Result + " on " + r.Holder + ", tick " + when(r.Tick, now)
 }
 
 func voteText(vote inspect.Vote) string {
