@@ -50,8 +50,6 @@
 //     servers are those of RingOptions.Addrs; after SetAddrs make a new client.
 //   - A wrapper that has a Ring but does not embed it hides it: while one of its
 //     servers is down, what is locked may be locked again.
-//   - A subscription to a server that vanished without closing its connection
-//     ends only with the connection's keep-alive.
 //   - Once as many dials as PoolSize have failed, go-redis dials once a second, for
 //     up to DialTimeout (5 s by default), and refuses everything until one
 //     succeeds. A node whose host vanished is back that much later than its server.

@@ -1,10 +1,13 @@
 package goredis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
 var errReconnected = errors.New("goredis: the subscription was interrupted")
@@ -23,15 +26,14 @@ func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deli
 	// and make another. Cancelled before Close, which waits for a dial.
 	reads, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() {
+	alive, heard, stop := exchange.Pulse(ctx, func() { _ = pubsub.Ping(reads) })
+	defer stop()
+	defer context.AfterFunc(alive, func() {
 		cancel()
 		_ = pubsub.Close()
 	})()
-	err = listen(reads, pubsub, ready, deliver)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
+	err = listen(reads, pubsub, heard, ready, deliver)
+	return cmp.Or(context.Cause(alive), err)
 }
 
 // subscribe names the channel only once there is a client for it: given to
@@ -56,13 +58,14 @@ func (n *Node) subscribe(ctx context.Context, channel string) (*redis.PubSub, er
 
 // listen receives until the first error. It does not use PubSub.Channel, which
 // reconnects for ever and says nothing of the messages that it missed.
-func listen(ctx context.Context, pubsub *redis.PubSub, ready func(), deliver func(message string)) error {
+func listen(ctx context.Context, pubsub *redis.PubSub, heard, ready func(), deliver func(message string)) error {
 	confirmed := false
 	for {
 		received, err := pubsub.Receive(ctx)
 		if err != nil {
 			return err
 		}
+		heard()
 		switch m := received.(type) {
 		case *redis.Subscription:
 			// A second one means that go-redis moved to another connection.

@@ -31,8 +31,6 @@
 //   - A Do that was given up while it wrote or dialled holds its connection until
 //     the pool's DialWriteTimeout or Dial ends it. Nothing is sent after it. While
 //     there are eight of them, another Do is tried once a minute; the others fail.
-//   - A subscription to a server that vanished without closing its connection
-//     ends only with the connection's keep-alive.
 //
 // redigo repeats nothing by itself, and does not know RESP3.
 package redigo

@@ -1,11 +1,14 @@
 package redigo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
 
 	"github.com/gomodule/redigo/redis"
+
+	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
 var errUnsubscribed = errors.New("redigo: the server ended the subscription")
@@ -26,16 +29,20 @@ func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deli
 		conn.Close()
 		return err
 	}
+	var use sync.Mutex // of the connection, but for reading
+	alive, heard, stop := exchange.Pulse(ctx, func() {
+		use.Lock()
+		defer use.Unlock()
+		_ = sub.Ping("")
+	})
+	defer stop()
 	if lent {
-		return listenLent(ctx, sub, ready, deliver)
+		return listenLent(alive, &use, sub, heard, ready, deliver)
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	err = listen(sub, ready, deliver)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
+	defer context.AfterFunc(alive, func() { _ = conn.Close() })()
+	err = listen(sub, heard, ready, deliver)
+	return cmp.Or(context.Cause(alive), err)
 }
 
 func (n *Node) dial(ctx context.Context) (conn redis.Conn, lent bool, err error) {
@@ -54,17 +61,16 @@ func (n *Node) dial(ctx context.Context) (conn redis.Conn, lent bool, err error)
 // listenLent leaves the reading to a goroutine: a pool's connection must not
 // be closed while it is read, but it may be written to. So the end of ctx
 // unsubscribes, and a server that hangs keeps the connection, not the caller.
-func listenLent(ctx context.Context, sub redis.PubSubConn, ready func(), deliver func(message string)) error {
+func listenLent(alive context.Context, use *sync.Mutex, sub redis.PubSubConn, heard, ready func(), deliver func(message string)) error {
 	ended := make(chan error, 1)
-	var use sync.Mutex // of the connection, but for reading
 	go func() {
 		defer func() {
 			use.Lock()
 			defer use.Unlock()
 			sub.Close()
 		}()
-		ended <- listen(sub, ready, func(message string) {
-			if ctx.Err() == nil {
+		ended <- listen(sub, heard, ready, func(message string) {
+			if alive.Err() == nil {
 				deliver(message)
 			}
 		})
@@ -72,19 +78,21 @@ func listenLent(ctx context.Context, sub redis.PubSubConn, ready func(), deliver
 	select {
 	case err := <-ended:
 		return err
-	case <-ctx.Done():
+	case <-alive.Done():
 		use.Lock()
 		defer use.Unlock()
 		_ = sub.Unsubscribe()
-		return ctx.Err()
+		return context.Cause(alive)
 	}
 }
 
-func listen(conn redis.PubSubConn, ready func(), deliver func(message string)) error {
+func listen(conn redis.PubSubConn, heard, ready func(), deliver func(message string)) error {
 	for {
 		// Without a limit: the pool's read timeout is meant for replies, and a
 		// channel may be silent for hours.
-		switch m := conn.ReceiveWithTimeout(0).(type) {
+		received := conn.ReceiveWithTimeout(0)
+		heard()
+		switch m := received.(type) {
 		case error:
 			return m
 		case redis.Subscription:

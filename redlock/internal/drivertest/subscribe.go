@@ -20,8 +20,11 @@ func TestSubscriber(t *testing.T, connect func(t testing.TB, addr string) driver
 		"ServerKilled":                checkServerKilled,
 		"ServerGone":                  checkServerGone,
 		"ContextEndsWhileServerHangs": checkServerHangs,
+		"ServerVanishes":              checkServerVanishes,
+		"NothingHappens":              checkNothingHappens,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redisserver.Start(t)
 			check(t, server, connect(t, server.Addr()).(driver.Subscriber))
 		})
@@ -54,6 +57,35 @@ func checkServerHangs(t *testing.T, server *redisserver.Server, node driver.Subs
 	defer server.Resume()
 	if err := receive(t, "end", s.ended); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("ended with %v", err)
+	}
+}
+
+// checkServerVanishes has a host go without a word.
+func checkServerVanishes(t *testing.T, server *redisserver.Server, node driver.Subscriber) {
+	s := subscribe(context.Background(), node)
+	receive(t, "ready", s.ready)
+	server.Pause()
+	defer server.Resume()
+	select {
+	case err := <-s.ended:
+		if err == nil {
+			t.Error("ended without a reason")
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("it was not noticed in 30s")
+	}
+}
+
+// checkNothingHappens has no message for longer than a driver needs to see that a server has vanished.
+func checkNothingHappens(t *testing.T, server *redisserver.Server, node driver.Subscriber) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s := subscribe(ctx, node)
+	receive(t, "ready", s.ready)
+	time.Sleep(10 * time.Second)
+	command(t, server, "PUBLISH", channel, "late")
+	if got := receive(t, "message", s.messages); got != "late" {
+		t.Errorf("got %q", got)
 	}
 }
 

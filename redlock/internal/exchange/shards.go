@@ -32,9 +32,9 @@ const (
 	few = 12
 )
 
-// errSilent has the code with which a Cluster itself says that no server takes a
+// errShardSilent has the code with which a Cluster itself says that no server takes a
 // key now. That is as true here: the command was not sent.
-var errSilent = errors.New("CLUSTERDOWN the shard of this key does not answer, though other shards do; it is asked every 100ms")
+var errShardSilent = errors.New("CLUSTERDOWN the shard of this key does not answer, though other shards do; it is asked every 100ms")
 
 // Shards keeps a Cluster's dead shard from stalling the names of the others. A
 // Do lasts until its last command is answered, so commands for a shard that
@@ -111,7 +111,7 @@ func (s *Shards) split(commands []driver.Command, replies []driver.Reply) (sent 
 	for i, c := range commands {
 		if silent := s.silent[Tag(Key(c))]; refuse && silent != nil {
 			silent.used = now
-			replies[i].Err = errSilent
+			replies[i].Err = errShardSilent
 			continue
 		}
 		sent, indices = append(sent, c), append(indices, i)
@@ -140,7 +140,7 @@ func (s *Shards) learn(commands []driver.Command, replies []driver.Reply, took t
 	all := true
 	for i, r := range replies {
 		switch {
-		case r.Err == errSilent:
+		case r.Err == errShardSilent:
 		case driver.Answered(r.Err):
 			s.answered = now
 			delete(s.silent, Tag(Key(commands[i])))
