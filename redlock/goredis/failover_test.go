@@ -47,13 +47,7 @@ func TestNode_slowClient(t *testing.T) {
 		"CredentialsProvider": func(o *redis.Options, wait func()) {
 			o.CredentialsProvider = func() (string, string) { wait(); return "", "" }
 		},
-		"SSH": func(o *redis.Options, wait func()) {
-			o.ReadTimeout, o.WriteTimeout = -2, -2 // as go-redis' guide says
-			o.Dialer = func(_ context.Context, network, addr string) (net.Conn, error) {
-				conn, err := net.Dial(network, addr)
-				return channel{conn, wait}, err
-			}
-		},
+		"SSH": func(o *redis.Options, wait func()) { overSSH(o, wait) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.TestSlowClient(t, func(t testing.TB, addr string, wait func()) driver.Node {
@@ -63,6 +57,16 @@ func TestNode_slowClient(t *testing.T) {
 			})
 		})
 	}
+}
+
+// overSSH sets a client's options as go-redis' guide says. wait is called after each read.
+func overSSH(o *redis.Options, wait func()) *redis.Options {
+	o.ReadTimeout, o.WriteTimeout = -2, -2
+	o.Dialer = func(_ context.Context, network, addr string) (net.Conn, error) {
+		conn, err := net.Dial(network, addr)
+		return channel{conn, wait}, err
+	}
+	return o
 }
 
 // channel is a connection through SSH.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -32,7 +33,11 @@ func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deli
 		cancel()
 		_ = pubsub.Close()
 	})()
-	err = listen(reads, pubsub, heard, ready, deliver)
+	limit := time.Duration(0)
+	if n.single != nil {
+		limit = min(n.single.Options().ReadTimeout, 0) // below it, connections know no deadline
+	}
+	err = listen(reads, pubsub, limit, heard, ready, deliver)
 	return cmp.Or(context.Cause(alive), err)
 }
 
@@ -58,10 +63,10 @@ func (n *Node) subscribe(ctx context.Context, channel string) (*redis.PubSub, er
 
 // listen receives until the first error. It does not use PubSub.Channel, which
 // reconnects for ever and says nothing of the messages that it missed.
-func listen(ctx context.Context, pubsub *redis.PubSub, heard, ready func(), deliver func(message string)) error {
+func listen(ctx context.Context, pubsub *redis.PubSub, limit time.Duration, heard, ready func(), deliver func(message string)) error {
 	confirmed := false
 	for {
-		received, err := pubsub.Receive(ctx)
+		received, err := pubsub.ReceiveTimeout(ctx, limit)
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,11 @@ func TestNode_Subscribe(t *testing.T) {
 	})
 }
 
+func TestNode_Subscribe_ssh(t *testing.T) {
+	server := redisserver.Start(t)
+	drivertest.Exercise(t, server, newNode(t, overSSH(&redis.Options{Addr: server.Addr()}, func() {})))
+}
+
 func TestNode_Subscribe_ring(t *testing.T) {
 	server := redisserver.Start(t)
 	client := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": server.Addr()}})
