@@ -36,5 +36,7 @@ JSON: nodes, how many vote from now on.`,
 		},
 	}
 	i.flags(c)
+	timeout := c.Flags().Lookup("timeout") // the inspector waits for 5 s in any case
+	timeout.Usage, timeout.DefValue = "how long to wait for a node that does not answer, at least 5s", "5s"
 	return c
 }
