@@ -43,8 +43,7 @@ func write(logger *slog.Logger, e Event) {
 		return
 	}
 	record := slog.NewRecord(e.At, level, "redtick: "+e.text(), 0)
-	var few [12]slog.Attr
-	record.AddAttrs(e.attrs(few[:0])...)
+	record.AddAttrs(e.attrs()...)
 	_ = logger.Handler().Handle(context.Background(), record)
 }
 
@@ -127,18 +126,23 @@ func (e Event) text() string {
 	return cmp.Or(kinds[e.Kind].text, string(e.Kind))
 }
 
-// attrs appends the event's fields that are set.
-func (e *Event) attrs(attrs []slog.Attr) []slog.Attr {
-	attrs = append(attrs, slog.String("event", string(e.Kind)))
-	attrs = addText(attrs, "name", e.Name)
-	if !e.Tick.IsZero() {
-		attrs = addText(attrs, "tick", e.Tick.UTC().Format(time.RFC3339Nano))
+// attrs are the event's fields that are set.
+func (e *Event) attrs() []slog.Attr {
+	attrs := append(make([]slog.Attr, 0, 12), slog.String("event", string(e.Kind)))
+	add := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
 	}
-	attrs = addText(attrs, "me", HolderOf(e.Token))
-	attrs = addText(attrs, "holder", HolderOf(e.Holder))
-	attrs = addText(attrs, "by", e.By)
-	attrs = addText(attrs, "node", e.Node)
-	attrs = addText(attrs, "result", e.Result)
+	add("name", e.Name)
+	if !e.Tick.IsZero() {
+		add("tick", e.Tick.UTC().Format(time.RFC3339Nano))
+	}
+	add("me", HolderOf(e.Token))
+	add("holder", HolderOf(e.Holder))
+	add("by", e.By)
+	add("node", e.Node)
+	add("result", e.Result)
 	if e.Duration > 0 {
 		attrs = append(attrs, slog.Duration("took", e.Duration))
 	}
@@ -146,14 +150,7 @@ func (e *Event) attrs(attrs []slog.Attr) []slog.Attr {
 		attrs = append(attrs, slog.Int("missed", e.Missed))
 	}
 	if e.Err != nil {
-		attrs = addText(attrs, "error", e.Err.Error())
+		add("error", e.Err.Error())
 	}
 	return attrs
-}
-
-func addText(attrs []slog.Attr, key, value string) []slog.Attr {
-	if value == "" {
-		return attrs
-	}
-	return append(attrs, slog.String(key, value))
 }
