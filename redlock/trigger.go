@@ -27,9 +27,12 @@ func (j *Job) Triggered() *Job {
 // The Locker has one subscription on each node for all its jobs, on a connection
 // of its own, from the first OnTrigger to the last stop or Close. A trigger that is
 // published while no subscription stands is not heard, which the operator is told.
-// If no node is a [driver.Subscriber] the error matches [ErrInvalid], and after
-// Close it is [ErrClosed].
+// If run is nil or no node is a [driver.Subscriber] the error matches [ErrInvalid],
+// and after Close it is [ErrClosed].
 func (j *Job) OnTrigger(run func(tick time.Time)) (stop func(), err error) {
+	if run == nil {
+		return nil, invalid("the function for triggers of job %q is nil; pass one that claims the tick on the job of Triggered", j.Name())
+	}
 	l := &j.t.locker.triggers
 	if !l.Subscribable() {
 		return nil, invalid("no node is a driver.Subscriber, so job %q would hear no trigger; use another driver, or leave triggers out", j.Name())

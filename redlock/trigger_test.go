@@ -303,6 +303,9 @@ func TestTrigger_noSubscriber(t *testing.T) {
 	if _, err := j.OnTrigger(func(time.Time) {}); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), "driver.Subscriber") {
 		t.Errorf("%v, want ErrInvalid", err)
 	}
+	if _, err := j.OnTrigger(nil); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), "nil") {
+		t.Errorf("no function: %v, want ErrInvalid", err)
+	}
 }
 
 // What is no trigger is not taken for one.
