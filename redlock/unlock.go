@@ -108,9 +108,9 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	l.mu.Unlock()
 	until := l.t.releaseDeadline()
 	p := l.t.locker.group.NewPoll()
-	for i := range l.t.locker.group.Pipelines {
+	for i, node := range l.t.locker.group.Pipelines {
 		class, holds := l.vote.MayHold(i) // cancels a vote that is still queued
-		if !holds && !extended && !(endsTick && l.t.cfg.takeover) {
+		if !holds && !(extended && node.SentSince(l.since)) && !(endsTick && l.t.cfg.takeover) {
 			class = pipeline.Renewal
 		}
 		p.AskOne(context.Background(), i, request, until, class)

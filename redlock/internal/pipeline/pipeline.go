@@ -101,7 +101,8 @@ type Pipeline struct {
 	votes   []*Call
 	delayed delayed // to be sent again
 	sending bool
-	loaded  scripts // scripts that were sent in full
+	sentAt  time.Time // when calls, and not a ping, were last sent
+	loaded  scripts   // scripts that were sent in full
 	dialect dialect
 	timer   *time.Timer
 	idle    chan struct{} // closed once nothing is left; nil while nobody waits for that
@@ -337,6 +338,7 @@ func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error, more
 		// A hung node may execute a vote whenever it resumes, so ask first whether it is back.
 		p.batch, p.commands = append(p.batch, &Call{To: Nobody{}}), append(p.commands, ping)
 	default:
+		p.sentAt = now
 		p.urgent = p.fill(p.urgent, now)
 		p.votes = p.fill(p.votes, now)
 	}
@@ -520,6 +522,14 @@ func (p *Pipeline) Responsive(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sending && p.breaker.answered && !p.breaker.open(now)
+}
+
+// SentSince reports whether any call has been sent since then. If not, nothing
+// that was posted since can have reached the node.
+func (p *Pipeline) SentSince(at time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.sentAt.Before(at)
 }
 
 // Cancel takes a call out of its queue. It reports whether the call had been sent
