@@ -47,7 +47,7 @@ as in "redtick ls -o json" or null when the line is about the error.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), endings...)
 			defer stop()
-			return watch.run(ctx, c.OutOrStdout(), strings.Join(args, ""))
+			return watch.run(ctx, c.OutOrStdout(), c.ErrOrStderr(), strings.Join(args, ""))
 		},
 	}
 	watch.flags(c)
@@ -55,7 +55,7 @@ as in "redtick ls -o json" or null when the line is about the error.`,
 	return c
 }
 
-func (watch *watching) run(ctx context.Context, w io.Writer, prefix string) error {
+func (watch *watching) run(ctx context.Context, w, notes io.Writer, prefix string) error {
 	if watch.interval < 100*time.Millisecond || watch.interval > time.Hour {
 		return usage("--interval is %v, must be 100ms to 1h", watch.interval)
 	}
@@ -64,7 +64,7 @@ func (watch *watching) run(ctx context.Context, w io.Writer, prefix string) erro
 		return err
 	}
 	defer f.disconnect()
-	show := (&changes{w: w, json: watch.json, seen: map[string]string{}}).show
+	show := (&changes{w: w, notes: notes, limit: watch.limit, json: watch.json, seen: map[string]string{}}).show
 	if !watch.json && isTerminal(os.Stdout) {
 		show = screen{w, prefix}.show
 	}
@@ -128,10 +128,12 @@ func cut(line string, columns int) string {
 
 // changes writes a line for what is new.
 type changes struct {
-	w      io.Writer
-	json   bool
-	seen   map[string]string
-	outage string
+	w, notes io.Writer
+	limit    int
+	json     bool
+	seen     map[string]string
+	outage   string
+	more     bool // there were more names than the limit
 }
 
 // change is one line of watch in JSON.
@@ -153,6 +155,10 @@ func (c *changes) show(found *foundNames, failure error) error {
 	if failure != nil {
 		return nil // half an answer would look like a change
 	}
+	if found.More && !c.more {
+		_, _ = fmt.Fprintf(c.notes, "note: there are more names than --limit %d; raise it, or give a longer PREFIX\n", c.limit)
+	}
+	c.more = found.More
 	// Nothing is told of a name that a minority of the nodes has: a lock on its way in or out.
 	nobody := (&nameView{info: &inspect.Info{}, State: inspect.Free}).state()
 	now := map[string]string{}

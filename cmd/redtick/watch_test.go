@@ -86,6 +86,24 @@ func TestWatch_outage(t *testing.T) {
 	}
 }
 
+// Seen to fail when only ls and a terminal say that there are more names, and when every look says so.
+func TestWatch_limit(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	for _, name := range []string{"a", "b"} {
+		f.redtick("run", "-name", name, "-tick", "24h", "--", "true")
+	}
+	p := f.start("watch", "-interval", "100ms", "-limit", "1", "-o", "json")
+	p.err.await(t, "note: there are more names than --limit 1")
+	for range 3 { // looks, meanwhile
+		f.redtick("status")
+	}
+	_ = p.Process.Signal(syscall.SIGINT)
+	if o := p.end(); o.code != 0 || strings.Count(o.stderr, "note:") != 1 || strings.Count(o.stdout, "\n") != 1 {
+		t.Errorf("%+v", o)
+	}
+}
+
 // Seen to fail when the lines that could not be written are told one by one.
 func TestWatch_disk_full(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
