@@ -89,7 +89,7 @@ func TestCures(t *testing.T) {
 // Seen to fail when a replica counts as a vote.
 func TestStatus_replica_only(t *testing.T) {
 	t.Parallel()
-	replica := redisserver.Start(t, "--replicaof", "127.0.0.1 1")
+	replica := redisserver.Start(t, "--replicaof", "127.0.0.1", "1")
 	o := redtick(t, replica.Addr(), "status")
 	has(t, o.stdout, "0 can vote", "no lock can be acquired")
 	if o.code != 2 {

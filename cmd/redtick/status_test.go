@@ -91,7 +91,7 @@ func TestStatus_node_stopped(t *testing.T) {
 // Seen to fail when the rule of any one case is taken out of warning.go.
 func TestStatus_warnings(t *testing.T) {
 	a, b := redisserver.Start(t, durable...), redisserver.Start(t, durable...)
-	replica := redisserver.Start(t, append(durable, "--replicaof", "127.0.0.1 "+strconv.Itoa(a.Port()))...)
+	replica := redisserver.Start(t, append(durable, "--replicaof", "127.0.0.1", strconv.Itoa(a.Port()))...)
 	other := miniredis.RunT(t)
 	other.SetTime(time.Now().Add(time.Hour))
 	for _, c := range []struct {

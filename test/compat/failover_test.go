@@ -158,7 +158,7 @@ func now() bool { return true }
 
 func moved(t *testing.T) stage {
 	old := redisserver.Start(t, "--repl-diskless-sync-delay", "0")
-	promoted := redisserver.Start(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(old.Port()))
+	promoted := redisserver.Start(t, "--replicaof", "127.0.0.1", strconv.Itoa(old.Port()))
 	name := redisserver.Forward(t, old.Addr())
 	await(t, func() bool {
 		role, err := promoted.Do("ROLE")

@@ -62,7 +62,7 @@ func checkMoved(t *testing.T, connect func(t testing.TB, addr string) driver.Nod
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			old := redisserver.Start(t, "--repl-diskless-sync-delay", "0")
-			promoted := redisserver.Start(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(old.Port()))
+			promoted := redisserver.Start(t, "--replicaof", "127.0.0.1", strconv.Itoa(old.Port()))
 			endpoint := redisserver.Forward(t, old.Addr())
 			node := connect(t, endpoint.Addr())
 			fill(t, node, idle)

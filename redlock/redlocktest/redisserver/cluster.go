@@ -22,7 +22,11 @@ const clusterNodeTimeout = 2 * time.Second
 func StartCluster(t testing.TB) *Server {
 	t.Helper()
 	s := startMember(t)
-	if _, err := s.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383"); err != nil {
+	add := []string{"CLUSTER", "ADDSLOTS"}
+	for slot := range 16384 {
+		add = append(add, strconv.Itoa(slot))
+	}
+	if _, err := s.Do(add...); err != nil {
 		t.Fatalf("redisserver: %v", err)
 	}
 	await(t, "the cluster", s.clusterOK)
@@ -256,8 +260,7 @@ func (s *Server) followedBy(replica *Server, key string) error {
 
 func startMember(t testing.TB, args ...string) *Server {
 	t.Helper()
-	// The bus port is set, since the default, port + 10000, need not exist.
-	return Start(t, append([]string{"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(freePort(t))}, args...)...)
+	return Start(t, append([]string{"--cluster-enabled", "yes"}, args...)...)
 }
 
 func (s *Server) clusterOK() error {

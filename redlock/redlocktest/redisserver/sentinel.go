@@ -29,7 +29,7 @@ type Sentinel struct {
 func StartSentinel(t testing.TB) *Sentinel {
 	t.Helper()
 	g := &Sentinel{Master: Start(t)}
-	g.Replica = Start(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(g.Master.Port()), "--repl-diskless-sync-delay", "0")
+	g.Replica = Start(t, "--replicaof", "127.0.0.1", strconv.Itoa(g.Master.Port()), "--repl-diskless-sync-delay", "0")
 	for range 3 {
 		g.Sentinels = append(g.Sentinels, startSentinel(t, g.Master.Port()))
 	}
