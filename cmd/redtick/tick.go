@@ -82,24 +82,13 @@ func current(now time.Time, period time.Duration, in *time.Location) time.Time {
 		return now.Truncate(period).UTC()
 	}
 	began := wall(now, in).Truncate(period)
-	tick := time.Date(began.Year(), began.Month(), began.Day(), began.Hour(), began.Minute(), began.Second(), 0, in)
-	// Where the clocks go forward at midnight, Date may answer with 23:00 of the day before.
+	// The clock may have shown that twice, or never: the period began when it first showed that or more.
+	tick := time.Date(began.Year(), began.Month(), began.Day(), began.Hour(), began.Minute(), began.Second(), 0, in).Add(-3 * time.Hour)
 	for wall(tick, in).Before(began) {
-		tick = tick.Add(step)
-	}
-	// Where midnight comes twice, the period began with the first one.
-	for range 4 {
-		earlier := tick.Add(-step)
-		if !wall(earlier, in).Truncate(period).Equal(began) {
-			break
-		}
-		tick = earlier
+		tick = tick.Add(time.Minute)
 	}
 	return tick.UTC()
 }
-
-// step divides every change of a clock.
-const step = 30 * time.Minute
 
 // wall is what the clock on the wall shows, as if it were UTC.
 func wall(t time.Time, in *time.Location) time.Time {

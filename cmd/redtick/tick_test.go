@@ -89,6 +89,27 @@ func follow(t *testing.T, spec string, period time.Duration, from, to time.Time)
 	}
 }
 
+// No tick lies ahead, also where a period begins in an hour that is missing or comes twice.
+//
+// Seen to fail: the second 1:30 of an autumn night in London was the tick of the first one, and in spring on Chatham 4:00 was that of 3:45.
+func TestCurrent_never_ahead(t *testing.T) {
+	for _, zone := range []string{"Europe/London", "Europe/Berlin", "America/Havana", "Pacific/Chatham", "Australia/Lord_Howe"} {
+		in, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, period := range []time.Duration{3 * time.Hour, 72 * time.Minute, 90 * time.Minute} {
+			for _, change := range changes(in) {
+				for at := change; at.Before(change.Add(24 * time.Hour)); at = at.Add(5 * time.Minute) {
+					if tick := command.Current(at, period, in); tick.After(at) || at.Sub(tick) > period+2*time.Hour {
+						t.Fatalf("%v: at %v the tick is %v", period, at, tick.In(in))
+					}
+				}
+			}
+		}
+	}
+}
+
 // Weeks begin on Monday, and periods that no crontab can say count in UTC.
 func TestCurrent_periods(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
