@@ -34,7 +34,7 @@ var formerSeed = maphash.MakeSeed()
 // acquire votes, round after round, until the outcome is certain: granted, held by another, or no quorum.
 func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 	if err := t.locker.admit(ctx); err != nil {
-		return nil, t.refuse(a, quorum.Tally{}, err)
+		return nil, t.refuse(a, nil, err)
 	}
 	defer func() { <-t.locker.slots }()
 	begin := time.Now()
@@ -42,23 +42,22 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		a.asked = begin
 	}
 	var probe orderedProbe
-	var before quorum.Tally // of the round before
-	var why error           // why that was not won; nil before the first round
+	var before error // why the round before was not won
 	for try := 0; ; try++ {
 		r, err := t.newRound(ctx, a)
 		if err != nil {
-			if err = t.refuse(a, quorum.Tally{}, err); why != nil {
-				err = errors.Join(err, t.fail(a.op, a.tick, before, why))
+			if err = t.refuse(a, nil, err); before != nil {
+				err = errors.Join(err, before)
 			}
 			return nil, err
 		}
-		var tally quorum.Tally
 		if probe.on {
-			tally, err = r.voteInOrder(ctx, probe.first)
+			err = r.voteInOrder(ctx, probe.first)
 		} else {
-			tally, err = r.vote(ctx, r.request())
+			err = r.vote(ctx, r.request())
 		}
-		lease, err := r.lease(ctx, tally, err)
+		tally := r.poll.Tally()
+		lease, err := r.lease(ctx, &tally, err)
 		if lease != nil {
 			lease.report(Acquired, time.Since(a.begin), a.refusal)
 			return lease, nil
@@ -67,12 +66,12 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		result, reason := t.classify(a, &tally, err, try)
 		probe.observe(r, &tally, result)
 		if try >= lastingFrom && result == split && a.tick == 0 {
-			result, tally, reason = t.lookForLasting(ctx, tally, reason)
+			result, reason = t.lookForLasting(ctx, &tally, reason)
 		}
 		if result == final || time.Since(begin) > t.budget(a, result) {
-			return nil, t.refuse(a, probe.mostInformative(tally, reason), reason)
+			return nil, t.refuse(a, probe.mostInformative(&tally, reason), reason)
 		}
-		before, why = tally, reason
+		before = t.fail(a.op, a.tick, &tally, reason)
 		t.locker.sleep(ctx, t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
 	}
 }
@@ -86,7 +85,7 @@ func (t *target) claim(ctx context.Context, a *acquisition) (*Lease, error) {
 			return lease, err
 		}
 		if ended := t.delay(ctx, a.asked, min(latePause, time.Until(t.askUntil(a)))); ended != nil {
-			return nil, errors.Join(t.refuse(a, quorum.Tally{}, ended), err)
+			return nil, errors.Join(t.refuse(a, nil, ended), err)
 		}
 	}
 }
@@ -165,13 +164,14 @@ func outlastsRetry(err error) bool { return isPermanent(err) || errors.Is(err, p
 // lastingFrom is the round from which a split vote is suspected to be due to keys that never expire.
 const lastingFrom = 2
 
-// lookForLasting asks whether keys that never expire stand in the way, so that voting again is no use.
-func (t *target) lookForLasting(ctx context.Context, tally quorum.Tally, reason error) (outcome, quorum.Tally, error) {
+// lookForLasting asks whether keys that never expire stand in the way, so that voting again is no use. Then tally shows them.
+func (t *target) lookForLasting(ctx context.Context, tally *quorum.Tally, reason error) (outcome, error) {
 	seen, err := t.poll(ctx, t.name.Look(0, "", ""))
 	if err != nil || !seen.Blocks(seen.Lasting()) {
-		return split, tally, reason
+		return split, reason
 	}
-	return final, seen, ErrTaken
+	*tally = seen
+	return final, ErrTaken
 }
 
 // budget is how long to vote again and again. It is longer for a claim, since a tick that nobody gets is lost.

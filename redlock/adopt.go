@@ -42,7 +42,7 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	s, tally, err := t.swap(ctx, a, token, true)
 	if err == nil {
 		var lease *Lease
-		if lease, err = s.lease(ctx, tally, nil); lease != nil {
+		if lease, err = s.lease(ctx, &tally, nil); lease != nil {
 			lease.barElsewhere(token, &tally)
 			lease.report(Acquired, time.Since(a.begin), nil)
 			return lease, nil
@@ -51,7 +51,7 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	if s != nil {
 		s.abort()
 	}
-	return nil, t.refuse(a, tally, t.notAdopted(&tally, err))
+	return nil, t.refuse(a, &tally, t.notAdopted(&tally, err))
 }
 
 // takeFrom swaps the token of a handle that may still rely on it, and waits until it cannot any more. It waits for the longest
@@ -60,7 +60,7 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ours string, err error) {
 	s, tally, err := t.swap(ctx, a, token, false)
 	if err != nil || !tally.Won() {
-		return "", t.refuse(a, tally, t.notAdopted(&tally, err))
+		return "", t.refuse(a, &tally, t.notAdopted(&tally, err))
 	}
 	remaining := time.Duration(0)
 	for _, answer := range tally.Answers {
@@ -70,7 +70,7 @@ func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ou
 	}
 	t.locker.sleep(ctx, remaining)
 	if err := t.locker.usable(ctx); err != nil {
-		return "", t.refuse(a, quorum.Tally{}, err)
+		return "", t.refuse(a, nil, err)
 	}
 	return s.token, nil
 }
@@ -81,8 +81,8 @@ func (t *target) swap(ctx context.Context, a *acquisition, from string, over boo
 	if err != nil {
 		return nil, quorum.Tally{}, err
 	}
-	tally, err := s.vote(ctx, t.name.Swap(from, s.token, over))
-	return s, tally, err
+	err = s.vote(ctx, t.name.Swap(from, s.token, over))
+	return s, s.poll.Tally(), err
 }
 
 // notAdopted returns why an adoption failed.

@@ -47,7 +47,7 @@ func (j *Job) missed(ctx context.Context, tick time.Time) (bool, error) {
 	}
 	tally, err := j.t.ask(ctx, "missed", tick.UnixMilli(), j.t.name.Look(tick.UnixMilli(), "", ""))
 	if err == nil && tally.Blocks(tally.Paused) {
-		err = j.t.fail("missed", tick.UnixMilli(), tally, ErrPaused)
+		err = j.t.fail("missed", tick.UnixMilli(), &tally, ErrPaused)
 	}
 	return err == nil, err
 }

@@ -31,7 +31,7 @@ func (l *Locker) Check(ctx context.Context) error {
 		return err
 	}
 	tally := t.askUntilAnswered(ctx)
-	failure := t.fail("check", 0, tally, ErrNoQuorum)
+	failure := t.fail("check", 0, &tally, ErrNoQuorum)
 	failure.Name = "" // it means nothing to the caller
 	switch {
 	case len(failure.Nodes) == 0:
@@ -68,13 +68,13 @@ func (t *target) askAll(ctx context.Context) quorum.Tally {
 	defer cancel()
 	read := t.locker.group.Ask(limit, t.name.Look(now.UnixMilli(), "", ""), until, pipeline.Question)
 	write := t.locker.group.Ask(limit, t.name.TryWrite(), until, pipeline.Question)
-	all := func(t quorum.Tally) bool { return t.Pending == 0 }
-	looked, _ := read.WaitFor(limit, t.cfg.nodeTimeout, all)
-	wrote, _ := write.WaitFor(limit, t.cfg.nodeTimeout, all)
-	answers := looked.Answers
+	all := func(t *quorum.Tally) bool { return t.Pending == 0 }
+	_ = read.WaitFor(limit, t.cfg.nodeTimeout, all)
+	_ = write.WaitFor(limit, t.cfg.nodeTimeout, all)
+	answers, wrote := read.Tally().Answers, write.Tally().Answers
 	for i := range answers {
 		if v := answers[i].Verdict; v != quorum.Failed && v != quorum.Pending {
-			answers[i] = wrote.Answers[i]
+			answers[i] = wrote[i]
 		}
 		if answers[i].Verdict == quorum.Pending {
 			answers[i] = quorum.Answer{Verdict: quorum.Failed, Err: t.errNoAnswer(ctx.Err())}

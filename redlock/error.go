@@ -128,7 +128,7 @@ func invalid(format string, args ...any) error {
 }
 
 // refuse returns the error of a refusal, and reports it to the observer unless that would repeat the last report.
-func (t *target) refuse(a *acquisition, tally quorum.Tally, reason error) error {
+func (t *target) refuse(a *acquisition, tally *quorum.Tally, reason error) error {
 	err := t.fail(a.op, a.tick, tally, reason)
 	err.next = t.whatNext(a, err)
 	last := a.reported
@@ -180,8 +180,12 @@ func refusalOf(err error) *Error {
 // lacksQuorum reports whether only a lack of quorum that may pass stood in the way.
 func (e *Error) lacksQuorum() bool { return e.Reason == ErrNoQuorum && !e.permanent }
 
-func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *Error {
+// fail returns the error of a call. The tally is nil if no node was asked.
+func (t *target) fail(op string, tick int64, tally *quorum.Tally, reason error) *Error {
 	e := &Error{Op: op, Name: t.name.Lock, Tick: protocol.Instant(tick), Reason: reason}
+	if tally == nil {
+		return e
+	}
 	if leader, ok := tally.Leader(); ok {
 		e.Holder, e.Remaining = leader.Token, leader.Remaining
 	}
@@ -209,7 +213,7 @@ func (t *target) fail(op string, tick int64, tally quorum.Tally, reason error) *
 		return e
 	}
 	if reason == ErrNoQuorum {
-		e.Detail, e.permanent = tally.String(), tally.Blocks(failures(&tally, isPermanent))
+		e.Detail, e.permanent = tally.String(), tally.Blocks(failures(tally, isPermanent))
 	}
 	for i, a := range tally.Answers {
 		name := t.locker.group.Pipelines[i].Name()
@@ -237,7 +241,7 @@ func (t *target) errNoAnswer(reason error) error {
 var errPausedHere = errors.New("the job is paused here, but not on a majority of the nodes; repeat redtick pause or redtick resume")
 
 // describePause returns who paused the job, for how long and why. If nodes differ, the longest pause counts.
-func describePause(tally quorum.Tally) (text string, remaining time.Duration) {
+func describePause(tally *quorum.Tally) (text string, remaining time.Duration) {
 	var longest quorum.Answer
 	for _, a := range tally.Answers {
 		if a.Verdict == quorum.Paused && (longest.Verdict != quorum.Paused || a.Lasting || a.Remaining > longest.Remaining && !longest.Lasting) {

@@ -56,7 +56,7 @@ func (m *Mutex) Holder(ctx context.Context) (token string, err error) {
 	}
 	leader, _ := tally.Leader()
 	if leader.Token == protocol.Foreign {
-		return "", m.t.fail("holder", 0, tally, ErrTaken)
+		return "", m.t.fail("holder", 0, &tally, ErrTaken)
 	}
 	return leader.Token, nil
 }

@@ -63,8 +63,7 @@ func (l *Lease) Extend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.Wait(ctx, l.t.cfg.nodeTimeout, l.t.cfg.validity()/2)
-	return l.judge(p, err)
+	return l.judge(p, p.Wait(ctx, l.t.cfg.nodeTimeout, l.t.cfg.validity()/2))
 }
 
 // renew is Extend, but nobody waits for it, so it takes no goroutine.
@@ -120,7 +119,7 @@ func (l *Lease) judge(p *quorum.Poll, err error) error {
 	case err == nil:
 		err = ErrNoQuorum
 	}
-	failure := l.t.fail("extend", l.tick, tally, err)
+	failure := l.t.fail("extend", l.tick, &tally, err)
 	l.mu.Lock()
 	ended := l.ended != nil
 	l.mu.Unlock()

@@ -45,13 +45,13 @@ func (r *round) request() quorum.Request {
 }
 
 // vote puts a request of this round to all nodes at once.
-func (r *round) vote(ctx context.Context, request quorum.Request) (quorum.Tally, error) {
+func (r *round) vote(ctx context.Context, request quorum.Request) error {
 	r.poll = r.t.locker.group.Ask(ctx, request, time.Now().Add(r.t.cfg.validity()), pipeline.Vote)
 	return r.wait(ctx)
 }
 
 // wait waits for the outcome.
-func (r *round) wait(ctx context.Context) (quorum.Tally, error) {
+func (r *round) wait(ctx context.Context) error {
 	limit := r.t.cfg.nodeTimeout
 	if r.a.tick != 0 {
 		limit *= 2 // as long as a pipeline waits: a new vote would queue behind this one, and losers may have been told of it
@@ -61,7 +61,7 @@ func (r *round) wait(ctx context.Context) (quorum.Tally, error) {
 
 // lease returns the lease of a round that was won, unless its validity has ended. That is checked after the votes are
 // counted, since they may have come slowly.
-func (r *round) lease(ctx context.Context, tally quorum.Tally, err error) (*Lease, error) {
+func (r *round) lease(ctx context.Context, tally *quorum.Tally, err error) (*Lease, error) {
 	if err != nil || !tally.Won() || r.t.locker.isClosed() {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (r *round) lease(ctx context.Context, tally quorum.Tally, err error) (*Leas
 // fence returns the number of this round's lease, the largest among its grants. The number counts only once it stands on a
 // majority: the counter there is known to be at least as large, and the lock was ours at that time. Usually the grants agree
 // and nothing is sent. If the number does not stand, because the lock or counters were lost meanwhile, fence returns 0.
-func (r *round) fence(ctx context.Context, tally quorum.Tally) (int64, error) {
+func (r *round) fence(ctx context.Context, tally *quorum.Tally) (int64, error) {
 	fence, stands := tally.Fence()
 	if stands {
 		return fence, nil

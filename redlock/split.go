@@ -12,22 +12,23 @@ import (
 type orderedProbe struct {
 	on      bool
 	first   int
-	blocker string       // the token that held the first node last time
-	failed  quorum.Tally // the latest vote that lacked answers
+	blocker string        // the token that held the first node last time
+	failed  *quorum.Tally // the latest vote that lacked answers
 }
 
 // voteInOrder asks one node first, or the next one if that fails. If it granted, the others are asked to vote, too. If it
 // refused, which settles nothing by itself, the others are asked only who is there.
-func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error) {
+func (r *round) voteInOrder(ctx context.Context, first int) error {
 	l, cfg := r.t.locker, &r.t.cfg
 	r.poll = l.group.NewPoll()
 	request, until := r.request(), r.poll.Start.Add(cfg.validity())
 	for range l.group.Pipelines {
 		r.first = first
 		r.poll.AskOne(ctx, first, request, until, pipeline.Vote)
-		tally, err := r.poll.WaitForOne(ctx, cfg.nodeTimeout, first)
+		err := r.poll.WaitForOne(ctx, cfg.nodeTimeout, first)
+		tally := r.poll.Tally()
 		if err != nil || tally.Certain() {
-			return tally, err
+			return err
 		}
 		if v := tally.Answers[first].Verdict; v != quorum.Failed && v != quorum.Pending {
 			r.looked = v != quorum.Granted
@@ -50,7 +51,8 @@ func (r *round) voteInOrder(ctx context.Context, first int) (quorum.Tally, error
 // observe turns to another first node if the same token blocks it once more without a majority: most likely a dead claimer's.
 func (o *orderedProbe) observe(r *round, tally *quorum.Tally, result outcome) {
 	if tally.Failed > 0 {
-		o.failed = *tally
+		failed := *tally
+		o.failed = &failed
 	}
 	if o.on && result == split && r.looked {
 		blocker := tally.Answers[r.first].Token
@@ -64,8 +66,8 @@ func (o *orderedProbe) observe(r *round, tally *quorum.Tally, result outcome) {
 
 // mostInformative returns the tally that says most about the reason. Where a majority is missing, the last tally may say
 // little, because nodes that were asked only who is there have not said why they would not vote.
-func (o *orderedProbe) mostInformative(tally quorum.Tally, reason error) quorum.Tally {
-	if reason == ErrTaken || reason == ErrTickDone || reason == ErrPaused || tally.Failed > 0 || o.failed.Failed == 0 {
+func (o *orderedProbe) mostInformative(tally *quorum.Tally, reason error) *quorum.Tally {
+	if reason == ErrTaken || reason == ErrTickDone || reason == ErrPaused || tally.Failed > 0 || o.failed == nil {
 		return tally
 	}
 	return o.failed

@@ -52,7 +52,7 @@ func (t *target) ask(ctx context.Context, op string, tick int64, question quorum
 		err = ErrNoQuorum
 	}
 	if err != nil {
-		return tally, t.fail(op, tick, tally, err)
+		return tally, t.fail(op, tick, &tally, err)
 	}
 	return tally, nil
 }
@@ -61,5 +61,6 @@ func (t *target) ask(ctx context.Context, op string, tick int64, question quorum
 func (t *target) poll(ctx context.Context, r quorum.Request) (quorum.Tally, error) {
 	busy := t.cfg.validity() / 2
 	p := t.locker.group.Ask(ctx, r, time.Now().Add(busy), pipeline.Question)
-	return p.Wait(ctx, t.cfg.nodeTimeout, busy)
+	err := p.Wait(ctx, t.cfg.nodeTimeout, busy)
+	return p.Tally(), err
 }

@@ -69,13 +69,14 @@ func (l *Lease) unlock(abandoned bool) error {
 		return l.errLost("unlock")
 	}
 	// Ignore the caller's context: gocron and cron cancel a job's context before they unlock.
-	tally, _ := p.Wait(context.Background(), l.t.cfg.nodeTimeout, l.t.cfg.validity()/2)
+	_ = p.Wait(context.Background(), l.t.cfg.nodeTimeout, l.t.cfg.validity()/2)
+	tally := p.Tally()
 	var err error
 	switch {
 	case tally.Blocks(tally.Refused):
-		err = l.t.fail("unlock", l.tick, tally, ErrLost)
+		err = l.t.fail("unlock", l.tick, &tally, ErrLost)
 	case !tally.Won():
-		err = l.t.fail("unlock", l.tick, tally, ErrNoQuorum)
+		err = l.t.fail("unlock", l.tick, &tally, ErrNoQuorum)
 	}
 	l.report(Released, begin.Sub(l.since), err)
 	return err
@@ -149,12 +150,13 @@ func (l *Lease) detach() (string, error) {
 	l.mu.Unlock()
 	next := protocol.Detached(l.t.cfg.holder, random, l.tick)
 	s := &round{t: l.t, a: &acquisition{op: "detach", tick: l.tick}, token: next}
-	tally, _ := s.vote(context.Background(), l.t.name.Swap(l.token, next, true))
+	_ = s.vote(context.Background(), l.t.name.Swap(l.token, next, true))
+	tally := s.poll.Tally()
 	l.conclude(time.Now(), true, !tally.Won())
 	if !tally.Won() {
 		s.abort()
 		l.postRelease(false)
-		err = l.t.fail("detach", l.tick, tally, ErrNoQuorum)
+		err = l.t.fail("detach", l.tick, &tally, ErrNoQuorum)
 	} else if l.run != nil && l.t.cfg.history > 0 {
 		// Note the end of this handle's part. It queues behind the swap, so it does not release the lock.
 		l.t.locker.group.Send(l.t.name.Finish(&l.run.Record, l.t.cfg.owner, false, l.run.confirmed), s.poll.Start.Add(l.t.cfg.ttl))

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
 // await acquires. While waiting may change the outcome, it waits in line and asks again.
@@ -14,7 +12,7 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 	defer t.locker.endCall()
 	w, err := t.locker.queue.Enter(ctx, t.name, t.cfg.nodeTimeout, t.cfg.ttl)
 	if err != nil {
-		return nil, t.fail(a.op, a.tick, quorum.Tally{}, err)
+		return nil, t.fail(a.op, a.tick, nil, err)
 	}
 	served := false
 	a.waits = true
@@ -23,7 +21,7 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 		err = w.Yield(ctx)
 	}
 	if err != nil {
-		return nil, t.fail(a.op, a.tick, quorum.Tally{}, err)
+		return nil, t.fail(a.op, a.tick, nil, err)
 	}
 	var before error // the previous refusal
 	for try := 0; ; try++ {
@@ -41,9 +39,9 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 		}
 		switch gone := ctx.Err(); {
 		case gone != nil && a.givesUp() && !errors.Is(err, gone):
-			return nil, errors.Join(t.refuse(a, quorum.Tally{}, gone), err)
+			return nil, errors.Join(t.refuse(a, nil, gone), err)
 		case gone != nil && !errors.Is(err, gone):
-			return nil, errors.Join(t.fail(a.op, a.tick, quorum.Tally{}, gone), err)
+			return nil, errors.Join(t.fail(a.op, a.tick, nil, gone), err)
 		case gone != nil && before != nil:
 			return nil, errors.Join(err, before)
 		case gone != nil || !mayChange:

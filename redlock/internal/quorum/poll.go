@@ -38,10 +38,10 @@ type Poll struct {
 
 	mu      sync.Mutex
 	certain func(*Poll) // called once the outcome is certain; it must not block
-	answers []Answer
+	tally   Tally       // of the answers so far
 	calls   []ballot
-	enough  func(Tally) bool // says whether the answers end the latest wait
-	wake    chan struct{}    // made by the first call that waits
+	enough  func(*Tally) bool // says whether the answers end the latest wait
+	wake    chan struct{}     // made by the first call that waits
 	// release is set by GiveUp, and called for each node that grants after that, or may have granted. It must not block.
 	release func(node int, release pipeline.Class)
 }
@@ -64,7 +64,7 @@ func (g *Group) NewPoll() *Poll {
 			calls   [1]ballot
 		})
 		p = &few.Poll
-		p.answers, p.calls = few.answers[:], few.calls[:]
+		p.tally.Answers, p.calls = few.answers[:], few.calls[:]
 	case n <= 5:
 		few := new(struct {
 			Poll
@@ -72,11 +72,12 @@ func (g *Group) NewPoll() *Poll {
 			calls   [5]ballot
 		})
 		p = &few.Poll
-		p.answers, p.calls = few.answers[:n], few.calls[:n]
+		p.tally.Answers, p.calls = few.answers[:n], few.calls[:n]
 	default:
-		p = &Poll{answers: make([]Answer, n), calls: make([]ballot, n)}
+		p = &Poll{tally: Tally{Answers: make([]Answer, n)}, calls: make([]ballot, n)}
 	}
 	p.group, p.Start = g, time.Now()
+	p.tally.Quorum, p.tally.Pending = g.Quorum, len(p.calls)
 	return p
 }
 
@@ -136,7 +137,7 @@ func (p *Poll) Asked(node int) bool { return p.calls[node].To != nil }
 func (p *Poll) GiveUp(release func(node int, c pipeline.Class)) {
 	p.mu.Lock()
 	p.release = release
-	answers := slices.Clone(p.answers)
+	answers := slices.Clone(p.tally.Answers)
 	p.mu.Unlock()
 	for i := range answers {
 		if c, ok := p.mayHold(i, &answers[i]); ok && answers[i].Verdict != Pending { // a pending answer is left to Receive
@@ -149,7 +150,7 @@ func (p *Poll) GiveUp(release func(node int, c pipeline.Class)) {
 // how to release it. A call that was not sent is cancelled.
 func (p *Poll) MayHold(node int) (release pipeline.Class, ok bool) {
 	p.mu.Lock()
-	a := p.answers[node]
+	a := p.tally.Answers[node]
 	p.mu.Unlock()
 	return p.mayHold(node, &a)
 }
@@ -175,15 +176,15 @@ func (p *Poll) mayHold(node int, a *Answer) (release pipeline.Class, ok bool) {
 func (p *Poll) Receive(node int, r driver.Reply) {
 	a := p.calls[node].decode(r)
 	p.mu.Lock()
-	if p.answers[node].Verdict == Pending {
-		p.answers[node] = a
+	if p.tally.Answers[node].Verdict == Pending {
+		p.tally.Answers[node] = a
+		p.tally = Count(p.tally.Answers, p.tally.Quorum)
 	}
-	t := Count(p.answers, p.group.Quorum)
 	var certain func(*Poll)
-	if t.Certain() {
+	if p.tally.Certain() {
 		certain, p.certain = p.certain, nil // called once
 	}
-	enough := p.enough != nil && p.enough(t)
+	enough := p.enough != nil && p.enough(&p.tally)
 	release, wake := p.release, p.wake
 	p.mu.Unlock()
 	if release != nil {
@@ -202,26 +203,26 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 	}
 }
 
-// Wait returns the tally as soon as the outcome is certain, limit has passed, or
-// ctx ends. In the last case the error is ctx's. A node that is only busy, as it
-// still answers other calls, is waited for until so long after the poll's start.
-func (p *Poll) Wait(ctx context.Context, limit, busy time.Duration) (Tally, error) {
+// Wait returns as soon as the outcome is certain, limit has passed, or ctx ends.
+// In the last case it returns ctx's error. A node that is only busy, as it still
+// answers other calls, is waited for until so long after the poll's start.
+func (p *Poll) Wait(ctx context.Context, limit, busy time.Duration) error {
 	for step := max(limit/4, time.Millisecond); ; limit = step {
-		t, err := p.WaitFor(ctx, limit, func(t Tally) bool { return t.Certain() })
-		if err != nil || t.Certain() || time.Since(p.Start) > busy || !p.responsive(&t) {
-			return t, err
+		err := p.WaitFor(ctx, limit, (*Tally).Certain)
+		if err != nil || p.hasEnough() || time.Since(p.Start) > busy || !p.responsive() {
+			return err
 		}
 	}
 }
 
 // WaitForOne waits for limit, but returns once the outcome is certain or the node
 // has answered.
-func (p *Poll) WaitForOne(ctx context.Context, limit time.Duration, node int) (Tally, error) {
-	return p.WaitFor(ctx, limit, func(t Tally) bool { return t.Certain() || t.Answers[node].Verdict != Pending })
+func (p *Poll) WaitForOne(ctx context.Context, limit time.Duration, node int) error {
+	return p.WaitFor(ctx, limit, func(t *Tally) bool { return t.Certain() || t.Answers[node].Verdict != Pending })
 }
 
 // WaitFor waits for limit, but returns as soon as the answers are enough.
-func (p *Poll) WaitFor(ctx context.Context, limit time.Duration, enough func(Tally) bool) (t Tally, err error) {
+func (p *Poll) WaitFor(ctx context.Context, limit time.Duration, enough func(*Tally) bool) (err error) {
 	p.mu.Lock()
 	p.enough = enough
 	if p.wake == nil {
@@ -229,7 +230,7 @@ func (p *Poll) WaitFor(ctx context.Context, limit time.Duration, enough func(Tal
 	}
 	p.mu.Unlock()
 	if p.hasEnough() {
-		return p.Tally(), nil
+		return nil
 	}
 	timer, used := p.group.timers.Get().(*time.Timer)
 	if used {
@@ -250,26 +251,28 @@ func (p *Poll) WaitFor(ctx context.Context, limit time.Duration, enough func(Tal
 	}
 	timer.Stop()
 	p.group.timers.Put(timer)
-	return p.Tally(), err
+	return err
 }
 
 func (p *Poll) hasEnough() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.enough(Count(p.answers, p.group.Quorum))
+	return p.enough(&p.tally)
 }
 
 // Tally returns the state of the vote so far.
 func (p *Poll) Tally() Tally {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Count(slices.Clone(p.answers), p.group.Quorum)
+	t := p.tally
+	t.Answers = slices.Clone(t.Answers)
+	return t
 }
 
 // responsive reports whether a missing answer may still come soon, because its
 // node keeps answering others.
-func (p *Poll) responsive(t *Tally) bool {
-	now := time.Now()
+func (p *Poll) responsive() bool {
+	t, now := p.Tally(), time.Now()
 	for i := range t.Answers {
 		if t.Answers[i].Verdict == Pending && p.Asked(i) && p.group.Pipelines[i].Responsive(now) {
 			return true

@@ -99,8 +99,8 @@ func (w *Waiter) enqueue(ctx context.Context) (remaining time.Duration, listenin
 		q.mu.Unlock()
 		p := q.group.NewPoll()
 		p.AskOne(ctx, i, w.name.Enqueue(q.id, w.place), p.Start.Add(w.nodeTimeout), pipeline.Question)
-		t, err := p.WaitForOne(ctx, w.nodeTimeout, i)
-		if a := t.Answers[i]; err == nil && a.Verdict == quorum.Granted {
+		err := p.WaitForOne(ctx, w.nodeTimeout, i)
+		if a := p.Tally().Answers[i]; err == nil && a.Verdict == quorum.Granted {
 			w.place = a.Token
 			return a.Remaining, true
 		}
