@@ -39,7 +39,7 @@ func newList(t *target) *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "List names: state, holder, last tick",
 		Long: `ls lists the names that begin with PREFIX, in order: those that are held now,
-and those of which the nodes remember a tick or a fence.
+and those of which the nodes remember a tick, a run, a fence or a pause.
 
 It scans the databases with SCAN, which does not block the servers but takes
 longer the more keys they have. Locks of other libraries are not listed, because
@@ -140,7 +140,7 @@ func (f *foundNames) write(w io.Writer, failure error) error {
 	case len(f.Names) == 0 && failure != nil:
 		return nil
 	case len(f.Names) == 0:
-		_, err := fmt.Fprintf(w, "no names%s: nothing is held, and no tick or fence is remembered\n", f.among)
+		_, err := fmt.Fprintf(w, "no names%s: nothing is held or remembered\n", f.among)
 		return err
 	}
 	if err := t.without("LOCAL TIME").write(w); err != nil {

@@ -86,9 +86,17 @@ func newRunsView(r *inspect.Runs, now time.Time) *runsView {
 	v := &runsView{Name: r.Name, Schedule: r.Schedule, Next: known(r.Next), Overdue: milliseconds(r.Overdue(now)), Paused: newPauseView(r.Paused), Runs: []runView{}}
 	for _, run := range r.Runs {
 		v.Runs = append(v.Runs, runView{run.Tick, run.Holder, run.Token, run.Began, milliseconds(run.Began.Sub(run.Tick)),
-			milliseconds(run.Took), run.Result, run.Error})
+			milliseconds(took(run, now)), run.Result, run.Error})
 	}
 	return v
+}
+
+// took is how long a run took, or has taken so far; 0 for one that vanished.
+func took(r inspect.Run, now time.Time) time.Duration {
+	if r.Result == inspect.Running {
+		return max(now.Sub(r.Began), 0)
+	}
+	return r.Took
 }
 
 func (i *inspection) runs(ctx context.Context, w io.Writer, name string) error {
@@ -141,18 +149,17 @@ func writeRuns(w io.Writer, runs *inspect.Runs, now time.Time, failure error) er
 	}
 	t := table{{"TICK", "LOCAL TIME", "AGE", "REPLICA", "LATE BY", "TOOK", "RESULT"}}
 	for _, r := range runs.Runs {
-		took, result := "-", r.Result
+		text, result := rounded(took(r, now)), r.Result
 		switch r.Result {
 		case inspect.Vanished:
+			text = "-"
 		case inspect.Running:
-			took = coarse(max(now.Sub(r.Began), 0))
-		default:
-			took = rounded(r.Took)
+			text = coarse(took(r, now))
 		}
 		if r.Error != "" {
 			result += ": " + r.Error
 		}
-		t.row(instant(r.Tick), local(r.Tick), away(r.Tick, now), r.Holder, rounded(r.Began.Sub(r.Tick)), took, result)
+		t.row(instant(r.Tick), local(r.Tick), away(r.Tick, now), r.Holder, rounded(r.Began.Sub(r.Tick)), text, result)
 	}
 	return t.without("LOCAL TIME").write(w)
 }

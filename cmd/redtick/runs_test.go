@@ -149,6 +149,9 @@ func TestForget_held(t *testing.T) {
 		}
 		return strings.Contains(o.stdout, "running")
 	})
+	if v := decode[runs](t, f.redtick("runs", "report", "-o", "json").stdout); v.Runs[0].Result != "running" || v.Runs[0].Took <= 0 {
+		t.Errorf("it does not say how long it has taken so far: %+v", v)
+	}
 	if o := f.redtick("show", "report"); !regexp.MustCompile(`(?s)state +failed\n.*last run +running on api-1.*run before +failed on api-1`).MatchString(o.stdout) {
 		t.Errorf("it does not say what has failed: %+v", o)
 	}
