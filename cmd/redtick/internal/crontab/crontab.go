@@ -42,9 +42,9 @@ type Options struct {
 	CatchUp  time.Duration
 }
 
-// same reports whether two jobs differ in nothing but where they stand.
+// same reports whether two jobs differ in nothing but where they stand. Spec and zone say what the schedule is.
 func (j Job) same(other Job) bool {
-	j.Line = other.Line
+	j.Line, j.Schedule = other.Line, other.Schedule
 	return reflect.DeepEqual(j, other)
 }
 

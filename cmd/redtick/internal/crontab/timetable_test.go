@@ -22,6 +22,7 @@ type fleet struct {
 	servers []*redlocktest.Server
 	mu      sync.Mutex
 	runs    []run
+	refused int // ticks that were asked for in vain
 }
 
 type run struct {
@@ -42,7 +43,7 @@ type machine struct {
 
 func (f *fleet) machine(name string, lasts time.Duration, lines ...string) *machine {
 	f.t.Helper()
-	locker, err := redlock.New(redlocktest.Nodes(f.servers, name), redlock.WithHolder(name), redlock.WithObserver(func(redlock.Event) {}))
+	locker, err := redlock.New(redlocktest.Nodes(f.servers, name), redlock.WithHolder(name), redlock.WithObserver(f.observe))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -60,6 +61,14 @@ func (f *fleet) machine(name string, lasts time.Duration, lines ...string) *mach
 	m := &machine{table, f, locker}
 	m.load(lines...)
 	return m
+}
+
+func (f *fleet) observe(e redlock.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.Kind == redlock.Refused {
+		f.refused++
+	}
 }
 
 func (m *machine) load(lines ...string) {
@@ -262,6 +271,23 @@ func loadAgain(t *testing.T, f *fleet, at time.Duration) {
 	if !slices.ContainsFunc(f.all(), func(r run) bool { return r.command == "version 28" }) {
 		t.Error("the last version did not run")
 	}
+}
+
+// A line that has not changed is left alone, in whatever season it is read again.
+//
+// Seen to fail when schedules were compared: a time.Location remembers the offset of the day on which it was read.
+func TestTimetable_load_in_summer(t *testing.T) {
+	inBubble(t, "2026-03-01T00:00:00Z", func(t *testing.T, f *fleet) {
+		lines := []string{"CRON_TZ=Europe/Berlin", "# redtick: name=x", "0 12 * * *  x"}
+		m := f.machine("a", 0, lines...)
+		travel(time.Date(2026, 6, 1, 10, 0, 0, 3e8, time.UTC)) // just after a tick, which another job would ask for again
+		m.load(lines...)
+		time.Sleep(time.Second)
+		m.leave()
+		if f.refused > 0 {
+			t.Errorf("%d ticks were asked for again", f.refused)
+		}
+	})
 }
 
 // Runs of one line do not overlap, though a reload has changed what it runs. A
