@@ -99,7 +99,7 @@ func (a *Adapter) AddFunc(c *cron.Cron, name, spec string, job func(), opts ...r
 // quorum or for a take-over, is given up ten seconds later, unless a job of the
 // same name was added by then. A job of [Adapter.Add] or [Adapter.NewJob] that
 // comes back by then also runs the ticks that came in between. So a reload loses
-// no tick.
+// no tick, unless several came in between and their runs would overlap.
 func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 	if c != nil {
 		for _, e := range c.Entries() {
