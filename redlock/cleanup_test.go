@@ -442,6 +442,29 @@ func TestLocker_closeWithANodeOut(t *testing.T) {
 	}
 }
 
+// What a claim that was to be late has asked of nodes that hang is chased for longer than TTL + 1 s, but Close does not wait for that.
+//
+// Seen to fail when Close waits for as long as the claim might have been late.
+func TestLocker_closeOfALateClaim(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		j := must[*redlock.Job](t)(p.NewJob("job", redlock.WithLateness(10*time.Minute)))
+		for _, n := range p.links {
+			n.Hang()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if _, err := j.Claim(ctx, time.Now()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the claim: %v", err)
+		}
+		begin := time.Now()
+		ok(t, p.Close(t.Context()))
+		if took := time.Since(begin); took > redlock.DefaultTTL+10*time.Second { // a batch that hangs ends later
+			t.Errorf("Close took %v", took)
+		}
+	})
+}
+
 // Close ends what pauses before it asks the nodes, or asks them again.
 //
 // Seen to fail when pauses end with the caller's context only.

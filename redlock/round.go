@@ -99,13 +99,11 @@ func (r *round) fence(ctx context.Context, tally *quorum.Tally) (int64, error) {
 // abort takes back the votes that this round won or may still win. Pipelines send it before new votes, and so before the
 // votes of our next round.
 func (r *round) abort() {
+	// A hung node executes the vote when it resumes. The claim may still be asking for its tick then, and would be refused.
+	asksUntil := r.a.asked.Add(r.t.cfg.lateness)
 	r.poll.GiveUp(func(node int, c pipeline.Class) {
-		until := r.t.releaseDeadline()
-		if c == pipeline.Chase {
-			// A hung node executes the vote when it resumes. The claim may still be asking for its tick then, and would be refused.
-			until = until.Add(max(time.Until(r.a.asked.Add(r.t.cfg.lateness)), 0))
-		}
-		r.t.locker.group.Pipelines[node].Send(r.t.name.Abort(r.token, r.a.tick).Request, until, c)
+		r.t.locker.group.Pipelines[node].Post(&pipeline.Call{Request: r.t.name.Abort(r.token, r.a.tick).Request, To: pipeline.Nobody{},
+			Class: c, Until: r.t.releaseDeadline(), ChaseUntil: asksUntil}, time.Now())
 	})
 }
 

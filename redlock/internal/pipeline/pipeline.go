@@ -40,7 +40,7 @@ const (
 	// Release is kept until the server has executed it, or Until has passed.
 	Release
 	// Chase is a Release of something that was not answered. A hung node may execute that whenever it resumes, so a Chase is
-	// kept for maxChase past Until.
+	// kept for maxChase past Until, and until ChaseUntil.
 	Chase
 )
 
@@ -53,6 +53,8 @@ type Call struct {
 	// Until is when the call becomes too late to be sent.
 	Until time.Time
 	Class Class
+	// ChaseUntil is when nobody minds any more that the node executes what is chased.
+	ChaseUntil time.Time
 
 	stage    stage     // guarded by the pipeline
 	attempts uint8     // how often it has been sent again
@@ -439,7 +441,7 @@ func (p *Pipeline) expired(c *Call, now time.Time) bool {
 	case !now.After(c.Until):
 		return false
 	case c.Class == Chase && p.idle == nil:
-		return now.After(c.Until.Add(maxChase))
+		return now.After(c.Until.Add(maxChase)) && now.After(c.ChaseUntil)
 	}
 	return c.Class != Chase || now.After(p.flushed.Add(afterHang))
 }
@@ -513,7 +515,7 @@ func (d *delayed) Pop() any {
 
 // again returns a copy of the call to be sent at that time, for nobody: its receiver has got the first reply.
 func (c *Call) again(at time.Time) *Call {
-	return &Call{Request: c.Request, To: Nobody{}, Until: c.Until, Class: c.Class, attempts: min(c.attempts, 254) + 1, resendAt: at}
+	return &Call{Request: c.Request, To: Nobody{}, Until: c.Until, Class: c.Class, ChaseUntil: c.ChaseUntil, attempts: min(c.attempts, 254) + 1, resendAt: at}
 }
 
 // Responsive reports whether the node answers, though perhaps slowly: its last
