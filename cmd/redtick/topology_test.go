@@ -9,10 +9,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +27,7 @@ func TestStatus_topology(t *testing.T) {
 	redisserver.Start(t, append(durable, "--unixsocket", socket)...)
 	group := redisserver.StartSentinel(t)
 	shards := redisserver.StartShards(t)
+	awaitReplicas(t, shards)
 	plain := []*redisserver.Server{redisserver.Start(t, durable...), redisserver.Start(t, durable...), redisserver.Start(t, durable...)}
 	for _, c := range []struct {
 		name, addrs string
@@ -58,6 +61,28 @@ func TestStatus_topology(t *testing.T) {
 	s := decode[statusJSON](t, o.stdout)
 	if n := s.Nodes[0]; n.Topology != "cluster" || n.Masters != 3 || n.Replicas != 3 || n.Server != "redis" && n.Server != "valkey" || s.Survives != 0 {
 		t.Errorf("in JSON: %+v", s)
+	}
+}
+
+// awaitReplicas waits until each member has heard from all replicas, as it has after a second or two.
+func awaitReplicas(t *testing.T, shards *redisserver.Shards) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		unheard := ""
+		for _, s := range shards.Servers {
+			slots, err := s.Do("CLUSTER", "SLOTS")
+			for _, other := range shards.Servers {
+				if listed := fmt.Sprint(slots); err != nil || !strings.Contains(listed, strconv.Itoa(other.Port())) {
+					unheard = other.Addr()
+				}
+			}
+		}
+		if unheard == "" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s is not listed by all members", unheard)
+		}
 	}
 }
 

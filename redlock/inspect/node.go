@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ type Node struct {
 	Mode string
 	// Masters is how many masters with slots the Cluster has that the server belongs to; 1 for other servers, 0 when it does not tell.
 	Masters int
-	// Replicas is how many follow the server, or all masters of the Cluster; 0 if it does not tell.
+	// Replicas is how many follow the server, or all masters of the Cluster, without those that failed; 0 if it does not tell.
 	Replicas int
 	// RunID, Role, MaxMemoryPolicy and Persistence ("aof always", "aof everysec", "rdb", "none") are the server's own words.
 	RunID, Role, MaxMemoryPolicy, Persistence string
@@ -90,10 +91,19 @@ func (i *Inspector) count(ctx context.Context, n int, node *Node, info string) {
 		node.Replicas, _ = strconv.Atoi(infoField(info, "connected_slaves"))
 		return
 	}
-	members, _ := i.ask(ctx, n, driver.Command{"CLUSTER", "INFO"})[0].Value.(string)
-	node.Masters, _ = strconv.Atoi(infoField(members, "cluster_size"))
-	known, _ := strconv.Atoi(infoField(members, "cluster_known_nodes"))
-	node.Replicas = max(known-node.Masters, 0)
+	ranges, _ := i.ask(ctx, n, driver.Command{"CLUSTER", "SLOTS"})[0].Value.([]any)
+	masters, replicas := map[string]bool{}, map[string]bool{}
+	for _, r := range ranges {
+		fields, _ := r.([]any) // the first slot, the last one, the master, its replicas
+		for k, server := range fields[min(2, len(fields)):] {
+			if k == 0 {
+				masters[fmt.Sprint(server)] = true
+			} else {
+				replicas[fmt.Sprint(server)] = true
+			}
+		}
+	}
+	node.Masters, node.Replicas = len(masters), len(replicas)
 }
 
 // infoField is the value of a field of INFO.

@@ -46,6 +46,9 @@ func TestListing(t *testing.T, connect func(t testing.TB, addrs []string) driver
 	if err != nil {
 		t.Errorf("after the failover: %v", err)
 	}
+	if n := inspector.Nodes(t.Context())[0]; n.Err != nil || n.Masters != 3 || n.Replicas != 2 {
+		t.Errorf("with one replica fewer: %d masters, %d replicas (%v)", n.Masters, n.Replicas, n.Err)
+	}
 }
 
 // claimAll claims two ticks of each name, and keeps the locks of some.
