@@ -29,9 +29,8 @@ func (s *jobState) spacing() time.Duration {
 	return min(d-d/11, maxSpacing)
 }
 
-// common reports whether all replicas have the schedule's ticks in common. A
-// cron schedule is asked itself: whether its next tick depends on when it is
-// asked, as that of "@every 10s" does. A gocron.Cron that is not gocron's own
+// common reports whether all replicas have the schedule's ticks in common. Those
+// of "@every 10s" count from when it is asked. A gocron.Cron that is not gocron's own
 // cannot be asked, so its ticks do not count as common; the spacing that they
 // get then is less than the time between two of them, and does no harm if they are.
 // zone is that of the schedule.
@@ -63,19 +62,10 @@ func lastPair(ticks []time.Time) (from, next time.Time, ok bool) {
 	return from, next, false
 }
 
-// agrees reports whether the crontab has this next tick from different starts.
+// agrees reports whether the crontab is one of fields, and has this next tick.
 func agrees(crontab string, zone *time.Location, from, next time.Time) bool {
 	cron := gocron.NewDefaultCron(true) // it takes both five fields and six
-	if cron.IsValid(crontab, zone, from) != nil {
-		return false
-	}
-	gap := next.Sub(from)
-	for _, start := range []time.Duration{0, gap / 3, gap / 2} {
-		if !cron.Next(from.Add(start)).Equal(next) {
-			return false
-		}
-	}
-	return true
+	return !strings.Contains(crontab, "@every") && cron.IsValid(crontab, zone, from) == nil && cron.Next(from).Equal(next)
 }
 
 // zoneOf returns the time zone of a schedule with these ticks. That of a crontab is its scheduler's, if it is known: the ticks
