@@ -21,10 +21,9 @@ import (
 func (l *Locker) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, longestCheck)
 	defer cancel()
-	cfg := l.cfg
-	cfg.guardWindow = 0 // to ask the guard would begin its memory, and the node could not be declared fresh any more
-	t, err := l.newTarget("redtick:check", cfg, true)
-	if err != nil {
+	t := &target{locker: l, cfg: l.cfg}
+	t.cfg.guardWindow = 0 // to ask the guard would begin its memory, and the node could not be declared fresh any more
+	if err := t.init("redtick:check", true); err != nil {
 		return err
 	}
 	if err := l.usable(ctx); err != nil {

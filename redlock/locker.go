@@ -48,12 +48,12 @@ const maxVotes = 1024
 // decides; an even number tolerates no more failures than the odd one below
 // it. New does not contact the nodes.
 func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
-	cfg, err := apply(defaults(), opts)
-	if err != nil {
+	cfg := defaults()
+	if err := apply(&cfg, opts); err != nil {
 		return nil, err
 	}
-	derived, err := cfg.derived()
-	if err != nil {
+	derived := cfg // what is derived may differ for a job that has options of its own
+	if err := derived.derive(); err != nil {
 		return nil, err
 	}
 	names, err := pipeline.Names(nodes)
@@ -82,12 +82,11 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 // bytes, with braces only around a Redis Cluster hash tag. Options override the
 // Locker's. It does not contact the nodes.
 func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
-	cfg, err := apply(l.cfg, opts)
-	if err != nil {
+	t := &target{locker: l, cfg: l.cfg}
+	if err := apply(&t.cfg, opts); err != nil {
 		return nil, err
 	}
-	t, err := l.newTarget(name, cfg, true)
-	if err != nil {
+	if err := t.init(name, true); err != nil {
 		return nil, err
 	}
 	return &Mutex{t}, nil
@@ -96,12 +95,11 @@ func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
 // NewJob returns the job of that name, under the rules of [Locker.NewMutex]. A
 // mutex and a job of one name exclude each other.
 func (l *Locker) NewJob(name string, opts ...JobOption) (*Job, error) {
-	cfg, err := apply(l.cfg, opts)
-	if err != nil {
+	t := &target{locker: l, cfg: l.cfg}
+	if err := apply(&t.cfg, opts); err != nil {
 		return nil, err
 	}
-	t, err := l.newTarget(name, cfg, false)
-	if err != nil {
+	if err := t.init(name, false); err != nil {
 		return nil, err
 	}
 	return &Job{t}, nil

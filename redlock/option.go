@@ -274,25 +274,19 @@ func defaults() config {
 	}
 }
 
-// apply returns a copy of c that opts have changed.
-func apply[O LockerOption](c config, opts []O) (config, error) {
+// apply sets the options in c.
+func apply[O LockerOption](c *config, opts []O) error {
 	for i, o := range opts {
 		if any(o) == nil {
-			return c, invalid("option %d is nil; leave it out", i+1)
+			return invalid("option %d is nil; leave it out", i+1)
 		}
-		o.apply(&c)
+		o.apply(c)
 	}
-	return c, nil
+	return nil
 }
 
-// derived returns a copy of c, with the defaults that depend on other options
-// filled in, and checks every value.
-func (c config) derived() (config, error) {
-	c.derive()
-	return c, c.check()
-}
-
-func (c *config) derive() {
+// derive fills in the defaults that depend on other options, and checks every value.
+func (c *config) derive() error {
 	// Under take-over two replicas may run one tick, so the tick cannot be the fence.
 	c.fencing = c.fencing || c.takeover
 	if c.nodeTimeout == 0 {
@@ -306,6 +300,7 @@ func (c *config) derive() {
 		}
 	}
 	c.deriveLateness()
+	return c.check()
 }
 
 func (c *config) check() error {

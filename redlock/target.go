@@ -18,10 +18,11 @@ type target struct {
 	released func(driver.Reply) quorum.Answer // decodes the reply to a release
 }
 
-func (l *Locker) newTarget(name string, cfg config, isLock bool) (*target, error) {
-	cfg, err := cfg.derived()
-	if err != nil {
-		return nil, err
+// init completes a target whose options are set.
+func (t *target) init(name string, isLock bool) error {
+	l, cfg := t.locker, &t.cfg
+	if err := cfg.derive(); err != nil {
+		return err
 	}
 	if isLock {
 		// Whether a claim that it adopts is under take-over, only its job knows. So the tick is not done before the unlock.
@@ -31,12 +32,12 @@ func (l *Locker) newTarget(name string, cfg config, isLock bool) (*target, error
 		cfg.lateness = 0 // Await asks until the tick is stale
 	}
 	if err := l.CheckName(name); err != nil {
-		return nil, err
+		return err
 	}
 	full := cfg.prefix + name
-	t := &target{locker: l, cfg: cfg, name: cfg.newName(full)}
+	t.name = cfg.newName(full)
 	t.released = protocol.DecodeRelease(func() { l.queue.HandedOff(full) })
-	return t, nil
+	return nil
 }
 
 func (c *config) newName(full string) *protocol.Name {
