@@ -27,9 +27,10 @@ func (m *Mutex) TryLock(ctx context.Context) (*Lease, error) {
 }
 
 // Lock returns a lease once it is granted. If ctx ends before, the error matches
-// ctx.Err() and the reason it was still waiting. Lock does not wait for what
-// cannot change by itself, such as a missing permission. Waiters of one name are
-// served in order of arrival within a process, and nearly so between processes.
+// ctx.Err() and, if the nodes were asked, the reason it was still waiting: of the
+// waiters of one name in a process, only the first asks. They are served in order
+// of arrival, and nearly so between processes. Lock does not wait for what cannot
+// change by itself, such as a missing permission.
 func (m *Mutex) Lock(ctx context.Context) (*Lease, error) {
 	return m.t.await(ctx, &acquisition{op: "lock", begin: time.Now()})
 }

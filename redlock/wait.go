@@ -11,18 +11,19 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 	t.locker.beginCall() // until this call is out of line again
 	defer t.locker.endCall()
 	w, err := t.locker.queue.Enter(ctx, t.name, t.cfg.nodeTimeout, t.cfg.ttl)
-	if err != nil {
-		return nil, t.fail(a.op, a.tick, nil, err)
-	}
 	served := false
-	a.waits = true
-	defer func() { w.Leave(served) }()
-	if err = t.locker.usable(ctx); err == nil {
-		err = w.Yield(ctx)
+	if err == nil {
+		defer func() { w.Leave(served) }()
+		if err = t.locker.usable(ctx); err == nil {
+			err = w.Yield(ctx)
+		}
 	}
 	if err != nil {
-		return nil, t.fail(a.op, a.tick, nil, err)
+		ended := t.fail(a.op, a.tick, nil, err)
+		ended.Detail = "it was still in line and had asked no node"
+		return nil, ended
 	}
+	a.waits = true
 	var before error // the previous refusal
 	for try := 0; ; try++ {
 		lease, err := t.acquire(ctx, a)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -556,5 +557,28 @@ func TestLock_placeIsOfOneNode(t *testing.T) {
 			t.Errorf("served %s, %s", a, b)
 		}
 		time.Sleep(time.Minute)
+	})
+}
+
+// The error of a call that ends in line says that it was in line, as it has asked no node.
+//
+// Seen to fail when it says no more than that its context ended.
+func TestLock_endsInLine(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		m := fl.process("a").mutex(t, "job")
+		lease := must[*redlock.Lease](t)(m.Lock(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var all sync.WaitGroup
+		for i, want := range []string{"taken by another owner", "still in line"} {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond)
+				if _, err := m.Lock(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), want) {
+					t.Errorf("call %d: %v, want one that says %q", i+1, err, want)
+				}
+			})
+		}
+		all.Wait()
+		ok(t, lease.Unlock(t.Context()))
 	})
 }
