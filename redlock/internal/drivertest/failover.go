@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/exchange"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
@@ -78,7 +79,7 @@ func checkMoved(t *testing.T, connect func(t testing.TB, addr string) driver.Nod
 				t.Errorf("%d failures in %v: %v", len(failures), took, failures)
 			}
 			for _, err := range failures {
-				if code, _, _ := strings.Cut(err.Error(), " "); code != "READONLY" && code != "LOADING" && code != "MASTERDOWN" {
+				if !exchange.Demoted(driver.Reply{Err: err}) {
 					t.Errorf("the server's answer arrived as %q", err)
 				}
 			}
@@ -214,7 +215,7 @@ func checkGone(t *testing.T, connect func(t testing.TB, addr string) driver.Node
 
 // checkBusy has the client connect while the server runs a script.
 func checkBusy(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
-	server := redisserver.Start(t, "--busy-reply-threshold", "10")
+	server := redisserver.Start(t, "--lua-time-limit", "10")
 	node := connect(t, server.Addr())
 	one(t, node, driver.Command{"PING"})
 	command(t, server, "CLIENT", "KILL", "TYPE", "normal")
