@@ -372,7 +372,7 @@ func TestCron_refuses(t *testing.T) {
 		"drain":     {[]string{"-drain", "-1s", "crontab"}, "--drain is -1s"},
 		"log":       {[]string{"-log", "xml", "crontab"}, `--log is "xml", must be text or json`},
 		"grace":     {[]string{"-ttl", "4s", "-grace", "3s", "crontab"}, "half of --ttl"},
-		"two ways":  {[]string{"-once", "-check", "crontab"}, "check once"},
+		"two ways":  {[]string{"-once", "-check", "crontab"}, "--check and --once exclude each other"},
 		"no nodes":  {[]string{"-nodes", " ", "crontab"}, "no nodes are given"},
 		"short ttl": {[]string{"-ttl", "1ms", "crontab"}, "20ms"},
 	} {
