@@ -153,6 +153,9 @@ func (d *daemon) runOnce(file *crontab.File, signals <-chan os.Signal) error {
 	d.told(file, "crontab is read")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if err := d.fleet.locker.Check(ctx); errors.Is(err, redlock.ErrNoQuorum) {
+		return exit(exitNoQuorum, err) // a line with takeover would wait for one
+	}
 	outcomes := make([]error, len(file.Jobs))
 	var all sync.WaitGroup
 	for i, j := range file.Jobs {

@@ -318,7 +318,7 @@ func TestCron_takeover(t *testing.T) {
 
 // Seen to fail when --once claims the next tick, when the history has no
 // schedule, when it does not wait for what it runs, and with each exit code
-// replaced by 0.
+// replaced by 0, and when a line with takeover waits for a majority.
 func TestCron_once(t *testing.T) {
 	f := newFleet(t)
 	hourAgo := time.Now().Add(-time.Hour).UTC()
@@ -352,7 +352,7 @@ func TestCron_once(t *testing.T) {
 	}
 	f.servers[0].Kill()
 	f.servers[1].Kill()
-	f.crontab("# redtick: name=z", "* * * * *  touch z")
+	f.crontab("# redtick: name=z takeover", "* * * * *  touch z") // which would wait for a majority
 	if o := f.redtick("cron", "--once", "crontab"); o.code != 2 || f.exists("z") || !strings.Contains(o.stderr, f.servers[0].Addr()) {
 		t.Errorf("no majority: %+v", o)
 	}
