@@ -3,6 +3,7 @@ package gocronadapter_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/redtick/redtick/gocronadapter"
+	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/inspect"
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
@@ -77,4 +79,36 @@ func TestHistory(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A run that lost its lease and went on ends while the next one is under way, whose result it is not.
+//
+// Seen to fail when it is the newest run's: "failed late".
+func TestHistory_overtaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers, runs := redlocktest.Servers(3), atomic.Int32{}
+		r := newSchedulerOn(t, lockerOn(t, servers, "a", redlock.WithTTL(2*time.Second), redlock.WithObserver(func(redlock.Event) {})))
+		j := r.job(t, gocron.CronJob("*/10 * * * * *", true), gocron.NewTask(func() error {
+			first := runs.Add(1) == 1
+			time.Sleep(15 * time.Second)
+			if first {
+				return errors.New("late")
+			}
+			return nil
+		}), gocron.WithName("job"), gocron.WithEventListeners(gocron.AfterJobRuns(func(uuid.UUID, string) {}))) // so that only an error is heard of
+		r.Start()
+		time.Sleep(11 * time.Second)
+		r.cut(true)
+		time.Sleep(5 * time.Second)
+		r.cut(false)
+		time.Sleep(23 * time.Second)
+		if err := r.RemoveJob(j.ID()); err != nil {
+			t.Error(err)
+		}
+		r.leave(t)
+		got, err := ops(t, servers).Runs(t.Context(), "job")
+		if err != nil || len(got.Runs) == 0 || got.Runs[0].Result != "ended" || runs.Load() != 2 {
+			t.Errorf("%d runs: %+v, %v; want that the second has ended", runs.Load(), got.Runs, err)
+		}
+	})
 }

@@ -31,7 +31,6 @@ type jobLocker struct {
 	mu     sync.Mutex
 	ctx    context.Context // of the state: gocron makes a new one at each start
 	state  *jobState
-	run    *run            // the newest
 	alive  context.Context // while runs may be started for the job; nil before it begins
 	ending context.CancelFunc
 }
@@ -87,19 +86,15 @@ func (l *jobLocker) Lock(ctx context.Context, _ string) (gocron.Lock, error) {
 		return l.locker.answer(l.traits.name, nil, err)
 	}
 	r, err := s.acquire(ctx)
-	switch {
-	case err == nil:
-		l.mu.Lock()
-		l.run = r
-		l.mu.Unlock()
-	case errors.Is(err, redlock.ErrPaused), errors.Is(err, redlock.ErrNoQuorum):
+	if errors.Is(err, redlock.ErrPaused) || errors.Is(err, redlock.ErrNoQuorum) {
 		l.catchUp()
 	}
 	return l.locker.answer(l.traits.name, r, err)
 }
 
 // hearsEnd and hearsError learn what came of a task that is no Task, which says so itself. gocron has one listener of each
-// kind for a job: with one of the user's the run just counts as ended.
+// kind for a job: with one of the user's the run just counts as ended. gocron does not say which run it is. A run that lost its
+// lease and goes on beside the next one most likely ends first, and nothing that is said of it counts.
 func (l *jobLocker) hearsEnd() gocron.JobOption {
 	return ifUnset("afterJobRuns", gocron.WithEventListeners(gocron.AfterJobRuns(func(uuid.UUID, string) { l.setResult(nil) })))
 }
@@ -110,10 +105,11 @@ func (l *jobLocker) hearsError() gocron.JobOption {
 
 func (l *jobLocker) setResult(err error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.run != nil && !l.traits.task {
-		l.run.taskEnded()
-		l.run.lease.SetResult(err)
+	ctx := l.ctx
+	l.mu.Unlock()
+	if r := handOver.oldest(ctx); r != nil && !l.traits.task {
+		r.taskEnded()
+		r.lease.SetResult(err)
 	}
 }
 

@@ -80,6 +80,16 @@ func (q *runs) put(r *run) {
 	q.waiting[r.job] = append(q.waiting[r.job], r)
 }
 
+// oldest returns the job's oldest run. If there is another one, this one has lost its lease.
+func (q *runs) oldest(job context.Context) *run {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting[job]) == 0 {
+		return nil
+	}
+	return q.waiting[job][0]
+}
+
 // take returns the newest run of the job that has not begun. There is an older
 // one only if it lost its lease while a listener held it up.
 func (q *runs) take(job context.Context) *run {
