@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
@@ -24,6 +25,8 @@ type jobLocker struct {
 	extras    *extras
 	id        uuid.UUID
 	ready     chan struct{} // closed once NewJob has returned: a job may be run before
+
+	replaced atomic.Bool // or about to be
 
 	locked func() bool // a run that does not ask for the lock is started for nothing but the schedule
 	catch  catcher
@@ -53,6 +56,18 @@ func (l *jobLocker) end() {
 	defer l.mu.Unlock()
 	if l.ending != nil {
 		l.ending()
+	}
+}
+
+// askNoMore comes before gocron replaces the job. From its return on no run asks gocron for ticks: they would be the new job's, and
+// if that has random intervals, to ask for more than one races with gocron for its random numbers.
+func (l *jobLocker) askNoMore() {
+	l.replaced.Store(true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.state; s != nil && !s.random() {
+		s.mu.Lock()
+		defer s.mu.Unlock() // a run has it while it asks
 	}
 }
 
@@ -129,6 +144,7 @@ func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
 			since = *started
 		}
 		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, since, l.extras, l.start)
+		l.state.replaced = &l.replaced
 	}
 	return l.state, nil
 }

@@ -93,6 +93,34 @@ func TestLocker_random_interval_data_race(t *testing.T) {
 	}
 }
 
+// Nor may a run of the job that a random one replaces ask for them.
+//
+// Seen to fail under -race when askNoMore does nothing.
+func TestNewScheduler_Update_to_random_data_race(t *testing.T) {
+	if !raceDetector {
+		t.Skip("worth something under -race only")
+	}
+	locker, s := newScheduler(t)
+	steady := gocron.DurationJob(200 * time.Microsecond)
+	random := gocron.DurationRandomJob(100*time.Microsecond, 200*time.Microsecond)
+	j, err := s.NewJob(steady, gocronadapter.Task(work), gocron.WithName("job"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	for i := range 200 {
+		for k, d := range []gocron.JobDefinition{random, steady} {
+			if _, err := s.Update(j.ID(), d, gocronadapter.Task(work), gocron.WithName(fmt.Sprint("job ", 2*i+k))); err != nil { // another name, so that nothing is owed
+				t.Error(err)
+			}
+			time.Sleep(time.Duration(i%4) * 500 * time.Microsecond)
+		}
+	}
+	if err := errors.Join(s.Shutdown(), locker.Close(t.Context())); err != nil {
+		t.Error(err)
+	}
+}
+
 // Random intervals have no tick in common, only a distance.
 //
 // Seen to fail when spacingOf leaves them out.

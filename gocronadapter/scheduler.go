@@ -86,7 +86,12 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 		s.noteDeparture(old)
 		old.end()
 	}
-	j, err := s.add(old, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.Update(id, d, t, opts...) })
+	j, err := s.add(old, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) {
+		if old != nil {
+			old.askNoMore()
+		}
+		return s.Scheduler.Update(id, d, t, opts...)
+	})
 	switch {
 	case err == nil || old == nil:
 	case !errors.Is(err, ErrJobName) && gone(old.owner.get()):

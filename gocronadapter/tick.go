@@ -1,6 +1,7 @@
 package gocronadapter
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -28,7 +29,10 @@ type due struct {
 func (s *jobState) due(now time.Time) (due, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, random := s.job.Schedule().(gocron.DurationRandomJobSchedule); random {
+	if s.replaced.Load() {
+		return due{}, context.Canceled // as the job's context is, or will be in a moment
+	}
+	if s.random() {
 		tick, err := s.randomTick(now)
 		if err != nil || tick.IsZero() {
 			return due{}, err
