@@ -248,3 +248,29 @@ func ask[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 	return r.value, r.err
 }
+
+// asking is the questions of a job's runs for its ticks. Once gocron has put another job in its place, the answers would be that
+// one's, and if it has random intervals, to ask for more than one tick races with gocron for its random numbers.
+type asking struct {
+	mu      sync.Mutex
+	stopped bool
+	calls   sync.WaitGroup // not the mutex, on which a bubble's time would stand still
+}
+
+// begin reports whether a question may be asked.
+func (a *asking) begin() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.stopped {
+		a.calls.Add(1)
+	}
+	return !a.stopped
+}
+
+// stop returns once no question is open, and none will be asked.
+func (a *asking) stop() {
+	a.mu.Lock()
+	a.stopped = true
+	a.mu.Unlock()
+	a.calls.Wait()
+}

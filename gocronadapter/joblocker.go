@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
@@ -26,7 +25,7 @@ type jobLocker struct {
 	id        uuid.UUID
 	ready     chan struct{} // closed once NewJob has returned: a job may be run before
 
-	replaced atomic.Bool // or about to be
+	asking asking // its runs' questions to gocron
 
 	locked func() bool // a run that does not ask for the lock is started for nothing but the schedule
 	catch  catcher
@@ -56,18 +55,6 @@ func (l *jobLocker) end() {
 	defer l.mu.Unlock()
 	if l.ending != nil {
 		l.ending()
-	}
-}
-
-// askNoMore comes before gocron replaces the job. From its return on no run asks gocron for ticks: they would be the new job's, and
-// if that has random intervals, to ask for more than one races with gocron for its random numbers.
-func (l *jobLocker) askNoMore() {
-	l.replaced.Store(true)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s := l.state; s != nil && !s.random() {
-		s.mu.Lock()
-		defer s.mu.Unlock() // a run has it while it asks
 	}
 }
 
@@ -144,7 +131,7 @@ func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
 			since = *started
 		}
 		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, since, l.extras, l.start)
-		l.state.replaced = &l.replaced
+		l.state.asking = &l.asking
 	}
 	return l.state, nil
 }

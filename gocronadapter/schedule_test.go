@@ -95,7 +95,7 @@ func TestLocker_random_interval_data_race(t *testing.T) {
 
 // Nor may a run of the job that a random one replaces ask for them.
 //
-// Seen to fail under -race when askNoMore does nothing.
+// Seen to fail under -race when asking.stop does nothing.
 func TestNewScheduler_Update_to_random_data_race(t *testing.T) {
 	if !raceDetector {
 		t.Skip("worth something under -race only")

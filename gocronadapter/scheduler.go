@@ -88,7 +88,7 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 	}
 	j, err := s.add(old, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) {
 		if old != nil {
-			old.askNoMore()
+			old.asking.stop()
 		}
 		return s.Scheduler.Update(id, d, t, opts...)
 	})

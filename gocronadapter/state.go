@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
@@ -33,7 +32,7 @@ type jobState struct {
 	start  starter
 	queue  *standby.Queue // nil unless the job's ticks are taken over
 
-	replaced *atomic.Bool // gocron has another job of its ID, or is about to
+	asking *asking
 
 	mu           sync.Mutex
 	armed        time.Time   // about when the timer of the next tick was set
@@ -55,16 +54,11 @@ type jobState struct {
 
 func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time, x *extras, start starter) *jobState {
 	s := &jobState{locker: l, name: name, job: job, traits: t, words: inWords(job.Schedule()), extras: x, start: start,
-		since: since, armed: since, replaced: new(atomic.Bool), tasked: t.task, restarted: x.live()}
+		since: since, armed: since, asking: new(asking), tasked: t.task, restarted: x.live()}
 	if l.takesOver(name) {
 		s.queue = standby.New(s)
 	}
 	return s
-}
-
-func (s *jobState) random() bool {
-	_, random := s.job.Schedule().(gocron.DurationRandomJobSchedule)
-	return random
 }
 
 // made is redlock's job with the options that the schedule had when it was last asked for, which seldom change.

@@ -27,12 +27,13 @@ type due struct {
 // due finds the tick of the run which begins now. When ticks are taken over, it
 // stands by from here on, behind those that gocron has skipped.
 func (s *jobState) due(now time.Time) (due, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.replaced.Load() {
+	if !s.asking.begin() {
 		return due{}, context.Canceled // as the job's context is, or will be in a moment
 	}
-	if s.random() {
+	defer s.asking.calls.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, random := s.job.Schedule().(gocron.DurationRandomJobSchedule); random {
 		tick, err := s.randomTick(now)
 		if err != nil || tick.IsZero() {
 			return due{}, err
