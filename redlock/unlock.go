@@ -111,7 +111,7 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	p := l.t.locker.group.NewPoll()
 	for i, node := range l.t.locker.group.Pipelines {
 		class, holds := l.vote.MayHold(i) // cancels a vote that is still queued
-		if !holds && !(extended && node.SentSince(l.since)) && !(endsTick && l.t.cfg.takeover) {
+		if !holds && !(extended && node.MayHaveSent(l.since)) && !(endsTick && l.t.cfg.takeover) {
 			class = pipeline.Renewal
 		}
 		p.AskOne(context.Background(), i, request, until, class)

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -326,9 +327,9 @@ func (l *limit) renew(now time.Time, d time.Duration) {
 // next forms the next batch, and leaves it so much time. If there is nothing to send, the pipeline stops sending. If that is
 // because the node is out, next returns the calls to refuse and why.
 func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error, more bool) {
-	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := time.Now() // under the lock, as MayHaveSent compares with it
 	clear(p.batch)
 	clear(p.commands)
 	p.batch, p.commands = p.batch[:0], p.commands[:0]
@@ -526,12 +527,13 @@ func (p *Pipeline) Responsive(now time.Time) bool {
 	return p.sending && p.breaker.answered && !p.breaker.open(now)
 }
 
-// SentSince reports whether any call has been sent since then. If not, nothing
-// that was posted since can have reached the node.
-func (p *Pipeline) SentSince(at time.Time) bool {
+// MayHaveSent reports whether a renewal that was posted after since may have
+// reached the node, or may do so yet: whether any call has been sent since, or a
+// renewal is queued.
+func (p *Pipeline) MayHaveSent(since time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.sentAt.Before(at)
+	return !p.sentAt.Before(since) || slices.ContainsFunc(p.urgent, func(c *Call) bool { return c.Class == Renewal })
 }
 
 // Cancel takes a call out of its queue. It reports whether the call had been sent
