@@ -206,8 +206,8 @@ func TestCleanup_betweenTwoRefusals(t *testing.T) {
 func TestCleanup_lateVoteDoesNotBlockUs(t *testing.T) {
 	inBubble(t, 5, func(t *testing.T, fl *fleet) {
 		p := fl.process("a", redlock.WithJitter(func(time.Duration) time.Duration { return 0 }))
-		fl.servers[0].Do("SET", "job", "dead")
-		fl.servers[1].Do("SET", "job", "dead too")
+		fl.servers[0].Answer("LOADING")
+		fl.servers[1].Answer("LOADING")
 		fl.servers[2].Do("SET", "job", "passing", "PX", "1")
 		p.links[4].Delay(10*time.Millisecond, 10*time.Millisecond) // each way: its first vote comes after 20 ms, its second after 40
 		begin := time.Now()

@@ -52,11 +52,15 @@ func (r *round) vote(ctx context.Context, request quorum.Request) error {
 
 // wait waits for the outcome.
 func (r *round) wait(ctx context.Context) error {
-	limit := r.t.cfg.nodeTimeout
+	return r.poll.Wait(ctx, r.limit(), r.t.cfg.validity()/2)
+}
+
+// limit returns how long a round waits for nodes that do not answer.
+func (r *round) limit() time.Duration {
 	if r.a.tick != 0 {
-		limit *= 2 // as long as a pipeline waits: a new vote would queue behind this one, and losers may have been told of it
+		return 2 * r.t.cfg.nodeTimeout // as long as a pipeline waits: a new vote would queue behind this one, and losers may have been told of it
 	}
-	return r.poll.Wait(ctx, limit, r.t.cfg.validity()/2)
+	return r.t.cfg.nodeTimeout
 }
 
 // lease returns the lease of a round that was won, unless its validity has ended. That is checked after the votes are
