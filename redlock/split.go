@@ -15,7 +15,6 @@ type orderedProbe struct {
 	first   int
 	blocker string        // the token that held the first node last time
 	blocked time.Time     // since when
-	wary    bool          // to turn away from the first node was wrong once
 	failed  *quorum.Tally // the latest vote that lacked answers
 }
 
@@ -51,22 +50,19 @@ func (r *round) voteInOrder(ctx context.Context, first int) error {
 	return r.wait(ctx)
 }
 
-// observe turns to another first node if the same token blocks it once more without a majority: most likely a dead claimer's. If we
-// then get that node but not the rest, a claimer lives that asks from the beginning, and the two of us would take a node each, round
-// after round. So we do as it does, and from then on take a token for a dead one's if it stays for longer than a round lasts.
+// observe turns to another first node if the same token blocks it once more without a majority: most likely a dead claimer's. But
+// while a node is missing, a live claimer waits for it in each round, and its token stays as long as that. To turn away from one
+// would have the two of us take a node each, round after round.
 func (o *orderedProbe) observe(r *round, tally *quorum.Tally, result outcome) {
 	if tally.Failed > 0 {
 		failed := *tally
 		o.failed = &failed
 	}
 	switch {
-	case !o.on || result != split:
-	case !r.looked:
-		o.wary = o.wary || o.first != 0
-		o.first = 0
+	case !o.on || result != split || !r.looked:
 	case tally.Answers[r.first].Token != o.blocker:
 		o.blocker, o.blocked = tally.Answers[r.first].Token, time.Now()
-	case !o.wary || time.Since(o.blocked) > r.limit():
+	case tally.Missing() == 0 || time.Since(o.blocked) > r.limit():
 		o.first = (r.first + 1) % len(tally.Answers)
 	}
 	o.on = o.on || result == split
