@@ -208,7 +208,9 @@ func TestCleanup_refusedVoteIsNotChased(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		m := fl.process("a").mutex(t, "job", redlock.WithTTL(time.Second))
 		fl.servers[2].Answer("BUSY")
-		ok(t, must[*redlock.Lease](t)(m.TryLock(t.Context())).Unlock(t.Context()))
+		lease := must[*redlock.Lease](t)(m.TryLock(t.Context()))
+		time.Sleep(time.Millisecond) // the third node's answer may not be here yet
+		ok(t, lease.Unlock(t.Context()))
 		time.Sleep(10 * time.Second)
 		fl.servers[2].Answer("")
 		before := fl.servers[2].Batches()
