@@ -40,6 +40,11 @@ func (s *jobState) due(now time.Time) (due, error) {
 		}
 		return due{tick: tick, fresh: true}, s.keep(tick)
 	}
+	return s.listed(now)
+}
+
+// listed is due for a job whose ticks can be listed. The caller holds mu.
+func (s *jobState) listed(now time.Time) (due, error) {
 	pending, err := foresee(s.job, now, lookAhead)
 	if err != nil {
 		return due{}, err

@@ -42,12 +42,13 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		a.asked = begin
 	}
 	var probe orderedProbe
-	var before error // why the round before was not won
+	var before quorum.Tally // of the round before
+	var why error           // why that was not won; nil before the first round
 	for try := 0; ; try++ {
 		r, err := t.newRound(ctx, a)
 		if err != nil {
-			if err = t.refuse(a, nil, err); before != nil {
-				err = errors.Join(err, before)
+			if err = t.refuse(a, nil, err); why != nil {
+				err = errors.Join(err, t.fail(a.op, a.tick, &before, why))
 			}
 			return nil, err
 		}
@@ -71,7 +72,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		if result == final || time.Since(begin) > t.budget(a, result) {
 			return nil, t.refuse(a, probe.mostInformative(&tally, reason), reason)
 		}
-		before = t.fail(a.op, a.tick, &tally, reason)
+		before, why = tally, reason
 		t.locker.sleep(ctx, t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
 	}
 }

@@ -215,18 +215,24 @@ func (t *target) fail(op string, tick int64, tally *quorum.Tally, reason error) 
 	if reason == ErrNoQuorum {
 		e.Detail, e.permanent = tally.String(), tally.Blocks(failures(tally, isPermanent))
 	}
+	e.Nodes = t.nodeErrors(tally, reason)
+	return e
+}
+
+// nodeErrors returns why nodes gave no vote.
+func (t *target) nodeErrors(tally *quorum.Tally, reason error) (errs []*NodeError) {
 	for i, a := range tally.Answers {
 		name := t.locker.group.Pipelines[i].Name()
 		switch {
 		case a.Verdict == quorum.Paused:
-			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: errPausedHere})
+			errs = append(errs, &NodeError{Node: name, Err: errPausedHere})
 		case a.Verdict == quorum.Failed:
-			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: a.Err})
+			errs = append(errs, &NodeError{Node: name, Err: a.Err})
 		case a.Verdict == quorum.Pending && !tally.Certain(): // once certain, its answer no longer mattered
-			e.Nodes = append(e.Nodes, &NodeError{Node: name, Err: t.errNoAnswer(reason)})
+			errs = append(errs, &NodeError{Node: name, Err: t.errNoAnswer(reason)})
 		}
 	}
-	return e
+	return errs
 }
 
 // errNoAnswer is the error of a node that did not answer. A call that ended early, for a reason of its caller's, gave it no time.
