@@ -69,7 +69,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		if try >= lastingFrom && result == split && a.tick == 0 {
 			result, reason = t.lookForLasting(ctx, &tally, reason)
 		}
-		if result == final || time.Since(begin) > t.budget(a, result) {
+		if result == final || time.Since(begin) > t.budget(result) {
 			return nil, t.refuse(a, probe.mostInformative(&tally, reason), reason)
 		}
 		before, why = tally, reason
@@ -95,9 +95,9 @@ func (t *target) claim(ctx context.Context, a *acquisition) (*Lease, error) {
 type outcome uint8
 
 const (
-	final outcome = iota // asking again at once changes nothing
-	split                // nobody has a majority
-	stale                // the nodes failed at once: perhaps connections had died, and the next are fresh
+	final     outcome = iota // asking again at once changes nothing
+	split                    // nobody has a majority
+	reconnect                // the nodes failed at once: perhaps connections had died, and the next are fresh
 )
 
 // classify returns whether to vote again after a round that was not won, and why it was not won.
@@ -127,7 +127,7 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 	case !tally.Blocks(tally.Missing()):
 		return split, obstacle(tally)
 	case try == 0 && tally.Pending == 0 && !tally.Blocks(failures(tally, outlastsRetry)):
-		return stale, ErrNoQuorum
+		return reconnect, ErrNoQuorum
 	}
 	return final, ErrNoQuorum
 }
@@ -175,12 +175,9 @@ func (t *target) lookForLasting(ctx context.Context, tally *quorum.Tally, reason
 	return final, ErrTaken
 }
 
-// budget is how long to vote again and again. It is longer for a claim, since a tick that nobody gets is lost.
-func (t *target) budget(a *acquisition, result outcome) time.Duration {
-	switch {
-	case result == split && a.tick != 0:
-		return 8 * t.cfg.nodeTimeout
-	case result == split:
+// budget is how long to vote again and again.
+func (t *target) budget(result outcome) time.Duration {
+	if result == split {
 		return 4 * t.cfg.nodeTimeout
 	}
 	return t.cfg.nodeTimeout

@@ -397,7 +397,7 @@ func TestJob_claimUnderTakeover(t *testing.T) {
 // Two nodes of three are held by different strangers, as a split vote leaves
 // them: a tick is not given up as soon as a lock is, which can be asked for again.
 //
-// Seen to fail when a claim is as patient as a lock (four node timeouts).
+// Seen to fail when a claim does not ask again after a split vote.
 func TestClaim_splitVoteOutlasted(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		const nodeTimeout = 300 * time.Millisecond

@@ -36,9 +36,9 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 //   - [ErrNoQuorum], or ctx's error.
 //
 // Claim does not wait for a run to end. But a tick that nobody gets is lost, so
-// Claim votes again while a split vote leaves it to nobody, for up to eight node
-// timeouts, and while no majority answers, for up to six node timeouts or for as
-// long as [WithLateness] says.
+// while no majority answers, or a split vote leaves the tick to nobody, Claim
+// begins another vote until six node timeouts have passed, or for as long as
+// [WithLateness] says.
 //
 // Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
 // once the nodes have voted for it spends the tick, unless [WithTakeover] is set.

@@ -79,7 +79,7 @@ func (fl *fleet) turncoats(name string, opts ...redlock.LockerOption) (*redlock.
 
 const (
 	strangerTTL = 3 * time.Second
-	// patienceFor is more than eight times the node timeout (a tenth of the TTL), which bounds a decision, and what its last round takes.
+	// patienceFor is more than a claim goes on for: six node timeouts of a tenth of the TTL each, and the vote that is then under way.
 	patienceFor = 3 * time.Second
 )
 
