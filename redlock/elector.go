@@ -24,6 +24,7 @@ type Elector struct {
 // term is one leadership.
 type term struct {
 	lease *Lease
+	run   context.Context // Run's
 	end   context.CancelCauseFunc
 }
 
@@ -108,28 +109,24 @@ func (e *Elector) serve(ctx context.Context, lease *Lease, lead func(context.Con
 		unlocked := lease.Unlock(ctx)
 		lease.report(SteppedDown, time.Since(begin), errors.Join(err, unlocked))
 	}()
-	held, stop := lease.Bind(context.WithoutCancel(ctx))
+	held, stop := lease.Bind(ctx)
 	defer stop()
 	current, end := context.WithCancelCause(held)
 	e.mu.Lock()
-	e.term = &term{lease: lease, end: end}
+	e.term = &term{lease: lease, run: ctx, end: end}
 	e.mu.Unlock()
-	defer e.stepDown(errSteppedDown)
-	// Not derived from ctx: IsLeader must be false before the term's context ends.
-	defer context.AfterFunc(ctx, func() { e.stepDown(ctx.Err()) })()
+	defer e.Resign()
 	lease.report(Elected, 0, nil)
 	err = lead(current)
 }
 
-// stepDown ends the current term, if there is one.
-func (e *Elector) stepDown(why error) {
-	e.mu.Lock()
-	t := e.term
-	e.term = nil
-	e.mu.Unlock()
-	if t != nil {
-		t.end(why)
+// leading returns the lease of the current term, or nil. It looks at Run's context itself, so that IsLeader fails before the
+// term's context, which is derived from that, ends. The caller holds mu.
+func (e *Elector) leading() *Lease {
+	if e.term == nil || e.term.run.Err() != nil {
+		return nil
 	}
+	return e.term.lease
 }
 
 // IsLeader returns nil on the leader and [ErrNotLeader] elsewhere. It compares
@@ -141,7 +138,7 @@ func (e *Elector) IsLeader(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.term == nil || !time.Now().Before(e.term.lease.ValidUntil()) {
+	if lease := e.leading(); lease == nil || !time.Now().Before(lease.ValidUntil()) {
 		return ErrNotLeader
 	}
 	return nil
@@ -162,8 +159,8 @@ func (e *Elector) Check(tolerance time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	contact := e.contact
-	if e.term != nil { // renewals are contact
-		if renewed := e.term.lease.ValidUntil().Add(-e.m.t.cfg.validity()); renewed.After(contact) {
+	if lease := e.leading(); lease != nil { // renewals are contact
+		if renewed := lease.ValidUntil().Add(-e.m.t.cfg.validity()); renewed.After(contact) {
 			contact = renewed
 		}
 	}
@@ -182,7 +179,15 @@ func (e *Elector) Check(tolerance time.Duration) error {
 
 // Resign ends the current term of this process, if any, so that another process
 // is elected once lead has returned. Run goes on campaigning.
-func (e *Elector) Resign() { e.stepDown(errSteppedDown) }
+func (e *Elector) Resign() {
+	e.mu.Lock()
+	t := e.term
+	e.term = nil
+	e.mu.Unlock()
+	if t != nil {
+		t.end(errSteppedDown)
+	}
+}
 
 // Leader returns the leader's name, as [HolderOf] does, or "" when nobody leads.
 // It asks the nodes.

@@ -122,6 +122,9 @@ func TestElector_orderOfStepDown(t *testing.T) {
 					e.Resign()
 				case "stop":
 					cancel()
+					if e.IsLeader(t.Context()) == nil { // at once, not when a goroutine gets to it, perhaps in the next Run's term
+						t.Error("Run's context has ended and the term has not")
+					}
 				case "lost":
 					for _, l := range p.links {
 						l.Hang()

@@ -87,7 +87,7 @@ var mutants = []mutant{
 	{name: "a forgetful node votes on claims", file: "internal/protocol/lua/claim.lua", old: "if old < window then", new: "if false then"},
 	{name: "take-over ends the tick at the start", file: "internal/protocol/request.go", old: "marks := n.mode != Takeover", new: "marks := true"},
 	{name: "the end of a take-over is told only where it was voted", file: "unlock.go", old: " && !(endsTick && l.t.cfg.takeover) {", new: " {"},
-	{name: "a leader by a stored flag", file: "elector.go", old: "if e.term == nil || !time.Now().Before(e.term.lease.ValidUntil()) {", new: "if e.term == nil {"},
+	{name: "a leader by a stored flag", file: "elector.go", old: "lease == nil || !time.Now().Before(lease.ValidUntil()) {", new: "lease == nil {"},
 	{name: "the lease is released before the term ends", file: "elector.go", old: "\terr = lead(current)\n", new: "\t_ = lease.Unlock(ctx)\n\terr = lead(current)\n"},
 	{name: "companion keys outside the slot", file: "internal/protocol/name.go", old: "return name + \":redtick:{\" + name + \"}:\"", new: "return name + \":redtick:\""},
 	{name: "a script is never sent in full first", file: "internal/pipeline/pipeline.go", old: "if c.Script != nil && p.loaded&c.Script.bit == 0 {", new: "if false {"},
