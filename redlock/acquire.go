@@ -77,7 +77,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 	}
 }
 
-// claim acquires a tick. While only a quorum is missing, it asks again: for its patience at least, and then for as long as
+// claim acquires a tick. While only a quorum is missing, it asks again: for minLateness at least, and then for as long as
 // WithLateness says. While it pauses it takes no slot for voting, since others need them.
 func (t *target) claim(ctx context.Context, a *acquisition) (*Lease, error) {
 	for {

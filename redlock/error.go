@@ -133,7 +133,7 @@ func (t *target) refuse(a *acquisition, tally *quorum.Tally, reason error) error
 	err.next = t.whatNext(a, err)
 	last := a.reported
 	switch {
-	case err.next == asksOn && a.tick != 0 && time.Since(a.asked) < t.patience(),
+	case err.next == asksOn && a.tick != 0 && time.Since(a.asked) < t.minLateness(),
 		last != nil && last.Reason == reason && last.next == err.next:
 		return err
 	case err.next == asksOn && !a.waits:

@@ -30,13 +30,13 @@ func (t *target) delay(ctx context.Context, begin time.Time, longest time.Durati
 	return t.locker.usable(ctx)
 }
 
-// patience is how long a claim asks again for want of a quorum, whatever its lateness, and before the observer hears of it.
-func (t *target) patience() time.Duration { return 6 * t.cfg.nodeTimeout }
+// minLateness is how long a claim asks again for want of a quorum, whatever its lateness, and before the observer hears of it.
+func (t *target) minLateness() time.Duration { return 6 * t.cfg.nodeTimeout }
 
 // askUntil returns the latest time at which a claim may ask again for want of a quorum. With a lateness, it leaves four node
 // timeouts for the last question, so that the claim has ended when the job's next tick comes.
 func (t *target) askUntil(a *acquisition) time.Time {
-	d := t.patience()
+	d := t.minLateness()
 	if t.cfg.lateness > 0 {
 		d = t.cfg.lateness
 		if t.cfg.next != nil {

@@ -29,7 +29,7 @@ type Lease struct {
 	until       time.Time
 	ended       error // why the lease is no longer held; nil while it is
 	deadline    *time.Timer
-	established bool           // it has lasted longer than brief, so it is renewed and confirmed
+	established bool           // it has lasted for confirmAfter, so it is renewed and confirmed
 	posting     sync.WaitGroup // extensions that are being posted
 	extension   quorum.Request // made for the first extension
 	release     releaseState
@@ -52,14 +52,14 @@ func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Leas
 		l.run = newRun(l, r.a)
 	}
 	l.mu.Lock() // the timer may fire at once
-	l.deadline = time.AfterFunc(max(min(brief, time.Until(until)/4), 1), l.elapse)
+	l.deadline = time.AfterFunc(max(min(confirmAfter, time.Until(until)/4), 1), l.elapse)
 	l.mu.Unlock()
 	return l
 }
 
-// brief is how long a lease stays unconfirmed and is not due for renewal. If the run ends by then, its unlock says all that
+// confirmAfter is how long a lease stays unconfirmed and is not due for renewal. If the run ends by then, its unlock says all that
 // a confirm would.
-const brief = 10 * time.Millisecond
+const confirmAfter = 10 * time.Millisecond
 
 // Context returns a context that ends when the lease does. On loss its cause
 // matches [ErrLost], and it ends no later than ValidUntil, by a local timer, even
@@ -154,7 +154,7 @@ func (l *Lease) whyExpired() string {
 	return "its validity ended before a majority renewed it"
 }
 
-// elapse is called by the local timer: first when the lease is no longer brief, then at the end of its validity.
+// elapse is called by the local timer: first when the lease has lasted for confirmAfter, then at the end of its validity.
 func (l *Lease) elapse() {
 	l.mu.Lock()
 	now := time.Now()

@@ -37,8 +37,8 @@ type Locker struct {
 	last     sync.Once
 }
 
-// lastWords is how long Close waits for the observer.
-const lastWords = time.Second
+// observerGrace is how long Close waits for the observer.
+const observerGrace = time.Second
 
 // maxVotes bounds the acquisitions that vote at a time. Further callers wait for a slot first, so that their waiting does not
 // count as a node's silence.
@@ -166,7 +166,7 @@ func (l *Locker) Close(ctx context.Context) error {
 	}
 	select {
 	case <-l.events.Told():
-	case <-time.After(lastWords):
+	case <-time.After(observerGrace):
 		errs = append(errs, errors.New("redlock: closed before the observer, which is slow, was told everything that happened"))
 	}
 	return errors.Join(errs...)

@@ -63,7 +63,7 @@ func (l *Lease) Extend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.judge(p, p.Wait(ctx, l.t.cfg.nodeTimeout, l.t.cfg.validity()/2))
+	return l.applyExtension(p, p.Wait(ctx, l.t.cfg.nodeTimeout, l.t.cfg.validity()/2))
 }
 
 // renew is Extend, but nobody waits for it, so it takes no goroutine.
@@ -77,7 +77,7 @@ func (l *Lease) renew() {
 		l.scheduleRenewal(time.Now().Add(max(l.t.cfg.ttl/12, 5*time.Millisecond)))
 	}
 	l.mu.Unlock()
-	_, _ = l.extend(func(p *quorum.Poll) { _ = l.judge(p, nil) })
+	_, _ = l.extend(func(p *quorum.Poll) { _ = l.applyExtension(p, nil) })
 }
 
 func (l *Lease) heldTooLong() bool {
@@ -103,8 +103,8 @@ func (l *Lease) extend(certain func(*quorum.Poll)) (*quorum.Poll, error) {
 	return l.t.locker.group.AskThen(request, until, pipeline.Renewal, certain), nil
 }
 
-// judge prolongs the lease if the extension succeeded, or marks it as lost if the nodes now belong to other tokens.
-func (l *Lease) judge(p *quorum.Poll, err error) error {
+// applyExtension prolongs the lease if the extension succeeded, or marks it as lost if the nodes now belong to other tokens.
+func (l *Lease) applyExtension(p *quorum.Poll, err error) error {
 	tally := p.Tally()
 	switch {
 	case tally.Won():

@@ -106,7 +106,7 @@ func (r *round) abort() {
 	// A hung node executes the vote when it resumes. The claim may still be asking for its tick then, and would be refused.
 	asksUntil := r.a.asked.Add(r.t.cfg.lateness)
 	r.poll.GiveUp(func(node int, c pipeline.Class) {
-		r.t.locker.group.Pipelines[node].Post(&pipeline.Call{Request: r.t.name.Abort(r.token, r.a.tick).Request, To: pipeline.Nobody{},
+		r.t.locker.group.Pipelines[node].Post(&pipeline.Call{Request: r.t.name.Abort(r.token, r.a.tick).Request, To: pipeline.Discard{},
 			Class: c, Until: r.t.releaseDeadline(), ChaseUntil: asksUntil}, time.Now())
 	})
 }

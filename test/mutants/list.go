@@ -48,7 +48,7 @@ var mutants = []mutant{
 	{name: "tick key gone before the tick is stale", file: "internal/protocol/lua/claim.lua", old: "tonumber(ARGV[5]) + math.max(0, at - now) + 1000", new: "tonumber(ARGV[5])"},
 	{name: "peek grants", file: "internal/protocol/lua/claim.lua", old: "local fence, grants = '0', ARGV[2] ~= ''", new: "if ARGV[2] == '' then\n  ARGV[2] = '30000'\nend\nlocal fence, grants = '0', true"},
 	{name: "no confirm", file: "run.go", old: "if l.run == nil || l.run.confirmed || l.t.locker.isClosed() {", new: "if true {"},
-	{name: "a short run is confirmed at once", file: "lease.go", old: "min(brief, time.Until(until)/4)", new: "0"},
+	{name: "a short run is confirmed at once", file: "lease.go", old: "min(confirmAfter, time.Until(until)/4)", new: "0"},
 	{name: "last goes backwards", file: "internal/protocol/lua/mark.lua", old: "if not last or tonumber(last) < tonumber(tick) then", new: "if true then"},
 	{name: "a provisional claim is taken for proof", file: "acquire.go", old: "\t\treturn final, ErrTaken\n\tcase tally.Blocks(tally.Paused):", new: "\t\treturn final, ErrTickDone\n\tcase tally.Blocks(tally.Paused):"},
 	{name: "no second round after a split", file: "acquire.go", old: "return split, obstacle(tally)", new: "return final, obstacle(tally)"},

@@ -84,11 +84,11 @@ type Receiver interface {
 	Receive(index int, r driver.Reply)
 }
 
-// Nobody is a Receiver for a reply that is not needed.
-type Nobody struct{}
+// Discard is a Receiver for a reply that is not needed.
+type Discard struct{}
 
 // Receive does nothing.
-func (Nobody) Receive(int, driver.Reply) {}
+func (Discard) Receive(int, driver.Reply) {}
 
 // Pipeline is the queue and the connection of one node. It is safe for
 // concurrent use. Its goroutine runs only while there is something to send.
@@ -206,7 +206,7 @@ func (p *Pipeline) stop(now time.Time) {
 
 // Send posts a request whose reply nobody needs.
 func (p *Pipeline) Send(r Request, until time.Time, class Class) {
-	p.Post(&Call{Request: r, To: Nobody{}, Until: until, Class: class}, time.Now())
+	p.Post(&Call{Request: r, To: Discard{}, Until: until, Class: class}, time.Now())
 }
 
 // start starts the sending goroutine, or sets the timer for when it may run. The caller holds mu.
@@ -268,7 +268,7 @@ func (p *Pipeline) moveDue(now time.Time) {
 
 // run sends batch after batch until nothing is left that may be sent.
 func (p *Pipeline) run() {
-	_ = roomy(len(p.name))
+	_ = growStack(len(p.name))
 	for p.send(2 * p.breaker.timeout) {
 		if len(p.batch) > 1 {
 			// Let the callers just woken add to the next batch: deep batches cost less per call.
@@ -277,11 +277,11 @@ func (p *Pipeline) run() {
 	}
 }
 
-// roomy grows the stack of a new goroutine at once. Drivers call deeply, so that it would otherwise grow in steps, each of
+// growStack grows the stack of a new goroutine at once. Drivers call deeply, so that it would otherwise grow in steps, each of
 // which copies all their frames.
 //
 //go:noinline
-func roomy(i int) byte {
+func growStack(i int) byte {
 	var room [4 << 10]byte
 	return room[i%len(room)]
 }
@@ -339,7 +339,7 @@ func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error, more
 		refused, cause = p.refuse(now), p.breaker.error()
 	case p.breaker.failing() && len(p.urgent)+len(p.votes) > 0:
 		// A hung node may execute a vote whenever it resumes, so ask first whether it is back.
-		p.batch, p.commands = append(p.batch, &Call{To: Nobody{}}), append(p.commands, ping)
+		p.batch, p.commands = append(p.batch, &Call{To: Discard{}}), append(p.commands, ping)
 	default:
 		p.sentAt = now
 		p.urgent = p.fill(p.urgent, now)
@@ -516,7 +516,7 @@ func (d *delayed) Pop() any {
 
 // again returns a copy of the call to be sent at that time, for nobody: its receiver has got the first reply.
 func (c *Call) again(at time.Time) *Call {
-	return &Call{Request: c.Request, To: Nobody{}, Until: c.Until, Class: c.Class, ChaseUntil: c.ChaseUntil, attempts: min(c.attempts, 254) + 1, resendAt: at}
+	return &Call{Request: c.Request, To: Discard{}, Until: c.Until, Class: c.Class, ChaseUntil: c.ChaseUntil, attempts: min(c.attempts, 254) + 1, resendAt: at}
 }
 
 // Responsive reports whether the node answers, though perhaps slowly: its last
