@@ -197,8 +197,9 @@ func TestErrors_tell(t *testing.T) {
 		}
 		b.links[0].Inject(-1, redlocktest.Fault{Err: errRefused})
 		b.links[1].Inject(-1, redlocktest.Fault{Err: errRefused})
+		b.links[2].Delay(time.Millisecond, time.Millisecond)
 		_, err = b.mutex(t, "other").TryLock(t.Context())
-		for _, part := range []string{`"other"`, "no quorum", "b/1", "b/2", "connection refused", "2 are needed"} {
+		for _, part := range []string{`"other"`, "no quorum", "b/1", "b/2", "connection refused", "2 are needed", "1 not waited for"} {
 			if err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("%v does not say %q", err, part)
 			}

@@ -163,6 +163,10 @@ func (t *Tally) Fence() (fence int64, agreed bool) {
 }
 
 func (t *Tally) String() string {
-	return fmt.Sprintf("of %d nodes %d voted for this call, %d for another's, %d gave no vote, and %d are needed",
-		len(t.Answers), t.Granted, t.Refused, t.Missing(), t.Quorum)
+	late := ""
+	if n := t.Failed + t.Pending - t.Missing(); n > 0 {
+		late = fmt.Sprintf(" %d not waited for,", n)
+	}
+	return fmt.Sprintf("of %d nodes %d voted for this call, %d for another's, %d gave no vote,%s and %d are needed",
+		len(t.Answers), t.Granted, t.Refused, t.Missing(), late, t.Quorum)
 }
