@@ -37,6 +37,6 @@ JSON: nodes, how many vote from now on.`,
 	}
 	i.flags(c)
 	timeout := c.Flags().Lookup("timeout") // the inspector waits for 5 s in any case
-	timeout.Usage, timeout.DefValue = "how long to wait for a node that does not answer, at least 5s", "5s"
+	timeout.Usage, timeout.DefValue = "how long to wait for a node that does not answer; less than 5s is 5s", "5s"
 	return c
 }

@@ -27,7 +27,7 @@ func (l *leasing) check(c *cobra.Command) error {
 		l.grace = min(l.grace, l.ttl/6)
 	}
 	if l.grace < 0 || l.grace > l.ttl/2 {
-		return usage("--grace is %v, must be 0 to half of --ttl, which is %v: the program is told so long before the lease ends, and renewal needs its time too", l.grace, l.ttl/2)
+		return usage("--grace is %v, must be 0 to %v, half of --ttl: the program is told so long before the lease ends, and renewal needs its time too", l.grace, l.ttl/2)
 	}
 	return nil
 }

@@ -28,11 +28,11 @@ func (r *statusReport) survives() string {
 	case n == 1:
 		return "a single node: " + r.Nodes[0].survives()
 	case !r.HasQuorum:
-		return fmt.Sprintf("%d nodes, %d of them vote; the failure of %d would be survived", n, r.Voting, (n-1)/2)
+		return fmt.Sprintf("of %d nodes that vote %d may fail", n, (n-1)/2)
 	case r.Survives == 0:
-		return fmt.Sprintf("%d nodes, %d of them vote: no further failure is survived", n, r.Voting)
+		return fmt.Sprintf("none of the %d that vote may fail", r.Voting)
 	default:
-		return fmt.Sprintf("%d nodes, %d of them vote: the failure of %d more is survived", n, r.Voting, r.Survives)
+		return fmt.Sprintf("%d of the %d that vote may fail", r.Survives, r.Voting)
 	}
 }
 

@@ -35,7 +35,7 @@ func TestStatus_topology(t *testing.T) {
 		want        []string
 	}{
 		{"a socket", "unix://" + socket, 0, []string{"server, 0 replicas", "locks can be acquired\n", "a single node: no failure is survived"}},
-		{"three servers", addrs(plain...), 0, []string{"3 nodes, 3 of them vote: the failure of 1 more is survived"}},
+		{"three servers", addrs(plain...), 0, []string{"1 of the 3 that vote may fail"}},
 		{"a Sentinel group", "redis-sentinel://" + strings.Join(group.Addrs(), ",") + "/" + redisserver.SentinelMaster, 1,
 			[]string{group.Addrs()[0], "sentinel, 1 replica", "a single node: the failure of the master stops all names until a replica takes over"}},
 		{"a Sentinel group of another name", "redis-sentinel://" + strings.Join(group.Addrs(), ",") + "/another", 2,
@@ -45,7 +45,7 @@ func TestStatus_topology(t *testing.T) {
 		{"a Cluster", "redis-cluster://" + strings.Join(shards.Addrs()[:2], ","), 1,
 			[]string{"cluster, 3 masters, 3 replicas", "locks can be acquired\n", "the failure of a master stops its share of the names"}},
 		{"a Cluster and two servers", "redis-cluster://" + strings.Join(shards.Addrs(), ",") + "/," + addrs(plain[:2]...), 1,
-			[]string{"cluster, 3 masters", "3 of 3 nodes answer", "the failure of 1 more is survived"}},
+			[]string{"cluster, 3 masters", "3 of 3 nodes answer", "1 of the 3 that vote may fail"}},
 		{"a member of a Cluster", shards.Master("a").Addr(), 1,
 			[]string{"member of a cluster", "locks can be acquired on some names only", "MOVED; give the Cluster as one node, redis-cluster://"}},
 	} {
