@@ -108,18 +108,6 @@ func TestAdapter_Add_refuses(t *testing.T) {
 	}
 }
 
-func TestAdapter_AddFunc_refuses_no_function(t *testing.T) {
-	if _, err := newAdapter(t).AddFunc(cron.New(), "job", "* * * * *", nil); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), `"job"`) {
-		t.Error(err)
-	}
-}
-
-func TestAdapter_NewJob_refuses_no_schedule(t *testing.T) {
-	if _, err := newAdapter(t).NewJob("job", nil, nothing); !errors.Is(err, redlock.ErrInvalid) {
-		t.Error(err)
-	}
-}
-
 // Seen to fail when Attach takes a nil, on which a run would then panic.
 func TestAdapter_Attach_nil(t *testing.T) {
 	a := newAdapter(t)

@@ -9,10 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redtick/redtick/cronadapter"
 	"github.com/redtick/redtick/redlock"
-	"github.com/redtick/redtick/redlock/driver"
-	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
 // solo lets one replica run a job for a while, with what happens meanwhile, and
@@ -41,54 +38,6 @@ func one(t *testing.T, events []redlock.Event, kind redlock.EventKind, reason er
 		t.Errorf("told %s %v of %q %v, want %s %v of \"job\" %v", e.Kind, e.Err, e.Name, e.Tick, kind, reason, tick.UTC())
 	}
 	return e
-}
-
-// A tick that another replica has is no error: the observer is told why this one
-// did not run it and, as far as that is known, who did, and the log is not.
-func TestEvents_skips(t *testing.T) {
-	hour := nights[0].noon.Truncate(time.Hour).Add(time.Hour)
-	cases := map[string]struct {
-		work    time.Duration // of the other replica, on the hour
-		spec    string
-		tick    time.Time
-		reason  error
-		holders []string
-	}{
-		"the tick was run":    {time.Millisecond, "0 * * * *", hour, redlock.ErrTickDone, []string{"b", ""}},
-		"an earlier one runs": {61 * time.Second, "1 * * * *", hour.Add(time.Minute), redlock.ErrTaken, []string{"b"}},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				travel(nights[0].noon)
-				f := newFleet(t, 3)
-				at := cronadapter.WithJobOptions(redlock.WithSpread(0))
-				a, b := f.replica("a", -40*time.Millisecond, at), f.replica("b", 0, at)
-				a.add("job", c.spec, 0)
-				b.add("job", "0 * * * *", c.work)
-				a.Start()
-				b.Start()
-				travel(hour.Add(5 * time.Minute))
-				a.leave()
-				b.leave()
-				e := one(t, a.log.take(), redlock.Refused, c.reason, c.tick)
-				if !slices.Contains(c.holders, redlock.HolderOf(e.Holder)) || !skip(e) {
-					t.Errorf("holder %q, want one of %q, at level %v", e.Holder, c.holders, e.Level())
-				}
-				if lines := b.log.take(); len(lines) != 0 {
-					t.Errorf("the replica that ran it said %v", lines)
-				}
-			})
-		})
-	}
-}
-
-func TestEvents_job_failed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		broken := errors.New("broken")
-		lines := solo(t, func(context.Context) error { return broken }, func(*fleet, *replica) { time.Sleep(time.Minute) })
-		one(t, lines, redlock.Ended, broken, nights[0].noon.Add(30*time.Second))
-	})
 }
 
 // A loss is told when it happens, to the job and to the observer, and not again
@@ -159,44 +108,5 @@ func TestEvents_not_run(t *testing.T) {
 func (f *fleet) setClocks(offset time.Duration) {
 	for _, s := range f.servers {
 		s.SetClock(offset, 1)
-	}
-}
-
-// A lease whose end no majority has confirmed will be held until its TTL; that
-// may cost the next tick.
-func TestEvents_unlock_fails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		nodes := make(chan []driver.Node, 1)
-		job := func(context.Context) error {
-			for _, n := range (<-nodes)[1:] {
-				n.(*redlocktest.Node).Hang()
-			}
-			return nil
-		}
-		lines := solo(t, job, func(f *fleet, r *replica) { nodes <- r.nodes; time.Sleep(time.Minute) })
-		one(t, lines, redlock.Released, redlock.ErrNoQuorum, nights[0].noon.Add(30*time.Second))
-	})
-}
-
-// What a job does with its own lease is no loss.
-func TestEvents_job_ends_its_lease(t *testing.T) {
-	for name, end := range map[string]func(context.Context, *redlock.Lease) error{
-		"Unlock": func(ctx context.Context, l *redlock.Lease) error { return l.Unlock(ctx) },
-		"Detach": func(_ context.Context, l *redlock.Lease) error { _, err := l.Detach(); return err },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				lines := solo(t, func(ctx context.Context) error {
-					lease, _ := redlock.LeaseFrom(ctx)
-					if tick, _ := redlock.TickFrom(ctx); lease.Fence() != tick.UnixMicro() {
-						t.Errorf("fence %d, want the tick %v", lease.Fence(), tick)
-					}
-					return end(context.Background(), lease)
-				}, func(*fleet, *replica) { time.Sleep(time.Minute) })
-				if len(lines) != 0 {
-					t.Errorf("told %v", lines)
-				}
-			})
-		})
 	}
 }

@@ -3,14 +3,11 @@ package cronadapter_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/redtick/redtick/cronadapter"
-	"github.com/redtick/redtick/redlock"
 )
 
 // Mutations that were made and seen to fail, by what they break:
@@ -20,11 +17,10 @@ import (
 //     only Next looks at the time: runs_before_its_cron_asks_on; Entry.Next for Prev: ticks_are_robfigs
 //   - @every: no grid, or one from the year 1: aligned; no spacing: spaced; the
 //     schedule's spacing before the job's: own_spacing
-//   - the lease: not bound, or the loss told never or twice: lease_lost; any end told as a loss:
-//     job_ends_its_lease; not unlocked in a defer: panic; Unlock's error dropped: unlock_fails
+//   - the lease: not bound, or the loss told never or twice: lease_lost; not unlocked in a defer: panic
 //   - panics: recovered and not passed on: panic, panic_SkipIfStillRunning
 //   - Stop: contexts that do not end: Stop; an error for it: Stop_is_final
-//   - telling: all refusals at Info: not_run; all at Error: skips; no holder: skips; a job's error dropped: job_failed
+//   - telling: a refusal of redlock's told again: not_run; a job's error dropped: logs_by_default
 //   - wrappers: looked up by Job or by WrappedJob only: panic; a second job runs, or is not told at once: two_jobs;
 //     Attach forgets the cron before: Attach; a run before the first tick let through: started_by_hand
 //   - names: not kept: names; not freed after a refused option: Add_refuses; not freed by Remove,
@@ -106,60 +102,6 @@ func leaveAll(fleet []*replica) {
 			r.f.t.Errorf("%s: %s: %v", r.name, l.Kind, l.Err)
 		}
 	}
-}
-
-// With one seed, whatever happens happens again: the same replica runs the same
-// tick at the same instant, and the others are told the same. Two things would
-// be the Go scheduler's choice, so they are kept out: which of two jobs that
-// fire in the same nanosecond asks first, and votes that split, after which
-// replicas pause for a random time. A spread would make the second happen.
-func TestAdapter_same_history(t *testing.T) {
-	history := func() (text string) {
-		synctest.Test(t, func(t *testing.T) {
-			travel(nights[0].noon.Add(10 * time.Second))
-			f := newFleet(t, 5)
-			f.latency = 3 * time.Millisecond
-			fleet := f.startAll(map[string]string{"minute": "* * * * *", "half": "30 * * * * *"}, cronadapter.WithJobOptions(redlock.WithSpread(0)))
-			travel(time.Now().Add(2*time.Hour - 20*time.Second))
-			leaveAll(fleet)
-			text = f.history(fleet)
-		})
-		return text
-	}
-	first := history()
-	if got, want := strings.Count(first, "\n"), len(clocks)*(120+119); got != want {
-		t.Errorf("%d lines of history, want one for each replica and tick: %d", got, want)
-	}
-	for range 4 {
-		if again := history(); again != first {
-			t.Fatalf("another history:\n%s", firstDifference(first, again))
-		}
-	}
-}
-
-// history is all runs and skips, in order.
-func (f *fleet) history(fleet []*replica) string {
-	var events []string
-	for _, r := range f.runs {
-		events = append(events, fmt.Sprintf("%s %s %s runs %s\n", r.at.Format(time.RFC3339Nano), r.replica, r.job, r.tick.Format(time.RFC3339)))
-	}
-	for _, r := range fleet {
-		for _, l := range r.log.take() {
-			events = append(events, fmt.Sprintf("%s %s %v %s %v %v\n", l.At.Format(time.RFC3339Nano), r.name, l.Name, l.Kind, l.Tick, l.Err))
-		}
-	}
-	slices.Sort(events)
-	return strings.Join(events, "")
-}
-
-func firstDifference(a, b string) string {
-	as, bs := strings.Split(a, "\n"), strings.Split(b, "\n")
-	for i := range min(len(as), len(bs)) {
-		if as[i] != bs[i] {
-			return fmt.Sprintf("line %d: %q\nthen:    %q", i, as[i], bs[i])
-		}
-	}
-	return fmt.Sprintf("%d lines, then %d", len(as), len(bs))
 }
 
 // Replicas crash and come back, one at a time and for up to half an hour. A

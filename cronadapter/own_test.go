@@ -133,14 +133,6 @@ func TestSchedule_uneven(t *testing.T) {
 	}
 }
 
-// A schedule must go forward, or cron would run it without end.
-func TestAdapter_NewJob_refuses_a_schedule_that_stands_still(t *testing.T) {
-	still := scheduleFunc(func(t time.Time) time.Time { return t })
-	if _, err := newAdapter(t).NewJob("job", still, nothing); err == nil || !hasAll(err.Error(), `"job"`, "must be later") {
-		t.Error(err)
-	}
-}
-
 // The replicas of a service share its ticks, by default.
 //
 // Seen to fail without the spread: the one whose clock is ahead has 300 of 300.

@@ -1,11 +1,15 @@
 package cronadapter_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/robfig/cron/v3"
+
+	"github.com/redtick/redtick/cronadapter"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -21,10 +25,19 @@ func (d dates) Next(t time.Time) time.Time {
 }
 
 // Seen to fail when only the first answer was looked at.
-func TestAdapter_NewJob_refuses_a_schedule_that_repeats_itself(t *testing.T) {
-	again := dates{time.Now().Add(time.Hour), time.Now().Add(2 * time.Hour)}
-	if _, err := newAdapter(t).NewJob("job", again, nothing); err == nil || !hasAll(err.Error(), `"job"`, "must be later") {
-		t.Error(err)
+func TestAdapter_NewJob_refuses(t *testing.T) {
+	a := newAdapter(t)
+	for says, schedule := range map[string]cronadapter.Schedule{
+		"is nil":                  nil,
+		"must be later":           scheduleFunc(func(t time.Time) time.Time { return t }),
+		"must be later or zero; ": dates{time.Now().Add(time.Hour), time.Now().Add(2 * time.Hour)},
+	} {
+		if _, err := a.NewJob("job", schedule, nothing); !errors.Is(err, redlock.ErrInvalid) || !hasAll(err.Error(), `"job"`, says) {
+			t.Errorf("%v, want %q", err, says)
+		}
+	}
+	if _, err := a.AddFunc(cron.New(), "job", "* * * * *", nil); !errors.Is(err, redlock.ErrInvalid) || !hasAll(err.Error(), `"job"`, "is nil") {
+		t.Errorf("no function: %v", err)
 	}
 }
 

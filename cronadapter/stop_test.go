@@ -62,29 +62,6 @@ func TestAdapter_Stop(t *testing.T) {
 	})
 }
 
-// cron.Stop alone is what it always was: jobs go on, and are waited for.
-func TestAdapter_cron_Stop_alone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, 1)
-		r := f.replica("a", 0)
-		r.schedule("job", parse(t, "* * * * *"), func(ctx context.Context) error {
-			time.Sleep(50 * time.Second)
-			return ctx.Err()
-		})
-		r.Start()
-		time.Sleep(61 * time.Second)
-		begin := time.Now()
-		<-r.Cron.Stop().Done()
-		if took := time.Since(begin); took < 49*time.Second || took > 49*time.Second+cronadapter.DefaultSpread {
-			t.Errorf("waited %v", took)
-		}
-		if _, held := f.servers[0].Get("job"); held {
-			t.Error("the lease outlived its job")
-		}
-		leaveAll([]*replica{r})
-	})
-}
-
 // After Stop nothing runs, by hand or on another cron, and that is told.
 func TestAdapter_Stop_is_final(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
