@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // maxBacklog bounds the ticks of a job that wait. It is more than one a second
@@ -16,9 +17,10 @@ const maxBacklog = 1000
 type backlog struct {
 	mu    sync.Mutex
 	turns []chan struct{} // closed for the first
+	owed  []time.Time     // ticks that came during a reload: who has the turn asks for them first
 }
 
-// enter waits for a turn, and then leave must be called.
+// enter waits for a turn, and then leave must be called, at least once.
 func (b *backlog) enter(ctx context.Context) (leave func(), err error) {
 	turn, ok := b.add()
 	if !ok {
@@ -26,7 +28,7 @@ func (b *backlog) enter(ctx context.Context) (leave func(), err error) {
 	}
 	select {
 	case <-turn:
-		return func() { b.remove(turn) }, nil
+		return sync.OnceFunc(func() { b.remove(turn) }), nil
 	case <-ctx.Done(): // the adapter was stopped, so nobody will have a turn
 		return nil, context.Cause(ctx)
 	}
@@ -54,4 +56,37 @@ func (b *backlog) remove(turn chan struct{}) {
 	if i == 0 && len(b.turns) > 0 {
 		close(b.turns[0])
 	}
+}
+
+func (b *backlog) empty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.turns)+len(b.owed) == 0
+}
+
+func (b *backlog) owe(ticks []time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.owed = ticks
+}
+
+// oldest is the oldest tick that is owed, or else this one.
+func (b *backlog) oldest(tick time.Time) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.owed) > 0 {
+		return b.owed[0]
+	}
+	return tick
+}
+
+// owedBefore takes the oldest tick that is owed, if it is older than this one.
+func (b *backlog) owedBefore(tick time.Time) (older time.Time, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.owed) == 0 || b.owed[0].After(tick) {
+		return older, false
+	}
+	older, b.owed = b.owed[0], b.owed[1:]
+	return older, older.Before(tick)
 }

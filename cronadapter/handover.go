@@ -14,6 +14,7 @@ import (
 type turn struct {
 	tick      time.Time
 	triggered bool
+	reloaded  bool        // it is the newest tick that came during a reload
 	began     atomic.Bool // the function was called
 }
 

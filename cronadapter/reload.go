@@ -42,31 +42,29 @@ func (a *Adapter) noteRemoval(r *runner) {
 
 // resume runs the ticks that came while a job was reloaded: cron has fired them
 // neither for the old one nor for the new one, and if all replicas reload then,
-// nobody runs them. Those that cron did fire are claimed already.
+// nobody runs them. Those that cron did fire are claimed already. The newest is
+// asked for, and so before it those that are owed.
 func (j *Job) resume() {
 	old, ok := j.runner.a.removals.LoadAndDelete(j.runner.name)
 	if !ok {
 		return
 	}
 	ticks := j.missedBy(old.(*runner))
-	if len(ticks) == 0 {
-		return
+	j.runner.asking.backlog.owe(ticks)
+	if n := len(ticks); n > 0 {
+		j.runner.spawn(func() { j.runFor(&turn{tick: ticks[n-1], reloaded: true}) })
 	}
-	j.runner.spawn(func() {
-		for _, tick := range ticks {
-			j.runFor(&turn{tick: tick})
-		}
-	})
 }
 
 // missedBy are the ticks that a removed job and this one have in common. cron
-// may have been late, so it begins before the removal.
+// may have been late, so it begins before the removal, or where the reload before
+// that has not come to an end.
 func (j *Job) missedBy(old *runner) (ticks []time.Time) {
 	now := j.runner.a.cfg.now().Round(0)
 	if now.Sub(old.removed) > reloadLimit { // it came back late, or the clock was set
 		return nil
 	}
-	for tick := old.next(old.removed.Add(-time.Second)); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
+	for tick := old.next(old.asking.backlog.oldest(old.removed).Add(-time.Second)); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
 		if j.runner.next(tick.Add(-time.Nanosecond)).Equal(tick) {
 			ticks = append(ticks, tick)
 		}

@@ -1,9 +1,12 @@
 package cronadapter_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/robfig/cron/v3"
 
 	"github.com/redtick/redtick/redlock"
 )
@@ -100,6 +103,70 @@ func TestAdapter_reload_backlog(t *testing.T) {
 			})
 		})
 	}
+}
+
+// All replicas reload a job for some seconds in which ticks come, once or again before those are run, and just
+// before the next tick: all of them run, also when each run panics.
+//
+// Seen to fail when the ticks were asked for beside those that cron fires then, when a panic ended the asking, and when the
+// second reload forgot what the first one left.
+func TestAdapter_reload_severalTicks(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		opts  []redlock.JobOption
+		twice bool
+	}{
+		{"at most once", nil, false},
+		{"at most once, twice", nil, true},
+		{"at least once", []redlock.JobOption{redlock.WithTakeover()}, false},
+		{"at least once, twice", []redlock.JobOption{redlock.WithTakeover()}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				travel(nights[0].noon.Add(time.Second / 2))
+				begin, f := time.Now(), newFleet(t, 3)
+				add := func(r *replica) {
+					must(t)(r.a.Add(r.Cron, "job", "* * * * * *", f.noting(r.name, "job", func(context.Context) error { panic("no") }), c.opts...))
+				}
+				replicas := []*replica{f.replica("a", 0), f.replica("b", 0)}
+				for _, r := range replicas {
+					r.Cron = cron.New(cron.WithChain(cron.Recover(cron.DiscardLogger)), cron.WithLocation(time.UTC))
+					add(r)
+					r.Start()
+				}
+				for n := range 5 {
+					gap := time.Duration(n+1)*time.Second + 90*time.Millisecond
+					travel(begin.Add(time.Duration(n+1)*20*time.Second + 400*time.Millisecond))
+					reload(replicas, gap, add)
+					if c.twice {
+						time.Sleep(gap + time.Millisecond)
+						reload(replicas, time.Millisecond, add)
+					}
+				}
+				travel(begin.Add(2 * time.Minute))
+				leaveAll(replicas)
+				same(t, "job", f.of("job"), chain(t, "* * * * * *", time.UTC, begin, time.Now()))
+			})
+		})
+	}
+}
+
+// The run of a tick that came during a reload holds no later tick back: one that comes meanwhile is skipped, and not late.
+//
+// Seen to fail when later ticks waited until it had ended.
+func TestAdapter_reload_longRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		travel(nights[0].noon.Truncate(time.Minute).Add(time.Second))
+		begin, f := time.Now(), newFleet(t, 1)
+		r := f.replica("a", 0)
+		r.add("job", "* * * * *", 90*time.Second)
+		r.Start()
+		travel(begin.Add(time.Minute - time.Second - time.Millisecond))
+		reload([]*replica{r}, 2*time.Millisecond, func(r *replica) { r.add("job", "* * * * *", 90*time.Second) })
+		travel(begin.Add(10 * time.Minute))
+		leaveAll([]*replica{r})
+		same(t, "job", f.of("job"), chain(t, "1-59/2 * * * *", time.UTC, begin, time.Now()))
+	})
 }
 
 func reload(replicas []*replica, gap time.Duration, add func(*replica)) {

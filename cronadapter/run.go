@@ -136,20 +136,51 @@ func (r *runner) next(tick time.Time) time.Time {
 	return time.Time{}
 }
 
+// claim asks for ticks in order where a later one must not be granted first: under
+// take-over, and after a reload until the ticks that came meanwhile are claimed.
 func (r *runner) claim(t *turn, f func(ctx context.Context) error) (err error) {
 	if t.tick.IsZero() {
 		return errNotDue
 	}
-	job, err := r.jobFor(t)
+	_, job := r.current()
+	waits := job.Takeover()
+	if t.triggered || !waits && !t.reloaded && r.asking.backlog.empty() {
+		return r.ask(t, f)
+	}
+	leave, err := r.asking.backlog.enter(r.asking.ctx)
 	if err != nil {
 		return err
 	}
-	if job.Takeover() {
-		leave, err := r.asking.backlog.enter(r.asking.ctx)
-		if err != nil {
-			return err
+	defer leave()
+	return r.afterOwed(t.tick, f, func() error {
+		if waits {
+			return r.ask(t, f)
 		}
-		defer leave()
+		if !t.reloaded { // the next tick need not wait for this one
+			leave()
+		}
+		return r.ask(t, func(ctx context.Context) error {
+			leave() // a tick that comes now is skipped, not late
+			return f(ctx)
+		})
+	})
+}
+
+// afterOwed asks for the ticks before this one that came during a reload, and then
+// calls next, even if f panics.
+func (r *runner) afterOwed(tick time.Time, f func(ctx context.Context) error, next func() error) (err error) {
+	older, ok := r.asking.backlog.owedBefore(tick)
+	if !ok {
+		return next()
+	}
+	defer func() { err = r.afterOwed(tick, f, next) }()
+	return r.ask(&turn{tick: older}, f)
+}
+
+func (r *runner) ask(t *turn, f func(ctx context.Context) error) (err error) {
+	job, err := r.jobFor(t)
+	if err != nil {
+		return err
 	}
 	lease, err := job.Await(r.asking.ctx, t.tick)
 	if err != nil {
