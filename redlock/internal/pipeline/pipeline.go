@@ -468,16 +468,23 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 			// It may take back one of the calls that are sent again, so it must come after them once more.
 			first = append(first, c.again(now))
 		case !Executed(replies[i].Err):
-			heap.Push(&p.delayed, c.again(now.Add(c.resendIn(now))))
+			p.delay(c, now.Add(c.resendIn(now)))
 		case now.Before(p.breaker.suspectUntil):
 			// Order holds per connection only. A copy of the acquire that a driver resent, or that sits in the socket of
 			// a hung server, may be executed after this release, so send the release once more, and not before that
 			// time together with another.
-			heap.Push(&p.delayed, c.again(p.breaker.suspectUntil.Add(resendTogether)))
+			p.delay(c, p.breaker.suspectUntil.Add(resendTogether))
 		}
 	}
 	if len(first) > 0 {
 		p.urgent = append(first, p.urgent...)
+	}
+}
+
+// delay keeps a call to be sent again at that time, unless it is too late by then. The caller holds mu.
+func (p *Pipeline) delay(c *Call, at time.Time) {
+	if !p.expired(c, at) {
+		heap.Push(&p.delayed, c.again(at))
 	}
 }
 
@@ -554,6 +561,8 @@ func (p *Pipeline) Flushed() <-chan struct{} {
 	defer p.mu.Unlock()
 	if p.idle == nil {
 		p.idle, p.flushed = make(chan struct{}), time.Now()
+		p.delayed = slices.DeleteFunc(p.delayed, func(c *Call) bool { return p.expired(c, c.resendAt) })
+		heap.Init(&p.delayed)
 	}
 	idle := p.idle
 	p.signalIdle()
