@@ -58,25 +58,28 @@ func (t *target) askUntilAnswered(ctx context.Context) quorum.Tally {
 	}
 }
 
-// askAll asks every node for a read and a write, since a replica, or a server whose disk is full, answers a read. It waits for
-// all nodes, even after the outcome is certain.
+// askAll asks every node for a read and a write, since a replica, or a server whose disk is full, answers a read. The read comes
+// twice: a node gets a script in full at first and by its digest after that, and may forbid either. It waits for all nodes, even
+// after the outcome is certain.
 func (t *target) askAll(ctx context.Context) quorum.Tally {
 	now := time.Now()
 	until := now.Add(t.cfg.nodeTimeout)
 	limit, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	read := t.locker.group.Ask(limit, t.name.Look(now.UnixMilli(), "", ""), until, pipeline.Question)
-	write := t.locker.group.Ask(limit, t.name.TryWrite(), until, pipeline.Question)
-	all := func(t *quorum.Tally) bool { return t.Pending == 0 }
-	_ = read.WaitFor(limit, t.cfg.nodeTimeout, all)
-	_ = write.WaitFor(limit, t.cfg.nodeTimeout, all)
-	answers, wrote := read.Tally().Answers, write.Tally().Answers
-	for i := range answers {
-		if v := answers[i].Verdict; v != quorum.Failed && v != quorum.Pending {
-			answers[i] = wrote[i]
-		}
-		if answers[i].Verdict == quorum.Pending {
-			answers[i] = quorum.Answer{Verdict: quorum.Failed, Err: t.errNoAnswer(ctx.Err())}
+	var polls []*quorum.Poll
+	for _, r := range []quorum.Request{t.name.Look(now.UnixMilli(), "", ""), t.name.Look(now.UnixMilli(), "", ""), t.name.TryWrite()} {
+		polls = append(polls, t.locker.group.Ask(limit, r, until, pipeline.Question))
+	}
+	answers := make([]quorum.Answer, len(t.locker.group.Pipelines))
+	for _, p := range polls {
+		_ = p.WaitFor(limit, t.cfg.nodeTimeout, func(t *quorum.Tally) bool { return t.Pending == 0 })
+		for i, a := range p.Tally().Answers {
+			if a.Verdict == quorum.Pending {
+				a = quorum.Answer{Verdict: quorum.Failed, Err: t.errNoAnswer(ctx.Err())}
+			}
+			if answers[i].Verdict != quorum.Failed {
+				answers[i] = a
+			}
 		}
 	}
 	return quorum.Count(answers, t.locker.group.Quorum)

@@ -144,15 +144,19 @@ func TestCheck_closed(t *testing.T) {
 }
 
 // What a service gets wrong most often is told with the cure.
+//
+// Seen to fail while Check sent its script once, in full: a user without EVALSHA passed, whose second unlock was refused.
 func TestCheck_accessRule(t *testing.T) {
 	server := redisserver.Start(t)
-	must[any](t)(server.Do("ACL", "SETUSER", "weak", "on", ">secret", "~*", "+@all", "-@scripting"))
-	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "weak", Password: "secret"})
-	defer client.Close()
-	l := must[*redlock.Locker](t)(redlock.New(goredis.Nodes(client)))
-	defer func() { ok(t, l.Close(t.Context())) }()
-	if err := l.Check(t.Context()); !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "NOPERM") || !strings.Contains(err.Error(), "SECURITY.md") {
-		t.Errorf("%v, want NOPERM and the cure", err)
+	for _, missing := range []string{"-@scripting", "-evalsha"} {
+		must[any](t)(server.Do("ACL", "SETUSER", "weak", "reset", "on", ">secret", "~*", "&*", "+@all", missing))
+		client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "weak", Password: "secret"})
+		defer client.Close()
+		l := must[*redlock.Locker](t)(redlock.New(goredis.Nodes(client)))
+		defer func() { ok(t, l.Close(t.Context())) }()
+		if err := l.Check(t.Context()); !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "NOPERM") || !strings.Contains(err.Error(), "SECURITY.md") {
+			t.Errorf("%s: %v, want NOPERM and the cure", missing, err)
+		}
 	}
 }
 

@@ -99,7 +99,7 @@ func TestOldServers_firstVoteIsNotOvertaken(t *testing.T) {
 }
 
 // What a script ran into comes wrapped in the words of each version. The texts are those of src/scripting.c and src/script.c in Redis 5.0, 6.2,
-// 7.0 and 8.0.
+// 7.0 and 8.0, of Redict and of Valkey 9.1.
 //
 // Seen to fail when only the code at the beginning counts.
 func TestOldServers_errorsInScripts(t *testing.T) {
@@ -116,6 +116,8 @@ func TestOldServers_errorsInScripts(t *testing.T) {
 		since7("ERR ACL failure in script: User app has no permissions to run the 'time' command"):                                          acl,
 		before7("@user_script: 13: Unknown Redis command called from Lua script"):                                                           old,
 		since7("ERR Unknown Redis command called from script"):                                                                              old,
+		since7("ERR Unknown Redict command called from script"):                                                                             old,
+		"ERR Unknown command called from script script: on @user_script:13.":                                                                old,
 		before7("@user_script: 13: -OOM command not allowed when used memory > 'maxmemory'.  "):                                             "",
 		before7("@user_script: 13: -READONLY You can't write against a read only replica.  "):                                               "",
 	} {

@@ -207,12 +207,12 @@ var cures = []struct {
 	{"CROSSSLOT", "", "the restart guard does not work on a Redis Cluster, leave WithRestartGuard out"},
 	{"MOVED", "", "this address is a member of a Redis Cluster, use a Cluster client"},
 	{"ERR unknown command", "", "the server is older than Redis 5.0 or forbids the command"},
-	{"ERR", "Unknown Redis command called from ", "the server is older than Redis 5.0 or forbids the command"},
+	{"ERR", " command called from ", "the server is older than Redis 5.0 or forbids the command"},
 	{"ERR syntax error", "", "the server is older than Redis 5.0"},
 	{"ERR", ": attempt to ", "a companion key of this name holds what is not a number; delete its keys that end in :last and :fence"},
 }
 
-const aclCure = "allow the user what SECURITY.md lists, such as: ACL SETUSER name ~prefix:* &redtick:wake:* +@read +@write +@scripting +@pubsub +ping"
+const aclCure = "allow the user what SECURITY.md lists, such as: ACL SETUSER name ~prefix:* ~redtick:guard &redtick:* +@read +@write +@scripting +@pubsub +ping +time +info"
 
 // PermanentError is a server's error that does not pass by itself.
 type PermanentError struct {
