@@ -88,7 +88,7 @@ func tried(t *testing.T, topology, client string, connect connector, f feature) 
 	if f.not == topology {
 		return "no"
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	r := rig{prefix: client + ":" + f.name + ":"}
 	var lockers [2]*redlock.Locker
@@ -243,8 +243,13 @@ func tryTakeover(ctx context.Context, one, two *redlock.Locker) error {
 	return want("a tick that was taken over and done", err, redlock.ErrTickDone)
 }
 
+// guards is locked by whoever deletes a server's guard key, of which the clients share one.
+var guards sync.Mutex
+
 // tryGuard has a node that remembers nothing abstain, and vote once the longest TTL has passed.
 func tryGuard(ctx context.Context, r rig) error {
+	guards.Lock()
+	defer guards.Unlock()
 	const longest = 2 * time.Second
 	locker, err := redlock.New(r.nodes[:1], redlock.WithPrefix(r.prefix), redlock.WithRestartGuard(longest), redlock.WithTTL(longest),
 		redlock.WithObserver(func(redlock.Event) {}))
