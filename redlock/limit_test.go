@@ -1,6 +1,7 @@
 package redlock_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -65,4 +66,73 @@ func TestLimit_retention(t *testing.T) {
 			t.Error("a tick older than the retention was granted")
 		}
 	})
+}
+
+// While a list of nodes is replaced by another, both are in use. A majority of one and a majority of the other must have a node in
+// common, as they have if the lists differ by one node more or less.
+func TestLimit_otherNodes(t *testing.T) {
+	for _, c := range []struct {
+		before, after string
+		two           bool
+	}{
+		{"A", "AB", false}, {"AB", "ABC", false}, {"ABC", "ABCD", false}, // and so on, and the way back
+		{"ABCD", "ABD", false}, // C is replaced by D in two steps
+		{"ABC", "ABD", true}, {"ABC", "ABCDE", true}, {"A", "ABC", true},
+	} {
+		t.Run(c.before+" to "+c.after, func(t *testing.T) {
+			two := false
+			for _, reached := range majorities(c.before) {
+				for _, others := range majorities(c.after) {
+					if two {
+						break
+					}
+					inBubble(t, 5, func(t *testing.T, fl *fleet) {
+						holder, newcomer := fl.cutOff("a", c.before, reached), fl.cutOff("b", c.after, others)
+						lease := must[*redlock.Lease](t)(holder.mutex(t, "job").TryLock(t.Context()))
+						if second, err := newcomer.mutex(t, "job").TryLock(t.Context()); err == nil {
+							two = true
+							ok(t, second.Unlock(t.Context()))
+						}
+						ok(t, lease.Unlock(t.Context()))
+					})
+				}
+			}
+			if two != c.two {
+				t.Errorf("two holders at once: %v, want %v", two, c.two)
+			}
+		})
+	}
+}
+
+// cutOff is a process with these nodes, of which it reaches some.
+func (fl *fleet) cutOff(name, nodes, reached string) *process {
+	all := fl.servers
+	defer func() { fl.servers = all }()
+	fl.servers = nil
+	for _, n := range nodes {
+		fl.servers = append(fl.servers, all[n-'A'])
+	}
+	p := fl.process(name)
+	for i, n := range nodes {
+		if !strings.ContainsRune(reached, n) {
+			p.links[i].Hang()
+		}
+	}
+	return p
+}
+
+// majorities are the smallest ones of some nodes.
+func majorities(nodes string) (found []string) {
+	for set := range 1 << len(nodes) {
+		var chosen []byte
+		for i := range nodes {
+			if set&(1<<i) != 0 {
+				chosen = append(chosen, nodes[i])
+			}
+		}
+		if len(chosen) == len(nodes)/2+1 {
+			found = append(found, string(chosen))
+		}
+	}
+	return found
 }

@@ -46,7 +46,8 @@ const maxVotes = 1024
 
 // New returns a Locker over independent nodes. A majority of them, n/2 + 1,
 // decides; an even number tolerates no more failures than the odd one below
-// it. New does not contact the nodes.
+// it. All processes need the same nodes; docs/operations.md says how to change
+// them. New does not contact the nodes.
 func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	cfg := defaults()
 	if err := apply(&cfg, opts); err != nil {
