@@ -208,18 +208,21 @@ func (l *Locker) find(s gocron.Scheduler, name string) (gocron.Job, error) {
 // at once of one that is gone.
 const gocronLimit = time.Second
 
-// askBusy is ask for what the handle of a job answers, which a busy gocron may take longer for.
-func askBusy[T any](ctx context.Context, f func() (T, error)) (T, error) {
-	end := time.Now().Add(patience)
-	return ask(ctx, func() (T, error) {
-		for {
-			asked := time.Now()
-			v, err := f()
-			if !errors.Is(err, gocron.ErrJobNotFound) || time.Since(asked) < gocronLimit || ctx.Err() != nil || time.Now().After(end) {
-				return v, err
-			}
+// askBusy asks the handle of a job, once more each time that it has waited in vain, until ctx ends. It needs no goroutine, as
+// gocron's stop is held up for no longer than one such wait.
+func askBusy[T any](ctx context.Context, f func() (T, error)) (v T, err error) {
+	for end := time.Now().Add(patience); ctx.Err() == nil; {
+		asked := time.Now()
+		v, err = f()
+		switch {
+		case ctx.Err() != nil:
+		case !errors.Is(err, gocron.ErrJobNotFound) || time.Since(asked) < gocronLimit:
+			return v, err
+		case !time.Now().Before(end):
+			return v, errUnanswered
 		}
-	})
+	}
+	return v, ctx.Err()
 }
 
 // ask calls f, which blocks while gocron stops, for no longer than ctx lasts:
@@ -241,13 +244,15 @@ func ask[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	case r = <-replies:
 	case <-ctx.Done():
 	case <-limit.C:
-		r.err = fmt.Errorf("%w: gocron did not answer about its jobs within %v; is a monitor blocking the scheduler?", ErrNoTick, patience)
+		r.err = errUnanswered
 	}
 	if ctx.Err() != nil {
 		return r.value, ctx.Err()
 	}
 	return r.value, r.err
 }
+
+var errUnanswered = fmt.Errorf("%w: gocron did not answer about its jobs within %v; is a monitor blocking the scheduler?", ErrNoTick, patience)
 
 // asking is the questions of a job's runs for its ticks. Once gocron has put another job in its place, the answers would be that
 // one's, and if it has random intervals, to ask for more than one tick races with gocron for its random numbers.

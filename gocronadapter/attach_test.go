@@ -34,7 +34,7 @@ func (h *holdUp) Lock(ctx context.Context, key string) (gocron.Lock, error) {
 // nobody: a Lock that asks it for its jobs, or for a job's ticks, would hold it up.
 // In real time, because gocron spins while it stops.
 //
-// Seen to fail when ask does not look at ctx: the first for 10 s, with an
+// Seen to fail when ask and askBusy do not look at ctx: the first for 10 s, with an
 // error; the second for 1 s.
 func TestLocker_deadlock_with_StopJobs(t *testing.T) {
 	for name, known := range map[string]int{"job not looked up yet": 0, "job known": 1} {
