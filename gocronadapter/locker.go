@@ -114,14 +114,13 @@ func (l *Locker) answer(key string, r *run, err error) (gocron.Lock, error) {
 
 // reportRefusal makes an event of what redlock itself has not reported.
 func (l *Locker) reportRefusal(key string, err error) {
-	var core *redlock.Error
+	core, reported := errors.AsType[*redlock.Error](err)
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the job has ended
-	case errors.Is(err, errToldLost):
-	case !errors.As(err, &core):
-		l.locker.Report(redlock.Event{Kind: redlock.Refused, Name: key, Err: err})
-	case core.Op == opBehind:
+	case reported && core.Op == opBehind:
 		l.locker.Report(redlock.Event{Kind: redlock.Refused, Name: core.Name, Err: err})
+	case reported, errors.Is(err, errToldLost), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the job has ended
+	default:
+		l.locker.Report(redlock.Event{Kind: redlock.Refused, Name: key, Err: err})
 	}
 }
 
