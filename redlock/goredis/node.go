@@ -115,17 +115,17 @@ func (n *Node) sendSingle(ctx context.Context, commands []driver.Command) []driv
 		err := n.single.Process(ctx, &c)
 		return []driver.Reply{c.reply(err)}
 	}
-	cmds := make([]redis.Cmder, len(commands))
+	sent, cmds := make([]command, len(commands)), make([]redis.Cmder, len(commands))
 	for i := range commands {
-		c := newCommand(ctx, commands[i])
-		cmds[i] = &c
+		sent[i] = newCommand(ctx, commands[i])
+		cmds[i] = &sent[i]
 	}
 	pipe := n.single.Pipeline()
 	_ = pipe.BatchProcess(ctx, cmds...)
 	_, err := pipe.Exec(ctx)
 	replies := make([]driver.Reply, len(cmds))
-	for i := range cmds {
-		replies[i] = cmds[i].(*command).reply(err)
+	for i := range sent {
+		replies[i] = sent[i].reply(err)
 	}
 	return replies
 }
