@@ -210,7 +210,7 @@ func holder(t *testing.T, m *redlock.Mutex) string {
 
 // asynq hands a task to the next server when a Shutdown times out, while the
 // handler runs on. Mutations: the lease released when ctx ends; Skip without
-// heldBy (the task's work, given up by the first server, would be lost).
+// heldByAnother (the task's work, given up by the first server, would be lost).
 func TestMiddleware_shutdown(t *testing.T) {
 	for _, c := range []struct {
 		name string

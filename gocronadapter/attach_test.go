@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -411,32 +410,6 @@ func TestLocker_attached_to_another_scheduler(t *testing.T) {
 		if n := log.refusedFor(t, "job", gocronadapter.ErrNoTick)[0]; n != 1 || len(log.of("job")) != 0 {
 			t.Errorf("%d refusals, want 1", n)
 		}
-	})
-}
-
-// Not attached: the whole second is the tick, whatever the clocks show.
-//
-// Seen to fail when the plan has no tick.
-func TestLocker_not_attached(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log, start := newLedger(), time.Now()
-		servers := redlocktest.Servers(3)
-		var once sync.WaitGroup
-		for i, ahead := range []time.Duration{0, 40 * time.Millisecond, -300 * time.Millisecond} {
-			c := newClock(ahead)
-			c.late = func() time.Duration { return time.Duration(i) * 400 * time.Millisecond }
-			s := newGocron(t, gocron.WithClock(c), gocron.WithDistributedLocker(unattached(t, servers, c)))
-			if _, err := s.NewJob(everySecond(), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job")); err != nil {
-				t.Fatal(err)
-			}
-			s.Start()
-			once.Go(func() { time.Sleep(60*time.Second + 500*time.Millisecond); _ = s.StopJobs() })
-		}
-		once.Wait()
-		if got := log.tally(t, "job", start.Add(time.Second), start.Add(60*time.Second), time.Second); got[1] != 60 {
-			t.Errorf("ticks by runs: %v, want 60 once", got)
-		}
-		log.refusedFor(t, "job", redlock.ErrTickDone, redlock.ErrTaken)
 	})
 }
 

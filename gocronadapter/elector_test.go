@@ -127,44 +127,6 @@ func TestElector_asks_no_node_per_run(t *testing.T) {
 	})
 }
 
-// A leader that is cut off has stopped being one before another becomes it,
-// and one that resigns is followed at once.
-func TestElector_succession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log journal
-		all := newCandidates(t, &log)
-		for _, n := range all[0].links {
-			n.(*redlocktest.Node).Hang()
-		}
-		begin := time.Now()
-		for all[0].IsLeader(t.Context()) == nil {
-			time.Sleep(time.Millisecond)
-		}
-		if took := time.Since(begin); took > 3*time.Second {
-			t.Errorf("the leader that was cut off believed in itself for another %v", took)
-		}
-		for _, c := range all[1:] {
-			if c.IsLeader(t.Context()) == nil {
-				t.Error("two leaders at one time")
-			}
-		}
-		time.Sleep(5 * time.Second)
-		next := slices.IndexFunc(all, func(c *candidate) bool { return c.IsLeader(t.Context()) == nil })
-		if next < 1 {
-			t.Fatalf("the leader is number %d", next)
-		}
-		for _, n := range all[0].links {
-			n.(*redlocktest.Node).Heal()
-		}
-		all[next].Resign()
-		time.Sleep(100 * time.Millisecond)
-		if i := slices.IndexFunc(all, func(c *candidate) bool { return c.IsLeader(t.Context()) == nil }); i < 0 || i == next {
-			t.Errorf("after number %d resigned the leader is number %d", next, i)
-		}
-		resign(t, all)
-	})
-}
-
 // The task's context ends with the leadership, and the next leader comes only
 // after the task has returned.
 //

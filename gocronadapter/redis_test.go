@@ -252,8 +252,7 @@ func held(t *testing.T, servers []*redisserver.Server, key string) (n int) {
 // connections for good in the middle of it: one of the others runs the tick
 // within the TTL and a second, the third does not, and nothing is held in the end.
 //
-// Seen to fail when claim starts no stand-by after a refusal, and when summon
-// asks for no run.
+// Seen to fail when a refusal starts no stand-by, and when that starts no run.
 func TestTakeover_on_real_nodes(t *testing.T) {
 	const ttl = time.Second
 	servers := redisserver.StartN(t, 3)

@@ -151,54 +151,12 @@ func retire(t *testing.T, fleet ...*replica) {
 	}
 }
 
-// The holder of a tick is cut off in the middle of its run: one of the others
-// runs the same tick within the TTL and a second, and the other does not. When
-// the holder lives, nobody else runs it.
-//
-// Seen to fail when claim starts no stand-by after a refusal, when it gives up
-// after a tick that is done, when summon asks gocron for no run, and when
-// inherit returns nothing. It hangs when standBy keeps a tick that Claim refused.
-func TestTakeover_holder_dies(t *testing.T) {
-	for name, dies := range map[string]bool{"dies": true, "lives": false} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				log, start := new(diary), time.Now()
-				fleet, _ := takeoverFleet(t, 40*time.Millisecond, 0, -300*time.Millisecond)
-				for i, r := range fleet {
-					r.job(t, gocron.CronJob("*/10 * * * * *", true), log.task(i, func() time.Duration {
-						if len(log.all()) == 1 {
-							return time.Millisecond // the others are told that it is done
-						}
-						return 3 * time.Second
-					}), gocron.WithName("job"))
-					r.Start()
-				}
-				time.Sleep(20 * time.Second)
-				cut := time.Now()
-				fleet[0].cut(dies)
-				time.Sleep(8 * time.Second)
-				fleet[0].cut(false)
-				runs := log.all()[1:]
-				wantTicks(t, "to its end: job", log.done(), atSecond(start, 10, 20))
-				switch {
-				case !dies && len(runs) != 1:
-					t.Errorf("runs %v, want 1", runs)
-				case dies && (len(runs) != 2 || runs[0].replica != 0 || runs[1].replica == 0 || runs[1].begin.Sub(cut) > ttl+time.Second):
-					t.Errorf("runs %v; want a second within %v after %v", runs, ttl+time.Second, cut)
-				}
-				log.oneAtATime(t)
-				retire(t, fleet...)
-			})
-		})
-	}
-}
-
 // While the first run takes long, Lock returns at once on all replicas, so
 // gocron goes on asking at every tick; and every tick is run in the end, once
 // and in order, by a replica that has room.
 //
 // Seen to fail when first returns the newest tick, when add keeps only that, and
-// when claim waits (Claim instead of TryClaim).
+// when Lock waits for the run.
 func TestTakeover_ticks_behind_a_long_run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := new(diary), time.Now()
@@ -285,7 +243,7 @@ func onEach(t *testing.T, fleet []*replica, log *diary, job func() gocron.JobDef
 // to its end at least once, never two at a time, and in order.
 //
 // Seen to fail when claim starts no stand-by after a refusal, or beside a run
-// that was granted, when summon asks for no run, and when inherit returns nothing.
+// that was granted, when it starts no run, and when Accept returns nothing.
 func TestTakeover_random_deaths(t *testing.T) {
 	everyFive := func() gocron.JobDefinition { return gocron.CronJob("*/5 * * * * *", true) }
 	singleton := func(mode gocron.LimitMode) []gocron.JobOption {
@@ -328,37 +286,11 @@ func TestTakeover_random_deaths(t *testing.T) {
 	}
 }
 
-// The same for a calendar: two ticks a day, and trouble at each.
-func TestTakeover_random_deaths_of_daily_runs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log, midnight := new(diary), time.Now()
-		fleet, _ := takeoverFleet(t, 40*time.Millisecond, 0, -300*time.Millisecond)
-		onEach(t, fleet, log, func() gocron.JobDefinition {
-			return gocron.DailyJob(1, gocron.NewAtTimes(gocron.NewAtTime(1, 0, 0), gocron.NewAtTime(13, 0, 0)))
-		}, lasting(3*time.Second))
-		var want []time.Time
-		for range 64 {
-			tick := midnight.Add(time.Duration(len(want))*12*time.Hour + time.Hour)
-			want = append(want, tick)
-			time.Sleep(time.Until(tick.Add(-2 * time.Second)))
-			trouble(fleet, log, tick.Add(8*time.Second))
-		}
-		time.Sleep(time.Minute)
-		log.oneAtATime(t)
-		done := slices.CompactFunc(log.done(), time.Time.Equal)
-		wantTicks(t, "job", done, want)
-		if deaths := len(log.all()) - len(log.done()); deaths < 5 {
-			t.Errorf("%d runs died, which proves nothing", deaths)
-		}
-		retire(t, fleet...)
-	})
-}
-
 // Ticks that differ from replica to replica are taken over by another one's
 // own: there is no gap in the schedule but for the TTL.
 //
-// Seen to fail when claim starts no stand-by after a refusal, when summon asks
-// for no run, and when inTurn leaves out the spacing.
+// Seen to fail when claim starts no stand-by after a refusal, when that starts
+// no run, and when its claims leave out the spacing.
 func TestTakeover_random_deaths_without_common_ticks(t *testing.T) {
 	for name, job := range map[string]func() gocron.JobDefinition{
 		"unaligned": func() gocron.JobDefinition { return gocron.DurationJob(20 * time.Second) },
@@ -445,10 +377,10 @@ func TestTakeover_ends_with_the_job(t *testing.T) {
 // left to expire and the third replica runs it. The tick is not marked as done
 // before.
 //
-// Seen to fail when bequeath unlocks instead of detaching (nobody runs it), when
-// it is patient for an hour, when it does not rest after detaching (the busy one
+// Seen to fail when offerRun unlocks instead of abandoning (nobody runs it), when
+// it is patient for an hour, when it does not rest afterwards (the busy one
 // gets it again), and (reschedule, soon free) when gocron is asked only once.
-func TestTakeover_heir_that_nobody_picks_up(t *testing.T) {
+func TestTakeover_lease_that_nobody_picks_up(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode gocron.LimitMode
 		hog  time.Duration
@@ -497,7 +429,7 @@ func TestTakeover_heir_that_nobody_picks_up(t *testing.T) {
 // A job that ends while a lease waits for a run of it: the lease is not kept,
 // and the tick is not marked as done, so that another replica runs it.
 //
-// Seen to fail when summon does not heed ctx, and when bequeath unlocks.
+// Seen to fail when offerRun does not heed ctx, and when it unlocks.
 func TestTakeover_ends_while_nobody_picks_up(t *testing.T) {
 	for name, end := range map[string]func(r *replica, j gocron.Job) error{
 		"Shutdown":  func(r *replica, _ gocron.Job) error { return r.Shutdown() },
@@ -614,8 +546,8 @@ func TestTakeover_singleton_keeps_what_gocron_drops(t *testing.T) {
 // tick runs elsewhere. When both come at once, one of them picks the tick up and the other is
 // refused. Afterwards RunNow is what it always is.
 //
-// Seen to fail when inherit returns nothing, and (direct) when inTurn does not count the
-// run that picks the lease up: the last RunNow is refused.
+// Seen to fail when Accept returns nothing, and (direct) when the run
+// that picks the lease up is not counted: the last RunNow is refused.
 func TestTakeover_RunNow(t *testing.T) {
 	modes := map[string][]gocron.JobOption{
 		"direct":               nil,
@@ -671,7 +603,7 @@ func TestTakeover_RunNow(t *testing.T) {
 // picks the lease up before. When they come at last, nothing is left for them:
 // they are refused, and none is run as a RunNow.
 //
-// Seen to fail when admitRunNow does not ask whether the stand-by has started
+// Seen to fail when nobody asks whether the stand-by has started
 // the run, when the stand-by does not count it, and when a run with a tick of
 // its own counts as one of those.
 func TestTakeover_picked_up_by_another_run(t *testing.T) {

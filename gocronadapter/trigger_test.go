@@ -35,7 +35,7 @@ func ops(t *testing.T, servers []*redlocktest.Server) *inspect.Inspector {
 // In every mode, a job is run once by the fleet, under a tick of its own and with its listeners, and all of the schedule's ticks as
 // well. Nothing is worth a warning.
 //
-// Seen to fail without listenWhile, when a run takes the lock only, when the claim is the schedule's, and when a job rests after it.
+// Seen to fail without listen, when a run takes the lock only, when the claim is the schedule's, and when a job rests after it.
 func TestTrigger(t *testing.T) {
 	five := 5 * time.Minute
 	kinds := map[string]struct {
