@@ -384,6 +384,26 @@ func TestLocker_closeIsBounded(t *testing.T) {
 	})
 }
 
+// Nodes that hang are waited for together, not each for a while of its own.
+//
+// Seen to fail when one is waited for after the other: 9 s.
+func TestLocker_closeAllHung(t *testing.T) {
+	inBubble(t, 5, func(t *testing.T, fl *fleet) {
+		p := fl.process("a", redlock.WithTTL(time.Second))
+		for _, s := range fl.servers {
+			s.Freeze()
+		}
+		if _, err := p.mutex(t, "job").TryLock(t.Context()); !errors.Is(err, redlock.ErrNoQuorum) {
+			t.Error(err)
+		}
+		begin := time.Now()
+		ok(t, p.Close(t.Context()))
+		if took := time.Since(begin); took > 3*time.Second { // TTL + 1 s, and a probe that was under way
+			t.Errorf("Close took %v", took)
+		}
+	})
+}
+
 // Close, called while a vote is under way: the acquisition is refused, and
 // nothing is left when Close returns, though the vote was split and is given
 // back one node after the other.

@@ -149,15 +149,18 @@ func (l *Locker) Close(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("redlock: closed while an acquisition was under way: %w", ctx.Err()))
 		}
 	}
-	for _, p := range l.group.Pipelines {
-		flushed := p.Flushed()
+	flushed := make([]<-chan struct{}, len(l.group.Pipelines))
+	for i, p := range l.group.Pipelines { // all of them first, as a pipeline keeps what it chases for a while from then on
+		flushed[i] = p.Flushed()
+	}
+	for i, p := range l.group.Pipelines {
 		select {
-		case <-flushed:
+		case <-flushed[i]:
 			continue
 		default:
 		}
 		select {
-		case <-flushed:
+		case <-flushed[i]:
 		case <-ctx.Done():
 			errs = append(errs, &NodeError{Node: p.Name(), Err: fmt.Errorf("closed before it executed its releases: %w", ctx.Err())})
 		}
