@@ -19,9 +19,8 @@ const DefaultWindow = time.Second
 // than a second it is a tenth of the time between them. WithJobOptions and
 // WithJob change it; redlock.WithSpread(0) turns it off.
 //
-// Three replicas with links of 0, 1 and 2 ms share 300 ticks 102 : 102 : 96, with
-// one clock 5 ms ahead 117 : 96 : 87, and with clocks 40 and 5 ms ahead
-// 201 : 60 : 39. A run then begins 25 ms after its tick on average.
+// With three replicas a run begins 25 ms after its tick on average;
+// docs/performance.md has what share of the ticks each replica gets.
 const DefaultSpread = 100 * time.Millisecond
 
 // wideGap is the time between two ticks from which on the spread is the default.
