@@ -90,6 +90,7 @@ var answered = [][]string{
 }
 
 func TestServer_Answer_likeRedis(t *testing.T) {
+	redis70(t)
 	for code, spoil := range spoilers {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()

@@ -48,13 +48,17 @@ func inMemory(server *redlocktest.Server) peer {
 	}
 }
 
-// Other servers word errors in other ways, and write numbers that are not whole differently.
-func TestServer_answers_like_Redis(t *testing.T) {
+// redis70 starts a server for the comparison with it. Others word errors in other ways, and write fractions differently.
+func redis70(t *testing.T) *redisserver.Server {
 	server := redisserver.Start(t)
 	if info, err := server.Do("INFO", "server"); err != nil || !strings.Contains(info.(string), "redis_version:7.0.") {
 		t.Skipf("the in-memory server answers like Redis 7.0, and this one is another: %.100q, %v", info, err)
 	}
-	c := comparison{connect(t, server.Addr()), make(map[string]bool)}
+	return server
+}
+
+func TestServer_answers_like_Redis(t *testing.T) {
+	c := comparison{connect(t, redis70(t).Addr()), make(map[string]bool)}
 	for i, command := range fixedCommands() {
 		t.Run(fmt.Sprintf("%d %.60s", i, strings.Join(command, " ")), func(t *testing.T) {
 			c.run(t, [][]string{{"FLUSHALL"}, command})
