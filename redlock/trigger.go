@@ -22,7 +22,8 @@ func (j *Job) Triggered() *Job {
 // OnTrigger calls run each time an operator triggers the job, on every replica
 // that listens, with the tick to claim on the job of [Job.Triggered]. One replica is
 // granted it. run must not block. The observer is told of each trigger, and when a
-// node's triggers cannot be heard.
+// node's triggers cannot be heard. A trigger reaches jobs of the same name in all
+// databases of a server.
 //
 // The Locker has one subscription on each node for all its jobs, on a connection
 // of its own, from the first OnTrigger to the last stop or Close. A trigger that is
