@@ -227,3 +227,24 @@ func TestGuard_bootstrapAgain(t *testing.T) {
 		p.links[0].Heal()
 	})
 }
+
+// The guard is turned on in a fleet that is at work: its nodes abstain from the new replicas, unless they were declared fresh.
+func TestGuard_turnedOn(t *testing.T) {
+	for _, declared := range []bool{false, true} {
+		inBubble(t, 3, func(t *testing.T, fl *fleet) {
+			before, after := fl.process("a").mutex(t, "job"), fl.process("b", redlock.WithRestartGuard(time.Minute))
+			ok(t, must[*redlock.Lease](t)(before.Claim(t.Context(), time.Now())).Unlock(t.Context()))
+			if declared {
+				ok(t, after.inspector(t).Bootstrap(t.Context()))
+			}
+			time.Sleep(time.Second)
+			lease, err := after.mutex(t, "job").Claim(t.Context(), time.Now())
+			if abstain := errors.Is(err, redlock.ErrNodeYoung); abstain == declared {
+				t.Errorf("declared fresh: %v, and yet %v", declared, err)
+			}
+			if err == nil {
+				ok(t, lease.Unlock(t.Context()))
+			}
+		})
+	}
+}

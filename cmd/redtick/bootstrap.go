@@ -12,8 +12,9 @@ func newBootstrap(t *target) *cobra.Command {
 		Long: `bootstrap is for services that use WithRestartGuard. It declares that new nodes have
 no votes to forget, so that they vote at once. Without it they abstain for the
 longest TTL, like a node that may have forgotten its votes. Run it once when the
-servers are new, and not at every start, which would defeat the guard. A node that
-has voted under a guard, or may evict keys, refuses.
+servers are new, or right before the guard is first turned on, and not at every
+start, which would defeat the guard. A node that has voted under a guard, or may
+evict keys, refuses.
 
 Exit codes
   0   all nodes are declared fresh

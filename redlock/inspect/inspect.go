@@ -274,9 +274,9 @@ func (i *Inspector) Release(ctx context.Context, name, token string) error {
 
 // Bootstrap declares a fresh fleet under [redlock.WithRestartGuard]: nodes that
 // remember nothing may vote at once instead of after the longest TTL. Call it
-// once, when the fleet's servers are first used, never at every start: it
-// would take away what the guard is for. It refuses servers that may evict
-// keys. It waits for every node.
+// once, when the fleet's servers are first used or right before the guard is
+// first turned on, never at every start: it would take away what the guard is
+// for. It refuses servers that may evict keys. It waits for every node.
 func (i *Inspector) Bootstrap(ctx context.Context) error {
 	patient, err := New(i.nodes, WithTimeout(max(i.timeout, 5*time.Second)))
 	if err != nil {
