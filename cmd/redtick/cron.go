@@ -76,7 +76,8 @@ Exit codes
   0   ended by a signal; --once: no run failed; --check: the file is fine
   1   --once: a run failed, was lost, or was refused though nobody else had it and
       the job is not paused
-  2   --once: no majority of the nodes answers
+  2   --once: no majority of the nodes answers; once it has begun, lines with takeover
+      wait for one
   64  the command line or the file is wrong`
 
 func newCron(t *target) *cobra.Command {
