@@ -18,6 +18,7 @@ type backlog struct {
 	mu    sync.Mutex
 	turns []chan struct{} // closed for the first
 	owed  []time.Time     // ticks that came during a reload: who has the turn asks for them first
+	since time.Time       // when cron first asked for ticks
 }
 
 // enter waits for a turn, and then leave must be called, at least once.
@@ -64,20 +65,26 @@ func (b *backlog) empty() bool {
 	return len(b.turns)+len(b.owed) == 0
 }
 
-func (b *backlog) owe(ticks []time.Time) {
+func (b *backlog) owe(ticks []time.Time, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.owed = ticks
+	b.owed, b.since = ticks, now
 }
 
-// oldest is the oldest tick that is owed, or else this one.
-func (b *backlog) oldest(tick time.Time) time.Time {
+// after is where ticks are looked for that came during a reload: after a second before
+// the removal, since cron may have been late, but not before cron first asked; or from
+// where the reload before has not come to its end.
+func (b *backlog) after(removal time.Time) time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.owed) > 0 {
-		return b.owed[0]
+	after := removal.Add(-time.Second)
+	switch {
+	case len(b.owed) > 0:
+		return b.owed[0].Add(-time.Nanosecond)
+	case after.Before(b.since):
+		return b.since
 	}
-	return tick
+	return after
 }
 
 // owedBefore takes the oldest tick that is owed, if it is older than this one.

@@ -45,26 +45,23 @@ func (a *Adapter) noteRemoval(r *runner) {
 // nobody runs them. Those that cron did fire are claimed already. The newest is
 // asked for, and so before it those that are owed.
 func (j *Job) resume() {
-	old, ok := j.runner.a.removals.LoadAndDelete(j.runner.name)
-	if !ok {
-		return
+	var ticks []time.Time
+	now := j.runner.a.cfg.now().Round(0)
+	if old, ok := j.runner.a.removals.LoadAndDelete(j.runner.name); ok {
+		ticks = j.missedBy(old.(*runner), now)
 	}
-	ticks := j.missedBy(old.(*runner))
-	j.runner.asking.backlog.owe(ticks)
+	j.runner.asking.backlog.owe(ticks, now)
 	if n := len(ticks); n > 0 {
 		j.runner.spawn(func() { j.runFor(&turn{tick: ticks[n-1], reloaded: true}) })
 	}
 }
 
-// missedBy are the ticks that a removed job and this one have in common. cron
-// may have been late, so it begins before the removal, or where the reload before
-// that has not come to an end.
-func (j *Job) missedBy(old *runner) (ticks []time.Time) {
-	now := j.runner.a.cfg.now().Round(0)
+// missedBy are the ticks that a removed job and this one have in common.
+func (j *Job) missedBy(old *runner, now time.Time) (ticks []time.Time) {
 	if now.Sub(old.removed) > reloadLimit { // it came back late, or the clock was set
 		return nil
 	}
-	for tick := old.next(old.asking.backlog.oldest(old.removed).Add(-time.Second)); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
+	for tick := old.next(old.asking.backlog.after(old.removed)); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
 		if j.runner.next(tick.Add(-time.Nanosecond)).Equal(tick) {
 			ticks = append(ticks, tick)
 		}
