@@ -30,7 +30,7 @@ func (p *pings) around(at string, lease *redlock.Lease, run func() error) error 
 
 // close waits for the last calls, which may be the first and the last of a run.
 func (p *pings) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*checkin.DefaultTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*checkin.Timeout)
 	defer cancel()
 	_ = p.Close(ctx)
 }

@@ -27,10 +27,10 @@ import (
 )
 
 const (
-	// DefaultTimeout is how long a call may take.
-	DefaultTimeout = 5 * time.Second
-	// MaxWaiting is how many calls wait at most; more are given up.
-	MaxWaiting = 256
+	// Timeout is how long a call may take.
+	Timeout = 5 * time.Second
+	// maxWaiting is how many calls wait at most; more are given up.
+	maxWaiting = 256
 )
 
 // Calls makes calls, one at a time and in order. It is safe for concurrent use.
@@ -46,7 +46,7 @@ type Calls struct {
 
 // New returns Calls, which must be closed.
 func New() *Calls {
-	c := &Calls{client: http.Client{Timeout: DefaultTimeout}, queue: make(chan *url.URL, MaxWaiting), done: make(chan struct{})}
+	c := &Calls{client: http.Client{Timeout: Timeout}, queue: make(chan *url.URL, maxWaiting), done: make(chan struct{})}
 	go c.work()
 	return c
 }
@@ -97,7 +97,7 @@ func (c *Calls) Call(at string, step Step, run string) error {
 	select {
 	case c.queue <- target:
 	default:
-		c.note(fmt.Errorf("%d calls wait already", MaxWaiting), target.Host)
+		c.note(fmt.Errorf("%d calls wait already", maxWaiting), target.Host)
 	}
 	return nil
 }

@@ -31,14 +31,14 @@ import (
 type series map[string]map[string][]string
 
 // everything is told of every kind of event, and of every reason of a refusal.
-func everything(t *testing.T) series {
+func everything(t *testing.T, opts ...otelredlock.Option) series {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	reader, err := exporter.New(exporter.WithRegisterer(registry))
 	if err != nil {
 		t.Fatal(err)
 	}
-	observe, err := otelredlock.NewObserver(metric.NewMeterProvider(metric.WithReader(reader)), noop.NewTracerProvider())
+	observe, err := otelredlock.NewObserver(metric.NewMeterProvider(metric.WithReader(reader)), noop.NewTracerProvider(), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +54,19 @@ func everything(t *testing.T) series {
 		observe(redlock.Event{Kind: redlock.Refused, Name: "job", Err: reason})
 	}
 	return read(t, registry)
+}
+
+// Seen to fail when one of the metrics still has the name.
+func TestWithoutName(t *testing.T) {
+	named := everything(t)
+	for metric, labels := range everything(t, otelredlock.WithoutName()) {
+		if _, ok := labels["redtick_name"]; ok {
+			t.Errorf("%s has the name", metric)
+		}
+		if named[metric] == nil {
+			t.Errorf("%s is only there without the name", metric)
+		}
+	}
 }
 
 func read(t *testing.T, registry *prometheus.Registry) series {
