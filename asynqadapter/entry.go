@@ -120,7 +120,7 @@ func checkTask(task *asynq.Task, opts []asynq.Option) error {
 		return invalid("task is nil or has no type; make it with asynq.NewTask(type, payload)")
 	}
 	if i := slices.Index(opts, nil); i >= 0 {
-		return invalid("option %d of task %q is nil; leave it out", i, task.Type())
+		return invalid("option %d of task %q is nil; leave it out", i+1, task.Type())
 	}
 	return nil
 }

@@ -400,7 +400,7 @@ func TestMiddleware_invalid(t *testing.T) {
 		says   string
 	}{
 		{"no locker", nil, nil, "redlock.New"},
-		{"nil option", locker, []asynqadapter.MiddlewareOption{nil}, "option 0"},
+		{"nil option", locker, []asynqadapter.MiddlewareOption{nil}, "option 1"},
 		{"nil key", locker, []asynqadapter.MiddlewareOption{asynqadapter.WithKey(nil)}, "WithKey"},
 		{"policy", locker, []asynqadapter.MiddlewareOption{asynqadapter.WithBusy(7)}, "7"},
 		{"delay", locker, []asynqadapter.MiddlewareOption{asynqadapter.WithRequeueDelay(time.Millisecond)}, "1ms"},

@@ -97,7 +97,7 @@ func newGuardConfig[O any](opts []O, apply func(O, *guardConfig)) (guardConfig, 
 	}
 	for i, o := range opts {
 		if any(o) == nil {
-			return c, invalid("option %d is nil; leave it out", i)
+			return c, invalid("option %d is nil; leave it out", i+1)
 		}
 		apply(o, &c)
 	}

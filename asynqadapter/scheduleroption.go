@@ -84,7 +84,7 @@ func newSchedulerConfig(opts []SchedulerOption) (schedulerConfig, error) {
 	c := schedulerConfig{lateness: DefaultLateness, now: time.Now}
 	for i, o := range opts {
 		if o == nil {
-			return c, invalid("option %d is nil; leave it out", i)
+			return c, invalid("option %d is nil; leave it out", i+1)
 		}
 		o(&c)
 	}

@@ -106,7 +106,7 @@ func TestStamp_Register_invalid(t *testing.T) {
 			{"spec", "hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "five fields", nil},
 			{"never", "0 0 30 2 *", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "no activation", nil},
 			{"no type", "@hourly", scheduler, asynq.NewTaskWithHeaders(" ", nil, headers), "no type", nil},
-			{"nil option", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "option 0", []asynq.Option{nil}},
+			{"nil option", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "option 1", []asynq.Option{nil}},
 			{"TaskID", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), `TaskID("x")`, []asynq.Option{asynq.TaskID("x")}},
 			{"TaskID inside", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers, asynq.TaskID("x")), "(inside", nil},
 			{"Unique", "@hourly", scheduler, asynq.NewTaskWithHeaders("job", nil, headers), "Unique(", []asynq.Option{asynq.Unique(time.Hour)}},

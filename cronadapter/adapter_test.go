@@ -42,7 +42,7 @@ func TestNew_refuses(t *testing.T) {
 		says   string
 	}{
 		"no locker":  {nil, cronadapter.WithoutAlignment(), "locker is nil"},
-		"nil option": {locker, nil, "option 0 is nil"},
+		"nil option": {locker, nil, "option 1 is nil"},
 		"job option": {locker, cronadapter.WithJobOptions(redlock.WithTTL(1)), "TTL"},
 		"nil clock":  {locker, cronadapter.WithClock(nil), "clock is nil"},
 		"nil parser": {locker, cronadapter.WithParser(nil), "parser is nil"},

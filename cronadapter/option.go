@@ -69,7 +69,7 @@ func defaults() config {
 func (c config) with(opts []Option) (config, error) {
 	for i, o := range opts {
 		if o == nil {
-			return c, invalid("option %d is nil; leave it out", i)
+			return c, invalid("option %d is nil; leave it out", i+1)
 		}
 		o(&c)
 	}

@@ -89,7 +89,7 @@ func newConfig(opts []Option) (config, error) {
 	c := config{jobs: make(map[string][]redlock.JobOption), clock: clockwork.NewRealClock(), window: DefaultWindow}
 	for i, o := range opts {
 		if o == nil {
-			return c, invalid("option %d is nil; leave it out", i)
+			return c, invalid("option %d is nil; leave it out", i+1)
 		}
 		o(&c)
 	}

@@ -211,8 +211,11 @@ func (t *target) fail(op string, tick int64, tally *quorum.Tally, reason error) 
 		return e
 	case ErrTickDone:
 		return e
-	}
-	if reason == ErrNoQuorum {
+	case ErrTickStale:
+		e.Detail = fmt.Sprintf("ticks are remembered for %v", t.cfg.retention)
+	case ErrClockSkew:
+		e.Detail = fmt.Sprintf("at most %v is allowed; check this machine's clock", t.cfg.maxSkew)
+	case ErrNoQuorum:
 		e.Detail, e.permanent = tally.String(), tally.Blocks(failures(tally, isPermanent))
 	}
 	e.Nodes = t.nodeErrors(tally, reason)

@@ -186,6 +186,17 @@ func TestErrors_extendAndUnlock(t *testing.T) {
 	})
 }
 
+func TestErrors_rulesForTicks(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		m := fl.process("a").mutex(t, "report", redlock.WithMaxSkew(time.Minute))
+		for want, offset := range map[string]time.Duration{"remembered for 15m0s": -time.Hour, "at most 1m0s": time.Hour} {
+			if _, err := m.Claim(t.Context(), time.Now().Add(offset)); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v does not say %q", err, want)
+			}
+		}
+	})
+}
+
 func TestErrors_tell(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		a, b := fl.process("api-7"), fl.process("b")
