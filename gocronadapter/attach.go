@@ -254,8 +254,9 @@ func ask[T any](ctx context.Context, f func() (T, error)) (T, error) {
 
 var errUnanswered = fmt.Errorf("%w: gocron did not answer about its jobs within %v; is a monitor blocking the scheduler?", ErrNoTick, patience)
 
-// asking is the questions of a job's runs for its ticks. Once gocron has put another job in its place, the answers would be that
-// one's, and if it has random intervals, to ask for more than one tick races with gocron for its random numbers.
+// asking is the questions for a job's ticks. Once gocron has put another job in its place, the answers would be that one's, and if it
+// has random intervals, to ask for more than one tick races with gocron for its random numbers. If it has the same definition of a
+// crontab, to ask for them races for that one's parser.
 type asking struct {
 	mu      sync.Mutex
 	stopped bool

@@ -124,7 +124,7 @@ func (e *examiner) plan(ctx context.Context, job gocron.Job, p planned, now time
 	if p, err = e.afresh(ctx, job, p); err != nil {
 		return newest, next, err
 	}
-	for back := time.Minute; ; back *= 2 {
+	for back := time.Minute; ctx.Err() == nil; back *= 2 { // else the job may be gone
 		newest, next, err = e.planFrom(p, now.Add(-min(back, within)), now)
 		if err != nil || !newest.IsZero() || back >= within {
 			break
@@ -168,8 +168,8 @@ func (e *examiner) afresh(ctx context.Context, job gocron.Job, p planned) (plann
 		}
 		own := gocron.WithCronImplementation(gocron.NewDefaultCron(true))
 		p.definition, p.options = gocron.CronJob(schedule.Crontab, true), append(slices.Clip(p.options), own)
-	case gocron.DurationJobSchedule, gocron.DurationRandomJobSchedule:
-		return p, nil // they may be aligned, which only the plan shows
+	case gocron.DurationJobSchedule:
+		return p, nil // it may be aligned, which only the plan shows
 	}
 	if !common(job.Schedule(), ticks, e.zone) {
 		return p, errOwnTicks

@@ -125,6 +125,10 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		return j, err
 	}
 	l.catch.plan = func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error) {
+		if !l.asking.begin() {
+			return newest, next, context.Canceled
+		}
+		defer l.asking.calls.Done()
 		return s.examiner.plan(ctx, j, planned{d, opts, l.made}, now, within)
 	}
 	l.locked = sync.OnceValue(func() bool { return s.examiner.locks(opts) })
