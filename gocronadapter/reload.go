@@ -82,7 +82,7 @@ func (l *jobLocker) noteQueued(pending []time.Time, now time.Time) {
 		asked = s.asked
 	}
 	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !t.After(asked) || wall(t).After(wall(now)) })
-	l.extras.noteQueued(len(pending), 0, l.locker.idle())
+	l.extras.noteQueued(len(pending), 0, false) // what an earlier run has left in the queue may still be there
 }
 
 // goOn runs what the job's predecessor owed, if this job has the newest of those ticks as well. If one was run, its claim says so.
