@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -252,6 +253,7 @@ func (s *scheduler) Start() {
 	s.removeOver()
 	now := s.locker.clock.Now()
 	s.started.Store(&now)
+	s.locker.lastEnd.Store(math.MaxInt64) // never idle until a run has ended: those that were queued at the stop may still be
 	s.Scheduler.Start()
 	s.mu.Lock()
 	s.running, s.stop = context.WithCancel(context.Background())
