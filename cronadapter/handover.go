@@ -75,6 +75,7 @@ func (j *Job) runFor(t *turn) {
 	switch entry, ok := r.a.listing.find(r); {
 	case ok:
 		r.passAll(t, entry.WrappedJob, j.ticks.newest)
+	case r.kept.Err() != nil: // removed meanwhile
 	case j.added:
 		r.refuse(t.tick, errRemoved)
 	default: // its chain may have a cron.Recover, so a panic must not end the process: redlock.Ended tells of it

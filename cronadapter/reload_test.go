@@ -189,6 +189,28 @@ func TestAdapter_reload_afterTheTick(t *testing.T) {
 	})
 }
 
+// A job that comes back after its tick, goes at once and comes again runs that tick, and nothing is told.
+//
+// Seen to fail: an error said that Adapter.Remove is to be used, which it was.
+func TestAdapter_reload_goesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		travel(nights[0].noon)
+		f, tick := newFleet(t, 1), nights[0].noon.Truncate(time.Minute).Add(time.Minute)
+		r := f.replica("a", 0)
+		r.Start()
+		r.addSpec("job", "* * * * *")
+		travel(tick.Add(-time.Millisecond))
+		r.a.Remove(r.Cron, "job")
+		time.Sleep(2 * time.Millisecond)
+		r.addSpec("job", "* * * * *")
+		r.a.Remove(r.Cron, "job")
+		r.addSpec("job", "* * * * *")
+		time.Sleep(time.Second)
+		leaveAll([]*replica{r})
+		same(t, "job", f.of("job"), []time.Time{tick})
+	})
+}
+
 func reload(replicas []*replica, gap time.Duration, add func(*replica)) {
 	for _, r := range replicas {
 		go func() {
