@@ -131,6 +131,31 @@ func TestNodeOut_refusals(t *testing.T) {
 	}
 }
 
+// A replica of another node refuses to grant a tick, but tells that one is done. It stays out.
+//
+// Seen to fail when each answer to a vote counts as being back: 20 times.
+func TestNodeOut_replica(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		var d diary
+		a, b := fl.process("a", redlock.WithObserver(d.observe)).mutex(t, "job"), fl.process("b").mutex(t, "job")
+		for n := range 80 {
+			replica, winner, loser := "READONLY", a, b
+			if n%4 == 3 {
+				replica, winner, loser = "", b, a // the loser's vote would write nothing there
+			}
+			fl.servers[0].Answer(replica)
+			tick := time.Now()
+			lease := must[*redlock.Lease](t)(winner.Claim(t.Context(), tick))
+			time.Sleep(time.Second)
+			ok(t, lease.Unlock(t.Context()))
+			if _, err := loser.Claim(t.Context(), tick); !errors.Is(err, redlock.ErrTickDone) {
+				t.Fatal(err)
+			}
+		}
+		wantKinds(t, d.kinds(""), redlock.NodeOut)
+	})
+}
+
 // A panicking or slow observer hurts no lease, and what it missed is counted.
 func TestObserver_misbehaves(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {

@@ -105,6 +105,7 @@ var mutants = []mutant{
 	{name: "the last to come says how long the line lives", file: "internal/protocol/lua/enqueue.lua", old: "if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[2]) then", new: "if true then"},
 	{name: "a hand-over is yielded to twice", file: "internal/waitqueue/queue.go", old: "\tdelete(q.handedOff, name)\n\treturn", new: "\treturn"},
 	{name: "a key that never expires is about to", file: "internal/protocol/lua/enqueue.lua", old: "remaining = 86400000", new: "remaining = -1"},
+	{name: "a replica that loses a vote is back", file: "internal/pipeline/breaker.go", old: "if !b.refusing() || now.Sub(b.refusedAt) > backAfter {", new: "if true {"},
 	{name: "an error reply is an execution", file: "internal/pipeline/reply.go", old: "func Executed(err error) bool { return err == nil || IsWrongType(err) }", new: "func Executed(err error) bool { return driver.Answered(err) }"},
 	{name: "votes go before releases", file: "internal/pipeline/pipeline.go", old: "\t\tp.urgent = p.fill(p.urgent, now)\n\t\tp.votes = p.fill(p.votes, now)\n", new: "\t\tp.votes = p.fill(p.votes, now)\n\t\tp.urgent = p.fill(p.urgent, now)\n"},
 	{name: "a claim raises no fence", file: "internal/protocol/lua/claim.lua", old: "if grants and ARGV[10] == '1' then", new: "if false then"},

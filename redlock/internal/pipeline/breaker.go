@@ -14,6 +14,9 @@ const (
 	outAfter = 3
 	// A node that is out is probed after firstProbe, then at intervals that grow up to lastProbe.
 	firstProbe, lastProbe = 100 * time.Millisecond, 500 * time.Millisecond
+	// backAfter is how long a node that refuses votes must have refused none before an executed vote shows that it is back. A
+	// replica executes those that lose, since they write nothing, and would come and go with each tick.
+	backAfter = 10 * time.Second
 	// afterHang is how long after an unanswered batch copies of its commands may still be executed.
 	afterHang = time.Second
 	// A batch has at most so many calls, and fewer after a slow one. A large batch costs less per call. But a node that is slow, or
@@ -33,6 +36,7 @@ type breaker struct {
 	answered     bool          // whether the last batch was answered
 	refusals     int           // batches of votes in a row of which the server executed none
 	refusal      error         // why not
+	refusedAt    time.Time     // when it last refused
 	reported     bool          // whether it is reported as out
 }
 
@@ -85,10 +89,12 @@ func (b *breaker) returned(o outcome, now time.Time) {
 	}
 	switch {
 	case o.executed:
-		b.refusals = 0
+		if !b.refusing() || now.Sub(b.refusedAt) > backAfter {
+			b.refusals = 0
+		}
 	case o.alive && o.refusal != nil:
 		b.refusals++
-		b.refusal = o.refusal
+		b.refusal, b.refusedAt = o.refusal, now
 	}
 	if o.alive {
 		b.fails, b.cause = 0, nil
