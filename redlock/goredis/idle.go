@@ -12,30 +12,30 @@ import (
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
-// punctual is a client on the same connections that keeps to its contexts'
-// deadlines, which go-redis does not unless it is told to.
+// punctual returns a client on the same connections that respects context
+// deadlines, which go-redis does only with ContextTimeoutEnabled.
 func punctual(client *redis.Client) *redis.Client {
-	// Below zero go-redis sets no deadline on a connection at all.
+	// With a negative ReadTimeout go-redis sets no deadline on a connection.
 	own := client.WithTimeout(max(client.Options().ReadTimeout, 0))
 	own.Options().ContextTimeoutEnabled = true // in a copy of the client's options
 	return own
 }
 
-// sweepFor closes the idle connections to servers that take no writes, and tests
-// those to servers that left a command unanswered. go-redis itself closes only one,
-// and only if it is the first reply of a batch that says so.
+// sweepFor closes the idle connections to servers that refuse writes, and tests
+// those to servers that left a command unanswered. go-redis itself closes only the
+// connection it used, and only if the first reply of a batch refuses.
 func (n *Node) sweepFor(commands []driver.Command, replies []driver.Reply) {
 	if exchange.IdleCommands(replies...) == nil {
 		return
 	}
 	n.layout.reload()
-	commands, replies = slices.Clone(commands), slices.Clone(replies) // they are the caller's again before the sweep may end
+	commands, replies = slices.Clone(commands), slices.Clone(replies) // the sweep may outlast this call
 	ctx, cancel := context.WithTimeout(context.Background(), exchange.SweepLimit)
 	swept := make(chan struct{})
 	go func() {
 		defer close(swept)
 		defer cancel()
-		seen := map[*redis.Client]bool{} // nil is a wrapper, which may not be comparable
+		seen := map[*redis.Client]bool{} // nil stands for a wrapper, which may not be comparable
 		for i, r := range replies {
 			send := exchange.IdleCommands(r)
 			if send == nil {
@@ -54,8 +54,8 @@ func (n *Node) sweepFor(commands []driver.Command, replies []driver.Reply) {
 	}
 }
 
-// owner is the client of the server that has key. A Cluster's client that knows no
-// layout yet asks for one.
+// owner returns the client of the server that has key. A Cluster client may have
+// to load its layout first.
 func (n *Node) owner(ctx context.Context, key string) (redis.UniversalClient, error) {
 	switch {
 	case n.cluster != nil:
@@ -71,7 +71,7 @@ func sweep(client redis.UniversalClient, commands []driver.Command) {
 	if c, ok := client.(*redis.Client); ok {
 		client = punctual(c)
 		exchange.Sweep(func() int { single, _ := idle(c); return single }, func(ctx context.Context) {
-			// A Conn shares its client's options without its lock, and a handshake writes them.
+			// A copy for each Conn: a handshake writes the client's options without a lock.
 			conn := punctual(c).Conn()
 			defer conn.Close()
 			exec(ctx, conn.Pipeline(), commands)
@@ -82,9 +82,9 @@ func sweep(client redis.UniversalClient, commands []driver.Command) {
 	})
 }
 
-// idle is how many connections wait for single commands only, and how many for
-// pipelines. go-redis keeps them apart since v9.22. Its PipelineStats is read by
-// name, so that older versions, which have one pool, can be used as well.
+// idle returns the number of idle connections for single commands only, and for
+// pipelines. go-redis has separate pools since v9.22. PipelineStats is read by
+// reflection, so that older versions, which have one pool, work as well.
 func idle(client redis.UniversalClient) (single, piped int) {
 	stats := client.PoolStats()
 	if p := reflect.ValueOf(stats).Elem().FieldByName("PipelineStats"); p.IsValid() && !p.IsNil() {

@@ -13,9 +13,9 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// A replica's answers make the node close its idle connections, on which a
-// client may just shake hands for the first time. Only the race detector can see
-// this test fail, as it does when the sweeper shares the client's options.
+// A replica's answers make the node close idle connections while the client may
+// be in the handshake of another. Fails, under the race detector only, when the
+// sweep shares the client's options.
 func TestNode_sweepsBesideHandshakes(t *testing.T) {
 	primary, replica := redisserver.Start(t), redisserver.Start(t)
 	if _, err := replica.Do("REPLICAOF", "127.0.0.1", strconv.Itoa(primary.Port())); err != nil {

@@ -9,28 +9,28 @@ import (
 )
 
 const (
-	// reloadEvery is the pause between two looks at a Cluster that fails.
+	// reloadEvery is the pause between two reloads after a failure.
 	reloadEvery = 250 * time.Millisecond
-	// reloadFor is how long a failure makes the driver look.
+	// reloadFor is how long reloads go on after a failure.
 	reloadFor = time.Second
-	// reloadLimit bounds how many looks may hang, each on a server that does.
+	// reloadLimit bounds the reloads in flight: each may hang on a dead server.
 	reloadLimit = 8
 )
 
-// layout keeps a Cluster client's idea of who owns which slot fresh. go-redis
-// reloads it every minute and when a server redirects it, but not when a server
-// is gone; so a dead master's slots would stay lost for up to a minute after its
-// replica has taken over.
+// layout keeps a Cluster client's map of slots up to date. go-redis reloads it
+// every minute and after a redirect, but not when a server fails: a dead master's
+// slots would be unavailable for up to a minute after its replica took over.
 type layout struct {
 	cluster cluster // nil without a Cluster
 
 	mu      sync.Mutex
 	until   time.Time
 	running bool
-	looks   int
+	reloads int // in flight
 }
 
-// reload makes the client look now, and for a second to come. It does not wait.
+// reload makes the client reload its layout now and for the next second. It does
+// not wait.
 func (l *layout) reload() {
 	if l.cluster == nil {
 		return
@@ -52,21 +52,21 @@ func (l *layout) run() {
 			l.mu.Unlock()
 			return
 		}
-		if l.looks < reloadLimit {
-			l.looks++
-			go l.look()
+		if l.reloads < reloadLimit {
+			l.reloads++
+			go l.reloadOnce()
 		}
 		l.mu.Unlock()
 		time.Sleep(reloadEvery)
 	}
 }
 
-// look does not use ReloadState, of which only one runs at a time. It asks a
-// random server first, and when that one hangs, so do all reloads for as long
-// as the client's ReadTimeout.
-func (l *layout) look() {
+// reloadOnce uses ForEachMaster, which loads the layout first. ReloadState runs
+// only once at a time and asks a random server: if that one hangs, so does every
+// reload for the client's ReadTimeout.
+func (l *layout) reloadOnce() {
 	_ = l.cluster.ForEachMaster(context.Background(), func(context.Context, *redis.Client) error { return nil })
 	l.mu.Lock()
-	l.looks--
+	l.reloads--
 	l.mu.Unlock()
 }

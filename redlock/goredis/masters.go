@@ -11,11 +11,11 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 )
 
-// Masters returns a node for each master of a Cluster, and for each server of a
-// Ring, on the client's connections; for one server or a Sentinel group, none. A
-// server that hangs delays it by a quarter of a second: another is asked beside
-// it. It is an error when the layout cannot be had by the end of ctx, or a Ring
-// has left a server out.
+// Masters returns a node for each master of a Cluster or each server of a Ring,
+// and none for one server or a Sentinel group. The nodes share the client's
+// connections. A server that hangs delays it by 250 ms, after which another one is
+// asked as well. It fails if ctx ends before the layout is known, or if a server
+// of a Ring is down.
 func (n *Node) Masters(ctx context.Context) ([]driver.Node, error) {
 	var clients []*redis.Client
 	err := n.whole()
@@ -52,7 +52,7 @@ func collect(ctx context.Context, visitAll each) ([]*redis.Client, error) {
 	return clients, err
 }
 
-// clusterMasters asks a random server for the layout, as layout.look does.
+// clusterMasters asks a random server for the layout, as layout.reloadOnce does.
 func clusterMasters(ctx context.Context, c cluster) ([]*redis.Client, error) {
 	type answer struct {
 		clients []*redis.Client
@@ -73,20 +73,21 @@ func clusterMasters(ctx context.Context, c cluster) ([]*redis.Client, error) {
 		case a := <-answers:
 			return a.clients, a.err
 		case <-ctx.Done():
-			return nil, fmt.Errorf("goredis: no server told the Cluster's layout in time: %w", ctx.Err())
+			return nil, fmt.Errorf("goredis: no server returned the Cluster's layout in time: %w", ctx.Err())
 		case <-again.C:
 		}
 	}
 }
 
-// whole fails while servers of a Ring are down. go-redis puts their keys on others,
-// where what is locked would be free, and missing in a list.
+// whole returns an error while servers of a Ring are down. go-redis moves their
+// keys to other servers, where a held lock would appear free and be missing from
+// a list.
 func (n *Node) whole() error {
 	if n.ring == nil {
 		return nil
 	}
 	if live, want := n.ring.Len(), len(n.ring.Options().Addrs); live < want {
-		return fmt.Errorf("goredis: %d of the Ring's %d servers are in use; none of its names can be had until the others are back", live, want)
+		return fmt.Errorf("goredis: %d of the Ring's %d servers are up; all names are refused until the others are back", live, want)
 	}
 	return nil
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// A server of a Ring that is down is passed over by go-redis, which puts its keys on
-// others: a name that is held there would be free, and missing in a list. The same
-// goes for a Ring in somebody's wrapper.
+// go-redis moves the keys of a Ring's dead server to other servers, where a held
+// name would appear free and be missing from a list. A Ring embedded in a wrapper
+// must be recognized, too.
 func TestNode_ringServerDown(t *testing.T) {
 	checkRingServerDown(t, func(r *redis.Ring) redis.UniversalClient { return r })
 	checkRingServerDown(t, func(r *redis.Ring) redis.UniversalClient { return struct{ *redis.Ring }{r} })

@@ -12,10 +12,11 @@ import (
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
-// sentinelAddr is what go-redis calls the address of every Sentinel client.
+// sentinelAddr is the address that go-redis reports for every Sentinel client.
 const sentinelAddr = "FailoverClient"
 
-// name tells clients apart: redlock refuses two nodes of one name.
+// name returns a name that tells clients apart: redlock rejects two nodes of one
+// name.
 func name(client redis.UniversalClient) string {
 	switch c := client.(type) {
 	case interface{ Options() *redis.Options }:
@@ -25,8 +26,8 @@ func name(client redis.UniversalClient) string {
 		}
 		return database(o.Addr, o.DB)
 	case interface{ Options() *redis.ClusterOptions }:
-		// A Sentinel group with routed reads, and a client that is told its
-		// slots by a function, have no addresses.
+		// A Sentinel group with routed reads, and a client with a ClusterSlots
+		// function, have no addresses.
 		return cmp.Or(strings.Join(c.Options().Addrs, ","), exchange.Unnamed("cluster", client))
 	case ring:
 		o := c.Options()

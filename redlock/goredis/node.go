@@ -22,25 +22,24 @@ var (
 type Node struct {
 	client redis.UniversalClient
 	name   string
-	// One of these is set, none for a wrapper that tells nothing of its client.
-	single  *redis.Client // of one server or Sentinel group, on the client's connections
+	// At most one of these is set; none for a wrapper that hides its client.
+	single  *redis.Client // for one server or Sentinel group; shares the client's connections
 	cluster cluster
 	ring    ring
 
-	late   bool             // single may outlast a deadline: by functions of the user's, or connections that know none
-	watch  exchange.Watch   // over that
-	shards *exchange.Shards // of a Cluster; else nil
+	late   bool             // single may outlast a deadline: user callbacks, or connections without deadlines
+	watch  exchange.Watch   // used if late
+	shards *exchange.Shards // nil unless a Cluster
 	layout layout
 }
 
-// cluster is what tells a Cluster's client from others, also one that is embedded
-// in a wrapper.
+// cluster identifies a Cluster client, including one embedded in a wrapper.
 type cluster interface {
 	MasterForKey(ctx context.Context, key string) (*redis.Client, error)
 	ForEachMaster(ctx context.Context, visit func(context.Context, *redis.Client) error) error
 }
 
-// ring is what tells a Ring from others.
+// ring identifies a Ring, including one embedded in a wrapper.
 type ring interface {
 	GetShardClientForKey(key string) (*redis.Client, error)
 	ForEachShard(ctx context.Context, visit func(context.Context, *redis.Client) error) error
@@ -48,7 +47,8 @@ type ring interface {
 	Options() *redis.RingOptions
 }
 
-// NewNode makes a node of client. It does not connect. A nil client is an error.
+// NewNode returns a node that uses client. It does not connect. A nil client is
+// an error.
 func NewNode(client redis.UniversalClient) (*Node, error) {
 	if exchange.IsNil(client) {
 		return nil, errors.New("goredis: the client is nil")
@@ -59,7 +59,7 @@ func NewNode(client redis.UniversalClient) (*Node, error) {
 		n.single = punctual(c)
 		o := c.Options()
 		n.late = o.OnConnect != nil || o.CredentialsProvider != nil || o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil
-		if o.ReadTimeout < 0 { // to set a deadline on the connection would be an error
+		if o.ReadTimeout < 0 { // setting a deadline on the connection would fail
 			n.single, n.late = c.WithTimeout(o.ReadTimeout), true
 		}
 	case cluster:
@@ -71,20 +71,20 @@ func NewNode(client redis.UniversalClient) (*Node, error) {
 	return n, nil
 }
 
-// Nodes makes one node of each client, in order. A nil client becomes a nil
-// node, which redlock.New refuses with its position.
+// Nodes returns one node for each client, in order. A nil client becomes a nil
+// node, which redlock.New rejects with its index.
 func Nodes(clients ...redis.UniversalClient) []driver.Node {
 	return exchange.Nodes(clients, NewNode)
 }
 
-// String is the server's address, with "/" and the number of the database
+// String returns the server's address, followed by "/" and the database number
 // unless that is 0. Several addresses, of a Cluster or a Ring, are joined by
-// commas. It never holds a password.
+// commas. It never contains a password.
 func (n *Node) String() string { return n.name }
 
-// Punctual reports whether Do keeps to a deadline without a goroutine that
-// watches over it, as it does for one server or a Sentinel group unless the
-// client has an OnConnect, a provider of credentials or a ReadTimeout of -2.
+// Punctual reports whether Do meets its deadline without a watching goroutine.
+// It does for one server or a Sentinel group, unless the client has an OnConnect,
+// a credentials provider or a ReadTimeout of -2.
 func (n *Node) Punctual() bool { return n.single != nil && !n.late }
 
 // Do sends commands as one pipeline and returns a reply for each, in order. It
@@ -130,7 +130,7 @@ func (n *Node) sendSingle(ctx context.Context, commands []driver.Command) []driv
 	return replies
 }
 
-// doSeveral returns the replies of the shards that answer although another one
+// doSeveral returns the replies of the shards that answer even if another shard
 // does not.
 func (n *Node) doSeveral(ctx context.Context, commands []driver.Command) []driver.Reply {
 	if err := n.whole(); err != nil {
@@ -144,7 +144,7 @@ func (n *Node) doSeveral(ctx context.Context, commands []driver.Command) []drive
 		},
 		func() []driver.Reply { return b.replies(ctx.Err(), false) })
 	n.sweepFor(commands, replies)
-	if err := n.whole(); err != nil { // since a moment ago
+	if err := n.whole(); err != nil { // a server may have gone down meanwhile
 		return exchange.Fail(len(commands), err)
 	}
 	return replies

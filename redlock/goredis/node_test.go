@@ -29,7 +29,7 @@ func newNode(t testing.TB, options *redis.Options) *goredis.Node {
 	return node
 }
 
-// text is a value, or the text of an error.
+// text returns a reply's value, or the text of its error.
 func text(r driver.Reply) any {
 	if r.Err != nil {
 		return r.Err.Error()
@@ -45,9 +45,8 @@ func do(node driver.Node, commands ...driver.Command) []any {
 	return all
 }
 
-// A batch that timed out may still be executed; sent again, on another of the
-// pool's connections, it would be executed twice, the second time behind what
-// came in between.
+// A batch that timed out may still be executed. Resent on another connection it
+// would be executed twice, the second time after later commands.
 func TestNode_Do_isSentOnce(t *testing.T) {
 	server := redisserver.Start(t)
 	node := newNode(t, &redis.Options{Addr: server.Addr(), ReadTimeout: 100 * time.Millisecond})
@@ -69,7 +68,7 @@ func TestNode_Do_isSentOnce(t *testing.T) {
 	}
 }
 
-// fillPool makes a few idle connections, by using them at the same time.
+// fillPool opens a few idle connections by using them at the same time.
 func fillPool(node driver.Node, rest []driver.Command) {
 	var busy sync.WaitGroup
 	for range 4 {
@@ -80,7 +79,7 @@ func fillPool(node driver.Node, rest []driver.Command) {
 	busy.Wait()
 }
 
-// dropping is a hook that answers nothing and says that all is well.
+// dropping is a hook that drops commands without an error.
 type dropping struct{}
 
 func (dropping) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -107,8 +106,8 @@ func TestNode_Do_noAnswerIsNotNull(t *testing.T) {
 	}
 }
 
-// A client of several servers goes on with a batch that was given up. It may
-// then connect, and must not send what later commands have overtaken.
+// A client of several servers continues an abandoned batch. When it connects
+// after the deadline, it must not send commands that later ones have overtaken.
 //
 // Seen to fail when tracked.Args ignores the context.
 func TestNode_Do_nothingIsSentLate(t *testing.T) {
@@ -192,7 +191,7 @@ func TestNewNode_nil(t *testing.T) {
 	}
 }
 
-// hidden is a wrapper that tells nothing of its client.
+// hidden is a wrapper that does not embed its client.
 type hidden struct {
 	redis.UniversalClient
 	password string
@@ -222,7 +221,7 @@ func TestNode_String(t *testing.T) {
 	}
 }
 
-// redlock refuses two nodes of one name, and takes the empty one for it.
+// redlock rejects two nodes of one name, the empty name included.
 func TestNode_String_noAddress(t *testing.T) {
 	sentinel := &redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{"s:1"}, DB: 2}
 	for name, makeClient := range map[string]func() redis.UniversalClient{
@@ -250,8 +249,8 @@ func TestNode_String_noAddress(t *testing.T) {
 	}
 }
 
-// A Sentinel that knows no master of the name answers with a null, and go-redis wraps that in the error of dialing.
-// Taken for the server's own null it is a granted SET NX.
+// A Sentinel that does not know the master answers with a null, which go-redis
+// wraps in its dial error. Mistaken for the server's null it would grant SET NX.
 func TestNode_nullOfASentinel(t *testing.T) {
 	node := newNode(t, &redis.Options{Addr: "sentinel:26379", Dialer: func(context.Context, string, string) (net.Conn, error) {
 		return nil, fmt.Errorf("redis: all sentinels specified in configuration are unreachable: %w", redis.Nil)
@@ -265,7 +264,7 @@ func TestNode_nullOfASentinel(t *testing.T) {
 	}
 }
 
-// looking is a hook that reads commands, as those for tracing do.
+// looking is a hook that reads commands, as tracing hooks do.
 type looking struct{}
 
 func (looking) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -281,7 +280,7 @@ func (looking) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	}
 }
 
-// A null that a function of the user's met while it connected is not the server's.
+// A null that a user callback returns while the client connects is not the server's.
 func TestNode_nullOfOnConnect(t *testing.T) {
 	type connected func(context.Context, *redis.Conn) error
 	for name, newClient := range map[string]func(f connected) redis.UniversalClient{

@@ -13,18 +13,18 @@ import (
 
 var errReconnected = errors.New("goredis: the subscription was interrupted")
 
-// Subscribe listens to channel until ctx ends or the connection is lost, on a
-// connection of its own. It calls ready when the server has confirmed, then
-// deliver for each message, and returns ctx.Err() or what the connection died
-// of. While it connects it may outlast ctx by the client's timeouts.
+// Subscribe listens to channel on a separate connection until ctx ends or the
+// connection is lost. It calls ready once the server has confirmed, then deliver
+// for each message, and returns ctx.Err() or the connection's error. While it
+// connects it may outlast ctx by the client's timeouts.
 func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error {
 	pubsub, err := n.subscribe(ctx, channel)
 	if err != nil {
 		return err
 	}
 	defer pubsub.Close()
-	// Not ctx itself: go-redis would take its deadline for a broken connection
-	// and make another. Cancelled before Close, which waits for a dial.
+	// Not ctx itself: go-redis would mistake its deadline for a broken connection
+	// and reconnect. Cancelled before Close, which waits for a dial.
 	reads, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	alive, heard, stop := exchange.Pulse(ctx, func() { _ = pubsub.Ping(reads) })
@@ -35,15 +35,15 @@ func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deli
 	})()
 	limit := time.Duration(0)
 	if n.single != nil {
-		limit = min(n.single.Options().ReadTimeout, 0) // below it, connections know no deadline
+		limit = min(n.single.Options().ReadTimeout, 0) // negative: connections do not support deadlines
 	}
 	err = listen(reads, pubsub, limit, heard, ready, deliver)
 	return cmp.Or(context.Cause(alive), err)
 }
 
-// subscribe names the channel only once there is a client for it: given to
-// PubSub.Subscribe it fails with the reason, given to Ring.Subscribe it panics
-// when no server is up, and given to Client.Subscribe the reason is dropped.
+// subscribe passes the channel to PubSub.Subscribe, which returns an error.
+// Ring.Subscribe panics when no server is up, and Client.Subscribe drops the
+// error.
 func (n *Node) subscribe(ctx context.Context, channel string) (*redis.PubSub, error) {
 	client := n.client
 	if n.ring != nil {
@@ -62,7 +62,7 @@ func (n *Node) subscribe(ctx context.Context, channel string) (*redis.PubSub, er
 }
 
 // listen receives until the first error. It does not use PubSub.Channel, which
-// reconnects for ever and says nothing of the messages that it missed.
+// reconnects silently and does not report missed messages.
 func listen(ctx context.Context, pubsub *redis.PubSub, limit time.Duration, heard, ready func(), deliver func(message string)) error {
 	confirmed := false
 	for {

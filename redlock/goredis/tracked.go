@@ -11,8 +11,8 @@ import (
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
-// tracked is a command whose reply can be read before go-redis returns. A
-// Cluster's client returns when its slowest shard does.
+// tracked is a command whose reply can be read before go-redis returns: a Cluster
+// client returns only when its slowest shard has answered.
 type tracked struct {
 	command
 	ctx context.Context
@@ -22,8 +22,8 @@ type tracked struct {
 	final bool
 }
 
-// SetErr is what go-redis calls once a command was read, and again when it
-// sends the command elsewhere or gives the batch up.
+// SetErr records the reply. go-redis calls it when it has read the reply, and
+// again when it redirects the command or abandons the batch.
 func (c *tracked) SetErr(err error) {
 	c.Cmd.SetErr(err)
 	c.mu.Lock()
@@ -36,8 +36,8 @@ func (c *tracked) SetErr(err error) {
 	c.written = false // what comes after this reply may be a failure to connect elsewhere
 }
 
-// Args ends with an argument that knows when it is written. Routing and hooks
-// read the arguments as well.
+// Args replaces the last argument with one that records when it is written.
+// Calls of Args do not tell: routing and hooks read the arguments, too.
 func (c *tracked) Args() []any {
 	args := slices.Clone(c.Cmd.Args())
 	args[len(args)-1] = lastArg{c, args[len(args)-1].(string)}
@@ -52,8 +52,9 @@ type lastArg struct {
 // String is for hooks that print a command.
 func (a lastArg) String() string { return a.text }
 
-// MarshalBinary is what go-redis writes. It may get around to it long after the
-// batch was given up, when later commands have overtaken it.
+// MarshalBinary returns the text that go-redis writes, or an error once ctx has
+// ended: go-redis may write long after the batch was abandoned, when later
+// commands have overtaken it.
 func (a lastArg) MarshalBinary() ([]byte, error) {
 	if err := a.of.ctx.Err(); err != nil {
 		return nil, err
@@ -62,13 +63,13 @@ func (a lastArg) MarshalBinary() ([]byte, error) {
 	return []byte(a.text), nil
 }
 
-// redirected reports whether go-redis answers err by sending the command on.
+// redirected reports whether go-redis follows err to another server.
 func redirected(err error) bool {
 	code := driver.ErrorCode(err)
 	return code == "MOVED" || code == "ASK"
 }
 
-// batch is what a client of several servers was given to do.
+// batch is one pipeline for a client of several servers.
 type batch struct {
 	mu       sync.Mutex
 	commands []*tracked
@@ -82,8 +83,9 @@ func newBatch(ctx context.Context, commands []driver.Command) *batch {
 	return b
 }
 
-// send uses a pipeline for a single command, too. With its first single one a Cluster's client asks a random server what
-// commands there are, and when that server hangs, everything waits for it.
+// send uses a pipeline even for one command. For its first single command a
+// Cluster client sends COMMAND to a random server, and when that one hangs,
+// everything waits for it.
 func (b *batch) send(ctx context.Context, client redis.UniversalClient) error {
 	cmds := make([]redis.Cmder, len(b.commands))
 	for i, c := range b.commands {
@@ -95,8 +97,8 @@ func (b *batch) send(ctx context.Context, client redis.UniversalClient) error {
 	return err
 }
 
-// replies is what is there, and failure for the rest. Before go-redis has
-// returned, only final replies count.
+// replies returns the replies received so far, and failure for the rest. Before
+// go-redis has returned, only final replies count.
 func (b *batch) replies(failure error, returned bool) []driver.Reply {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -21,8 +21,8 @@ func TestNode_failover(t *testing.T) {
 	})
 }
 
-// A connection that lies idle may be too old, and then the pool dials. That takes
-// a TLS handshake, which knows no context.
+// The pool dials if an idle connection is too old. The TLS handshake takes no
+// context.
 func TestNode_Do_oldConnection(t *testing.T) {
 	server := redisserver.StartTLS(t)
 	p := pool(server.TLSAddr(), redis.DialUseTLS(true), redis.DialTLSConfig(server.TLSConfig()))
@@ -74,8 +74,8 @@ func TestNode_ownErrors(t *testing.T) {
 	}
 }
 
-// Without a time limit of its own, redigo's Dial waits for a server that hangs for
-// as long as it does. Each Do would then leave a connection behind.
+// Without its own time limit, redigo's Dial waits as long as the server hangs, and
+// each Do would leave a connection behind.
 func TestNode_Do_dialHangs(t *testing.T) {
 	server := redisserver.Start(t, "--requirepass", "secret")
 	p := &redis.Pool{MaxIdle: 2, Dial: func() (redis.Conn, error) {

@@ -25,8 +25,8 @@ type Node struct {
 	watch exchange.Watch
 }
 
-// NewNode makes a node of pool. It does not connect. A nil pool is an error,
-// and so is a *redis.Pool with neither Dial nor DialContext.
+// NewNode returns a node that uses pool. It does not connect. A nil pool is an
+// error, and so is a *redis.Pool with neither Dial nor DialContext.
 func NewNode(pool Pool) (*Node, error) {
 	if err := check(pool); err != nil {
 		return nil, err
@@ -34,22 +34,22 @@ func NewNode(pool Pool) (*Node, error) {
 	return &Node{pool: pool, name: name(pool)}, nil
 }
 
-// Nodes makes one node of each pool, in order. A pool that NewNode refuses
-// becomes a nil node, which redlock.New refuses with its position.
+// Nodes returns one node for each pool, in order. A pool that NewNode rejects
+// becomes a nil node, which redlock.New rejects with its index.
 func Nodes[P Pool](pools ...P) []driver.Node {
 	return exchange.Nodes(pools, func(pool P) (*Node, error) { return NewNode(pool) })
 }
 
-// String is the same for two nodes of one pool, and only for those, unless the
-// pool names itself.
+// String returns the result of the pool's String method, if it has one; otherwise
+// a name that is the same for all nodes of one pool, and only for those.
 func (n *Node) String() string { return n.name }
 
-// Punctual reports that Do keeps to a deadline.
+// Punctual reports true: Do returns by its context's deadline.
 func (n *Node) Punctual() bool { return true }
 
 // Do sends commands as one pipeline on one connection and returns a reply for
 // each, in order. It returns by the context's deadline. A connection that did
-// not answer by then is closed, and so is one to a server that takes no writes.
+// not answer by then is closed, and so is one to a server that refuses writes.
 func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	replies := n.watch.Do(ctx, commands, n.idle() > 0 && lendsAtOnce(n.pool),
 		func() []driver.Reply { return n.do(ctx, commands) })
@@ -68,8 +68,8 @@ func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply
 		return exchange.Fail(len(commands), err)
 	}
 	defer conn.Close()
-	// A pool's Dial knows no context, and may return long after the batch was
-	// given up and later commands have overtaken it.
+	// A pool's Dial takes no context, and may return long after this batch was
+	// abandoned and later commands have overtaken it.
 	if ctx.Err() != nil {
 		return exchange.Fail(len(commands), ctx.Err())
 	}
@@ -87,7 +87,7 @@ func receiveAll(ctx context.Context, conn redis.Conn, count int) []driver.Reply 
 	replies := make([]driver.Reply, count)
 	for i := range replies {
 		value, err := receive(ctx, conn)
-		// Only this tells the server's error from a broken connection.
+		// Only conn.Err tells a broken connection from the server's error reply.
 		if conn.Err() != nil {
 			copy(replies[i:], exchange.Fail(count-i, exchange.Own(err)))
 			break
@@ -106,8 +106,8 @@ func send(conn redis.Conn, commands []driver.Command) error {
 	return conn.Flush()
 }
 
-// turnedAway reports whether a server answered a new connection before it closed
-// it: there are too many, or it is in protected mode.
+// turnedAway reports whether the server refused a new connection and closed it:
+// because of maxclients or protected mode.
 func turnedAway(r driver.Reply) bool {
 	return r.Err != nil && (strings.HasPrefix(r.Err.Error(), "ERR max number of clients ") || strings.HasPrefix(r.Err.Error(), "DENIED "))
 }
@@ -119,6 +119,6 @@ func receive(ctx context.Context, conn redis.Conn) (any, error) {
 	if !ok {
 		return conn.Receive()
 	}
-	// 0 would mean no limit. What has arrived already is read even so.
+	// 0 would mean no limit. Replies that have arrived are still read.
 	return redis.ReceiveWithTimeout(conn, max(time.Until(deadline), time.Microsecond))
 }

@@ -33,7 +33,7 @@ func newNode(t testing.TB, pool *redis.Pool) *redigo.Node {
 	return node
 }
 
-// text is a value, or the text of an error.
+// text returns a reply's value, or the text of its error.
 func text(r driver.Reply) any {
 	if r.Err != nil {
 		return r.Err.Error()
@@ -91,7 +91,7 @@ func TestNewNode_refuses(t *testing.T) {
 	}
 }
 
-// lender is a pool of somebody else's, such as one that counts.
+// lender is a user's wrapper of a pool.
 type lender struct {
 	pool *redis.Pool
 	name string
@@ -128,7 +128,7 @@ func TestNewNode_poolInterface(t *testing.T) {
 	}
 }
 
-// redlock refuses two nodes of one name: the same pool twice is one vote.
+// redlock rejects two nodes of one name: one pool given twice has one vote.
 func TestNode_String(t *testing.T) {
 	one, two := pool("h:1"), pool("h:2")
 	if a, b := newNode(t, one).String(), newNode(t, one).String(); a != b {
@@ -139,10 +139,9 @@ func TestNode_String(t *testing.T) {
 	}
 }
 
-// A server that takes no more clients says so to a new one, and closes it.
-//
-// Seen to fail when that connection goes back to the pool: every other batch fails
-// with a broken pipe, which says nothing.
+// At maxclients a server answers a new connection with an error and closes it. If
+// that connection went back to the pool, every other batch would fail with a broken
+// pipe.
 func TestNode_Do_tooManyClients(t *testing.T) {
 	server := redisserver.Start(t)
 	p := pool(server.Addr())

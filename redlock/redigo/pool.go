@@ -11,14 +11,13 @@ import (
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
-// Pool is what a node takes its connections from: a [*redis.Pool], or a
-// wrapper. GetContext must be safe for concurrent use, and the caller closes
-// the connection.
+// Pool provides a node's connections: a [*redis.Pool], or a wrapper. GetContext
+// must be safe for concurrent use. The caller closes the connection.
 //
-// With a method IdleCount() int, which a *redis.Pool has, the node can tell how
-// many connections to distrust once one of them went silent or leads to a
-// demoted server. Without it every such connection costs a batch. A pool with
-// a String method is named by it.
+// A pool may also have an IdleCount() int method, as *redis.Pool does. It tells
+// the node how many connections to test or close after one went silent or led to
+// a demoted server. Without it each of these fails a batch. If the pool has a
+// String method, its result names the node.
 type Pool interface {
 	GetContext(ctx context.Context) (redis.Conn, error)
 }
@@ -47,13 +46,13 @@ func (n *Node) idle() int {
 	return 0
 }
 
-// lendsAtOnce reports whether a pool hands an idle connection out as it is. It may
-// otherwise use it before, or dial in its place.
+// lendsAtOnce reports whether the pool hands out an idle connection without using
+// it first or dialing a new one instead.
 func lendsAtOnce(pool Pool) bool {
 	p, ok := pool.(*redis.Pool)
 	return ok && p.TestOnBorrow == nil && p.TestOnBorrowContext == nil && p.MaxConnLifetime == 0
 }
 
-// drop makes the pool discard conn when it is closed: the read that fails
-// breaks it. Nothing else would, as the server answered.
+// drop makes the pool discard conn on Close, by a read that times out. The pool
+// would keep it otherwise, because the server answered.
 func drop(conn redis.Conn) { _, _ = redis.ReceiveWithTimeout(conn, time.Nanosecond) }

@@ -14,11 +14,12 @@ import (
 var errUnsubscribed = errors.New("redigo: the server ended the subscription")
 
 // Subscribe listens to channel until ctx ends or the connection is lost. It
-// calls ready when the server has confirmed, then deliver for each message, and
-// returns ctx.Err() or what the connection died of.
+// calls ready once the server has confirmed, then deliver for each message, and
+// returns ctx.Err() or the connection's error.
 //
-// A [*redis.Pool] dials a connection for it, which does not count against
-// MaxActive. Any other pool lends one of its own for as long as Subscribe runs.
+// With a [*redis.Pool] it dials a new connection, which does not count against
+// MaxActive. With any other pool it holds one of the pool's connections while it
+// runs.
 func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error {
 	conn, lent, err := n.dial(ctx)
 	if err != nil {
@@ -29,7 +30,7 @@ func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deli
 		conn.Close()
 		return err
 	}
-	var use sync.Mutex // of the connection, but for reading
+	var use sync.Mutex // guards writes to the connection and its Close
 	alive, heard, stop := exchange.Pulse(ctx, func() {
 		use.Lock()
 		defer use.Unlock()
@@ -58,9 +59,9 @@ func (n *Node) dial(ctx context.Context) (conn redis.Conn, lent bool, err error)
 	return conn, !ok, err
 }
 
-// listenLent leaves the reading to a goroutine: a pool's connection must not
-// be closed while it is read, but it may be written to. So the end of ctx
-// unsubscribes, and a server that hangs keeps the connection, not the caller.
+// listenLent reads in a goroutine, because a pool's connection must not be closed
+// while it is being read. When ctx ends it only unsubscribes: a server that hangs
+// blocks the goroutine, not the caller.
 func listenLent(alive context.Context, use *sync.Mutex, sub redis.PubSubConn, heard, ready func(), deliver func(message string)) error {
 	ended := make(chan error, 1)
 	go func() {
@@ -88,8 +89,8 @@ func listenLent(alive context.Context, use *sync.Mutex, sub redis.PubSubConn, he
 
 func listen(conn redis.PubSubConn, heard, ready func(), deliver func(message string)) error {
 	for {
-		// Without a limit: the pool's read timeout is meant for replies, and a
-		// channel may be silent for hours.
+		// No timeout: the pool's read timeout is for replies, but a channel may be
+		// silent for hours.
 		received := conn.ReceiveWithTimeout(0)
 		heard()
 		switch m := received.(type) {

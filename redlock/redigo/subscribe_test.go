@@ -17,7 +17,7 @@ func TestNode_Subscribe(t *testing.T) {
 	drivertest.TestSubscriber(t, func(t testing.TB, addr string) driver.Node { return newNode(t, pool(addr)) })
 }
 
-// A pool of another kind lends one of its connections.
+// A pool that is no *redis.Pool lends one of its connections.
 func TestNode_Subscribe_lent(t *testing.T) {
 	drivertest.TestSubscriber(t, func(t testing.TB, addr string) driver.Node {
 		p := &lender{pool: pool(addr)}

@@ -13,7 +13,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// allow makes a user of what SECURITY.md lists for a service, and more.
+// allow creates a user with the rules that SECURITY.md lists for a service, plus more.
 func allow(t *testing.T, server *redisserver.Server, more func(security string) []string) rueidis.ClientOption {
 	text, err := os.ReadFile("../../SECURITY.md")
 	if err != nil {
@@ -31,9 +31,8 @@ func allow(t *testing.T, server *redisserver.Server, more func(security string) 
 	return rueidis.ClientOption{InitAddress: []string{server.Addr()}, Username: "redtick", Password: "secret"}
 }
 
-// On a Cluster, SECURITY.md lists more. How rueidis asks for the layout depends on the server's version.
-//
-// Seen to fail on Valkey 8.0 and Redis 8.0 while only CLUSTER SLOTS was listed.
+// A Cluster needs more rules. How rueidis asks for the layout depends on the
+// server's version: Valkey 8.0 and Redis 8.0 need more than CLUSTER SLOTS.
 func TestNewClient_minimalACL_cluster(t *testing.T) {
 	options := allow(t, redisserver.StartCluster(t), func(security string) []string {
 		return regexp.MustCompile(`\+cluster\|\w+`).FindAllString(security, -1)
@@ -70,7 +69,7 @@ func TestNewClient_minimalACL(t *testing.T) {
 	if got := do(node, set); got[0] != "OK" {
 		t.Errorf("with client|tracking: %v", got)
 	}
-	// Taken away again, it is the server that refuses, which ends a waiting Lock.
+	// Once the permission is gone, the server's refusal ends a waiting Lock.
 	for _, c := range [][]string{{"ACL", "SETUSER", "redtick", "-client|tracking"}, {"CLIENT", "KILL", "TYPE", "normal"}} {
 		if _, err := server.Do(c...); err != nil {
 			t.Fatal(err)

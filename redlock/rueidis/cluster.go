@@ -13,22 +13,25 @@ import (
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
-// distrustFor is how long the client's own PING may take to find out that a
-// connection is dead: every second it is sent, and waits for ten.
+// distrustFor is how long the client's own PING may take to detect a dead
+// connection: it is sent every second, and times out after ten.
 const distrustFor = 12 * time.Second
 
-// regainLimit is how long a shared connection has to answer a PING. It grows.
+// regainLimit is how long a shared connection has to answer the first PING. It
+// doubles with each attempt.
 const regainLimit = 100 * time.Millisecond
 
-// trust is which hash tags' shards answered on the client's shared connections
-// when others did not. A connection that did not answer may be dead, and be kept.
+// trust records which hash tags were answered on the client's shared connections
+// while others were not. The connections of the others may be dead, yet kept by
+// the client.
 type trust struct {
 	mu    sync.Mutex
-	until time.Time // after that all are trusted
+	until time.Time // from then on all tags are trusted
 	tags  map[string]bool
 }
 
-// split returns the commands for shared connections, and those for others, by tag.
+// split returns the indices of the commands for shared connections, and of the
+// others, by hash tag.
 func (t *trust) split(commands []driver.Command) (shared []int, apart map[string][]int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -46,8 +49,8 @@ func (t *trust) split(commands []driver.Command) (shared []int, apart map[string
 	return shared, apart
 }
 
-// doCluster sends a pipeline on the client's shared connections, but for the
-// shards that lately left a command unanswered there.
+// doCluster sends commands on the client's shared connections, except those whose
+// tags are not trusted.
 func (n *Node) doCluster(ctx context.Context, commands []driver.Command) []driver.Reply {
 	shared, apart := n.trust.split(commands)
 	replies := exchange.Fail(len(commands), exchange.ErrMissing)
@@ -62,14 +65,14 @@ func (n *Node) doCluster(ctx context.Context, commands []driver.Command) []drive
 	return replies
 }
 
-// doShared does not use pipelines of blocking commands, which get connections of
-// their own. They make rueidis panic when a slot migrates: it fails to recognise
-// its own ASKING.
+// doShared sends a pipeline on the client's shared connections. A pipeline of
+// blocking commands would get exclusive ones, but makes rueidis panic when a slot
+// migrates: it fails to recognize its own ASKING.
 func (n *Node) doShared(ctx context.Context, commands []driver.Command, indices []int, replies []driver.Reply) {
 	batch := make(rueidis.Commands, len(indices))
 	for i, index := range indices {
-		// Commands without a key are routed, too: rueidis panics over a batch that
-		// has commands without a slot and commands of different slots.
+		// Every command gets a slot, even without a key: rueidis panics when a batch
+		// mixes commands without a slot and commands of different slots.
 		batch[i] = n.build(commands[index]).SetSlot(exchange.Key(commands[index]))
 	}
 	var answered []string
@@ -88,7 +91,8 @@ func (n *Node) doShared(ctx context.Context, commands []driver.Command, indices 
 	}
 }
 
-// update trusts the tags that were answered, and for a while only those.
+// update trusts the answered tags, and for distrustFor no others. Tags that were
+// trusted stay so unless they are silent.
 func (t *trust) update(answered []string, silent map[string]string) {
 	now := time.Now()
 	t.mu.Lock()
@@ -105,7 +109,7 @@ func (t *trust) update(answered []string, silent map[string]string) {
 	t.until = now.Add(distrustFor)
 }
 
-// add trusts one tag more, if there is any distrust.
+// add trusts one more tag, unless all are trusted.
 func (t *trust) add(tag string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -114,23 +118,24 @@ func (t *trust) add(tag string) {
 	}
 }
 
-// distrust keeps all tags but some from the shared connections for a while, and
-// tests these, and what lies idle to the shards of the silent ones.
+// distrust keeps all tags but the answered ones off the shared connections for a
+// while. It tests the shared connections, and the idle exclusive ones, of the
+// silent tags.
 func (n *Node) distrust(answered []string, silent map[string]string) {
 	n.trust.update(answered, silent)
 	go n.regain(maps.Clone(silent))
 	n.sweep(func(ctx context.Context) {
 		var all sync.WaitGroup
 		for _, key := range silent {
-			all.Go(func() { n.client.Do(ctx, n.buildAlone(exchange.Ping[0]).SetSlot(key)) })
+			all.Go(func() { n.client.Do(ctx, n.buildExclusive(exchange.Ping[0]).SetSlot(key)) })
 		}
 		all.Wait()
 	})
 }
 
-// regain trusts the shared connections of a silent tag again once they answer a PING.
-// When everything stood still for a moment they are well, and the lanes are too few
-// for the names of several shards while one of these is dead.
+// regain trusts a silent tag again once its shared connection answers a PING.
+// After a short stall the connections are sound, and there are too few exclusive
+// ones for the names of several shards while one shard is dead.
 func (n *Node) regain(silent map[string]string) {
 	for limit := regainLimit; len(silent) > 0 && limit < distrustFor; limit *= 2 {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
@@ -152,14 +157,14 @@ func (n *Node) regain(silent map[string]string) {
 	}
 }
 
-// lanes is how many connections that nobody shares are used at once. A batch may
+// maxExclusive is how many exclusive connections are used at once. A batch may
 // have a thousand names, and each connection costs rueidis a megabyte.
-const lanes = 16
+const maxExclusive = 16
 
-// doApart sends single commands on connections that nobody shares: in order
-// for each hash tag, and tags beside each other.
+// doApart sends single commands on exclusive connections: in order for each hash
+// tag, and concurrently for different tags.
 func (n *Node) doApart(ctx context.Context, commands []driver.Command, byTag map[string][]int, replies []driver.Reply) {
-	free := make(chan struct{}, lanes)
+	free := make(chan struct{}, maxExclusive)
 	var busy sync.WaitGroup
 	for _, indices := range byTag {
 		free <- struct{}{}
@@ -171,9 +176,9 @@ func (n *Node) doApart(ctx context.Context, commands []driver.Command, byTag map
 	busy.Wait()
 }
 
-// doInOrder sends nothing behind a command that was not answered: that may be
-// executed yet. Nor does it begin when time is up, because to connect then would make
-// the whole batch late.
+// doInOrder stops at the first command that is not answered: the server may still
+// execute it. It does not begin after the deadline, because connecting would delay
+// the whole batch.
 func (n *Node) doInOrder(ctx context.Context, commands []driver.Command, indices []int, replies []driver.Reply) {
 	var failed error
 	if deadline, _ := ctx.Deadline(); !time.Now().Before(deadline) {
@@ -187,7 +192,7 @@ func (n *Node) doInOrder(ctx context.Context, commands []driver.Command, indices
 			replies[i].Err = failed
 			continue
 		}
-		replies[i] = reply(n.client.Do(ctx, n.buildAlone(commands[i]).SetSlot(exchange.Key(commands[i]))))
+		replies[i] = reply(n.client.Do(ctx, n.buildExclusive(commands[i]).SetSlot(exchange.Key(commands[i]))))
 		if !driver.Answered(replies[i].Err) {
 			failed = replies[i].Err
 		}

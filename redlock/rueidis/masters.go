@@ -15,11 +15,10 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 )
 
-// Masters returns a node for each master of a Cluster, on the client's
-// connections; for one server or a Sentinel group, none. All servers are asked
-// for the layout, and the first answer counts. It is an error when there is none
-// by the end of ctx, or when it names a master that the client has not met by
-// then.
+// Masters returns a node for each master of a Cluster, and none for one server or
+// a Sentinel group. The nodes share the client's connections. It asks all servers
+// for the layout and uses the first answer. It fails if ctx ends before there is
+// one, or before the client knows every master that it names.
 func (n *Node) Masters(ctx context.Context) ([]driver.Node, error) {
 	if n.shards == nil {
 		return nil, nil
@@ -35,13 +34,13 @@ func (n *Node) Masters(ctx context.Context) ([]driver.Node, error) {
 			return nodes, nil
 		}
 		if err := n.meet(ctx, masters[stranger]); err != nil {
-			return nil, fmt.Errorf("rueidis: the client has not met the master %s yet; ask again in a second: %w", stranger, err)
+			return nil, fmt.Errorf("rueidis: the client does not know the master %s yet; retry in a second: %w", stranger, err)
 		}
 	}
 }
 
-// nodesOf makes nodes of the masters, or returns one that the client does not
-// know.
+// nodesOf returns a node for each master, or the address of a master that the
+// client does not know.
 func nodesOf(masters map[string]uint16, known map[string]rueidis.Client) (nodes []driver.Node, stranger string) {
 	for _, addr := range slices.Sorted(maps.Keys(masters)) {
 		client, ok := known[addr]
@@ -58,9 +57,9 @@ const (
 	meetPause = 50 * time.Millisecond
 )
 
-// meet makes the client look for a new layout, which it does when it is sent on:
-// any server but the owner says where a key is. The one that the client takes for
-// the owner may hang.
+// meet makes the client reload its layout, which it does after a redirect: every
+// server but the owner redirects a command for slot. The server that the client
+// takes for the owner may hang.
 func (n *Node) meet(ctx context.Context, slot uint16) error {
 	asked, cancel := context.WithTimeout(ctx, meetLimit)
 	n.client.Do(asked, n.build(driver.Command{"PTTL", n.keyIn(slot)}))
@@ -82,7 +81,7 @@ func (n *Node) keyIn(slot uint16) string {
 	}
 }
 
-// layout is where the masters are, and a slot of each.
+// layout returns the address of each master, with one of its slots.
 func layout(ctx context.Context, known map[string]rueidis.Client) (map[string]uint16, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -111,11 +110,11 @@ func layout(ctx context.Context, known map[string]rueidis.Client) (map[string]ui
 			errs = append(errs, ctx.Err())
 		}
 	}
-	return nil, fmt.Errorf("rueidis: no server told the Cluster's layout: %w", errors.Join(errs...))
+	return nil, fmt.Errorf("rueidis: no server returned the Cluster's layout: %w", errors.Join(errs...))
 }
 
-// mastersIn reads CLUSTER SLOTS. A server that does not know its own address
-// means the one where it was asked.
+// mastersIn reads a reply to CLUSTER SLOTS. An empty host stands for the server
+// that was asked.
 func mastersIn(r driver.Reply, asked string) (map[string]uint16, error) {
 	ranges, _ := r.Value.([]any)
 	if r.Err != nil || len(ranges) == 0 {

@@ -25,13 +25,14 @@ var (
 type Node struct {
 	client rueidis.Client
 	name   string
-	shards *exchange.Shards // of a Cluster; else nil
+	shards *exchange.Shards // nil unless a Cluster
 	conns  connections
 	watch  exchange.Watch
-	trust  trust // of a Cluster
+	trust  trust // used for a Cluster
 }
 
-// NewNode makes a node of client. It sends nothing. A nil client is an error.
+// NewNode returns a node that uses client. It sends nothing. A nil client is an
+// error.
 func NewNode(client rueidis.Client) (*Node, error) {
 	if exchange.IsNil(client) {
 		return nil, errors.New("rueidis: the client is nil")
@@ -46,24 +47,24 @@ func NewNode(client rueidis.Client) (*Node, error) {
 	return n, nil
 }
 
-// Nodes makes one node of each client, in order. A nil client becomes a nil
-// node, which redlock.New refuses with its position.
+// Nodes returns one node for each client, in order. A nil client becomes a nil
+// node, which redlock.New rejects with its index.
 func Nodes(clients ...rueidis.Client) []driver.Node {
 	return exchange.Nodes(clients, NewNode)
 }
 
-// String is the address of the server, as the client knew it when the node was
-// made. Several addresses, of a Cluster, are joined by commas. It holds neither
-// a password nor the number of the database.
+// String returns the server's address as the client knew it when the node was
+// created. Several addresses, of a Cluster, are joined by commas. It contains
+// neither a password nor the database number.
 func (n *Node) String() string { return n.name }
 
-// Punctual reports whether Do keeps to a deadline without a goroutine that
-// watches over it, as it does for one server or a Sentinel group.
+// Punctual reports whether Do meets its deadline without a watching goroutine, as
+// it does for one server or a Sentinel group.
 func (n *Node) Punctual() bool { return n.shards == nil }
 
 // Do sends commands as one pipeline and returns a reply for each, in order. It
 // returns by the context's deadline. A connection that did not answer by then
-// is closed, and so is one to a server that takes no writes.
+// is closed, and so is one to a server that refuses writes.
 func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	if n.shards != nil {
 		return n.shards.Do(ctx, commands)
@@ -94,19 +95,19 @@ func (n *Node) doSingle(ctx context.Context, commands []driver.Command) []driver
 
 func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	if _, ok := ctx.Deadline(); !ok {
-		longer, cancel := context.WithTimeout(ctx, unbounded)
+		longer, cancel := context.WithTimeout(ctx, defaultLimit)
 		defer cancel()
 		ctx = longer
 	}
 	batch := make(rueidis.Commands, len(commands))
 	for i, c := range commands {
-		batch[i] = n.buildAlone(c)
+		batch[i] = n.buildExclusive(c)
 	}
 	return translate(n.client.DoMulti(ctx, batch...), len(commands))
 }
 
-// translate makes replies of results. One that is left out must not look like
-// a reply: null is a granted vote. The core tells of those that are missing.
+// translate converts results to replies. It does not fill in missing ones with
+// zero replies: a null is a granted vote. The core reports those that are missing.
 func translate(results []rueidis.RedisResult, wanted int) []driver.Reply {
 	replies := make([]driver.Reply, min(len(results), wanted))
 	for i := range replies {
@@ -115,25 +116,24 @@ func translate(results []rueidis.RedisResult, wanted int) []driver.Reply {
 	return replies
 }
 
-// build adds keys as plain arguments. To mark them with Arbitrary.Keys would
-// make a client of one server pick one of its four connections at random, and
-// a batch could overtake the one before it.
+// build adds keys as plain arguments. If they were marked with Arbitrary.Keys, a
+// client of one server would pick one of its four connections at random, and a
+// batch could overtake the one before it.
 func (n *Node) build(c driver.Command) rueidis.Completed {
-	return n.client.B().Arbitrary(words(c)...).Build()
+	return n.client.B().Arbitrary(stringsOf(c)...).Build()
 }
 
-// buildAlone marks a command as blocking, for what rueidis does then: it sends
-// it on a connection that nobody shares, and closes it when a deadline passes. A
-// shared one would be kept until the client's own PING has waited for ten
-// seconds.
-func (n *Node) buildAlone(c driver.Command) rueidis.Completed {
-	return n.client.B().Arbitrary(words(c)...).Blocking()
+// buildExclusive marks a command as blocking, so that rueidis sends it on an
+// exclusive connection and closes that at the deadline. A shared connection would
+// be kept until the client's own PING has gone unanswered for ten seconds.
+func (n *Node) buildExclusive(c driver.Command) rueidis.Completed {
+	return n.client.B().Arbitrary(stringsOf(c)...).Blocking()
 }
 
-func words(c driver.Command) []string {
+func stringsOf(c driver.Command) []string {
 	all := make([]string, len(c))
-	for i, word := range c {
-		all[i] = word.(string)
+	for i, element := range c {
+		all[i] = element.(string)
 	}
 	return all
 }

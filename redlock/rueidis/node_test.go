@@ -28,7 +28,7 @@ func newNode(t testing.TB, option rueidis.ClientOption) *rueidisnode.Node {
 	return node
 }
 
-// text is a value, or the text of an error.
+// text returns a reply's value, or the text of its error.
 func text(r driver.Reply) any {
 	if r.Err != nil {
 		return r.Err.Error()
@@ -44,7 +44,7 @@ func do(node driver.Node, commands ...driver.Command) []any {
 	return all
 }
 
-// What the package doc promises to those who start while a node is out.
+// The package doc promises that a service can start while a node is out.
 func TestNode_Do_serverComesLater(t *testing.T) {
 	server := redisserver.Start(t)
 	server.Kill()
@@ -63,8 +63,8 @@ func TestNode_Do_serverComesLater(t *testing.T) {
 	}
 }
 
-// A client of one server has four connections; redlock has to stay on one, or
-// the release of a lock could overtake its acquire.
+// A client of one server has four connections. redlock must stay on one, or a
+// release could overtake its acquire.
 func TestNode_Do_staysOnOneConnection(t *testing.T) {
 	server := redisserver.Start(t)
 	node := newNode(t, rueidis.ClientOption{InitAddress: []string{server.Addr()}})
@@ -142,7 +142,7 @@ func TestNode_String(t *testing.T) {
 	}
 }
 
-// forgetful is a client whose pipeline leaves results out, as a wrapper may.
+// forgetful is a client whose pipeline omits results, as a wrapper may.
 type forgetful struct {
 	rueidis.Client
 	results int
@@ -152,7 +152,7 @@ func (c forgetful) DoMulti(context.Context, ...rueidis.Completed) []rueidis.Redi
 	return make([]rueidis.RedisResult, c.results)
 }
 
-// Seen to fail when a result that is left out is Redis' null, which is a granted vote.
+// An omitted result must not become Redis' null, which is a granted vote.
 func TestNode_resultsLeftOut(t *testing.T) {
 	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{redisserver.Start(t).Addr()}, DisableCache: true})
 	if err != nil {
@@ -171,7 +171,7 @@ func TestNode_resultsLeftOut(t *testing.T) {
 	}
 }
 
-// A null that a function of the user's met while it connected is not the server's.
+// A null that a user callback returns while the client connects is not the server's.
 func TestNode_nullOfCredentials(t *testing.T) {
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{redisserver.Start(t).Addr()}, ForceSingleClient: true,

@@ -13,8 +13,8 @@ import (
 var errNotConnected = errors.New("rueidis: connecting failed: AuthCredentialsFn or the Dialer met a redis nil")
 
 func reply(result rueidis.RedisResult) driver.Reply {
-	// What a function of the user's met while the client connected must pass neither
-	// for a server's null, which is a vote, nor for a server's error.
+	// An error of a user callback while the client connected must pass neither for
+	// the server's null, which is a vote, nor for a server's error.
 	switch err := result.NonRedisError(); {
 	case rueidis.IsRedisNil(err):
 		return driver.Reply{Err: errNotConnected}
@@ -28,14 +28,14 @@ func reply(result rueidis.RedisResult) driver.Reply {
 	return driver.Reply{Value: exchange.Plain(value), Err: restore(err)}
 }
 
-// refusal reports whether a server said err while the client connected. ErrNoCache
-// comes behind what it said to client-side caching.
+// refusal reports whether err is a server's answer while the client connected.
+// ErrNoCache wraps the answer to client-side caching.
 func refusal(err error) bool {
 	_, servers := rueidis.IsRedisErr(err)
 	return servers || errors.Is(err, rueidis.ErrNoCache)
 }
 
-// restore puts back the "ERR " that rueidis cuts off.
+// restore puts back the "ERR " that rueidis strips.
 func restore(err error) error {
 	if _, servers := rueidis.IsRedisErr(err); !servers || driver.ErrorCode(err) != "" {
 		return err

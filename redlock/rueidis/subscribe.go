@@ -9,19 +9,18 @@ import (
 
 var errClosed = errors.New("rueidis: the subscription was closed")
 
-// Subscribe listens to channel until ctx ends or the connection is lost, on a
-// connection of its own. It calls ready when the server has confirmed, then
-// deliver for each message, and returns ctx.Err() or what the connection died
-// of.
+// Subscribe listens to channel on a separate connection until ctx ends or the
+// connection is lost. It calls ready once the server has confirmed, then deliver
+// for each message, and returns ctx.Err() or the connection's error.
 func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error {
-	// Client.Receive would mend a broken connection by itself, and say nothing
-	// of the messages that it missed. A dedicated one ends with its connection.
+	// Client.Receive would reconnect silently and not report missed messages. A
+	// dedicated client ends with its connection.
 	client, _ := n.client.Dedicate()
-	// Closed, not released: rueidis would hand it to the next Do, still in the
-	// state in which it shares. Beside the caller, since it waits for a server
-	// that may hang.
+	// Close, not release: rueidis would hand the connection to the next Do while it
+	// is still in its shared, pipelining state. In a goroutine, because Close waits
+	// for a server that may hang.
 	defer func() { go client.Close() }()
-	// Under RESP2 a dedicated one asks again as well, on a connection inside it that is dead for good, unless its context is over.
+	// Under RESP2 a dedicated client retries on its dead connection until its context ends.
 	listening, stop := context.WithCancel(ctx)
 	defer stop()
 	listening = rueidis.WithOnReceiveReturnHook(listening, func(err error, _ rueidis.CommandClient) error {

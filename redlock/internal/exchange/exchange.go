@@ -1,5 +1,6 @@
-// Package exchange holds what the drivers share: how long a Do may last, what
-// replies tell of a server and its connections, and a Cluster's dead shards.
+// Package exchange holds what the drivers share: keeping a Do to its deadline,
+// detecting dead connections and demoted servers, and skipping a Cluster's dead
+// shards.
 package exchange
 
 import (
@@ -14,56 +15,57 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 )
 
-// grace is for clients that heed the context's deadline themselves. They return a
-// moment after it, with an error that says more than that the time is over.
+// grace is how long Within waits after the deadline. A client that respects the
+// deadline returns shortly after it, with a more specific error.
 const grace = 50 * time.Millisecond
 
-// Within returns what do returns. If do has not returned shortly after ctx ends,
-// Within returns what late returns and leaves do running.
+// Within calls do in a goroutine and returns its replies. If do has not returned
+// shortly after ctx ends, Within returns the replies of late and leaves do running.
 func Within(ctx context.Context, do, late func() []driver.Reply) []driver.Reply {
 	return new(Watch).within(ctx, do, late)
 }
 
-// Watch is Within for one node. It does without a goroutine while the node answers,
-// because handing a batch over costs as much as half a round trip to a server
-// nearby. The zero value is ready to use.
+// Watch is Within for one node. While the node answers, it uses no goroutine:
+// handing a batch over costs as much as half a round trip to a nearby server. The
+// zero value is ready to use.
 type Watch struct {
-	turn     sync.RWMutex // a Do that is trusted has it alone, the others share it
-	answered atomic.Int64 // when all of a Do was answered, if the last was
-	left     atomic.Int64 // Dos that were given up and still run
-	tried    atomic.Int64 // when the last one was handed over
+	turn      sync.RWMutex // exclusive for a Do without a goroutine, shared by the others
+	answered  atomic.Int64 // Unix ns when the last Do was fully answered; 0 if it was not
+	abandoned atomic.Int64 // Dos that timed out and still run
+	tried     atomic.Int64 // Unix ns when a goroutine was last started
 }
 
 const (
-	// calm is how long after an answer a connection is trusted to keep to a deadline
-	// by itself. Clients such as rueidis send PING on a connection that was idle for a
-	// second. If that PING hangs, so does the command behind it.
-	calm = 500 * time.Millisecond
-	// light is how many commands a connection takes that nobody reads from. To write
-	// more may hang, and redigo's pools have no limit for that by default.
-	light = 8
-	// leftMost is how many Dos may be left running. Each holds a connection.
-	leftMost = 8
-	// leftPause is after how long another one is started nevertheless: they may wait on
-	// connections that are dead, and a new one may not be.
-	leftPause = time.Minute
+	// trustFor is how long after an answer a Do may run without a goroutine. rueidis
+	// and others send PING on a connection that was idle for a second. If the PING
+	// hangs, so does the command behind it.
+	trustFor = 500 * time.Millisecond
+	// maxDirect is how many commands may be sent without a goroutine. Writing more
+	// may block while the server does not read, and redigo's pools do not limit that
+	// by default.
+	maxDirect = 8
+	// maxAbandoned is how many Dos may be left running. Each holds a connection.
+	maxAbandoned = 8
+	// retryAbandoned is the pause after which another Do is started nevertheless: the
+	// abandoned ones may hold dead connections while a new one would work.
+	retryAbandoned = time.Minute
 )
 
-var errLeft = errors.New("the client has not returned from 8 earlier calls; set its time limits for dialling, reading and writing. It is asked again once a minute")
+var errAbandoned = errors.New("the client has not returned from 8 earlier calls; set its time limits for dialling, reading and writing. It is asked again once a minute")
 
-// Do is Within, but calls do directly if a connection lies idle, commands are few and
-// the last Do was answered lately. A client that has to dial may take any time, so
-// no other Do may take the idle connection first.
+// Do is like Within, but calls do directly if a connection is idle, there are few
+// commands and the last Do was answered recently. Meanwhile no other Do may take
+// the idle connection: the client would have to dial, which may take any time.
 func (w *Watch) Do(ctx context.Context, commands []driver.Command, idle bool, do func() []driver.Reply) []driver.Reply {
 	now := time.Now().UnixNano()
 	fail := func(err error) []driver.Reply { return Fail(len(commands), err) }
 	var replies []driver.Reply
 	switch {
-	case idle && len(commands) <= light && now-w.answered.Load() < int64(calm) && w.turn.TryLock():
+	case idle && len(commands) <= maxDirect && now-w.answered.Load() < int64(trustFor) && w.turn.TryLock():
 		defer w.turn.Unlock()
 		replies = do()
-	case w.left.Load() >= leftMost && now-w.tried.Load() < int64(leftPause):
-		replies = fail(errLeft)
+	case w.abandoned.Load() >= maxAbandoned && now-w.tried.Load() < int64(retryAbandoned):
+		replies = fail(errAbandoned)
 	default:
 		w.tried.Store(now)
 		share := func() []driver.Reply {
@@ -91,7 +93,7 @@ func (w *Watch) within(ctx context.Context, do, late func() []driver.Reply) []dr
 		select {
 		case answered <- replies:
 		case <-givenUp:
-			w.left.Add(-1)
+			w.abandoned.Add(-1)
 		}
 	}()
 	select {
@@ -105,7 +107,7 @@ func (w *Watch) within(ctx context.Context, do, late func() []driver.Reply) []dr
 	case replies := <-answered:
 		return replies
 	case <-last.C:
-		w.left.Add(1)
+		w.abandoned.Add(1)
 		close(givenUp)
 		return late()
 	}
@@ -114,21 +116,21 @@ func (w *Watch) within(ctx context.Context, do, late func() []driver.Reply) []dr
 const (
 	// SweepLimit is how long an idle connection has to answer a PING.
 	SweepLimit = 500 * time.Millisecond
-	// SettleLimit is the longest that Sweep waits.
+	// SettleLimit is how long Sweep waits at most.
 	SettleLimit = 10 * time.Millisecond
 )
 
 var (
 	// Ping tests an idle connection.
 	Ping = []driver.Command{{"PING"}}
-	// quit leaves a server. The PING meets a closed connection, so that the client
-	// drops it at once.
+	// quit closes a connection. The PING fails on it, so that the client drops it at
+	// once.
 	quit = []driver.Command{{"QUIT"}, {"PING"}}
 )
 
-// IdleCommands returns what to send on a client's idle connections after replies:
-// a QUIT if the server has to be left, a PING if a connection went silent, else
-// nothing.
+// IdleCommands returns the commands to send on a client's idle connections after
+// replies: QUIT and PING if the server was demoted, PING if a reply is missing,
+// otherwise nil.
 func IdleCommands(replies ...driver.Reply) []driver.Command {
 	switch {
 	case Demoted(replies...):
@@ -139,13 +141,13 @@ func IdleCommands(replies ...driver.Reply) []driver.Command {
 	return nil
 }
 
-// Sweep calls use for each connection that lies idle in a client's pool. use takes
-// one, and tests or closes it. All are called at the same time, so that no two get
-// the same one.
+// Sweep calls use once for each idle connection in a client's pool. use takes one
+// from the pool and tests or closes it. The calls are concurrent, so that no two
+// get the same connection.
 //
-// When one connection went silent, or leads to a demoted server, the others do, too,
-// and each would cost a batch. So Sweep returns once all have left the pool: the next
-// Do gets a new one.
+// When one connection is silent or leads to a demoted server, so do the others,
+// and each would fail a batch. Sweep returns when no connection is idle, or after
+// SettleLimit, so that the next Do gets a new one.
 func Sweep(idle func() int, use func(ctx context.Context)) {
 	ctx, cancel := context.WithTimeout(context.Background(), SweepLimit)
 	var all sync.WaitGroup
@@ -162,8 +164,8 @@ func Sweep(idle func() int, use func(ctx context.Context)) {
 	}
 }
 
-// Nodes makes one node of each client, in order. A client that newNode refuses
-// becomes a nil node, which redlock.New refuses with its position.
+// Nodes returns one node for each client, in order. A client that newNode rejects
+// becomes a nil node, which redlock.New rejects with its index.
 func Nodes[C any, N driver.Node](clients []C, newNode func(C) (N, error)) []driver.Node {
 	nodes := make([]driver.Node, len(clients))
 	for i, client := range clients {
@@ -174,15 +176,16 @@ func Nodes[C any, N driver.Node](clients []C, newNode func(C) (N, error)) []driv
 	return nodes
 }
 
-// IsNil also sees the nil pointer of a failed constructor, which is not a nil
-// interface.
+// IsNil reports whether client is nil or a nil pointer in an interface, as failed
+// constructors return it.
 func IsNil(client any) bool {
 	v := reflect.ValueOf(client)
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-// Unnamed names a client that tells no address. Of one that is no pointer it tells
-// the type only: what is in it may be secret.
+// Unnamed returns a name for a client that does not expose its address: its own
+// address in memory, or only its type if it is not a pointer, because its value
+// may contain secrets.
 func Unnamed(kind string, client any) string {
 	if reflect.ValueOf(client).Kind() == reflect.Pointer {
 		return fmt.Sprintf("%s(%p)", kind, client)

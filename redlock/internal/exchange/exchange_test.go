@@ -64,8 +64,8 @@ func TestWithin(t *testing.T) {
 	}
 }
 
-// A client that never returns is asked a few times, then once a minute: it may hold
-// connections that are dead, and a new one may not be.
+// A client that never returns is asked a few times, then once a minute: the calls in
+// flight may hold dead connections while a new one would work.
 func TestWatch_left(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w exchange.Watch
@@ -106,9 +106,9 @@ func TestWatch_left(t *testing.T) {
 	})
 }
 
-// A Do that is trusted to find a connection that lies idle must find it. If another
-// one takes it first, the client dials in the goroutine of the caller, which may
-// take any time.
+// A Do without a goroutine must find the idle connection it counts on. If another
+// Do takes it first, the client dials in the caller's goroutine, which may take any
+// time.
 func TestWatch_idleConnection(t *testing.T) {
 	var w exchange.Watch
 	ask := func(do func()) {

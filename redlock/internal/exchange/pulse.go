@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// pulse is the pause between two PINGs on a subscription.
-const pulse = 3 * time.Second
+// pingEvery is the pause between two PINGs on a subscription.
+const pingEvery = 3 * time.Second
 
 var errSilent = errors.New("the subscription's connection went silent")
 
-// Pulse watches over a subscription, which tells of no message for hours, and so
-// not of a host that vanished either. It calls ping every three seconds. alive ends
-// with ctx, or with a cause of its own when heard was not called between two pings.
+// Pulse detects that a subscription's host has vanished, since a channel may be
+// silent for hours. It calls ping every 3 s. alive ends with ctx, or with a cause of
+// its own if heard is not called between two pings. stop ends it.
 func Pulse(ctx context.Context, ping func()) (alive context.Context, heard, stop func()) {
 	alive, end := context.WithCancelCause(ctx)
-	var sign atomic.Bool
-	heard = func() { sign.Store(true) }
+	var received atomic.Bool
+	heard = func() { received.Store(true) }
 	heard()
 	go func() {
-		beat := time.NewTicker(pulse)
-		defer beat.Stop()
+		ticker := time.NewTicker(pingEvery)
+		defer ticker.Stop()
 		for {
 			select {
-			case <-beat.C:
+			case <-ticker.C:
 			case <-alive.Done():
 				return
 			}
-			if !sign.Swap(false) {
+			if !received.Swap(false) {
 				end(errSilent)
 				return
 			}

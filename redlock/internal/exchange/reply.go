@@ -9,8 +9,8 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 )
 
-// ErrMissing stands for a reply that a client left out: the zero Reply is a null, a
-// granted vote.
+// ErrMissing is the Err of a reply that the client left out. The zero Reply would be
+// a null, which is a granted vote.
 var ErrMissing = errors.New("the client returned no reply")
 
 // Fail returns n replies that failed with err.
@@ -22,8 +22,8 @@ func Fail(n int, err error) []driver.Reply {
 	return replies
 }
 
-// Own returns an error that is not a server's, so that it does not pass for one:
-// a Dialer may say "DIAL failed".
+// Own wraps an error that is not the server's if it looks like one: a Dialer's
+// error may be "DIAL failed".
 func Own(err error) error {
 	if driver.ErrorCode(err) == "" {
 		return err
@@ -41,10 +41,9 @@ func AllAnswered(replies []driver.Reply) bool {
 	return true
 }
 
-// Demoted reports whether one of replies says that the server is not a primary, is
-// not the one of this key, or has not got its data. When a name has moved to another
-// server, all connections that stand lead to the former one, and only a new
-// connection leads to the other.
+// Demoted reports whether one of replies says that the server is not a primary, does
+// not own the key, or has not loaded its data. Once a host name has moved to another
+// server, existing connections still lead to the old one.
 func Demoted(replies ...driver.Reply) bool {
 	for i := range replies {
 		if err := replies[i].Err; err != nil && demotes(err.Error()) {
@@ -55,7 +54,7 @@ func Demoted(replies ...driver.Reply) bool {
 }
 
 func demotes(text string) bool {
-	// A former master of a Cluster says MOVED, also to a client that knows of no Cluster.
+	// A former master of a Cluster answers MOVED, even to a client of a single server.
 	for _, code := range []string{"READONLY ", "MASTERDOWN ", "LOADING ", "MOVED "} {
 		// Before Redis 7 a script's error is wrapped: "ERR Error running script (…): @user_script: 1: -READONLY …".
 		if strings.HasPrefix(text, code) || strings.HasPrefix(text, "ERR ") && strings.Contains(text, ": -"+code) {
@@ -65,7 +64,7 @@ func demotes(text string) bool {
 	return false
 }
 
-// Plain makes of a value that a client returned what a server says in RESP2.
+// Plain converts a client's value to the types of RESP2.
 func Plain(value any) any {
 	switch v := value.(type) {
 	case nil, int64, string:

@@ -14,38 +14,39 @@ import (
 )
 
 const (
-	// probePause is the time between two looks at a shard that does not answer.
+	// probePause is the time between two probes of a silent shard.
 	probePause = 100 * time.Millisecond
-	// firstLook is how long the first look may take. Callers that ask again wait for it.
-	firstLook = 100 * time.Millisecond
-	// probeLimit is how long a look may take where shards answer fast. A look that
-	// began before the shard was replaced may hang, and delays the next.
+	// firstLimit bounds the first probe, for which later callers wait.
+	firstLimit = 100 * time.Millisecond
+	// probeLimit bounds a probe where shards answer fast. A probe that began before
+	// the shard was replaced may hang, and delays the next.
 	probeLimit = 250 * time.Millisecond
-	// probeFor is how long a shard is looked at after the last command for it.
+	// probeFor is how long a shard is probed after the last command for it.
 	probeFor = 5 * time.Second
 	// aliveFor is how long an answer proves that the Cluster is not down as a whole.
 	aliveFor = time.Second
-	// samples is how many random keys are looked at, so that some are a healthy shard's.
+	// samples is how many random keys are probed as well, so that some belong to a
+	// healthy shard.
 	samples = 4
-	// few is how many silent keys are looked at while none answers. A shard may have
+	// maxKeys is how many silent keys are probed while none answers. A shard may have
 	// thousands, and each may take a connection.
-	few = 12
+	maxKeys = 12
 )
 
-// errShardSilent has the code with which a Cluster itself says that no server takes a
-// key now. That is as true here: the command was not sent.
+// errShardSilent uses the code of a Cluster that has no server for a key. As there,
+// the command was not executed.
 var errShardSilent = errors.New("CLUSTERDOWN the shard of this key does not answer, though other shards do; it is asked every 100ms")
 
-// Shards keeps a Cluster's dead shard from stalling the names of the others. A
-// Do lasts until its last command is answered, so commands for a shard that
-// hangs would hold up all that come after them. Once a shard has left a command
-// unanswered, its keys are refused at once, until it answers a probe.
+// Shards keeps a Cluster's dead shard from stalling names on the others. A Do lasts
+// until its last command is answered, so commands for a hung shard would delay all
+// later ones. Once a shard has left a command unanswered, its keys are refused at
+// once until it answers a probe.
 type Shards struct {
 	send func(ctx context.Context, commands []driver.Command) []driver.Reply
 
 	mu       sync.Mutex
-	slowest  time.Duration         // of the batches that were answered; it fades
-	answered time.Time             // by any shard
+	slowest  time.Duration         // decaying maximum over answered batches
+	answered time.Time             // when any shard last answered
 	silent   map[string]*silentKey // by hash tag
 	probing  bool
 }
@@ -53,17 +54,17 @@ type Shards struct {
 type silentKey struct {
 	key    string
 	used   time.Time
-	looked chan struct{} // closed after the first look
+	probed chan struct{} // closed after the first probe
 }
 
-// NewShards returns a Shards that sends with a client's pipeline.
+// NewShards returns a Shards that sends commands by calling send, one pipeline each.
 func NewShards(send func(ctx context.Context, commands []driver.Command) []driver.Reply) *Shards {
 	return &Shards{send: send, silent: map[string]*silentKey{}}
 }
 
-// Do sends the commands whose shards are thought to answer.
+// Do sends the commands, except those for silent shards, which fail at once.
 func (s *Shards) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
-	s.awaitFirstLook(ctx, commands)
+	s.awaitFirstProbe(ctx, commands)
 	replies := Fail(len(commands), ErrMissing)
 	sent, indices := s.split(commands, replies)
 	if len(sent) == 0 {
@@ -79,29 +80,30 @@ func (s *Shards) Do(ctx context.Context, commands []driver.Command) []driver.Rep
 	return replies
 }
 
-// awaitFirstLook waits for the first probe of a silent shard. It may find that only
-// a connection had gone silent, and then the next vote is not refused.
-func (s *Shards) awaitFirstLook(ctx context.Context, commands []driver.Command) {
-	var looks []chan struct{}
+// awaitFirstProbe waits for the first probe of a silent shard. If only a connection
+// had gone silent, the probe finds out and the next vote is not refused.
+func (s *Shards) awaitFirstProbe(ctx context.Context, commands []driver.Command) {
+	var probes []chan struct{}
 	s.mu.Lock()
 	if len(s.silent) > 0 {
 		for _, c := range commands {
 			if silent := s.silent[Tag(Key(c))]; silent != nil {
-				looks = append(looks, silent.looked)
+				probes = append(probes, silent.probed)
 			}
 		}
 	}
 	s.mu.Unlock()
-	for _, looked := range looks {
+	for _, probed := range probes {
 		select {
-		case <-looked:
+		case <-probed:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// split refuses commands for silent shards, and returns the others to be sent.
+// split fails the replies to commands for silent shards, and returns the other
+// commands with their indices.
 func (s *Shards) split(commands []driver.Command, replies []driver.Reply) (sent []driver.Command, indices []int) {
 	now := time.Now()
 	s.mu.Lock()
@@ -119,8 +121,8 @@ func (s *Shards) split(commands []driver.Command, replies []driver.Reply) (sent 
 	return sent, indices
 }
 
-// limit returns half of the time left, so that the core does not take the whole
-// Cluster for dead because one shard is. Where answers take long it returns more.
+// limit returns half of the time left, so that the core does not count the whole
+// Cluster as dead because of one shard, or more if answers are slow.
 func (s *Shards) limit(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -134,7 +136,7 @@ func (s *Shards) limit(ctx context.Context) time.Duration {
 func (s *Shards) learn(commands []driver.Command, replies []driver.Reply, took time.Duration) {
 	now := time.Now()
 	var fresh []string
-	looked := make(chan struct{})
+	probed := make(chan struct{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := true
@@ -148,16 +150,16 @@ func (s *Shards) learn(commands []driver.Command, replies []driver.Reply, took t
 			all = false
 			key := Key(commands[i])
 			if s.silent[Tag(key)] == nil {
-				s.silent[Tag(key)] = &silentKey{key: key, used: now, looked: looked}
+				s.silent[Tag(key)] = &silentKey{key: key, used: now, probed: probed}
 				fresh = append(fresh, key)
 			}
 		}
 	}
 	if fresh != nil {
 		go func() {
-			defer close(looked)
-			if n := min(few, len(fresh)); s.look(fresh[:n], firstLook) && n < len(fresh) {
-				s.look(fresh[n:], firstLook)
+			defer close(probed)
+			if n := min(maxKeys, len(fresh)); s.probe(fresh[:n], firstLimit) && n < len(fresh) {
+				s.probe(fresh[n:], firstLimit)
 			}
 		}()
 	}
@@ -166,12 +168,12 @@ func (s *Shards) learn(commands []driver.Command, replies []driver.Reply, took t
 	}
 	if len(s.silent) > 0 && !s.probing {
 		s.probing = true
-		go s.probe()
+		go s.probeAll()
 	}
 }
 
-// probe looks at the silent shards until they answer or nobody wants them.
-func (s *Shards) probe() {
+// probeAll probes the silent keys until they answer or are no longer used.
+func (s *Shards) probeAll() {
 	revived := false
 	for {
 		time.Sleep(probePause)
@@ -180,16 +182,17 @@ func (s *Shards) probe() {
 			return
 		}
 		if !revived {
-			keys = keys[:min(few, len(keys))]
+			keys = keys[:min(maxKeys, len(keys))]
 		}
 		for range samples {
 			keys = append(keys, strconv.FormatUint(rand.Uint64(), 36))
 		}
-		revived = s.look(keys, limit)
+		revived = s.probe(keys, limit)
 	}
 }
 
-// wanted returns the silent keys, in any order. If there are none, the probing ends.
+// wanted returns the silent keys still in use, in any order, and the limit of a
+// probe. If there are none, it ends the probing.
 func (s *Shards) wanted() (keys []string, limit time.Duration) {
 	now := time.Now()
 	s.mu.Lock()
@@ -205,29 +208,29 @@ func (s *Shards) wanted() (keys []string, limit time.Duration) {
 	return keys, max(probeLimit, 4*s.slowest)
 }
 
-// look asks for keys: for a few each by itself, so that none waits for another, and
-// for many in one pipeline. It reports whether a silent one was answered.
-func (s *Shards) look(keys []string, limit time.Duration) (revived bool) {
+// probe asks for keys: a few separately, so that none delays another, or many in one
+// pipeline. It reports whether a silent one was answered.
+func (s *Shards) probe(keys []string, limit time.Duration) (revived bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	if len(keys) > few+samples {
+	if len(keys) > maxKeys+samples {
 		return s.ask(ctx, keys)
 	}
 	var found atomic.Bool
-	var looks sync.WaitGroup
+	var all sync.WaitGroup
 	for i := range keys {
-		looks.Go(func() {
+		all.Go(func() {
 			if s.ask(ctx, keys[i:i+1]) {
 				found.Store(true)
 			}
 		})
 	}
-	looks.Wait()
+	all.Wait()
 	return found.Load()
 }
 
-// ask sends a script for each key. A client may send what only reads to a replica,
-// which answers for a master that does not.
+// ask sends a script for each key. A client may route a read-only command to a
+// replica, which would answer for a dead master.
 func (s *Shards) ask(ctx context.Context, keys []string) (revived bool) {
 	batch := make([]driver.Command, len(keys))
 	for i, key := range keys {
@@ -249,8 +252,8 @@ func (s *Shards) ask(ctx context.Context, keys []string) (revived bool) {
 	return revived
 }
 
-// Key returns the key by which a Cluster routes c. For a command without a key any
-// result is right.
+// Key returns the key by which a Cluster routes c. For a command without a key the
+// result does not matter.
 func Key(c driver.Command) string {
 	switch {
 	case len(c) > 3 && strings.HasPrefix(strings.ToUpper(c[0].(string)), "EVAL"):
@@ -261,7 +264,7 @@ func Key(c driver.Command) string {
 	return ""
 }
 
-// Tag returns the part of a key that decides its slot.
+// Tag returns the part of key that determines its slot.
 func Tag(key string) string {
 	if _, rest, ok := strings.Cut(key, "{"); ok {
 		if inner, _, ok := strings.Cut(rest, "}"); ok && inner != "" {

@@ -126,7 +126,7 @@ func TestShards_oneHangs(t *testing.T) {
 	})
 }
 
-// A first look may take longer than a caller has.
+// A first probe may take longer than a caller has.
 func TestShards_shortDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cluster{}
@@ -143,7 +143,7 @@ func TestShards_shortDeadline(t *testing.T) {
 	})
 }
 
-// What was only a connection is used again at once.
+// If only a connection had died, the shard is used again at once.
 func TestShards_silentConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cluster{}
@@ -158,7 +158,7 @@ func TestShards_silentConnection(t *testing.T) {
 	})
 }
 
-// Refusals in the servers' words would hide from the core that nothing answers.
+// Refusals with a server's error code would hide from the core that nothing answers.
 func TestShards_allHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cluster{}
@@ -204,8 +204,8 @@ func TestShards_replyLeftOut(t *testing.T) {
 	}
 }
 
-// Thousands of names may be on a shard. It is not asked for each of them, and once
-// it is back all are.
+// A dead shard may have thousands of names. Only a few are probed while it is
+// silent, and all of them once it is back.
 func TestShards_manyNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cluster{}
