@@ -6,8 +6,8 @@ import (
 	"github.com/redtick/redtick/internal/ticks"
 )
 
-// lookBack runs the newest tick that was missed, if there is one, on a goroutine
-// of its own. The replicas look at the same time, and the claim decides.
+// lookBack runs the newest missed tick, if there is one, on a new goroutine. All
+// replicas do so at the same time, and the claim decides which one runs it.
 func (j *Job) lookBack() {
 	r := j.runner
 	_, job := r.current()
@@ -15,9 +15,9 @@ func (j *Job) lookBack() {
 		return
 	}
 	r.spawn(func() {
-		tick, err := job.Missed(r.kept, func() time.Time { return ticks.Newest(r.next, r.a.cfg.now(), job.CatchUp()) })
+		tick, err := job.Missed(r.ctx, func() time.Time { return ticks.Newest(r.next, r.a.cfg.now(), job.CatchUp()) })
 		j.looking.Store(false)
-		if err != nil && r.kept.Err() == nil {
+		if err != nil && r.ctx.Err() == nil {
 			r.refuse(tick, err)
 		}
 		if tick.IsZero() || err != nil {

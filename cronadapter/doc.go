@@ -1,6 +1,5 @@
-// Package cronadapter lets every replica of a service run the same
-// robfig/cron v3 schedule, or that of a fork, while each tick of each job runs on
-// one of them.
+// Package cronadapter runs the same robfig/cron v3 schedule, or a fork's, on every
+// replica of a service, so that each tick of each job runs on only one of them.
 //
 //	locker, err := redlock.New(goredis.Nodes(client))
 //	jobs, err := cronadapter.New(locker)
@@ -12,78 +11,79 @@
 //
 // # What it does not promise
 //
-//   - A tick runs at most once, not at least once: it is lost when the replica that
-//     claimed it dies before its job has ended. See below for the other way.
-//   - It is lost as well when no replica reaches a majority of the nodes for 10
-//     minutes ([redlock.WithLateness]), or until the next tick.
-//   - Nothing is caught up, unless by [redlock.WithCatchUp]: then the newest tick
-//     that was missed is run once when cron is started, or goes on after it stood
+//   - A tick runs at most once. It is lost when the replica that claimed it dies
+//     before the job ends. For the opposite see "At least once" below.
+//   - A tick is also lost when no replica reaches a majority of the nodes within 10
+//     minutes ([redlock.WithLateness]) or before the next tick.
+//   - Missed ticks are not caught up by default. With [redlock.WithCatchUp] the
+//     newest missed tick runs once: when cron starts or goes on after it stood
 //     still, and after a pause or an outage.
-//   - Runs of one job do not overlap, on any replica: a tick that comes while an
+//   - Runs of one job never overlap, on any replica: a tick that comes while an
 //     earlier run holds the lease is skipped. So cron.SkipIfStillRunning is not
-//     needed, and in v3.0.1 a job that panics behind it never runs again.
-//   - The schedule must have the same instants on all replicas: give the cron a time
-//     zone with cron.WithLocation, or the spec one with CRON_TZ=. A schedule that
-//     follows a machine that is not on UTC is a [Warning]. docs/schedules.md lists
-//     what else breaks common instants.
-//   - robfig/cron waits for an instant on the clock. When the clock is set back while
-//     it runs, it fires nothing until the old time is reached again, or until it is
-//     stopped and started: then the first tick after the present is run.
+//     needed. In v3.0.1 a job that panics behind it never runs again.
+//   - The schedule must have the same ticks on all replicas: set a time zone with
+//     cron.WithLocation, or with CRON_TZ= in the spec. A schedule that follows a
+//     machine that is not on UTC causes a [Warning]. docs/schedules.md lists what
+//     else makes ticks differ.
+//   - robfig/cron waits for an instant on the wall clock. When the clock is set back,
+//     it fires nothing until the clock reaches the old time again. After a restart of
+//     the cron, the first tick after the present runs.
 //
-// What [redlock] says about clocks, lost data and paused processes holds here too.
-// redlock.TickFrom is the fence that a database can check: "where last_tick < :tick".
+// What [redlock] says about clocks, lost data and paused processes applies here too.
+// redlock.TickFrom returns the fence for a database: "where last_tick < :tick".
 //
 // # Jobs
 //
-// [Adapter.Add] takes the place of cron.AddFunc: it adds a function with a
-// name, which is its key in Redis. [Adapter.AddFunc] takes a plain function.
-// [Adapter.NewJob] is for a cron.Schedule of your own, a chain of one job's own, or
-// a fork's cron. [Adapter.Wrap] is a cron.JobWrapper, for jobs whose code cannot be
-// changed. The names of all adapters on one redlock.Locker are one namespace.
+// [Adapter.Add] replaces cron.AddFunc: it adds a function under a name, which is the
+// job's key in Redis. [Adapter.AddFunc] takes a function without a context.
+// [Adapter.NewJob] is for a cron.Schedule of your own, a chain for one job, or a
+// fork's cron. [Adapter.Wrap] is a cron.JobWrapper, for jobs whose code cannot be
+// changed. All adapters on one redlock.Locker share one namespace.
 //
-// A chain may stand around a job, and the tick is the instant of the schedule
-// however late its wrappers are. What retries a job must stand inside, in the
-// function that is passed to Add: from outside, the second try finds its tick done.
+// A job may have a chain around it; its tick is the scheduled instant, however long
+// the wrappers delay it. Retries must be inside, in the function passed to Add: from
+// outside, the second try finds that its tick is done.
 //
-// Whatever keeps a tick from running is an event of the redlock.Locker, and without
-// an observer a line in the log. So is a job that fails: redlock.Ended.
+// Whatever keeps a tick from running is an event of the redlock.Locker, as is the
+// end of each run (redlock.Ended). Without an observer, refusals and failures are
+// logged.
 //
 // # Ticks
 //
-// A tick is what cron's own schedule answered, as an instant in UTC: nothing is
-// computed a second time. So fields for seconds, descriptors, CRON_TZ= and the days
-// on which clocks change mean what they mean to cron. Of two ticks at 01:30 on an
-// autumn night both run. "@every 90s" counts from the start of a process in cron.
-// Here its ticks are the multiples of 90 s since 1970-01-01 UTC, the same
-// everywhere; [WithoutAlignment] brings cron's way back.
+// A tick is the instant that cron's own schedule returned, in UTC; nothing is
+// computed twice. So fields for seconds, descriptors, CRON_TZ= and clock changes mean
+// what they mean to cron. When 01:30 comes twice on an autumn night, both ticks run.
+// In cron, "@every 90s" counts from the start of the process. Here its ticks are the
+// multiples of 90 s since 1970-01-01 UTC, the same on all replicas;
+// [WithoutAlignment] restores cron's own way.
 //
-// A run claims the newest tick that has come when it begins. Behind
-// cron.DelayIfStillRunning, delayed runs collapse into one. A run by hand, through
-// Entry.Job or Entry.WrappedJob, finds its tick done and is skipped. After a stall
+// A run claims the newest tick that has come when it begins. So runs that
+// cron.DelayIfStillRunning delays collapse into one, and a manual run through
+// Entry.Job or Entry.WrappedJob is skipped because its tick is done. After a stall
 // (a suspended machine, a frozen process) cron fires once for the tick it was
-// waiting for, and goes on with the first one that lies ahead. That late run finds
-// that another replica was there, or runs late, or is refused when the tick is
-// older than the retention (15 minutes by default).
+// waiting for and continues with the first tick in the future. The late run finds its
+// tick done, or runs late, or is refused if the tick is older than the retention (15
+// minutes by default).
 //
-// A replica asks for a tick up to [DefaultSpread] late, so that not always the same
-// one wins. Nothing waits for a taken lease, except under take-over.
+// A replica asks for a tick up to [DefaultSpread] late, so that the same replica does
+// not always win. Nothing waits for a taken lease, except under take-over.
 //
 // # At least once
 //
-// With redlock.WithTakeover, in [WithJobOptions] or in a job's own options, losers
-// wait until the tick is over, or the lock of a holder that died has expired and one
-// of them runs the tick again. Each waits in the goroutine that cron gave its run,
-// so no other job is delayed.
+// With redlock.WithTakeover, in [WithJobOptions] or in a job's own options, the
+// replicas that did not get a tick wait until it is done. If its holder dies, one of
+// them runs the tick again once the lock has expired. Each waits in the goroutine
+// that cron started for the run, so other jobs are not delayed.
 //
-//   - Such a job must bear to be repeated, even after it came to its end: when its
-//     lease was lost meanwhile, or its Unlock reached no majority within the TTL. A
-//     run that returns an error has ended.
-//   - Ticks are run in order and one at a time, also those that come while an
-//     earlier one is run: late, not never. If the job is slower than its schedule
-//     they pile up. On each replica 1000 ticks of a job wait; further ones are
-//     refused with [ErrBacklog], and those older than redlock.WithRetention with
-//     redlock.ErrTickStale. cron.SkipIfStillRunning around the job drops on each
-//     replica what comes while a tick waits or is run there.
-//   - Waiting ends with [Adapter.Stop], not with cron.Stop, which waits for it. A tick
-//     that nobody asked for, since all were down, is not run.
+//   - The job must tolerate being repeated, even after it has finished: its lease may
+//     have been lost, or its Unlock may not have reached a majority within the TTL. A
+//     run that returns an error is done and is not repeated.
+//   - Ticks run in order, one at a time. A tick that comes during an earlier run is
+//     late, not lost. If the job is slower than its schedule, ticks pile up: each
+//     replica queues 1000 ticks of a job and refuses further ones with [ErrBacklog],
+//     and ticks older than redlock.WithRetention with redlock.ErrTickStale.
+//     cron.SkipIfStillRunning around the job drops, on each replica, the ticks that
+//     come while one waits or runs there.
+//   - [Adapter.Stop] ends the waiting. cron.Stop does not: it waits for it. A tick
+//     that no replica asked for, because all were down, is not run.
 package cronadapter

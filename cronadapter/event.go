@@ -6,9 +6,10 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// The kinds of events that this package adds to redlock's. Their Err says why.
+// Event kinds that this package adds to redlock's.
 const (
-	// Warning: a schedule works, but will surprise. Err matches [ErrSchedule].
+	// Warning means that a schedule works, but may differ between replicas. Err
+	// matches [ErrSchedule].
 	Warning redlock.EventKind = "warning"
 )
 

@@ -40,11 +40,11 @@ func TestAdapter_logs_by_default(t *testing.T) {
 			}
 			cron.NewChain(wrap).Then(cron.FuncJob(func() {}))
 			cron.NewChain(wrap).Then(cron.FuncJob(func() {}))
-		}, []string{"level=ERROR", "name=prefix:job", "a name belongs to one job"}},
-		"started by hand": {func(t *testing.T, a *cronadapter.Adapter, c *cron.Cron) {
+		}, []string{"level=ERROR", "name=prefix:job", "applied to a second job"}},
+		"not started by cron": {func(t *testing.T, a *cronadapter.Adapter, c *cron.Cron) {
 			must(t)(a.Add(c, "job", "@yearly", nothing))
 			c.Entries()[0].WrappedJob.Run()
-		}, []string{"level=ERROR", "name=prefix:job", "started by hand"}},
+		}, []string{"level=ERROR", "name=prefix:job", "cron did not start this run"}},
 		"a tick that cannot be": {func(t *testing.T, a *cronadapter.Adapter, c *cron.Cron) {
 			j, err := a.NewJob("job", once(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Add(time.Second)), nothing)
 			if err != nil {

@@ -9,24 +9,24 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// turn is one run and its tick. Those that a missed tick or a trigger asks for are
-// not what cron fires.
+// turn is one run of a job and its tick. Besides cron, missed ticks, reloads and
+// triggers make turns.
 type turn struct {
 	tick      time.Time
 	triggered bool
-	reloaded  bool        // it is the newest tick that came during a reload
+	reloaded  bool        // tick is the newest that came during a reload
 	began     atomic.Bool // the function was called
 }
 
-// handOver passes turns to runs that go through a chain, which knows nothing of
-// ticks.
+// handOver passes turns to runs that go through a cron chain, which has no
+// argument for them.
 type handOver struct {
 	mu      sync.Mutex
 	waiting []*turn
 }
 
-// take returns what a run is for, or nil if cron has fired it. Runs that begin at a
-// time may take each other's.
+// take returns the turn of a run, or nil if cron fired it. Runs that begin at the
+// same time may take each other's turns.
 func (o *handOver) take() *turn {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -50,16 +50,16 @@ func (o *handOver) withdraw(t *turn) {
 	o.waiting = slices.DeleteFunc(o.waiting, func(other *turn) bool { return other == t })
 }
 
-// pass runs a job, with its chain.
+// pass runs a job through its chain.
 func (o *handOver) pass(t *turn, job cron.Job) {
 	o.put(t)
-	defer o.withdraw(t) // the chain may have skipped it, and the next run is for another tick
+	defer o.withdraw(t) // the chain may have skipped it, and the next run must not take it
 	job.Run()
 }
 
-// passAll is pass, and once more for the tick that cron fired meanwhile, if it was not
-// this replica's turn: a chain such as cron.SkipIfStillRunning has skipped that one,
-// and perhaps on all replicas. newest returns the newest tick that cron has fired.
+// passAll calls pass, and if that did not run the job, calls it once more for a tick
+// that cron fired meanwhile: a chain such as cron.SkipIfStillRunning has skipped
+// that tick, perhaps on all replicas. newest returns the newest tick that cron fired.
 func (o *handOver) passAll(t *turn, job cron.Job, newest func() time.Time) {
 	before := newest()
 	o.pass(t, job)
@@ -68,17 +68,17 @@ func (o *handOver) passAll(t *turn, job cron.Job, newest func() time.Time) {
 	}
 }
 
-// runFor runs the job for a tick, through the cron's chain where that is known,
-// unless the cron has it no more.
+// runFor runs the job for a turn that cron did not fire: through the cron's chain if
+// that is known, and not at all if the job was removed.
 func (j *Job) runFor(t *turn) {
 	r := j.runner
 	switch entry, ok := r.a.listing.find(r); {
 	case ok:
 		r.passAll(t, entry.WrappedJob, j.ticks.newest)
-	case r.kept.Err() != nil: // removed meanwhile
+	case r.ctx.Err() != nil: // removed meanwhile
 	case j.added:
 		r.refuse(t.tick, errRemoved)
-	default: // its chain may have a cron.Recover, so a panic must not end the process: redlock.Ended tells of it
+	default: // its chain may have a cron.Recover, so a panic must not end the process; redlock.Ended reports it
 		r.pass(t, cron.Recover(cron.DiscardLogger)(j))
 	}
 }

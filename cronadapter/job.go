@@ -19,38 +19,38 @@ var (
 	_ cron.Job      = (*Job)(nil)
 )
 
-// Job is a function together with its schedule: what cron calls a Schedule and
-// what it calls a Job. It belongs to one cron, which must get it as both. It is
-// safe for concurrent use.
+// Job is a function and its schedule: it is both a cron.Job and a cron.Schedule. It
+// belongs to one cron, which must be given it as both. It is safe for concurrent
+// use.
 type Job struct {
 	ticks   recorder
 	runner  *runner
 	f       func(ctx context.Context) error
-	added   bool        // by Add, so that its cron is attached
+	added   bool        // by Add, so its cron is attached
 	begun   atomic.Bool // cron has asked for a tick
 	looking atomic.Bool // for a missed tick
 }
 
-// NewJob is [Adapter.Add] for a schedule that is not a spec, for a chain of
-// this job's own, or for a fork of robfig/cron. The caller adds it:
+// NewJob makes a job for a schedule that is not a spec, for a chain of the job's
+// own, or for a fork of robfig/cron. Arguments and errors are as for [Adapter.Add].
+// The caller adds the job to its cron:
 //
 //	c.Schedule(job, job)
 //	c.Schedule(job, cron.NewChain(cron.Recover(logger)).Then(job))
 //
-// The schedule must answer the same whenever it is asked for what comes after
-// an instant, by several goroutines at a time, and on every replica, with ticks at
-// least a millisecond apart. It is asked some times at once, to find out what it is:
+// The schedule's Next must be a function of its argument, the same on every
+// replica, and safe for concurrent use. Ticks must be at least a millisecond apart.
+// NewJob calls Next a few times to find out what kind of schedule it is:
 //
-//   - One that counts from when it is asked, as cron.Every(d) does, is aligned
-//     as "@every d" is.
-//   - The fields of a crontab, in the type that robfig/cron and its forks have
-//     for them, are the same on every replica.
-//   - Of any other schedule nobody can tell whether it counts from the start of
-//     its process. Then a tick is refused when another one was granted less
-//     than 9/10 of the time since the schedule's instant before it. That does
-//     nothing where replicas have their instants in common; only a schedule
-//     that was just changed may lose its first tick. redlock.WithSpacing(0)
-//     turns it off.
+//   - A schedule that counts from the argument, as cron.Every(d) does, is aligned
+//     like "@every d".
+//   - The spec type of robfig/cron and its forks, made of crontab fields, has the
+//     same ticks on every replica.
+//   - Any other schedule might count from the start of its process. So a tick is
+//     refused if another was granted within 9/10 of the time since the schedule's
+//     previous tick. That changes nothing where replicas have the same ticks, except
+//     that a schedule that was just changed may lose its first one.
+//     redlock.WithSpacing(0) turns it off.
 func (a *Adapter) NewJob(name string, schedule Schedule, job func(ctx context.Context) error, opts ...redlock.JobOption) (*Job, error) {
 	return a.newJob(name, "", schedule, job, opts)
 }
@@ -66,7 +66,7 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 	for i, t := 0, now; i < 2 && !t.IsZero(); i++ {
 		next := schedule.Next(t)
 		if !next.IsZero() && !next.After(t) {
-			return nil, invalid("the schedule of job %q answers %v for what comes after %v, must be later or zero; make one with cron.Every or cron.ParseStandard", name, next, t)
+			return nil, invalid("the schedule of job %q returned %v from Next(%v), must be later or zero; make one with cron.Every or cron.ParseStandard", name, next, t)
 		}
 		t = next
 	}
@@ -80,13 +80,13 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 	if err != nil {
 		return nil, err
 	}
-	if p.moves && r.job.CatchUp() > 0 {
+	if p.relative && r.job.CatchUp() > 0 {
 		a.Remove(nil, name)
-		return nil, invalid("the ticks of job %q count from when its schedule is asked, so what was missed is not known and WithCatchUp does not apply; use a schedule that all replicas have in common", name)
+		return nil, invalid("the schedule of job %q counts from when it is asked, so missed ticks are not known and WithCatchUp is not possible; use a schedule with the same ticks on all replicas", name)
 	}
 	j := &Job{runner: r, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job}
 	err = r.listen(func(tick time.Time) {
-		if j.begun.Load() { // where the cron does not run, nor does the job
+		if j.begun.Load() { // its cron was started
 			r.spawn(func() { j.runFor(&turn{tick: tick, triggered: true}) })
 		}
 	})
@@ -97,8 +97,7 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 	return j, nil
 }
 
-// Next is the schedule's answer, for cron. Anybody may ask, also for instants
-// far away.
+// Next returns the next tick after t, for cron. Others may call it too, with any t.
 func (j *Job) Next(t time.Time) time.Time {
 	next, stood := j.ticks.next(t)
 	j.runner.checkZone(t)
@@ -112,8 +111,8 @@ func (j *Job) Next(t time.Time) time.Time {
 	return next
 }
 
-// Run claims the newest tick that has come, and if this replica gets it runs
-// the function, for cron.
+// Run claims the newest tick that has come and, if this replica gets it, calls the
+// function. cron calls Run.
 func (j *Job) Run() {
 	t := j.runner.take()
 	if t == nil {
@@ -124,21 +123,22 @@ func (j *Job) Run() {
 	}
 }
 
-// checkZone warns once when a schedule follows the time zone of the machine,
-// which may be another one on another replica.
+// checkZone notes the time zone in which cron asked. It warns once when a schedule
+// follows the machine's zone, which may differ between replicas.
 func (r *runner) checkZone(t time.Time) {
 	r.zone.Store(t.Location())
 	if p, _ := r.current(); !ticks.FollowsLocal(p.schedule.Next, t) {
 		return
 	}
-	r.a.zone.Do(func() {
+	r.a.warnZone.Do(func() {
 		r.a.report(Warning, r.fullName(), time.Time{}, fmt.Errorf(
-			"%w: job %q follows %s; a replica with another one runs it at other instants, and then it runs more than once; give the cron cron.WithLocation, or begin the spec with CRON_TZ=",
+			"%w: job %q follows %s; a replica in another time zone runs it at other times, so it runs more than once; make the cron with cron.WithLocation, or begin the spec with CRON_TZ=",
 			ErrSchedule, r.name, ticks.Local(t)))
 	})
 }
 
-// wordsOf is a spec for those who do not see its cron.
+// wordsOf returns spec with the cron's time zone, where that matters, for readers
+// of the history.
 func wordsOf(spec string, zone *time.Location) string {
 	if strings.HasPrefix(spec, "@every") || strings.Contains(spec, "TZ=") {
 		return spec
@@ -146,7 +146,6 @@ func wordsOf(spec string, zone *time.Location) string {
 	return spec + " " + zone.String()
 }
 
-// parse reads a spec. An error of the parser has the value and the rule.
 func (a *Adapter) parse(spec string) (cron.Schedule, error) {
 	schedule, err := ticks.Parse(a.cfg.parser.Parse, spec)
 	switch {

@@ -8,15 +8,14 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// listing finds the entries of jobs. A cron can only be asked for all of its
-// entries, so runs that begin together share one answer: else n jobs would cost n
-// times n.
+// listing finds the entries of jobs. A cron can only list all of its entries, so
+// runs that begin together share one listing: otherwise n jobs would cost n².
 type listing struct {
-	busy chan struct{} // held by one who lists; not a mutex, on which a bubble's time would stand still
+	busy chan struct{} // held while listing; not a mutex, as blocking on one stops the time in a synctest bubble
 
 	mu      sync.Mutex
-	crons   []weak.Pointer[cron.Cron] // a program may make a new one for each reload
-	pending *answer                   // has not begun, so a run that fires now may join it
+	crons   []weak.Pointer[cron.Cron] // weak: a program may make a new one for each reload
+	pending *answer                   // not begun, so a run that fires now may share it
 }
 
 type answer struct {
@@ -38,9 +37,9 @@ func (l *listing) attach(c *cron.Cron) {
 	l.crons = append(l.crons, weak.Make(c))
 }
 
-// find looks for an entry as it is after the caller was fired. cron fires a job
-// before it notes the tick, but it answers on the goroutine that does both, so
-// afterwards.
+// find returns the entry as it is after the caller was fired. cron fires a job before
+// it updates the entry, but the goroutine that does both also lists the entries, so
+// the listing comes later.
 func (l *listing) find(r *runner) (found, bool) {
 	l.mu.Lock()
 	a := l.pending
@@ -80,7 +79,7 @@ func (l *listing) answer(a *answer) {
 	close(a.done)
 }
 
-// runnerOf is what runs an entry's job, or nil when that is not an adapter's.
+// runnerOf returns the runner of an entry's job, or nil if no adapter made the job.
 func runnerOf(e cron.Entry) *runner {
 	for _, part := range []any{e.Job, e.WrappedJob, e.Schedule} {
 		switch p := part.(type) {

@@ -2,11 +2,12 @@ package cronadapter
 
 import "github.com/redtick/redtick/internal/names"
 
-// String and Ended make a runner the owner of its name, until Remove or Stop.
+// String and Ended make a runner the owner of its name until Remove or Stop; see
+// package names.
 func (*runner) String() string { return "a job of another adapter" }
 func (*runner) Ended() bool    { return false }
 
-// reserve makes sure that a name is used once on the adapter's Locker.
+// reserve reserves the name on the adapter's Locker, or says who has it.
 func (r *runner) reserve() error {
 	if r.name == "" {
 		return invalid("name is empty; every job needs its own, the same on all replicas: it is the key of its lock")

@@ -8,11 +8,11 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// DefaultSpread is how much later than its tick a replica may ask for it, so
-// that not always the same one wins: [redlock.WithSpread]. For ticks closer
-// than a second it is a tenth of the time between them. WithJobOptions and a
-// job's own options change it; redlock.WithSpread(0) turns it off. It goes
-// before a redlock.WithSpread of the Locker.
+// DefaultSpread is the [redlock.WithSpread] of all jobs: a replica asks for a tick up
+// to that much late, so that the same one does not always win. For ticks less than a
+// second apart it is a tenth of the time between them. It overrides the Locker's
+// spread. [WithJobOptions] and a job's own options override it;
+// redlock.WithSpread(0) turns it off.
 const DefaultSpread = 100 * time.Millisecond
 
 // Option changes a default of an [Adapter]. [New] checks every value.
@@ -26,37 +26,36 @@ type config struct {
 	triggers  bool
 }
 
-// WithJobOptions applies to all jobs, such as redlock.WithTTL, before a job's
-// own options. Default none: the redlock.Locker's, and [DefaultSpread].
+// WithJobOptions sets options for all jobs, such as redlock.WithTTL. A job's own
+// options override them. Default: the redlock.Locker's options, and [DefaultSpread].
 func WithJobOptions(opts ...redlock.JobOption) Option {
 	return func(c *config) { c.jobs = append(c.jobs, opts...) }
 }
 
-// WithParser sets how [Adapter.Add] reads a spec. It is needed for a cron that
-// has a dialect of its own (cron.WithParser). The default reads those of
-// cron.New() and of cron.WithSeconds(): five fields, or six of which the first
-// one is seconds, or a descriptor, all with or without CRON_TZ= or TZ=.
+// WithParser sets the parser of [Adapter.Add]. It is needed for a cron made with
+// cron.WithParser. The default reads the specs of cron.New() and of
+// cron.WithSeconds(): five fields, or six with seconds first, or a descriptor, each
+// with or without CRON_TZ= or TZ=.
 func WithParser(p cron.ScheduleParser) Option { return func(c *config) { c.parser = p } }
 
-// WithoutAlignment leaves "@every d" as cron has it: counted from the start of
-// each process, so that the ticks of two replicas have nothing in common. A
-// tick is then refused when it comes less than d after the newest one that was
-// granted (redlock.WithSpacing(d), which a job's own option overrides): one run
-// every d, and when its replica goes away a gap of less than 2 d. d must then
-// not exceed 7 days. Default: aligned.
+// WithoutAlignment counts "@every d" from the start of each process, as cron does, so
+// that the ticks of two replicas differ. A tick is then refused when it comes less
+// than d after the newest granted one (redlock.WithSpacing(d), which a job's own
+// option overrides). So the job runs every d, with a gap of less than 2 d when the
+// replica that ran it goes away. d must not exceed 7 days. Default: aligned.
 func WithoutAlignment() Option { return func(c *config) { c.unaligned = true } }
 
-// WithTriggers runs a job, once in the fleet, when an operator triggers it: with
-// redtick trigger, on the page, or by inspect.Inspector.Trigger. It listens on one connection to each node, from the
-// first job on. A replica runs nothing before its cron was started; cron.Stop
-// alone does not end that, but [Adapter.Stop] does. Default off. What such a run
-// is refused for is part of redlock.Job.Triggered.
+// WithTriggers runs a job, once in the fleet, when an operator triggers it with
+// redtick trigger, on the page, or through inspect.Inspector.Trigger. From the first
+// job on, the Locker listens on one connection to each node. A replica ignores
+// triggers until its cron is started, and after [Adapter.Stop], but not after
+// cron.Stop. redlock.Job.Triggered says when such a run is refused. Default off.
 func WithTriggers() Option { return func(c *config) { c.triggers = true } }
 
-// WithClock sets what [Job] takes for the time when it looks which tick has
-// come. It must be the clock that the cron follows. robfig/cron always follows
-// time.Now, so there it is for tests and shows in which a schedule is shifted;
-// a fork may have an option for it. Default time.Now.
+// WithClock sets the clock by which a [Job] decides which tick has come. It must be
+// the clock that the cron follows. For robfig/cron that is always time.Now, so there
+// WithClock is for tests and demos that shift the schedule. A fork may have an option
+// for its clock. Default time.Now.
 func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }
 
 func defaults() config {

@@ -5,32 +5,32 @@ import (
 	"time"
 )
 
-// reloadLimit is how soon a removed job must come back to go on where it was. For
-// so long it asks for the ticks that were fired: if all replicas gave them up at
-// once and then came back, nobody would run them.
+// reloadLimit is how soon a removed job must be added again to go on where it was.
+// Until then it keeps asking for the fired ticks: if all replicas gave them up at
+// once on a reload, nobody would run them.
 const reloadLimit = 10 * time.Second
 
-// asking is what the claims of a job share. One that comes back in time goes on
-// with it: else a reload on all replicas would lose what waits for a quorum or a
-// take-over, and under take-over the new ticks would pass those that wait.
-type asking struct {
+// claims is what the claims of a job share. A job that is added again in time takes
+// it over: otherwise a reload on all replicas would lose the ticks that wait for a
+// quorum or a take-over, and under take-over new ticks would overtake waiting ones.
+type claims struct {
 	ctx     context.Context
-	giveUp  func()
-	end     *time.Timer // runs giveUp; set by a removal
+	cancel  func()
+	expiry  *time.Timer // calls cancel; set by a removal
 	backlog backlog
 }
 
-func (a *Adapter) askingOf(name string) *asking {
-	if old, ok := a.removals.Load(name); ok && old.(*runner).asking.end.Stop() {
-		return old.(*runner).asking
+func (a *Adapter) claimsOf(name string) *claims {
+	if old, ok := a.removals.Load(name); ok && old.(*runner).claims.expiry.Stop() {
+		return old.(*runner).claims
 	}
-	ctx, giveUp := context.WithCancel(a.ctx)
-	return &asking{ctx: ctx, giveUp: giveUp}
+	ctx, cancel := context.WithCancel(a.ctx)
+	return &claims{ctx: ctx, cancel: cancel}
 }
 
-func (a *asking) endSoon() { a.end = time.AfterFunc(reloadLimit, a.giveUp) }
+func (c *claims) expire() { c.expiry = time.AfterFunc(reloadLimit, c.cancel) }
 
-// noteRemoval keeps a removed job that its cron has asked for ticks.
+// noteRemoval remembers a removed job, if its cron has asked it for ticks.
 func (a *Adapter) noteRemoval(r *runner) {
 	if r.zone.Load() == nil {
 		return
@@ -40,28 +40,29 @@ func (a *Adapter) noteRemoval(r *runner) {
 	time.AfterFunc(reloadLimit, func() { a.removals.CompareAndDelete(r.name, r) })
 }
 
-// resume runs the ticks that came while a job was reloaded: cron has fired them
-// neither for the old one nor for the new one, and if all replicas reload then,
-// nobody runs them. Those that cron did fire are claimed already. The newest is
-// asked for, and so before it those that are owed.
+// resume runs the ticks that came during a reload: cron fired them neither for the
+// old job nor for the new one, and if all replicas reload at once nobody else runs
+// them. A tick that cron did fire is claimed already. The turn is for the newest
+// tick; runInOrder claims the pending ones before it.
 func (j *Job) resume() {
 	var ticks []time.Time
 	now := j.runner.a.cfg.now().Round(0)
 	if old, ok := j.runner.a.removals.LoadAndDelete(j.runner.name); ok {
 		ticks = j.missedBy(old.(*runner), now)
 	}
-	j.runner.asking.backlog.owe(ticks, now)
+	j.runner.claims.backlog.setPending(ticks, now)
 	if n := len(ticks); n > 0 {
 		j.runner.spawn(func() { j.runFor(&turn{tick: ticks[n-1], reloaded: true}) })
 	}
 }
 
-// missedBy are the ticks that a removed job and this one have in common.
+// missedBy returns the ticks since the removal that both the removed job and this
+// one have.
 func (j *Job) missedBy(old *runner, now time.Time) (ticks []time.Time) {
-	if now.Sub(old.removed) > reloadLimit { // it came back late, or the clock was set
+	if now.Sub(old.removed) > reloadLimit { // added again too late, or the clock was set
 		return nil
 	}
-	for tick := old.next(old.asking.backlog.after(old.removed)); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
+	for tick := old.next(old.claims.backlog.after(old.removed)); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
 		if j.runner.next(tick.Add(-time.Nanosecond)).Equal(tick) {
 			ticks = append(ticks, tick)
 		}

@@ -16,11 +16,11 @@ type runner struct {
 	a      *Adapter
 	name   string
 	opts   []redlock.JobOption
-	zone   atomic.Pointer[time.Location] // in which cron asked last
-	asking *asking
-	kept   context.Context // ends when the job is removed, which a run outlives
-	end    func()
-	// removed is set once, without a monotonic reading: ticks are instants of the wall clock.
+	zone   atomic.Pointer[time.Location] // in which cron last asked for a tick
+	claims *claims
+	ctx    context.Context // canceled when the job is removed; a run in progress goes on
+	cancel func()
+	// removed has no monotonic reading, because ticks are instants of the wall clock.
 	removed time.Time
 	handOver
 
@@ -35,14 +35,14 @@ func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*run
 	if err := r.reserve(); err != nil {
 		return nil, err
 	}
-	r.asking = a.askingOf(name)
-	r.kept, r.end = context.WithCancel(r.asking.ctx)
-	if err := r.follow(p); err != nil {
+	r.claims = a.claimsOf(name)
+	r.ctx, r.cancel = context.WithCancel(r.claims.ctx)
+	if err := r.setPace(p); err != nil {
 		r.remove()
 		return nil, err
 	}
 	a.runners.Store(name, r)
-	if a.ctx.Err() != nil { // after Store: a Stop that comes now frees the name
+	if a.ctx.Err() != nil { // checked after Store: a later Stop frees the name itself
 		a.Remove(nil, name)
 		return nil, invalid("job %q comes after Stop, so it would never run; make a new Adapter", name)
 	}
@@ -50,13 +50,13 @@ func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*run
 }
 
 func (r *runner) remove() {
-	r.end()
-	r.asking.endSoon()
+	r.cancel()
+	r.claims.expire()
 	r.free()
 }
 
-// follow has the options that a schedule asks for. The user's come after them.
-func (r *runner) follow(p pace) error {
+// setPace makes the runner's job, with the options that the schedule needs.
+func (r *runner) setPace(p pace) error {
 	job, err := r.newJob(p, p.every)
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (r *runner) follow(p pace) error {
 	return nil
 }
 
-// current is what the runner follows. Under Wrap it changes once, when the entry
+// current returns the pace and the job. Under Wrap they change once, when the entry
 // is first seen.
 func (r *runner) current() (pace, *redlock.Job) {
 	r.mu.Lock()
@@ -84,7 +84,7 @@ func (r *runner) newJob(p pace, spacing time.Duration) (*redlock.Job, error) {
 	if spacing > 0 {
 		opts = append(opts, redlock.WithSpacing(spacing))
 	}
-	opts = append(append(opts, r.a.cfg.jobs...), r.opts...)
+	opts = append(append(opts, r.a.cfg.jobs...), r.opts...) // the user's override these
 	job, err := r.a.locker.NewJob(r.name, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("cronadapter: job %q: %w", r.name, err)
@@ -92,22 +92,23 @@ func (r *runner) newJob(p pace, spacing time.Duration) (*redlock.Job, error) {
 	return job, nil
 }
 
-// jobFor has a spacing of its own for a tick that other replicas may not have.
+// jobFor returns the job that claims the turn's tick. A tick that other replicas may
+// not have needs a spacing of its own.
 func (r *runner) jobFor(t *turn) (*redlock.Job, error) {
 	p, job := r.current()
 	if t.triggered {
 		return job.Triggered(), nil
 	}
-	if p.every > 0 || !p.own {
+	if p.every > 0 || !p.unshared {
 		return job, nil
 	}
 	return r.newJob(p, p.spacing(t.tick))
 }
 
-// run claims a tick and runs f while the lease is held. What redlock refuses it
-// has reported itself.
+// run claims a tick and runs f while the lease is held. It reports errors that are
+// not redlock's, which reports its own.
 func (r *runner) run(t *turn, f func(ctx context.Context) error) error {
-	err := r.claim(t, func(ctx context.Context) error {
+	err := r.runInOrder(t, func(ctx context.Context) error {
 		t.began.Store(true)
 		return f(ctx)
 	})
@@ -118,71 +119,71 @@ func (r *runner) run(t *turn, f func(ctx context.Context) error) error {
 	return err
 }
 
-// next is the tick after one, or zero when there is none. A schedule that answers differently each time is not asked: it may
-// not bear it while cron asks.
+// next returns the tick after the given one, or zero when there is none. A relative
+// schedule is not asked, as its Next may not be safe while cron calls it.
 func (r *runner) next(tick time.Time) time.Time {
 	p, _ := r.current()
 	switch zone := r.zone.Load(); {
 	case p.schedule == nil:
 		return time.Time{}
-	case p.moves:
+	case p.relative:
 		return tick.Add(p.gap)
 	case zone != nil:
 		tick = tick.In(zone)
 	}
-	if next := p.schedule.Next(tick); next.After(tick) { // else who walks through the ticks would not come to an end
+	if next := p.schedule.Next(tick); next.After(tick) { // otherwise loops over the ticks would not end
 		return next
 	}
 	return time.Time{}
 }
 
-// claim asks for ticks in order where a later one must not be granted first: under
-// take-over, and after a reload until the ticks that came meanwhile are claimed.
-func (r *runner) claim(t *turn, f func(ctx context.Context) error) (err error) {
+// runInOrder claims and runs the turn's tick. It keeps the order of ticks under
+// take-over, and after a reload until the ticks that came during it are claimed.
+func (r *runner) runInOrder(t *turn, f func(ctx context.Context) error) (err error) {
 	if t.tick.IsZero() {
 		return errNotDue
 	}
 	_, job := r.current()
 	waits := job.Takeover()
-	if t.triggered || !waits && !t.reloaded && r.asking.backlog.empty() {
-		return r.ask(t, f)
+	if t.triggered || !waits && !t.reloaded && r.claims.backlog.empty() {
+		return r.claimAndRun(t, f)
 	}
-	leave, err := r.asking.backlog.enter(r.asking.ctx)
+	leave, err := r.claims.backlog.enter(r.claims.ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	return r.afterOwed(t.tick, f, func() error {
+	return r.afterPending(t.tick, f, func() error {
 		if waits {
-			return r.ask(t, f)
+			return r.claimAndRun(t, f)
 		}
 		if !t.reloaded { // the next tick need not wait for this one
 			leave()
 		}
-		return r.ask(t, func(ctx context.Context) error {
-			leave() // a tick that comes now is skipped, not late
+		return r.claimAndRun(t, func(ctx context.Context) error {
+			leave() // a tick that comes during the run is skipped, not delayed
 			return f(ctx)
 		})
 	})
 }
 
-// afterOwed asks for the ticks before this one that came during a reload, and then
+// afterPending runs the pending ticks of a reload that come before tick, and then
 // calls next, even if f panics.
-func (r *runner) afterOwed(tick time.Time, f func(ctx context.Context) error, next func() error) (err error) {
-	older, ok := r.asking.backlog.owedBefore(tick)
+func (r *runner) afterPending(tick time.Time, f func(ctx context.Context) error, next func() error) (err error) {
+	older, ok := r.claims.backlog.takePendingBefore(tick)
 	if !ok {
 		return next()
 	}
-	defer func() { err = r.afterOwed(tick, f, next) }()
-	return r.ask(&turn{tick: older}, f)
+	defer func() { err = r.afterPending(tick, f, next) }()
+	return r.claimAndRun(&turn{tick: older}, f)
 }
 
-func (r *runner) ask(t *turn, f func(ctx context.Context) error) (err error) {
+func (r *runner) claimAndRun(t *turn, f func(ctx context.Context) error) (err error) {
 	job, err := r.jobFor(t)
 	if err != nil {
 		return err
 	}
-	lease, err := job.Await(r.asking.ctx, t.tick)
+	lease, err := job.Await(r.claims.ctx, t.tick)
 	if err != nil {
 		return err
 	}
@@ -194,31 +195,31 @@ func (r *runner) refuse(tick time.Time, err error) {
 	r.a.report(redlock.Refused, r.fullName(), tick, err)
 }
 
-// fullName has the Locker's prefix, as in redlock's events.
+// fullName returns the name with the Locker's prefix, as in redlock's events.
 func (r *runner) fullName() string {
 	_, job := r.current()
 	return job.Name()
 }
 
-// spawn runs f on a goroutine that [Adapter.Stop] waits for, unless the job is
-// gone.
+// spawn runs f on a goroutine that [Adapter.Stop] waits for, unless the job was
+// removed.
 func (r *runner) spawn(f func()) {
 	r.a.mu.Lock()
 	defer r.a.mu.Unlock()
-	if r.kept.Err() == nil {
-		r.a.catching.Go(f)
+	if r.ctx.Err() == nil {
+		r.a.spawned.Go(f)
 	}
 }
 
-// listen calls run for each trigger of the job until it is removed, if the
-// adapter is to.
+// listen calls run for each trigger of the job until the job is removed. It does
+// nothing without [WithTriggers].
 func (r *runner) listen(run func(tick time.Time)) error {
 	if !r.a.cfg.triggers {
 		return nil
 	}
 	stop, err := r.job.OnTrigger(run)
 	if err == nil {
-		context.AfterFunc(r.kept, stop)
+		context.AfterFunc(r.ctx, stop)
 	}
 	return err
 }

@@ -6,34 +6,33 @@ import (
 	"time"
 )
 
-// Schedule is all that is needed of a schedule: what robfig/cron and its forks
-// call by this name.
+// Schedule is cron.Schedule, as robfig/cron and its forks define it.
 type Schedule interface {
 	// Next returns the first instant of the schedule that is later than t, or the zero time.
 	Next(t time.Time) time.Time
 }
 
-// recorder passes a schedule's answers on to cron and keeps them: they are the
-// ticks. cron tells a job nothing about the activation it is run for, but it
-// has asked for each of them before.
+// recorder passes a schedule's answers on to cron and records them as ticks. cron
+// does not tell a job which activation it runs for, but it has asked the schedule
+// for each one before.
 type recorder struct {
 	schedule Schedule
 	now      func() time.Time
 
 	mu    sync.Mutex
-	due   time.Time   // the answer that has come last
+	due   time.Time   // the newest tick that has come
 	run   time.Time   // the tick of the last run
-	ahead []time.Time // the others, in order
+	ahead []time.Time // the ticks that have not come, in order
 }
 
-// maxAhead bounds what callers other than cron, who list coming runs, can pile
-// up. cron's own answer is the nearest and is never dropped.
+// maxAhead bounds what callers other than cron, such as a list of coming runs, can
+// add. cron's own answer is the nearest and is never dropped.
 const maxAhead = 64
 
-// next keeps what lies ahead. After due is what cron asks for; one that is not
-// after it lies ahead only when the clock was set back, and then cron, started
-// anew, waits for it. next also reports whether cron stood still: it asks for the
-// next answer long after the one before has come.
+// next returns the schedule's answer and records it if it is a coming tick. cron's
+// ticks come after due, except when the clock was set back and cron was restarted:
+// then cron waits for one that is before due and after now. next also reports
+// whether cron stood still, that is, asked more than a second after due.
 func (r *recorder) next(after time.Time) (next time.Time, stood bool) {
 	next = r.schedule.Next(after)
 	if next.IsZero() {
@@ -51,24 +50,24 @@ func (r *recorder) next(after time.Time) (next time.Time, stood bool) {
 	return next, stood
 }
 
-// early is how far a clock may be set back between the moment in which cron
-// fires a job and that in which the job looks for its tick.
+// early is how far a clock may be set back between cron firing a job and the job
+// looking for its tick.
 const early = 100 * time.Millisecond
 
-// tick is the newest activation that has come, for a run of it, or the zero time.
+// tick returns the newest tick that has come, for a run, or the zero time.
 func (r *recorder) tick() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
 	r.advance(now)
-	if r.due.Equal(r.run) { // so this run is not for that one
+	if r.due.Equal(r.run) { // it has had its run, so this one is for the next
 		r.advance(now.Add(early))
 	}
 	r.run = r.due
 	return r.due
 }
 
-// newest is the newest activation that has come, whether it was run or not.
+// newest returns the newest tick that has come, without marking it as run.
 func (r *recorder) newest() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,8 +75,8 @@ func (r *recorder) newest() time.Time {
 	return r.due
 }
 
-// advance leaves due alone when the clock is set back: a run that is delayed
-// meanwhile still belongs to the tick that fired it, until another one comes.
+// advance moves due to the newest tick that is not after now. It never moves due
+// back: when the clock is set back, a delayed run still belongs to its tick.
 func (r *recorder) advance(now time.Time) {
 	for len(r.ahead) > 0 && !r.ahead[0].After(now) {
 		r.due = r.ahead[0]

@@ -11,26 +11,26 @@ import (
 )
 
 // Wrap returns a wrapper for a job whose code cannot be changed. Prefer
-// [Adapter.Add] where it can: a cron.Job has no context, so it is told neither
-// that its lease is lost nor of Stop.
+// [Adapter.Add] otherwise: a cron.Job has no context, so it does not learn that its
+// lease is lost, or of Stop.
 //
-// The tick comes from the job's entry in its cron. For that the adapter must
-// know the cron ([Adapter.Attach], before it is started), and the wrapper must
-// be the first, the outermost, of its chain. Either of the job's own, inside
-// whatever the cron's chain has:
+// The tick comes from the job's entry in its cron. So the adapter must know the cron
+// ([Adapter.Attach], before the cron is started), and the wrapper must be the first,
+// outermost one of its chain. That is either a chain of the job's own, inside the
+// cron's:
 //
 //	c.AddJob(spec, cron.NewChain(wrap, cron.SkipIfStillRunning(logger)).Then(job))
 //
-// or of the cron's, when it has one job:
+// or the cron's chain, if the cron has only one job:
 //
 //	c := cron.New(cron.WithChain(wrap, cron.Recover(logger)))
 //
 // "@every" cannot be aligned here; it gets a spacing, as under
 // [WithoutAlignment].
 //
-// A wrapper belongs to one job. Inside a chain it can return no error, so a
-// second job that it is applied to never runs; that is an event at once and at
-// each of its ticks. The errors of Wrap itself are those of Add.
+// A wrapper belongs to one job. A second job that it is applied to never runs: it
+// gets a redlock.Refused event at once and at each tick, as a wrapper cannot return
+// an error. Wrap refuses a name and options as Add does, and redlock.WithCatchUp.
 func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper, error) {
 	r, err := a.newRunner(name, pace{}, opts)
 	if err != nil {
@@ -38,7 +38,7 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 	}
 	if r.job.CatchUp() > 0 {
 		a.Remove(nil, name)
-		return nil, invalid("WithCatchUp does not go with Wrap, which knows no schedule before its first tick, for job %q; use Add or NewJob", name)
+		return nil, invalid("job %q has WithCatchUp, which Wrap cannot do because it knows no schedule before the first tick; use Add or NewJob", name)
 	}
 	var used atomic.Bool
 	err = r.listen(func(tick time.Time) {
@@ -72,7 +72,7 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 type wrapped struct {
 	runner *runner
 	inner  cron.Job
-	paced  atomic.Bool // the runner follows the entry's schedule
+	paced  atomic.Bool // the runner has the pace of the entry's schedule
 }
 
 func (w *wrapped) Run() {
@@ -86,20 +86,20 @@ func (w *wrapped) Run() {
 	if t == nil {
 		t = &turn{tick: entry.Prev}
 	}
-	if err := w.follow(entry); err != nil {
+	if err := w.setPace(entry); err != nil {
 		r.refuse(t.tick, err)
 		return
 	}
 	_ = r.run(t, func(context.Context) error { w.inner.Run(); return nil })
 }
 
-// follow looks at the entry's schedule when it is first seen.
-func (w *wrapped) follow(entry found) error {
+// setPace gives the runner the pace of the entry's schedule, once.
+func (w *wrapped) setPace(entry found) error {
 	if w.paced.Load() {
 		return nil
 	}
 	now := w.runner.a.cfg.now().In(entry.cron.Location())
-	if err := w.runner.follow(paceOf(entry.Schedule, now)); err != nil {
+	if err := w.runner.setPace(paceOf(entry.Schedule, now)); err != nil {
 		return err
 	}
 	w.paced.Store(true)
