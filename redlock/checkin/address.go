@@ -10,10 +10,10 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// Step is what a call tells of a run.
+// Step is the step of a run that a call reports.
 type Step uint8
 
-// The steps of a run.
+// Steps of a run.
 const (
 	Start Step = iota
 	Success
@@ -22,13 +22,14 @@ const (
 
 var sentryPath = regexp.MustCompile(`/api/[^/]+/cron/[^/]+/[^/]+/?$`)
 
-// Check returns an error that matches [redlock.ErrInvalid] unless at is a URL that can be called.
+// Check returns an error that matches [redlock.ErrInvalid] unless at is an http or
+// https URL with a host.
 func Check(at string) error {
 	_, err := address(at, Start, "")
 	return err
 }
 
-// address does not repeat a URL in its error: it is a secret.
+// address returns the URL to call for a step. Its error does not contain at, which is a secret.
 func address(at string, step Step, run string) (*url.URL, error) {
 	u, err := url.Parse(at)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -53,7 +54,7 @@ func address(at string, step Step, run string) (*url.URL, error) {
 	return u, nil
 }
 
-// id is a UUID: the services take nothing else.
+// id returns a UUID made of run: the services accept nothing else.
 func id(run string) string {
 	h := sha256.Sum256([]byte(run))
 	h[6], h[8] = h[6]&0x0f|0x80, h[8]&0x3f|0x80

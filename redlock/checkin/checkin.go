@@ -1,6 +1,6 @@
-// Package checkin calls a URL when a run begins, succeeds and fails, so that a
+// Package checkin calls a URL when a run begins, succeeds or fails, so that a
 // service such as healthchecks.io, Sentry or Cronitor notices a run that fails,
-// takes too long or does not come at all.
+// takes too long or is missing.
 //
 //	calls := checkin.New()
 //	defer calls.Close(ctx)
@@ -8,9 +8,9 @@
 //		return urls[job] // "" for a job without one
 //	})))
 //
-// A call never holds up a run. At most 256 wait, each takes at most 5 s, and none is
-// repeated. A failure is logged without the URL, which is a secret, and the next
-// one only after a call has succeeded.
+// A call never delays a run. At most 256 calls wait, each takes at most 5 s, and
+// none is repeated. The first failure is logged, without the URL, which is a secret;
+// the next one only after a call has succeeded.
 package checkin
 
 import (
@@ -29,7 +29,7 @@ import (
 const (
 	// Timeout is how long a call may take.
 	Timeout = 5 * time.Second
-	// maxWaiting is how many calls wait at most; more are given up.
+	// maxWaiting is how many calls may wait. Further ones are dropped.
 	maxWaiting = 256
 )
 
@@ -44,16 +44,16 @@ type Calls struct {
 	done    chan struct{}
 }
 
-// New returns Calls, which must be closed.
+// New returns Calls, which the caller must Close.
 func New() *Calls {
 	c := &Calls{client: http.Client{Timeout: Timeout}, queue: make(chan *url.URL, maxWaiting), done: make(chan struct{})}
 	go c.work()
 	return c
 }
 
-// Observer calls the URL that urlOf returns for a job, or none if that is "". It
-// calls when a tick's run begins and when its end is reported: a success for the
-// results "ok" and "ended", none for "abandoned", and a failure for all others.
+// Observer returns an observer that calls the URL urlOf returns for a job, or none
+// if that is "". It reports the start of a tick's run and its end: Success for the
+// results "ok" and "ended", nothing for "abandoned", and Failure for all others.
 // See [Calls.Call] for the address.
 func (c *Calls) Observer(urlOf func(job string) string) redlock.Observer {
 	return func(e redlock.Event) {
@@ -79,11 +79,12 @@ func (c *Calls) Observer(urlOf func(job string) string) redlock.Observer {
 
 // Call queues a call and returns at once. run identifies the run that the call
 // belongs to, such as the lease's token. The error matches [redlock.ErrInvalid]
-// when at is no URL. A call that fails is logged.
+// if at is not a URL. A call that fails is logged. After Close, Call does nothing.
 //
-// Of a URL of Cronitor (cronitor.link, cronitor.io) it calls ?state=run,
-// complete or fail; of one of Sentry (…/api/ID/cron/SLUG/KEY/) ?status=in_progress,
-// ok or error; of any other, as healthchecks.io has it, /start, the URL itself, and /fail.
+// The address depends on the service:
+//   - Cronitor (cronitor.link, cronitor.io): ?state=run, complete or fail;
+//   - Sentry (…/api/ID/cron/SLUG/KEY/): ?status=in_progress, ok or error;
+//   - any other, such as healthchecks.io: /start, the URL itself, or /fail.
 func (c *Calls) Call(at string, step Step, run string) error {
 	target, err := address(at, step, run)
 	if err != nil {
@@ -97,12 +98,12 @@ func (c *Calls) Call(at string, step Step, run string) error {
 	select {
 	case c.queue <- target:
 	default:
-		c.note(fmt.Errorf("%d calls wait already", maxWaiting), target.Host)
+		c.note(fmt.Errorf("%d calls are already waiting", maxWaiting), target.Host)
 	}
 	return nil
 }
 
-// Close waits for the calls that are queued, at most until ctx ends, and returns its error.
+// Close waits for the queued calls. It returns ctx's error if ctx ends first.
 func (c *Calls) Close(ctx context.Context) error {
 	c.mu.Lock()
 	if !c.closed {
@@ -133,7 +134,7 @@ func (c *Calls) get(target *url.URL) error {
 	answer, err := c.client.Get(target.String())
 	if err != nil {
 		if failed := (*url.Error)(nil); errors.As(err, &failed) {
-			err = failed.Err // without the URL
+			err = failed.Err // url.Error's text contains the URL
 		}
 		return err
 	}
@@ -150,7 +151,8 @@ func (c *Calls) failed(err error) {
 	c.note(err, "")
 }
 
-// note logs the first failure, and the end of failing. c.mu is held.
+// note logs the first of a series of failures, and the success that ends it. The
+// caller holds c.mu.
 func (c *Calls) note(err error, host string) {
 	switch {
 	case err != nil && !c.failing:

@@ -15,27 +15,27 @@ import (
 const (
 	maxNames = 1000
 	maxRuns  = 40
-	// maxAsked is how many names a look asks about, besides those that are new.
+	// maxAsked is how many known names a look asks about, besides all new ones.
 	maxAsked = 200
-	// rereadAfter is for what happened between two looks to runs that are not the newest.
+	// rereadAfter is after how long a job's runs are read again although the newest is unchanged.
 	rereadAfter = time.Minute
-	// maxGone is how many names that are gone are told to viewers who are behind.
+	// maxGone is how many removed names are kept for viewers that lag behind.
 	maxGone = 1000
 )
 
-// board is what is known of the names. Viewers share it, and it outlives them.
+// board is what is known of all names. Viewers share it, and it outlives them.
 type board struct {
-	turn  sync.Mutex // held for a look
-	nodes nodes      // as they were told last; guarded by turn
+	turn  sync.Mutex // held during a look
+	nodes nodes      // as last sent; guarded by turn
 
 	mu      sync.Mutex // guards the rest
 	entries map[string]*entry
-	gone    map[string]int // names that are gone, and the look that missed them
-	oldest  int            // the look from which on gone is complete
-	version int
+	gone    map[string]int // removed names, and the version that removed them
+	oldest  int            // gone is complete for changes after this version
+	version int            // the number of looks
 	newest  *look
 	at      time.Time // of the newest look
-	known   time.Time // when a majority of the nodes answered last
+	known   time.Time // when a majority of the nodes last answered
 }
 
 // entry is what is known of one name.
@@ -44,15 +44,15 @@ type entry struct {
 	runs  *inspect.Runs
 	asked time.Time
 	read  time.Time // when the runs were read
-	stale bool      // no majority answered when it was asked about
+	stale bool      // no majority answered the last query
 
 	row     row
 	text    []byte // the row in JSON
-	version int    // the look that changed the row
+	version int    // of the look that last changed the row
 }
 
-// look asks the nodes, one look at a time. One that was made just now will do,
-// unless it is new that is asked for.
+// look polls the nodes, one caller at a time. Unless anew is set, it may return a
+// look younger than the interval.
 func (b *board) look(ctx context.Context, p *Page, anew bool) *look {
 	b.turn.Lock()
 	defer b.turn.Unlock()
@@ -66,10 +66,10 @@ func (b *board) look(ctx context.Context, p *Page, anew bool) *look {
 	described := make(chan []inspect.Node, 1)
 	go func() { described <- p.inspector.Nodes(ctx) }()
 	names, more, complete, err := p.roster.names(ctx, p, patience)
-	// Questions about names wait for it: they would count as part of a node's round trip.
+	// Queries about names begin after the nodes are described: they would lengthen the measured round trip.
 	h := head{Control: p.control, More: more, Searching: !complete, Nodes: describeAll(<-described, b.nodes)}
 	b.nodes = h.Nodes
-	answers := b.question(ctx, p, b.due(names, time.Now(), p.interval))
+	answers := b.query(ctx, p, b.due(names, time.Now(), p.interval))
 	if h.Outage = h.Nodes.outage() || unanswered(answers); err == nil {
 		err = firstError(answers)
 	}
@@ -80,7 +80,7 @@ func (b *board) look(ctx context.Context, p *Page, anew bool) *look {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if ctx.Err() != nil && b.newest != nil {
-		return b.newest // what is missing was not given the time to come
+		return b.newest // the answers are incomplete
 	}
 	now := time.Now()
 	b.version++
@@ -94,22 +94,22 @@ func (b *board) look(ctx context.Context, p *Page, anew bool) *look {
 	return b.newest
 }
 
-// answer is what the nodes said of a name.
+// answer is the nodes' answer to a query about a name.
 type answer struct {
 	info *inspect.Info
 	runs *inspect.Runs // nil when they were not read
 	err  error
 }
 
-// question asks about all these names at once, so that the questions travel
-// together and a silent node costs one wait.
-func (b *board) question(ctx context.Context, p *Page, names []string) map[string]*answer {
+// query asks about all names concurrently, so that the queries share pipelines and
+// a silent node is waited for once.
+func (b *board) query(ctx context.Context, p *Page, names []string) map[string]*answer {
 	answers := make(map[string]*answer, len(names))
 	var all sync.WaitGroup
 	for _, name := range names {
 		a := &answer{}
 		answers[name] = a
-		known := b.entries[name] // changed only by the one whose turn it is
+		known := b.entries[name] // changed only by the holder of b.turn
 		all.Go(func() {
 			if a.info, a.err = p.inspector.Show(ctx, name); a.err == nil && known.outdatedBy(a.info) {
 				a.runs, a.err = p.inspector.Runs(ctx, name)
@@ -120,7 +120,7 @@ func (b *board) question(ctx context.Context, p *Page, names []string) map[strin
 	return answers
 }
 
-// outdatedBy reports whether there may be runs that were not read.
+// outdatedBy reports whether the runs have to be read again, given info.
 func (e *entry) outdatedBy(info *inspect.Info) bool {
 	if info.LastRun == nil {
 		return false
@@ -128,12 +128,12 @@ func (e *entry) outdatedBy(info *inspect.Info) bool {
 	if e == nil || e.runs == nil || e.info.LastRun == nil || time.Since(e.read) > rereadAfter {
 		return true
 	}
-	resumed := info.Paused == nil && e.info.Paused != nil // the next tick is another
+	resumed := info.Paused == nil && e.info.Paused != nil // changes the next tick
 	return resumed || *info.LastRun != *e.info.LastRun || info.Token != e.info.Token
 }
 
-// due is what a look asks about: all that is new, and of the rest what runs or
-// is due first, then what was asked about the longest ago.
+// due returns the names that a look asks about: all new ones, then up to maxAsked
+// others, first those that run or are due, then those asked about longest ago.
 func (b *board) due(names []string, now time.Time, interval time.Duration) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -160,7 +160,7 @@ func (e *entry) urgent(now time.Time, interval time.Duration) bool {
 	return e.row.Holder != "" || e.stale || e.row.Next > 0 && next.Before(now.Add(interval)) && next.After(now.Add(-time.Minute))
 }
 
-// ask has the next look ask about a name that was changed.
+// ask makes the next look ask about name.
 func (b *board) ask(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -178,7 +178,7 @@ func firstError(answers map[string]*answer) error {
 	return nil
 }
 
-// unanswered reports whether nothing could be learned of any name.
+// unanswered reports whether all queries failed.
 func unanswered(answers map[string]*answer) bool {
 	for _, a := range answers {
 		if a.err == nil {
@@ -188,7 +188,7 @@ func unanswered(answers map[string]*answer) bool {
 	return len(answers) > 0
 }
 
-// note keeps what was known of a name that too few nodes answered for.
+// note stores answers. If too few nodes answered, it keeps what was known of the name.
 func (b *board) note(answers map[string]*answer, now time.Time) {
 	for name, a := range answers {
 		e := b.entries[name]
@@ -209,7 +209,7 @@ func (b *board) note(answers map[string]*answer, now time.Time) {
 	}
 }
 
-// forget drops what is not among names, which are sorted.
+// forget drops entries that are not among names, which are sorted.
 func (b *board) forget(names []string) {
 	for name, e := range b.entries {
 		if _, listed := slices.BinarySearch(names, name); !listed {
@@ -228,7 +228,7 @@ func (b *board) hide(name string, e *entry) {
 	}
 }
 
-// describe makes the rows anew, and notes which have changed.
+// describe recomputes the rows, and records which have changed.
 func (b *board) describe(p *Page, now time.Time) {
 	for name, e := range b.entries {
 		if e.nothing() {
@@ -244,13 +244,13 @@ func (b *board) describe(p *Page, now time.Time) {
 	}
 }
 
-// nothing reports whether the nodes know nothing of a name: it was listed before it was forgotten or unlocked.
+// nothing reports whether the nodes know nothing of a name: it was forgotten or unlocked after the scan found it.
 func (e *entry) nothing() bool {
 	i := e.info
 	return !e.stale && i.Token == "" && i.LastTick.IsZero() && i.LastRun == nil && i.Fence == 0 && i.Paused == nil && i.Waiters == 0
 }
 
-// snapshot is what viewers are sent. It does not change any more.
+// snapshot returns the state of the board. It does not change later.
 func (b *board) snapshot(h head, now time.Time) *look {
 	l := &look{head: h, version: b.version, oldest: b.oldest, gone: maps.Clone(b.gone), encoded: map[int][]byte{}}
 	l.head.Now, l.head.Known = now.UnixMilli(), milliseconds(b.known)
@@ -267,7 +267,7 @@ func (b *board) snapshot(h head, now time.Time) *look {
 	return l
 }
 
-// detail is all that is known of a name.
+// detail returns all that is known of a name.
 func (b *board) detail(name string) (d detail, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -19,20 +19,21 @@ var files embed.FS
 type Option func(*Page)
 
 // WithControl allows the page to pause, resume, trigger and forget jobs, and to
-// take a name from its holder. user returns who asks, for the pause and the
-// replicas' logs; it may be nil. Default: the page is read-only.
+// take a name from its holder. user returns the name of a request's user, for the
+// pause and the replicas' logs; it may be nil. Default: the page is read-only.
 func WithControl(user func(*http.Request) string) Option {
 	return func(p *Page) { p.control, p.user = true, user }
 }
 
-// WithInterval sets how often the nodes are asked while somebody looks. At
+// WithInterval sets how often the nodes are polled while the page has viewers. At
 // least 100 ms, default 1 s.
 func WithInterval(d time.Duration) Option { return func(p *Page) { p.interval = d } }
 
 // WithNames limits the page to names that begin with prefix. Default: all.
 func WithNames(prefix string) Option { return func(p *Page) { p.names = prefix } }
 
-// Page is the [http.Handler]. It is safe for concurrent use.
+// Page is an [http.Handler] that serves the dashboard. It is safe for concurrent
+// use.
 type Page struct {
 	inspector *inspect.Inspector
 	control   bool
@@ -45,7 +46,7 @@ type Page struct {
 	board     board
 }
 
-// New returns the page for a Locker's nodes.
+// New returns the page for the nodes of inspector. It does not contact them.
 func New(inspector *inspect.Inspector, opts ...Option) (*Page, error) {
 	if inspector == nil {
 		return nil, errors.New("dashboard: inspector is nil; make one with inspect.New")
@@ -71,7 +72,7 @@ func New(inspector *inspect.Inspector, opts ...Option) (*Page, error) {
 	return p, nil
 }
 
-// ServeHTTP serves the page, its files, and the stream it listens to.
+// ServeHTTP serves the page, its files, its event stream and its control requests.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'")
@@ -81,7 +82,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mux.ServeHTTP(w, r)
 }
 
-// state is all that is known, for scripts.
+// state serves all that is known, for scripts.
 func (p *Page) state(w http.ResponseWriter, r *http.Request) {
 	text, err := p.board.look(r.Context(), p, false).since(0)
 	if err != nil {
@@ -92,28 +93,27 @@ func (p *Page) state(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(text)
 }
 
-// job is what the last looks found about one name. It asks nothing of the nodes.
+// job serves what is known of one name. It does not contact the nodes.
 func (p *Page) job(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Query().Get("name")
 	d, ok := p.board.detail(name)
 	if !ok {
-		http.Error(w, fmt.Sprintf("nothing is known of %q; it may have been forgotten, or nobody looks", name), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("nothing is known of %q; it may have been forgotten, or the page has no viewers", name), http.StatusNotFound)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(d)
 }
 
-// writeAtMost is how long a viewer may take to read one look before it is
-// taken for gone.
-const writeAtMost = 10 * time.Second
+// writeLimit is how long a viewer may take to read one event before it is
+// disconnected.
+const writeLimit = 10 * time.Second
 
-// events is the stream of looks, as server-sent events: all that is known, and
-// from then on what has changed.
+// events streams server-sent events: first all that is known, then the changes.
 func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	answer := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx, and ingresses made of it, would keep looks back until they fill a buffer
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold events back until they fill a buffer
 	if err := answer.Flush(); err != nil {
 		http.Error(w, "dashboard: this server cannot stream; give a wrapped http.ResponseWriter its Unwrap method", http.StatusInternalServerError)
 		return
@@ -131,7 +131,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 			}
 			seen = s.version
 			// A server may not know deadlines; then its own time-outs do.
-			_ = answer.SetWriteDeadline(time.Now().Add(writeAtMost))
+			_ = answer.SetWriteDeadline(time.Now().Add(writeLimit))
 			if _, err := fmt.Fprintf(w, "data: %s\n\n", text); err != nil || answer.Flush() != nil {
 				return
 			}

@@ -8,17 +8,17 @@ import (
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
-// look is the state of things after a look. Viewers share it.
+// look is a snapshot of the board after one poll of the nodes. Viewers share it.
 type look struct {
 	head         head
 	version      int
-	nodesVersion int
+	nodesVersion int // the version that last changed head.Nodes
 	rows         []shown
-	gone         map[string]int
-	oldest       int
+	gone         map[string]int // see board
+	oldest       int            // see board
 
 	mu      sync.Mutex
-	encoded map[int][]byte // by the version they are for
+	encoded map[int][]byte // messages, by the version that the viewer has
 }
 
 type shown struct {
@@ -26,28 +26,28 @@ type shown struct {
 	text    []byte
 }
 
-// head is what concerns all names. Times are Unix milliseconds.
+// head is the state that does not belong to one name. Times are Unix milliseconds.
 type head struct {
 	Now       int64
-	Known     int64 // when a majority of the nodes answered last, or 0
-	Outage    bool  // none does, and the rows are as old as that
+	Known     int64 // when a majority of the nodes last answered, or 0
+	Outage    bool  // no majority answers; the rows are as of Known
 	Error     string
 	More      bool // there are more names than are shown
-	Searching bool // names are being searched for the first time
+	Searching bool // the first scan for names is not complete
 	Control   bool
-	Nodes     nodes `json:",omitempty"` // left out when nothing has changed
+	Nodes     nodes `json:",omitempty"` // omitted if unchanged
 }
 
-// message is what a viewer is sent.
+// message is one event for a viewer.
 type message struct {
 	head
-	Full bool              // Rows are all there are
-	Rows []json.RawMessage // that have changed
-	Gone []string          `json:",omitempty"`
+	Full bool // Rows are all rows, not only the changed ones
+	Rows []json.RawMessage
+	Gone []string `json:",omitempty"`
 }
 
-// since is what has changed after the look of that version; all that is known
-// for 0. Viewers that saw the same get the same bytes.
+// since returns a message with the changes since version, or with everything for
+// 0. Viewers at the same version share its bytes.
 func (l *look) since(version int) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -80,7 +80,7 @@ type node struct {
 	RoundTrip, ClockOffset            int64 // microseconds
 }
 
-// outage reports whether no majority answers.
+// outage reports whether fewer than a majority of the nodes answered.
 func (all nodes) outage() bool {
 	up := 0
 	for _, n := range all {
@@ -91,7 +91,8 @@ func (all nodes) outage() bool {
 	return up < len(all)/2+1
 }
 
-// describeAll shows what the nodes said. Times that waver are not told anew.
+// describeAll converts infos. A time that changed little keeps its value in before,
+// so that the nodes are not sent again.
 func describeAll(infos []inspect.Node, before nodes) (all nodes) {
 	for n, i := range infos {
 		shown := node{Name: i.Name, Version: i.Version, Persistence: i.Persistence, RoundTrip: i.RoundTrip.Microseconds(), ClockOffset: i.ClockOffset.Microseconds()}
@@ -110,7 +111,7 @@ func describeAll(infos []inspect.Node, before nodes) (all nodes) {
 	return all
 }
 
-// steady is the old value in microseconds as long as it says as much as the new one.
+// steady returns old unless now differs by at least 5 ms and half of old. Both are in microseconds.
 func steady(old, now int64) int64 {
 	if distance := max(old-now, now-old); distance < 5000 || distance < max(old, -old)/2 {
 		return old
@@ -118,7 +119,7 @@ func steady(old, now int64) int64 {
 	return now
 }
 
-// milliseconds is an instant in Unix milliseconds, or 0.
+// milliseconds returns t in Unix milliseconds, or 0 for the zero time.
 func milliseconds(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

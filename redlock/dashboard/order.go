@@ -12,11 +12,11 @@ import (
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
-// order is what the page may be asked to do.
+// order is the body of a control request.
 type order struct {
 	Name  string
-	Token string // of the holder that is to be released
-	For   int64  // milliseconds that a pause lasts; 0 for until it is resumed
+	Token string // the holder's, for a release
+	For   int64  // how long a pause lasts, in milliseconds; 0 for until it is resumed
 	Why   string
 }
 
@@ -25,18 +25,18 @@ var orders = map[string]func(p *Page, r *http.Request, o order) error{
 		return p.inspector.Release(r.Context(), o.Name, o.Token)
 	},
 	"pause": func(p *Page, r *http.Request, o order) error {
-		return p.inspector.Pause(r.Context(), o.Name, inspect.Pause{By: p.asks(r), Why: o.Why, For: time.Duration(o.For) * time.Millisecond})
+		return p.inspector.Pause(r.Context(), o.Name, inspect.Pause{By: p.requester(r), Why: o.Why, For: time.Duration(o.For) * time.Millisecond})
 	},
 	"resume": func(p *Page, r *http.Request, o order) error { return p.inspector.Resume(r.Context(), o.Name) },
 	"trigger": func(p *Page, r *http.Request, o order) error {
-		_, err := p.inspector.Trigger(r.Context(), o.Name, p.asks(r))
+		_, err := p.inspector.Trigger(r.Context(), o.Name, p.requester(r))
 		return err
 	},
 	"forget": func(p *Page, r *http.Request, o order) error { return p.inspector.Forget(r.Context(), o.Name) },
 }
 
-// asks is who sent a request.
-func (p *Page) asks(r *http.Request) string {
+// requester returns who sent a request.
+func (p *Page) requester(r *http.Request) string {
 	if p.user != nil {
 		if name := p.user(r); name != "" {
 			return name
@@ -48,9 +48,9 @@ func (p *Page) asks(r *http.Request) string {
 // maxFor keeps a pause from overflowing a [time.Duration].
 const maxFor = int64(10 * 365 * 24 * time.Hour / time.Millisecond)
 
-// obey takes only what the page itself sends: a browser tells by the
-// Sec-Fetch-Site or Origin header that another site asks, and the JSON type
-// keeps plain forms out.
+// obey executes a control request, but only one from the page itself: a browser
+// identifies requests from another site by Sec-Fetch-Site or Origin, and a plain
+// form cannot have the JSON content type.
 func (p *Page) obey(w http.ResponseWriter, r *http.Request) {
 	var o order
 	what := r.PathValue("order")
@@ -62,12 +62,12 @@ func (p *Page) obey(w http.ResponseWriter, r *http.Request) {
 	case !p.control:
 		http.Error(w, "this page is read-only; dashboard.WithControl allows it to "+what, http.StatusForbidden)
 	case http.NewCrossOriginProtection().Check(r) != nil:
-		http.Error(w, "another site may not ask for that; open this page and ask from there, and let a proxy before it pass the Host header on", http.StatusForbidden)
+		http.Error(w, "the request comes from another site; use this page itself, and let a proxy in front of it pass the Host header on", http.StatusForbidden)
 	case kind != "application/json":
 		http.Error(w, "Content-Type must be application/json", http.StatusUnsupportedMediaType)
 	case json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<14)).Decode(&o) != nil || o.Name == "":
 		http.Error(w, `the body must be {"Name": …}`, http.StatusBadRequest)
-	case strings.ContainsRune(o.Name, utf8.RuneError): // JSON has it for what is no UTF-8; it would be another's name
+	case strings.ContainsRune(o.Name, utf8.RuneError): // stands for invalid UTF-8 in JSON, and would be another name
 		http.Error(w, fmt.Sprintf("the name %q has bytes that a browser cannot send; use redtick %s", o.Name, what), http.StatusBadRequest)
 	case what == "release" && o.Token == "":
 		http.Error(w, `the body must be {"Name": …, "Token": …}; the token is the holder's`, http.StatusBadRequest)

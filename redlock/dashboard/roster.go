@@ -8,19 +8,20 @@ import (
 )
 
 const (
-	// share is how much of the time may go into scanning the nodes' databases.
+	// share is the inverse of the fraction of time that may be spent on scanning.
 	share = 20
-	// afterError keeps nodes that refuse a scan, or are silent, from being asked at each look.
+	// afterError is the least pause after a scan that failed at once, so that nodes that refuse it or are silent
+	// are not asked in each look.
 	afterError = 5 * time.Second
 )
 
-// roster is the names there are. Jobs are found much faster than locks, whose
-// keys look like anybody's.
+// roster finds the names. Jobs are found much faster than locks, whose keys cannot
+// be told from other data by their names.
 type roster struct {
 	jobs, all listing
 }
 
-// names waits for the scans under way, but not longer than patience.
+// names starts the scans that are due and waits for them, up to patience.
 func (r *roster) names(ctx context.Context, p *Page, patience time.Duration) (names []string, more, complete bool, err error) {
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -45,20 +46,20 @@ func (r *roster) names(ctx context.Context, p *Page, patience time.Duration) (na
 	return names, more, complete, err
 }
 
-// listing is what one way of scanning finds. A scan goes on beside the looks.
+// listing is the result of one kind of scan. A scan may last for several looks.
 type listing struct {
 	find func(ctx context.Context, prefix string, limit int) ([]string, bool, error)
 
 	mu    sync.Mutex
 	names []string
 	more  bool
-	known bool // a scan came to its end
+	known bool // a scan has succeeded
 	err   error
-	next  time.Time
+	next  time.Time     // when the next scan may begin
 	over  chan struct{} // closed at the end of the newest scan
 }
 
-// begin starts a scan unless one is under way or it is too early.
+// begin starts a scan unless one is running or it is too early.
 func (l *listing) begin(ctx context.Context, p *Page) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,7 +83,7 @@ func (l *listing) begin(ctx context.Context, p *Page) {
 	}()
 }
 
-// end keeps the names that were known when a scan has failed.
+// end stores the result of a scan. After a failed one it keeps the known names as well.
 func (l *listing) end(ctx context.Context, begin time.Time, names []string, more bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,7 +97,7 @@ func (l *listing) end(ctx context.Context, begin time.Time, names []string, more
 		return
 	}
 	if end.Sub(begin) < afterError {
-		l.next = end.Add(afterError) // it got nowhere, and the nodes may be well again soon
+		l.next = end.Add(afterError)
 	}
 	all := slices.Concat(l.names, names)
 	slices.Sort(all)

@@ -14,13 +14,12 @@ const maxStrip = 20
 // row is what the table shows of a name. Times are Unix milliseconds.
 type row struct {
 	Name string
-	Job  bool // there are ticks; else it is a lock or a leadership
-	// State is the newest result (ok, ended, failed, panicked, lost, vanished, abandoned), or what matters more: overdue, paused. Without
-	// a result: running or waiting; of a lock: held or free.
+	Job  bool // false for a lock or a leadership
+	// State is the result of [inspect.State].
 	State string
-	// Since is when the tick was due of a job that is overdue, or when the first of its last bad runs began.
+	// Since is when the first of the Bad runs began, or for an overdue job when its tick was due.
 	Since int64 `json:",omitempty"`
-	// Bad is how many runs in a row went wrong.
+	// Bad is how many of the newest runs went wrong in a row.
 	Bad      int     `json:",omitempty"`
 	Error    string  `json:",omitempty"` // of the newest result
 	Schedule string  `json:",omitempty"`
@@ -31,11 +30,11 @@ type row struct {
 	Votes    int     `json:",omitempty"`
 	Fence    int64   `json:",omitempty"`
 	Waiters  int     `json:",omitempty"`
-	Stale    bool    `json:",omitempty"` // too few nodes answered when it was asked about
-	Runs     []brief `json:",omitempty"` // the newest first
+	Stale    bool    `json:",omitempty"` // too few nodes answered the last query
+	Runs     []brief `json:",omitempty"` // newest first
 }
 
-// pause says who paused a job, why, and until when: 0 for until it is resumed.
+// pause is a job's pause. Until is 0 for a pause without end.
 type pause struct {
 	By, Why string
 	Until   int64
@@ -48,14 +47,14 @@ type run struct {
 	Error            string
 }
 
-// brief is a run as [Tick, Late, Took, Result, Holder], in a third of the bytes.
+// brief is a run encoded as [Tick, Late, Took, Result, Holder], a third of the bytes.
 type brief run
 
 func (r brief) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]any{r.Tick, r.Late, r.Took, r.Result, r.Holder})
 }
 
-// detail is what a job's own view shows: its row, but with runs that say more.
+// detail is what the view of one job shows: its row with more about each run.
 type detail struct {
 	row
 	Runs      []run
@@ -66,11 +65,11 @@ type detail struct {
 
 type vote struct {
 	Node, Holder, Error string
-	Agrees              bool // it holds what the majority holds
+	Agrees              bool // it holds the same token as the majority
 	Remaining           int64
 }
 
-// describe makes the row; before is the one until now.
+// describe returns the row of the entry. before is its last row.
 func (e *entry) describe(now time.Time, before row) row {
 	i := e.info
 	r := row{Name: i.Name, Holder: i.Holder, Token: i.Token, Fence: i.Fence, Waiters: i.Waiters, Stale: e.stale}
@@ -91,7 +90,8 @@ func (e *entry) describe(now time.Time, before row) row {
 	return r
 }
 
-// until is the end of a pause. What the nodes say of it differs by the way the answer takes.
+// until returns the end of a pause, or 0. It returns the last value if it differs by less than 3 s, since the computed
+// end varies with the round trip.
 func until(p *inspect.Pause, now time.Time, before *pause) int64 {
 	if p.For == 0 {
 		return 0
@@ -103,7 +103,7 @@ func until(p *inspect.Pause, now time.Time, before *pause) int64 {
 	return end
 }
 
-// strip is the last runs. Without a history there is only the newest tick.
+// strip returns the last runs, or only the newest tick if there is no history.
 func (e *entry) strip() (runs []brief) {
 	if e.runs != nil {
 		for _, r := range e.runs.Runs[:min(len(e.runs.Runs), maxStrip)] {
@@ -125,12 +125,12 @@ func newRun(r inspect.Run) run {
 	return run{Tick: r.Tick.UnixMilli(), Late: r.Began.Sub(r.Tick).Milliseconds(), Took: r.Took.Milliseconds(), Result: r.Result, Holder: r.Holder}
 }
 
-// bad are the results that somebody must look into.
+// bad lists the results that need attention.
 var bad = map[string]bool{"failed": true, "panicked": true, "lost": true, inspect.Vanished: true}
 
-// judge says what is to be known first.
+// judge sets State, Bad, Since and Error.
 func (e *entry) judge(r *row, now time.Time) {
-	for _, each := range r.Runs { // the newest first
+	for _, each := range r.Runs {
 		if each.Result == inspect.Running {
 			continue
 		}
@@ -148,7 +148,7 @@ func (e *entry) judge(r *row, now time.Time) {
 	}
 }
 
-// lastError is that of the newest run that has ended.
+// lastError returns the error of the newest run that has ended.
 func (e *entry) lastError() string {
 	for _, r := range e.runs.Runs {
 		if r.Result != inspect.Running {

@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// watch asks the nodes for all viewers together, and only while there are some.
+// watch polls the nodes once for all viewers, and only while there are any.
 type watch struct {
 	mu      sync.Mutex
 	viewers map[chan struct{}]struct{}
-	newest  *look // nil when nobody looks
+	newest  *look // nil without viewers
 	stop    context.CancelFunc
 }
 
-// join adds a viewer, who is told of every look, or of the newest if it is slow.
+// join adds a viewer. news signals each new look; a slow viewer misses all but the
+// newest.
 func (w *watch) join(p *Page) (news <-chan struct{}, leave func()) {
 	viewer := make(chan struct{}, 1)
 	w.mu.Lock()
@@ -61,18 +62,18 @@ func (w *watch) tell(ctx context.Context, l *look) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if ctx.Err() != nil {
-		return // all have left during the look; who is here now has a look of their own
+		return // all viewers left during the look; newer ones have their own run
 	}
 	w.newest = l
 	for viewer := range w.viewers {
 		select {
 		case viewer <- struct{}{}:
-		default: // it has not read the look before
+		default: // its last signal is still pending
 		}
 	}
 }
 
-// look is the newest look. A viewer that was told has one.
+// look returns the newest look. It is not nil for a viewer that was signaled.
 func (w *watch) look() *look {
 	w.mu.Lock()
 	defer w.mu.Unlock()

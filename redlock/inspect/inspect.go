@@ -1,13 +1,14 @@
-// Package inspect shows operators what the nodes hold: names and who holds them,
-// the ticks that ran, the nodes' state. It also releases a lock by force.
+// Package inspect shows operators what the nodes hold: names and their holders,
+// the ticks that ran, and the state of the nodes. It also pauses, triggers and
+// forgets jobs, and releases a lock by force.
 //
 //	inspector, err := inspect.New(goredis.Nodes(a, b, c), inspect.WithPrefix("prod:"))
 //	info, err := inspector.Show(ctx, "report")
 //	fmt.Println(info) // "report" is held by host-1:4711 for another 27.3s
 //
-// It works with nodes down: what it returns says which of them did not answer.
-// It has pipelines of its own, so a look delays no lock. What it shows is not one
-// instant: the nodes answer one after the other.
+// It works while nodes are down; results and errors name the nodes that did not
+// answer. It has its own pipelines, so a query delays no lock. A result is not a
+// consistent snapshot, because the nodes answer at different times.
 package inspect
 
 import (
@@ -28,9 +29,8 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// Inspector looks at nodes. It is safe for concurrent use, and changes nothing
-// except by the methods that are there for it, from [Inspector.Pause] and
-// [Inspector.Trigger] to [Inspector.Release] and [Inspector.Bootstrap].
+// Inspector queries nodes. It is safe for concurrent use. Only Pause, Resume,
+// Trigger, Forget, Release and Bootstrap change anything.
 type Inspector struct {
 	group   *quorum.Group
 	nodes   []driver.Node
@@ -41,10 +41,10 @@ type Inspector struct {
 // Option changes a default of [New].
 type Option func(*Inspector)
 
-// WithPrefix is what the services put before every name. Default empty.
+// WithPrefix sets the prefix that the services put before every name. Default "".
 func WithPrefix(prefix string) Option { return func(i *Inspector) { i.prefix = prefix } }
 
-// WithTimeout sets how long each question waits for silent nodes. Default 1 s.
+// WithTimeout sets how long each query waits for silent nodes. Default 1 s.
 func WithTimeout(d time.Duration) Option { return func(i *Inspector) { i.timeout = d } }
 
 // New returns an inspector of nodes. It does not contact them.
@@ -68,23 +68,23 @@ func New(nodes []driver.Node, opts ...Option) (*Inspector, error) {
 	return i, nil
 }
 
-// Info is what the nodes know of one name.
+// Info describes one name.
 type Info struct {
 	Name string
-	// Token is what a majority of the nodes holds, or "" when the name is free.
+	// Token is the token that a majority of the nodes holds, or "" if none does.
 	Token string
 	// Holder is the readable part of Token.
 	Holder string
 	// Tick is the tick that the holder has claimed, or the zero time for a lock.
 	Tick time.Time
-	// Remaining is how long the lock lives without renewal, or 0 if it has no TTL and so never ends by itself.
+	// Remaining is how long the lock lives without renewal, or 0 if it has no TTL and never expires.
 	Remaining time.Duration
-	// LastTick is the newest tick granted, and LastHolder who claimed it, as long as the nodes remember.
+	// LastTick is the newest tick granted, and LastHolder its claimer, for as long as the nodes remember them.
 	LastTick   time.Time
 	LastHolder string
 	// LastRun is the newest run that the nodes remember, or nil; see [redlock.WithHistory].
 	LastRun *Run
-	// Fence is the highest fence that was counted, or 0.
+	// Fence is the highest fence counter on any node, or 0.
 	Fence int64
 	// Paused is the job's pause, or nil.
 	Paused *Pause
@@ -94,7 +94,8 @@ type Info struct {
 	Votes []Vote
 }
 
-// Vote is one node's part of an [Info]. Err also says that the node holds other data under the name, so that nobody can lock it.
+// Vote is one node's part of an [Info]. Err is set if the node did not answer, and
+// also if it holds other data under the name, so that nobody can lock it.
 type Vote struct {
 	Node      string
 	Token     string
@@ -102,7 +103,7 @@ type Vote struct {
 	Err       error
 }
 
-// String is one line for people.
+// String returns one line that says who holds the name and for how long.
 func (info *Info) String() string {
 	if info.Token == "" {
 		return strconv.Quote(info.Name) + " is free"
@@ -114,7 +115,7 @@ func (info *Info) String() string {
 }
 
 // Show describes one name. The error matches [redlock.ErrNoQuorum] when no
-// majority answered; what is known is returned all the same.
+// majority answered; Show then still returns what is known.
 func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 	lock := i.prefix + name
 	keys := protocol.KeysOf(lock)
@@ -165,8 +166,8 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 	return info, i.outcome(ctx, failed)
 }
 
-// lastHolder asks the nodes only where the newest run does not tell who claimed the newest tick. A tick has no key
-// under take-over, nor once its retention is over.
+// lastHolder returns who claimed the newest tick. It asks the nodes only if the newest run is of another tick. A tick
+// has no key under take-over, or after its retention.
 func (i *Inspector) lastHolder(ctx context.Context, name string, tick int64, last *Run) (holder string) {
 	ofTick := func(r Run) bool { return r.Tick.UnixMilli() == tick }
 	if last != nil && ofTick(*last) {
@@ -186,10 +187,10 @@ func (i *Inspector) lastHolder(ctx context.Context, name string, tick int64, las
 	return holder
 }
 
-// tokenOf reads a lock's key, but not all of what may be somebody's data, of any size.
+// tokenOf reads a lock's key. The length is limited because the key may hold other data of any size.
 func tokenOf(lock string) driver.Command { return driver.Command{"GETRANGE", lock, "0", "511"} }
 
-// textIn is a string reply; a key of another type holds no token.
+// textIn returns the string in a reply, or "" for a key of another type, which holds no token.
 func textIn(r driver.Reply) (string, error) {
 	s, isString := r.Value.(string)
 	switch {
@@ -210,7 +211,7 @@ func numberIn(r driver.Reply) int64 {
 	return protocol.Number([]any{r.Value}, 0)
 }
 
-// claimants are the tokens in a tick's key.
+// claimants returns the tokens in a tick's key.
 func claimants(r driver.Reply) (tokens []string) {
 	fields, _ := r.Value.([]any)
 	for n := range fields {
@@ -221,7 +222,7 @@ func claimants(r driver.Reply) (tokens []string) {
 	return tokens
 }
 
-// outcome is failed unless a majority of the nodes answered.
+// outcome returns nil if a majority of the nodes answered, otherwise failed.
 func (i *Inspector) outcome(ctx context.Context, failed *redlock.Error) error {
 	answered := len(i.nodes) - len(failed.Nodes)
 	if answered >= i.group.Quorum {
@@ -234,11 +235,11 @@ func (i *Inspector) outcome(ctx context.Context, failed *redlock.Error) error {
 	return failed
 }
 
-// ErrSomeNodes is the error when a majority of the nodes has done as it was told,
-// but not all have.
-var ErrSomeNodes = errors.New("redlock: a majority has done it, but some nodes could not be told; repeat it when they answer")
+// ErrSomeNodes means that a change took effect on a majority of the nodes, but not
+// on all.
+var ErrSomeNodes = errors.New("redlock: done on a majority of the nodes, but some did not answer; repeat it when they do")
 
-// everywhere is failed unless all nodes answered.
+// everywhere returns nil if all nodes answered, otherwise failed.
 func (i *Inspector) everywhere(ctx context.Context, failed *redlock.Error) error {
 	err := i.outcome(ctx, failed)
 	if err == nil && len(failed.Nodes) > 0 {
@@ -248,18 +249,18 @@ func (i *Inspector) everywhere(ctx context.Context, failed *redlock.Error) error
 	return err
 }
 
-// Release takes a name from its holder, on all nodes, if the holder's token is
-// still the given one: the token guards against releasing a later holder. It waits
-// for every node, at most the timeout twice. The holder is told at its next
-// renewal. It does not undo a claim: a tick stays claimed. The error matches
-// [redlock.ErrLost] when another token, or none, is there.
+// Release takes a name from its holder on all nodes, provided that its token is
+// still token: a later holder keeps it. It waits for every node, up to twice the
+// timeout. The holder notices at its next renewal. Release does not undo a claim:
+// the tick stays claimed. The error matches [redlock.ErrLost] when the name is free
+// or held under another token.
 func (i *Inspector) Release(ctx context.Context, name, token string) error {
 	n := protocol.NewName(i.prefix+name, protocol.Settings{})
 	tally := i.vote(ctx, n.Bar(token)) // a tombstone keeps the holder's renewal from putting the key back
 	failed := &redlock.Error{Op: "release", Name: name, Reason: cmp.Or(ctx.Err(), redlock.ErrNoQuorum), Detail: tally.String()}
 	switch {
 	case tally.Won():
-		i.vote(ctx, n.Release(token, true)) // wakes a waiter, who may listen on any node
+		i.vote(ctx, n.Release(token, true)) // on all nodes, since the waiter it wakes may listen on any
 		return nil
 	case tally.Blocks(tally.Refused):
 		failed.Reason, failed.Detail = redlock.ErrLost, ""
@@ -272,11 +273,11 @@ func (i *Inspector) Release(ctx context.Context, name, token string) error {
 	return failed
 }
 
-// Bootstrap declares a fresh fleet under [redlock.WithRestartGuard]: nodes that
-// remember nothing may vote at once instead of after the longest TTL. Call it
-// once, when the fleet's servers are first used or right before the guard is
-// first turned on, never at every start: it would take away what the guard is
-// for. It refuses servers that may evict keys. It waits for every node.
+// Bootstrap declares the nodes new for [redlock.WithRestartGuard]: nodes without
+// data may vote at once instead of after the longest TTL. Call it once, when the
+// servers are first used or right before the guard is first turned on. Calling it
+// at every start would defeat the guard. It fails for servers that may evict keys.
+// It waits for every node.
 func (i *Inspector) Bootstrap(ctx context.Context) error {
 	patient, err := New(i.nodes, WithTimeout(max(i.timeout, 5*time.Second)))
 	if err != nil {
@@ -291,7 +292,7 @@ func (i *Inspector) Bootstrap(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// vote puts a request to every node and waits for all of them, at most the timeout.
+// vote sends a request to every node and waits for all of them, at most the timeout.
 func (i *Inspector) vote(ctx context.Context, r quorum.Request) quorum.Tally {
 	answers := make([]quorum.Answer, len(i.nodes))
 	i.each(func(n int) []driver.Reply {
@@ -347,9 +348,9 @@ func (i *Inspector) do(ctx context.Context, node int, calls ...pipeline.Call) []
 	return a.byNow(ctx.Err())
 }
 
-// answers collects the replies of one node, whatever they are.
+// answers collects the replies of one node.
 type answers struct {
-	silent error // for a node that did not answer
+	silent error // the error of a reply that did not come in time
 
 	mu      sync.Mutex
 	replies []driver.Reply
@@ -357,12 +358,12 @@ type answers struct {
 	done    chan struct{}
 }
 
-// Receive takes one reply.
+// Receive stores one reply.
 func (a *answers) Receive(index int, r driver.Reply) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if late, ok := errors.AsType[net.Error](r.Err); ok && late.Timeout() {
-		r.Err = a.silent // be it the driver's time that was up, or the pipeline's
+		r.Err = a.silent // whether the driver or the pipeline timed out
 	}
 	a.replies[index] = r
 	if a.left--; a.left == 0 {
@@ -370,7 +371,7 @@ func (a *answers) Receive(index int, r driver.Reply) {
 	}
 }
 
-// byNow is a copy; with a caller's context that ended, missing replies had no time to come.
+// byNow returns a copy of the replies. If the caller's context ended, that is the error of the missing ones.
 func (a *answers) byNow(ended error) []driver.Reply {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -14,22 +14,26 @@ import (
 // Node is the state of one node.
 type Node struct {
 	Name string
-	// RoundTrip is how long a command took, and ClockOffset how far the node's clock is ahead of ours, give or take that.
+	// RoundTrip is how long a command took. ClockOffset is how far the node's clock is ahead of the local one; its
+	// error is at most half of RoundTrip.
 	RoundTrip, ClockOffset time.Duration
-	// Server is "redis" or "valkey", and Version its own version.
+	// Server is "redis" or "valkey", and Version its version.
 	Server, Version string
 	// Mode is "standalone", "cluster" or "sentinel".
 	Mode string
-	// Masters is how many masters with slots the Cluster has that the server belongs to; 1 for other servers, 0 when it does not tell.
+	// Masters is the number of masters with slots in the server's Cluster, 1 if it is not in a Cluster, or 0 if unknown.
 	Masters int
-	// Replicas is how many follow the server, or all masters of the Cluster, without those that failed; 0 if it does not tell.
+	// Replicas is the number of working replicas of the server, or of all masters of its Cluster; 0 if unknown.
 	Replicas int
-	// RunID, Role, MaxMemoryPolicy and Persistence ("aof always", "aof everysec", "rdb", "none") are the server's own words.
-	RunID, Role, MaxMemoryPolicy, Persistence string
-	Err                                       error
+	// RunID, Role and MaxMemoryPolicy are as the server reports them.
+	RunID, Role, MaxMemoryPolicy string
+	// Persistence is "aof" with the appendfsync setting ("aof always"), "rdb", "none", or "" if unknown.
+	Persistence string
+	// Err is why the node's state is not known, or nil.
+	Err error
 }
 
-// Nodes describes all nodes.
+// Nodes describes all nodes, in order.
 func (i *Inspector) Nodes(ctx context.Context) []Node {
 	nodes := make([]Node, len(i.nodes))
 	i.each(func(n int) []driver.Reply {
@@ -45,7 +49,7 @@ func (i *Inspector) node(ctx context.Context, n int) (node Node) {
 	if node.Err = replies[0].Err; !driver.Answered(node.Err) {
 		return node
 	}
-	begin := time.Now() // the client has connected by now
+	begin := time.Now() // not before, when the client may still have had to connect
 	r := i.ask(ctx, n, driver.Command{"TIME"})[0]
 	node.RoundTrip = time.Since(begin)
 	if node.Err = r.Err; node.Err != nil {
@@ -82,7 +86,7 @@ func (i *Inspector) node(ctx context.Context, n int) (node Node) {
 	return node
 }
 
-// count fills in Masters and Replicas.
+// count sets Masters and Replicas.
 func (i *Inspector) count(ctx context.Context, n int, node *Node, info string) {
 	if node.Mode != "cluster" {
 		if info != "" {
@@ -106,7 +110,7 @@ func (i *Inspector) count(ctx context.Context, n int, node *Node, info string) {
 	node.Masters, node.Replicas = len(masters), len(replicas)
 }
 
-// infoField is the value of a field of INFO.
+// infoField returns the value of a field of INFO, or "".
 func infoField(info, field string) string {
 	_, after, found := strings.Cut("\n"+info, "\n"+field+":")
 	if !found {

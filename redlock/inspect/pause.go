@@ -13,25 +13,24 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// Pause keeps a job's ticks from being claimed.
+// Pause describes a pause, during which a job's ticks cannot be claimed.
 type Pause struct {
-	// By is who paused it, up to 256 bytes, and Why the reason, up to 1024.
+	// By is who paused the job, up to 256 bytes, and Why the reason, up to 1024.
 	By, Why string
-	// For is how long it is to last, or does from now on; 0 for until [Inspector.Resume].
+	// For is how long the pause lasts from now, or 0 to last until [Inspector.Resume].
 	For time.Duration
 }
 
 const maxBy, maxWhy = 256, 1024
 
-// Pause pauses a job for the whole fleet, in place of a pause it may have: once
-// it has returned nil, a claim that begins is refused with [redlock.ErrPaused]
-// until the pause is over. Ticks that come meanwhile are skipped. Runs that are
-// under way go on, and so do mutexes and electors of the name. For is measured by
-// the nodes' clocks.
+// Pause pauses a job for the whole fleet, replacing an earlier pause. Claims that
+// begin after it has returned nil fail with [redlock.ErrPaused] until the pause
+// ends; their ticks are skipped. Runs in progress, and mutexes and electors of the
+// name, are not affected. p.For is measured by the nodes' clocks.
 //
-// It waits for every node, and returns nil when a majority has the pause. When
-// the error matches [redlock.ErrNoQuorum], some nodes may have it: repeat it, or
-// call Resume.
+// It waits for every node, and returns nil when a majority has the pause. If the
+// error matches [redlock.ErrNoQuorum], some nodes may have it: repeat it, or call
+// Resume.
 func (i *Inspector) Pause(ctx context.Context, name string, p Pause) error {
 	switch {
 	case len(p.By) > maxBy || len(p.Why) > maxWhy:
@@ -48,28 +47,29 @@ func (i *Inspector) Pause(ctx context.Context, name string, p Pause) error {
 	return i.outcome(ctx, i.execute(ctx, "pause", name, resumed(keys, time.Now().Add(p.For), p.For), set))
 }
 
-// resumed notes when a pause ends, for [Runs]. It is compared with ticks, which are wall-clock time, so it is that as well.
-func resumed(keys protocol.Keys, end time.Time, in time.Duration) driver.Command {
-	lifetime := protocol.ResumedLifetime + min(in, protocol.ResumedLifetime)
+// resumed records when a pause ends, for [Runs]. end is wall-clock time because it is compared with ticks; left is how
+// far ahead it is.
+func resumed(keys protocol.Keys, end time.Time, left time.Duration) driver.Command {
+	lifetime := protocol.ResumedLifetime + min(left, protocol.ResumedLifetime)
 	return driver.Command{"SET", keys.Resumed, strconv.FormatInt(end.UnixMilli(), 10), "PX", strconv.FormatInt(lifetime.Milliseconds(), 10)}
 }
 
 // Resume ends a job's pause, if it has one. It waits for every node. The error
-// matches [ErrSomeNodes] when a majority has resumed the job but the others, which
-// it lists, could not be told: they refuse the job their votes until the pause
-// ends by itself, so repeat Resume when they answer.
+// matches [ErrSomeNodes] when a majority has resumed the job but the listed nodes
+// did not answer. These deny the job their votes until the pause expires, so repeat
+// Resume when they answer.
 func (i *Inspector) Resume(ctx context.Context, name string) error {
 	keys := protocol.KeysOf(i.prefix + name)
 	commands := []driver.Command{{"DEL", keys.Pause}}
 	for _, r := range i.askAll(ctx, driver.Command{"GET", keys.Pause}) {
-		if r[0].Err == nil && r[0].Value != nil { // else the end of no pause would hide that the job is overdue
+		if r[0].Err == nil && r[0].Value != nil { // recording an end without a pause would hide that the job is overdue
 			commands = []driver.Command{resumed(keys, time.Now(), 0), {"DEL", keys.Pause}}
 		}
 	}
 	return i.everywhere(ctx, i.execute(ctx, "resume", name, commands...))
 }
 
-// execute has every node execute commands, and returns an error with those that have not executed the last one.
+// execute sends commands to every node. The error lists the nodes that did not execute the last one.
 func (i *Inspector) execute(ctx context.Context, op, name string, commands ...driver.Command) *redlock.Error {
 	failed := &redlock.Error{Op: op, Name: name, Reason: redlock.ErrNoQuorum}
 	for n, r := range i.askAll(ctx, commands...) {
@@ -80,12 +80,12 @@ func (i *Inspector) execute(ctx context.Context, op, name string, commands ...dr
 	return failed
 }
 
-// pauses are what the nodes say of one job's.
+// pauses collects the nodes' records of one job's pause.
 type pauses struct {
 	Pause
 	nodes   int
 	endless bool
-	ends    []int64 // of the last pause, in Unix ms, by node that answered
+	ends    []int64 // when the last pause ends, in Unix ms, for each node that answered
 }
 
 // add counts a node's pause and its lifetime.
@@ -102,7 +102,7 @@ func (p *pauses) add(text, lifetime driver.Reply) {
 	}
 }
 
-// agreed is the pause if so many nodes have it that nobody can have a quorum.
+// agreed returns the pause if too few nodes are without it for a quorum, otherwise nil.
 func (p *pauses) agreed(i *Inspector) *Pause {
 	if p.nodes <= len(i.nodes)-i.group.Quorum {
 		return nil
@@ -113,8 +113,8 @@ func (p *pauses) agreed(i *Inspector) *Pause {
 	return &p.Pause
 }
 
-// end is when the last pause ended, or is to, if so many nodes know it that nobody had a quorum before. An end that
-// only a pause on fewer nodes wrote counts for nothing.
+// end returns when the last pause ended or will end, or the zero time. An end counts only if too few nodes are without
+// it for a quorum.
 func (p *pauses) end(i *Inspector) time.Time {
 	slices.Sort(p.ends)
 	if k := len(p.ends) - 1 - (len(i.nodes) - i.group.Quorum); k >= 0 {

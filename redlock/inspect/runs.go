@@ -13,26 +13,25 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// What may come of a run besides the results of [redlock.Event].
+// Results of a [Run] besides those of [redlock.Event].
 const (
-	// Running: the run goes on.
+	// Running means that the run has not ended.
 	Running = "running"
-	// Vanished: its end was never reported and it holds the lock no longer. The
-	// process died, or was cut off from the nodes until the lease had expired.
+	// Vanished means that the run no longer holds the lock, but never reported its
+	// end: the process died, or was cut off from the nodes until the lease expired.
 	Vanished = "vanished"
 )
 
-// Run is one run of one tick. A tick that was taken over, or retried, has more
-// than one.
+// Run is one run of one tick. A tick that was taken over or retried has several.
 type Run struct {
 	Tick   time.Time
 	Token  string
 	Holder string
 	// Began is when the tick was claimed, by the replica's clock.
 	Began time.Time
-	// Took is how long it ran, 0 when that is not known.
+	// Took is how long it ran, or 0 if unknown.
 	Took time.Duration
-	// Result is that of [redlock.Event], or [Running] or [Vanished].
+	// Result is a result of [redlock.Event], [Running] or [Vanished].
 	Result string
 	// Error is the beginning of the error's text.
 	Error string
@@ -41,23 +40,23 @@ type Run struct {
 // Runs is a job's history.
 type Runs struct {
 	Name string
-	// Schedule is what the newest run said of it, in words.
+	// Schedule describes the schedule, as the newest run recorded it.
 	Schedule string
-	// Next is the tick that follows the newest one, or the zero time when that is not known. Where a pause had that one
-	// skipped, it is the first one after the pause, going by the interval of the ticks, or where those differ, by when
-	// that one is due at the latest.
+	// Next is the tick after the newest one, or the zero time if unknown. If a pause skipped that tick, Next is the
+	// first one after the pause, estimated from the interval of the ticks; if intervals differ, it is the latest time
+	// at which that tick is due.
 	Next time.Time
 	// Paused is the job's pause, or nil.
 	Paused *Pause
-	// Runs are the newest first.
+	// Runs lists the runs, newest first.
 	Runs []Run
 }
 
-// grace is what clocks, links and [redlock.WithSpread] may delay a run by.
+// grace is how much clocks, links and [redlock.WithSpread] may delay a run.
 const grace = 10 * time.Second
 
-// Overdue is for how long the next tick should have been run, or 0. A job that
-// runs or is paused is not overdue.
+// Overdue returns how long ago the next tick should have run, or 0 if that is at
+// most 10 s. A job that is running or paused is not overdue.
 func (r *Runs) Overdue(now time.Time) time.Duration {
 	if r.Paused != nil {
 		return 0
@@ -73,9 +72,9 @@ func (r *Runs) overdue(now time.Time) time.Duration {
 	return late
 }
 
-// Runs returns what the nodes remember of a job's runs; see
+// Runs returns the runs of a job that the nodes remember; see
 // [redlock.WithHistory]. The error matches [redlock.ErrNoQuorum] when no majority
-// answered; what is known is returned all the same.
+// answered; Runs then still returns what is known.
 func (i *Inspector) Runs(ctx context.Context, name string) (*Runs, error) {
 	lock := i.prefix + name
 	keys := protocol.KeysOf(lock)
@@ -100,7 +99,8 @@ func (i *Inspector) Runs(ctx context.Context, name string) (*Runs, error) {
 	return runs, i.outcome(ctx, failed)
 }
 
-// after is the next tick to expect where a pause lasted until end. The schedule is not known here, only the intervals of its ticks.
+// after returns the next tick to expect after a pause that lasted until end. It knows only the intervals of the ticks,
+// not the schedule.
 func after(end, next time.Time, noted map[string]protocol.Record) time.Time {
 	shortest, longest := time.Duration(math.MaxInt64), time.Millisecond
 	for _, r := range noted {
@@ -117,7 +117,7 @@ func after(end, next time.Time, noted map[string]protocol.Record) time.Time {
 	return next.Add((end.Sub(next)/longest + 1) * longest)
 }
 
-// note adds the records of a reply; that of a run's end stands over that of its beginning.
+// note adds the records of a reply. The record of a run's end replaces that of its beginning.
 func note(noted map[string]protocol.Record, r driver.Reply) {
 	members, _ := r.Value.([]any)
 	for k := range members {
@@ -127,7 +127,7 @@ func note(noted map[string]protocol.Record, r driver.Reply) {
 	}
 }
 
-// history merges what the nodes noted: a run's end, wherever it is known, says more than its beginning.
+// history makes Runs of the records. A run without a recorded end is Running while a majority holds its token.
 func (i *Inspector) history(name string, noted map[string]protocol.Record, held map[string]int) *Runs {
 	all := &Runs{Name: name}
 	newest := protocol.Record{}
@@ -151,12 +151,13 @@ func (i *Inspector) history(name string, noted map[string]protocol.Record, held 
 	return all
 }
 
-// Forget deletes what the nodes remember of a job that is gone from the code:
-// its runs, its newest tick and fence, and that it is paused. Keys of single
-// ticks stay until the retention has passed. It takes effect on every node that
-// answers; the error, as that of [Inspector.Resume], lists the others. Do not
-// forget a job that replicas still run: under [redlock.WithTakeover] its newest
-// tick could be run again.
+// Forget deletes what the nodes remember of a job that no longer exists: its runs,
+// newest tick, fence and pause. Keys of single ticks stay until their retention
+// ends. It takes effect on every node that answers; the error lists the others, as
+// for [Inspector.Resume].
+//
+// Do not forget a job that replicas still run: under [redlock.WithTakeover] its
+// newest tick could run again.
 func (i *Inspector) Forget(ctx context.Context, name string) error {
 	keys := protocol.KeysOf(i.prefix + name)
 	return i.everywhere(ctx, i.execute(ctx, "forget", name, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause, keys.Resumed}))

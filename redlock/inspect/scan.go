@@ -14,22 +14,22 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// lasting are the companions of a name that make it a job's, or one that was fenced.
+// lasting lists the kinds of companion keys that outlive a lock.
 var lasting = []string{"last", "fence", "runs", "pause"}
 
-// Names lists, sorted, up to limit names that begin with prefix and that the
-// nodes know of: those that are locked now, and those of which a tick, a fence,
-// a run or a pause is remembered. It scans the databases a page at a time, all
-// nodes at once, and rests between pages, so it takes time in proportion to
-// their size; ctx bounds it. Of a Redis Cluster it scans every master that is
-// reached by a [driver.Cluster]. more reports that there are others.
+// Names returns, sorted, up to limit names that begin with prefix: those that are
+// locked now, and those with a remembered tick, fence, run or pause. more reports
+// whether there are others.
+//
+// It scans the databases page by page, all nodes concurrently, and pauses between
+// pages, so it takes time in proportion to their size; ctx bounds it. A node that
+// is a [driver.Cluster] is scanned on every master.
 func (i *Inspector) Names(ctx context.Context, prefix string, limit int) (names []string, more bool, err error) {
 	return i.list(ctx, prefix, "*", limit, true)
 }
 
-// Jobs is like [Inspector.Names], but leaves out names that are only locked. It
-// reads no values, so it takes a fraction of the time where a database holds much
-// else.
+// Jobs is like [Inspector.Names] but omits names that are only locked. It reads no
+// values, so it is much faster if a database holds many other keys.
 func (i *Inspector) Jobs(ctx context.Context, prefix string, limit int) (names []string, more bool, err error) {
 	return i.list(ctx, prefix, "*:redtick:*", limit, false)
 }
@@ -57,7 +57,7 @@ func (i *Inspector) list(ctx context.Context, prefix, pattern string, limit int,
 	return names, more, i.outcome(ctx, failed)
 }
 
-// companionsIn adds the names that a page of keys remembers something of, and returns the keys that are nobody's companion.
+// companionsIn adds the names that have a lasting companion among keys, and returns the keys that are not companions.
 func companionsIn(prefix string, keys []string, found map[string]bool) (others []string) {
 	for _, key := range keys {
 		switch name, kind := protocol.Split(key); {
@@ -70,7 +70,7 @@ func companionsIn(prefix string, keys []string, found map[string]bool) (others [
 	return others
 }
 
-// locksIn reads the keys, all at once, and adds those that are held locks.
+// locksIn reads the keys in one pipeline, and adds those that are held locks.
 func (i *Inspector) locksIn(ctx context.Context, node int, candidates []string, found map[string]bool) error {
 	commands := make([]driver.Command, len(candidates))
 	for k, key := range candidates {
@@ -79,7 +79,7 @@ func (i *Inspector) locksIn(ctx context.Context, node int, candidates []string, 
 	for k, r := range i.ask(ctx, node, commands...) {
 		token, err := textIn(r)
 		if code := driver.ErrorCode(err); code == "ASK" || code == "MOVED" {
-			continue // it has just left a Cluster's master
+			continue // it has just moved to another master of a Cluster
 		}
 		if err != nil {
 			return err
@@ -91,15 +91,16 @@ func (i *Inspector) locksIn(ctx context.Context, node int, candidates []string, 
 	return nil
 }
 
-// Tick is a tick that was claimed.
+// Tick is a claimed tick.
 type Tick struct {
 	Tick   time.Time
 	Token  string
 	Holder string
 }
 
-// Ticks lists, newest first, up to limit ticks of a name that a majority of
-// the nodes remembers to be one owner's. Like [Inspector.Names] it scans.
+// Ticks returns, newest first, up to limit ticks of a name that one owner has
+// claimed on a majority of the nodes. It scans the databases, as
+// [Inspector.Names] does.
 func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]Tick, error) {
 	keys := protocol.KeysOf(i.prefix + name)
 	failed := &redlock.Error{Op: "ticks", Name: name, Reason: redlock.ErrNoQuorum}
@@ -114,7 +115,7 @@ func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]Tick, 
 	newest := slices.Sorted(maps.Keys(found))
 	slices.Reverse(newest)
 	var ticks []Tick
-	for page := range slices.Chunk(newest, max(limit, 1)) { // mostly the first page will do
+	for page := range slices.Chunk(newest, max(limit, 1)) { // the first page is usually enough
 		ticks = append(ticks, i.claimed(ctx, keys, page, failed)...)
 		if len(ticks) >= limit {
 			return ticks[:max(limit, 0)], i.outcome(ctx, failed)
@@ -123,7 +124,7 @@ func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]Tick, 
 	return ticks, i.outcome(ctx, failed)
 }
 
-// claimed are the ticks that a majority knows one owner of. Nodes that do not answer are added to failed.
+// claimed returns the ticks that one owner has claimed on a majority. It adds nodes that do not answer to failed.
 func (i *Inspector) claimed(ctx context.Context, keys protocol.Keys, page []int64, failed *redlock.Error) (ticks []Tick) {
 	commands := make([]driver.Command, len(page))
 	for k, ms := range page {
@@ -156,7 +157,7 @@ func escapeGlob(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
 }
 
-// scanAll scans all nodes at once, and returns what visit has found on any. It adds the nodes that fail to failed.
+// scanAll scans all nodes concurrently, and returns what visit has found on any. It adds nodes that fail to failed.
 func scanAll[K comparable](ctx context.Context, i *Inspector, pattern string, failed *redlock.Error, visit func(node int, keys []string, found map[K]bool) error) map[K]bool {
 	all := make([]map[K]bool, len(i.nodes))
 	errs := make([]error, len(i.nodes))
@@ -175,7 +176,7 @@ func scanAll[K comparable](ctx context.Context, i *Inspector, pattern string, fa
 	return found
 }
 
-// scan visits the keys of one node that match pattern, a page at a time, some perhaps twice. Of a Redis Cluster it visits
+// scan visits the keys of one node that match pattern, page by page, some perhaps twice. On a Redis Cluster it visits
 // every master, or fails.
 func (i *Inspector) scan(ctx context.Context, node int, pattern string, visit func(keys []string) error) error {
 	masters, err := i.masters(ctx, node)
@@ -197,7 +198,7 @@ func (i *Inspector) scan(ctx context.Context, node int, pattern string, visit fu
 	return nil
 }
 
-// masters are the parts of a node that is a Redis Cluster.
+// masters returns a node for each master of a Redis Cluster, or none for other nodes.
 func (i *Inspector) masters(ctx context.Context, node int) ([]driver.Node, error) {
 	cluster, ok := i.nodes[node].(driver.Cluster)
 	if !ok {
@@ -233,7 +234,7 @@ func (i *Inspector) scanNode(ctx context.Context, node int, pattern string, visi
 		if cursor == "0" {
 			return nil
 		}
-		rest(ctx, time.Since(begin)) // the server has others to serve
+		rest(ctx, time.Since(begin)) // leave the server half of the time for other clients
 	}
 }
 

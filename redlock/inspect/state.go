@@ -2,22 +2,23 @@ package inspect
 
 import "time"
 
-// What a name may be besides what may come of a run.
+// States of a name, besides the results of a [Run].
 const (
-	// Paused: it is a job that is paused.
+	// Paused is a job that is paused.
 	Paused = "paused"
-	// Overdue: it is a job whose next tick should have been run; see [Runs.Overdue].
+	// Overdue is a job whose next tick should have run; see [Runs.Overdue].
 	Overdue = "overdue"
-	// Waiting: it is a job, and no run of it is remembered.
+	// Waiting is a job without a remembered run.
 	Waiting = "waiting"
-	// Held and Free are names that are no jobs.
+	// Held and Free are states of names that are not jobs.
 	Held = "held"
 	Free = "free"
 )
 
-// State is one word for how a name is: [Paused] or [Overdue], else what came of
-// the job's newest run that has ended, else [Running] or [Waiting]; [Held] or
-// [Free] for a name that is no job. runs is nil for one without a history.
+// State returns one word for the state of a name. For a job it is [Paused] or
+// [Overdue], otherwise the result of the newest run that has ended, otherwise
+// [Running] or [Waiting]. For any other name it is [Held] or [Free]. runs is nil if
+// the name has no history.
 func State(info *Info, runs *Runs, now time.Time) string {
 	isJob := !info.Tick.IsZero() || !info.LastTick.IsZero() || info.LastRun != nil
 	switch {
@@ -39,7 +40,7 @@ func State(info *Info, runs *Runs, now time.Time) string {
 	return Free
 }
 
-// lastEnded is the result of the newest run that has ended, or "".
+// lastEnded returns the result of the newest run that has ended, or "".
 func (r *Runs) lastEnded() string {
 	for _, run := range r.Runs {
 		if run.Result != Running {

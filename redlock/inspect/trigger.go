@@ -13,32 +13,33 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// ErrNotTriggered is the error when no replica began the run that was asked for.
+// ErrNotTriggered means that no replica began the triggered run in time.
 var ErrNotTriggered = errors.New("redlock: no replica has begun it")
 
 // triggerWait is how long Trigger waits for a replica to begin.
 const triggerWait = 3 * time.Second
 
-// Trigger has the fleet run a job now, once: it asks the replicas that listen
+// Trigger makes the fleet run a job now, once. It asks the replicas that listen
 // ([redlock.Job.OnTrigger], the adapters' WithTriggers, redtick cron), waits up to
-// 3 s until one of them has begun, and returns what it runs. by, up to 256 bytes,
-// says who asks, for their logs.
+// 3 s until one has begun, and returns the tick that it runs. by, up to 256 bytes,
+// names the caller for the replicas' logs.
 //
-// The run's tick is the time of the nodes' clocks, later than that of every run
-// they remember, and earlier than the next one that is expected. No tick of the schedule is refused on its account,
-// unless it comes while the run is under way. One that begins late after it
-// ([redlock.WithLateness], [redlock.WithCatchUp]) has the smaller fence.
+// The run's tick is the time by the nodes' clocks, adjusted to be later than every
+// remembered run and earlier than the next expected tick. No tick of the schedule
+// is refused because of it, except while the run is in progress. An earlier tick
+// that begins after it ([redlock.WithLateness], [redlock.WithCatchUp]) has the
+// smaller fence.
 //
-// When it is not run, the error matches
+// If the job does not run, the error matches
 //   - [redlock.ErrPaused]: the job is paused;
-//   - [redlock.ErrTaken]: a run is under way, or a lock of the name is held;
-//   - [ErrNotTriggered]: nobody listens, or nobody who does has such a job. One that is slow may still begin;
+//   - [redlock.ErrTaken]: a run is in progress, or a lock of the name is held;
+//   - [ErrNotTriggered]: nobody listens, or no listener has such a job. A slow replica may still begin it;
 //   - [redlock.ErrNoQuorum], or ctx's error.
 func (i *Inspector) Trigger(ctx context.Context, name, by string) (Tick, error) {
 	if len(by) > maxBy {
 		return Tick{}, fmt.Errorf("%w: by has %d bytes, must have at most %d", redlock.ErrInvalid, len(by), maxBy)
 	}
-	tick, err := i.nameTrigger(ctx, name)
+	tick, err := i.triggerTick(ctx, name)
 	if err != nil {
 		return Tick{}, err
 	}
@@ -57,14 +58,14 @@ func (i *Inspector) Trigger(ctx context.Context, name, by string) (Tick, error) 
 	}
 	failed.Detail = fmt.Sprintf("there are listeners, but none has claimed it within %v; is there a job of this name, with this prefix, on a replica that listens, "+
 		"and can that one reach a majority of the nodes? Another run may have begun just before it; a slow replica may still begin this one", triggerWait)
-	if listeners == 0 { // on a Redis Cluster, only of those who listen on the server that was asked
+	if listeners == 0 { // a Redis Cluster counts only the listeners of the server that was asked
 		failed.Detail = "nobody listens for triggers on these nodes; give the services' adapter WithTriggers, and see whether one runs"
 	}
 	return i.awaitRun(ctx, name, tick, failed)
 }
 
-// nameTrigger looks whether a job can run now, and under which tick.
-func (i *Inspector) nameTrigger(ctx context.Context, name string) (time.Time, error) {
+// triggerTick returns the tick of a run that begins now, or why the job cannot run.
+func (i *Inspector) triggerTick(ctx context.Context, name string) (time.Time, error) {
 	info, err := i.Show(ctx, name)
 	if err == nil {
 		err = i.obstacle(info)
@@ -81,7 +82,7 @@ func (i *Inspector) nameTrigger(ctx context.Context, name string) (time.Time, er
 	}
 	now := i.clock(ctx)
 	if next := runs.Next; next.After(now.Add(-grace)) && !now.Before(next) {
-		now = next.Add(-time.Millisecond) // it may be claimed any moment, and is to have the larger fence
+		now = next.Add(-time.Millisecond) // next may be claimed at any moment, and must have the larger fence
 	}
 	newest := info.LastTick
 	if len(runs.Runs) > 0 && runs.Runs[0].Tick.After(newest) {
@@ -91,12 +92,12 @@ func (i *Inspector) nameTrigger(ctx context.Context, name string) (time.Time, er
 		now = newest.Add(time.Millisecond)
 	}
 	if now.Truncate(time.Second).Equal(now) {
-		now = now.Add(time.Millisecond) // no schedule's own, of which too little may be known
+		now = now.Add(time.Millisecond) // must not be a tick of the schedule, which may be unknown
 	}
 	return now, nil
 }
 
-// obstacle is why a job cannot run now, or nil.
+// obstacle returns why a job cannot run now, or nil.
 func (i *Inspector) obstacle(info *Info) error {
 	refusal := &redlock.Error{Name: info.Name, Tick: info.Tick, Holder: info.Token, Remaining: info.Remaining}
 	switch {
@@ -111,7 +112,7 @@ func (i *Inspector) obstacle(info *Info) error {
 	return refusal
 }
 
-// String says who paused a job, for how long and why.
+// String returns who paused the job, for how long and why.
 func (p *Pause) String() string {
 	text := "until it is resumed"
 	if p.For > 0 {
@@ -120,7 +121,7 @@ func (p *Pause) String() string {
 	return protocol.PauseText(text, p.By, p.Why)
 }
 
-// clock is the time in the middle of the nodes' clocks, which are what a tick is measured by, in whole milliseconds.
+// clock returns the median of the nodes' clocks, against which ticks are checked, in whole milliseconds.
 func (i *Inspector) clock(ctx context.Context) time.Time {
 	var clocks []int64
 	for _, r := range i.askAll(ctx, driver.Command{"TIME"}) {
@@ -135,7 +136,7 @@ func (i *Inspector) clock(ctx context.Context) time.Time {
 	return protocol.Instant(clocks[len(clocks)/2])
 }
 
-// awaitRun waits until a majority knows who has claimed the tick.
+// awaitRun waits until one owner has claimed the tick on a majority.
 func (i *Inspector) awaitRun(ctx context.Context, name string, tick time.Time, failed *redlock.Error) (Tick, error) {
 	keys := protocol.KeysOf(i.prefix + name)
 	end := time.Now().Add(triggerWait)
@@ -154,7 +155,7 @@ func (i *Inspector) awaitRun(ctx context.Context, name string, tick time.Time, f
 	}
 }
 
-// whyNot looks once more: a run, or a pause, may have begun meanwhile.
+// whyNot checks again for an obstacle: a run or a pause may have begun meanwhile.
 func (i *Inspector) whyNot(ctx context.Context, name string, failed *redlock.Error) error {
 	if info, err := i.Show(ctx, name); err == nil {
 		if refusal, ok := errors.AsType[*redlock.Error](i.obstacle(info)); ok {

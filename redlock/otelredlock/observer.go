@@ -1,14 +1,14 @@
 // Package otelredlock reports redlock's events as OpenTelemetry metrics and
-// spans. It is a module of its own, so that users without OpenTelemetry do not
+// spans. It is a separate module, so that users without OpenTelemetry do not
 // depend on it.
 //
-// Spans of the observer have the times of their event, but no parent, because an
-// event does not carry the caller's context. [Traced] makes spans of runs that
-// have one.
+// The observer's spans have the times of their event but no parent, because an
+// event does not carry the caller's context. [Traced] makes spans of runs with a
+// parent.
 //
-// Metrics, with their attributes in brackets ("redtick." stands before each). The
-// name is the mutex's or the job's; leave it out with [WithoutName] where there
-// are many names.
+// These are the metrics, with their attributes in brackets (each with the prefix
+// "redtick."). The name is the mutex's or the job's; leave it out with
+// [WithoutName] if there are many names.
 //
 //	redtick.acquisitions      {acquisition} counter    [name, outcome]: acquired, done, taken, paused, later, no_quorum, stale, ahead, cancelled, closed, other
 //	redtick.acquire.duration  s             histogram  [outcome]
@@ -24,19 +24,18 @@
 //	redtick.leader            {leader}      up-down    [name]
 //	redtick.events.missed     {event}       counter
 //
-// redtick.events.missed counts events that the observer was too slow for.
+// redtick.events.missed counts events dropped because the observer was too slow.
 // redtick.run.last is when a run of the job last ended in this process, in Unix
-// seconds. Its maximum over all processes, including those that are gone, shows
-// that a schedule stands still, which no counter does: see
-// docs/prometheus.rules.yaml.
+// seconds. Its maximum over all processes, including former ones, shows that a
+// schedule has stopped, which no counter does: see docs/prometheus.rules.yaml.
 //
-// Counters of failures and of paused claims begin with 0 before the first one:
-// those of a name with its first event, the others at the start. So the first
-// failure counts as an increase.
+// Counters of failures and of paused claims are reported as 0 before they first
+// increase: those of a name from its first event, the others from the start. So the
+// first failure counts as an increase.
 //
-// Spans: "redtick acquire" for every acquisition and refusal, "redtick hold" for
-// the time a lease was held; the name is an attribute, and errors set their
-// status.
+// The spans are "redtick acquire" for every acquisition and refusal, and "redtick
+// hold" for the time a lease was held. The name is an attribute, and an error sets
+// the status, except for expected outcomes such as taken.
 package otelredlock
 
 import (
@@ -75,8 +74,8 @@ type observer struct {
 	known sync.Map // names that have their counters of failures
 }
 
-// NewObserver returns what [redlock.WithObserver] takes. Neither provider may
-// be nil; OpenTelemetry's noop packages turn one off.
+// NewObserver returns an observer for [redlock.WithObserver]. Neither provider may
+// be nil; to leave metrics or spans out, pass OpenTelemetry's noop provider.
 func NewObserver(meters metric.MeterProvider, tracers trace.TracerProvider, opts ...Option) (redlock.Observer, error) {
 	if meters == nil || tracers == nil {
 		return nil, errors.New("otelredlock: a provider is nil; use OpenTelemetry's noop provider to leave metrics or spans out")
@@ -116,7 +115,7 @@ func (o *observer) instruments(m metric.Meter) error {
 	return errors.Join(errs[:]...)
 }
 
-// introduce makes the counters of what may go wrong with a name.
+// introduce sets a name's counters of failures to 0 at its first event.
 func (o *observer) introduce(ctx context.Context, name []attribute.KeyValue, e redlock.Event) {
 	key := e.Name
 	if o.anonymous {
@@ -185,7 +184,7 @@ func (o *observer) name(e redlock.Event) []attribute.KeyValue {
 	return []attribute.KeyValue{attribute.String("redtick.name", e.Name)}
 }
 
-// span records what is over by now, with its own times.
+// span records an event that has ended, with its own times.
 func (o *observer) span(ctx context.Context, title string, e redlock.Event) {
 	attrs := []attribute.KeyValue{attribute.String("redtick.name", e.Name), attribute.String("redtick.holder", redlock.HolderOf(e.Token))}
 	if !e.Tick.IsZero() {
@@ -204,10 +203,11 @@ func (o *observer) span(ctx context.Context, title string, e redlock.Event) {
 	span.End(trace.WithTimestamp(e.At))
 }
 
-// harmless are the outcomes that nobody has to look into. What was acquired late has an error, too: why it was refused first.
+// harmless lists the outcomes that need no attention. "acquired" is among them because a late acquisition carries the
+// error of its first refusal.
 var harmless = map[string]bool{"acquired": true, "done": true, "taken": true, "paused": true, "later": true}
 
-// outcome is a short word for what came of an acquisition.
+// outcome returns the value of the outcome attribute for an acquisition or refusal.
 func outcome(e redlock.Event) string {
 	switch {
 	case e.Err == nil, e.Kind == redlock.Acquired:

@@ -11,11 +11,10 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// Traced returns f with a span "redtick run" around each call. Spans that f makes
-// from its context are children of it, and its own parent is the span of the
-// caller's context, if there is one. Pass the result to [redlock.Job.Run] or to an
-// adapter; the lease and the tick are read from the context. An error or a panic
-// sets the status of the span.
+// Traced returns f with a span "redtick run" around each call. The span's parent is
+// that of the caller's context, if any, and spans that f starts from its context are
+// its children. Pass the result to [redlock.Job.Run] or to an adapter; the lease and
+// the tick are read from the context. An error or a panic sets the span's status.
 func Traced(tracers trace.TracerProvider, f func(ctx context.Context) error) func(ctx context.Context) error {
 	tracer := tracers.Tracer(scope)
 	return func(ctx context.Context) error {
