@@ -12,21 +12,21 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// acquisition is what one call asks the nodes for, over all its rounds.
+// acquisition is one call that asks for a lock or a tick, with all its rounds of votes.
 type acquisition struct {
 	op    string
 	begin time.Time   // of the call
 	tick  int64       // Unix ms; 0 for a lock
-	at    time.Time   // the tick as the caller of a claim has it, in its zone
+	at    time.Time   // the tick in the claim's caller's time zone; zero for a lock or an adoption
 	waits bool        // it asks again until its caller ends it
-	tried func(error) // called with the outcome of each try of a wait; nil unless an elector waits
+	tried func(error) // if not nil, called with the outcome of each try; for electors
 
 	token  string    // of the latest round
-	former []uint64  // hashes of the tokens of a claim's earlier rounds, whose votes nobody relies on
+	former []uint64  // hashes of the tokens of a claim's earlier rounds, whose votes count for nothing
 	asked  time.Time // when the nodes were first asked
 
-	reported *Error // the refusal that the observer heard last; a call that asks again does not repeat it
-	refusal  error  // the first one of which the observer heard that the claim asks again
+	reported     *Error // the refusal last reported; a call that asks again does not repeat it
+	firstRefusal error  // the first one reported with the note that the claim asks again
 }
 
 var formerSeed = maphash.MakeSeed()
@@ -42,8 +42,8 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		a.asked = begin
 	}
 	var probe orderedProbe
-	var before quorum.Tally // of the round before
-	var why error           // why that was not won; nil before the first round
+	var before quorum.Tally // of the previous round
+	var why error           // why the previous round was not won; nil before the first
 	for try := 0; ; try++ {
 		r, err := t.newRound(ctx, a)
 		if err != nil {
@@ -60,7 +60,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		tally := r.poll.Tally()
 		lease, err := r.lease(ctx, &tally, err)
 		if lease != nil {
-			lease.report(Acquired, time.Since(a.begin), a.refusal)
+			lease.report(Acquired, time.Since(a.begin), a.firstRefusal)
 			return lease, nil
 		}
 		r.abort() // whatever was sent: a vote that is still on its way must not outlive the round
@@ -77,27 +77,27 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 	}
 }
 
-// claim acquires a tick. While only a quorum is missing, it asks again: for minLateness at least, and then for as long as
-// WithLateness says. While it pauses it takes no slot for voting, since others need them.
+// claim acquires a tick. While only a quorum is missing it asks again, for minLateness at least and for as long as WithLateness
+// says. It gives up its slot for voting while it pauses, since others need it.
 func (t *target) claim(ctx context.Context, a *acquisition) (*Lease, error) {
 	for {
 		lease, err := t.acquire(ctx, a)
-		if err == nil || refusalOf(err).next != asksOn {
+		if err == nil || refusalOf(err).retry != retrying {
 			return lease, err
 		}
-		if ended := t.delay(ctx, a.asked, min(latePause, time.Until(t.askUntil(a)))); ended != nil {
+		if ended := t.delay(ctx, a.asked, min(maxLatePause, time.Until(t.askUntil(a)))); ended != nil {
 			return nil, errors.Join(t.refuse(a, nil, ended), err)
 		}
 	}
 }
 
-// outcome says whether to vote again after a round that was not won.
+// outcome says whether to vote again at once after a round that was not won.
 type outcome uint8
 
 const (
-	final     outcome = iota // asking again at once changes nothing
+	final     outcome = iota // voting again at once would change nothing
 	split                    // nobody has a majority
-	reconnect                // the nodes failed at once: perhaps connections had died, and the next are fresh
+	reconnect                // the nodes failed fast, perhaps because idle connections had died; new ones may work
 )
 
 // classify returns whether to vote again after a round that was not won, and why it was not won.
@@ -111,12 +111,12 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 	case t.locker.isClosed():
 		return final, ErrClosed
 	case tally.Won():
-		return split, ErrNoQuorum // the validity had ended, or the fence did not stand
+		return split, ErrNoQuorum // won too late, or without a fence that a majority has
 	case led && slices.Contains(a.former, maphash.String(formerSeed, leader.Token)):
-		return final, ErrNoQuorum // our own earlier round: its answers were lost, and its abort has not arrived
+		return final, ErrNoQuorum // our own earlier round, whose answers were lost and whose abort has not arrived
 	case led:
-		// Its owner has won, though that may not be confirmed yet, or it died or gave up before it counted its votes. The nodes
-		// do not tell which; docs/design.md says why a loser does not ask again.
+		// That owner won, even if it has not confirmed yet, or it died or gave up before it counted its votes. The nodes cannot
+		// tell which; docs/design.md says why a loser does not ask again.
 		return final, ErrTaken
 	case tally.Blocks(tally.Paused):
 		return final, ErrPaused
@@ -132,7 +132,7 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 	return final, ErrNoQuorum
 }
 
-// obstacle returns why a vote is split. It is more than bad luck if some nodes' clocks are too far behind the tick or past it.
+// obstacle returns why a vote is split. Some nodes' clocks may put the tick too far ahead or too far back.
 func obstacle(tally *quorum.Tally) error {
 	switch {
 	case tally.TooFarAhead > 0:
@@ -143,7 +143,7 @@ func obstacle(tally *quorum.Tally) error {
 	return ErrNoQuorum
 }
 
-// failures counts the nodes with errors of a kind.
+// failures counts the answers whose error is of a kind.
 func failures(tally *quorum.Tally, kind func(error) bool) (n int) {
 	for _, a := range tally.Answers {
 		if a.Err != nil && kind(a.Err) {
@@ -153,19 +153,19 @@ func failures(tally *quorum.Tally, kind func(error) bool) (n int) {
 	return n
 }
 
-// isPermanent reports whether an error does not pass by itself.
+// isPermanent reports whether an error cannot go away by itself.
 func isPermanent(err error) bool {
 	_, ok := errors.AsType[*protocol.PermanentError](err)
 	return ok
 }
 
-// outlastsRetry reports whether asking the node again at once would bring the same error.
+// outlastsRetry reports whether asking the node again at once would fail in the same way.
 func outlastsRetry(err error) bool { return isPermanent(err) || errors.Is(err, pipeline.ErrOut) }
 
-// lastingFrom is the round from which a split vote is suspected to be due to keys that never expire.
+// lastingFrom is the round from which a split vote is checked for keys that never expire.
 const lastingFrom = 2
 
-// lookForLasting asks whether keys that never expire stand in the way, so that voting again is no use. Then tally shows them.
+// lookForLasting asks whether keys that never expire keep the name, so that voting again is useless. If so, it puts that into tally.
 func (t *target) lookForLasting(ctx context.Context, tally *quorum.Tally, reason error) (outcome, error) {
 	seen, err := t.poll(ctx, t.name.Look(0, "", ""))
 	if err != nil || !seen.Blocks(seen.Lasting()) {
@@ -175,7 +175,7 @@ func (t *target) lookForLasting(ctx context.Context, tally *quorum.Tally, reason
 	return final, ErrTaken
 }
 
-// budget is how long to vote again and again.
+// budget returns for how long to vote again.
 func (t *target) budget(result outcome) time.Duration {
 	if result == split {
 		return 4 * t.cfg.nodeTimeout
@@ -183,8 +183,8 @@ func (t *target) budget(result outcome) time.Duration {
 	return t.cfg.nodeTimeout
 }
 
-// jitter returns a random pause, which grows with the tries and with the time that a round takes. It draws apart the
-// contenders of a split vote.
+// jitter returns a random pause that grows with the tries and with the time a round takes. It separates contenders that split
+// the vote.
 func (t *target) jitter(round time.Duration, try int) time.Duration {
 	base := max(round, 500*time.Microsecond)
 	return base/2 + t.cfg.jitter(base<<min(try, 3))

@@ -9,22 +9,20 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// Adopt returns a lease on a lock that exists, given the lock's token from
-// [Lease.Detach], [Mutex.Holder] or another library. It swaps the token for a fresh
-// one, so of several who try one succeeds, and a handle that held the old token
+// Adopt takes over a lock that is held, given its token from [Lease.Detach],
+// [Mutex.Holder] or another library, and returns a lease on it. It swaps the token
+// for a fresh one, so that only one of several callers succeeds. The previous holder
 // finds its lease lost at its next contact with the nodes.
 //
-// A detached token is adopted at once. On any other token a handle somewhere may
-// still rely, so Adopt then waits until its remaining time has passed, which is a
-// TTL at most.
+// A detached token is adopted at once. The holder of any other token may still rely
+// on it, so Adopt first waits until the token's remaining time has passed, a TTL at
+// most.
 //
-// Give m the options of the mutex or job that the lock is from: the new lease has
-// m's TTL, and its fence is larger than the former one only if both have
-// [WithFencing].
+// Give m the options of the mutex or job that granted the lock. The new lease has m's
+// TTL, and its fence is larger than the previous one only if both have [WithFencing].
 //
-// The error matches [ErrLost] when no majority holds the token any more. After
-// other errors a detached lock is released, as no handle relies on it, and any
-// other is left to expire.
+// The error matches [ErrLost] if no majority holds the token any more. After any
+// other error a detached lock is released, and a lock that was not is left to expire.
 func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	if token == "" {
 		return nil, invalid("token is empty; pass what Lease.Detach returned")
@@ -54,9 +52,9 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	return nil, t.refuse(a, &tally, t.notAdopted(&tally, err))
 }
 
-// takeFrom swaps the token of a handle that may still rely on it, and waits until it cannot any more. It waits for the longest
-// remaining time: the old token's majority and the swap's have a node in common. Meanwhile the key is not renewed. Nor is it
-// deleted if the waiting is given up, as that would free the nodes while the old handle is valid.
+// takeFrom swaps a token on which its holder may still rely, and waits until that holder's lease has expired. It waits for the longest
+// remaining time on any node, since the old token's majority and the swap's share a node. Meanwhile the key is not renewed. If the
+// wait is cancelled the key is not deleted, since that would free the nodes while the old lease is valid.
 func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ours string, err error) {
 	s, tally, err := t.swap(ctx, a, token, false)
 	if err != nil || !tally.Won() {
@@ -75,7 +73,7 @@ func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ou
 	return s.token, nil
 }
 
-// swap votes to hand the lock from a token to a fresh one. over says that no handle relies on the old one.
+// swap votes to replace a token by a fresh one. over says that nobody relies on the old token any more.
 func (t *target) swap(ctx context.Context, a *acquisition, from string, over bool) (*round, quorum.Tally, error) {
 	s, err := t.newRound(ctx, a)
 	if err != nil {
@@ -98,8 +96,8 @@ func (t *target) notAdopted(tally *quorum.Tally, err error) error {
 	return ErrNoQuorum
 }
 
-// barElsewhere takes the old token off the nodes that the swap did not reach, and keeps a late extension by its handle from
-// putting it back.
+// barElsewhere removes the old token from the nodes that the swap did not reach, and keeps its holder's late extensions from
+// restoring it.
 func (l *Lease) barElsewhere(old string, tally *quorum.Tally) {
 	bar := l.t.name.Bar(old)
 	for i, p := range l.t.locker.group.Pipelines {

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// CatchUp returns how old a missed tick may be and still be run; see
+// CatchUp returns how old a missed tick may be to be run, or 0 if none is; see
 // [WithCatchUp].
 func (j *Job) CatchUp() time.Duration { return j.t.cfg.catchUp }
 
-// longestLook is the longest pause before Missed asks again.
-const longestLook = 15 * time.Second
+// maxMissedPause is the longest pause before Missed asks again.
+const maxMissedPause = 15 * time.Second
 
-// Missed returns the tick to catch up with under [WithCatchUp], for the caller to
-// claim, or the zero time when there is none. newest returns the newest instant
-// of the schedule that has come and is no older than [Job.CatchUp], or the zero
-// time. That tick was missed if an earlier tick was granted and none since. So on
-// the first deployment nothing was missed.
+// Missed returns the tick to catch up on under [WithCatchUp], which the caller then
+// claims, or the zero time if there is none. newest must return the newest instant of
+// the schedule that has come and is no older than [Job.CatchUp], or the zero time.
+// That tick was missed if an earlier tick was granted and none since. So on the
+// first deployment nothing was missed.
 //
-// While the job is paused, or the nodes give no answer, Missed waits, until ctx
-// ends or the newest tick is too old.
+// While the job is paused, or no majority of the nodes answers, Missed waits until
+// ctx ends or the newest tick is too old.
 func (j *Job) Missed(ctx context.Context, newest func() time.Time) (time.Time, error) {
 	for begin := time.Now(); ; {
 		tick := newest()
@@ -34,7 +34,7 @@ func (j *Job) Missed(ctx context.Context, newest func() time.Time) (time.Time, e
 		case err == nil || !errors.Is(err, ErrPaused) && !refusalOf(err).lacksQuorum():
 			return time.Time{}, err
 		}
-		if ended := j.t.delay(ctx, begin, longestLook); ended != nil {
+		if ended := j.t.delay(ctx, begin, maxMissedPause); ended != nil {
 			return time.Time{}, errors.Join(ended, err)
 		}
 	}

@@ -9,20 +9,19 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// Check asks every node whether it would let this Locker vote and takes writes,
-// but changes nothing. Call it when a service starts. New contacts no node, so a
-// wrong address, such as a replica's, password or access rule would come to light
-// only at the first tick. Check waits for all nodes, until ctx ends and for 10 s at
-// most. It does not ask the restart guard.
+// Check asks every node whether this Locker may vote and write there. It changes
+// nothing. Call it when a service starts: New contacts no node, so without Check a
+// wrong address (such as a read-only replica's), password or access rule shows only
+// at the first tick. Check waits for all nodes, until ctx ends and for 10 s at most.
+// It does not tell whether the restart guard makes a node abstain.
 //
 // The error lists each node that did not answer as it should. It matches
-// [ErrNoQuorum] if these are so many that nothing would be granted. Otherwise the
-// remaining nodes suffice for now.
+// [ErrNoQuorum] if too few are left to grant anything.
 func (l *Locker) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, longestCheck)
+	ctx, cancel := context.WithTimeout(ctx, maxCheck)
 	defer cancel()
 	t := &target{locker: l, cfg: l.cfg}
-	t.cfg.guardWindow = 0 // to ask the guard would begin its memory, and the node could not be declared fresh any more
+	t.cfg.guardWindow = 0 // asking the guard would start its memory, and Bootstrap would refuse the node afterwards
 	if err := t.init("redtick:check", true); err != nil {
 		return err
 	}
@@ -31,7 +30,7 @@ func (l *Locker) Check(ctx context.Context) error {
 	}
 	tally := t.askUntilAnswered(ctx)
 	failure := t.fail("check", 0, &tally, ErrNoQuorum)
-	failure.Name = "" // it means nothing to the caller
+	failure.Name = "" // the caller did not choose it
 	switch {
 	case len(failure.Nodes) == 0:
 		return nil
@@ -42,25 +41,25 @@ func (l *Locker) Check(ctx context.Context) error {
 }
 
 const (
-	longestCheck = 10 * time.Second
-	checks       = 2 // repetitions for nodes that do not answer
+	maxCheck     = 10 * time.Second
+	checkRetries = 2 // for nodes that do not answer
 )
 
-// askUntilAnswered asks every node, and all of them again while an answer may come: the first call also connects, which may take
+// askUntilAnswered asks every node, and asks again while an answer may still come. The first call also connects, which may take
 // longer than a call.
 func (t *target) askUntilAnswered(ctx context.Context) quorum.Tally {
 	for try := 0; ; try++ {
 		tally := t.askAll(ctx)
-		if tally.Missing() == failures(&tally, isPermanent) || ctx.Err() != nil || try >= checks {
+		if tally.Missing() == failures(&tally, isPermanent) || ctx.Err() != nil || try >= checkRetries {
 			return tally
 		}
 		t.locker.sleep(ctx, t.cfg.nodeTimeout)
 	}
 }
 
-// askAll asks every node for a read and a write, since a replica, or a server whose disk is full, answers a read. The read comes
-// twice: a node gets a script in full at first and by its digest after that, and may forbid either. It waits for all nodes, even
-// after the outcome is certain.
+// askAll asks every node for a read and a write, since a replica, or a server with a full disk, answers reads. It asks for the read
+// twice: a script is sent in full first and by its digest after that, and a node may forbid either. It waits for all nodes, even
+// once the outcome is certain.
 func (t *target) askAll(ctx context.Context) quorum.Tally {
 	now := time.Now()
 	until := now.Add(t.cfg.nodeTimeout)

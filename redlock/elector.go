@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Elector makes one of the processes that share a mutex's name the leader. It
-// is safe for concurrent use.
+// Elector elects one leader among the processes that share a mutex's name. It is
+// safe for concurrent use.
 type Elector struct {
 	m       *Mutex
 	running atomic.Bool
@@ -18,20 +18,20 @@ type Elector struct {
 	mu      sync.Mutex
 	term    *term
 	contact time.Time // when a campaign last reached a quorum
-	failure error     // why the latest try since then did not
+	failure error     // why the latest try since then has not
 }
 
-// term is one leadership.
+// term is one term of leadership.
 type term struct {
 	lease *Lease
-	run   context.Context // Run's
+	run   context.Context // the one passed to Run
 	end   context.CancelCauseFunc
 }
 
 var errSteppedDown = errors.New("redlock: stepped down")
 
-// NewElector returns an elector over m. The lease must be renewed, so m cannot
-// have [WithoutRenewal].
+// NewElector returns an elector that leads while it holds m. A leader must renew its
+// lease, so a mutex with [WithoutRenewal] is refused with [ErrInvalid].
 func NewElector(m *Mutex) (*Elector, error) {
 	if m == nil {
 		return nil, invalid("mutex is nil; make one with Locker.NewMutex")
@@ -42,7 +42,7 @@ func NewElector(m *Mutex) (*Elector, error) {
 	return &Elector{m: m}, nil
 }
 
-// tried records the outcome of each try of a campaign. An answer that the name is taken came from a quorum, too.
+// tried records the outcome of a campaign's try. ErrTaken, too, came from a quorum.
 func (e *Elector) tried(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -52,26 +52,25 @@ func (e *Elector) tried(err error) {
 }
 
 const (
-	// After a term shorter than this, the next campaign begins after a longer pause than the last.
+	// After a term shorter than shortTerm, the pause before the next campaign doubles.
 	shortTerm = 10 * time.Second
-	// The first of these pauses is at least firstPause, whatever WithBackoff says, and none is longer than longestPause.
-	firstPause, longestPause = 10 * time.Millisecond, 30 * time.Second
+	// minPause is the least first pause, whatever WithBackoff says; no pause is longer than maxPause.
+	minPause, maxPause = 10 * time.Millisecond, 30 * time.Second
 )
 
-// Run campaigns until ctx ends, and returns ctx's error. Each time this process
-// is elected, lead is called with a context that ends with the term. A term
-// ends when the lease is lost, ctx ends, Resign is called, or lead returns.
-// Then, in this order, IsLeader fails, the context ends, lead returns, and the
-// lease is released. So work that heeds its context never overlaps with the next
-// leader's.
+// Run campaigns until ctx ends, and returns its error. Each time this process is
+// elected, Run calls lead with a context that ends with the term. A term ends when
+// the lease is lost, ctx ends, Resign is called, or lead returns. Then, in this
+// order, IsLeader fails, the context ends, lead returns, and the lease is released.
+// So work that heeds its context never overlaps with the next leader's.
 //
-// After a term of less than 10 s, the pause before the next campaign doubles, up
-// to 30 s: work that fails at once does not keep the fleet busy.
+// After a term of less than 10 s the pause before the next campaign doubles, up to
+// 30 s, so that work that fails at once does not keep the fleet busy.
 //
-// With a nil lead the process leads until the term ends. A second Run at the same
-// time is refused. [Locker.Close] ends the campaign, but a leader that does not
-// resign first leads on until its lease expires. A panic in lead releases the lease
-// and is not recovered.
+// If lead is nil, the process leads until the term ends. A second Run at the same
+// time is refused with [ErrInvalid]. [Locker.Close] ends the campaign with
+// [ErrClosed], but a leader that did not resign first leads until its lease expires.
+// If lead panics, Run releases the lease and the panic continues.
 func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error) error {
 	if !e.running.CompareAndSwap(false, true) {
 		return invalid("the elector of %q runs already; use one Elector for each Run", e.m.Name())
@@ -95,9 +94,9 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 		case ctx.Err() != nil, errors.Is(err, ErrClosed), errors.Is(err, ErrInvalid):
 			return err
 		}
-		// The pause lets others go first, and keeps a token function that fails from making this loop spin.
-		first := min(max(e.m.t.cfg.backoff(0), firstPause), longestPause)
-		e.m.t.locker.sleep(ctx, min(first<<min(short, 12), longestPause))
+		// The pause lets others go first, and keeps this loop from spinning if the token function fails.
+		first := min(max(e.m.t.cfg.backoff(0), minPause), maxPause)
+		e.m.t.locker.sleep(ctx, min(first<<min(short, 12), maxPause))
 	}
 }
 
@@ -120,8 +119,8 @@ func (e *Elector) serve(ctx context.Context, lease *Lease, lead func(context.Con
 	err = lead(current)
 }
 
-// leading returns the lease of the current term, or nil. It looks at Run's context itself, so that IsLeader fails before the
-// term's context, which is derived from that, ends. The caller holds mu.
+// leading returns the lease of the current term, or nil. It checks Run's context, from which the term's is derived, so that IsLeader
+// fails before the term's context ends. The caller holds mu.
 func (e *Elector) leading() *Lease {
 	if e.term == nil || e.term.run.Err() != nil {
 		return nil
@@ -129,9 +128,9 @@ func (e *Elector) leading() *Lease {
 	return e.term.lease
 }
 
-// IsLeader returns nil on the leader and [ErrNotLeader] elsewhere. It compares
-// the lease's validity with the local clock and asks no node. So a leader that
-// is cut off stops being the leader before anybody else becomes it.
+// IsLeader returns nil on the leader, [ErrNotLeader] elsewhere, and ctx's error if ctx
+// has ended. It compares the lease's validity with the local clock and asks no node,
+// so a leader that is cut off stops being the leader before anyone else becomes it.
 func (e *Elector) IsLeader(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -146,15 +145,17 @@ func (e *Elector) IsLeader(ctx context.Context) error {
 
 // Check returns nil if Run is under way and has reached a quorum of the nodes
 // within tolerance, so that this process leads, or would if nobody did. It asks
-// no node. Use it, and not IsLeader, which followers fail, as a liveness and a
-// readiness probe.
+// no node. Use it as a liveness and readiness probe rather than IsLeader, which fails
+// on followers.
 //
-// A campaign asks about once in a TTL, and after short terms at least every 30 s,
-// so use a tolerance of a minute or more, and above the TTL. Check fails before
-// Run, after it, until the first quorum is reached, if lead goes on for longer than
-// tolerance after its term has ended, and while another elector or Lock of the name
-// in this process waits before this one, which then asks no node. The error
-// matches [ErrNoQuorum], and [ErrInvalid] if tolerance is not more than 0.
+// A campaign asks about once in a TTL, and after short terms at least every 30 s, so
+// use a tolerance of a minute or more, and above the TTL. Check fails
+//   - before Run, after it, and until Run reaches its first quorum;
+//   - if lead goes on for longer than tolerance after its term has ended;
+//   - while another elector or Lock of the name waits in this process before this
+//     one, which then asks no node.
+//
+// The error matches [ErrNoQuorum], or [ErrInvalid] if tolerance is not more than 0.
 func (e *Elector) Check(tolerance time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -177,8 +178,8 @@ func (e *Elector) Check(tolerance time.Duration) error {
 	return nil
 }
 
-// Resign ends the current term of this process, if any, so that another process
-// is elected once lead has returned. Run goes on campaigning.
+// Resign ends the current term of this process, if any. Another process is elected
+// once lead has returned. Run keeps campaigning.
 func (e *Elector) Resign() {
 	e.mu.Lock()
 	t := e.term
@@ -189,8 +190,8 @@ func (e *Elector) Resign() {
 	}
 }
 
-// Leader returns the leader's name, as [HolderOf] does, or "" when nobody leads.
-// It asks the nodes.
+// Leader asks the nodes who leads. It returns the leader's name as [HolderOf] does,
+// or "" if nobody leads. Its errors are those of [Mutex.Holder].
 func (e *Elector) Leader(ctx context.Context) (string, error) {
 	token, err := e.m.Holder(ctx)
 	return HolderOf(token), err

@@ -12,75 +12,76 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// The outcomes that callers tell apart with [errors.Is]. When the caller's
+// The outcomes of an operation, to be told apart with [errors.Is]. If the caller's
 // context ended, the error matches its ctx.Err() instead.
 var (
 	// ErrTaken: another owner holds the name, or has the tick.
 	ErrTaken = errors.New("redlock: taken by another owner")
-	// ErrTickDone: the tick, or a later one, was granted to another owner. This is proven, not guessed.
+	// ErrTickDone: the tick, or a later one, was certainly granted to another owner.
 	ErrTickDone = errors.New("redlock: tick already claimed")
-	// ErrTickStale: the tick is older than the retention, so nobody can know any more whether it ran.
+	// ErrTickStale: the tick is older than the retention, so the nodes no longer know whether it ran.
 	ErrTickStale = errors.New("redlock: tick is older than the retention")
 	// ErrClockSkew: the tick lies further ahead of the nodes' clocks than WithMaxSkew allows.
 	ErrClockSkew = errors.New("redlock: tick is too far ahead of the nodes' clocks")
 	// ErrPaused: an operator paused the job. The error says who, why, and until when.
 	ErrPaused = errors.New("redlock: paused")
-	// ErrNoQuorum: no majority of the nodes could be had. The error lists each node's cause.
+	// ErrNoQuorum: no majority of the nodes answered, or the vote stayed split. The error lists each node's cause.
 	ErrNoQuorum = errors.New("redlock: no quorum")
-	// ErrLost: the lease's validity has ended, or other tokens hold so many nodes that no majority is left.
+	// ErrLost: the lease's validity has ended, or too many nodes hold other tokens for a majority to be left.
 	ErrLost = errors.New("redlock: lease lost")
 	// ErrClosed: the Locker was closed.
 	ErrClosed = errors.New("redlock: locker is closed")
-	// ErrNodeOut is the error of a node that is skipped because it did not answer its last calls.
+	// ErrNodeOut: a node is skipped because it did not answer its last calls.
 	ErrNodeOut = pipeline.ErrOut
-	// ErrNodeYoung is the error of a node that the restart guard keeps from voting.
+	// ErrNodeYoung: a node abstains because of the restart guard.
 	ErrNodeYoung = protocol.ErrYoung
-	// ErrNotLeader is what [Elector.IsLeader] returns except on the leader.
+	// ErrNotLeader: this process is not the leader; see [Elector.IsLeader].
 	ErrNotLeader = errors.New("redlock: not the leader")
-	// ErrInvalid: an argument or option was refused. The text says the value, the rule and the cure.
+	// ErrInvalid: an argument or option was refused. The text has the value, the rule and the cure.
 	ErrInvalid = errors.New("redlock: invalid")
 )
 
-// Error is a failed operation on a name. It matches one of the sentinels above or
-// the context's error, and each node's cause, with [errors.Is] and [errors.As].
+// Error describes a failed operation on a name. With [errors.Is] and [errors.As] it
+// matches one of the sentinels above or the context's error, and each node's cause.
 type Error struct {
-	// Op is what was asked for, such as "lock", "trylock", "claim", "extend", "unlock", "adopt" or "holder".
+	// Op is the operation, such as "lock", "trylock", "claim", "extend", "unlock", "adopt" or "holder".
 	Op   string
 	Name string
 	// Tick is the tick of a claim, else the zero time.
 	Tick time.Time
 	// Reason is the sentinel, or the context's error.
 	Reason error
-	// Holder is the token that holds the name or has the tick, or "" if no node said; see [HolderOf].
+	// Holder is the token that holds the name or has the tick, or "" if unknown; see [HolderOf].
 	Holder string
-	// Remaining is how long the holder's lock lives without renewal, or for ErrPaused how long the pause lasts; 0 if unknown or endless.
+	// Remaining is how long the holder's lock lives without renewal, or for ErrPaused how long the pause lasts. It is 0 if that is
+	// unknown or without end.
 	Remaining time.Duration
-	// Nodes are the nodes that gave no vote, each with its cause.
+	// Nodes lists the nodes that gave no vote, each with its cause.
 	Nodes []*NodeError
-	// RefusedBy are the names of the nodes that voted for another owner.
+	// RefusedBy lists the names of the nodes that voted for another owner.
 	RefusedBy []string
-	// Detail adds what the sentinel does not say, such as how the votes were split.
+	// Detail adds what the sentinel does not say, such as how the votes split.
 	Detail string
 
-	permanent bool // it does not pass by itself
-	next      next
+	permanent bool // it cannot go away by itself
+	retry     retry
 }
 
-// next is what follows a refusal.
-type next uint8
+// retry says whether a refused call asks again.
+type retry uint8
 
 const (
-	unstated   next = iota // no acquisition made the error; it may be an adapter's
-	ended                  // the call has ended
-	asksOn                 // the call asks again by itself
-	standsOpen             // the call has ended, but under take-over its tick is not lost yet
-	givenUp                // a call that asked again for a tick was ended by its caller
+	retryUnknown retry = iota // the error is not from an acquisition; it may be an adapter's
+	noRetry                   // the call has ended
+	retrying                  // the call asks again by itself
+	retryOpen                 // the call has ended, but under take-over its tick may be asked for again
+	retryEnded                // the caller ended a call that was asking again for a tick
 )
 
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("redlock: " + e.Op)
-	if e.Name != "" { // a check, or a list of all names
+	if e.Name != "" { // empty for a check, and for a list of all names
 		fmt.Fprintf(&b, " %q", e.Name)
 	}
 	if !e.Tick.IsZero() {
@@ -109,7 +110,7 @@ func (e *Error) Unwrap() []error {
 	return all
 }
 
-// NodeError is why one node gave no vote.
+// NodeError says why one node gave no vote.
 type NodeError struct {
 	// Node is the node's name; see [driver.Node].
 	Node string
@@ -127,18 +128,19 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
 }
 
-// refuse returns the error of a refusal, and reports it to the observer unless that would repeat the last report.
+// refuse returns the error of a refusal. It reports the error to the observer, unless the call asks again and that would be too
+// early or a repetition.
 func (t *target) refuse(a *acquisition, tally *quorum.Tally, reason error) error {
 	err := t.fail(a.op, a.tick, tally, reason)
-	err.next = t.whatNext(a, err)
+	err.retry = t.retryAfter(a, err)
 	last := a.reported
 	switch {
-	case err.next == asksOn && a.tick != 0 && time.Since(a.asked) < t.minLateness(),
-		last != nil && last.Reason == reason && last.next == err.next:
+	case err.retry == retrying && a.tick != 0 && time.Since(a.asked) < t.minLateness(),
+		last != nil && last.Reason == reason && last.retry == err.retry:
 		return err
-	case err.next == asksOn && !a.waits:
-		a.refusal = err
-	case a.refusal != nil && reason == ErrNoQuorum:
+	case err.retry == retrying && !a.waits:
+		a.firstRefusal = err
+	case a.firstRefusal != nil && reason == ErrNoQuorum:
 		err.Detail += fmt.Sprintf("; asked again for %v", time.Since(a.begin).Round(time.Millisecond))
 	}
 	a.reported = err
@@ -146,30 +148,30 @@ func (t *target) refuse(a *acquisition, tally *quorum.Tally, reason error) error
 	return err
 }
 
-// whatNext returns what follows a refusal.
-func (t *target) whatNext(a *acquisition, err *Error) next {
+// retryAfter reports whether a refused call asks again.
+func (t *target) retryAfter(a *acquisition, err *Error) retry {
 	switch {
 	case err.lacksQuorum() && (a.waits || a.tick != 0 && !over(time.Now(), t.askUntil(a))):
-		return asksOn
-	case err.lacksQuorum() && !a.at.IsZero() && t.cfg.takeover: // not an adoption, whose tick nobody asks for again
-		return standsOpen
-	case a.givesUp() && isOwnEnd(err.Reason):
-		return givenUp
+		return retrying
+	case err.lacksQuorum() && !a.at.IsZero() && t.cfg.takeover: // not after an adoption, whose tick is not asked for again
+		return retryOpen
+	case a.reportedRetry() && endedByCaller(err.Reason):
+		return retryEnded
 	}
-	return ended
+	return noRetry
 }
 
-// givesUp reports whether a call that ends now gives up a tick of which it was reported that it is asked for again.
-func (a *acquisition) givesUp() bool {
-	return a.tick != 0 && a.reported != nil && a.reported.next == asksOn
+// reportedRetry reports whether the observer was last told that the call asks again for its tick.
+func (a *acquisition) reportedRetry() bool {
+	return a.tick != 0 && a.reported != nil && a.reported.retry == retrying
 }
 
-// isOwnEnd reports whether the caller, or Close, ended a call, so that its error says nothing about the nodes.
-func isOwnEnd(reason error) bool {
+// endedByCaller reports whether the caller, or Close, ended a call, so that its error says nothing about the nodes.
+func endedByCaller(reason error) bool {
 	return reason == context.Canceled || reason == context.DeadlineExceeded || reason == ErrClosed
 }
 
-// refusalOf returns the Error within err, or an empty one.
+// refusalOf returns the Error in err's tree, or an empty one.
 func refusalOf(err error) *Error {
 	if refusal, ok := errors.AsType[*Error](err); ok {
 		return refusal
@@ -177,10 +179,10 @@ func refusalOf(err error) *Error {
 	return new(Error)
 }
 
-// lacksQuorum reports whether only a lack of quorum that may pass stood in the way.
+// lacksQuorum reports whether only a quorum was missing, and may be there later.
 func (e *Error) lacksQuorum() bool { return e.Reason == ErrNoQuorum && !e.permanent }
 
-// fail returns the error of a call. The tally is nil if no node was asked.
+// fail returns the error of a failed call. The tally is nil if no node was asked.
 func (t *target) fail(op string, tick int64, tally *quorum.Tally, reason error) *Error {
 	e := &Error{Op: op, Name: t.name.Lock, Tick: protocol.Instant(tick), Reason: reason}
 	if tally == nil {
@@ -231,25 +233,25 @@ func (t *target) nodeErrors(tally *quorum.Tally, reason error) (errs []*NodeErro
 			errs = append(errs, &NodeError{Node: name, Err: errPausedHere})
 		case a.Verdict == quorum.Failed:
 			errs = append(errs, &NodeError{Node: name, Err: a.Err})
-		case a.Verdict == quorum.Pending && !tally.Certain(): // once certain, its answer no longer mattered
+		case a.Verdict == quorum.Pending && !tally.Certain(): // else its answer no longer mattered
 			errs = append(errs, &NodeError{Node: name, Err: t.errNoAnswer(reason)})
 		}
 	}
 	return errs
 }
 
-// errNoAnswer is the error of a node that did not answer. A call that ended early, for a reason of its caller's, gave it no time.
+// errNoAnswer returns the error of a node that did not answer. If the caller ended the call early, the node had too little time.
 func (t *target) errNoAnswer(reason error) error {
-	if isOwnEnd(reason) {
+	if endedByCaller(reason) {
 		return errors.New("no answer before the call ended")
 	}
 	return fmt.Errorf("no answer within the node timeout of %v", t.cfg.nodeTimeout)
 }
 
-// errPausedHere is the error of a node with a pause that too few nodes have. The job is not paused, so it is not ErrPaused.
+// errPausedHere is the error of a node with a pause that no majority has. The job is not paused then, so it is not ErrPaused.
 var errPausedHere = errors.New("the job is paused here, but not on a majority of the nodes; repeat redtick pause or redtick resume")
 
-// describePause returns who paused the job, for how long and why. If nodes differ, the longest pause counts.
+// describePause says who paused the job, for how long and why. If nodes differ, the longest pause counts.
 func describePause(tally *quorum.Tally) (text string, remaining time.Duration) {
 	var longest quorum.Answer
 	for _, a := range tally.Answers {

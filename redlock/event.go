@@ -21,17 +21,18 @@ const (
 	Released    EventKind = "released"
 	Elected     EventKind = "elected"
 	SteppedDown EventKind = "stepped_down"
-	// NodeOut: a node has not answered its last calls, or has refused them; see Event.Err. NodeBack: it votes again.
+	// NodeOut: a node did not answer its last calls, or refused them; see Event.Err. NodeBack: it votes again.
 	NodeOut  EventKind = "node_out"
 	NodeBack EventKind = "node_back"
-	// Triggered: an operator asked for a run, and every replica that listens has heard it; see [Job.OnTrigger].
+	// Triggered: this replica heard an operator's request for a run; see [Job.OnTrigger].
 	Triggered EventKind = "triggered"
-	// TriggersUnheard: a node's triggers are not heard until its subscription is active again.
+	// TriggersUnheard: this replica lost its subscription to a node's triggers, and hears none from it until it is back.
 	TriggersUnheard EventKind = "triggers_unheard"
-	// Ended: the run of a claim ended; Event.Result says how. Under WithHistory(0) only if it was stated or the lease was lost.
+	// Ended: the run of a claim ended; Event.Result says how. Under WithHistory(0) it is reported only if the result was stated
+	// or the lease was lost.
 	Ended EventKind = "ended"
-	// TicksLost: an outage in which ticks of a job were lost is over, or the Locker is closed. Event.Err has their number. It
-	// is reported only if some of their refusals went to debug level; see [Log].
+	// TicksLost: an outage that cost a job ticks is over, or the Locker was closed. Event.Err says how many. It is reported only
+	// if some of their refusals went to debug level; see [Log].
 	TicksLost EventKind = "ticks_lost"
 )
 
@@ -42,39 +43,39 @@ type Event struct {
 	Name string
 	// Tick is the tick of a claim.
 	Tick time.Time
-	// Token is our own, for Refused that of the latest round; [HolderOf] makes it readable.
+	// Token is our own token, for Refused the latest round's; [HolderOf] makes it readable.
 	Token string
 	// Holder is the token that held the name or had the tick.
 	Holder string
-	// By is who asked for the run, for Triggered.
+	// By says, for Triggered, who asked for the run.
 	By string
 	// Node is the node's name for NodeOut, NodeBack and TriggersUnheard.
 	Node string
-	// Duration is how long the operation took, with its waiting but without [WithSpread]; for Released, Lost and Ended, how long
-	// the lease was held.
+	// Duration is how long the operation took, including its wait but not the delays of [WithSpread] and [WithHandicap]. For
+	// Released, Lost and Ended it is how long the lease was held.
 	Duration time.Duration
-	// Result is what came of a run, for Ended: "ok", "failed", "panicked", "lost", "abandoned", or "ended" when nobody
-	// stated it; see [Lease.SetResult].
+	// Result is, for Ended, the result of the run: "ok", "failed", "panicked", "lost", "abandoned", or "ended" if none was
+	// stated; see [Lease.SetResult].
 	Result string
 	// Err is the reason of a refusal, loss or failure, with each node's cause. For Ended it is the run's error. For Acquired
 	// it is why the claim was refused at first, if [WithLateness] made it ask again.
 	Err error
-	// Missed is how many events before this one were thrown away, because the
-	// observer was too slow.
+	// Missed is how many events before this one were dropped, because the observer was
+	// too slow.
 	Missed int
 
-	repeated bool // it goes to debug level, since the outage was logged and a count will be
+	repeated bool // it goes to debug level: the log has heard of the outage, and a count will follow
 }
 
 // Observer is called with events, one at a time and in order, on a goroutine of
-// its own, so that a slow or panicking observer cannot hurt a lease. When it is
-// 1024 events behind, new ones are thrown away, and the next event says how many.
-// A panic is recovered and written to [slog.Default]. [Locker.Close] waits for the
-// observer for up to a second.
+// its own, so that a slow or panicking observer cannot hurt a lease. While it is
+// 1024 events behind, new ones are dropped; [Event.Missed] counts them. A panic is
+// recovered and written to [slog.Default]. [Locker.Close] waits for the observer
+// for up to a second.
 type Observer func(Event)
 
-// Report hands an event to the Locker's observer. It is for adapters, whose
-// refusals belong in the same log.
+// Report passes an event to the Locker's observer. It is for adapters, so that their
+// refusals reach the same log. It does not block, and is safe for concurrent use.
 func (l *Locker) Report(e Event) {
 	if (e.Kind == Refused || e.Kind == Acquired) && (l.outages.open.Load() > 0 || errors.Is(e.Err, ErrNoQuorum)) {
 		var before *Event
@@ -85,18 +86,18 @@ func (l *Locker) Report(e Event) {
 	l.queueEvent(e)
 }
 
-// queueEvent queues an event for the observer, unless its level is too low for that one.
+// queueEvent queues an event for the observer, unless the observer ignores events of its level.
 func (l *Locker) queueEvent(e Event) {
-	if l.cfg.least == math.MinInt || e.Level() >= l.cfg.least {
+	if l.cfg.minLevel == math.MinInt || e.Level() >= l.cfg.minLevel {
 		e.At = time.Now()
 		l.events.Push(e)
 	}
 }
 
-// observe calls the observer, whose panic must reach somebody, since the event may not have.
+// observe calls the observer. It logs a panic with the event, which the observer may have lost.
 func (l *Locker) observe(e Event, missed int) {
 	e.Missed = missed
-	defer func() { _ = recover() }() // of the logger
+	defer func() { _ = recover() }() // the logger may panic, too
 	defer func() {
 		if v := recover(); v != nil {
 			slog.Error("redtick: the observer panicked", "panic", v, "event", string(e.Kind), "name", e.Name, "stack", string(debug.Stack()))

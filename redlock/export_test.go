@@ -14,7 +14,7 @@ func WithJitter(f func(time.Duration) time.Duration) MutexOption {
 
 // Unobserved leaves events out altogether, and with them the goroutine that tells them.
 func Unobserved() LockerOption {
-	return lockerOption(func(c *config) { c.least = math.MaxInt })
+	return lockerOption(func(c *config) { c.minLevel = math.MaxInt })
 }
 
 // NodesOf are a Locker's nodes, for those who inspect them.

@@ -10,11 +10,11 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// Job is a named, immutable description of a schedule whose ticks are claimed.
-// It holds no state of a run, so any number of goroutines may share it.
+// Job is a job's name and options. Its ticks are claimed one by one. It is immutable,
+// so any number of goroutines may share it.
 type Job struct{ t *target }
 
-// Name returns the job's name, with the prefix: its lock's key in Redis.
+// Name returns the job's name with the prefix, which is its lock's key in Redis.
 func (j *Job) Name() string { return j.t.name.Lock }
 
 // Takeover reports whether [WithTakeover] is set, for the job or its Locker.
@@ -24,9 +24,8 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 // is granted to at most one owner, however the replicas' clocks differ, however
 // long the job takes, and however late a replica asks.
 //
-// tick is the scheduled instant, not the moment the code started. It counts in
-// whole milliseconds of Unix time, so two ticks of one job must be at least a
-// millisecond apart.
+// tick is the scheduled instant, not the moment the code started. It is truncated to
+// a millisecond, so two ticks of one job must be at least a millisecond apart.
 //
 // If the tick is not granted, the error matches
 //   - [ErrTickDone]: the tick, or a later one, was granted to another owner;
@@ -35,23 +34,21 @@ func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 //   - [ErrTickStale], [ErrClockSkew]: the tick is too old, or too far ahead of the nodes' clocks;
 //   - [ErrNoQuorum], or ctx's error.
 //
-// Claim does not wait for a run to end. But a tick that nobody gets is lost, so
-// while no majority answers, or a split vote leaves the tick to nobody, Claim
-// begins another vote until six node timeouts have passed, or for as long as
-// [WithLateness] says.
+// Claim does not wait for a run to end. But a tick that nobody gets is lost. So while
+// no majority answers, or a split vote gives nobody the tick, Claim votes again for
+// six node timeouts, or for as long as [WithLateness] says.
 //
 // Ticks are granted in order, unless [WithAnyOrder] is set. A claimer that dies
-// once the nodes have voted for it spends the tick, unless [WithTakeover] is set.
-// A claimer may also spend it if, before it has counted the votes, its ctx ends or
-// its Locker is closed, or if its link is slower than the node timeout.
+// once the nodes have voted for it spends the tick, unless [WithTakeover] is set. So
+// may a claimer whose ctx ends or whose Locker is closed before it has counted the
+// votes, and one whose link is slower than the node timeout.
 func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
 	return j.claim(ctx, "claim", tick, j.t.claim)
 }
 
-// Await returns as [Job.Claim] does, but under [WithTakeover] waits while another
-// owner has the tick: until the tick is done, or until its holder has died and
-// this claim takes it over. Nothing is taken over while the job is paused. Without
-// WithTakeover, Await is Claim.
+// Await claims the tick as [Job.Claim] does. Under [WithTakeover] it also waits while
+// another owner has the tick, until the tick is done, or until its holder has died
+// and this claim takes it over. Nothing is taken over while the job is paused.
 func (j *Job) Await(ctx context.Context, tick time.Time) (*Lease, error) {
 	if !j.t.cfg.takeover {
 		return j.Claim(ctx, tick)
@@ -60,9 +57,9 @@ func (j *Job) Await(ctx context.Context, tick time.Time) (*Lease, error) {
 }
 
 // Run claims the tick as [Job.Await] does, so it waits under [WithTakeover]. It
-// runs f with a context that ends when ctx ends or the lease is lost, and
-// unlocks, even when f panics. If the tick is not granted, f does not run and
-// the error is Claim's. Otherwise it is f's, joined with the unlock's.
+// runs f with a context that ends when ctx ends or the lease is lost, records f's
+// error as the result, and unlocks, even if f panics. If the tick is not granted, f
+// does not run and the error is Await's. Otherwise it is f's, joined with the unlock's.
 func (j *Job) Run(ctx context.Context, tick time.Time, f func(ctx context.Context) error) error {
 	lease, err := j.Await(ctx, tick)
 	if err != nil {
@@ -71,10 +68,9 @@ func (j *Job) Run(ctx context.Context, tick time.Time, f func(ctx context.Contex
 	return lease.doAndUnlock(ctx, f)
 }
 
-// LastTick returns the newest tick that was granted, in UTC, or the zero time
-// when the nodes remember none. They remember it for at least 7 days after a grant,
-// for at least the retention, and longer under [WithCatchUp]. Under [WithAnyOrder]
-// it is not known.
+// LastTick returns the newest tick that was granted, in UTC, or the zero time if the
+// nodes remember none. They remember it for at least 7 days and at least the retention
+// after a grant, and longer under [WithCatchUp], but not at all under [WithAnyOrder].
 func (j *Job) LastTick(ctx context.Context) (time.Time, error) {
 	tally, err := j.t.ask(ctx, "last tick", 0, j.t.name.LastTick())
 	if err != nil {
@@ -100,7 +96,7 @@ func (j *Job) claim(ctx context.Context, op string, tick time.Time, acquire func
 	return acquire(ctx, &acquisition{op: op, begin: time.Now(), tick: ms, at: tick})
 }
 
-// headStart returns how long this replica lets others go first.
+// headStart returns how long this replica lets the others go first.
 func (t *target) headStart(tick int64) time.Duration {
 	wait := t.cfg.handicap
 	if t.cfg.spread > 0 {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// deriveLateness fills in the retention from the lateness that was set, and then the lateness that was not from the retention.
+// deriveLateness derives the retention from a lateness that was set, and otherwise the lateness from the retention.
 func (c *config) deriveLateness() {
 	if c.retention == 0 {
 		c.retention = DefaultRetention
@@ -19,28 +19,28 @@ func (c *config) deriveLateness() {
 	}
 }
 
-// latePause is the longest pause before a claim asks again.
-const latePause = 5 * time.Second
+// maxLatePause is the longest pause before a claim asks again.
+const maxLatePause = 5 * time.Second
 
-// delay waits before the nodes are asked again: for about a quarter of the time since begin, but no longer than longest. It
-// returns an error if ctx has ended by then or the Locker is closed.
+// delay pauses before the nodes are asked again, for about a quarter of the time since begin but no longer than longest. It
+// returns an error if ctx ends or the Locker is closed.
 func (t *target) delay(ctx context.Context, begin time.Time, longest time.Duration) error {
 	d := min(max(time.Since(begin), t.cfg.nodeTimeout)/4, longest)
 	t.locker.sleep(ctx, min(t.jitter(d, 0), longest))
 	return t.locker.usable(ctx)
 }
 
-// minLateness is how long a claim asks again for want of a quorum, whatever its lateness, and before the observer hears of it.
+// minLateness is how long a claim without a quorum asks again, whatever its lateness, before it is reported.
 func (t *target) minLateness() time.Duration { return 6 * t.cfg.nodeTimeout }
 
-// askUntil returns the latest time at which a claim may ask again for want of a quorum. With a lateness, it leaves four node
-// timeouts for the last question, so that the claim has ended when the job's next tick comes.
+// askUntil returns until when a claim without a quorum may ask again. With a lateness it leaves four node timeouts for the last
+// vote, so that the claim has ended before the job's next tick comes.
 func (t *target) askUntil(a *acquisition) time.Time {
 	d := t.minLateness()
 	if t.cfg.lateness > 0 {
 		d = t.cfg.lateness
 		if t.cfg.next != nil {
-			if next := t.cfg.next(a.at); next.After(a.at) { // a schedule that ended has none, and a wrong one may go back
+			if next := t.cfg.next(a.at); next.After(a.at) { // a schedule that ended returns zero, and a broken one may go back
 				d = min(d, next.Sub(a.at), time.Since(a.asked)+time.Until(next))
 			}
 		}

@@ -11,16 +11,16 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// Lease is a lock or a claim that was granted. It is held until [Lease.Unlock], loss
-// or expiry, and renewed every third of its TTL unless [WithoutRenewal] is set. All
-// its methods are safe for concurrent use.
+// Lease is a lock or a claim that was granted. It is held until it is unlocked,
+// detached or lost, and renewed every third of its TTL unless [WithoutRenewal] is
+// set. Its methods are safe for concurrent use.
 type Lease struct {
 	t      *target
 	token  string
 	tick   int64 // Unix ms; 0 for a lock
 	fence  int64
 	since  time.Time
-	values context.Context // of the acquisition's caller
+	values context.Context // the acquisition's, for its values
 	vote   *quorum.Poll    // the poll that put the token on the nodes
 
 	mu          sync.Mutex
@@ -29,22 +29,22 @@ type Lease struct {
 	until       time.Time
 	ended       error // why the lease is no longer held; nil while it is
 	deadline    *time.Timer
-	established bool           // it has lasted for confirmAfter, so it is renewed and confirmed
-	posting     sync.WaitGroup // extensions that are being posted
+	established bool           // it has lasted for confirmAfter, so its renewal is scheduled and a claim is confirmed
+	posting     sync.WaitGroup // extensions being posted
 	extension   quorum.Request // made for the first extension
 	release     releaseState
-	run         *runState // of a claim, else nil
+	run         *runState // nil for a lock
 
-	renewal time.Duration // when the next one is due, since renewer.born; guarded by the renewer
+	renewal time.Duration // when the next renewal is due, since renewer.born; guarded by the renewer
 }
 
-// The ends of a lease that are no loss. The text is for those who use it afterwards.
+// The ends of a lease that are not losses. An operation on the lease afterwards reports the text.
 var (
 	errReleased = errors.New("it was unlocked")
 	errDetached = errors.New("it was detached")
 )
 
-// newLease starts the local timer that ends the lease's context, so that no node is needed to notice a loss.
+// newLease returns a lease whose end a local timer notices, so that no node is needed for that.
 func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Lease {
 	l := &Lease{t: r.t, token: r.token, tick: r.a.tick, fence: fence, since: r.poll.Start, until: until,
 		values: ctx, vote: r.poll}
@@ -57,19 +57,19 @@ func newLease(ctx context.Context, r *round, fence int64, until time.Time) *Leas
 	return l
 }
 
-// confirmAfter is how long a lease stays unconfirmed and is not due for renewal. If the run ends by then, its unlock says all that
-// a confirm would.
+// confirmAfter is how long a lease is neither confirmed nor scheduled for renewal. If the run ends by then, its unlock tells the
+// nodes all that a confirm would.
 const confirmAfter = 10 * time.Millisecond
 
-// Context returns a context that ends when the lease does. On loss its cause
-// matches [ErrLost], and it ends no later than ValidUntil, by a local timer, even
-// when every node hangs. At Unlock the cause is context.Canceled. It carries the
-// values of the context that was passed to the acquisition, but not its end.
+// Context returns a context that ends when the lease does: by a local timer, no
+// later than ValidUntil, even if every node hangs. Its cause matches [ErrLost] if the
+// lease was lost, and is context.Canceled after Unlock, Abandon and Detach. It has the
+// values of the context that was passed to the acquisition, but does not end with it.
 func (l *Lease) Context() context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ctx == nil {
-		// The caller's context bounded the waiting; ending it must not end the lease.
+		// The caller's context limited the wait for the lease, and not the lease.
 		l.ctx, l.cancel = context.WithCancelCause(l.with(context.WithoutCancel(l.values)))
 		if l.ended != nil {
 			l.cancel(causeOf(l.ended))
@@ -78,7 +78,7 @@ func (l *Lease) Context() context.Context {
 	return l.ctx
 }
 
-// causeOf returns the cause of the lease's context for an end of the lease.
+// causeOf returns the cause of the lease's context, given why the lease ended.
 func causeOf(ended error) error {
 	if ended == errReleased || ended == errDetached {
 		return context.Canceled
@@ -87,12 +87,12 @@ func causeOf(ended error) error {
 }
 
 // Bind returns a context that ends when ctx or the lease does, whichever comes
-// first; [context.Cause] says which. [LeaseFrom] finds the lease in it. Call stop
-// when the context is no longer needed.
+// first; [context.Cause] says which. [LeaseFrom] finds the lease in it. Call stop,
+// which does not unlock, when the context is no longer needed.
 func (l *Lease) Bind(ctx context.Context) (bound context.Context, stop func()) {
 	bound, cancel := context.WithCancelCause(l.with(ctx))
 	lease := l.Context()
-	if lease.Err() != nil { // at once: AfterFunc would do it on a goroutine, later
+	if lease.Err() != nil { // cancel now, since AfterFunc does it later, on a goroutine
 		cancel(context.Cause(lease))
 	}
 	detach := context.AfterFunc(lease, func() { cancel(context.Cause(lease)) })
@@ -102,24 +102,23 @@ func (l *Lease) Bind(ctx context.Context) (bound context.Context, stop func()) {
 	}
 }
 
-// ValidUntil returns the instant up to which nobody else can hold the name. It
-// moves forward with each renewal, and back to the present when the lease ends
-// early. Pass it to time.Until or compare it with time.Now, which use its
-// monotonic reading.
+// ValidUntil returns the instant until which nobody else can hold the name. It moves
+// forward with each renewal, and back to the present if the lease ends early. Use it
+// with time.Until or compare it with time.Now, since it has a monotonic reading.
 func (l *Lease) ValidUntil() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now := time.Now(); now.Before(l.until) && over(now, l.until) {
 		l.until = now
 		if l.ended == nil {
-			l.deadline.Reset(0) // the timer was set by the monotonic clock, which stood still
+			l.deadline.Reset(0) // the timer runs on the monotonic clock, which stood still
 		}
 	}
 	return l.until
 }
 
-// over reports whether an instant has passed. The monotonic clock may stand still while the machine is suspended, so the wall
-// clock counts as well, but it can only end a lease earlier.
+// over reports whether an instant has passed on either clock. The monotonic clock may stand still while the machine is suspended;
+// the wall clock may jump, but can only end a lease too early.
 func over(now, until time.Time) bool {
 	return !now.Before(until) || !now.Round(0).Before(until.Round(0))
 }
@@ -133,10 +132,13 @@ func (l *Lease) Token() string { return l.token }
 // Tick returns the tick that was claimed, in UTC, or the zero time for a lock.
 func (l *Lease) Tick() time.Time { return protocol.Instant(l.tick) }
 
-// Fence returns a number that grows with every new lease of the name, for a
-// protected resource that refuses smaller ones. Under [WithFencing] and
-// [WithTakeover] it is a counter, common to the locks and claims of the name.
-// Without them it is the tick for a claim in order or by hand, and 0 for others.
+// Fence returns a number that grows with every new lease of the name, so that a
+// protected resource can refuse smaller ones:
+//   - under [WithFencing] and [WithTakeover], a counter that locks and claims of the
+//     name share;
+//   - else for a claim in order or by hand, its tick;
+//   - else 0.
+//
 // Counter and tick are in microseconds of Unix time, so that fencing may be turned
 // on later.
 func (l *Lease) Fence() int64 { return l.fence }
@@ -154,7 +156,7 @@ func (l *Lease) whyExpired() string {
 	return "its validity ended before a majority renewed it"
 }
 
-// elapse is called by the local timer: first when the lease has lasted for confirmAfter, then at the end of its validity.
+// elapse is the local timer's function. The timer fires after confirmAfter, and then at the end of validity.
 func (l *Lease) elapse() {
 	l.mu.Lock()
 	now := time.Now()
@@ -180,7 +182,7 @@ func (l *Lease) markLost(why string) {
 	}
 }
 
-// end stops renewal and the local timer, and ends the context with cause. It reports whether it was the first to do so.
+// end stops renewal and the local timer, and ends the context with cause. It reports whether this call ended the lease.
 func (l *Lease) end(cause error) bool {
 	l.mu.Lock()
 	if l.ended != nil {
@@ -203,7 +205,7 @@ func (l *Lease) end(cause error) bool {
 	return true
 }
 
-// errLost returns the error for an operation on a lease that is no longer held.
+// errLost returns the error of an operation on a lease that is no longer held.
 func (l *Lease) errLost(op string) *Error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,9 +17,9 @@ import (
 	"github.com/redtick/redtick/redlock/internal/waitqueue"
 )
 
-// Locker is a set of nodes plus defaults, from which mutexes and jobs are made. It
-// is safe for concurrent use. Share one in the whole process, since it keeps one
-// pipeline per node. All Lockers over the same nodes share their names.
+// Locker makes mutexes and jobs over a set of nodes. It is safe for concurrent use.
+// Share one in the whole process, since it keeps one pipeline per node. All Lockers
+// over the same nodes share their names.
 type Locker struct {
 	cfg      config
 	group    *quorum.Group
@@ -30,30 +30,31 @@ type Locker struct {
 	tokens   tokenSource
 	triggers trigger.Listener
 	slots    chan struct{} // holds one entry for each acquisition that is voting
+	calls    atomic.Int64  // acquiring calls under way
 	closing  chan struct{}
 	close    sync.Once
-	deciding atomic.Int64  // acquisitions under way
-	decided  chan struct{} // closed once the Locker is closed and none is under way
-	last     sync.Once
+	idle     chan struct{} // closed once the Locker is closed and no call is under way
+	idleOnce sync.Once
 }
 
 // observerGrace is how long Close waits for the observer.
 const observerGrace = time.Second
 
-// maxVotes bounds the acquisitions that vote at a time. Further callers wait for a slot first, so that their waiting does not
-// count as a node's silence.
+// maxVotes bounds the acquisitions that vote at a time. Further callers wait for a slot before they ask, so that their wait is not
+// taken for a node's silence.
 const maxVotes = 1024
 
 // New returns a Locker over independent nodes. A majority of them, n/2 + 1,
 // decides; an even number tolerates no more failures than the odd one below
 // it. All processes need the same nodes; docs/operations.md says how to change
-// them. New does not contact the nodes.
+// them. New does not contact the nodes; see [Locker.Check]. If an option or the
+// nodes are not valid, the error matches [ErrInvalid].
 func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	cfg := defaults()
 	if err := apply(&cfg, opts); err != nil {
 		return nil, err
 	}
-	derived := cfg // what is derived may differ for a job that has options of its own
+	derived := cfg // a copy, since a job's own options may lead to other derived values
 	if err := derived.derive(); err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 		return nil, invalid("%w", err)
 	}
 	l := &Locker{cfg: cfg, outages: outages{jobs: make(map[string]*outage)}, tokens: tokenSource{random: cfg.random},
-		slots: make(chan struct{}, maxVotes), closing: make(chan struct{}), decided: make(chan struct{}),
+		slots: make(chan struct{}, maxVotes), closing: make(chan struct{}), idle: make(chan struct{}),
 		renewer: renewer{born: time.Now(), due: make(map[time.Duration]map[*Lease]struct{})}}
 	l.events.Tell = l.observe
 	id, err := l.tokens.next()
@@ -79,9 +80,9 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	return l, nil
 }
 
-// NewMutex returns the lock of that name, which is its key in Redis: 1 to 1024
-// bytes, with braces only around a Redis Cluster hash tag. Options override the
-// Locker's. It does not contact the nodes.
+// NewMutex returns the lock of that name. With the prefix the name is the lock's key
+// in Redis: 1 to 1024 bytes, with braces only around a Redis Cluster hash tag. opts
+// override the Locker's. NewMutex does not contact the nodes.
 func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
 	t := &target{locker: l, cfg: l.cfg}
 	if err := apply(&t.cfg, opts); err != nil {
@@ -106,8 +107,9 @@ func (l *Locker) NewJob(name string, opts ...JobOption) (*Job, error) {
 	return &Job{t}, nil
 }
 
-// CheckName returns the error that [Locker.NewMutex] and [Locker.NewJob] have for a name that cannot be one. It is for adapters
-// whose jobs are made long before they run.
+// CheckName returns the error with which [Locker.NewMutex] and [Locker.NewJob] would
+// refuse the name, or nil. It is for adapters that learn a name long before they make
+// its job.
 func (l *Locker) CheckName(name string) error {
 	full := l.cfg.prefix + name
 	switch {
@@ -127,30 +129,30 @@ func (l *Locker) reportNode(name string, out bool, cause error) {
 	}
 }
 
-// Close ends all acquisitions with [ErrClosed], waiting Locks among them, and
+// Close ends all acquisitions, including Locks that wait, with [ErrClosed], and ends
 // renewal. Leases that are still held, and a leader's term, end at ValidUntil, so
-// Unlock and Resign first. Then it waits until the nodes have executed all releases
-// that are owed to them. What a node does not execute within TTL + 1 s is dropped,
-// since its keys have expired. Close the nodes' clients afterwards.
+// call Unlock and Resign first. Close then waits until the nodes have executed all
+// pending releases. A release that a node does not execute within TTL + 1 s is
+// dropped, since its keys have expired by then. Close the nodes' clients afterwards.
 //
-// If ctx ends before that, the error names the nodes that are still owed something.
-// Before it returns, Close waits up to a second for the observer.
+// If ctx ends earlier, the error names the nodes with pending releases. Before it
+// returns, Close waits up to a second for the observer.
 func (l *Locker) Close(ctx context.Context) error {
 	l.beginCall()
 	l.close.Do(func() { close(l.closing) })
-	l.endCall() // closes decided if no acquisition is under way
+	l.endCall() // closes idle if no other call is under way
 	l.queue.Close()
 	l.triggers.Close()
 	var errs []error
 	select {
-	case <-l.decided:
+	case <-l.idle:
 	case <-ctx.Done():
-		if l.deciding.Load() > 0 {
+		if l.calls.Load() > 0 {
 			errs = append(errs, fmt.Errorf("redlock: closed while an acquisition was under way: %w", ctx.Err()))
 		}
 	}
 	flushed := make([]<-chan struct{}, len(l.group.Pipelines))
-	for i, p := range l.group.Pipelines { // all of them first, as a pipeline keeps what it chases for a while from then on
+	for i, p := range l.group.Pipelines { // all at once: from this call on, a pipeline chases late votes for a limited time only
 		flushed[i] = p.Flushed()
 	}
 	for i, p := range l.group.Pipelines {
@@ -185,12 +187,12 @@ func (l *Locker) isClosed() bool {
 	}
 }
 
-// beginCall and endCall enclose each call that acquires, and so the posting of its releases. Close waits for such calls.
-func (l *Locker) beginCall() { l.deciding.Add(1) }
+// beginCall and endCall enclose each call that acquires, including the posting of its releases. Close waits for such calls.
+func (l *Locker) beginCall() { l.calls.Add(1) }
 
 func (l *Locker) endCall() {
-	if l.deciding.Add(-1) == 0 && l.isClosed() {
-		l.last.Do(func() { close(l.decided) })
+	if l.calls.Add(-1) == 0 && l.isClosed() {
+		l.idleOnce.Do(func() { close(l.idle) })
 	}
 }
 

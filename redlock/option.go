@@ -11,17 +11,17 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// Defaults of the options of the same name.
+// Defaults of the options with these names.
 const (
 	DefaultTTL       = 30 * time.Second
 	DefaultDrift     = 0.01
 	DefaultRetention = 15 * time.Minute
 	DefaultMaxSkew   = 5 * time.Minute
 	DefaultHistory   = 20
-	// DefaultLateness is the default of WithLateness for a job that has a schedule.
+	// DefaultLateness is the default of WithLateness for a job with a schedule.
 	DefaultLateness = 10 * time.Minute
 
-	// DefaultAnyOrderRetention is the default of WithRetention under WithAnyOrder, since a queue's ticks may be a day late.
+	// DefaultAnyOrderRetention is the default of WithRetention under WithAnyOrder. A queue's ticks may be a day late.
 	DefaultAnyOrderRetention = 24 * time.Hour
 )
 
@@ -36,11 +36,10 @@ const (
 	maxRetention = 30 * 24 * time.Hour
 )
 
-// The three kinds of options say where an option has an effect. Elsewhere it does
-// not compile. An option of a mutex or a job that is passed to [New] is the
-// default for all of that [Locker]'s names. New, [Locker.NewMutex] and
-// [Locker.NewJob] check every value. Functions that are passed must be safe for
-// concurrent use, except an observer.
+// An option's type says where it may be passed; elsewhere it does not compile. A
+// JobOption or MutexOption passed to [New] is the default for all names of that
+// [Locker]. New, [Locker.NewMutex] and [Locker.NewJob] check every value.
+// Functions passed in options must be safe for concurrent use, except an observer.
 type (
 	// LockerOption is an option for [New].
 	LockerOption interface{ apply(*config) }
@@ -90,11 +89,11 @@ type config struct {
 	backoff     func(try int) time.Duration
 	jitter      func(time.Duration) time.Duration // returns a random duration less than its argument; tests seed it
 	observer    Observer
-	least       slog.Level // the observer is not told events below this level
+	minLevel    slog.Level // the observer is not told events below this level
 	fencing     bool
 	takeover    bool
 	anyOrder    bool
-	triggered   bool // a run by hand of a job whose ticks are in order
+	triggered   bool // for a run by hand of a job whose ticks are in order
 	noRenewal   bool
 	history     int
 	noErrorText bool
@@ -106,154 +105,155 @@ type config struct {
 }
 
 // WithTTL sets how long a lease lives on the nodes without renewal, and so how long
-// others wait after a holder crashed. 20 ms to 24 h, default 30 s. Renewal makes
-// long jobs safe at short TTLs.
+// others wait after its holder crashes: 20 ms to 24 h, default 30 s. It does not
+// limit how long a job may run, since leases are renewed.
 func WithTTL(d time.Duration) MutexOption { return mutexOption(func(c *config) { c.ttl = d }) }
 
 // WithDrift sets how far the rates of two nodes' clocks may differ, as a
-// fraction of the TTL: 0 to 0.5, default 0.01. Validity is shortened by
+// fraction of the TTL: 0 to 0.5, default 0.01. It shortens a lease's validity by
 // TTL × drift + 2 ms.
 func WithDrift(fraction float64) MutexOption {
 	return mutexOption(func(c *config) { c.drift = fraction })
 }
 
-// WithNodeTimeout sets how long a round waits for nodes that do not answer, if the
-// others have not decided it. At least 1 ms and less than half the TTL; default a
-// tenth of the TTL, within 10 ms (at most a third of the TTL) and 500 ms. For
-// slow nodes pass it to [New], whose value decides when a node counts as out.
+// WithNodeTimeout sets how long a vote that the other nodes have not decided waits
+// for a silent node: at least 1 ms and less than half the TTL. The default is a
+// tenth of the TTL, but at least 10 ms (or a third of the TTL if that is less) and
+// at most 500 ms. For slow nodes pass it to [New], whose value decides when a node
+// counts as out.
 func WithNodeTimeout(d time.Duration) MutexOption {
 	return mutexOption(func(c *config) { c.nodeTimeout = d })
 }
 
-// WithRetention sets how long a claimed tick is remembered, and so how late a
-// replica may still ask for it. An older tick is refused with [ErrTickStale].
-// 1 s to 30 days and at least the TTL. The default is 15 minutes, a day under
-// [WithAnyOrder], and in any case at least the TTL, and [WithLateness] or
-// [WithCatchUp] plus the max skew.
+// WithRetention sets how long the nodes remember a claimed tick, and so how late a
+// replica may still ask for it: 1 s to 30 days, and at least the TTL. An older tick
+// is refused with [ErrTickStale]. The default is 15 minutes, or a day under
+// [WithAnyOrder]. It is raised to the TTL, and to [WithLateness] or [WithCatchUp]
+// plus the max skew, where one of these is longer.
 func WithRetention(d time.Duration) JobOption { return jobOption(func(c *config) { c.retention = d }) }
 
 // WithLateness sets how late a tick may begin if its claim found no quorum. The
 // claim then asks again for up to d, but not beyond the next tick that
-// [WithSchedule] knows. Only a lack of quorum that may pass counts. The observer is
-// warned when the tick is first refused.
+// [WithSchedule] knows. It does not ask again if waiting cannot help, such as
+// after a missing permission. The observer is warned when the tick is first refused.
 //
-// The default is 10 minutes for a job that has a schedule, as the adapters' jobs
-// have, but at most two thirds of its retention, and 0 (off) for other jobs. It
-// must be less than the retention, which follows it unless that is set. Under
+// For a job with a schedule, as the adapters' jobs have, the default is 10 minutes,
+// but at most two thirds of its retention. For other jobs it is 0 (off). The
+// lateness must be less than the retention, whose default follows it. Under
 // [WithTakeover] it has no effect, since [Job.Await] asks until the tick is stale.
 func WithLateness(d time.Duration) JobOption {
 	return jobOption(func(c *config) { c.lateness, c.latenessSet = d, true })
 }
 
 // WithCatchUp has the adapters run a missed tick; see [Job.Missed]. When they start,
-// and once the job is resumed or the nodes are back, the newest tick that was
-// missed is run once in the fleet if it is no more than d old. 0 (off, the default)
-// or more, and less than the retention, which follows it unless that is set. The
-// newest tick granted is then remembered as long as [WithHistory]'s runs.
+// and once the job is resumed or the nodes are back, they run the newest missed
+// tick once in the fleet if it is no more than d old. d is 0 (off, the default) or
+// more, and less than the retention, whose default follows it. The nodes then
+// remember the newest tick granted for as long as the runs of [WithHistory].
 func WithCatchUp(d time.Duration) JobOption { return jobOption(func(c *config) { c.catchUp = d }) }
 
-// WithHistory sets how many runs of a job the nodes remember, with what came of
-// each: 0 (none) to 1000, default 20, about 300 bytes each. They are kept for at
-// least 35 days after the last run, and for at least three intervals where
-// [WithSchedule] says when the next run is due. It costs no round trip.
+// WithHistory sets how many runs of a job, and their results, the nodes remember:
+// 0 (none) to 1000, default 20. Each takes about 300 bytes, and no round trip. They
+// are kept for at least 35 days after the last run, and for at least three intervals
+// where [WithSchedule] says when the next run is due.
 func WithHistory(n int) JobOption { return jobOption(func(c *config) { c.history = n }) }
 
 // WithoutErrorText keeps the text of a run's error off the nodes, for errors that
-// may quote secrets. By default up to 200 bytes of it are remembered.
+// may quote secrets. By default the nodes remember up to 200 bytes of it.
 func WithoutErrorText() JobOption { return jobOption(func(c *config) { c.noErrorText = true }) }
 
-// WithSchedule says, for readers of the history, what schedule the ticks follow,
-// of which the nodes keep the first 100 bytes, and when the next tick is due. next
-// returns the tick after a given one, or the zero time. It may be nil, must not
-// block, and is called for each claim that is granted or lacks a quorum. The
-// adapters set this option themselves.
+// WithSchedule describes the schedule that the ticks follow. The nodes keep the
+// first 100 bytes of words for readers of the history. next returns the tick after
+// a given one, or the zero time if there is none. It may be nil, must not block, and
+// is called for each claim that is granted or lacks a quorum. The adapters set this
+// option themselves.
 func WithSchedule(words string, next func(tick time.Time) time.Time) JobOption {
 	return jobOption(func(c *config) { c.schedule, c.next = protocol.Cut(words, maxScheduleText), next })
 }
 
-// WithMaxSkew sets how far ahead of a node's clock a tick may lie. A tick further
-// ahead is refused with [ErrClockSkew], so that a clock in 2099 cannot stop a job.
-// 1 s to 24 h, default 5 minutes. Under [WithRestartGuard] the default is the
-// guard's longest TTL, as a node that restarted abstains for this long as well.
+// WithMaxSkew sets how far ahead of a node's clock a tick may lie: 1 s to 24 h,
+// default 5 minutes. A tick further ahead is refused with [ErrClockSkew], so that a
+// clock in 2099 cannot stop a job. Under [WithRestartGuard] the default is the
+// guard's longest TTL, since a node that restarted abstains for the max skew as well.
 func WithMaxSkew(d time.Duration) JobOption { return jobOption(func(c *config) { c.maxSkew = d }) }
 
 // WithSpacing refuses a tick that is less than d after the newest tick granted. It
 // is for schedules whose ticks differ from replica to replica, such as "every 10 s
-// since start". 0 (off, the default) to 7 days.
+// since start". d is 0 (off, the default) to 7 days.
 func WithSpacing(d time.Duration) JobOption { return jobOption(func(c *config) { c.spacing = d }) }
 
-// WithSpread has a claim wait before it asks, for less than d, depending on the
-// name, the tick and the holder. It shares out the ticks where one replica would
-// always be first, because its clock is ahead or its link is shorter. 0 (off, the
-// default) to 1 minute.
+// WithSpread delays each claim by less than d, depending on the name, the tick and
+// the holder. It shares out the ticks where one replica would always be first,
+// because its clock is ahead or its link is faster. d is 0 (off, the default) to
+// 1 minute.
 func WithSpread(d time.Duration) JobOption { return jobOption(func(c *config) { c.spread = d }) }
 
-// WithHandicap has each claim wait for d before it asks. It is for a replica that
-// should win only when no other does, such as a warm spare. 0 (the default) to
-// 1 minute. It adds to [WithSpread].
+// WithHandicap delays each claim by d, in addition to [WithSpread]. It is for a
+// replica that should win only when no other does, such as a warm spare. d is 0 (the
+// default) to 1 minute.
 func WithHandicap(d time.Duration) JobOption {
 	return jobOption(func(c *config) { c.handicap = d })
 }
 
 // WithMaxHold ends renewal when a lease has been held for d, so that a stuck job
-// loses its lease instead of keeping it for ever. 0 (no limit) is the default.
+// loses its lease instead of keeping it for ever. The default is 0, no limit.
 func WithMaxHold(d time.Duration) MutexOption { return mutexOption(func(c *config) { c.maxHold = d }) }
 
-// WithPrefix sets a prefix for every name, such as "prod:". Default empty. A fleet
-// that shares names with other libraries must spell them alike.
+// WithPrefix sets a prefix for every name, such as "prod:". The default is none. With
+// the prefix, a name shared with another library must equal that library's key.
 func WithPrefix(prefix string) LockerOption {
 	return lockerOption(func(c *config) { c.prefix = prefix })
 }
 
-// WithHolder sets the readable first part of every token, by which others see who
-// the holder is. Default "hostname:pid".
+// WithHolder sets the readable first part of every token, which tells others who
+// holds a name: 1 to 256 bytes, default "hostname:pid".
 func WithHolder(holder string) MutexOption { return mutexOption(func(c *config) { c.holder = holder }) }
 
-// WithOwner lets an owner claim a tick again that it was granted before. A queue
-// passes a task's id, so that a retry of the task runs. It needs [WithAnyOrder]: in
-// order, a tick that was granted is done for everybody. By default each claim is
-// an owner of its own. At most 256 bytes.
+// WithOwner lets the owner of a tick claim it again. A queue passes a task's ID, so
+// that a retry of the task runs. It needs [WithAnyOrder]: in order, a tick that was
+// granted is done for everybody. owner has at most 256 bytes. By default each claim
+// is an owner of its own.
 func WithOwner(owner string) JobOption { return jobOption(func(c *config) { c.owner = owner }) }
 
-// WithTokenFunc replaces the source of the random part of tokens. Every call
-// must return another, unguessable string of up to 128 bytes without @ and ~, in
-// which a slash becomes an underscore. Default 128 bits of crypto/rand.
+// WithTokenFunc replaces the source of the random part of tokens. Every call must
+// return a new, unguessable string of 1 to 128 bytes without @ and ~. A slash in it
+// becomes an underscore. The default is 128 bits of crypto/rand.
 func WithTokenFunc(f func() (string, error)) LockerOption {
 	return lockerOption(func(c *config) { c.random = f })
 }
 
 // WithBackoff sets how long a waiting Lock pauses before it asks again, if
-// neither a release notice nor the holder's expiry comes first. While it listens
-// for notices, it pauses four times as long, but no longer than the TTL. try
-// counts from 0. Default: random between 100 and 300 ms.
+// neither a release notice nor the holder's expiry comes first. While it is
+// subscribed to notices it pauses four times as long, but no longer than the TTL.
+// try counts from 0. The default is random, 100 to 300 ms.
 func WithBackoff(f func(try int) time.Duration) MutexOption {
 	return mutexOption(func(c *config) { c.backoff = f })
 }
 
 // WithFencing gives each new lease of the name, lock or claim, a larger number than
-// all earlier ones; see [Lease.Fence]. Default off. A job in order that is never
-// locked or run by hand does not need it: its tick is its fence. A run by hand may
-// come before an earlier tick. [WithTakeover] includes it.
+// all earlier ones; see [Lease.Fence]. It is off by default, and [WithTakeover]
+// includes it. A job whose ticks are in order needs it only if its name is also
+// locked, or if it is also run by hand, since a late tick after such a run is
+// smaller. Otherwise its tick is its fence.
 func WithFencing() MutexOption { return mutexOption(func(c *config) { c.fencing = true }) }
 
 // WithTakeover makes a tick run at least once instead of at most once. Losers
-// wait, and when the holder dies one of them runs the same tick as soon as the
-// lock has expired. Default off. It excludes [WithAnyOrder].
+// wait, and if the holder dies one of them runs the same tick as soon as the lock
+// has expired. It is off by default, and excludes [WithAnyOrder].
 func WithTakeover() JobOption { return jobOption(func(c *config) { c.takeover = true }) }
 
 // WithAnyOrder accepts ticks in any order, even hours late, as a queue with a
-// backlog produces them. Default off, which refuses a tick once a later one was
-// granted.
+// backlog produces them. By default a tick is refused once a later one was granted.
 func WithAnyOrder() JobOption { return jobOption(func(c *config) { c.anyOrder = true }) }
 
 // WithoutRenewal leaves renewal to [Lease.Extend]. By default a lease is
 // renewed every third of its TTL until Unlock.
 func WithoutRenewal() MutexOption { return mutexOption(func(c *config) { c.noRenewal = true }) }
 
-// WithRestartGuard keeps a node that restarted, was flushed or promoted from
+// WithRestartGuard keeps a node that restarted, was flushed or was promoted from
 // voting on what it may have forgotten. Such a node abstains until longest has
-// passed, which is the longest TTL that any mutex or job of the fleet uses.
-// Default off. Not for Redis Cluster.
+// passed. Pass the longest TTL that any mutex or job of the fleet uses, at most 24 h.
+// It is off by default, and does not work on Redis Cluster.
 func WithRestartGuard(longest time.Duration) LockerOption {
 	return lockerOption(func(c *config) { c.guardWindow = longest })
 }
@@ -262,14 +262,14 @@ func WithRestartGuard(longest time.Duration) LockerOption {
 // [Log](nil), which writes warnings and errors to slog.Default. For silence,
 // pass an observer that does nothing.
 func WithObserver(o Observer) LockerOption {
-	return lockerOption(func(c *config) { c.observer, c.least = o, math.MinInt })
+	return lockerOption(func(c *config) { c.observer, c.minLevel = o, math.MinInt })
 }
 
 func defaults() config {
 	return config{
 		ttl: DefaultTTL, drift: DefaultDrift, history: DefaultHistory,
 		holder: defaultHolder(), random: protocol.Random,
-		jitter: rand.N[time.Duration], observer: Log(nil), least: slog.LevelWarn,
+		jitter: rand.N[time.Duration], observer: Log(nil), minLevel: slog.LevelWarn,
 		backoff: func(int) time.Duration { return 100*time.Millisecond + rand.N(200*time.Millisecond) },
 	}
 }
@@ -333,7 +333,7 @@ func (c *config) check() error {
 	return c.checkModes()
 }
 
-// staleBefore is the error of a time for which no tick may be asked for.
+// staleBefore returns the error for a duration that is not less than the retention, after which a tick is stale.
 func (c *config) staleBefore(what string, d time.Duration) error {
 	return invalid("%s is %v, must be 0 (off) or more and less than the retention (%v), after which a tick is stale; lower it, or raise or leave out WithRetention, which is %v at most",
 		what, d, c.retention, maxRetention)

@@ -14,7 +14,7 @@ import (
 type renewer struct {
 	born time.Time
 	mu   sync.Mutex
-	due  map[time.Duration]map[*Lease]struct{} // by when they are due, since born
+	due  map[time.Duration]map[*Lease]struct{} // by the time at which they are due, since born
 }
 
 func (r *renewer) schedule(l *Lease, at time.Time) {
@@ -56,8 +56,8 @@ func (l *Lease) scheduleRenewal(at time.Time) {
 }
 
 // Extend renews the lease now, for a full TTL. It returns nil once a majority of
-// the nodes has agreed within the validity. An error that matches [ErrLost] is
-// final. After any other error the lease stands until ValidUntil.
+// the nodes has agreed within the lease's validity. An error that matches [ErrLost]
+// is final. After any other error the lease stands until ValidUntil.
 func (l *Lease) Extend(ctx context.Context) error {
 	p, err := l.extend(nil)
 	if err != nil {
@@ -66,14 +66,14 @@ func (l *Lease) Extend(ctx context.Context) error {
 	return l.applyExtension(p, p.Wait(ctx, l.t.cfg.nodeTimeout, l.t.cfg.validity()/2))
 }
 
-// renew is Extend, but nobody waits for it, so it takes no goroutine.
+// renew extends the lease in the background. It does not wait for the outcome, so it needs no goroutine.
 func (l *Lease) renew() {
 	if l.heldTooLong() || l.t.locker.isClosed() {
 		return
 	}
 	l.mu.Lock()
 	if l.ended == nil {
-		// Try again soon unless this renewal succeeds, so that an error that passes does not cost the lease.
+		// Try again soon unless this renewal succeeds, so that a transient error does not cost the lease.
 		l.scheduleRenewal(time.Now().Add(max(l.t.cfg.ttl/12, 5*time.Millisecond)))
 	}
 	l.mu.Unlock()
@@ -85,7 +85,7 @@ func (l *Lease) heldTooLong() bool {
 	return hold > 0 && time.Since(l.since) > hold
 }
 
-// extend posts an extension to all nodes. Unlock waits until it is posted, so that the release comes last on every node.
+// extend posts an extension to all nodes. Unlock waits until that is done, so that the release comes last on every node.
 func (l *Lease) extend(certain func(*quorum.Poll)) (*quorum.Poll, error) {
 	l.markIfOver() // the local timer stands still while the machine is suspended
 	l.mu.Lock()
@@ -103,7 +103,7 @@ func (l *Lease) extend(certain func(*quorum.Poll)) (*quorum.Poll, error) {
 	return l.t.locker.group.AskThen(request, until, pipeline.Renewal, certain), nil
 }
 
-// applyExtension prolongs the lease if the extension succeeded, or marks it as lost if the nodes now belong to other tokens.
+// applyExtension prolongs the lease if the extension succeeded, or marks it as lost if too many nodes hold other tokens.
 func (l *Lease) applyExtension(p *quorum.Poll, err error) error {
 	tally := p.Tally()
 	switch {
@@ -123,14 +123,14 @@ func (l *Lease) applyExtension(p *quorum.Poll, err error) error {
 	l.mu.Lock()
 	ended := l.ended != nil
 	l.mu.Unlock()
-	if !ended && !isOwnEnd(err) {
+	if !ended && !endedByCaller(err) {
 		l.report(RenewFailed, 0, failure)
 	}
 	return failure
 }
 
-// prolong moves the end of validity for an extension begun at that time, and reports whether it was not too late. After the
-// end of validity an extension counts for nothing, because another owner may have had the name in between.
+// prolong moves the end of validity after an extension that was begun at that time, and reports whether the lease was still valid.
+// Later an extension counts for nothing, because another owner may have had the name in between.
 func (l *Lease) prolong(begun time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

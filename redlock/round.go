@@ -10,14 +10,14 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// round is one attempt at a vote. Each has a fresh token, so that a late message of one round cannot touch another.
+// round is one vote. Each has a fresh token, so that a late message of one round cannot affect another.
 type round struct {
 	t      *target
 	a      *acquisition
 	token  string
 	poll   *quorum.Poll
-	looked bool // the first node refused, so the others were asked only who is there
-	first  int  // that node
+	looked bool // in an ordered vote: the first node refused, so the others were only asked who holds the name
+	first  int  // in an ordered vote: the node that was asked first
 }
 
 func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
@@ -30,7 +30,7 @@ func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
 	}
 	r := &round{t: t, a: a, token: protocol.Token(t.cfg.holder, random, a.tick)}
 	if a.tick != 0 && a.token != "" {
-		a.former = append(a.former, maphash.String(formerSeed, a.token)) // all of them: a late claim has hundreds in an outage
+		a.former = append(a.former, maphash.String(formerSeed, a.token)) // keep all: in an outage a late claim has hundreds, and any may come back
 	}
 	a.token = r.token
 	return r, nil
@@ -58,20 +58,20 @@ func (r *round) wait(ctx context.Context) error {
 // limit returns how long a round waits for nodes that do not answer.
 func (r *round) limit() time.Duration {
 	if r.a.tick != 0 {
-		return 2 * r.t.cfg.nodeTimeout // as long as a pipeline waits: a new vote would queue behind this one, and losers may have been told of it
+		return 2 * r.t.cfg.nodeTimeout // as long as a pipeline waits: a new vote would queue behind this one, which losers may have seen
 	}
 	return r.t.cfg.nodeTimeout
 }
 
-// lease returns the lease of a round that was won, unless its validity has ended. That is checked after the votes are
-// counted, since they may have come slowly.
+// lease returns the lease of a round that was won, or nil. The validity is checked after the votes are counted, since they may
+// have come slowly.
 func (r *round) lease(ctx context.Context, tally *quorum.Tally, err error) (*Lease, error) {
 	if err != nil || !tally.Won() || r.t.locker.isClosed() {
 		return nil, err
 	}
 	fence := r.a.tick * 1000 // in microseconds like the counters, so that fencing can be turned on later
 	if r.t.cfg.anyOrder && !r.t.cfg.triggered {
-		fence = 0 // ticks in any order do not grow
+		fence = 0 // ticks in any order need not grow
 	}
 	if r.t.cfg.fencing {
 		if fence, err = r.fence(ctx, tally); fence == 0 {
@@ -85,9 +85,9 @@ func (r *round) lease(ctx context.Context, tally *quorum.Tally, err error) (*Lea
 	return newLease(ctx, r, fence, until), nil
 }
 
-// fence returns the number of this round's lease, the largest among its grants. The number counts only once it stands on a
-// majority: the counter there is known to be at least as large, and the lock was ours at that time. Usually the grants agree
-// and nothing is sent. If the number does not stand, because the lock or counters were lost meanwhile, fence returns 0.
+// fence returns the fence of this round's lease, the largest among its grants. It counts only once it stands on a majority, which
+// means that the counters there are at least as large and were read while the lock was ours. Usually the grants agree and nothing
+// is sent. If it does not stand, because the lock or counters were lost meanwhile, fence returns 0.
 func (r *round) fence(ctx context.Context, tally *quorum.Tally) (int64, error) {
 	fence, stands := tally.Fence()
 	if stands {
@@ -100,10 +100,10 @@ func (r *round) fence(ctx context.Context, tally *quorum.Tally) (int64, error) {
 	return fence, nil
 }
 
-// abort takes back the votes that this round won or may still win. Pipelines send it before new votes, and so before the
-// votes of our next round.
+// abort takes back the votes that this round won or may still win. Pipelines send aborts before new votes, and so before our
+// next round's.
 func (r *round) abort() {
-	// A hung node executes the vote when it resumes. The claim may still be asking for its tick then, and would be refused.
+	// A hung node executes the vote once it resumes, and would refuse this claim if it is still asking for the tick then.
 	asksUntil := r.a.asked.Add(r.t.cfg.lateness)
 	r.poll.GiveUp(func(node int, c pipeline.Class) {
 		r.t.locker.group.Pipelines[node].Post(&pipeline.Call{Request: r.t.name.Abort(r.token, r.a.tick).Request, To: pipeline.Discard{},
@@ -111,5 +111,5 @@ func (r *round) abort() {
 	})
 }
 
-// releaseDeadline returns when a lock set now has expired, so that no release is owed to its node any more.
+// releaseDeadline returns when a lock that is set now has expired for certain, so that its release need not be sent any more.
 func (t *target) releaseDeadline() time.Time { return time.Now().Add(t.cfg.ttl + time.Second) }

@@ -12,7 +12,7 @@ import (
 
 // The results of a run, as the nodes store them.
 const (
-	runEnded     = "ended" // nobody stated a result
+	runEnded     = "ended" // no result was stated
 	runOK        = "ok"
 	runFailed    = "failed"
 	runPanicked  = "panicked"
@@ -20,19 +20,19 @@ const (
 	runAbandoned = "abandoned"
 )
 
-// maxErrorText and maxScheduleText are what the nodes remember of a text, in bytes.
+// maxErrorText and maxScheduleText are how many bytes of a text the nodes keep.
 const (
 	maxErrorText    = 200
 	maxScheduleText = 100
 )
 
-// runState is what a lease knows of the run of its tick.
+// runState is what a lease knows about the run of its tick.
 type runState struct {
-	protocol.Record      // its end is written by the caller that releases
-	confirmed       bool // the nodes were told that it began; guarded by the lease, and final once that has ended
+	protocol.Record      // only the caller that releases writes the run's end
+	confirmed       bool // the nodes were told that the run began; guarded by the lease's mu, final once the lease has ended
 
-	stated time.Time // when the work ended, or zero if that was not stated; guarded by the lease
-	err    error     // guarded by the lease
+	stated time.Time // when a result was stated, or zero; guarded by the lease's mu
+	err    error     // the stated result; guarded by the lease's mu
 }
 
 func newRun(l *Lease, a *acquisition) *runState {
@@ -46,8 +46,8 @@ func newRun(l *Lease, a *acquisition) *runState {
 }
 
 // confirm tells every node, once, that a claim was granted. That gives losers proof, keeps ticks in order if the claimer dies,
-// and notes that the run began. Under take-over it does not mark the tick, which ends at unlock only. The caller holds mu, so
-// that the release is posted later.
+// and notes that the run began. Under take-over it does not mark the tick as done, since only the unlock may. The caller holds mu,
+// so that the release is posted after the confirm.
 func (l *Lease) confirm() {
 	if l.run == nil || l.run.confirmed || l.t.locker.isClosed() {
 		return
@@ -58,10 +58,10 @@ func (l *Lease) confirm() {
 	}
 }
 
-// SetResult states that the work under a claim has ended and what came of it: nil
-// for success, else why it failed. Call it before [Lease.Unlock] or [Lease.Abandon];
-// the last call counts. [Lease.Do], [Job.Run] and the adapters call it themselves.
-// Without it the run just counts as ended. For a lock it does nothing.
+// SetResult states that the work under a claim has ended: with nil if it succeeded,
+// else with why it failed. Call it before [Lease.Unlock] or [Lease.Abandon]; the last
+// call counts. [Lease.Do], [Job.Run] and the adapters call it themselves. A run
+// without a stated result is recorded as "ended". On a lock SetResult does nothing.
 func (l *Lease) SetResult(err error) {
 	if l.run == nil {
 		return
@@ -71,9 +71,9 @@ func (l *Lease) SetResult(err error) {
 	l.run.stated, l.run.err = time.Now(), err
 }
 
-// Do runs f with a context that ends when ctx ends or the lease is lost, returns
-// f's error, and states it as the result. If f panics, that is the result, and the
-// panic goes on. Do does not unlock.
+// Do runs f with a context that ends when ctx ends or the lease is lost. It returns
+// f's error and states it as the result, as [Lease.SetResult] does. If f panics, the
+// panic is the result, and continues. Do does not unlock.
 func (l *Lease) Do(ctx context.Context, f func(ctx context.Context) error) error {
 	held, stop := l.Bind(ctx)
 	defer stop()
@@ -103,7 +103,7 @@ func (l *Lease) doAndUnlock(ctx context.Context, f func(ctx context.Context) err
 	return l.Do(ctx, f)
 }
 
-// panicError is the result of a function that did not return. The value is nil if it called runtime.Goexit.
+// panicError is the result of a function that did not return. Its value is nil if the function called runtime.Goexit.
 type panicError struct{ value any }
 
 func (e panicError) Error() string {
@@ -113,7 +113,7 @@ func (e panicError) Error() string {
 	return fmt.Sprintf("redlock: panic: %v", e.value)
 }
 
-// conclude fills in the record of the run's end, and reports it to the observer.
+// conclude records how the run ended, and reports it to the observer.
 func (l *Lease) conclude(now time.Time, held, abandoned bool) {
 	if l.run == nil {
 		return
@@ -144,7 +144,7 @@ func (l *Lease) conclude(now time.Time, held, abandoned bool) {
 	}
 	r.Took = now.Sub(l.since)
 	if text != nil && !l.t.cfg.noErrorText {
-		// Not text.Error(), since a nil pointer in an error would keep the lock from being released.
+		// Not text.Error(), whose panic for a nil pointer would keep the lock from being released.
 		r.Error = protocol.Cut(strings.TrimPrefix(fmt.Sprint(text), "redlock: "), maxErrorText)
 	}
 	if stated || !held || l.t.cfg.history > 0 {

@@ -11,21 +11,23 @@ import (
 )
 
 // Log returns an [Observer] that writes every event to logger, at the level that
-// [Event.Level] returns: debug for normal work (a tick that another replica runs, a
-// renewal), info for acquisitions, releases, runs and leaderships, warn for a run
-// or a renewal that failed, a node that is out and a lock that never expires, and
-// error for what costs a run or its protection (a lost lease, no quorum, a tick
-// that is too old or too far ahead, a key that holds other data). Each line stands
-// alone, with name, tick, holder, and each node's cause.
+// [Event.Level] returns:
+//   - debug for normal work: a tick that another replica runs, a renewal;
+//   - info for acquisitions, releases, runs and leaderships;
+//   - warn for a run or a renewal that failed, a node that is out, and a lock that
+//     never expires;
+//   - error for what costs a run or its protection: a lost lease, no quorum, a tick
+//     that is too old or too far ahead, a key that holds other data.
+//
+// Each line has all that is known: name, tick, holder, and each node's cause.
 //
 // If tick after tick of a job lacks a quorum, only the first refusal and the first
-// lost tick are written at their own level, the others at debug. Once an hour, at
-// the end of the outage and at [Locker.Close] there is a count. A tick counts as
-// lost once a call for it has ended without a quorum. Under [WithTakeover] it may
-// still run.
+// lost tick are written at their own level, the others at debug. A count follows once
+// an hour, at the end of the outage, and at [Locker.Close]. A tick counts as lost once
+// a call for it has ended without a quorum. Under [WithTakeover] it may still run.
 //
-// With a nil logger it writes only warnings and errors, to [slog.Default] as it
-// is at that moment. This is what a [Locker] without an observer does.
+// If logger is nil, the observer writes only warnings and errors, to [slog.Default] at
+// the time of the event. A [Locker] without [WithObserver] does the same.
 func Log(logger *slog.Logger) Observer {
 	if logger == nil {
 		return func(e Event) {
@@ -47,7 +49,7 @@ func write(logger *slog.Logger, e Event) {
 	_ = logger.Handler().Handle(context.Background(), record)
 }
 
-// Level returns how much an operator should mind the event; see [Log].
+// Level returns the level at which [Log] writes the event.
 func (e Event) Level() slog.Level {
 	if e.Missed > 0 {
 		return max(slog.LevelWarn, e.level())
@@ -58,7 +60,7 @@ func (e Event) Level() slog.Level {
 func (e Event) level() slog.Level {
 	kind, known := kinds[e.Kind]
 	switch {
-	case e.repeated, e.Kind == Ended && e.Result == runLost: // the event Lost has said so
+	case e.repeated, e.Kind == Ended && e.Result == runLost: // the event Lost came before it
 		return slog.LevelDebug
 	case e.Kind == Refused:
 		return e.refusalLevel()
@@ -73,9 +75,9 @@ func (e Event) level() slog.Level {
 func (e Event) refusalLevel() slog.Level {
 	refusal := refusalOf(e.Err)
 	switch {
-	case refusal.Holder == protocol.Foreign: // this does not end by itself
+	case refusal.Holder == protocol.Foreign: // this never ends by itself
 		return slog.LevelError
-	case refusal.Reason == ErrTaken && refusal.permanent, refusal.next > ended:
+	case refusal.Reason == ErrTaken && refusal.permanent, refusal.retry > noRetry:
 		return slog.LevelWarn
 	case errors.Is(e.Err, ErrTaken), errors.Is(e.Err, ErrTickDone), errors.Is(e.Err, context.Canceled):
 		return slog.LevelDebug
@@ -87,7 +89,7 @@ func (e Event) refusalLevel() slog.Level {
 	return slog.LevelError
 }
 
-// kinds are what a line says of an event, and its level, unless text and level know better.
+// kinds has each kind's text and level, for events of which text and level have no special case.
 var kinds = map[EventKind]struct {
 	text  string
 	level slog.Level
@@ -103,21 +105,21 @@ var kinds = map[EventKind]struct {
 	Elected:         {"elected leader", slog.LevelInfo},
 	SteppedDown:     {"stepped down as leader", slog.LevelInfo},
 	Ended:           {"run ended", slog.LevelInfo},
-	TicksLost:       {"ticks were lost for want of a quorum", slog.LevelWarn},
+	TicksLost:       {"ticks were lost without a quorum", slog.LevelWarn},
 	Triggered:       {"triggered; one of the replicas that listen runs it", slog.LevelInfo},
-	TriggersUnheard: {"triggers from this node are not heard; the subscription is tried again", slog.LevelWarn},
+	TriggersUnheard: {"triggers from this node are not heard; subscribing again", slog.LevelWarn},
 }
 
 func (e Event) text() string {
 	switch refusal := refusalOf(e.Err); {
 	case e.Kind == Acquired && e.Err != nil:
 		return "acquired late, once there was a quorum"
-	case e.Kind == Refused && refusal.next == asksOn:
-		return "not acquired yet; asked again until it is too late"
-	case e.Kind == Refused && refusal.next == standsOpen:
+	case e.Kind == Refused && refusal.retry == retrying:
+		return "not acquired yet; asking again until it is too late"
+	case e.Kind == Refused && refusal.retry == retryOpen:
 		return "not acquired yet; the tick may be asked for again until it is stale"
-	case e.Kind == Refused && refusal.next == givenUp:
-		return "not acquired; it was to be asked again, but its caller has ended"
+	case e.Kind == Refused && refusal.retry == retryEnded:
+		return "not acquired; its caller stopped asking"
 	case e.Kind == Released && e.Err != nil:
 		return "release not confirmed by a majority"
 	case e.Kind == Ended && e.Result != runOK:
@@ -126,7 +128,7 @@ func (e Event) text() string {
 	return cmp.Or(kinds[e.Kind].text, string(e.Kind))
 }
 
-// attrs are the event's fields that are set.
+// attrs returns the event's fields that are set.
 func (e *Event) attrs() []slog.Attr {
 	attrs := append(make([]slog.Attr, 0, 12), slog.String("event", string(e.Kind)))
 	add := func(key, value string) {

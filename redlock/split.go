@@ -8,18 +8,18 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// orderedProbe settles split votes. Contenders that split the vote once would do so again. So after a split all of them ask
-// the same node first, and the others only if it granted. A contender that gets the first node then gets the rest.
+// orderedProbe resolves split votes. Contenders that split the vote once would do so again, so after a split all of them ask the
+// same node first, and the others only if it granted. The contender that gets the first node gets the rest.
 type orderedProbe struct {
 	on      bool
 	first   int
-	blocker string        // the token that held the first node last time
-	blocked time.Time     // since when
+	blocker string        // the token that last held the first node
+	blocked time.Time     // since when it has
 	failed  *quorum.Tally // the latest vote that lacked answers
 }
 
-// voteInOrder asks one node first, or the next one if that fails. If it granted, the others are asked to vote, too. If it
-// refused, which settles nothing by itself, the others are asked only who is there.
+// voteInOrder asks one node first, or the next one if that fails. If it granted, it asks the others to vote, too. If it refused,
+// which decides nothing by itself, it asks the others only who holds the name.
 func (r *round) voteInOrder(ctx context.Context, first int) error {
 	l, cfg := r.t.locker, &r.t.cfg
 	r.poll = l.group.NewPoll()
@@ -50,9 +50,9 @@ func (r *round) voteInOrder(ctx context.Context, first int) error {
 	return r.wait(ctx)
 }
 
-// observe turns to another first node if the same token blocks it once more without a majority: most likely a dead claimer's. But
-// while a node is missing, a live claimer waits for it in each round, and its token stays as long as that. To turn away from one
-// would have the two of us take a node each, round after round.
+// observe moves on to another first node if the same token blocks the current one twice without a majority. Most likely it is a
+// dead claimer's. But while a node is missing, a live claimer's token stays for as long as its round waits for that node. Moving
+// on from a live one would have each of the two take a node, round after round.
 func (o *orderedProbe) observe(r *round, tally *quorum.Tally, result outcome) {
 	if tally.Failed > 0 {
 		failed := *tally
@@ -68,8 +68,8 @@ func (o *orderedProbe) observe(r *round, tally *quorum.Tally, result outcome) {
 	o.on = o.on || result == split
 }
 
-// mostInformative returns the tally that says most about the reason. Where a majority is missing, the last tally may say
-// little, because nodes that were asked only who is there have not said why they would not vote.
+// mostInformative returns the tally that says most about the reason. Without a quorum the last tally may say little, because nodes
+// that were only asked who holds the name did not say why they would not vote.
 func (o *orderedProbe) mostInformative(tally *quorum.Tally, reason error) *quorum.Tally {
 	if reason == ErrTaken || reason == ErrTickDone || reason == ErrPaused || tally.Failed > 0 || o.failed == nil {
 		return tally

@@ -10,7 +10,7 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// target is what can be acquired: a name and its options. It holds no state of an acquisition.
+// target is a name with its options, as a Mutex or a Job has it. It holds no state of an acquisition.
 type target struct {
 	locker   *Locker
 	cfg      config
@@ -25,7 +25,7 @@ func (t *target) init(name string, isLock bool) error {
 		return err
 	}
 	if isLock {
-		// Whether a claim that it adopts is under take-over, only its job knows. So the tick is not done before the unlock.
+		// Only its job knows whether an adopted claim is under take-over. Assume so: then only the unlock ends its tick.
 		cfg.takeover = !cfg.anyOrder
 	}
 	if isLock || cfg.takeover {
@@ -46,7 +46,7 @@ func (c *config) newName(full string) *protocol.Name {
 		Mode: c.mode(), Fencing: c.fencing, History: c.history, KeepLast: c.catchUp > 0})
 }
 
-// ask puts a question to all nodes. The error matches ErrNoQuorum if no majority answers it.
+// ask puts a question to all nodes. The error matches ErrNoQuorum if no majority answers.
 func (t *target) ask(ctx context.Context, op string, tick int64, question quorum.Request) (quorum.Tally, error) {
 	tally, err := t.poll(ctx, question)
 	if err == nil && tally.Blocks(tally.Missing()) {

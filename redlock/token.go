@@ -10,25 +10,25 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// HolderOf returns the holder part of a token ("host:pid" unless [WithHolder]
-// says otherwise), or the whole token when another library wrote it.
+// HolderOf returns the holder part of a token ("hostname:pid" unless [WithHolder] is
+// set), or the whole token if another library wrote it.
 func HolderOf(token string) string { return protocol.HolderOf(token) }
 
-// TickOf returns the tick that a claim's token was made for, or the zero time
+// TickOf returns the tick for which a claim's token was made, in UTC, or the zero time
 // for a lock's token.
 func TickOf(token string) time.Time { return protocol.Instant(protocol.TickOf(token)) }
 
-// tokenSource makes the random parts of tokens. It refuses what cannot be random, because two leases with one token would
-// pass for each other.
+// tokenSource makes the random parts of tokens. It refuses repeated values, because two leases with one token would be taken for
+// each other.
 type tokenSource struct {
 	random func() (string, error)
 
 	mu     sync.Mutex
 	recent [16]string
-	oldest int // in recent
+	oldest int // index in recent
 }
 
-// maxRandom keeps a token within the part of a key that inspectors read.
+// maxRandom keeps a token within what inspectors read of a key.
 const maxRandom = 128
 
 func (s *tokenSource) next() (string, error) {

@@ -6,30 +6,29 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// Triggered returns the job for claims of runs by hand, of which [Job.OnTrigger]
-// tells. Such a claim does not touch the order of the schedule's ticks, so it stands
-// in the way of a scheduled tick only while its run lasts. It is not taken over,
-// caught up, or asked for again once refused. Pauses apply to it, spacing does not.
+// Triggered returns the job on which to claim the ticks of [Job.OnTrigger], which are
+// runs by hand. Such a claim does not affect the order of the schedule's ticks, so it
+// blocks a scheduled tick only while its run lasts. It is not taken over, caught up
+// on, or asked for again once refused. Pauses apply to it, spacing does not.
 func (j *Job) Triggered() *Job {
 	t := *j.t
-	t.cfg.triggered = !t.cfg.anyOrder // so that its tick is still its fence
+	t.cfg.triggered = !t.cfg.anyOrder // if the job's ticks are in order, a tick stays its claim's fence
 	t.cfg.anyOrder, t.cfg.takeover, t.cfg.owner = true, false, ""
 	t.cfg.catchUp, t.cfg.lateness = 0, 0
 	t.name = t.cfg.newName(t.name.Lock)
 	return &Job{&t}
 }
 
-// OnTrigger calls run each time an operator triggers the job, on every replica
-// that listens, with the tick to claim on the job of [Job.Triggered]. One replica is
-// granted it. run must not block. The observer is told of each trigger, and when a
-// node's triggers cannot be heard. A trigger reaches jobs of the same name in all
-// databases of a server.
+// OnTrigger calls run on every listening replica each time an operator triggers the
+// job, with the tick to claim on [Job.Triggered]. One replica is granted it. run must
+// not block. The observer is told of each trigger, and if a node's triggers cannot be
+// heard. A trigger reaches jobs of the same name in all databases of a server.
 //
-// The Locker has one subscription on each node for all its jobs, on a connection
-// of its own, from the first OnTrigger to the last stop or Close. A trigger that is
-// published while no subscription stands is not heard, which the operator is told.
-// If run is nil or no node is a [driver.Subscriber] the error matches [ErrInvalid],
-// and after Close it is [ErrClosed].
+// The Locker subscribes once on each node for all its jobs, on a connection of its
+// own, from the first OnTrigger until the last stop or Close. A trigger published
+// while nobody is subscribed is lost, and the operator is told so. If run is nil or
+// no node is a [driver.Subscriber] the error matches [ErrInvalid], and after Close it
+// is [ErrClosed].
 func (j *Job) OnTrigger(run func(tick time.Time)) (stop func(), err error) {
 	if run == nil {
 		return nil, invalid("the function for triggers of job %q is nil; pass one that claims the tick on the job of Triggered", j.Name())

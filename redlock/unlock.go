@@ -11,34 +11,33 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-// releaseState is how far a lease's release has come. It is not a sync.Once, since callers who wait for one are not durably
-// blocked in a synctest bubble.
+// releaseState is the progress of a lease's release. It is not a sync.Once, because waiting for one does not block a goroutine
+// durably in a synctest bubble.
 type releaseState struct {
 	begun bool // guarded by the lease
 	done  sync.WaitGroup
-	err   error // what came of it; read after done
+	err   error // the outcome; read after done
 }
 
-// Unlock releases the lease on all nodes and returns once a majority has
-// confirmed it. It works with a ctx that has already ended. It waits for the node
-// timeout, and up to half the TTL for nodes that are slow but answer others.
-// Nodes that do not answer are released in the background, as soon as they do. A
-// second Unlock returns what the first did.
+// Unlock releases the lease on all nodes and returns once a majority has confirmed
+// that. It ignores ctx, so it works with one that has ended. It waits for the node
+// timeout, or for up to half the TTL for nodes that are slow but answer other calls.
+// Nodes that do not answer in time are released in the background. Later calls
+// return the error of the first.
 //
-// The error matches [ErrLost] if the lease was no longer ours at the end, and
+// The error matches [ErrLost] if the lease was lost before its release, and
 // [ErrNoQuorum] if that is not known.
 func (l *Lease) Unlock(_ context.Context) error {
 	return l.releaseOnce(func() error { return l.unlock(false) })
 }
 
-// Abandon is Unlock, but under [WithTakeover] the tick does not count as done, so
-// that another replica may run it at once. Without WithTakeover the tick stays
-// spent. For a lock it is Unlock.
+// Abandon unlocks as [Lease.Unlock] does. Under [WithTakeover] it leaves the tick
+// undone, so that another replica may run it at once. Otherwise the tick stays spent.
 func (l *Lease) Abandon(_ context.Context) error {
 	return l.releaseOnce(func() error { return l.unlock(l.t.cfg.takeover) })
 }
 
-// releaseOnce calls release for its first caller. All others wait for that and return the same error.
+// releaseOnce calls release for the first caller. All others wait for it and return the same error.
 func (l *Lease) releaseOnce(release func() error) error {
 	l.mu.Lock()
 	first := !l.release.begun
@@ -63,7 +62,7 @@ func (l *Lease) unlock(abandoned bool) error {
 	l.posting.Wait()
 	begin := time.Now()
 	l.conclude(begin, held, abandoned)
-	// Mark the tick as done even if the lease was lost, since it may not have been confirmed. Take-over is the exception.
+	// Mark the tick as done even if the lease was lost, since it may not be confirmed. Not under take-over, where another may run it.
 	p := l.postRelease(l.tick != 0 && !abandoned && (held || !l.t.cfg.takeover))
 	if !held {
 		return l.errLost("unlock")
@@ -82,7 +81,7 @@ func (l *Lease) unlock(abandoned bool) error {
 	return err
 }
 
-// markIfOver marks the lease as lost when its validity has ended, and reports whether it has.
+// markIfOver marks the lease as lost if its validity has ended, and reports whether it has.
 func (l *Lease) markIfOver() bool {
 	l.mu.Lock()
 	ended := over(time.Now(), l.until)
@@ -93,9 +92,9 @@ func (l *Lease) markIfOver() bool {
 	return ended
 }
 
-// postRelease sends the release to every node. It is kept until executed where the token may be, and under take-over
-// everywhere if it ends the tick, since nothing else does. Elsewhere it only wakes waiters in line there and proves that the
-// tick is done, so it may be refused.
+// postRelease sends the release to every node. It is repeated until executed on nodes that may hold the token, and on all nodes if
+// it ends a tick under take-over, since nothing else does. On other nodes it only wakes waiters and proves that the tick is done,
+// so it is sent once.
 func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	var request quorum.Request
 	if endsTick || l.run != nil && l.t.cfg.history > 0 {
@@ -119,15 +118,16 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	return p
 }
 
-// Detach returns a token for [Mutex.Adopt] in another process. It ends this handle
-// without releasing the lock, which then lives for a TTL. The context ends as with
-// Unlock. On an error the lock is released.
+// Detach ends this lease without releasing the lock, and returns a token for
+// [Mutex.Adopt] in another process. The lock then lives for a TTL without renewal.
+// On an error it is released. Detach cannot be repeated: the error of a second call,
+// or of one after Unlock, matches [ErrLost].
 func (l *Lease) Detach() (token string, err error) {
 	first := false
 	_ = l.releaseOnce(func() error {
 		first = true
 		token, err = l.detach()
-		return l.errLost("unlock") // what was detached is no longer ours to release
+		return l.errLost("unlock") // for a later Unlock: a detached lock is no longer ours to release
 	})
 	if !first {
 		return "", l.errLost("detach")
@@ -135,7 +135,7 @@ func (l *Lease) Detach() (token string, err error) {
 	return token, err
 }
 
-// detach ends the handle before it swaps the token, because anybody can read the new token off the nodes and adopt it at once.
+// detach ends the lease before it swaps the token, because anyone can read the new token on the nodes and adopt it at once.
 func (l *Lease) detach() (string, error) {
 	random, err := l.t.locker.tokens.next()
 	if l.markIfOver() || err == nil && !l.end(errDetached) {
@@ -158,7 +158,7 @@ func (l *Lease) detach() (string, error) {
 		l.postRelease(false)
 		err = l.t.fail("detach", l.tick, &tally, ErrNoQuorum)
 	} else if l.run != nil && l.t.cfg.history > 0 {
-		// Note the end of this handle's part. It queues behind the swap, so it does not release the lock.
+		// Record the end of our part of the run. This is queued behind the swap, so it does not release the lock.
 		l.t.locker.group.Send(l.t.name.Finish(&l.run.Record, l.t.cfg.owner, false, l.run.confirmed), s.poll.Start.Add(l.t.cfg.ttl))
 	}
 	l.report(Released, time.Since(l.since), err)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// await acquires. While waiting may change the outcome, it waits in line and asks again.
+// await acquires. It waits in line and asks again while waiting may change the outcome.
 func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 	t.locker.beginCall() // until this call is out of line again
 	defer t.locker.endCall()
@@ -39,7 +39,7 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 			_ = w.Wait(ctx, holder, max(t.cfg.backoff(try), time.Millisecond))
 		}
 		switch gone := ctx.Err(); {
-		case gone != nil && a.givesUp() && !errors.Is(err, gone):
+		case gone != nil && a.reportedRetry() && !errors.Is(err, gone):
 			return nil, errors.Join(t.refuse(a, nil, gone), err)
 		case gone != nil && !errors.Is(err, gone):
 			return nil, errors.Join(t.fail(a.op, a.tick, nil, gone), err)
@@ -52,7 +52,7 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 	}
 }
 
-// worthWaiting reports whether a refusal may end by itself, and which token stood in the way, if any.
+// worthWaiting reports whether a refusal may end by itself, and returns the holder's token if it is known.
 func worthWaiting(err error) (holder string, ok bool) {
 	refusal := refusalOf(err)
 	if refusal.Reason == ErrTaken {

@@ -94,7 +94,7 @@ var mutants = []mutant{
 	{name: "a waiter is not woken", file: "internal/protocol/lua/wake.lua", old: "  for _ = 1, 16 do", new: "  for _ = 1, 0 do"},
 	{name: "a waiter loses its place", file: "internal/waitqueue/waiter.go", old: "w.place = a.Token", new: "w.place = \"\""},
 	{name: "the end of a lease leaves its validity", file: "lease.go", old: "\t\tl.until = now // a look", new: "\t\t_ = now // a look"},
-	{name: "Close does not wait for acquisitions", file: "locker.go", old: "\tcase <-l.decided:\n", new: "\tdefault:\n"},
+	{name: "Close does not wait for acquisitions", file: "locker.go", old: "\tcase <-l.idle:\n", new: "\tdefault:\n"},
 	{name: "a vote that is won after Close is granted", file: "round.go", old: " || r.t.locker.isClosed()", new: ""},
 	{name: "a driver's timeout is the caller's", file: "internal/pipeline/reply.go", old: "return timedOut{err}", new: "return err"},
 	{name: "a waiter that gives up keeps its notice", file: "internal/waitqueue/waiter.go", old: "\t\tif unused {\n\t\t\tq.pass", new: "\t\tif false {\n\t\t\tq.pass"},
