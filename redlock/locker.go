@@ -65,7 +65,7 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	l := &Locker{cfg: cfg, outages: outages{jobs: make(map[string]*outage)}, tokens: tokenSource{random: cfg.random},
 		slots: make(chan struct{}, maxVotes), closing: make(chan struct{}), idle: make(chan struct{}),
 		renewer: renewer{born: time.Now(), due: make(map[time.Duration]map[*Lease]struct{})}}
-	l.events.Tell = l.observe
+	l.events.Handle = l.observe
 	id, err := l.tokens.next()
 	if err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func (l *Locker) Close(ctx context.Context) error {
 		l.queueEvent(e)
 	}
 	select {
-	case <-l.events.Told():
+	case <-l.events.Drained():
 	case <-time.After(observerGrace):
 		errs = append(errs, errors.New("redlock: closed before the observer, which is slow, was told everything that happened"))
 	}

@@ -1,33 +1,33 @@
-// Package feed hands items to a function that may be slow, without holding up
-// those who report them.
+// Package feed passes items to a function that may be slow, without blocking the
+// senders.
 package feed
 
 import "sync"
 
-// backlog is how many items may wait to be told.
+// backlog is how many items may wait.
 const backlog = 1024
 
-// Feed tells a function about items, one at a time and in order, on a goroutine
-// of its own that runs only while there are some. When the function falls too far
-// behind, the newest items are thrown away, and the next one says how many. A
-// Feed is safe for concurrent use.
+// Feed calls a function with items, one at a time and in order, on a goroutine that
+// runs only while there are any. When 1024 items wait, new ones are dropped, and the
+// next call says how many. A Feed is safe for concurrent use.
 type Feed[T any] struct {
-	// Tell is the function, set before the first Push. missed items were thrown away before item. It must not panic.
-	Tell func(item T, missed int)
+	// Handle is the function. It must be set before the first Push, and must not panic. missed is how many items were
+	// dropped before item.
+	Handle func(item T, missed int)
 
 	mu     sync.Mutex
 	queue  []entry[T]
 	missed int
 	busy   bool
-	idle   chan struct{} // closed once nothing is left to tell; nil when nobody waits for that
+	idle   chan struct{} // closed once no item is left; nil while nobody waits in Drained
 }
 
 type entry[T any] struct {
 	item   T
-	missed int // thrown away before it
+	missed int // dropped before item
 }
 
-// Push queues an item. It never blocks.
+// Push queues an item, or drops it if too many wait. It does not block.
 func (f *Feed[T]) Push(item T) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -46,7 +46,7 @@ func (f *Feed[T]) Push(item T) {
 func (f *Feed[T]) drain() {
 	ended := false
 	defer func() {
-		if !ended { // the function called runtime.Goexit; it must get the other items all the same
+		if !ended { // Handle called runtime.Goexit; go on with the other items
 			go f.drain()
 		}
 	}()
@@ -59,15 +59,15 @@ func (f *Feed[T]) drain() {
 			return
 		}
 		e := f.queue[0]
-		f.queue[0] = entry[T]{} // what was told is garbage
+		f.queue[0] = entry[T]{} // let the item be collected
 		f.queue = f.queue[1:]
 		f.mu.Unlock()
-		f.Tell(e.item, e.missed)
+		f.Handle(e.item, e.missed)
 	}
 }
 
-// Told returns a channel that is closed once everything was told.
-func (f *Feed[T]) Told() <-chan struct{} {
+// Drained returns a channel that is closed once all items have been handled.
+func (f *Feed[T]) Drained() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.idle == nil {
@@ -78,7 +78,7 @@ func (f *Feed[T]) Told() <-chan struct{} {
 	return idle
 }
 
-// signalIdle wakes those who wait in Told when nothing is left. The caller holds mu.
+// signalIdle wakes those who wait in Drained if no item is left. The caller holds mu.
 func (f *Feed[T]) signalIdle() {
 	if f.idle != nil && !f.busy {
 		close(f.idle)

@@ -10,7 +10,8 @@ import (
 var ErrOut = errors.New("redlock: node is out: it did not answer, and is probed now and then")
 
 const (
-	// outAfter is how many batches in a row may go unanswered before the node is skipped, or be refused before that is reported.
+	// outAfter is after how many unanswered batches in a row the node is skipped, and after how many refused ones it is
+	// reported as out.
 	outAfter = 3
 	// A node that is out is probed after firstProbe, then at intervals that grow up to lastProbe.
 	firstProbe, lastProbe = 100 * time.Millisecond, 500 * time.Millisecond
@@ -19,8 +20,8 @@ const (
 	backAfter = 10 * time.Second
 	// afterHang is how long after an unanswered batch copies of its commands may still be executed.
 	afterHang = time.Second
-	// A batch has at most so many calls, and fewer after a slow one. A large batch costs less per call. But a node that is slow, or
-	// a process that gets little of the CPU, would not finish it before the timeout, and the node would pass for one that hangs.
+	// The limit on a batch's calls is halved after a slow batch and doubled after a fast full one. A large batch costs less per call.
+	// But a slow node, or a process short of CPU, would not finish it before the timeout, and the node would count as hung.
 	minBatch, maxBatch = 64, 1024
 )
 
@@ -65,13 +66,13 @@ func (b *breaker) error() error {
 	return ErrOut
 }
 
-// outcome is what came of a batch.
+// outcome is the result of a batch.
 type outcome struct {
-	calls    int   // how many it had
-	alive    bool  // at least one of its replies came from the server
-	cause    error // that of its last reply
-	executed bool  // the server executed at least one of its votes
-	refusal  error // why not; nil if there was no vote
+	calls    int   // the size of the batch
+	alive    bool  // at least one reply came from the server
+	cause    error // the error of the last reply
+	executed bool  // the server executed at least one vote
+	refusal  error // the error of the last vote, or nil
 }
 
 // returned records the outcome of the batch under way.

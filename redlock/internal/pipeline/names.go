@@ -8,8 +8,8 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 )
 
-// Names returns the nodes' names. It refuses a node that is nil or listed twice,
-// because a majority means nothing when one server has two votes.
+// Names returns the nodes' names. It rejects a node that is nil or listed twice: a
+// majority means nothing if one server has two votes.
 func Names(nodes []driver.Node) ([]string, error) {
 	if len(nodes) == 0 {
 		return nil, errors.New("no nodes; pass at least one, or an odd number of independent ones to survive failures")

@@ -40,8 +40,8 @@ const (
 	Renewal
 	// Release is kept until the server has executed it, or Until has passed.
 	Release
-	// Chase is a Release of something that was not answered. A hung node may execute that whenever it resumes, so a Chase is
-	// kept for maxChase past Until, and until ChaseUntil.
+	// Chase is a Release of a call that was not answered. A hung node may execute that call whenever it resumes, so a Chase
+	// is kept for maxChase past Until, and until ChaseUntil.
 	Chase
 )
 
@@ -54,12 +54,12 @@ type Call struct {
 	// Until is when the call becomes too late to be sent.
 	Until time.Time
 	Class Class
-	// ChaseUntil is when nobody minds any more that the node executes what is chased.
+	// ChaseUntil is when it no longer matters whether the node executes the chased call.
 	ChaseUntil time.Time
 
 	stage    stage     // guarded by the pipeline
-	attempts uint8     // how often it has been sent again
-	resendAt time.Time // when it is due, while it is delayed
+	attempts uint8     // how often it has been resent
+	resendAt time.Time // when to resend it, while it is delayed
 }
 
 // dialect says whether the server knows SET with both NX and GET, which came with Redis 7.0.
@@ -102,14 +102,14 @@ type Pipeline struct {
 	mu      sync.Mutex
 	urgent  []*Call // renewals and releases
 	votes   []*Call
-	delayed delayed // to be sent again
+	delayed delayed // to be resent
 	sending bool
 	sentAt  time.Time // when calls, and not a ping, were last sent
 	loaded  scripts   // scripts that were sent in full
 	dialect dialect
 	timer   *time.Timer
-	idle    chan struct{} // closed once nothing is left; nil while nobody waits for that
-	flushed time.Time     // when somebody began to wait
+	idle    chan struct{} // closed once nothing is left; nil while nobody waits in Flushed
+	flushed time.Time     // when idle was made
 	breaker breaker
 
 	// Only the goroutine that is sending uses these. It changes batch with mu held, because Flushed reads it.
@@ -150,7 +150,7 @@ func (p *Pipeline) Post(c *Call, now time.Time) {
 	p.mu.Unlock()
 }
 
-// reportOut reports that the node is out, or back, if that is news. It returns why the node is out. The caller holds mu.
+// reportOut reports that the node is out, or back, if that has changed. It returns why the node is out. The caller holds mu.
 func (p *Pipeline) reportOut(out bool) (cause error) {
 	if out {
 		cause = p.breaker.error()
@@ -171,9 +171,9 @@ func (p *Pipeline) enqueue(c *Call) {
 	}
 }
 
-// Exchange is Post for a caller that then waits for this one reply until ctx ends.
-// When nothing else is under way, and ctx leaves the node its time, the caller's
-// goroutine sends the call, and the reply has been received on return.
+// Exchange is like Post for a caller that then waits for this reply until ctx ends.
+// If nothing else is in progress, and ctx leaves enough time, the caller's goroutine
+// sends the call, and the reply has been received on return.
 func (p *Pipeline) Exchange(ctx context.Context, c *Call, now time.Time) {
 	deadline, bounded := ctx.Deadline()
 	short := ctx.Err() != nil || bounded && deadline.Sub(now) < longest(p.breaker.timeout)
@@ -204,7 +204,7 @@ func (p *Pipeline) stop(now time.Time) {
 	p.signalIdle()
 }
 
-// Send posts a request whose reply nobody needs.
+// Send posts a request and discards its reply.
 func (p *Pipeline) Send(r Request, until time.Time, class Class) {
 	p.Post(&Call{Request: r, To: Discard{}, Until: until, Class: class}, time.Now())
 }
@@ -286,8 +286,8 @@ func growStack(i int) byte {
 	return room[i%len(room)]
 }
 
-// send forms a batch, leaves it so much time, and sends it. It reports whether there was one; if not, the pipeline has
-// stopped sending.
+// send forms a batch and sends it, with at least leave until its deadline. It reports whether there was one; if not, the
+// pipeline has stopped sending.
 func (p *Pipeline) send(leave time.Duration) bool {
 	refused, cause, more := p.next(leave)
 	for _, c := range refused {
@@ -295,7 +295,7 @@ func (p *Pipeline) send(leave time.Duration) bool {
 	}
 	if more {
 		var replies []driver.Reply
-		defer func() { p.deliver(replies) }() // even if the driver panics: what must be delivered is kept
+		defer func() { p.deliver(replies) }() // even if the driver panics, to keep calls that must be delivered
 		replies = p.node.Do(p.limit.ctx, p.commands)
 	}
 	return more
@@ -309,7 +309,7 @@ type limit struct {
 	end    time.Time
 }
 
-// longest is the time on a new limit for a batch that needs d. The quarter on top is for the batches that share it later.
+// longest returns the time on a new limit for a batch that needs d. The additional quarter lets later batches share it.
 func longest(d time.Duration) time.Duration { return d + d/4 }
 
 // renew replaces the limit unless the time left on it is between d and longest(d).
@@ -324,8 +324,8 @@ func (l *limit) renew(now time.Time, d time.Duration) {
 	l.ctx, l.cancel = context.WithDeadline(context.Background(), l.end)
 }
 
-// next forms the next batch, and leaves it so much time. If there is nothing to send, the pipeline stops sending. If that is
-// because the node is out, next returns the calls to refuse and why.
+// next forms the next batch, with at least leave until its deadline. If there is nothing to send, the pipeline stops sending.
+// If that is because the node is out, next returns the calls to refuse and why.
 func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error, more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -360,7 +360,8 @@ var ping = driver.Command{"PING"}
 func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 	n, asking := 0, false
 	for _, c := range queue {
-		// A server that does not know SET NX GET is sent the first one again, as a script. A call that takes it back must wait.
+		// If the server turns out not to know SET NX GET, the first one is resent as a script, so its release must not
+		// be in the same batch.
 		if len(p.batch) >= p.breaker.most || asking && c.Legacy == nil {
 			break
 		}
@@ -386,7 +387,7 @@ func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 	return kept
 }
 
-// refuse takes the calls that need not be delivered out of the queues. It returns those neither cancelled nor expired.
+// refuse removes the calls that need not be delivered from the queues. It returns those neither cancelled nor expired.
 func (p *Pipeline) refuse(now time.Time) (refused []*Call) {
 	var kept []*Call
 	for _, c := range append(p.urgent, p.votes...) {
@@ -435,8 +436,8 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 // maxChase bounds how long past its Until a call that chases another is kept.
 const maxChase = time.Minute
 
-// expired reports whether a call is too late to be sent. One that chases another is kept for longer, since its node may hang
-// until then. While somebody waits for the pipeline to be idle, that is long enough for one more try. The caller holds mu.
+// expired reports whether it is too late to send a call. A Chase is kept longer, because its node may hang until then; while
+// somebody waits in Flushed, only long enough for one more try. The caller holds mu.
 func (p *Pipeline) expired(c *Call, now time.Time) bool {
 	switch {
 	case !now.After(c.Until):
@@ -447,8 +448,8 @@ func (p *Pipeline) expired(c *Call, now time.Time) bool {
 	return c.Class != Chase || now.After(p.flushed.Add(afterHang))
 }
 
-// keep queues again what the server must execute and has not. A script or command that it does not know goes first, in a
-// form that it does know. A call that must be delivered is sent again after a pause.
+// keep requeues calls that the server did not execute. A script or command that it does not know goes first, in a form that
+// it knows. A call that must be delivered is resent after a pause.
 func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 	var first []*Call
 	for i, c := range p.batch {
@@ -465,14 +466,14 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 			first, p.batch[i] = append(first, c), nil
 		case c.Class < Release:
 		case len(first) > 0 && Executed(replies[i].Err):
-			// It may take back one of the calls that are sent again, so it must come after them once more.
+			// It may release one of the calls in first, so it must be resent after them.
 			first = append(first, c.again(now))
 		case !Executed(replies[i].Err):
 			p.delay(c, now.Add(c.resendIn(now)))
 		case now.Before(p.breaker.suspectUntil):
-			// Order holds per connection only. A copy of the acquire that a driver resent, or that sits in the socket of
-			// a hung server, may be executed after this release, so send the release once more, and not before that
-			// time together with another.
+			// Order holds per connection only. A copy of the acquire that a driver resent, or that is in the socket of a
+			// hung server, may be executed after this release. So resend the release after suspectUntil. Without the
+			// extra resendTogether, the batch of a call that is due before could take it along.
 			p.delay(c, p.breaker.suspectUntil.Add(resendTogether))
 		}
 	}
@@ -481,7 +482,7 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 	}
 }
 
-// delay keeps a call to be sent again at that time, unless it is too late by then. The caller holds mu.
+// delay schedules a call to be resent at a time, unless it will have expired. The caller holds mu.
 func (p *Pipeline) delay(c *Call, at time.Time) {
 	if !p.expired(c, at) {
 		heap.Push(&p.delayed, c.again(at))
@@ -489,14 +490,14 @@ func (p *Pipeline) delay(c *Call, at time.Time) {
 }
 
 const (
-	// The pause before a call is sent again grows from firstResend to lastResend.
+	// The pause before a call is resent grows from firstResend to lastResend.
 	firstResend, lastResend = 10 * time.Millisecond, time.Second
-	// resendTogether is how far apart two calls may be due that are sent again together.
+	// resendTogether is how far apart two calls may be due that are resent in one batch.
 	resendTogether = 5 * time.Millisecond
 )
 
-// resendIn returns how long to wait before the call is sent again. It grows with each attempt but shrinks again towards Until,
-// to give a node that refuses most of the time more chances to execute the call.
+// resendIn returns the pause before the call is resent. It grows with each attempt, but shrinks again towards Until to give a
+// node that mostly refuses more chances to execute the call.
 func (c *Call) resendIn(now time.Time) time.Duration {
 	pause := min(firstResend<<min(c.attempts, 8), lastResend)
 	if left := c.Until.Sub(now); left > 0 {
@@ -521,7 +522,7 @@ func (d *delayed) Pop() any {
 	return c
 }
 
-// again returns a copy of the call to be sent at that time, for nobody: its receiver has got the first reply.
+// again returns a copy of the call to be resent at a time. It discards the reply, because the receiver has the first one.
 func (c *Call) again(at time.Time) *Call {
 	return &Call{Request: c.Request, To: Discard{}, Until: c.Until, Class: c.Class, ChaseUntil: c.ChaseUntil, attempts: min(c.attempts, 254) + 1, resendAt: at}
 }
@@ -534,17 +535,16 @@ func (p *Pipeline) Responsive(now time.Time) bool {
 	return p.sending && p.breaker.answered && !p.breaker.open(now)
 }
 
-// MayHaveSent reports whether a renewal that was posted after since may have
-// reached the node, or may do so yet: whether any call has been sent since, or a
-// renewal is queued.
+// MayHaveSent reports whether a renewal posted after since may have reached the
+// node or may still do so: any call has been sent since, or a renewal is queued.
 func (p *Pipeline) MayHaveSent(since time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return !p.sentAt.Before(since) || slices.ContainsFunc(p.urgent, func(c *Call) bool { return c.Class == Renewal })
 }
 
-// Cancel takes a call out of its queue. It reports whether the call had been sent
-// already, so that the node may have executed it or may do so yet.
+// Cancel removes a call from its queue. It reports whether the call had already been
+// sent, so that the node may execute it.
 func (p *Pipeline) Cancel(c *Call) (wasSent bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -554,8 +554,8 @@ func (p *Pipeline) Cancel(c *Call) (wasSent bool) {
 	return c.stage == sent
 }
 
-// Flushed returns a channel that is closed once no call is queued, under way or
-// kept to be sent again.
+// Flushed returns a channel that is closed once no call is queued, in progress or
+// waiting to be resent.
 func (p *Pipeline) Flushed() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -25,7 +25,7 @@ func isSyntaxError(err error) bool {
 	return err != nil && strings.HasPrefix(err.Error(), "ERR syntax error")
 }
 
-// ownTimeout hides that an error is the end of a batch's or driver's context, lest it pass for the end of the caller's.
+// ownTimeout wraps the error of a batch's or driver's context, so that it does not pass for that of the caller's.
 func ownTimeout(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return timedOut{err}

@@ -23,11 +23,11 @@ var (
 	errDeadToken = errors.New("this round's token was aborted before the vote arrived")
 )
 
-// maxFence is where the scripts' numbers, which are doubles, are no longer exact to one. Microseconds get there in the year
-// 2255.
+// maxFence is where the scripts' numbers, which are doubles, stop being exact integers. Unix microseconds reach it in the
+// year 2255.
 const maxFence = 1 << 53
 
-// decoder returns a decoder from a function that knows what a script returns. Errors are the same for all.
+// decoder makes a decoder of replies from a decoder of values. All decode errors alike.
 func decoder(decode func(value any) (a quorum.Answer, known bool)) func(driver.Reply) quorum.Answer {
 	return func(r driver.Reply) quorum.Answer {
 		if r.Err != nil {
@@ -49,14 +49,14 @@ var (
 	decodeLast    = decoder(last)
 	decodePlace   = decoder(place)
 	decodeRelease = DecodeRelease(func() {})
-	// decodeAny takes any answer for an acknowledgement.
+	// decodeAny treats any value as an acknowledgement.
 	decodeAny = decoder(func(any) (quorum.Answer, bool) { return granted, true })
 )
 
 var granted = quorum.Answer{Verdict: quorum.Granted}
 
-// decodeSet decodes the reply to SET NX GET: null if the key was free, else the holder's token. Our own token means that the
-// driver resent a command that had been executed.
+// decodeSet decodes the reply to SET NX GET: null if the key was free, otherwise the holder's token. Our own token means that
+// the driver resent a command that had been executed.
 func decodeSet(token string) func(driver.Reply) quorum.Answer {
 	return func(r driver.Reply) quorum.Answer { // no decoder, as that would allocate twice
 		if r.Err != nil {
@@ -73,7 +73,7 @@ func decodeSet(token string) func(driver.Reply) quorum.Answer {
 	}
 }
 
-// vote is what a script that votes returns.
+// vote decodes the result of a script that votes.
 func vote(value any) (a quorum.Answer, known bool) {
 	fields, _ := value.([]any)
 	switch text, number := Text(fields, 1), Number(fields, 2); Text(fields, 0) {
@@ -102,13 +102,13 @@ func vote(value any) (a quorum.Answer, known bool) {
 	return a, false
 }
 
-// fenced is a vote whose grant must have a fence.
+// fenced decodes a vote whose grant must have a fence.
 func fenced(value any) (quorum.Answer, bool) {
 	a, known := vote(value)
 	return a, known && (a.Verdict != quorum.Granted || a.Fence != 0)
 }
 
-// look is the vote of a dry run, whose grant grants nothing.
+// look decodes the vote of a dry run, whose grant is only Vacant.
 func look(value any) (quorum.Answer, bool) {
 	a, known := vote(value)
 	if a.Verdict == quorum.Granted {
@@ -122,7 +122,7 @@ func young(fields []any) quorum.Answer {
 		ErrYoung, time.Duration(Number(fields, 1))*time.Millisecond)}
 }
 
-// count is 1 for ours and 0 for not ours.
+// count decodes 1, for a key that holds our token, and 0.
 func count(value any) (quorum.Answer, bool) {
 	n, known := value.(int64)
 	if n == 1 {
@@ -142,7 +142,7 @@ func DecodeRelease(woke func()) func(driver.Reply) quorum.Answer {
 	})
 }
 
-// extension is a count, but the node may also abstain.
+// extension decodes a count, or the answer of a node that abstains.
 func extension(value any) (quorum.Answer, bool) {
 	if fields, _ := value.([]any); Text(fields, 0) == "YOUNG" {
 		return young(fields), true
@@ -182,11 +182,10 @@ func decodeBootstrap(r driver.Reply) quorum.Answer {
 	return quorum.Answer{Verdict: quorum.Granted}
 }
 
-// Foreign stands for the token where a key of a name, or the guard's, holds data of another type.
+// Foreign takes the place of a token if a key of the name, or the guard's, holds data of another type.
 const Foreign = "data that is not a lock, in the key of this name, one of its companions or " + GuardKey + "; delete it, or choose another name"
 
-// decodeError decodes an error reply. A key of another type is somebody's data. It counts as a refusal, since it takes the
-// name as surely as a lock does.
+// decodeError decodes an error reply. A key of another type counts as a refusal, because it blocks the name as a lock does.
 func decodeError(err error) quorum.Answer {
 	if pipeline.IsWrongType(err) {
 		return quorum.Answer{Verdict: quorum.Refused, Lasting: true, Token: Foreign}
@@ -194,8 +193,8 @@ func decodeError(err error) quorum.Answer {
 	return quorum.Answer{Verdict: quorum.Failed, Err: WithCure(err)}
 }
 
-// cures are for errors that do not pass by themselves. An error begins with its code. One that a script ran into has the
-// reason further within, in other words in Redis 6, in 7.0 and later.
+// cures lists the errors that do not pass by themselves. code is a prefix of the error. within is the reason that an error
+// inside a script contains; its wording differs between Redis 6, 7.0 and later.
 var cures = []struct {
 	code, within, cure string
 }{
@@ -214,7 +213,7 @@ var cures = []struct {
 
 const aclCure = "allow the user what SECURITY.md lists, such as: ACL SETUSER name ~prefix:* ~redtick:guard &redtick:* +@read +@write +@scripting +@pubsub +ping +time +info"
 
-// PermanentError is a server's error that does not pass by itself.
+// PermanentError is a server's error that lasts until somebody corrects its cause.
 type PermanentError struct {
 	Cause error
 	cure  string
@@ -225,7 +224,7 @@ func (e *PermanentError) Error() string { return e.Cause.Error() + " (" + e.cure
 // Unwrap returns the server's error.
 func (e *PermanentError) Unwrap() error { return e.Cause }
 
-// WithCure adds the cure to a server's error, if it does not pass by itself.
+// WithCure returns err as a *PermanentError with its cure if it is in cures, otherwise err.
 func WithCure(err error) error {
 	for _, c := range cures {
 		if text := err.Error(); strings.HasPrefix(text, c.code) && strings.Contains(text, c.within) {
@@ -235,7 +234,7 @@ func WithCure(err error) error {
 	return err
 }
 
-// Lifetime converts a PTTL. It is 0 for a key that is gone or never expires, and limited to what a duration holds.
+// Lifetime converts the result of PTTL. It is 0 for a key that is gone or never expires, and capped at the longest duration.
 func Lifetime(ms int64) time.Duration {
 	return time.Duration(min(max(ms, 0), int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
 }
@@ -244,12 +243,12 @@ func unexpected(r driver.Reply) quorum.Answer {
 	return quorum.Answer{Verdict: quorum.Failed, Err: Unexpected(r)}
 }
 
-// Unexpected returns the error for a reply that no script gives.
+// Unexpected returns the error for a reply that cannot be decoded.
 func Unexpected(r driver.Reply) error {
 	return fmt.Errorf("unexpected reply %s (%T); is this address a Redis server?", Clip(fmt.Sprint(r.Value)), r.Value)
 }
 
-// Text returns a field of a reply that is text, else "".
+// Text returns the i-th field of a reply if it is text, otherwise "".
 func Text(fields []any, i int) string {
 	if i < len(fields) {
 		s, _ := fields[i].(string)
@@ -258,7 +257,7 @@ func Text(fields []any, i int) string {
 	return ""
 }
 
-// Number returns a field of a reply that is an integer, or text that spells one, else 0.
+// Number returns the i-th field of a reply if it is an integer or the text of one, otherwise 0.
 func Number(fields []any, i int) int64 {
 	if i < len(fields) {
 		if n, ok := fields[i].(int64); ok {
@@ -273,7 +272,7 @@ func Number(fields []any, i int) int64 {
 	return n
 }
 
-// Clip makes a server's text fit for one line of a log. The text may be somebody's data, of any size.
+// Clip shortens and quotes a server's text for one line of a log. The text may be any data of any size.
 func Clip(s string) string {
 	const most = 300
 	short := Cut(s, most)
@@ -286,7 +285,7 @@ func Clip(s string) string {
 	return short
 }
 
-// Cut shortens a text to at most so many bytes, without splitting a character.
+// Cut returns a prefix of text with at most most bytes, without splitting a character.
 func Cut(text string, most int) string {
 	if len(text) <= most {
 		return text

@@ -1,5 +1,5 @@
-// Package protocol defines what redlock says to Redis: keys, tokens, scripts, the
-// commands made of them and what the replies mean. It holds no state.
+// Package protocol defines what redlock stores in Redis and how: keys, tokens,
+// scripts, commands and the decoding of replies. It holds no state.
 package protocol
 
 import (
@@ -43,9 +43,9 @@ type Name struct {
 	ttl, retention, maxSkew, spacing, guard string
 	twice, granted, lastLifetime            string // twice is 2 TTLs, which outlasts each copy of a vote and each place in line
 
-	set, free driver.Command // of a plain lock, complete but for the token
-	vote      driver.Command // of a claim, complete but for the tick, the token and the owner
-	voteArgs  int            // where its arguments begin
+	set, free driver.Command // acquire and release a plain lock; complete except for the token
+	vote      driver.Command // votes on a claim; complete except for the tick, the token and the owner
+	voteArgs  int            // the index of the first argument of vote
 }
 
 // GuardKey holds what the restart guard knows of a node. There is one such key per
@@ -86,7 +86,7 @@ func KeysOf(name string) Keys {
 // Tick returns the key of one tick.
 func (k Keys) Tick(ms int64) string { return k.TickPrefix() + decimal(ms) }
 
-// TickPrefix returns what the keys of all ticks begin with.
+// TickPrefix returns the common prefix of the keys of all ticks.
 func (k Keys) TickPrefix() string { return k.base + "tick:" }
 
 func (k Keys) dead(token string) string { return k.base + "dead:" + token }
@@ -97,11 +97,11 @@ func Claimant(field string) (token string, ok bool) { return strings.CutPrefix(f
 func decimal(n int64) string              { return strconv.FormatInt(n, 10) }
 func milliseconds(d time.Duration) string { return decimal(d.Milliseconds()) }
 
-// Companion returns what the companions of a name begin with. That begins with the
-// name itself, so that an access rule for the name's prefix covers it, and it is in
-// the name's hash slot. Redis hashes what stands between the first '{' and the
-// first '}' after it, unless that is empty or missing; then it hashes the whole key
-// (Redis Cluster specification, "Hash tags").
+// Companion returns the prefix of a name's companion keys. It begins with the name
+// itself, so that an access rule for the name's prefix covers the companions, and
+// puts them in the name's hash slot. Redis hashes the text between the first '{' and
+// the next '}', or the whole key if that text is empty or missing (Redis Cluster
+// specification, "Hash tags").
 func Companion(name string) string {
 	if hashTag(name) != "" {
 		return name + ":redtick:"
@@ -129,8 +129,8 @@ func hashTag(key string) string {
 // companions are the kinds of a name's companions.
 var companions = []string{"last", "fence", "runs", "pause", "resumed", "wait", "tick", "dead"}
 
-// Split returns the name that a companion's key belongs to, and which of its
-// companions that is. For another key both are "".
+// Split returns the name that a companion key belongs to and the kind of companion.
+// For any other key both are "".
 func Split(key string) (name, kind string) {
 	const mark = ":redtick:"
 	for end := 0; ; end++ {

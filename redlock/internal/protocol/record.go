@@ -13,16 +13,16 @@ const RunsLifetime = 35 * 24 * time.Hour
 // longestInterval bounds the interval of a schedule that the runs' lifetime follows.
 const longestInterval = 366 * 24 * time.Hour
 
-// ResumedLifetime is how long the end of a name's pause is remembered. Runs that
-// no others follow are not remembered for longer.
+// ResumedLifetime is how long the end of a name's pause is remembered. It is the
+// longest lifetime that a name's runs may have.
 const ResumedLifetime = 3 * longestInterval
 
 // Record is what the nodes remember of one run.
 type Record struct {
 	Token    string
 	Began    int64         // Unix ms, by the replica's wall clock
-	Took     time.Duration // in whole ms, by its monotonic one
-	Next     int64         // the next tick in Unix ms, or 0 when it is not known
+	Took     time.Duration // in whole ms, by its monotonic clock
+	Next     int64         // the next tick in Unix ms, or 0 if unknown
 	Result   string        // one word; "" until the run has ended
 	Schedule string
 	Error    string
@@ -37,7 +37,7 @@ func (r *Record) Encode() string {
 	if r == nil {
 		return ""
 	}
-	var few [512]byte // is enough unless the holder's name is long
+	var few [512]byte // enough unless a part is long
 	b := few[:0]
 	for _, n := range [...]int64{r.Began, r.Took.Milliseconds(), r.Next, int64(len(r.Token)), int64(len(r.Schedule))} {
 		b = append(strconv.AppendInt(b, n, 10), ' ')
@@ -46,7 +46,7 @@ func (r *Record) Encode() string {
 	return string(append(append(append(b, r.Token...), r.Schedule...), r.Error...))
 }
 
-// DecodeRecord reads what Encode wrote.
+// DecodeRecord decodes the result of Encode.
 func DecodeRecord(text string) (r Record, ok bool) {
 	var numbers [5]int64
 	for i := range numbers {
@@ -70,7 +70,7 @@ func (r *Record) lifetime() string {
 	return milliseconds(max(RunsLifetime, 3*interval))
 }
 
-// cutNumber returns the number that a text begins with, and what follows the space behind it.
+// cutNumber returns the number before the first space in text, and the rest after that space.
 func cutNumber(text string) (n int64, rest string, ok bool) {
 	number, rest, found := strings.Cut(text, " ")
 	n, err := strconv.ParseInt(number, 10, 64)

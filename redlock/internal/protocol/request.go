@@ -13,7 +13,7 @@ func request(s *pipeline.Script, decode func(driver.Reply) quorum.Answer, keys [
 	return quorum.Request{Request: pipeline.Request{Command: s.Command(keys, args...), Script: s}, Decode: decode}
 }
 
-// plain copies a prepared command and fills in the token. It is prepared because each string put into an any allocates.
+// plain copies a prepared command and sets its token. Preparing saves an allocation for each string put into an any.
 func plain(prepared driver.Command, at int, token string) driver.Command {
 	c := slices.Clone(prepared)
 	c[at] = token
@@ -34,7 +34,7 @@ func (n *Name) Acquire(token string) quorum.Request {
 		token, n.ttl, flag(n.fencing), n.guard)
 }
 
-// withGuard adds the restart guard's key, but only where it is used, since it is in no name's hash slot.
+// withGuard adds the restart guard's key only if it is used, because it is in a hash slot of its own.
 func (n *Name) withGuard(keys ...string) []string {
 	if n.guarded {
 		return append(keys, GuardKey)
@@ -75,8 +75,7 @@ func (n *Name) newVote() (vote driver.Command, args int) {
 	return vote, 3 + len(keys)
 }
 
-// Look asks what a vote of this token would meet, and changes nothing. For a lock,
-// tick is 0.
+// Look returns a dry run of a vote, which changes nothing. For a lock, tick is 0.
 func (n *Name) Look(tick int64, token, owner string) quorum.Request {
 	var r quorum.Request
 	if tick != 0 {
@@ -89,13 +88,13 @@ func (n *Name) Look(tick int64, token, owner string) quorum.Request {
 	return r
 }
 
-// Stand makes a fence count on a node, provided that the token holds the lock there.
+// Stand raises a node's counter to fence, provided that the token holds the lock there.
 func (n *Name) Stand(token string, fence int64) quorum.Request {
 	return request(standScript, decodeCount, []string{n.Lock, n.Fence}, token, decimal(fence))
 }
 
-// Swap hands the lock from one token to another. over says that no handle relies on
-// the old one.
+// Swap transfers the lock from one token to another. over means that no handle relies
+// on the old one.
 func (n *Name) Swap(from, to string, over bool) quorum.Request {
 	keys := append(make([]string, 0, 5), n.Lock, n.dead(from), n.dead(to))
 	decode := decodeVote
@@ -105,11 +104,11 @@ func (n *Name) Swap(from, to string, over bool) quorum.Request {
 	return request(swapScript, decode, n.withGuard(keys...), from, to, n.ttl, longest, flag(n.fencing), n.guard, flag(over))
 }
 
-// longest is the longest TTL there is, in ms. It stands in for the old token's TTL, which is not known.
+// longest is the longest TTL allowed, in ms. It is used where a token's TTL is not known.
 const longest = "86400000"
 
-// Abort takes back a token's vote, on a tick unless that is 0. It also bars late
-// copies of the vote, except on a plain lock, where SET knows no tombstones.
+// Abort takes back a token's vote on a tick, or on the lock if tick is 0. It also bars
+// late copies of the vote, except on a plain lock: SET does not check tombstones.
 func (n *Name) Abort(token string, tick int64) quorum.Request {
 	if tick == 0 && !n.fencing && !n.guarded {
 		return n.Release(token, false)
@@ -125,8 +124,8 @@ func (n *Name) bar(token string, tick int64, lifetime string) quorum.Request {
 	return request(abortScript, decodeCount, keys, token, lifetime)
 }
 
-// Bar takes a lock from its token, and bars the token for as long as a handle may
-// try to extend it.
+// Bar takes the lock from a token, and bars the token for as long as a handle may try
+// to extend it.
 func (n *Name) Bar(token string) quorum.Request { return n.bar(token, 0, longest) }
 
 // Extend keeps a lease alive.
@@ -142,9 +141,9 @@ func (n *Name) Release(token string, wake bool) quorum.Request {
 	return quorum.Request{Request: pipeline.Request{Command: plain(n.free, len(n.free)-1, token), Script: releaseScript}, Decode: decodeRelease}
 }
 
-// Confirm tells a node that a claim was granted by a majority. It marks the tick,
-// which under take-over is done at the end only, and notes the run. If neither is
-// to be done, the request has no command.
+// Confirm tells a node that a majority granted the claim. It marks the tick, except
+// under take-over, where only Finish does, and records the run if there is a history.
+// If there is nothing to do, the request has no command.
 func (n *Name) Confirm(r *Record, owner string) quorum.Request {
 	marks := n.mode != Takeover
 	if !marks && !n.chronicled {
@@ -158,8 +157,8 @@ func (n *Name) Confirm(r *Record, owner string) quorum.Request {
 	return n.noted(confirmScript, decodeAny, keys, args, nil, r)
 }
 
-// Finish releases the lock of a claim. It marks the tick as done if marks is set,
-// and notes the run's end, which replaces the note of its beginning if begun is set.
+// Finish releases the lock of a claim. It marks the tick as done if marks is set, and
+// records the run's end. If begun is set, that replaces the record of its beginning.
 func (n *Name) Finish(r *Record, owner string, marks, begun bool) quorum.Request {
 	mark, args := n.ending(r, owner, marks)
 	keys := append(make([]string, 0, 4), n.Lock, n.Waiters, mark)
@@ -173,7 +172,7 @@ func (n *Name) Finish(r *Record, owner string, marks, begun bool) quorum.Request
 	return n.noted(finishScript, decodeRelease, keys, args, before, r)
 }
 
-// ending returns the key that proves that a tick was granted, and the arguments that Confirm and Finish share.
+// ending returns the key of the mark, which proves that a tick was granted, and the arguments that Confirm and Finish share.
 func (n *Name) ending(r *Record, owner string, marks bool) (mark string, args []string) {
 	tick := r.Tick()
 	mark, markOwner, lifetime := n.Last, "", n.lastLifetime
@@ -189,7 +188,7 @@ func (n *Name) ending(r *Record, owner string, marks bool) (mark string, args []
 	return mark, append(make([]string, 0, 8), r.Token, decimal(tick), markOwner, lifetime)
 }
 
-// noted adds the arguments that note a run: its record, and the one that it replaces.
+// noted adds the arguments for the history: the run's record, and the one that it replaces.
 func (n *Name) noted(s *pipeline.Script, decode func(driver.Reply) quorum.Answer, keys, args []string, before, r *Record) quorum.Request {
 	if n.chronicled {
 		args = append(args, n.keep, before.Encode(), r.Encode(), r.lifetime())
@@ -197,14 +196,14 @@ func (n *Name) noted(s *pipeline.Script, decode func(driver.Reply) quorum.Answer
 	return request(s, decode, keys, args...)
 }
 
-// LastTick asks for the newest tick granted.
+// LastTick returns the query for the newest tick granted.
 func (n *Name) LastTick() quorum.Request {
 	return quorum.Request{Request: pipeline.Request{Command: driver.Command{"GET", n.Last}}, Decode: decodeLast, DryRun: true}
 }
 
-// Enqueue puts a waiting process in line on a node, at the place that it had there
-// before, if any. The answer has the place as its Token, and as Remaining what is
-// left of the holder's lock.
+// Enqueue puts a waiting process in line on a node. place is its former place there,
+// or "". The answer's Token is its place, and Remaining is the remaining time of the
+// holder's lock.
 func (n *Name) Enqueue(waiter, place string) quorum.Request {
 	return request(enqueueScript, decodePlace, []string{n.Lock, n.Waiters}, waiter, n.twice, place)
 }
@@ -214,18 +213,18 @@ func (n *Name) Dequeue(waiter string) pipeline.Request {
 	return pipeline.Request{Command: driver.Command{"ZREM", n.Waiters, waiter}}
 }
 
-// TryWrite is a write that changes nothing, as nobody in line is called "-". It fails where a vote would: on a read-only replica,
-// and where the memory is full, since ZADD needs some for all that Redis knows.
+// TryWrite returns a write that changes nothing, because no waiter is called "-". It fails where a vote would: on a read-only
+// replica, and when memory is full, because Redis then refuses every ZADD.
 func (n *Name) TryWrite() quorum.Request {
 	return quorum.Request{Request: pipeline.Request{Command: driver.Command{"ZADD", n.Waiters, "XX", "0", "-"}}, Decode: decodeAny, DryRun: true}
 }
 
-// Bootstrap declares a node that remembers nothing to be fresh.
+// Bootstrap declares a node without data to be new.
 func Bootstrap() quorum.Request {
 	return request(bootstrapScript, decodeBootstrap, []string{GuardKey})
 }
 
-// WakeChannel returns the channel on which a waiting process listens.
+// WakeChannel returns the channel on which a waiting process receives notices.
 func WakeChannel(waiter string) string { return "redtick:wake:" + waiter }
 
 func flag(on bool) string {

@@ -15,7 +15,7 @@ func script(names ...string) *pipeline.Script {
 	for _, name := range names {
 		part, err := lua.ReadFile("lua/" + name + ".lua")
 		if err != nil {
-			panic(err) // cannot happen: all names are listed below
+			panic(err) // cannot happen: the names below are constants
 		}
 		text += string(part)
 	}

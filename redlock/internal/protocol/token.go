@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Token returns "holder/random", followed by "@tick" for a claim. On the wire it is
-// one opaque string. The holder is there for people. The tick lets a refused claim
+// Token returns "holder/random", followed by "@tick" for a claim. Redis treats it as
+// one opaque string. The holder is for people to read. The tick lets a refused claim
 // tell another run of its own tick from an earlier run that still holds the job.
 func Token(holder, random string, tick int64) string {
 	if tick == 0 {
@@ -22,7 +22,7 @@ func Token(holder, random string, tick int64) string {
 // detached marks the random part of a token that nobody holds.
 const detached = "~"
 
-// Reserved are the characters that a random part must not have, because they mark what follows it.
+// Reserved are the characters that a random part must not contain, because they end it.
 const Reserved = "@" + detached
 
 // Detached returns a token that waits to be adopted: no handle relies on it.

@@ -2,16 +2,17 @@ package protocol
 
 import "strconv"
 
-// TriggerChannel is where the processes of all fleets listen for triggers.
+// TriggerChannel is the channel on which processes listen for triggers. All fleets
+// on a server share it.
 const TriggerChannel = "redtick:trigger"
 
-// Trigger is the message that asks for one run of a job.
+// Trigger is a message that requests one run of a job.
 type Trigger struct {
 	Name, By string
 	Tick     int64 // the tick to run it under, in Unix ms
 }
 
-// Encode returns the message as it is published.
+// Encode returns the text to publish.
 func (t Trigger) Encode() string {
 	return decimal(t.Tick) + " " + strconv.Itoa(len(t.By)) + " " + t.By + t.Name
 }

@@ -10,27 +10,28 @@ import (
 	"github.com/redtick/redtick/redlock/internal/pipeline"
 )
 
-// Request is a command and what its reply means.
+// Request is a command and the decoder of its reply.
 type Request struct {
 	pipeline.Request
 	Decode func(driver.Reply) Answer
-	DryRun bool // it changes nothing
+	DryRun bool // the command changes nothing
 }
 
-// Group is the nodes that decide together. It is safe for concurrent use.
+// Group is a set of nodes of which a majority decides. It is safe for concurrent
+// use.
 type Group struct {
 	Pipelines []*pipeline.Pipeline
 	Quorum    int
-	timers    sync.Pool // stopped, to be reused: a new timer for each wait would double a vote's memory
+	timers    sync.Pool // of stopped timers: a new one for each wait would double a vote's memory
 }
 
-// NewGroup returns a group in which a majority decides.
+// NewGroup returns the group of the nodes of pipelines.
 func NewGroup(pipelines []*pipeline.Pipeline) *Group {
 	return &Group{Pipelines: pipelines, Quorum: len(pipelines)/2 + 1}
 }
 
-// Poll is one request put to the nodes, and the count of their answers. Replies
-// are counted on the goroutines that read them, and the caller is woken once.
+// Poll sends one request to the nodes and counts their answers. Replies are counted
+// on the goroutines that read them, and the caller is woken once.
 type Poll struct {
 	Start time.Time
 
@@ -40,13 +41,13 @@ type Poll struct {
 	certain func(*Poll) // called once the outcome is certain; it must not block
 	tally   Tally       // of the answers so far
 	calls   []ballot
-	enough  func(*Tally) bool // says whether the answers end the latest wait
+	enough  func(*Tally) bool // reports whether the answers end the latest wait
 	wake    chan struct{}     // made by the first call that waits
 	// release is set by GiveUp, and called for each node that grants after that, or may have granted. It must not block.
 	release func(node int, release pipeline.Class)
 }
 
-// ballot is what one node is asked.
+// ballot is the call to one node.
 type ballot struct {
 	pipeline.Call
 	decode func(driver.Reply) Answer
@@ -81,8 +82,8 @@ func (g *Group) NewPoll() *Poll {
 	return p
 }
 
-// Ask puts the request to every node, in order, for a caller that then waits
-// until ctx ends. It is not sent later than until.
+// Ask sends the request to every node, in order, for a caller that then waits
+// until ctx ends. A request that is still queued at until is not sent.
 func (g *Group) Ask(ctx context.Context, r Request, until time.Time, c pipeline.Class) *Poll {
 	p := g.NewPoll()
 	for i := range p.calls {
@@ -91,8 +92,8 @@ func (g *Group) Ask(ctx context.Context, r Request, until time.Time, c pipeline.
 	return p
 }
 
-// AskThen is Ask for a caller that goes on at once. certain, if any, is called
-// once the outcome is certain. It must not block.
+// AskThen is like Ask for a caller that does not wait. certain, if not nil, is
+// called once the outcome is certain. It must not block.
 func (g *Group) AskThen(r Request, until time.Time, c pipeline.Class, certain func(*Poll)) *Poll {
 	p := g.NewPoll()
 	p.certain = certain
@@ -102,15 +103,15 @@ func (g *Group) AskThen(r Request, until time.Time, c pipeline.Class, certain fu
 	return p
 }
 
-// Send puts a request whose reply nobody needs to every node. It queues with the
-// votes, because a claim's confirm must not overtake the claim's vote.
+// Send sends a request to every node and discards the replies. The request queues
+// with the votes, because a claim's confirm must not overtake the claim's vote.
 func (g *Group) Send(r Request, until time.Time) {
 	for _, p := range g.Pipelines {
 		p.Send(r.Request, until, pipeline.Question)
 	}
 }
 
-// AskOne puts the request to one node, for a caller that then waits until ctx
+// AskOne sends the request to one node, for a caller that then waits until ctx
 // ends. If the group has no other node, AskOne may itself wait for the answer.
 func (p *Poll) AskOne(ctx context.Context, node int, r Request, until time.Time, c pipeline.Class) {
 	call := p.prepare(node, r, until, c)
@@ -132,8 +133,9 @@ func (p *Poll) prepare(node int, r Request, until time.Time, c pipeline.Class) *
 func (p *Poll) Asked(node int) bool { return p.calls[node].To != nil }
 
 // GiveUp calls release for every node that granted the request or may have done
-// so, and later for every node whose late answer says the same. A late refusal,
-// as most are, costs nothing. A call that was not sent is cancelled.
+// so. It also does so later, for every late answer that is a grant or a failure.
+// Most late answers are refusals, and cost nothing. A call that was not sent is
+// cancelled.
 func (p *Poll) GiveUp(release func(node int, c pipeline.Class)) {
 	p.mu.Lock()
 	p.release = release
@@ -146,8 +148,8 @@ func (p *Poll) GiveUp(release func(node int, c pipeline.Class)) {
 	}
 }
 
-// MayHold reports whether the node granted the request, or may do so yet, and
-// how to release it. A call that was not sent is cancelled.
+// MayHold reports whether the node granted the request or may still do so, and
+// the class of its release. A call that was not sent is cancelled.
 func (p *Poll) MayHold(node int) (release pipeline.Class, ok bool) {
 	p.mu.Lock()
 	a := p.tally.Answers[node]
@@ -204,8 +206,8 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 }
 
 // Wait returns as soon as the outcome is certain, limit has passed, or ctx ends.
-// In the last case it returns ctx's error. A node that is only busy, as it still
-// answers other calls, is waited for until so long after the poll's start.
+// In the last case it returns ctx's error. While a missing node still answers other
+// calls, Wait extends limit, until busy has passed since the poll's start.
 func (p *Poll) Wait(ctx context.Context, limit, busy time.Duration) error {
 	for step := max(limit/4, time.Millisecond); ; limit = step {
 		err := p.WaitFor(ctx, limit, (*Tally).Certain)
@@ -215,13 +217,14 @@ func (p *Poll) Wait(ctx context.Context, limit, busy time.Duration) error {
 	}
 }
 
-// WaitForOne waits for limit, but returns once the outcome is certain or the node
-// has answered.
+// WaitForOne waits until the outcome is certain, the node has answered, limit has
+// passed, or ctx ends. In the last case it returns ctx's error.
 func (p *Poll) WaitForOne(ctx context.Context, limit time.Duration, node int) error {
 	return p.WaitFor(ctx, limit, func(t *Tally) bool { return t.Certain() || t.Answers[node].Verdict != Pending })
 }
 
-// WaitFor waits for limit, but returns as soon as the answers are enough.
+// WaitFor waits until enough reports true, limit has passed, or ctx ends. In the
+// last case it returns ctx's error.
 func (p *Poll) WaitFor(ctx context.Context, limit time.Duration, enough func(*Tally) bool) (err error) {
 	p.mu.Lock()
 	p.enough = enough
@@ -244,7 +247,7 @@ func (p *Poll) WaitFor(ctx context.Context, limit time.Duration, enough func(*Ta
 		case <-timer.C:
 			timedOut = true
 		case <-ctx.Done():
-			if !p.hasEnough() { // a vote that is won is not thrown away
+			if !p.hasEnough() { // do not discard a vote that was won
 				err = ctx.Err()
 			}
 		}
@@ -269,8 +272,8 @@ func (p *Poll) Tally() Tally {
 	return t
 }
 
-// responsive reports whether a missing answer may still come soon, because its
-// node keeps answering others.
+// responsive reports whether a missing answer may come soon, because its node still
+// answers other calls.
 func (p *Poll) responsive() bool {
 	t, now := p.Tally(), time.Now()
 	for i := range t.Answers {

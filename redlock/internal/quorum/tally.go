@@ -20,18 +20,18 @@ const (
 	TooFarAhead                // the tick is too far ahead of the node's clock
 	Paused                     // an operator paused the job
 	Failed                     // no vote: no answer, an error, or the node abstains
-	Vacant                     // nobody is there; no vote was asked for
+	Vacant                     // a dry run found that a vote would be granted
 )
 
 // Answer is one node's reply, decoded.
 type Answer struct {
 	Verdict   Verdict
-	Lasting   bool          // of a refusal or a pause: its key never expires
-	Token     string        // of a refusal: the other token; of a pause: who paused, and why
-	Remaining time.Duration // how long the lock or the pause there lasts
-	Last      int64         // the newest tick granted, if that was asked for
+	Lasting   bool          // for a refusal or a pause: its key never expires
+	Token     string        // for a refusal: the other token; for a pause: who paused, and why
+	Remaining time.Duration // how long the lock or the pause lasts on the node
+	Last      int64         // the newest tick granted, if the request asks for it
 	Fence     int64
-	Err       error // of a failure
+	Err       error // for a failure
 }
 
 // Tally is the state of a vote, computed from the answers alone.
@@ -44,7 +44,7 @@ type Tally struct {
 	most int // the most refusals that name one token
 }
 
-// Count tallies answers, of which quorum decide.
+// Count returns the tally of answers. A majority is at least quorum of them.
 func Count(answers []Answer, quorum int) Tally {
 	t := Tally{Answers: answers, Quorum: quorum}
 	for i := range answers {
@@ -97,8 +97,8 @@ func (t *Tally) Certain() bool {
 	return t.Granted+t.Pending < t.Quorum && (t.most >= t.Quorum || t.most+t.Pending < t.Quorum && t.explained())
 }
 
-// explained reports whether no reason that was given may yet become the outcome through the missing answers. Without this
-// check a pause passes for a split vote while a node is down, and the claim goes on until the pause is over.
+// explained reports whether the missing answers cannot make one of the given reasons the outcome. Without this check a pause
+// passes for a split vote while a node is down, and the claim retries until the pause ends.
 func (t *Tally) explained() bool {
 	for _, n := range [...]int{t.Paused, t.Stale, t.TooFarAhead} {
 		if n > 0 && !t.Blocks(n) && t.Blocks(n+t.Pending) {
@@ -147,7 +147,7 @@ func (t *Tally) Leader() (leader Answer, ok bool) {
 }
 
 // Fence returns the largest fence among the grants. agreed reports whether a
-// majority named it.
+// majority returned it.
 func (t *Tally) Fence() (fence int64, agreed bool) {
 	n := 0
 	for _, a := range t.Answers {

@@ -1,4 +1,4 @@
-// Package trigger listens for the runs that operators ask for by a message on the nodes.
+// Package trigger listens on the nodes for messages by which operators request runs.
 package trigger
 
 import (
@@ -14,22 +14,22 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// Listener has one subscription on each node for all jobs of a process, while
-// there are any that listen. It is safe for concurrent use.
+// Listener shares one subscription on each node among all listening jobs of a
+// process. Without jobs it has none. It is safe for concurrent use.
 type Listener struct {
 	// Pipelines are the nodes' pipelines.
 	Pipelines []*pipeline.Pipeline
 	// Jitter returns a random duration, less than its argument.
 	Jitter func(time.Duration) time.Duration
-	// Heard is called for each trigger of a job that listens, before the job is told.
+	// Heard is called for each trigger of a listening job, before the job's function.
 	Heard func(t protocol.Trigger)
-	// Unheard is called when a node's triggers cannot be heard.
+	// Unheard is called when the subscription to a node has failed twice in a row.
 	Unheard func(node string, cause error)
 
 	mu     sync.Mutex
 	jobs   []*job
-	heard  [16]string // the last messages, since each comes from every node
-	next   int        // where the next one goes in heard
+	heard  [16]string // the last messages, to drop the copies from other nodes
+	next   int        // the next index in heard, modulo its length
 	end    context.CancelFunc
 	closed bool
 }
@@ -39,7 +39,7 @@ type job struct {
 	run  func(t protocol.Trigger)
 }
 
-// Subscribable reports whether any node can be listened to.
+// Subscribable reports whether any node supports subscriptions.
 func (l *Listener) Subscribable() bool {
 	return slices.ContainsFunc(l.Pipelines, func(p *pipeline.Pipeline) bool { _, ok := p.Node().(driver.Subscriber); return ok })
 }
@@ -94,10 +94,10 @@ func (l *Listener) endIfIdle() {
 	}
 }
 
-// longestDeaf bounds the pause before a lost subscription begins anew.
-const longestDeaf = 5 * time.Second
+// maxPause bounds the pause before a lost subscription is renewed.
+const maxPause = 5 * time.Second
 
-// subscribe listens to one node until ctx ends. It subscribes anew whenever the subscription is lost.
+// subscribe listens to one node until ctx ends. It subscribes again whenever the subscription is lost.
 func (l *Listener) subscribe(ctx context.Context, node string, sub driver.Subscriber) {
 	for try := 0; ; try++ {
 		var ready atomic.Bool
@@ -114,7 +114,7 @@ func (l *Listener) subscribe(ctx context.Context, node string, sub driver.Subscr
 			}
 			l.Unheard(node, protocol.WithCure(err))
 		}
-		longest := min(100*time.Millisecond<<min(try, 6), longestDeaf)
+		longest := min(100*time.Millisecond<<min(try, 6), maxPause)
 		select {
 		case <-time.After(longest/2 + l.Jitter(longest/2)):
 		case <-ctx.Done():
@@ -122,13 +122,13 @@ func (l *Listener) subscribe(ctx context.Context, node string, sub driver.Subscr
 	}
 }
 
-// hear takes a message, which anybody may have sent.
+// hear handles a message, which any client may have sent.
 func (l *Listener) hear(message string) {
 	t, ok := protocol.DecodeTrigger(message)
 	if !ok {
 		return
 	}
-	jobs := l.newly(t, message)
+	jobs := l.jobsFor(t, message)
 	if len(jobs) == 0 {
 		return
 	}
@@ -138,8 +138,8 @@ func (l *Listener) hear(message string) {
 	}
 }
 
-// newly returns the jobs of a trigger, if it was not heard before.
-func (l *Listener) newly(t protocol.Trigger, message string) (jobs []*job) {
+// jobsFor returns the jobs that a trigger is for, or none if its message was heard before.
+func (l *Listener) jobsFor(t protocol.Trigger, message string) (jobs []*job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, j := range l.jobs {

@@ -1,7 +1,6 @@
-// Package waitqueue is where callers wait for a name. Those of one process wait
-// in a line of their own, of which only the first asks Redis. Processes wait in
-// a line in Redis, on one node that is the same for all, and each release wakes
-// the first of them.
+// Package waitqueue lets callers wait for a name. The callers of one process form a
+// line, and only the first of them asks Redis. The processes form a line in Redis,
+// on the same node for all, and each release wakes the first process in it.
 package waitqueue
 
 import (
@@ -28,7 +27,7 @@ type Queue struct {
 	handedOff     map[string]time.Time // names that went to a waiter elsewhere, and when
 	swept         time.Time            // when the old ones of these were last removed
 	subscriptions []*subscription      // to each node, or nil
-	idle          *time.Timer          // ends them
+	idle          *time.Timer          // ends the subscriptions
 	closed        chan struct{}
 }
 
@@ -52,9 +51,9 @@ func New(group *quorum.Group, id string) *Queue {
 		subscriptions: make([]*subscription, len(group.Pipelines)), closed: make(chan struct{})}
 }
 
-// Enter waits until the caller is the first of this process in line for a name.
-// The waiter must Leave. The error is ctx's. When the queue is closed, all waiters
-// are first.
+// Enter waits until the caller is the first of this process in line for a name. The
+// caller must call Leave. The only error is ctx's. Once the queue is closed, Enter
+// does not wait.
 func (q *Queue) Enter(ctx context.Context, name *protocol.Name, nodeTimeout, ttl time.Duration) (*Waiter, error) {
 	w := &Waiter{queue: q, name: name, nodeTimeout: nodeTimeout, ttl: ttl, signal: make(chan struct{}, 1)}
 	q.mu.Lock()
@@ -144,8 +143,8 @@ func (q *Queue) notify(node int, notice string) {
 	at.first().notice(token)
 }
 
-// pass wakes the next process in line, by the release of a token that nobody has. The token that was announced or met will
-// not do: its holder may have released it on this node only.
+// pass wakes the next process in line, by releasing a token that nobody has. It cannot release the announced token, whose
+// holder may have released it on this node only.
 func (q *Queue) pass(node int, name *protocol.Name) {
 	q.group.Pipelines[node].Send(name.Release("-", true).Request, time.Now().Add(time.Second), pipeline.Question)
 }

@@ -17,10 +17,11 @@ type subscription struct {
 	cancel   context.CancelFunc
 	ready    chan struct{} // closed once it is active, or has ended
 	active   bool
-	timedOut bool // a waiter has waited for it in vain, so that others need not
+	timedOut bool // a waiter has waited for it in vain; others do not wait
 }
 
-// listen sees to it that notices from a node arrive, and waits for that up to limit. It reports whether they do.
+// listen subscribes to a node's notices if needed, and waits up to limit until the subscription is active. It reports whether
+// it is.
 func (q *Queue) listen(ctx context.Context, node int, limit time.Duration) bool {
 	sub, ok := q.group.Pipelines[node].Node().(driver.Subscriber)
 	if !ok {
@@ -62,7 +63,7 @@ func (q *Queue) subscribe(node int, sub driver.Subscriber) *subscription {
 		_ = sub.Subscribe(ctx, protocol.WakeChannel(q.id),
 			func() { q.activate(node, s) },
 			func(notice string) { q.notify(node, notice) })
-		// It was lost or stopped. The next waiter begins a new one; until then waiters poll.
+		// The subscription ended. The next waiter begins a new one; until then waiters poll.
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		q.stop(node, s)
@@ -80,7 +81,7 @@ func (q *Queue) activate(node int, s *subscription) {
 	}
 }
 
-// stop ends a subscription unless it has ended; another may have begun. The caller holds mu.
+// stop ends a subscription, unless it has ended and perhaps been replaced. The caller holds mu.
 func (q *Queue) stop(node int, s *subscription) {
 	if s == nil || s != q.subscriptions[node] {
 		return
@@ -100,7 +101,7 @@ func (q *Queue) stopAll() {
 	}
 }
 
-// closeIdle ends the subscriptions after a while, unless somebody waits by then. The caller holds mu.
+// closeIdle ends the subscriptions after linger, unless somebody waits by then. The caller holds mu.
 func (q *Queue) closeIdle() {
 	switch {
 	case !slices.ContainsFunc(q.subscriptions, func(s *subscription) bool { return s != nil }):

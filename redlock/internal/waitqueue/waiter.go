@@ -18,10 +18,10 @@ type Waiter struct {
 	nodeTimeout, ttl time.Duration
 	inLine           *list.Element
 	signal           chan struct{} // its turn has come, or the name was released
-	place            string        // in the line in Redis, which it keeps when it gets in line again on the same node
+	place            string        // in the line in Redis; kept when the process enqueues again on the same node
 
-	released string // the token of the last notice; the queue guards it
-	hurries  int    // how often it has asked again soon since then; the queue guards it
+	released string // the token of the last notice; guarded by the queue
+	hurries  int    // quick retries since that notice; guarded by the queue
 }
 
 // Yield lets a waiter elsewhere go first if a release of this process has just
@@ -37,9 +37,9 @@ func (w *Waiter) Yield(ctx context.Context) error {
 	return w.sleep(ctx, grace)
 }
 
-// Wait waits until asking again may succeed: for a release notice, the end of
-// the holder's lock, or a back-off, whichever comes first. holder is the token
-// that stands in the way, or "" if none does. Then a place in line is no help.
+// Wait waits until a retry may succeed: for a release notice, the end of the
+// holder's lock, or a back-off, whichever comes first. holder is the token in the
+// way, or "" if there is none; then Wait only backs off.
 func (w *Waiter) Wait(ctx context.Context, holder string, backoff time.Duration) error {
 	if holder == "" {
 		return w.sleep(ctx, backoff)
@@ -49,7 +49,7 @@ func (w *Waiter) Wait(ctx context.Context, holder string, backoff time.Duration)
 	}
 	remaining, listening := w.enqueue(ctx)
 	if listening && remaining == 0 {
-		// The lock was released while we got in line, so the notice may have gone to nobody.
+		// The lock was released before we were in line, so the notice may have gone to nobody.
 		w.queue.mu.Lock()
 		if w.released != holder {
 			w.notice(holder)
@@ -69,11 +69,11 @@ func (w *Waiter) Wait(ctx context.Context, holder string, backoff time.Duration)
 	return w.sleep(ctx, backoff)
 }
 
-// maxHurries is how often a waiter asks again soon after a release was announced to it.
+// maxHurries is the number of quick retries after a notice.
 const maxHurries = 8
 
-// hurry reports whether the token that stands in the way is the announced one, and how soon to ask again. Such a token is
-// about to go: a release reaches the node that announces it before it reaches the others.
+// hurry reports whether to retry soon, and after what pause: the token in the way is the announced one. It is about to go,
+// because a release may reach the node that announces it before the others.
 func (w *Waiter) hurry(holder string) (d time.Duration, ok bool) {
 	w.queue.mu.Lock()
 	defer w.queue.mu.Unlock()
@@ -84,8 +84,8 @@ func (w *Waiter) hurry(holder string) (d time.Duration, ok bool) {
 	return 250 * time.Microsecond << (w.hurries - 1), true
 }
 
-// enqueue gets in line on the first node that is there and can notify, so that all processes use one line. It returns what
-// remains of the holder's lock there.
+// enqueue gets in line on the first node that answers and can notify, so that all processes use one line. It returns the
+// remaining time of the holder's lock there.
 func (w *Waiter) enqueue(ctx context.Context) (remaining time.Duration, listening bool) {
 	q := w.queue
 	for i := range q.group.Pipelines {
@@ -108,9 +108,9 @@ func (w *Waiter) enqueue(ctx context.Context) (remaining time.Duration, listenin
 	return 0, false
 }
 
-// Leave gives the turn to the next waiter. served says that this one got the lock.
-// If it did not, a notice that it has received goes to the next waiter, here or in
-// another process. The last waiter here also gets out of line in Redis.
+// Leave gives the turn to the next waiter. served means that this one got the lock.
+// If it did not, its unused notice goes to the next waiter, here or in another
+// process. The last waiter of this process also leaves the line in Redis.
 func (w *Waiter) Leave(served bool) {
 	q := w.queue
 	q.mu.Lock()
