@@ -1,4 +1,4 @@
-// Package asynqadapter has periodic tasks of asynq run once per tick, and tasks
+// Package asynqadapter enqueues periodic asynq tasks once per tick and makes tasks
 // exclude each other, on any number of servers and schedulers.
 //
 //	// Every replica runs the scheduler; each tick is enqueued once.
@@ -12,44 +12,44 @@
 //
 // # What it does not promise
 //
-//   - asynq delivers at least once. A task whose worker dies, whose Timeout ends or
-//     whose server is shut down comes again, and so do its effects. What this package
-//     adds is that deliveries do not overlap, and that a tick has one task.
-//   - A lock is only as good as redlock's: see the limits there. A handler that is
-//     paused past the end of its lease may overlap with the next one; it learns of the
+//   - asynq delivers at least once. It delivers a task again when its worker dies, its
+//     Timeout ends or its server is shut down, and the effects may repeat. This
+//     package only keeps deliveries from overlapping and gives each tick one task.
+//   - A lock is only as good as redlock's; see the limits there. A handler that is
+//     paused past the end of its lease may overlap with the next one. It learns of the
 //     loss through its context.
-//   - A task without retries left cannot be sent back to the queue: asynq archives it
-//     whatever error it gets. It waits in its worker instead; when its own Timeout or
-//     Deadline ends first, it is archived all the same. Give tasks that may find their
-//     key busy at least one retry.
+//   - A task without retries left cannot be sent back to the queue, because asynq
+//     archives it on any error. It waits in its worker instead, and is archived if its
+//     Timeout or Deadline ends first. Give tasks that may find their key busy at least
+//     one retry.
 //   - Servers that use [Middleware] or [OncePerTick] must be made with [Configure]'s
-//     result, or each sending back costs a retry.
-//   - Leases of handlers that outlive the Shutdown of their asynq.Server end with the
-//     process. Close redlock's Locker after that Shutdown.
+//     result. Otherwise each time a task is sent back it spends a retry.
+//   - A handler that outlives the Shutdown of its asynq.Server keeps its lease until
+//     the process ends. Close redlock's Locker after that Shutdown.
 //
 // # What it has
 //
-//   - [Scheduler]: a scheduler for every replica, with asynq's verbs, and the choice
-//     for new code. Each tick is enqueued once, without a leader and without a gap. It
-//     needs no Locker: asynq's own Redis decides.
-//   - [PeriodicTaskManager]: the same for asynq's manager, whose entries come from a
-//     provider. Changing the package name of NewPeriodicTaskManager is all.
-//   - [Middleware]: one handler per key at a time.
-//   - [Stamp] and [OncePerTick]: a stock asynq.Scheduler on every replica, and workers
-//     that drop the duplicates.
+//   - [Scheduler], the choice for new code, runs on every replica, with the methods of
+//     asynq.Scheduler. Each tick is enqueued once, without a leader and without a gap.
+//     It needs no Locker: asynq's own Redis decides.
+//   - [PeriodicTaskManager] does the same for asynq's manager, whose entries come from
+//     a provider. To adopt it, change the package name of NewPeriodicTaskManager.
+//   - [Middleware] runs one handler per key at a time.
+//   - [Stamp] and [OncePerTick] are for a stock asynq.Scheduler on every replica:
+//     workers drop the duplicates.
 //
-// A stock scheduler on a leader only, by redlock's Elector, loses the ticks between a
-// leader's death and the next election. redlock.WithTakeover has no place in this
-// package: what it does for a dead job, asynq does for a dead worker.
+// A stock scheduler that runs only on a leader, elected with redlock's Elector, loses
+// the ticks between the leader's death and the next election. This package does not
+// use redlock.WithTakeover: asynq itself delivers the task of a dead worker again.
 //
-// [TickOf] reads a task's tick. Under a middleware of this package the context has it,
-// too, and the lease: redlock.TickFrom and redlock.LeaseFrom.
+// [TickOf] returns a task's tick. Under a middleware of this package the context also
+// carries the tick and the lease (redlock.TickFrom and redlock.LeaseFrom).
 //
-// A PeriodicTaskManager's entries are on asynqmon's page of schedulers, and so are a
-// Scheduler's that was made with [WithHeartbeat]. asynq's history of enqueue events
-// stays empty, since asynq alone can write it; a task's ID has its tick.
+// asynqmon's page of schedulers lists the entries of a PeriodicTaskManager, and of a
+// Scheduler made with [WithHeartbeat]. asynq's history of enqueue events stays empty,
+// since only asynq can write it; the ID of a task contains its tick.
 //
 // The middlewares report to their Locker's observer, the schedulers to [WithObserver].
-// Without either, warnings and errors go to slog.Default. Each tick that is not
-// enqueued and each task that is not run is an event.
+// Without one, warnings and errors go to slog.Default. Each tick that is not enqueued
+// and each task that is not run is an event.
 package asynqadapter

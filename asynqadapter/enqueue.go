@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	enqueueLimit = 10 * time.Second // for one attempt, where the client heeds its context
-	longestPause = 5 * time.Second
+	enqueueTimeout = 10 * time.Second // of one attempt, if the client honors its context
+	maxBackoff     = 5 * time.Second
 )
 
-// enqueue tries until the tick is enqueued, by this replica or another, or too
-// late. Trying again is safe even after an attempt that may have worked: the
-// ID is taken then.
+// enqueue tries until the tick is enqueued, by this replica or another one, or is too
+// late. Trying again is safe even after an attempt that may have worked, because then
+// the task ID is taken.
 func (s *Scheduler) enqueue(e *entry, tick time.Time) {
 	task, opts, err := s.prepare(e, tick)
 	if err != nil {
@@ -28,7 +28,7 @@ func (s *Scheduler) enqueue(e *entry, tick time.Time) {
 		return
 	}
 	for try := 0; ; try++ {
-		if over := s.over(e, tick); over != nil {
+		if over := s.tooLate(e, tick); over != nil {
 			if err != nil {
 				over = fmt.Errorf("%w: %w", over, err)
 			}
@@ -36,13 +36,13 @@ func (s *Scheduler) enqueue(e *entry, tick time.Time) {
 			return
 		}
 		var info *asynq.TaskInfo
-		if info, err = s.attempt(task, opts); err == nil || errors.Is(err, asynq.ErrTaskIDConflict) {
+		if info, err = s.enqueueOnce(task, opts); err == nil || errors.Is(err, asynq.ErrTaskIDConflict) {
 			s.succeed(e, tick, info, err)
 			return
 		}
 		wait := backoff(try)
-		if s.beginsToFail(e) {
-			s.report(EnqueueFailed, e, tick, fmt.Errorf("%w; tried again until it is enqueued or too late", err))
+		if s.startsFailing(e) {
+			s.report(EnqueueFailed, e, tick, fmt.Errorf("%w; retrying until it is enqueued or too late", err))
 		}
 		if pause(s.ctx, wait); s.ctx.Err() != nil {
 			s.giveUp(e, tick, opts, fmt.Errorf("asynqadapter: shut down before it was enqueued: %w", err))
@@ -52,16 +52,16 @@ func (s *Scheduler) enqueue(e *entry, tick time.Time) {
 }
 
 var (
-	errSetBack    = fmt.Errorf("%w: the clock was set back before it was enqueued; it comes again at its time", ErrLate)
+	errSetBack    = fmt.Errorf("%w: the clock was set back before it was enqueued; it is enqueued when its time comes again", ErrLate)
 	errSuperseded = fmt.Errorf("%w: a newer tick of the entry is due", ErrLate)
 )
 
-// over returns why a tick must not be enqueued any more.
-func (s *Scheduler) over(e *entry, tick time.Time) error {
+// tooLate returns why a tick must no longer be enqueued, or nil if it may be.
+func (s *Scheduler) tooLate(e *entry, tick time.Time) error {
 	switch late := s.cfg.now().Sub(tick); {
 	case late > s.cfg.lateness:
 		return ErrLate
-	case late < -maxSleep: // by so much that the loop is sure to notice and to derive the tick again
+	case late < -maxSleep: // far enough that the loop is sure to notice and take the tick again
 		return errSetBack
 	}
 	if !s.cfg.newestOnly {
@@ -75,15 +75,16 @@ func (s *Scheduler) over(e *entry, tick time.Time) error {
 	return nil
 }
 
-var errVeto = invalid("it called runtime.Goexit, so the tick is not enqueued here; on another replica it may be")
+var errVeto = invalid("it called runtime.Goexit, so this replica does not enqueue the tick; another one may")
 
-// prepare makes the task and options of one tick. PreEnqueueFunc may replace
-// both in place, so what Register checked is checked again. The task ID comes last.
+// prepare returns the task and options of one tick. PreEnqueueFunc may replace both in
+// place, so they are checked as in Register. The task ID is the last option, to
+// override any other.
 func (s *Scheduler) prepare(e *entry, tick time.Time) (*asynq.Task, []asynq.Option, error) {
 	task, opts := copyOf(e.task), slices.Clone(e.opts)
 	if s.opts.PreEnqueueFunc != nil {
 		err := errVeto
-		apart(func() { s.opts.PreEnqueueFunc(task, opts); err = checkTask(task, opts) })
+		isolate(func() { s.opts.PreEnqueueFunc(task, opts); err = checkTask(task, opts) })
 		if err == nil {
 			known, _ := readOptions(task, opts, s.cfg.managed)
 			err = known.check(e.name, s.cfg.lateness)
@@ -91,21 +92,21 @@ func (s *Scheduler) prepare(e *entry, tick time.Time) (*asynq.Task, []asynq.Opti
 		if err != nil {
 			return task, opts, fmt.Errorf("after PreEnqueueFunc: %w", err)
 		}
-		task = copyOf(task) // which it may have replaced by one that it keeps
+		task = copyOf(task) // PreEnqueueFunc may keep the task that it put here
 	}
 	return task, append(opts, asynq.TaskID(withTick(e.name, tick))), nil
 }
 
-// attempt is not ended by Shutdown: then nobody would know how it ended.
-func (s *Scheduler) attempt(task *asynq.Task, opts []asynq.Option) (*asynq.TaskInfo, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), enqueueLimit)
+// enqueueOnce does not end at Shutdown, because its outcome would then be unknown.
+func (s *Scheduler) enqueueOnce(task *asynq.Task, opts []asynq.Option) (*asynq.TaskInfo, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), enqueueTimeout)
 	defer cancel()
 	return s.client.EnqueueContext(ctx, task, opts...)
 }
 
-// beginsToFail reports whether no attempt of this entry has failed since one worked: in an outage each of its ticks is tried
-// again and again.
-func (s *Scheduler) beginsToFail(e *entry) bool {
+// startsFailing marks the entry as failing, and reports whether it was not before: in
+// an outage attempts fail again and again, but only the first is reported.
+func (s *Scheduler) startsFailing(e *entry) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	begins := !e.failing
@@ -136,7 +137,7 @@ func (s *Scheduler) giveUp(e *entry, tick time.Time, opts []asynq.Option, err er
 	if s.opts.PostEnqueueFunc != nil {
 		s.opts.PostEnqueueFunc(nil, err)
 	}
-	if handle := s.opts.EnqueueErrorHandler; handle != nil { //nolint:staticcheck // deprecated, but in use: programs that move here have it
+	if handle := s.opts.EnqueueErrorHandler; handle != nil { //nolint:staticcheck // deprecated, but programs that move here use it
 		handle(e.task, opts, err)
 	}
 }
@@ -145,12 +146,12 @@ func (s *Scheduler) report(kind redlock.EventKind, e *entry, tick time.Time, err
 	s.cfg.observe.tell(redlock.Event{Kind: kind, Name: e.name, Tick: tick, Err: err})
 }
 
-// reportSoon is for those who hold the mutex, as the observer may ask for the entries.
-func (s *Scheduler) reportSoon(kind redlock.EventKind, e *entry, err error) {
+// reportAsync is for callers that hold the mutex, as the observer may call Entries.
+func (s *Scheduler) reportAsync(kind redlock.EventKind, e *entry, err error) {
 	s.ticks.Go(func() { s.report(kind, e, time.Time{}, err) })
 }
 
-// pause returns early when ctx ends.
+// pause sleeps for d, or until ctx is done.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -159,6 +160,6 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 func backoff(try int) time.Duration {
-	d := min(100*time.Millisecond<<min(try, 10), longestPause)
+	d := min(100*time.Millisecond<<min(try, 10), maxBackoff)
 	return d/2 + rand.N(d/2)
 }

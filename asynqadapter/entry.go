@@ -13,8 +13,8 @@ import (
 
 const maxEntryName = 200
 
-// How long a finished task keeps its ID, in multiples of the lateness: the
-// default, and the least that Register accepts.
+// How long a finished task keeps its ID, in multiples of the lateness: the default,
+// and the minimum that Register accepts.
 const (
 	retentionFactor = 3
 	leastRetention  = 2
@@ -25,26 +25,28 @@ type entry struct {
 	name     string
 	queue    string
 	spec     string
-	work     work // whose the name is in this process
+	owner    owner // of the name, in this process
 	schedule schedule
 	task     *asynq.Task
 	opts     []asynq.Option
-	// signature is compared to see whether a manager's entry has changed. What its task carries may change in place.
+	// signature tells whether a manager's entry has changed. It is computed at once
+	// because the task's contents may be changed in place.
 	signature string
 	job       *redlock.Job // nil unless it can be triggered
-	// The rest belongs to the scheduler's mutex.
-	*course
-	claimed bool   // the name, in this process
-	stop    func() // ends the listening; nil when there is none
-	shown   string // the ID that the mirror gave it
+	// The scheduler's mutex guards the rest.
+	*progress
+	claimed bool   // the name is claimed in this process
+	stop    func() // stops listening to triggers; nil if not listening
+	shown   string // ID in the mirror; "" if not there
 }
 
-// course is how far an entry's ticks have come. One that replaces an entry goes on with
-// it, and so does what the old one still tries to enqueue.
-type course struct {
-	seen           moment // when it was last looked at: ticks up to here were taken
+// progress is how far an entry's ticks have come. An entry that replaces another one
+// after a reload takes over its progress; the old one's ticks that are still tried
+// share it.
+type progress struct {
+	seen           moment // all ticks up to here were taken
 	next, previous time.Time
-	failing        bool // no attempt has worked since one failed
+	failing        bool // the last attempt failed
 }
 
 func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option) (*entry, error) {
@@ -52,16 +54,16 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 		return nil, err
 	}
 	known, others := readOptions(task, opts, s.cfg.managed)
-	e := &entry{name: known.name, queue: known.queue, spec: spec, task: task, opts: others, course: &course{}}
+	e := &entry{name: known.name, queue: known.queue, spec: spec, task: task, opts: others, progress: &progress{}}
 	if e.name == "" {
 		e.name = identity(task)
 	}
 	if len(e.name) > maxEntryName || strings.TrimSpace(e.name) == "" {
 		return nil, invalid("name %.40q has %d bytes, must have 1 to %d and not be blank", e.name, len(e.name), maxEntryName)
 	}
-	e.work = work{place{s.redis, e.queue}, fmt.Sprintf("task %q", identity(task))}
-	if !s.cfg.managed { // then a task may have several specs
-		e.work.text += fmt.Sprintf(" and spec %q", spec)
+	e.owner = owner{place{s.redis, e.queue}, fmt.Sprintf("task %q", identity(task))}
+	if !s.cfg.managed { // a manager's task may have several specs
+		e.owner.text += fmt.Sprintf(" and spec %q", spec)
 	}
 	var err error
 	if e.schedule, err = parseSpec(spec, s.location); err != nil {
@@ -82,7 +84,7 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 	return e, s.prepareTriggers(e)
 }
 
-// begin forgets what was derived from the wall clock and derives it anew.
+// begin derives the next and previous ticks from the wall clock again.
 func (e *entry) begin(now moment) {
 	e.seen, e.next = now, e.schedule.after(now.wall)
 	if e.previous.After(now.wall) {
@@ -90,9 +92,10 @@ func (e *entry) begin(now moment) {
 	}
 }
 
-// due takes the ticks that are not after now, and missed is the first of those
-// that are left out. It does not walk through the ones that are too old: a clock may be set
-// forward by decades, as when a machine without one first hears of the time.
+// due takes the ticks that are not after now. If it leaves some out, missed is the
+// first of them and err says why. It skips over ticks before oldest instead of
+// listing them: a clock may be set forward by decades, as when a machine without a
+// clock battery first learns the time.
 func (e *entry) due(now moment, oldest time.Time, newestOnly bool) (ticks []time.Time, missed time.Time, err error) {
 	if e.next.IsZero() || e.next.After(now.wall) {
 		return nil, missed, nil
@@ -114,7 +117,7 @@ func (e *entry) due(now moment, oldest time.Time, newestOnly bool) (ticks []time
 	return ticks, missed, err
 }
 
-// checkTask refuses what asynq would refuse later, or panic on.
+// checkTask refuses arguments that asynq would refuse later or panic on.
 func checkTask(task *asynq.Task, opts []asynq.Option) error {
 	if task == nil || strings.TrimSpace(task.Type()) == "" {
 		return invalid("task is nil or has no type; make it with asynq.NewTask(type, payload)")

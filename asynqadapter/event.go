@@ -10,50 +10,54 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// The kinds of events that this package adds to redlock's. Name is the mutex's
-// name for a middleware, the entry's for a [Scheduler], whose task IDs are the
-// name, "@" and the tick. Err says why, and for a middleware it is a
-// [*TaskError], which says which task.
+// Event kinds that this package adds to redlock's. A middleware's event has the name
+// of the mutex and, as Err, a [*TaskError]. A [Scheduler]'s event has the name of the
+// entry, from which task IDs are made: the name, "@" and the tick. Err says why.
 //
-// What cannot work whatever happens, such as a task's key that is refused or an
-// option that PreEnqueueFunc put on a task, is a redlock.Refused whose Err
-// matches redlock.ErrInvalid. The levels below are those of Event.Level; where
-// no quorum could be had, all are warnings.
+// What can never work, such as an invalid key of a task or an option that
+// PreEnqueueFunc put on a task, is a redlock.Refused event whose Err matches
+// redlock.ErrInvalid. The levels below are those of Event.Level. Without a quorum,
+// all are warnings.
 const (
-	// Requeued (debug): the task was sent back to run later.
+	// Requeued (debug): a task was sent back to run later.
 	Requeued redlock.EventKind = "requeued"
-	// Skipped (debug): the key was busy and the task was not run, by the policy [Skip].
+	// Skipped (debug): a task was not run because its key was busy and the policy is [Skip].
 	Skipped redlock.EventKind = "skipped"
-	// Waiting (debug): the task has no retries left to be sent back with, so it waits in its worker.
+	// Waiting (debug): a task waits in its worker, because without retries left it cannot
+	// be sent back.
 	Waiting redlock.EventKind = "waiting"
-	// Dropped (debug): the task was a duplicate of a tick that another task has claimed, or that is done.
+	// Dropped (debug): a task was not run because its tick is done or another task has it.
 	Dropped redlock.EventKind = "dropped"
-	// Unstamped (warn, once for each of the first 100 task types): [OncePerTick] ran a task that has no tick, like any other task.
+	// Unstamped (warn, once for each of the first 100 task types): [OncePerTick] ran a
+	// task without a tick, so it did not check for duplicates.
 	Unstamped redlock.EventKind = "unstamped"
-	// Unconfigured (warn, once): a task that was sent back was counted as a failure; see [Configure].
+	// Unconfigured (warn, once): asynq counted a task that was sent back as a failure; see
+	// [Configure].
 	Unconfigured redlock.EventKind = "unconfigured"
-	// Late (warn): a tick was not enqueued by this replica; Err matches [ErrLate] unless the scheduler was shut down, or
-	// the tick is that of a trigger.
+	// Late (warn): this replica gave up enqueuing a tick. Err matches [ErrLate], unless the
+	// scheduler was shut down or the tick is a trigger's.
 	Late redlock.EventKind = "late"
-	// EnqueueFailed (warn): an attempt to enqueue a tick failed; it is repeated until the tick is [Late]. It is told once for an
-	// entry until an attempt works.
+	// EnqueueFailed (warn): an attempt to enqueue a tick failed. Attempts are repeated until
+	// the tick is [Late], and not reported again for the entry until one works.
 	EnqueueFailed redlock.EventKind = "enqueue_failed"
-	// Warning (warn, once): an entry follows time.Local, which is not UTC here, so a replica with another TZ has other ticks.
+	// Warning (warn, once): an entry follows time.Local and the machine is not on UTC, so a
+	// replica with another TZ has other ticks.
 	Warning redlock.EventKind = "warning"
-	// SyncFailed (warn): a [PeriodicTaskManager] could not learn its entries and keeps those it has.
+	// SyncFailed (warn): a [PeriodicTaskManager] could not get its entries and keeps the
+	// ones it has.
 	SyncFailed redlock.EventKind = "sync_failed"
 	// Enqueued (info): this replica enqueued a tick.
 	Enqueued redlock.EventKind = "enqueued"
-	// EnqueuedElsewhere (info): another replica was first.
+	// EnqueuedElsewhere (info): another replica enqueued the tick first.
 	EnqueuedElsewhere redlock.EventKind = "enqueued_elsewhere"
 )
 
 type observer redlock.Observer
 
-// tell survives a panic of the observer, which it logs, and a runtime.Goexit.
+// tell calls the observer. It logs a panic in it, and survives a runtime.Goexit.
 func (o observer) tell(e redlock.Event) {
 	e.At = time.Now()
-	apart(func() {
+	isolate(func() {
 		defer func() { _ = recover() }() // of the logger
 		defer func() {
 			if v := recover(); v != nil {
@@ -64,9 +68,9 @@ func (o observer) tell(e redlock.Event) {
 	})
 }
 
-// apart calls f, which is the user's, on a goroutine of its own and waits for it: a
-// runtime.Goexit in f would end the caller's tries or syncs.
-func apart(f func()) {
+// isolate calls the user's function f on a new goroutine and waits for it, so that a
+// runtime.Goexit in f does not end the caller's goroutine.
+func isolate(f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -75,7 +79,7 @@ func apart(f func()) {
 	<-done
 }
 
-// defaultObserver writes to asynq's logger where there is one.
+// defaultObserver writes to asynq's logger, or without one to redlock.Log(nil).
 func defaultObserver(logger asynq.Logger, lowest asynq.LogLevel) observer {
 	if logger == nil {
 		return observer(redlock.Log(nil))
@@ -86,7 +90,7 @@ func defaultObserver(logger asynq.Logger, lowest asynq.LogLevel) observer {
 	return func(e redlock.Event) {
 		level, write := asynq.WarnLevel, logger.Warn
 		switch {
-		case e.Level() < slog.LevelWarn: // each tick's normal end, which asynq's scheduler logs so
+		case e.Level() < slog.LevelWarn: // an enqueued tick, which asynq's scheduler logs at debug too
 			level, write = asynq.DebugLevel, logger.Debug
 		case e.Level() > slog.LevelWarn:
 			level, write = asynq.ErrorLevel, logger.Error

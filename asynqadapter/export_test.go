@@ -2,7 +2,7 @@ package asynqadapter
 
 import "time"
 
-// After and UpTo are what a spec means, for comparison with robfig's own chain of activations.
+// After and UpTo expose a parsed spec, for comparison with robfig/cron's activations.
 func After(spec string, location *time.Location, t time.Time) (time.Time, error) {
 	s, err := parseSpec(spec, location)
 	if err != nil {
@@ -19,7 +19,7 @@ func UpTo(spec string, location *time.Location, t time.Time) (time.Time, error) 
 	return s.upTo(t), nil
 }
 
-// Bound is how many tasks a Stamp knows.
+// Bound returns how many tasks a Stamp knows.
 func (s *Stamp) Bound() (n int) {
 	s.bound.Range(func(any, any) bool { n++; return true })
 	return n

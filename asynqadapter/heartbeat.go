@@ -10,15 +10,15 @@ import (
 	"github.com/redtick/redtick/internal/ticks"
 )
 
-// shared is a client that is the caller's to close, as what asynq connects with.
+// shared is an asynq.RedisConnOpt for a client that the caller closes.
 type shared struct{ redis.UniversalClient }
 
 func (s shared) MakeRedisClient() any { return s }
 func (shared) Close() error           { return nil }
 
-// makeMirror makes a stock scheduler that holds the same entries and enqueues
-// nothing: it is there for its heartbeats, which asynqmon and
-// asynq.Inspector.SchedulerEntries read and only asynq itself can write.
+// makeMirror makes a stock scheduler that has the same entries and enqueues nothing.
+// It writes the heartbeats that asynqmon and asynq.Inspector.SchedulerEntries read;
+// their format is internal to asynq.
 func (s *Scheduler) makeMirror() {
 	if s.cfg.heartbeat == nil {
 		return
@@ -26,14 +26,14 @@ func (s *Scheduler) makeMirror() {
 	s.mirror = asynq.NewScheduler(s.cfg.heartbeat, &asynq.SchedulerOpts{
 		HeartbeatInterval: s.opts.HeartbeatInterval, Location: s.opts.Location,
 		Logger: s.opts.Logger, LogLevel: max(s.opts.LogLevel, asynq.WarnLevel),
-		// asynq calls this on a goroutine of the tick's own, right before it
-		// enqueues. It offers no other veto.
+		// asynq calls this on a goroutine of its own for each tick, right before it
+		// enqueues. There is no other way to stop it.
 		PreEnqueueFunc: func(*asynq.Task, []asynq.Option) { runtime.Goexit() },
 	})
 }
 
-// show has the mirror hold an entry. One with "@every" waits for a tick, because
-// asynq counts its interval from here on. It is called with the mutex held.
+// show adds an entry to the mirror. asynq counts "@every" from then on, so such an
+// entry is added right after a tick. s.mu must be held.
 func (s *Scheduler) show(e *entry, now time.Time) {
 	_, every := e.schedule.activations.(ticks.Grid)
 	if s.state != running || s.mirror == nil || e.shown != "" || every && now.Sub(e.previous) >= time.Second {
@@ -43,7 +43,7 @@ func (s *Scheduler) show(e *entry, now time.Time) {
 	e.shown, _ = s.mirror.Register(e.spec, e.task, opts...) // the spec was parsed before
 }
 
-// hide is called with the mutex held.
+// hide removes an entry from the mirror. s.mu must be held.
 func (s *Scheduler) hide(e *entry) {
 	if e.shown != "" {
 		_ = s.mirror.Unregister(e.shown)

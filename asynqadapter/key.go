@@ -7,12 +7,11 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// Key is the default name of a task's mutex: "task:" and its type, with ":"
-// and a digest of the payload unless that is empty. The queue and the headers
-// do not count.
+// Key returns the default name of a task's mutex: "task:", its type and, unless the
+// payload is empty, ":" and a digest of it. Queue and headers play no part.
 func Key(task *asynq.Task) string { return "task:" + identity(task) }
 
-// identity tells tasks apart by type and payload.
+// identity returns the task's type and a digest of its payload.
 func identity(task *asynq.Task) string {
 	if len(task.Payload()) == 0 {
 		return task.Type()
@@ -20,7 +19,7 @@ func identity(task *asynq.Task) string {
 	return task.Type() + ":" + digest(task.Payload())
 }
 
-// digest is 128 bits of SHA-256.
+// digest returns 128 bits of SHA-256 in hexadecimal.
 func digest(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:16])

@@ -7,27 +7,27 @@ import (
 const (
 	// maxSleep bounds how long a step of the wall clock goes unnoticed.
 	maxSleep = time.Minute
-	// reloadLimit is how soon an entry must come back to go on where it was.
+	// reloadLimit is how soon an entry must be registered again to go on where it was.
 	reloadLimit = 10 * time.Second
-	// jumpLimit is how much further than the process's own clock the wall clock
-	// must have gone to count as set forward. Slewing stays far below.
+	// jumpLimit is how far the wall clock must get ahead of the monotonic clock to
+	// count as set forward. Slewing stays far below.
 	jumpLimit = time.Second
 )
 
-// moment is an instant by both clocks: ticks are instants of the wall clock,
-// but only the process's own clock, which nobody sets, shows that it was set.
+// moment is an instant on both clocks. Ticks are instants of the wall clock; the
+// monotonic clock shows whether that was set.
 type moment struct {
 	wall time.Time // without a monotonic reading
-	own  time.Time
+	mono time.Time
 }
 
 func (s *Scheduler) moment() moment {
-	return moment{wall: s.cfg.now().Round(0), own: time.Now()}
+	return moment{wall: s.cfg.now().Round(0), mono: time.Now()}
 }
 
 // jumped reports whether the wall clock was set forward between two moments.
 func (m moment) jumped(since moment) bool {
-	return m.wall.Sub(since.wall)-m.own.Sub(since.own) > jumpLimit
+	return m.wall.Sub(since.wall)-m.mono.Sub(since.mono) > jumpLimit
 }
 
 func (s *Scheduler) run() {
@@ -36,7 +36,7 @@ func (s *Scheduler) run() {
 	for {
 		select {
 		case <-s.ctx.Done():
-			s.fire() // what became due while nobody looked
+			s.fire() // ticks that came due since the last time
 			return
 		case <-timer.C:
 		case <-s.changed:
@@ -52,7 +52,8 @@ func (s *Scheduler) wake() {
 	}
 }
 
-// fire starts what is due and returns how long nothing will be.
+// fire starts the ticks that are due and returns the time until the next one, at most
+// maxSleep.
 func (s *Scheduler) fire() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,20 +66,20 @@ func (s *Scheduler) fire() time.Duration {
 		}
 	}
 	for id, e := range s.departed {
-		if now.own.Sub(e.seen.own) > reloadLimit {
+		if now.mono.Sub(e.seen.mono) > reloadLimit {
 			delete(s.departed, id)
 		}
 	}
 	return max(pause, 0)
 }
 
-// take starts the ticks of one entry that are due.
+// take starts the due ticks of one entry. s.mu must be held.
 func (s *Scheduler) take(e *entry, now moment) {
 	if now.wall.Before(e.seen.wall) {
-		// The clock was set back. Ticks that come again have their IDs taken,
-		// unless they were enqueued too long ago to matter.
+		// The clock was set back. Ticks that come again find their task IDs taken,
+		// unless they were enqueued long ago.
 		e.begin(now)
-		s.hide(e) // asynq's scheduler does not notice it
+		s.hide(e) // asynq's scheduler does not notice a set clock
 		s.show(e, now.wall)
 		return
 	}

@@ -12,32 +12,31 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// DefaultSyncInterval is asynq's own.
+// DefaultSyncInterval is the default SyncInterval of a [PeriodicTaskManager], as in asynq.
 const DefaultSyncInterval = 3 * time.Minute
 
-// PeriodicTaskManager is asynq.PeriodicTaskManager for every replica: it asks a
-// provider for the periodic tasks again and again and enqueues each tick of
-// them once, as [Scheduler] does. There is no leader; when a replica dies, the
+// PeriodicTaskManager is an asynq.PeriodicTaskManager that runs on every replica. It
+// asks a provider for the periodic tasks at regular intervals and enqueues each of
+// their ticks once, as [Scheduler] does. There is no leader: when a replica dies, the
 // others enqueue its ticks.
 //
-// An entry's name, from which the task IDs of its ticks are made, is that of
-// the option [Name], else that of asynq.TaskID, else the task's type and a
-// digest of its payload: so all replicas must be given the same payload. When a
-// spec or option changes, replicas that have not synced yet share each tick
-// with those that have; when a payload changes and the task has no Name, both
-// enqueue theirs. Configs of one task that differ only in their specs are one
-// task for an instant they have in common.
+// An entry's name is the option [Name], or asynq.TaskID, or the task's type and a
+// digest of its payload, which must then be the same on all replicas. The task IDs
+// of its ticks are made from the name. While a changed spec or option reaches the
+// replicas, old and new share each common tick. While a changed payload does, and the
+// task has no Name, both enqueue theirs. Two configs of one task with different specs
+// enqueue it once at an instant they have in common.
 //
-// That is so for two managers of a process as well. If they connect in the same
-// way, they must not give one name to different tasks in one queue: the second is
-// refused until the first has dropped it. The same task with two specs is not
-// refused, since that is also what a reload looks like; give it two names if both
-// specs shall enqueue it when they coincide.
+// The same holds for two managers in one process. If they connect to Redis in the
+// same way, they must not give one name to different tasks in one queue: the second
+// task is refused until the first manager has dropped its own. One task with two
+// specs is not refused, since a reload looks the same; give it two names if both
+// specs are to enqueue it when they coincide.
 //
-// A config that cannot be scheduled is reported as [redlock.Refused] at each
-// sync, and the others are scheduled. A GetConfigs that fails, or returns a
-// config that is nil or lacks its task or spec, fails Start; later it is
-// reported as [SyncFailed], and the entries stay as they are.
+// A config that cannot be scheduled is reported as [redlock.Refused] at each sync,
+// and the others are scheduled. If GetConfigs fails, or returns a config that is nil
+// or has no task or spec, Start fails; a later sync reports [SyncFailed], and the
+// entries stay as they are.
 //
 // It is safe for concurrent use.
 type PeriodicTaskManager struct {
@@ -47,14 +46,14 @@ type PeriodicTaskManager struct {
 	client    *asynq.Client
 }
 
-// NewPeriodicTaskManager returns a manager. Its opts are asynq's: a provider,
+// NewPeriodicTaskManager returns a manager. opts are asynq's: a provider, a
 // RedisConnOpt or RedisUniversalClient, and a SyncInterval (default 3 min).
-// SchedulerOpts means what it does for [NewScheduler]; heartbeats are written,
-// so asynqmon lists the entries.
+// SchedulerOpts are as for [NewScheduler]. The manager writes heartbeats, so asynqmon
+// lists the entries. Errors match redlock.ErrInvalid.
 func NewPeriodicTaskManager(opts asynq.PeriodicTaskManagerOpts, more ...SchedulerOption) (*PeriodicTaskManager, error) {
 	switch {
 	case opts.PeriodicTaskConfigProvider == nil:
-		return nil, invalid("PeriodicTaskConfigProvider is nil; it is what says which tasks there are")
+		return nil, invalid("PeriodicTaskConfigProvider is nil; set the provider of the periodic tasks")
 	case isNil(opts.RedisConnOpt) && isNil(opts.RedisUniversalClient):
 		return nil, invalid("RedisConnOpt and RedisUniversalClient are nil; set the Redis that the servers use")
 	case opts.SyncInterval < 0:
@@ -70,7 +69,7 @@ func NewPeriodicTaskManager(opts asynq.PeriodicTaskManagerOpts, more ...Schedule
 		_ = client.Close()
 		return nil, err
 	}
-	s.enqueuesTo(r)
+	s.setRedis(r)
 	m := &PeriodicTaskManager{scheduler: s, provider: opts.PeriodicTaskConfigProvider, interval: opts.SyncInterval, client: client}
 	if m.interval == 0 {
 		m.interval = DefaultSyncInterval
@@ -78,8 +77,8 @@ func NewPeriodicTaskManager(opts asynq.PeriodicTaskManagerOpts, more ...Schedule
 	return m, nil
 }
 
-// Start asks the provider for the first time and begins to enqueue. It returns
-// an error after Shutdown.
+// Start calls the provider and begins to enqueue. It returns an error when the
+// provider fails, when the manager is running and after Shutdown.
 func (m *PeriodicTaskManager) Start() error {
 	if err := m.sync(); err != nil {
 		return err
@@ -102,19 +101,18 @@ func (m *PeriodicTaskManager) run() {
 	}
 }
 
-// Run is Start, and Shutdown once the process is told to end by SIGINT or
-// SIGTERM.
+// Run calls Start, waits for SIGINT or SIGTERM, and calls Shutdown.
 func (m *PeriodicTaskManager) Run() error { return runUntilSignal(m.Start, m.Shutdown) }
 
-// Shutdown stops for good, as that of [Scheduler] does. It waits for a
-// GetConfigs that is under way.
+// Shutdown stops the manager, as [Scheduler.Shutdown] does, and waits for a running
+// GetConfigs. A manager cannot be started again.
 func (m *PeriodicTaskManager) Shutdown() {
-	m.scheduler.seal()
+	m.scheduler.refuseStart()
 	m.scheduler.Shutdown()
-	_ = m.client.Close() // an error says that it is closed
+	_ = m.client.Close() // fails only if it is closed already
 }
 
-// Entries lists the entries by their next ticks, as that of [Scheduler] does.
+// Entries lists the entries by their next ticks, as [Scheduler.Entries] does.
 func (m *PeriodicTaskManager) Entries() []*asynq.SchedulerEntry { return m.scheduler.Entries() }
 
 func (m *PeriodicTaskManager) sync() error {
@@ -124,7 +122,7 @@ func (m *PeriodicTaskManager) sync() error {
 	}
 	for i, c := range configs {
 		if c == nil || c.Task == nil || c.Cronspec == "" {
-			return invalid("config %d of GetConfigs is nil or has no Task or no Cronspec; all entries stay as they are until it is mended", i)
+			return invalid("config %d of GetConfigs is nil or has no Task or no Cronspec; all entries stay as they are until the provider is fixed", i)
 		}
 	}
 	for _, e := range m.scheduler.replace(m.entries(configs)) {
@@ -135,13 +133,12 @@ func (m *PeriodicTaskManager) sync() error {
 
 func (m *PeriodicTaskManager) configs() (all []*asynq.PeriodicTaskConfig, err error) {
 	err = errors.New("it called runtime.Goexit")
-	apart(func() { all, err = m.provider.GetConfigs() })
+	isolate(func() { all, err = m.provider.GetConfigs() })
 	return all, err
 }
 
-// entries are what the configs ask for, by what makes the IDs of their ticks and by
-// spec. It refuses those whose ticks would be mistaken for others': same name and
-// queue, and not the same task.
+// entries returns the configs' entries by queue, name and spec. It refuses an entry
+// that has the name and queue of a different task, as their task IDs would collide.
 func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[string]*entry {
 	refuse := func(name string, err error) {
 		m.scheduler.cfg.observe.tell(redlock.Event{Kind: redlock.Refused, Name: name, Err: err})
@@ -155,7 +152,7 @@ func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[s
 		}
 		all = append(all, e)
 	}
-	// All replicas refuse the same ones.
+	// In this order all replicas refuse the same ones.
 	slices.SortFunc(all, func(a, b *entry) int {
 		return cmp.Or(cmp.Compare(a.spec, b.spec), cmp.Compare(a.signature, b.signature))
 	})
@@ -166,7 +163,7 @@ func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[s
 			first[id] = e.signature
 		}
 		if first[id] != e.signature {
-			refuse(e.name, invalid("the entry with spec %q has the name of another one with other options, headers or payload; give one of them asynqadapter.Name(…)", e.spec))
+			refuse(e.name, invalid("the entry with spec %q has the name of another entry with different options, headers or payload; give one of them asynqadapter.Name(…)", e.spec))
 			continue
 		}
 		wanted[id+"\n"+e.spec] = e
@@ -174,7 +171,7 @@ func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[s
 	return wanted
 }
 
-// sign returns all of an entry but its spec.
+// sign returns a text that is equal for entries that differ at most in their specs.
 func (e *entry) sign() string {
 	return fmt.Sprintf("%q", []any{e.name, identity(e.task), e.task.Headers(), texts(optionsInside(e.task)), texts(e.opts)})
 }
@@ -187,8 +184,8 @@ func texts(opts []asynq.Option) (all []string) {
 	return all
 }
 
-// seal has a Start that has not come yet, or still asks the provider, fail.
-func (s *Scheduler) seal() {
+// refuseStart makes Start fail, whether it is still to come or waits for the provider.
+func (s *Scheduler) refuseStart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == ready {
@@ -196,9 +193,8 @@ func (s *Scheduler) seal() {
 	}
 }
 
-// replace makes wanted the entries: those that are there already go on, and
-// what is due by those that are not wanted any more is enqueued. It returns
-// events about those whose names are taken.
+// replace makes wanted the entries. Unchanged entries go on, and the due ticks of
+// removed ones are enqueued. It returns an event for each entry whose name is taken.
 func (s *Scheduler) replace(wanted map[string]*entry) (refused []redlock.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,45 +6,46 @@ import (
 	"github.com/redtick/redtick/internal/names"
 )
 
-// place is what asynq takes a task's ID for: one queue of one Redis. Two
-// schedulers that give one name there to different work would share its ticks,
-// and each lose what the other one enqueues.
+// place is where asynq's task IDs are unique: one queue of one Redis. If two
+// schedulers gave different tasks the same name there, each would lose the ticks that
+// the other enqueues.
 type place struct {
-	redis any // the Enqueuer, or what a manager connects with, or the Scheduler
+	redis any // the Enqueuer, or what a manager connects with, or else the Scheduler
 	queue string
 }
 
-// work owns an entry's name in this process. The same work may be registered
-// twice: that is a replica, if in an odd place.
-type work struct {
+// owner owns an entry's name in this process. Equal owners share it: two schedulers in
+// a process with the same entry are replicas.
+type owner struct {
 	place
 	text string
 }
 
-func (w work) String() string { return "an entry of an asynqadapter.Scheduler with " + w.text }
-func (w work) Ended() bool    { return false }
+func (o owner) String() string { return "an entry of an asynqadapter.Scheduler with " + o.text }
+func (o owner) Ended() bool    { return false }
 
-// isNil knows a nil pointer that was made an interface, too.
+// isNil reports whether v is nil or holds a nil pointer.
 func isNil(v any) bool {
 	r := reflect.ValueOf(v)
 	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
 }
 
-// enqueuesTo says which Redis the scheduler shares with others, or that nobody can tell.
-func (s *Scheduler) enqueuesTo(redis any) {
+// setRedis sets what identifies the scheduler's Redis: redis if it can be compared,
+// else the scheduler itself, as if it shared its Redis with no other.
+func (s *Scheduler) setRedis(redis any) {
 	s.redis = redis
-	if !reflect.ValueOf(redis).Comparable() { // its type may be, and a value in it not
+	if !reflect.ValueOf(redis).Comparable() { // checks the value: an interface inside may hold an incomparable one
 		s.redis = s
 	}
 }
 
-// spaces are where an entry's name must be its own: among task IDs, and among
-// the jobs of the Locker that hears of triggers.
+// spaces returns where an entry's name must be unique: among the task IDs, and among
+// the jobs of the Locker for triggers.
 func (s *Scheduler) spaces(e *entry) []any {
 	if s.cfg.triggers == nil {
-		return []any{e.work.place}
+		return []any{e.owner.place}
 	}
-	return []any{e.work.place, s.cfg.triggers}
+	return []any{e.owner.place, s.cfg.triggers}
 }
 
 func (s *Scheduler) claimName(e *entry) error {
@@ -53,12 +54,12 @@ func (s *Scheduler) claimName(e *entry) error {
 	}
 	spaces := s.spaces(e)
 	for i, space := range spaces {
-		if other := names.Reserve(space, e.name, e.work, nil); other != nil {
+		if other := names.Reserve(space, e.name, e.owner, nil); other != nil {
 			for _, had := range spaces[:i] {
-				names.Free(had, e.name, e.work)
+				names.Free(had, e.name, e.owner)
 			}
-			return invalid("the name %q belongs in this process to %s, and this is %s; give one of them another, here with asynqadapter.Name(…), or remove it first",
-				e.name, other, e.work)
+			return invalid("the name %q belongs in this process to %s, and this is %s; rename one of them, here with asynqadapter.Name(…), or remove the other first",
+				e.name, other, e.owner)
 		}
 	}
 	e.claimed = true
@@ -71,6 +72,6 @@ func (s *Scheduler) releaseName(e *entry) {
 	}
 	e.claimed = false
 	for _, space := range s.spaces(e) {
-		names.Free(space, e.name, e.work)
+		names.Free(space, e.name, e.owner)
 	}
 }

@@ -15,9 +15,9 @@ const (
 	DefaultMaxWait      = time.Second
 )
 
-// KeyFunc names what a task must not do twice at a time. The name is used as
-// the mutex's, after the Locker's prefix, so it may be shared with code that
-// has nothing to do with asynq. It must not be empty.
+// KeyFunc returns a task's key. Tasks with the same key exclude each other. The key is
+// the name of a mutex, after the Locker's prefix, so code that does not use asynq may
+// lock it too. It must not be empty.
 type KeyFunc func(ctx context.Context, task *asynq.Task) string
 
 // MiddlewareOption changes a default of [Middleware].
@@ -52,16 +52,16 @@ func (o onceOption) once(c *guardConfig)             { o(c) }
 func (o taskOption) middleware(c *guardConfig)       { o(c) }
 func (o taskOption) once(c *guardConfig)             { o(c) }
 
-// WithKey sets how a task's mutex is named. Default [Key]: the task's type and
-// a digest of its payload. A task whose key redlock refuses (empty, over 1,024
-// bytes) is archived, with a redlock.Refused event.
+// WithKey sets the key of a task. Default [Key]: the task's type and a digest of its
+// payload. A task with an invalid key (empty, or over 1,024 bytes) is archived, with a
+// redlock.Refused event.
 func WithKey(f KeyFunc) TaskOption {
 	return taskOption(func(c *guardConfig) { c.key = f })
 }
 
-// WithRequeueDelay sets how long a task is sent away: a random time from d to
-// 1.5 d. 1 s to 24 h, default 5 s. asynq looks for returning tasks every
-// Config.DelayedTaskCheckInterval, and stores the instant in whole seconds.
+// WithRequeueDelay sets after how long a task that is sent back returns: a random time
+// from d to 1.5 d. d is 1 s to 24 h, default 5 s. asynq stores the return in whole
+// seconds and polls for it every Config.DelayedTaskCheckInterval.
 func WithRequeueDelay(d time.Duration) TaskOption {
 	return taskOption(func(c *guardConfig) { c.requeueDelay = d })
 }
@@ -72,19 +72,19 @@ func WithBusy(b Busy) MiddlewareOption {
 }
 
 // WithMaxWait sets how long a worker waits for a busy key before it sends the
-// task back. 0 (at once) to 1 min, default 1 s. [Busy] has figures.
+// task back. 0 (at once) to 1 min, default 1 s. See [Busy] for measurements.
 func WithMaxWait(d time.Duration) MiddlewareOption {
 	return middlewareOption(func(c *guardConfig) { c.maxWait = d })
 }
 
-// WithMutex passes options to the mutexes, such as redlock.WithTTL. Default
-// none: those of the Locker apply.
+// WithMutex passes options to the mutexes, such as redlock.WithTTL. Default none: the
+// Locker's apply.
 func WithMutex(opts ...redlock.MutexOption) MiddlewareOption {
 	return middlewareOption(func(c *guardConfig) { c.mutex = append(c.mutex, opts...) })
 }
 
 // WithJob passes options to the jobs whose ticks are claimed, such as
-// redlock.WithRetention. Default none: those of the Locker apply.
+// redlock.WithRetention. Default none: the Locker's apply.
 func WithJob(opts ...redlock.JobOption) OnceOption {
 	return onceOption(func(c *guardConfig) { c.job = append(c.job, opts...) })
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/redtick/redtick/internal/ticks"
 )
 
-// schedule is what a spec means: as asynq reads it, except that "@every d" is
-// aligned to a grid that all replicas share.
+// schedule is a parsed spec. It is as in asynq, except that "@every d" is aligned to a
+// grid that all replicas share.
 type schedule struct {
 	activations cron.Schedule
 	location    *time.Location
@@ -32,13 +32,14 @@ func parseSpec(spec string, location *time.Location) (schedule, error) {
 	return schedule{ticks.Grid(every.Delay), time.UTC}, nil
 }
 
-// after returns the first tick after t, in UTC: 01:30 happens twice on an
-// autumn night, and both are ticks. It is zero when there is none for five years.
+// after returns the first tick after t, or zero when there is none within five years.
+// Ticks are in UTC, because 01:30 may come twice on an autumn night, and both are
+// ticks.
 func (s schedule) after(t time.Time) time.Time {
 	return s.activations.Next(t.Round(0).In(s.location)).UTC()
 }
 
-// upTo returns the newest tick that is not after t, or zero when there was none for ten years.
+// upTo returns the newest tick that is not after t, or zero when there was none in ten years.
 func (s schedule) upTo(t time.Time) time.Time {
 	return ticks.Newest(s.after, t, 10*366*24*time.Hour)
 }

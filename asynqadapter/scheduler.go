@@ -24,38 +24,37 @@ type Enqueuer interface {
 
 var _ Enqueuer = (*asynq.Client)(nil)
 
-// Scheduler enqueues periodic tasks and is meant to run on every replica: each
-// tick is enqueued once, because its task ID is the entry's name and the tick,
-// and asynq enqueues an ID at most once as long as it is taken. There is no
-// leader, and no gap when a replica dies.
+// Scheduler enqueues periodic tasks, with the methods of asynq.Scheduler, and is meant
+// to run on every replica. Each tick is enqueued once: its task ID is the entry's name
+// and the tick, and asynq refuses an ID that is taken. There is no leader, and no gap
+// when a replica dies.
 //
-// The rule that makes it once: a replica does not enqueue a tick that is older
-// than [WithLateness] by its own clock, and a finished task keeps its ID
-// (asynq.Retention) for three times that, or what Register is given, but no
-// less than twice. So clocks, of workers too, and the way from that check to
-// Redis may be off by the lateness.
+// A replica does not enqueue a tick that is older than [WithLateness] by its own
+// clock, and a finished task keeps its ID for three times the lateness
+// (asynq.Retention; Register accepts no less than twice). So the clocks of replicas
+// and workers, and the time from that check to Redis, may be off by the lateness.
 //
-// Within the lateness no tick is lost: an enqueue that failed is tried again,
-// and ticks that passed while the process was paused are enqueued when it goes
-// on. When the wall clock is set forward, which includes a machine that was
-// suspended, only the newest tick of each entry is, since a clock that skips an
-// hour would otherwise release an hour of tasks at once; [WithNewestOnly]
-// extends that to pauses and outages. When the clock is set back, the next tick
-// is the first one after the new time, within a minute.
+// Within the lateness no tick is lost: a failed enqueue is retried, and ticks that
+// passed while the process was paused are enqueued when it goes on. When the wall
+// clock is set forward, as also on a machine that was suspended, only the newest tick
+// of each entry is enqueued: a clock that skips an hour would otherwise release an
+// hour of tasks at once. [WithNewestOnly] extends that to pauses and outages. When the
+// clock is set back, the scheduler notices within a minute and goes on with the first
+// tick after the new time.
 //
-// What frees an ID early, and so may let a late replica enqueue a tick again:
-// a handler that returns asynq.RevokeTask, deleting the task by hand, and
-// replicas that disagree about the entry's queue, as IDs are unique per queue.
-// A task that failed and sits in the archive keeps only the ID of its own tick,
-// so it never blocks a later one.
+// An ID is freed early, so that a late replica may enqueue the tick again, when the
+// handler returns asynq.RevokeTask or an operator deletes the task. Replicas that
+// disagree about the entry's queue enqueue a tick twice, as IDs are unique per queue.
+// A failed task in the archive keeps only the ID of its own tick, so it never blocks a
+// later one.
 //
-// Two services that share a queue must not share entry names: they would share
-// the ticks. Give the entries a [Name] of their own, or each service a queue.
+// Two services that share a queue must not share entry names, or they would share the
+// ticks. Give the entries different [Name]s, or each service its own queue.
 //
-// Its verbs are those of asynq.Scheduler. It is safe for concurrent use.
+// A Scheduler is safe for concurrent use.
 type Scheduler struct {
 	client   Enqueuer
-	redis    any // equal for schedulers that enqueue to the same one
+	redis    any // equal for schedulers that enqueue to the same Redis
 	opts     asynq.SchedulerOpts
 	cfg      schedulerConfig
 	location *time.Location
@@ -63,12 +62,12 @@ type Scheduler struct {
 	mu       sync.Mutex
 	state    state
 	entries  map[string]*entry
-	departed map[string]*entry // entries that were unregistered just now
+	departed map[string]*entry // removed within reloadLimit
 	mirror   *asynq.Scheduler  // nil without a heartbeat
-	local    bool              // a warning of the time zone was given
-	changed  chan struct{}     // holds one
-	ctx      context.Context   // ends with Shutdown
-	end      func()
+	warned   bool              // of the time zone
+	changed  chan struct{}     // of capacity 1; wakes run
+	ctx      context.Context   // canceled by Shutdown
+	cancel   func()
 	loops    sync.WaitGroup
 	ticks    sync.WaitGroup
 }
@@ -81,23 +80,27 @@ const (
 	closed
 )
 
-// NewScheduler returns a scheduler that enqueues through client, which stays
-// the caller's to close, after Shutdown.
+// NewScheduler returns a scheduler that enqueues through client. The caller closes
+// client after Shutdown. Errors match redlock.ErrInvalid.
 //
-// Of opts, which may be nil, it honours Location (default UTC; under time.Local
-// replicas with different TZ have different ticks, and enqueue each, so that one is
-// told as a [Warning] where it is not UTC), Logger and
-// LogLevel, and the callbacks. PreEnqueueFunc is called once per tick, with a
-// task and options of that tick alone, which it may replace in place; the result
-// must pass what Register checks, else the tick is refused. PostEnqueueFunc is
-// called once per tick with the outcome: on all replicas but one its error is
-// asynq.ErrTaskIDConflict. EnqueueErrorHandler is called only for a tick that
-// this replica gave up. All are called on goroutines of the ticks, several at a
-// time where ticks are due together. None of them may call Shutdown, which waits
-// for them; asynq's own scheduler hangs there, too.
+// opts are asynq's and may be nil:
 //
-// HeartbeatInterval (default 10 s) needs [WithHeartbeat], which shows the entries
-// in asynqmon.
+//   - Location is the time zone of the specs, default UTC. With time.Local, replicas
+//     with different TZ have different ticks and enqueue each; unless the machine is
+//     on UTC there is a [Warning].
+//   - Logger and LogLevel are used as [WithObserver] says.
+//   - PreEnqueueFunc is called once per tick, with a task and options for that tick
+//     alone. It may replace them in place. If the result does not pass Register's
+//     checks, the tick is refused.
+//   - PostEnqueueFunc is called once per tick with the outcome. On all replicas but
+//     one its error is asynq.ErrTaskIDConflict.
+//   - EnqueueErrorHandler is called only for a tick that this replica gave up.
+//   - HeartbeatInterval (default 10 s) needs [WithHeartbeat], which shows the entries
+//     in asynqmon.
+//
+// The callbacks run on the ticks' goroutines, concurrently when ticks are due
+// together. They must not call Shutdown, which waits for them; that hangs in asynq's
+// own scheduler, too.
 func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...SchedulerOption) (*Scheduler, error) {
 	cfg, err := newSchedulerConfig(more)
 	if err != nil {
@@ -110,8 +113,8 @@ func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...SchedulerO
 		client: client, cfg: cfg, location: time.UTC, entries: map[string]*entry{}, departed: map[string]*entry{},
 		changed: make(chan struct{}, 1),
 	}
-	s.ctx, s.end = context.WithCancel(context.Background())
-	s.enqueuesTo(client)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.setRedis(client)
 	if opts != nil {
 		s.opts = *opts
 	}
@@ -127,20 +130,20 @@ func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...SchedulerO
 	return s, nil
 }
 
-// Register adds a task to be enqueued at each tick of cronspec, as
-// asynq.Scheduler does, before or after Start. "@every d" has its ticks at the
-// multiples of d since 1970 in UTC, on all replicas.
+// Register adds a task to be enqueued at each tick of cronspec. It may be called before
+// or after Start. The ticks of "@every d" are the multiples of d since 1970 in UTC, on
+// all replicas.
 //
-// The entry's ID is its name: that of the option [Name], else the task's type
-// and, unless it is empty, a digest of its payload, which must then be the
-// same on all replicas. A repeated name is an error, and so is one that another
-// Scheduler of the process has for another spec or task on the same client and
-// queue. After Shutdown every entry is refused. asynq.Unique, asynq.TaskID,
-// asynq.Group and an asynq.Retention that is too short are refused wherever they
-// were given.
+// The entry's ID is its name: the option [Name], or the task's type and, unless the
+// payload is empty, a digest of it, which must then be the same on all replicas. A
+// name is refused if the scheduler has it already, or if another Scheduler in the
+// process has it for a different spec or task on the same client and queue.
+// asynq.Unique, asynq.TaskID, asynq.Group and too short an asynq.Retention are
+// refused, in opts and inside the task. After Shutdown every entry is refused. Errors
+// match redlock.ErrInvalid.
 //
-// An entry that comes back with the same name and spec within ten seconds of
-// its Unregister goes on where it was, so that a reload loses no tick.
+// An entry that is registered again with the same name and spec within ten seconds of
+// its Unregister goes on where it was, so a reload loses no tick.
 func (s *Scheduler) Register(cronspec string, task *asynq.Task, opts ...asynq.Option) (entryID string, err error) {
 	e, err := s.newEntry(cronspec, task, opts)
 	if err != nil {
@@ -161,8 +164,8 @@ func (s *Scheduler) Register(cronspec string, task *asynq.Task, opts ...asynq.Op
 	return e.name, nil
 }
 
-// Update replaces an entry: what is due by the old one is enqueued, and all
-// later ticks are the new one's. The entry keeps its ID, whatever the task.
+// Update replaces an entry, which keeps its ID. Due ticks of the old entry are
+// enqueued; later ticks are the new entry's. If Update fails, the old entry stays.
 func (s *Scheduler) Update(entryID, cronspec string, task *asynq.Task, opts ...asynq.Option) error {
 	e, err := s.newEntry(cronspec, task, append(slices.Clone(opts), Name(entryID)))
 	if err != nil {
@@ -173,7 +176,7 @@ func (s *Scheduler) Update(entryID, cronspec string, task *asynq.Task, opts ...a
 	if s.state == closed {
 		return invalid("the update of entry %q comes after Shutdown, so it would never be enqueued; make a new Scheduler", entryID)
 	}
-	old, now := s.entries[entryID], s.moment() // one moment: no tick falls between
+	old, now := s.entries[entryID], s.moment() // one moment for both, so that no tick is lost between them
 	if err := s.remove(entryID, now); err != nil {
 		return err
 	}
@@ -186,22 +189,22 @@ func (s *Scheduler) Update(entryID, cronspec string, task *asynq.Task, opts ...a
 	return nil
 }
 
-// Unregister removes an entry. Ticks that are due, or being enqueued, are finished.
+// Unregister removes an entry. Its due ticks are still enqueued.
 func (s *Scheduler) Unregister(entryID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.remove(entryID, s.moment())
 }
 
-// add, remove and take are called with the mutex held.
+// add adds an entry. s.mu must be held.
 func (s *Scheduler) add(id string, e *entry, now moment) {
 	old := s.departed[id]
 	delete(s.departed, id)
-	reloaded := old != nil && now.own.Sub(old.seen.own) <= reloadLimit
+	reloaded := old != nil && now.mono.Sub(old.seen.mono) <= reloadLimit
 	if reloaded {
-		e.course = old.course
+		e.progress = old.progress
 	}
-	if !reloaded || old.spec != e.spec { // else a tick that fell between Unregister and Register is not lost
+	if !reloaded || old.spec != e.spec { // a reloaded entry keeps the ticks since its Unregister
 		e.begin(now)
 	}
 	s.entries[id] = e
@@ -211,38 +214,39 @@ func (s *Scheduler) add(id string, e *entry, now moment) {
 	s.wake()
 }
 
+// remove removes an entry and starts its due ticks. s.mu must be held.
 func (s *Scheduler) remove(id string, now moment) error {
 	e := s.entries[id]
 	if e == nil {
-		return invalid("no entry %q; Register returned its ID", id)
+		return invalid("there is no entry %q; pass an ID that Register returned", id)
 	}
 	if s.state == running {
 		s.take(e, now)
 		s.departed[id] = e
 	}
 	delete(s.entries, id)
-	e.deafen()
+	e.stopListening()
 	s.releaseName(e)
 	s.hide(e)
 	return nil
 }
 
-// present makes an entry known: to the heartbeats, to triggers, and by a warning of its
-// time zone. It is called with the mutex held.
+// present makes an entry known to the heartbeats and to triggers, and checks its time
+// zone. s.mu must be held.
 func (s *Scheduler) present(e *entry, now time.Time) {
 	s.show(e, now)
 	s.listen(e)
 	s.checkZone(e, now)
 }
 
-// checkZone warns once of an entry that follows the time zone of the machine,
-// which may be another one on another replica.
+// checkZone warns once when an entry follows the machine's time zone, which may differ
+// between replicas.
 func (s *Scheduler) checkZone(e *entry, now time.Time) {
-	if s.local || !ticks.FollowsLocal(e.schedule.activations.Next, now.In(e.schedule.location)) {
+	if s.warned || !ticks.FollowsLocal(e.schedule.activations.Next, now.In(e.schedule.location)) {
 		return
 	}
-	s.local = true
-	s.reportSoon(Warning, e, fmt.Errorf("asynqadapter: entry %q follows %s; a replica with another one enqueues it at other instants, and then it runs more than once; "+
+	s.warned = true
+	s.reportAsync(Warning, e, fmt.Errorf("asynqadapter: entry %q follows %s; a replica in another time zone enqueues it at other times, so it runs more than once; "+
 		"set asynq.SchedulerOpts.Location to a zone that all replicas have, or begin the spec with CRON_TZ=", e.name, ticks.Local(now)))
 }
 
@@ -265,11 +269,11 @@ func (s *Scheduler) Entries() []*asynq.SchedulerEntry {
 	return list
 }
 
-// Start begins to enqueue. It returns an error when the scheduler runs or was
-// shut down. Ticks before Start are not enqueued.
+// Start begins to enqueue, from the next tick on. It returns an error if the scheduler
+// is running or was shut down, or if another one has taken the name of an entry.
 func (s *Scheduler) Start() error { return s.start(s.run) }
 
-// start begins loops that end with Shutdown.
+// start starts the scheduler and its loops, which must end when s.ctx is done.
 func (s *Scheduler) start(loops ...func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -292,7 +296,7 @@ func (s *Scheduler) start(loops ...func()) error {
 		s.present(e, now.wall)
 	}
 	if s.mirror != nil {
-		_ = s.mirror.Start() // it fails for one that runs or was shut down
+		_ = s.mirror.Start() // fails only if running or shut down
 	}
 	for _, loop := range loops {
 		s.loops.Go(loop)
@@ -300,8 +304,7 @@ func (s *Scheduler) start(loops ...func()) error {
 	return nil
 }
 
-// Run is Start, and Shutdown once the process is told to end by SIGINT or
-// SIGTERM.
+// Run calls Start, waits for SIGINT or SIGTERM, and calls Shutdown.
 func (s *Scheduler) Run() error {
 	return runUntilSignal(s.Start, s.Shutdown)
 }
@@ -318,7 +321,8 @@ func runUntilSignal(start func() error, shutdown func()) error {
 	return nil
 }
 
-// Ping asks the client's Redis for an answer, as asynq.Scheduler does.
+// Ping pings Redis through the client, as asynq.Scheduler does. It returns nil if the
+// client has no Ping method.
 func (s *Scheduler) Ping() error {
 	if c, ok := s.client.(interface{ Ping() error }); ok {
 		return c.Ping()
@@ -326,19 +330,20 @@ func (s *Scheduler) Ping() error {
 	return nil
 }
 
-// Shutdown stops for good. It tries each tick that is due once and waits for
-// enqueues that are under way, not for repeating those that fail: these ticks
-// are left to the other replicas. Before Start it frees the entries' names.
+// Shutdown stops the scheduler, which cannot be started again. It tries each due tick
+// once and waits for enqueues in progress. It does not retry failed ones: those ticks
+// are left to the other replicas. Before Start, Shutdown only frees the entries'
+// names.
 func (s *Scheduler) Shutdown() {
 	s.mu.Lock()
 	for _, e := range s.entries {
-		e.deafen()
+		e.stopListening()
 		s.releaseName(e)
-		s.hide(e) // asynq would ask Redis to clear the history of each, which it does not have
+		s.hide(e) // else asynq asks Redis to clear the history of each, which has none
 	}
 	if s.state == running {
 		s.state = closed
-		s.end()
+		s.cancel()
 	}
 	mirror := s.mirror
 	s.mu.Unlock()

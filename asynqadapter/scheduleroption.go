@@ -8,14 +8,14 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// DefaultLateness is that of [WithLateness].
+// DefaultLateness is the default of [WithLateness].
 const DefaultLateness = 5 * time.Minute
 
 // SchedulerOption changes a default of [NewScheduler] or [NewPeriodicTaskManager].
 type SchedulerOption func(*schedulerConfig)
 
 type schedulerConfig struct {
-	managed    bool // its entries are a provider's
+	managed    bool // the entries come from a manager's provider
 	lateness   time.Duration
 	newestOnly bool
 	heartbeat  asynq.RedisConnOpt // nil for none
@@ -32,22 +32,22 @@ func WithLateness(d time.Duration) SchedulerOption {
 	return func(c *schedulerConfig) { c.lateness = d }
 }
 
-// WithNewestOnly enqueues only the newest of the ticks that an entry missed,
-// whatever the reason: a pause of the process, a step of the clock, or Redis
-// being away, where a tick that is still tried gives way to the next one. A
-// [Late] event says what was left out. By default all that are not older
-// than the lateness are enqueued, except after a clock was set forward.
+// WithNewestOnly enqueues only the newest tick that an entry missed, whatever the
+// reason: a pause of the process, a step of the clock, or an outage of Redis, during
+// which a tick gives way to the next one. A [Late] event says what was left out. By
+// default all missed ticks within the lateness are enqueued, except after the clock
+// was set forward.
 func WithNewestOnly() SchedulerOption { return func(c *schedulerConfig) { c.newestOnly = true } }
 
 // WithHeartbeat shows the entries in asynqmon and asynq.Inspector.SchedulerEntries,
 // with their next and previous enqueue times. r is the Redis that the client uses.
 //
-// asynq's format is internal to it, so a second, stock scheduler of asynq
-// writes it, on a connection of its own; it holds the same entries and enqueues
-// nothing. What it shows differs from [Scheduler.Entries] in three ways: the ID
-// is asynq's (the name is among the options), the previous time is a tick of
-// this process, wherever it was enqueued, and an entry with "@every" appears with its
-// first tick. As with asynq, each replica shows its own.
+// The format is internal to asynq. So a stock asynq scheduler with the same entries,
+// on a connection of its own, writes it and enqueues nothing. What it shows differs
+// from [Scheduler.Entries] in three ways: the ID is asynq's (the name is among the
+// options), the previous time is this process's last tick, even if another replica
+// enqueued it, and an "@every" entry appears at its first tick. As with asynq, each
+// replica shows its own entries.
 // [NewPeriodicTaskManager] does this without the option.
 func WithHeartbeat(r asynq.RedisConnOpt) SchedulerOption {
 	return func(c *schedulerConfig) {
@@ -57,9 +57,8 @@ func WithHeartbeat(r asynq.RedisConnOpt) SchedulerOption {
 	}
 }
 
-// WithClock sets where the scheduler reads the wall clock, for tests and demos
-// that make replicas disagree. Its timers keep the time of the process. Default
-// time.Now.
+// WithClock sets the scheduler's wall clock, for tests and demos in which replicas'
+// clocks differ. Timers are not affected. Default time.Now.
 func WithClock(now func() time.Time) SchedulerOption {
 	return func(c *schedulerConfig) {
 		if c.now = now; now == nil {
@@ -68,10 +67,10 @@ func WithClock(now func() time.Time) SchedulerOption {
 	}
 }
 
-// WithObserver reports events. What they are about waits for it, so it must be
-// quick; it must be safe for concurrent use, and a panic in it is written to
-// slog.Default. Default redlock.Log(nil), or asynq.SchedulerOpts.Logger where that
-// is set, which gets all that its LogLevel allows.
+// WithObserver sets the function that gets the scheduler's events. The scheduler waits
+// for it, so it must be quick, and it must be safe for concurrent use. A panic in it is
+// logged to slog.Default. The default is asynq.SchedulerOpts.Logger, at the levels
+// that LogLevel allows, or redlock.Log(nil) if no Logger is set.
 func WithObserver(o redlock.Observer) SchedulerOption {
 	return func(c *schedulerConfig) {
 		if c.observe = observer(o); o == nil {

@@ -18,15 +18,14 @@ import (
 //	task := asynq.NewTaskWithHeaders("report", nil, map[string]string{})
 //	id, err := stamp.Register(scheduler, "*/5 * * * *", task)
 //
-// The tick is the newest activation of the spec when the scheduler gets to the
-// task. So a process that is paused for longer than the interval puts a later
-// tick on an earlier task. "@every d" of a stock scheduler counts from the
-// start of its process and has no tick that replicas share; the task gets the
-// newest multiple of d since 1970: one run in each slot of length d, but less or
-// more than d apart.
+// The tick is the spec's newest activation when the scheduler gets to the task. So a
+// process that is paused for longer than the interval gives a task a later tick than
+// its own. A stock scheduler counts "@every d" from the start of its process, so
+// replicas share no ticks. Such a task gets the newest multiple of d since 1970: it
+// runs once in each slot of length d, but less or more than d apart.
 //
-// One task is enqueued at a time, since asynq has tasks share their headers.
-// A Stamp belongs to one scheduler. It is safe for concurrent use.
+// Tasks are enqueued one at a time, because asynq's tasks share their headers. A Stamp
+// belongs to one scheduler. It is safe for concurrent use.
 type Stamp struct {
 	opts     asynq.SchedulerOpts
 	location *time.Location
@@ -35,7 +34,7 @@ type Stamp struct {
 	enqueuing sync.Mutex // held from PreEnqueueFunc to PostEnqueueFunc
 }
 
-// NewStamp returns a stamp for a scheduler with these options, which may be nil.
+// NewStamp returns a stamp for a scheduler with the given options, which may be nil.
 func NewStamp(opts *asynq.SchedulerOpts) *Stamp {
 	s := &Stamp{location: time.UTC}
 	if opts != nil {
@@ -47,19 +46,19 @@ func NewStamp(opts *asynq.SchedulerOpts) *Stamp {
 	return s
 }
 
-// SchedulerOpts returns the options to make the scheduler with. Callbacks of
-// the options given to [NewStamp] are called too.
+// SchedulerOpts returns the options to make the scheduler with. They include the
+// callbacks given to [NewStamp].
 func (s *Stamp) SchedulerOpts() *asynq.SchedulerOpts {
 	opts := s.opts
 	opts.PreEnqueueFunc, opts.PostEnqueueFunc = s.before, s.after
 	return &opts
 }
 
-// Register registers task with the scheduler so that it is stamped. The task
-// must have headers, so it is made with asynq.NewTaskWithHeaders and a map that
-// is not nil. asynq.TaskID, asynq.Unique and asynq.Group are refused as they are
-// by [Scheduler]'s Register: they make the tasks of different ticks block each
-// other, and with TaskID one that failed and is archived blocks all later ones.
+// Register registers task with the scheduler so that it is stamped. The task must have
+// headers: make it with asynq.NewTaskWithHeaders and a map that is not nil.
+// asynq.TaskID, asynq.Unique and asynq.Group are refused as in [Scheduler.Register]:
+// tasks of different ticks would block each other, and with TaskID one archived task
+// would block all later ones.
 func (s *Stamp) Register(scheduler *asynq.Scheduler, cronspec string, task *asynq.Task, opts ...asynq.Option) (entryID string, err error) {
 	if scheduler == nil {
 		return "", invalid("scheduler is nil; make one with asynq.NewScheduler and the options SchedulerOpts returns")
@@ -81,7 +80,8 @@ func (s *Stamp) Register(scheduler *asynq.Scheduler, cronspec string, task *asyn
 	if spec.after(time.Now()).IsZero() {
 		return "", invalid("spec %q has no activation in the next five years", cronspec)
 	}
-	// A task may be registered twice; its copy is not. asynq does not say when it is unregistered, but then keeps it no longer.
+	// A task may be registered twice, so each time a copy is. asynq does not tell when it
+	// is unregistered, but then drops it.
 	bound := *task
 	key := weak.Make(&bound)
 	s.bound.Store(key, spec)
@@ -90,11 +90,11 @@ func (s *Stamp) Register(scheduler *asynq.Scheduler, cronspec string, task *asyn
 }
 
 func (s *Stamp) before(task *asynq.Task, opts []asynq.Option) {
-	now := time.Now() // before it waits for others
+	now := time.Now() // before waiting for the mutex
 	s.enqueuing.Lock()
 	passed := false
 	defer func() {
-		if !passed { // PreEnqueueFunc has ended the goroutine, so asynq does not call after
+		if !passed { // PreEnqueueFunc ended the goroutine, so asynq does not call after
 			s.enqueuing.Unlock()
 		}
 	}()
@@ -112,7 +112,7 @@ func (s *Stamp) before(task *asynq.Task, opts []asynq.Option) {
 func (s *Stamp) after(info *asynq.TaskInfo, err error) {
 	defer s.enqueuing.Unlock()
 	if info != nil {
-		// The scheduler goes on to print it, while another task's headers are written.
+		// The scheduler prints info later, while another task may write the headers.
 		info.Headers = maps.Clone(info.Headers)
 	}
 	if s.opts.PostEnqueueFunc != nil {

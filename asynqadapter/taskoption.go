@@ -10,20 +10,19 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// taskOptions are the options of a periodic task that bear on its ID being
-// taken long enough.
+// taskOptions are the options of a periodic task that matter for its task IDs.
 type taskOptions struct {
-	managed   bool   // by a provider of asynq's: then a TaskID, which would stop all ticks but the first, is a name
+	managed   bool   // from a manager's provider: a TaskID is then taken as the name
 	id        string // of such a TaskID
 	name      string
 	retention time.Duration
 	retained  bool
-	refused   string // an option that would free the ID too early, or take another
+	refused   string // an option that would free the ID too early, or set another one
 	queue     string
 }
 
-// readOptions reads options given to Register and, as they apply too, to
-// asynq.NewTask. It returns those of Register that asynq shall have.
+// readOptions reads the options given to Register and to asynq.NewTask. It also returns
+// those of Register that are to be passed to asynq.
 func readOptions(task *asynq.Task, opts []asynq.Option, managed bool) (known taskOptions, others []asynq.Option) {
 	known = taskOptions{managed: managed, queue: "default"}
 	for _, o := range optionsInside(task) {
@@ -38,7 +37,7 @@ func readOptions(task *asynq.Task, opts []asynq.Option, managed bool) (known tas
 	return known, others
 }
 
-// read notes an option, and reports whether asynq shall have it.
+// read notes an option, and reports whether it is to be passed to asynq.
 func (k *taskOptions) read(o asynq.Option, where string) bool {
 	if name, ok := o.(nameOption); ok {
 		k.name = string(name)
@@ -59,7 +58,7 @@ func (k *taskOptions) read(o asynq.Option, where string) bool {
 }
 
 // optionsInside returns the options that a task was made with, which asynq does not
-// show. A test notices when it keeps them elsewhere.
+// export. A test fails if asynq moves them.
 func optionsInside(task *asynq.Task) []asynq.Option {
 	inside := reflect.ValueOf(task).Elem().FieldByName("opts")
 	if !inside.IsValid() || inside.Type() != reflect.TypeFor[[]asynq.Option]() {
@@ -69,13 +68,13 @@ func optionsInside(task *asynq.Task) []asynq.Option {
 	return slices.DeleteFunc(slices.Clone(all), func(o asynq.Option) bool { return o == nil }) // asynq ignores these
 }
 
-// copyOf returns a task whose headers and options no other one shares: PreEnqueueFunc
-// may write to them, while another tick of the entry is still tried.
+// copyOf returns a copy of a task with headers and options of its own. PreEnqueueFunc
+// may write to them while another tick of the entry is being enqueued.
 func copyOf(task *asynq.Task) *asynq.Task {
 	return asynq.NewTaskWithHeaders(task.Type(), task.Payload(), task.Headers(), optionsInside(task)...)
 }
 
-// check refuses what would let a tick be enqueued twice, or never.
+// check refuses options with which a tick could be enqueued twice, or never.
 func (k taskOptions) check(name string, lateness time.Duration) error {
 	if err := k.checkID(name); err != nil {
 		return err
@@ -87,7 +86,7 @@ func (k taskOptions) check(name string, lateness time.Duration) error {
 	return nil
 }
 
-// checkID refuses options that make the tasks of different ticks, or of one, mistaken for each other.
+// checkID refuses options that conflict with task IDs made from ticks.
 func (k taskOptions) checkID(name string) error {
 	switch {
 	case k.refused != "":
@@ -99,8 +98,9 @@ func (k taskOptions) checkID(name string) error {
 	return nil
 }
 
-// Name is an option for [Scheduler.Register], or asynq.NewTask: the entry's
-// name, the same on all replicas. Each tick's task ID is the name, "@" and the tick.
+// Name returns an option for [Scheduler.Register] or asynq.NewTask that sets the
+// entry's name. It must be the same on all replicas. The task ID of a tick is the name,
+// "@" and the tick.
 func Name(name string) asynq.Option { return nameOption(name) }
 
 type nameOption string

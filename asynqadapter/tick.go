@@ -10,10 +10,10 @@ import (
 // tickHeader is where a [Stamp] puts the tick.
 const tickHeader = "redtick-tick"
 
-// TickOf returns the scheduled instant, in UTC, that a handler's task was
-// enqueued for, by a [Scheduler] or with a [Stamp]. It cannot know who chose a
-// task's ID: one that ends in "@" and an RFC 3339 instant has that as its tick. It is the natural fence for
-// writes of the kind "where last_tick < :tick".
+// TickOf returns the tick, in UTC, for which a [Scheduler] or a [Stamp] enqueued a
+// handler's task. It reports whether there is one. It reads the tick from the task's ID
+// if that ends in "@" and an RFC 3339 time, whoever chose the ID. A tick is a natural
+// fence for writes such as "where last_tick < :tick".
 func TickOf(task *asynq.Task) (tick time.Time, ok bool) {
 	if text, stamped := task.Headers()[tickHeader]; stamped {
 		return parseTick(text)
@@ -27,7 +27,8 @@ func TickOf(task *asynq.Task) (tick time.Time, ok bool) {
 	return time.Time{}, false
 }
 
-// withTick is a task's ID, or a mutex's name, for one tick. Ticks of a schedule are whole seconds, those of triggers are not.
+// withTick returns the task ID, or the mutex's name, for one tick. Ticks of a schedule
+// are whole seconds, those of triggers are not.
 func withTick(name string, tick time.Time) string { return name + "@" + formatTick(tick) }
 
 func formatTick(tick time.Time) string { return tick.UTC().Format(time.RFC3339Nano) }

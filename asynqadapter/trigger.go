@@ -10,14 +10,13 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// WithTriggers enqueues an entry's task, once in the fleet, when an operator
-// triggers the entry by its name: with redtick trigger, on the page, or by
-// inspect.Inspector.Trigger. The replicas that share the locker's nodes agree
-// there on who enqueues it, and what came of it is in that history. So the name
-// must be no other job's of that Locker, nor of other work in another queue. From
-// Start to Shutdown the scheduler listens on one connection to each node. The
-// task's ID is the entry's name and the trigger's tick. An attempt that fails is
-// not repeated. Default off.
+// WithTriggers enqueues an entry's task, once in the fleet, when an operator triggers
+// the entry by its name with redtick trigger, on the page, or through
+// inspect.Inspector.Trigger. Replicas agree through locker's nodes on which one
+// enqueues it, and its history is kept there. So no other job of that Locker may have
+// the name, nor a different entry in another queue. From Start to Shutdown the Locker
+// listens on one connection to each node. The task's ID is the entry's name, "@" and
+// the trigger's tick. A failed attempt is not repeated. Default off.
 func WithTriggers(locker *redlock.Locker) SchedulerOption {
 	return func(c *schedulerConfig) {
 		if c.triggers = locker; locker == nil {
@@ -26,7 +25,7 @@ func WithTriggers(locker *redlock.Locker) SchedulerOption {
 	}
 }
 
-// prepareTriggers checks that an entry can be triggered, if the scheduler is to listen.
+// prepareTriggers makes the entry's job, under [WithTriggers].
 func (s *Scheduler) prepareTriggers(e *entry) (err error) {
 	if s.cfg.triggers != nil {
 		e.job, err = s.cfg.triggers.NewJob(e.name, redlock.WithSchedule(e.spec, e.schedule.after))
@@ -34,7 +33,7 @@ func (s *Scheduler) prepareTriggers(e *entry) (err error) {
 	return err
 }
 
-// listen is called with the mutex held.
+// listen listens to triggers of the entry. s.mu must be held.
 func (s *Scheduler) listen(e *entry) {
 	if e.job == nil || e.stop != nil {
 		return
@@ -47,27 +46,28 @@ func (s *Scheduler) listen(e *entry) {
 		}
 	})
 	if err != nil {
-		s.reportSoon(redlock.Refused, e, err)
+		s.reportAsync(redlock.Refused, e, err)
 		return
 	}
 	e.stop = stop
 }
 
-// deafen is called with the mutex held.
-func (e *entry) deafen() {
+// stopListening stops listening to triggers. The scheduler's mutex must be held.
+func (e *entry) stopListening() {
 	if e.stop != nil {
 		e.stop()
 	}
 	e.stop = nil
 }
 
-// enqueueTriggered enqueues a task if no other replica does. Its claim tells the Locker's observer why not.
+// enqueueTriggered enqueues a task if no other replica does. If it does not, its claim
+// tells the Locker's observer why.
 func (s *Scheduler) enqueueTriggered(e *entry, tick time.Time) {
 	_ = e.job.Triggered().Run(context.Background(), tick, func(context.Context) error {
 		task, opts, err := s.prepare(e, tick)
 		var info *asynq.TaskInfo
 		if err == nil {
-			info, err = s.attempt(task, opts)
+			info, err = s.enqueueOnce(task, opts)
 		}
 		if err == nil || errors.Is(err, asynq.ErrTaskIDConflict) {
 			s.succeed(e, tick, info, err)
