@@ -8,8 +8,8 @@ import (
 
 // Aligned puts the ticks of a gocron.DurationJob(d) on a grid that all replicas
 // share: the multiples of d since the year 1, in UTC. Without it a duration job
-// counts from the moment its replica started. Give it the job's own d. NewJob
-// refuses one that is not positive.
+// counts from the start of its replica. d must be the job's own duration, and
+// positive: otherwise NewJob returns an error that matches redlock.ErrInvalid.
 func Aligned(d time.Duration) gocron.JobOption {
 	return dated(func(now time.Time) (gocron.JobOption, error) {
 		if d <= 0 {
@@ -19,7 +19,7 @@ func Aligned(d time.Duration) gocron.JobOption {
 	})
 }
 
-// dated makes an option that depends on the scheduler's clock. gocron's type of a job cannot be named, but it can be inferred.
+// dated makes an option that depends on the scheduler's clock. gocron's job type cannot be named, but it can be inferred.
 func dated[J any, O ~func(J, time.Time) error](choose func(now time.Time) (O, error)) O {
 	return func(j J, now time.Time) error {
 		option, err := choose(now)

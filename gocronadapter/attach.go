@@ -15,25 +15,28 @@ import (
 	"github.com/redtick/redtick/internal/names"
 )
 
-// patience bounds how long Lock waits for gocron to answer about a job. A tick is lost after it, and a machine with thousands of
-// jobs that are due at once may be busy for ten seconds.
-const patience = 30 * time.Second
+// answerTimeout bounds how long Lock waits for gocron to answer about a job; then the tick is lost. A machine with thousands of jobs
+// due at once may be busy for ten seconds.
+const answerTimeout = 30 * time.Second
 
 // Attach lets the Locker ask the scheduler for the tick of each run. Call it
-// once, with the scheduler that was made with this Locker, before Start.
+// once, before Start, with the scheduler that was made with this Locker.
+// Otherwise its error matches redlock.ErrInvalid.
 //
-// It cannot see a job's options, as [NewScheduler] can. So the instant at which
-// gocron.WithStartImmediately starts a job is taken for a tick, except for a
-// one-time job; names are checked when a job first runs; and a run that a
-// listener vetoes is noticed once a [Task] of the job has run before.
+// Unlike [NewScheduler], an attached Locker cannot see a job's options. So
 //
-// A Locker that is not attached knows only the time. It takes a run for that of
-// the whole second (or [WithWindow]) in which it starts. Then each tick runs
-// once for schedules on whole seconds, such as cron's, whatever the clocks
-// show, as long as no replica starts it 900 ms late: one that does takes it for
-// another tick and runs it a second time. RunNow takes the second's tick,
-// duration jobs must be [Aligned] and no shorter than the window, and jobs that
-// share a name are not noticed.
+//   - the instant at which gocron.WithStartImmediately starts a job counts as a
+//     tick, except for a one-time job;
+//   - names are checked when a job first runs;
+//   - a run that a listener vetoes is noticed only once a [Task] of the job has
+//     run before.
+//
+// A Locker that is not attached knows only the time. A run's tick is then the
+// second (or [WithWindow]) in which it starts. Schedules on whole seconds, such as
+// cron's, run each tick once, whatever the clocks show, as long as no replica
+// starts it 900 ms late: such a replica takes it for the next tick and runs it
+// again. RunNow takes the tick of its second, duration jobs must be [Aligned] and
+// no shorter than the window, and jobs that share a name are not noticed.
 func (l *Locker) Attach(s gocron.Scheduler) error {
 	if s == nil {
 		return invalid("scheduler is nil; make one with gocron.NewScheduler")
@@ -47,9 +50,9 @@ func (l *Locker) Attach(s gocron.Scheduler) error {
 	return l.index.attach(s, l.clock.Now())
 }
 
-// hidden returns what gocron keeps in this field of its executor, if there is
-// anything. gocron has no method to ask. One that keeps it elsewhere merely
-// loses a warning.
+// hidden returns the value in this field of gocron's executor, if there is one.
+// gocron has no method for it. If another release keeps it elsewhere, only a
+// check is lost.
 func hidden(s gocron.Scheduler, field string) reflect.Value {
 	v := reflect.Indirect(reflect.ValueOf(s))
 	for _, name := range []string{"exec", field} {
@@ -64,10 +67,10 @@ func hidden(s gocron.Scheduler, field string) reflect.Value {
 	return v.Elem()
 }
 
-// index finds the job that an attached scheduler's Lock is called for. gocron
-// passes a name, so the jobs are listed once and kept by name.
+// index finds the job that Lock is called for. gocron passes only a name, so the
+// scheduler's jobs are listed once and kept by name.
 type index struct {
-	listing chan struct{} // held while a job is looked up; not a mutex, on which a bubble's time would stand still
+	listing chan struct{} // held while a job is looked up; not a mutex, which would stop the time of a synctest bubble
 
 	mu        sync.Mutex
 	scheduler gocron.Scheduler
@@ -75,18 +78,18 @@ type index struct {
 	jobs      map[string][]gocron.Job
 	states    map[identity]*jobState
 	live      map[string]int // states by name
-	extras    map[uuid.UUID]*extras
+	extraRuns map[uuid.UUID]*extraRuns
 }
 
-// identity distinguishes the jobs of a scheduler. gocron gives each one a
-// context of its own, and a new one when the job is updated or started again.
+// identity distinguishes the jobs of a scheduler. gocron gives each job its own
+// context, and a new one when the job is updated or started again.
 type identity struct {
 	ctx  context.Context
 	name string
 }
 
 func newIndex() index {
-	return index{listing: make(chan struct{}, 1), states: make(map[identity]*jobState), live: make(map[string]int), extras: make(map[uuid.UUID]*extras)}
+	return index{listing: make(chan struct{}, 1), states: make(map[identity]*jobState), live: make(map[string]int), extraRuns: make(map[uuid.UUID]*extraRuns)}
 }
 
 func (x *index) attach(s gocron.Scheduler, now time.Time) error {
@@ -106,7 +109,7 @@ func (x *index) attached() gocron.Scheduler {
 	return x.scheduler
 }
 
-// stateOf looks the job up once and keeps the handle, since gocron does not
+// stateOf looks the job up once and keeps the handle, because gocron does not
 // list its jobs while it stops.
 func (l *Locker) stateOf(ctx context.Context, s gocron.Scheduler, name string) (*jobState, error) {
 	id := identity{ctx, name}
@@ -127,7 +130,7 @@ func (l *Locker) lookUp(s gocron.Scheduler, id identity) (*jobState, error) {
 	x.listing <- struct{}{}
 	defer func() { <-x.listing }()
 	if state := x.known(id); state != nil {
-		return state, nil // another run of the job was here meanwhile
+		return state, nil // another run of the job looked it up meanwhile
 	}
 	job, err := l.find(s, id.name)
 	if err != nil {
@@ -137,9 +140,9 @@ func (l *Locker) lookUp(s gocron.Scheduler, id identity) (*jobState, error) {
 	if err := l.reserve(id.name, o, nil); err != nil {
 		return nil, err
 	}
-	state := l.newState(id.name, job, traits{}, x.since, x.extrasOf(job.ID()), func(_ context.Context, begins func()) {
-		begins()
-		_ = job.RunNow() // one that is said to have failed may still come
+	state := l.newState(id.name, job, traits{}, x.since, x.extraRunsOf(job.ID()), func(_ context.Context, announce func()) {
+		announce()
+		_ = job.RunNow() // the run may come even after an error
 	})
 	x.mu.Lock()
 	x.states[id] = state
@@ -149,14 +152,14 @@ func (l *Locker) lookUp(s gocron.Scheduler, id identity) (*jobState, error) {
 	return state, nil
 }
 
-// extrasOf returns those of one job, from its first run on until it is gone.
-func (x *index) extrasOf(id uuid.UUID) *extras {
+// extraRunsOf returns the extra runs of one job. They are kept from its first run until it is gone.
+func (x *index) extraRunsOf(id uuid.UUID) *extraRuns {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	e := x.extras[id]
+	e := x.extraRuns[id]
 	if e == nil {
-		e = new(extras)
-		x.extras[id] = e
+		e = new(extraRuns)
+		x.extraRuns[id] = e
 	}
 	return e
 }
@@ -172,8 +175,8 @@ func (l *Locker) forget(id identity, o *owner) {
 	}
 }
 
-// find returns the only job of that name. What was listed is enough for a job
-// that is alone, unless a run of another one by that name has been here. The
+// find returns the only job with that name. It lists the jobs anew unless the last
+// list has exactly one such job, which still exists and has no state yet. The
 // caller holds listing.
 func (l *Locker) find(s gocron.Scheduler, name string) (gocron.Job, error) {
 	x := &l.index
@@ -192,7 +195,7 @@ func (l *Locker) find(s gocron.Scheduler, name string) (gocron.Job, error) {
 	}
 	x.mu.Lock()
 	x.jobs = listed
-	maps.DeleteFunc(x.extras, func(id uuid.UUID, _ *extras) bool { return !there[id] })
+	maps.DeleteFunc(x.extraRuns, func(id uuid.UUID, _ *extraRuns) bool { return !there[id] })
 	x.mu.Unlock()
 	switch jobs := listed[name]; len(jobs) {
 	case 0:
@@ -200,23 +203,23 @@ func (l *Locker) find(s gocron.Scheduler, name string) (gocron.Job, error) {
 	case 1:
 		return jobs[0], nil
 	default:
-		return nil, errShared(name, describe(jobs[0]), describe(jobs[1]))
+		return nil, errShared(name, describeJob(jobs[0]), describeJob(jobs[1]))
 	}
 }
 
-// gocronLimit is how long gocron's handle of a job waits for the scheduler. Then it says that there is no such job, as it says
-// at once of one that is gone.
-const gocronLimit = time.Second
+// gocronTimeout is how long gocron's handle of a job waits for the scheduler. After that it returns ErrJobNotFound, which it returns
+// at once for a job that is gone.
+const gocronTimeout = time.Second
 
-// askBusy asks the handle of a job, once more each time that it has waited in vain, until ctx ends. It needs no goroutine, as
-// gocron's stop is held up for no longer than one such wait.
+// askBusy calls f, which asks the handle of a job, again each time it times out, until ctx ends or answerTimeout is over. It needs no
+// goroutine, because it holds up gocron's stop for one gocronTimeout at most.
 func askBusy[T any](ctx context.Context, f func() (T, error)) (v T, err error) {
-	for end := time.Now().Add(patience); ctx.Err() == nil; {
+	for end := time.Now().Add(answerTimeout); ctx.Err() == nil; {
 		asked := time.Now()
 		v, err = f()
 		switch {
 		case ctx.Err() != nil:
-		case !errors.Is(err, gocron.ErrJobNotFound) || time.Since(asked) < gocronLimit:
+		case !errors.Is(err, gocron.ErrJobNotFound) || time.Since(asked) < gocronTimeout:
 			return v, err
 		case !time.Now().Before(end):
 			return v, errUnanswered
@@ -225,8 +228,8 @@ func askBusy[T any](ctx context.Context, f func() (T, error)) (v T, err error) {
 	return v, ctx.Err()
 }
 
-// ask calls f, which blocks while gocron stops, for no longer than ctx lasts:
-// gocron ends the jobs' contexts first, and then waits for Lock to return.
+// ask calls f, which blocks while gocron stops, and returns when ctx ends at the
+// latest: gocron ends the jobs' contexts first, and then waits for Lock.
 func ask[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type reply struct {
 		value T
@@ -237,7 +240,7 @@ func ask[T any](ctx context.Context, f func() (T, error)) (T, error) {
 		v, err := f()
 		replies <- reply{v, err}
 	}()
-	limit := time.NewTimer(patience)
+	limit := time.NewTimer(answerTimeout)
 	defer limit.Stop()
 	var r reply
 	select {
@@ -252,31 +255,31 @@ func ask[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	return r.value, r.err
 }
 
-var errUnanswered = fmt.Errorf("%w: gocron did not answer about its jobs within %v; is a monitor blocking the scheduler?", ErrNoTick, patience)
+var errUnanswered = fmt.Errorf("%w: gocron did not answer about its jobs within %v; is a monitor blocking the scheduler?", ErrNoTick, answerTimeout)
 
-// asking is the questions for a job's ticks. Once gocron has put another job in its place, the answers would be that one's, and if it
-// has random intervals, to ask for more than one tick races with gocron for its random numbers. If it has the same definition of a
-// crontab, to ask for them races for that one's parser.
-type asking struct {
+// queries counts the open queries for a job's ticks, so that none overlaps with an Update. After the Update they would return the new
+// job's ticks, and race with gocron: for the random numbers of a job with random intervals, or for the parser of a cron definition that
+// both jobs share.
+type queries struct {
 	mu      sync.Mutex
 	stopped bool
-	calls   sync.WaitGroup // not the mutex, on which a bubble's time would stand still
+	calls   sync.WaitGroup // not mu, which would stop the time of a synctest bubble
 }
 
-// begin reports whether a question may be asked.
-func (a *asking) begin() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.stopped {
-		a.calls.Add(1)
+// begin reports whether a query may begin. If so, the caller ends it with calls.Done.
+func (q *queries) begin() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.stopped {
+		q.calls.Add(1)
 	}
-	return !a.stopped
+	return !q.stopped
 }
 
-// stop returns once no question is open, and none will be asked.
-func (a *asking) stop() {
-	a.mu.Lock()
-	a.stopped = true
-	a.mu.Unlock()
-	a.calls.Wait()
+// stop refuses further queries and waits for the open ones.
+func (q *queries) stop() {
+	q.mu.Lock()
+	q.stopped = true
+	q.mu.Unlock()
+	q.calls.Wait()
 }

@@ -14,33 +14,33 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// catcher looks for the tick that one job has missed, under redlock.WithCatchUp, or that its predecessor owes.
+// catcher finds the tick that one job has missed, under redlock.WithCatchUp, and keeps those that its predecessor left.
 type catcher struct {
 	plan    func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error)
-	planned struct{ newest, next time.Time } // of the goroutine that looks
-	owed    []time.Time                      // the ticks of a job that this one has replaced, in order
+	planned struct{ newest, next time.Time } // used only by the goroutine that looks
+	owed    []time.Time                      // ticks that the job this one replaced may not have run, in order
 
 	mu      sync.Mutex
 	looking bool
-	again   bool // it looks once more
+	again   bool // look once more
 }
 
-// catchUp runs the newest tick that was missed, if there is one. The replicas
-// look at the same time, and the claim decides.
+// catchUp runs the newest missed tick, if there is one, in a goroutine of its own.
+// All replicas do so at the same time, and the claim decides.
 func (l *jobLocker) catchUp() {
 	life := l.life()
-	if !l.locker.catchesUp && len(l.catch.owed) == 0 || life == nil || life.Err() != nil {
+	if !l.locker.catchesUp && len(l.catcher.owed) == 0 || life == nil || life.Err() != nil {
 		return
 	}
-	job, err := l.locker.locker.NewJob(l.traits.name, l.locker.of(l.traits.name, 0, 0)...)
-	if err != nil || job.CatchUp() == 0 && len(l.catch.owed) == 0 {
+	job, err := l.locker.locker.NewJob(l.traits.name, l.locker.jobOptions(l.traits.name, 0, 0)...)
+	if err != nil || job.CatchUp() == 0 && len(l.catcher.owed) == 0 {
 		return
 	}
-	c := &l.catch
+	c := &l.catcher
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.looking {
-		c.again = true // what it looks for may be another tick, or it is about to end
+		c.again = true // another tick may be missing by now, or the goroutine is about to end
 		return
 	}
 	c.looking = true
@@ -48,7 +48,7 @@ func (l *jobLocker) catchUp() {
 }
 
 func (l *jobLocker) look(job *redlock.Job) {
-	c := &l.catch
+	c := &l.catcher
 	for again := true; again; {
 		l.lookOnce(l.life(), job)
 		c.mu.Lock()
@@ -59,19 +59,19 @@ func (l *jobLocker) look(job *redlock.Job) {
 }
 
 func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
-	l.goOn(ctx)
+	l.runOwed(ctx)
 	if job.CatchUp() == 0 {
 		return
 	}
 	var odd error
 	tick, err := job.Missed(ctx, func() (tick time.Time) {
-		tick, odd = l.catch.newest(ctx, l.locker.clock.Now(), job.CatchUp())
+		tick, odd = l.catcher.newest(ctx, l.locker.clock.Now(), job.CatchUp())
 		return tick
 	})
 	switch {
 	case ctx.Err() != nil:
 	case errors.Is(odd, gocron.ErrJobNotFound):
-		l.end() // gocron removes jobs by itself
+		l.end() // gocron has removed the job by itself
 	case odd != nil:
 		l.locker.warn(l.traits.name, odd)
 	case err != nil:
@@ -81,8 +81,8 @@ func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
 	}
 }
 
-// newest is the newest tick of the schedule that has come, if it is not too old. It is planned anew when the next has come, and when
-// the clock was set back.
+// newest returns the newest tick of the schedule that has come, or zero if it is older than within. It plans anew when the next tick
+// has come, and when the clock was set back.
 func (c *catcher) newest(ctx context.Context, now time.Time, within time.Duration) (tick time.Time, err error) {
 	p := &c.planned
 	if p.newest.IsZero() || wall(now).Before(wall(p.newest)) || !wall(now).Before(wall(p.next)) {
@@ -96,47 +96,48 @@ func (c *catcher) newest(ctx context.Context, now time.Time, within time.Duratio
 	return p.newest, nil
 }
 
-// runMissed leaves a job alone that gocron does not lock: its runs would not ask for the tick.
+// runMissed starts a run for the ticks, unless gocron does not lock the job: then the run would not claim them.
 func (l *jobLocker) runMissed(ctx context.Context, ticks ...time.Time) {
 	if l.locked() {
-		l.extras.bring(ctx, l.start, false, ticks...)
+		l.extraRuns.runTicks(ctx, l.start, false, ticks...)
 	}
 }
 
-// claimMissed is for a run that was started for missed ticks. Unless they are taken over, the newest will do.
+// claimMissed serves a run that was started for missed ticks. Without take-over only the newest counts.
 func (s *jobState) claimMissed(ctx context.Context, ticks []time.Time) (*run, error) {
 	if s.queue == nil {
 		lease, err := s.Claim(ctx, ticks[len(ticks)-1])
 		return s.newRun(ctx, lease, nil, err)
 	}
-	if err := s.keep(ticks...); err != nil {
+	if err := s.enqueue(ticks...); err != nil {
 		return nil, err
 	}
 	return s.claimFirst(ctx)
 }
 
-// repeatedHour is more than a clock is ever set back by at the end of a summer time.
+// repeatedHour is more than clocks are ever set back by at the end of summer time.
 const repeatedHour = 3 * time.Hour
 
 // plan returns the newest instant up to now at which gocron would have run a job,
-// and the next one, from what it plans on a clock that is set back.
-func (e *examiner) plan(ctx context.Context, job gocron.Job, p planned, now time.Time, within time.Duration) (newest, next time.Time, err error) {
-	if p, err = e.afresh(ctx, job, p); err != nil {
+// and the next one. It has gocron plan the job on a clock that is set back, by
+// within at most.
+func (e *examiner) plan(ctx context.Context, job gocron.Job, p jobSpec, now time.Time, within time.Duration) (newest, next time.Time, err error) {
+	if p, err = e.planSpec(ctx, job, p); err != nil {
 		return newest, next, err
 	}
-	for back := time.Minute; ctx.Err() == nil; back *= 2 { // else the job may be gone
+	for back := time.Minute; ctx.Err() == nil; back *= 2 { // once it has ended, the job may be gone
 		newest, next, err = e.planFrom(p, now.Add(-min(back, within)), now)
 		if err != nil || !newest.IsZero() || back >= within {
 			break
 		}
 	}
 	if before := newest.Add(-repeatedHour); err == nil && !newest.IsZero() && offset(newest) < offset(before) {
-		newest, next, err = e.planFrom(p, before, now) // a replica that was there skips what comes a second time
+		newest, next, err = e.planFrom(p, before, now) // gocron skips the second pass of the hour if it was up for the first
 	}
 	if err != nil || newest.IsZero() {
 		return newest, next, err
 	}
-	// Ticks that count from the start of a replica are others for each start.
+	// Ticks that count from the start of a replica change with the start.
 	other, _, err := e.planFrom(p, newest.Add(-17*time.Millisecond), now)
 	if err != nil || !other.Equal(newest) {
 		return newest, next, errors.Join(err, errOwnTicks)
@@ -149,16 +150,16 @@ func offset(t time.Time) (seconds int) {
 	return seconds
 }
 
-// planned is a job whose ticks are planned once more.
-type planned struct {
+// jobSpec is what a job was made from, to plan its ticks again.
+type jobSpec struct {
 	definition gocron.JobDefinition
 	options    []gocron.JobOption
-	made       time.Time // when gocron made the job of them
+	createdAt  time.Time
 }
 
-// afresh returns a job of the same schedule, unless its ticks count from its start. A cron definition has one parser for all of its
-// jobs, which must not be used while gocron does, so what gocron's own parser says of it has to do.
-func (e *examiner) afresh(ctx context.Context, job gocron.Job, p planned) (planned, error) {
+// planSpec returns a spec with the same schedule, or errOwnTicks if the job's ticks count from its start. All jobs of a cron definition
+// share its parser, which must not be used while gocron uses it, so gocron's own parser takes its place.
+func (e *examiner) planSpec(ctx context.Context, job gocron.Job, p jobSpec) (jobSpec, error) {
 	var ticks []time.Time
 	switch schedule := job.Schedule().(type) {
 	case gocron.CronJobSchedule:
@@ -169,7 +170,7 @@ func (e *examiner) afresh(ctx context.Context, job gocron.Job, p planned) (plann
 		own := gocron.WithCronImplementation(gocron.NewDefaultCron(true))
 		p.definition, p.options = gocron.CronJob(schedule.Crontab, true), append(slices.Clip(p.options), own)
 	case gocron.DurationJobSchedule:
-		return p, nil // it may be aligned, which only the plan shows
+		return p, nil // it may be Aligned, which only the plan shows
 	}
 	if !common(job.Schedule(), ticks, e.zone) {
 		return p, errOwnTicks
@@ -177,9 +178,9 @@ func (e *examiner) afresh(ctx context.Context, job gocron.Job, p planned) (plann
 	return p, nil
 }
 
-var errOwnTicks = fmt.Errorf("%w: the job's ticks count from the start of its replica, so what was missed is not known, and WithCatchUp does nothing; use Aligned, or a calendar schedule with an interval of 1", ErrSchedule)
+var errOwnTicks = fmt.Errorf("%w: the job's ticks count from the start of its replica, so missed ticks are not known and WithCatchUp does nothing; use Aligned, or a calendar schedule with an interval of 1", ErrSchedule)
 
-func (e *examiner) planFrom(p planned, from, until time.Time) (last, next time.Time, err error) {
+func (e *examiner) planFrom(p jobSpec, from, until time.Time) (last, next time.Time, err error) {
 	s, err := gocron.NewScheduler(append(slices.Clip(e.options), gocron.WithClock(clockwork.NewFakeClockAt(from)))...)
 	if err != nil {
 		return last, next, err
@@ -187,9 +188,9 @@ func (e *examiner) planFrom(p planned, from, until time.Time) (last, next time.T
 	defer func() { _ = s.Shutdown() }()
 	var opts []gocron.JobOption
 	for _, o := range p.options {
-		opts = append(opts, asOf(o, p.made, from))
+		opts = append(opts, asOf(o, p.createdAt, from))
 	}
-	j, err := s.NewJob(p.definition, noTask, append(opts, noListeners(), gocron.WithDistributedJobLocker(refuse(func() {})))...)
+	j, err := s.NewJob(p.definition, noTask, append(opts, noListeners(), gocron.WithDistributedJobLocker(refusingLocker(func() {})))...)
 	if errors.Is(err, gocron.ErrOneTimeJobStartDateTimePast) {
 		return last, next, nil
 	}
@@ -212,11 +213,11 @@ func (e *examiner) planFrom(p planned, from, until time.Time) (last, next time.T
 	return last, next, nil
 }
 
-// asOf has an option see the earlier of two instants: a start date that lay ahead when the job was made may have passed.
-func asOf[J any, O ~func(J, time.Time) error](option O, made, from time.Time) O {
+// asOf applies an option as of the earlier of two instants: a start date that lay ahead when the job was made may have passed.
+func asOf[J any, O ~func(J, time.Time) error](option O, createdAt, from time.Time) O {
 	return func(j J, _ time.Time) error {
-		if wall(made).Before(wall(from)) {
-			return option(j, made)
+		if wall(createdAt).Before(wall(from)) {
+			return option(j, createdAt)
 		}
 		return option(j, from)
 	}

@@ -13,22 +13,22 @@ import (
 // Elector is a gocron.Elector: only the leader runs jobs. It is safe for
 // concurrent use.
 //
-// It promises less than a [Locker]: a leader that is replaced between the clocks
-// of two replicas, or in the middle of a run, leaves the tick to both or to
-// none. gocron asks it before each run, not during it; see [Elector.Task].
+// It promises less than a [Locker]: if the leader changes between the clocks of two
+// replicas, or in the middle of a run, both or neither may run the tick. gocron asks
+// it before each run, not during it; see [Elector.Task].
 type Elector struct {
 	elector *redlock.Elector
 
 	mu    sync.Mutex
-	term  context.Context // of the leadership, nil without one
+	term  context.Context // ends with the leadership; nil without it
 	tasks sync.WaitGroup
 }
 
 var _ gocron.Elector = (*Elector)(nil)
 
-// NewElector returns an elector for gocron.WithDistributedElector. All replicas
-// give it the same name; opts are those of its mutex. It campaigns only while
-// [Elector.Run] does.
+// NewElector returns an Elector for gocron.WithDistributedElector. All replicas use
+// the same name; opts are those of its mutex. It campaigns only while
+// [Elector.Run] runs.
 func NewElector(locker *redlock.Locker, name string, opts ...redlock.MutexOption) (*Elector, error) {
 	if locker == nil {
 		return nil, invalid("locker is nil; make one with redlock.New")
@@ -44,9 +44,9 @@ func NewElector(locker *redlock.Locker, name string, opts ...redlock.MutexOption
 	return &Elector{elector: e}, nil
 }
 
-// Run campaigns until ctx ends, steps down, and returns ctx's error. Call it
-// once, in a goroutine of its own. It gives the leadership up, and returns, only
-// after the tasks of [Elector.Task] have.
+// Run campaigns until ctx ends, steps down, and returns ctx's error. Call it once,
+// in a goroutine of its own. It steps down only after the tasks of [Elector.Task]
+// have returned.
 func (e *Elector) Run(ctx context.Context) error { return e.elector.Run(ctx, e.lead) }
 
 func (e *Elector) lead(term context.Context) error {
@@ -54,22 +54,22 @@ func (e *Elector) lead(term context.Context) error {
 	e.term = term
 	e.mu.Unlock()
 	<-term.Done()
-	e.mu.Lock() // a task that has seen the term alive is counted by now
+	e.mu.Lock() // by now e.tasks counts each task that has seen the term alive
 	e.term = nil
 	e.mu.Unlock()
 	e.tasks.Wait()
 	return nil
 }
 
-// IsLeader is called by gocron before each run. It compares the local clock
-// with the end of the lease and asks no node. On everyone but the leader the
-// error matches redlock.ErrNotLeader.
+// IsLeader returns nil on the leader. Elsewhere its error matches
+// redlock.ErrNotLeader. gocron calls it before each run. It compares the local
+// clock with the end of the lease and asks no node.
 func (e *Elector) IsLeader(ctx context.Context) error { return e.elector.IsLeader(ctx) }
 
-// Task makes a gocron task of f and hands it a context that ends with the
+// Task returns a gocron task that calls f with a context that ends with the
 // leadership, with a cause that matches redlock.ErrLost if it was lost, or when
-// gocron ends the job. On everyone but the leader f is not run and the error
-// matches [ErrNoLease]. There is no tick and no lease in the context.
+// gocron ends the job. The context has no tick and no lease. Elsewhere than on the
+// leader f is not called, and the error matches [ErrNoLease].
 func (e *Elector) Task(f func(ctx context.Context) error) gocron.Task {
 	if f == nil {
 		return gocron.NewTask(nil) // NewJob refuses it
@@ -87,7 +87,7 @@ func (e *Elector) Task(f func(ctx context.Context) error) gocron.Task {
 	})
 }
 
-// enter counts a task in and returns the term it belongs to, or nil.
+// enter adds a task to e.tasks and returns its term, or returns nil without leadership.
 func (e *Elector) enter() context.Context {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -98,9 +98,9 @@ func (e *Elector) enter() context.Context {
 	return e.term
 }
 
-// Resign hands the leadership to another replica. Run goes on campaigning.
+// Resign hands the leadership to another replica. [Elector.Run] keeps campaigning.
 func (e *Elector) Resign() { e.elector.Resign() }
 
-// Leader returns who leads, as in redlock.HolderOf, or "" when nobody does. It
-// asks the nodes.
+// Leader returns the leader's name, as redlock.HolderOf does, or "" if nobody
+// leads. It asks the nodes.
 func (e *Elector) Leader(ctx context.Context) (string, error) { return e.elector.Leader(ctx) }

@@ -9,44 +9,43 @@ import (
 	"github.com/go-co-op/gocron/v2"
 )
 
-// extras are the runs of one job beside those for its due ticks. gocron starts
-// all runs alike and passes them nothing, so these are counted when they are
-// asked for, and told apart when they come. They outlive a stop and an Update,
-// as gocron's queues do.
-type extras struct {
-	mu      sync.Mutex
-	lived   bool      // the job has had a state
-	byHand  int       // those that RunNow has asked for and that have not come
-	asked   time.Time // when it last did
-	started int       // those that this package has asked for and that have not come
-	errands []*errand // what they are for, but for a lease of the stand-by
-	queued  int       // those for ticks that gocron has dropped, or has in a queue
-	told    int       // of these, those whose tick was reported to be lost
+// extraRuns counts the runs of one job beside those for its due ticks. gocron
+// starts all runs alike and passes them nothing, so they are counted when they are
+// asked for, and identified when they come. The counts outlive a stop and an
+// Update, as gocron's queues do. It is safe for concurrent use.
+type extraRuns struct {
+	mu         sync.Mutex
+	hadState   bool       // the job has had a jobState
+	runNows    int        // asked for by RunNow, and not come yet
+	lastRunNow time.Time  // when RunNow was last called
+	started    int        // started by this package, and not come yet
+	requests   []*request // what they were started for, except those for a lease of the stand-by
+	queued     int        // for ticks that gocron has dropped or queued
+	reported   int        // how many of these had their tick reported as lost
 }
 
-// errand are the ticks that a run is started for: those that were missed, or that of a trigger.
-type errand struct {
-	ticks     []time.Time // in order; only the last one is run unless ticks are taken over
+// request is what a run is started for: missed ticks, or the tick of a trigger.
+type request struct {
+	ticks     []time.Time // in order; without take-over only the last one runs
 	triggered bool
-	taken     chan struct{} // closed when a run has taken it, or none is needed any more
+	taken     chan struct{} // closed when a run has taken the request, or none is needed any more
 }
 
-// runNow is job.RunNow, announced.
-func (x *extras) runNow(j gocron.Job) error {
-	x.noteByHand()
+// runNow counts a run and calls RunNow of the job.
+func (x *extraRuns) runNow(j gocron.Job) error {
+	x.noteRunNow()
 	err := j.RunNow()
 	if err != nil {
-		x.takeByHand()
+		x.takeRunNow()
 	}
 	return err
 }
 
-// firstPause and lastPause are how soon gocron is asked for a run once more.
+// firstPause and lastPause are the shortest and the longest pause before gocron is asked for a run again.
 const firstPause, lastPause = 50 * time.Millisecond, 5 * time.Second
 
-// startUntil starts runs, with a growing pause, until one has taken what they are for or ctx ends: in some modes gocron drops
-// runs without a word.
-func (x *extras) startUntil(ctx context.Context, start starter, taken <-chan struct{}) {
+// startUntil starts runs, with growing pauses, until taken is closed or ctx ends: in some modes gocron drops runs silently.
+func (x *extraRuns) startUntil(ctx context.Context, start starter, taken <-chan struct{}) {
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
 		start(ctx, x.noteStarted)
 		timer := time.NewTimer(pause)
@@ -61,112 +60,114 @@ func (x *extras) startUntil(ctx context.Context, start starter, taken <-chan str
 	}
 }
 
-// starter asks gocron for a run of a job, unless it must not. It calls begins before.
-type starter func(ctx context.Context, begins func())
+// starter asks gocron for a run of a job, unless the scheduler is stopped. Before it asks, it calls announce.
+type starter func(ctx context.Context, announce func())
 
-// bring has a run take the ticks, until ctx ends.
-func (x *extras) bring(ctx context.Context, start starter, triggered bool, ticks ...time.Time) {
-	e := &errand{ticks: ticks, triggered: triggered, taken: make(chan struct{})}
+// runTicks starts runs until one has taken the ticks, or ctx ends.
+func (x *extraRuns) runTicks(ctx context.Context, start starter, triggered bool, ticks ...time.Time) {
+	e := &request{ticks: ticks, triggered: triggered, taken: make(chan struct{})}
 	x.mu.Lock()
-	x.errands = append(x.errands, e)
+	x.requests = append(x.requests, e)
 	x.mu.Unlock()
 	x.startUntil(ctx, start, e.taken)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.errands = slices.DeleteFunc(x.errands, func(other *errand) bool { return other == e })
+	x.requests = slices.DeleteFunc(x.requests, func(other *request) bool { return other == e })
 }
 
-func (x *extras) noteStarted() {
+func (x *extraRuns) noteStarted() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.started++
 }
 
-func (x *extras) noteByHand() {
+func (x *extraRuns) noteRunNow() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.byHand++
-	x.asked = time.Now()
+	x.runNows++
+	x.lastRunNow = time.Now()
 }
 
-func (x *extras) takeByHand() bool {
+func (x *extraRuns) takeRunNow() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.takeByHandLocked()
+	return x.takeRunNowLocked()
 }
 
-func (x *extras) takeByHandLocked() bool {
-	if x.byHand == 0 {
+func (x *extraRuns) takeRunNowLocked() bool {
+	if x.runNows == 0 {
 		return false
 	}
-	x.byHand--
+	x.runNows--
 	return true
 }
 
-// forgetByHand forgets the RunNows, unless one was asked for in this time: in some modes gocron drops them without a word.
-func (x *extras) forgetByHand(within time.Duration) {
+// forgetRunNows forgets the calls of RunNow, unless the last one was within this time: in some modes gocron drops them silently.
+func (x *extraRuns) forgetRunNows(within time.Duration) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if time.Since(x.asked) > within {
-		x.byHand = 0
+	if time.Since(x.lastRunNow) > within {
+		x.runNows = 0
 	}
 }
 
-// live reports whether the job has had a state before.
-func (x *extras) live() bool {
+// noteState notes that the job has a jobState, and reports whether it had one before.
+func (x *extraRuns) noteState() (had bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	lived := x.lived
-	x.lived = true
-	return lived
+	had = x.hadState
+	x.hadState = true
+	return had
 }
 
-// announced reports whether a run by RunNow is to come.
-func (x *extras) announced() bool {
+// announced reports whether a run by RunNow has still to come.
+func (x *extraRuns) announced() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.byHand > 0
+	return x.runNows > 0
 }
 
-// expected reports whether a run is to come that is not the schedule's.
-func (x *extras) expected() bool {
+// expected reports whether a run beside the schedule's has still to come.
+func (x *extraRuns) expected() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.byHand > 0 || x.started > 0
+	return x.runNows > 0 || x.started > 0
 }
 
-func (x *extras) trigger() int {
-	return slices.IndexFunc(x.errands, func(e *errand) bool { return e.triggered })
+// triggerIndex returns the index of the first request by a trigger, or -1. The caller holds mu.
+func (x *extraRuns) triggerIndex() int {
+	return slices.IndexFunc(x.requests, func(e *request) bool { return e.triggered })
 }
 
-// noteQueued counts ticks that gocron did not run. What waited in a queue of gocron before it was idle is gone.
-func (x *extras) noteQueued(ticks, told int, idle bool) {
+// noteQueued counts ticks that gocron did not run, and how many of them were reported as lost. If gocron is idle, its queues are empty,
+// and the count begins anew.
+func (x *extraRuns) noteQueued(ticks, reported int, idle bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if idle {
-		x.queued, x.told = 0, 0
+		x.queued, x.reported = 0, 0
 	}
-	x.queued, x.told = x.queued+ticks, x.told+told
+	x.queued, x.reported = x.queued+ticks, x.reported+reported
 }
 
-// takeQueued reports whether a run that no tick is due for has waited in a queue of gocron until its tick was over, and whether that
-// was reported.
-func (x *extras) takeQueued() (queued, told bool) {
+// takeQueued reports whether a run without a due tick has waited in a queue of gocron until its tick was over, and whether that was
+// reported.
+func (x *extraRuns) takeQueued() (queued, reported bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.queued == 0 {
 		return false, false
 	}
 	x.queued--
-	if x.told == 0 {
+	if x.reported == 0 {
 		return true, false
 	}
-	x.told--
+	x.reported--
 	return true, true
 }
 
-// takeOffered is for a run that was given a lease of the stand-by.
-func (x *extras) takeOffered() {
+// takeOffered counts a run that has accepted a lease of the stand-by.
+func (x *extraRuns) takeOffered() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.started > 0 {
@@ -179,40 +180,40 @@ type purpose int
 
 const (
 	unannounced purpose = iota
-	byHand
-	forErrand
-	surplus // another run has taken what it was started for
+	forRunNow
+	forRequest
+	surplus // another run has taken its request
 )
 
-// take tells what a run was started for. It may be one by RunNow as well as one of this package's: then a trigger that waits comes
-// first, since gocron may have dropped the RunNow, and then RunNow.
-func (x *extras) take() (purpose, *errand) {
+// take returns what a run was started for. If both RunNow and this package have started runs, a waiting trigger comes first, because
+// gocron may have dropped the RunNow, and then RunNow.
+func (x *extraRuns) take() (purpose, *request) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	trigger := x.trigger()
+	trigger := x.triggerIndex()
 	switch {
-	case x.started == 0 || trigger < 0 && x.byHand > 0:
-		if x.takeByHandLocked() {
-			return byHand, nil
+	case x.started == 0 || trigger < 0 && x.runNows > 0:
+		if x.takeRunNowLocked() {
+			return forRunNow, nil
 		}
 		return unannounced, nil
-	case len(x.errands) == 0:
+	case len(x.requests) == 0:
 		x.started--
 		return surplus, nil
 	}
 	x.started--
 	i := max(trigger, 0)
-	e := x.errands[i]
-	x.errands = slices.Delete(x.errands, i, i+1)
+	e := x.requests[i]
+	x.requests = slices.Delete(x.requests, i, i+1)
 	close(e.taken)
-	return forErrand, e
+	return forRequest, e
 }
 
-// overtaken is for a run with a tick of its own: what was missed before is not the newest tick any more. It returns those ticks.
-func (x *extras) overtaken() (missed []time.Time) {
+// overtaken drops the requests for missed ticks, because a newer tick is due, and returns those ticks.
+func (x *extraRuns) overtaken() (missed []time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.errands = slices.DeleteFunc(x.errands, func(e *errand) bool {
+	x.requests = slices.DeleteFunc(x.requests, func(e *request) bool {
 		if !e.triggered {
 			missed = append(missed, e.ticks...)
 			close(e.taken)

@@ -20,25 +20,25 @@ type jobLocker struct {
 	locker    *Locker
 	traits    traits
 	owner     *owner
-	made      time.Time
-	extras    *extras
+	createdAt time.Time
+	extraRuns *extraRuns
 	id        uuid.UUID
-	ready     chan struct{} // closed once NewJob has returned: a job may be run before
+	ready     chan struct{} // closed once NewJob has returned; a job may run before that
 
-	asking asking // its runs' questions to gocron
+	queries queries
 
-	locked func() bool // a run that does not ask for the lock is started for nothing but the schedule
-	catch  catcher
+	locked  func() bool // whether gocron locks the job's runs; otherwise none is started beside the schedule's
+	catcher catcher
 
 	mu     sync.Mutex
 	ctx    context.Context // of the state: gocron makes a new one at each start
 	state  *jobState
-	alive  context.Context // while runs may be started for the job; nil before it begins
+	alive  context.Context // ends when no run may be started any more; nil before begin
 	ending context.CancelFunc
 }
 
-// begin has missed ticks run and triggers heard, until end is called or life ends. It is called when the scheduler has started, or
-// the job was added to one that had.
+// begin runs missed ticks and listens for triggers, until end is called or life ends. It is called when the scheduler starts, or when
+// the job is added to a running one.
 func (l *jobLocker) begin(life context.Context) {
 	l.end()
 	ctx, cancel := context.WithCancel(life)
@@ -49,7 +49,7 @@ func (l *jobLocker) begin(life context.Context) {
 	l.catchUp()
 }
 
-// end is for a job that is gone, or about to be replaced: its runs would be started for the new one, which does not know what for.
+// end undoes begin, when the job is gone or about to be replaced: runs started later would go to the new job, which did not ask for them.
 func (l *jobLocker) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,21 +58,21 @@ func (l *jobLocker) end() {
 	}
 }
 
-// life ends when no run may be started for the job any more.
+// life returns a context that ends when no run may be started for the job any more, or nil before begin.
 func (l *jobLocker) life() context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.alive
 }
 
-func (l *jobLocker) become(j gocron.Job) {
+func (l *jobLocker) setJob(j gocron.Job) {
 	l.id = j.ID()
 	l.owner.set(j)
 	close(l.ready)
 }
 
-// unready is for a job that gocron has refused.
-func (l *jobLocker) unready() {
+// discard gives up a job that gocron has refused.
+func (l *jobLocker) discard() {
 	close(l.ready)
 	l.forget()
 }
@@ -94,14 +94,14 @@ func (l *jobLocker) Lock(ctx context.Context, _ string) (gocron.Lock, error) {
 	return l.locker.answer(l.traits.name, r, err)
 }
 
-// hearsEnd and hearsError learn what came of a task that is no Task, which says so itself. gocron has one listener of each
-// kind for a job: with one of the user's the run just counts as ended. gocron does not say which run it is. A run that lost its
-// lease and goes on beside the next one most likely ends first, and nothing that is said of it counts.
-func (l *jobLocker) hearsEnd() gocron.JobOption {
+// onEnd and onError record the result of a task that was not made by Task; a Task records its own. gocron keeps one listener of each
+// kind per job: if the user has set one, the run just counts as ended. gocron does not say which run has ended. A run that lost its lease
+// and goes on beside the next one most likely ends first, and its result does not count.
+func (l *jobLocker) onEnd() gocron.JobOption {
 	return ifUnset("afterJobRuns", gocron.WithEventListeners(gocron.AfterJobRuns(func(uuid.UUID, string) { l.setResult(nil) })))
 }
 
-func (l *jobLocker) hearsError() gocron.JobOption {
+func (l *jobLocker) onError() gocron.JobOption {
 	return ifUnset("afterJobRunsWithError", gocron.WithEventListeners(gocron.AfterJobRunsWithError(func(_ uuid.UUID, _ string, err error) { l.setResult(err) })))
 }
 
@@ -126,25 +126,25 @@ func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ctx != ctx {
-		since := l.made
-		if started := l.scheduler.started.Load(); started != nil && started.After(since) { // by the monotonic clock: the other may have been set back
+		since := l.createdAt
+		if started := l.scheduler.started.Load(); started != nil && started.After(since) { // compares monotonic readings; the wall clock may have been set back
 			since = *started
 		}
-		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, since, l.extras, l.start)
-		l.state.asking = &l.asking
+		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, since, l.extraRuns, l.start)
+		l.state.queries = &l.queries
 	}
 	return l.state, nil
 }
 
-// start is the job's starter.
-func (l *jobLocker) start(ctx context.Context, begins func()) {
-	l.scheduler.whileUp(ctx, func() {
-		begins()
-		_ = l.owner.get().RunNow() // one that is said to have failed may still come
+// start is the starter of the job.
+func (l *jobLocker) start(ctx context.Context, announce func()) {
+	l.scheduler.ifRunning(ctx, func() {
+		announce()
+		_ = l.owner.get().RunNow() // the run may come even after an error
 	})
 }
 
-// wait returns once NewJob has. Only a user's monitor can hold that up for long.
+// wait waits until NewJob has returned. Only a monitor of the user's can delay that for long.
 func (l *jobLocker) wait(ctx context.Context) error {
 	select {
 	case <-l.ready:

@@ -19,17 +19,18 @@ type Locker struct {
 	locker *redlock.Locker
 	config
 
-	index   index
-	lastEnd atomic.Int64 // when a run of any job ended or was refused, in ns since born
-	born    time.Time
-	zone    sync.Once // warns about the time zone
+	index     index
+	lastEnd   atomic.Int64 // when a run of any job last ended or was refused, in ns since createdAt; 0 if none has
+	createdAt time.Time
+	zone      sync.Once // warns about the time zone
 }
 
 var _ gocron.Locker = (*Locker)(nil)
 
 // NewLocker returns a Locker for gocron.WithDistributedLocker or
-// gocron.WithDistributedJobLocker. [Locker.Attach] it to the scheduler. It
-// does not contact the nodes.
+// gocron.WithDistributedJobLocker. Call [Locker.Attach] with the scheduler before
+// its Start. NewLocker does not contact the nodes. An option that does not suit
+// gives an error that matches redlock.ErrInvalid.
 func NewLocker(locker *redlock.Locker, opts ...Option) (*Locker, error) {
 	c, err := newConfig(opts)
 	if err != nil {
@@ -55,15 +56,15 @@ func newLocker(locker *redlock.Locker, c config) (*Locker, error) {
 	if err := c.check(locker); err != nil {
 		return nil, err
 	}
-	return &Locker{locker: locker, config: c, index: newIndex(), born: time.Now()}, nil
+	return &Locker{locker: locker, config: c, index: newIndex(), createdAt: time.Now()}, nil
 }
 
-// Lock is called by gocron when a run is due. It never waits for another
-// owner's run. While no majority of the nodes answers it waits for as long as
-// redlock.WithLateness says, and no longer than the job lives. Its error reaches
-// AfterLockError unchanged: one of redlock's (ErrTickDone, ErrTaken, ErrNoQuorum,
-// …), one of this package's, or ctx's. Each refusal is also an event of the
-// redlock.Locker. A Locker around this one must pass ctx on as it is.
+// Lock is called by gocron when a run is due. It never waits for another owner's
+// run. While no majority of the nodes answers, it waits for redlock.WithLateness,
+// or until gocron ends the job. Its error reaches AfterLockError unchanged: one of
+// redlock's (ErrTickDone, ErrTaken, ErrNoQuorum, …), one of this package's, or
+// ctx's. Each refusal is also an event of the redlock.Locker. A gocron.Locker that
+// wraps this one must pass ctx on unchanged.
 func (l *Locker) Lock(ctx context.Context, key string) (gocron.Lock, error) {
 	r, err := l.acquire(ctx, key)
 	return l.answer(key, r, err)
@@ -84,12 +85,12 @@ func (l *Locker) acquire(ctx context.Context, key string) (*run, error) {
 	return state.acquire(ctx)
 }
 
-// acquireByTime serves a Locker that is not attached, which takes the time for the tick.
+// acquireByTime serves a Locker that is not attached: it uses the time as the tick.
 func (l *Locker) acquireByTime(ctx context.Context, key string) (*run, error) {
 	if l.takesOver(key) {
 		return nil, fmt.Errorf("%w: WithTakeover needs the scheduler, to start a run of %q when another replica dies; pass it to Locker.Attach", ErrNoTick, key)
 	}
-	j, err := l.locker.NewJob(key, l.of(key, 0, l.window)...)
+	j, err := l.locker.NewJob(key, l.jobOptions(key, 0, l.window)...)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func (l *Locker) acquireByTime(ctx context.Context, key string) (*run, error) {
 	return &run{job: ctx, lease: lease, locker: l, name: key}, nil
 }
 
-// answer is how every call of Lock ends.
+// answer ends every call of Lock: it reports a refusal, or keeps the run for its task.
 func (l *Locker) answer(key string, r *run, err error) (gocron.Lock, error) {
 	if err != nil {
 		l.noteEnd()
@@ -112,13 +113,13 @@ func (l *Locker) answer(key string, r *run, err error) (gocron.Lock, error) {
 	return r, nil
 }
 
-// reportRefusal makes an event of what redlock itself has not reported.
+// reportRefusal reports what redlock itself has not reported.
 func (l *Locker) reportRefusal(key string, err error) {
 	core, reported := errors.AsType[*redlock.Error](err)
 	switch {
 	case reported && core.Op == opBehind:
 		l.locker.Report(redlock.Event{Kind: redlock.Refused, Name: core.Name, Err: err})
-	case reported, errors.Is(err, errToldLost), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the job has ended
+	case reported, errors.Is(err, errReportedLost), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the job has ended
 	default:
 		l.locker.Report(redlock.Event{Kind: redlock.Refused, Name: key, Err: err})
 	}
@@ -128,21 +129,21 @@ func (l *Locker) warn(name string, err error) {
 	l.locker.Report(redlock.Event{Kind: Warning, Name: name, Err: err})
 }
 
-func (l *Locker) noteEnd() { l.lastEnd.Store(int64(time.Since(l.born))) }
+func (l *Locker) noteEnd() { l.lastEnd.Store(int64(time.Since(l.createdAt))) }
 
 // idle reports whether no run of any job has just ended or been refused. A run
 // that begins then has not waited in a queue of gocron.
 func (l *Locker) idle() bool {
 	end := l.lastEnd.Load()
-	return end == 0 || time.Since(l.born)-time.Duration(end) > queueGap
+	return end == 0 || time.Since(l.createdAt)-time.Duration(end) > queueGap
 }
 
-// queueGap is more than gocron takes from the end of a run to the next in its queue, and from RunNow to a run that need not wait.
+// queueGap is longer than gocron takes from the end of a run to the next in its queue, and from RunNow to a run that need not wait.
 const queueGap = 5 * time.Millisecond
 
-// RunNow is job.RunNow for a scheduler that the Locker was attached to. The run
-// takes the lock and no tick. A job's own RunNow does the same, but right after
-// a run that was longer than the job's interval: there, gocron cannot tell it
-// from a run that waited in a queue until its tick was over, and the next such
-// run is refused with [ErrNoTick].
-func (l *Locker) RunNow(j gocron.Job) error { return l.index.extrasOf(j.ID()).runNow(j) }
+// RunNow replaces j.RunNow on a scheduler that the Locker is attached to. The run
+// takes the lock and no tick. So does a run by j.RunNow, except right after a run
+// that took longer than the job's interval: that one looks like a run that waited
+// in a queue until its tick was over, and is refused with [ErrNoTick]. RunNow
+// returns the error of j.RunNow.
+func (l *Locker) RunNow(j gocron.Job) error { return l.index.extraRunsOf(j.ID()).runNow(j) }

@@ -12,24 +12,24 @@ import (
 	"github.com/redtick/redtick/internal/names"
 )
 
-// compiled matches main.f.func1, and what is made of it by inlining: main.f.func1.g.2.
+// compiled matches the name of a function literal, main.f.func1, also after inlining, main.f.func1.g.2.
 var compiled = regexp.MustCompile(`\.func\d+(\.|$)`)
 
-// checkName refuses what the compiler calls a function that has no name, or
-// this package's own wrapper of one.
+// checkName refuses a name that the compiler made for a function literal, and that
+// of this package's own wrapper.
 func checkName(name string) error {
 	if compiled.MatchString(name) || name == taskName {
-		return fmt.Errorf("%w: %q is what the compiler called a function that has no name; in the next build that may be another function; name the job with gocron.WithName",
+		return fmt.Errorf("%w: %q is what the compiler called a function without a name, and in the next build it may be another function; name the job with gocron.WithName",
 			ErrJobName, name)
 	}
 	return nil
 }
 
-// owner is the job that has a name.
+// owner is a job that has reserved a name.
 type owner struct {
 	mu    sync.Mutex
 	job   gocron.Job   // nil while NewJob has not returned
-	ended func() error // of an attached scheduler's job, else nil
+	ended func() error // nil unless the scheduler is merely attached
 }
 
 func (o *owner) set(j gocron.Job) {
@@ -44,10 +44,10 @@ func (o *owner) get() gocron.Job {
 	return o.job
 }
 
-// String is what errors call the job.
-func (o *owner) String() string { return describe(o.get()) }
+// String describes the job for error texts.
+func (o *owner) String() string { return describeJob(o.get()) }
 
-// Ended asks gocron, since gocron removes jobs by itself.
+// Ended reports whether the job is gone. It asks gocron, which removes jobs by itself.
 func (o *owner) Ended() bool {
 	if o.ended != nil {
 		return o.ended() != nil
@@ -56,7 +56,7 @@ func (o *owner) Ended() bool {
 	return j != nil && gone(j)
 }
 
-// reserve gives a name to a job, unless another has it that is not to be replaced.
+// reserve reserves a name for a job. It fails if another job has the name, unless that is the one replaced.
 func (l *Locker) reserve(name string, o, replaced *owner) error {
 	if other := names.Reserve(l.locker, name, o, replaced); other != nil {
 		return errShared(name, other.String(), o.String())
@@ -69,20 +69,20 @@ func errShared(name, one, another string) error {
 		ErrJobName, one, another, name)
 }
 
-// gone reports whether gocron has said that it does not have the job. One that is busy, or was shut down, says the same once its
-// handle has waited in vain, and that is no answer.
+// gone reports whether gocron does not have the job any more. A scheduler that is busy or shut down returns the same error, but only
+// after gocronTimeout.
 func gone(j gocron.Job) bool {
 	asked := time.Now()
 	_, err := j.NextRun()
-	return errors.Is(err, gocron.ErrJobNotFound) && time.Since(asked) < gocronLimit
+	return errors.Is(err, gocron.ErrJobNotFound) && time.Since(asked) < gocronTimeout
 }
 
-// describe tells jobs apart whose names do not.
-func describe(j gocron.Job) string {
+// describeJob describes a job by its ID and schedule, for jobs that share a name.
+func describeJob(j gocron.Job) string {
 	if j == nil {
 		return "the new job"
 	}
-	schedule := inWords(j.Schedule())
+	schedule := describeSchedule(j.Schedule())
 	if s, ok := j.Schedule().(gocron.CronJobSchedule); ok {
 		schedule = fmt.Sprintf("cron %q", s.Crontab)
 	}

@@ -14,16 +14,16 @@ import (
 // DefaultWindow is the default of [WithWindow].
 const DefaultWindow = time.Second
 
-// DefaultSpread is how much later than its tick a replica may ask for it, so
-// that not always the same one wins: [redlock.WithSpread]. For ticks closer
-// than a second it is a tenth of the time between them. WithJobOptions and
-// WithJob change it; redlock.WithSpread(0) turns it off.
+// DefaultSpread is how late a replica may ask for a tick, at random, so that the
+// same one does not always win. If ticks are less than a second apart, it is a
+// tenth of the time between them. To change it, pass [redlock.WithSpread] to
+// [WithJobOptions] or [WithJob]; redlock.WithSpread(0) turns it off.
 //
-// With three replicas a run begins 25 ms after its tick on average;
-// docs/performance.md has what share of the ticks each replica gets.
+// With three replicas a run begins 25 ms after its tick on average.
+// docs/performance.md says what share of the ticks each replica gets.
 const DefaultSpread = 100 * time.Millisecond
 
-// wideGap is the time between two ticks from which on the spread is the default.
+// wideGap is the shortest time between two ticks at which the spread is the default.
 const gapPerSpread, wideGap = 10, gapPerSpread * DefaultSpread
 
 const (
@@ -31,8 +31,7 @@ const (
 	maxWindow = 24 * time.Hour
 )
 
-// Option changes a default of [NewLocker] or [NewScheduler], which check every
-// value.
+// Option configures [NewLocker] or [NewScheduler], which check every value.
 type Option func(*config)
 
 type config struct {
@@ -42,47 +41,48 @@ type config struct {
 	clock     clockwork.Clock
 	window    time.Duration
 	triggers  bool
-	twice     string // a job name that was given to WithJob twice
+	duplicate string // a job name given to WithJob twice
 	catchesUp bool   // some job has redlock.WithCatchUp
 
-	// takeover says which jobs' ticks are taken over: those with options of their own by name, all others under "".
+	// takeover says whether ticks are taken over, by job name; "" stands for all jobs without options of their own.
 	takeover map[string]bool
 }
 
-// WithJobOptions applies to all jobs, such as
-// redlock.WithTTL. Default none: the redlock.Locker's own. Not every option
-// suits a schedule: WithOwner and WithAnyOrder are refused with the reason.
-// redlock.WithTakeover makes runs at least once; see the package's description.
+// WithJobOptions sets options of all jobs, such as redlock.WithTTL. Without it
+// those of the redlock.Locker apply. WithOwner and WithAnyOrder do not suit a
+// schedule and are refused. redlock.WithTakeover runs ticks at least once; see
+// the package documentation.
 func WithJobOptions(opts ...redlock.JobOption) Option {
 	return func(c *config) { c.all = append(c.all, opts...) }
 }
 
-// WithJob applies to the job with this name only, after those of
-// [WithJobOptions]. Default none. A name is given once.
+// WithJob sets options of the job with this name. They override those of
+// [WithJobOptions]. Default none. A name may be given only once.
 func WithJob(name string, opts ...redlock.JobOption) Option {
 	return func(c *config) {
 		if _, given := c.jobs[name]; given {
-			c.twice = name
+			c.duplicate = name
 		}
 		c.jobs[name] = opts
 	}
 }
 
 // WithSchedulerOptions passes gocron's own options to the scheduler that
-// [NewScheduler] makes. Default none. [NewLocker] makes no scheduler and
-// refuses it. A gocron.WithDistributedLocker among them is replaced; an elector
-// is refused, because gocron then asks no locker.
+// [NewScheduler] makes. Default none. [NewLocker] makes no scheduler and refuses
+// them. A gocron.WithDistributedLocker among them is replaced. An elector is
+// refused, because gocron then asks no locker.
 func WithSchedulerOptions(opts ...gocron.SchedulerOption) Option {
 	return func(c *config) { c.scheduler = append(c.scheduler, opts...) }
 }
 
-// WithClock tells which clock gocron's schedule follows. [NewScheduler] passes
-// it on to gocron; with [NewLocker] it must be the one of gocron.WithClock,
-// else no tick is recognized. Default: the real one.
+// WithClock sets the clock that gocron's schedule follows. [NewScheduler] passes
+// it to gocron. With [NewLocker] it must be the clock of gocron.WithClock, or no
+// tick is recognized. Default: the real clock.
 func WithClock(clock clockwork.Clock) Option { return func(c *config) { c.clock = clock } }
 
-// WithWindow matters only for a Locker that is not attached: which runs count
-// as one tick; see [Locker.Attach]. 10 ms to 24 h, default 1 s.
+// WithWindow sets how long a window of time counts as one tick, from 10 ms to
+// 24 h, for a Locker that is not attached; see [Locker.Attach]. Default
+// [DefaultWindow], 1 s.
 func WithWindow(d time.Duration) Option { return func(c *config) { c.window = d } }
 
 func newConfig(opts []Option) (config, error) {
@@ -98,15 +98,15 @@ func newConfig(opts []Option) (config, error) {
 		return c, invalid("clock is nil; leave WithClock out for the real one")
 	case c.window < minWindow || c.window > maxWindow:
 		return c, invalid("window is %v, must be %v to %v; it is the shortest time between two ticks of a job", c.window, minWindow, maxWindow)
-	case c.twice != "":
-		return c, invalid("WithJob has the job %q twice; give all its options in one", c.twice)
+	case c.duplicate != "":
+		return c, invalid("WithJob has the job %q twice; give all its options in one", c.duplicate)
 	}
 	return c, nil
 }
 
-// of lists the options of one job. What the schedule asks for comes first, so that the user's word is the last.
-// gap is the time between two of its ticks, or 0: a claim must not wait for a good part of it.
-func (c *config) of(name string, spacing, gap time.Duration) []redlock.JobOption {
+// jobOptions returns the options of one job. The schedule's come first, so that the user's override them. gap is the time between
+// two of its ticks, or 0: the spread must be much shorter.
+func (c *config) jobOptions(name string, spacing, gap time.Duration) []redlock.JobOption {
 	opts := make([]redlock.JobOption, 0, 8)
 	if spacing > 0 {
 		opts = append(opts, redlock.WithSpacing(spacing))
@@ -117,7 +117,7 @@ func (c *config) of(name string, spacing, gap time.Duration) []redlock.JobOption
 	return append(append(opts, c.all...), c.jobs[name]...)
 }
 
-// check refuses what does not go with a schedule. Options cannot be looked at, but redlock says which exclude each other.
+// check refuses options that do not suit a schedule. Options are opaque, but redlock reports which exclude each other.
 func (c *config) check(locker *redlock.Locker) error {
 	c.takeover = make(map[string]bool)
 	takeover, err := c.checkJob(locker, "any", nil)
@@ -133,18 +133,18 @@ func (c *config) check(locker *redlock.Locker) error {
 	return nil
 }
 
-// takesOver reports whether the ticks of the job with this name are run at least once. It is asked on each job's first tick,
-// so it makes no redlock.Job for the answer.
+// takesOver reports whether the ticks of the job with this name run at least once. It is called at each job's first tick, so it makes
+// no redlock.Job.
 func (c *config) takesOver(name string) bool {
-	if takeover, of := c.takeover[name]; of {
+	if takeover, ok := c.takeover[name]; ok {
 		return takeover
 	}
 	return c.takeover[""]
 }
 
-func (c *config) checkJob(locker *redlock.Locker, name string, of []redlock.JobOption) (takeover bool, err error) {
+func (c *config) checkJob(locker *redlock.Locker, name string, own []redlock.JobOption) (takeover bool, err error) {
 	job := func(more ...redlock.JobOption) (*redlock.Job, error) {
-		return locker.NewJob(name, slices.Concat(c.all, of, more)...)
+		return locker.NewJob(name, slices.Concat(c.all, own, more)...)
 	}
 	j, err := job()
 	if err != nil {

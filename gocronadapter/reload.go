@@ -8,29 +8,30 @@ import (
 	"github.com/go-co-op/gocron/v2"
 )
 
-// reloadLimit is how soon a job must be back under its name to go on where its predecessor was.
+// reloadLimit is how soon a new job with the same name must be added to run the ticks that its predecessor left.
 const reloadLimit = 10 * time.Second
 
-// departure is what the successor of a job needs to know of it.
+// departure is what a removed job leaves to its successor.
 type departure struct {
-	ticks []time.Time // that it may not have run: those that stand by, and those that gocron has pending
+	ticks []time.Time // that it may not have run: standing by, or pending in gocron
 }
 
-// noteDeparture is called before gocron is told to remove the job, or to replace it: afterwards it cannot be asked.
+// noteDeparture notes the ticks that a job may leave. It is called before gocron removes or replaces the job, which cannot be asked
+// afterwards.
 func (s *scheduler) noteDeparture(l *jobLocker) {
 	now := s.locker.clock.Now()
 	gone := &departure{l.standingBy()}
-	if now.Sub(l.made) < reloadLimit {
-		gone.ticks = append(gone.ticks, l.catch.owed...) // their run may not have come
+	if now.Sub(l.createdAt) < reloadLimit {
+		gone.ticks = append(gone.ticks, l.catcher.owed...) // their runs may not have come
 	}
 	j := l.owner.get()
 	if _, random := j.Schedule().(gocron.DurationRandomJobSchedule); !random {
-		pending, _ := foresee(j, now, 1) // the claim of the first may be under way, and ends with the job
+		pending, _ := foresee(j, now, 1) // the claim of the first may be under way; it ends with the job
 		gone.ticks = append(gone.ticks, pending...)
 		l.noteQueued(pending, now)
 	}
 	stopped := s.life() == nil
-	gone.ticks = slices.DeleteFunc(gone.ticks, func(t time.Time) bool { // gocron runs none that came while it was stopped
+	gone.ticks = slices.DeleteFunc(gone.ticks, func(t time.Time) bool { // gocron does not run ticks that came while it was stopped
 		return stopped || wall(t).Before(wall(*s.started.Load()))
 	})
 	name := l.traits.name
@@ -46,9 +47,9 @@ func (s *scheduler) noteDeparture(l *jobLocker) {
 	})
 }
 
-// succeed has a new job go on where its predecessor was. gocron runs the ticks that came in between neither for the one nor for the
-// other, and if all replicas reload then, nobody does.
-func (s *scheduler) succeed(l *jobLocker) {
+// inherit gives a new job the ticks that its predecessor left. gocron runs those that came in between for neither job, so if all replicas
+// reload at once, nobody would.
+func (s *scheduler) inherit(l *jobLocker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	gone := s.departed[l.traits.name]
@@ -56,11 +57,11 @@ func (s *scheduler) succeed(l *jobLocker) {
 	if gone != nil {
 		now := wall(s.locker.clock.Now())
 		slices.SortFunc(gone.ticks, time.Time.Compare)
-		l.catch.owed = slices.DeleteFunc(slices.CompactFunc(gone.ticks, time.Time.Equal), func(t time.Time) bool { return wall(t).After(now) })
+		l.catcher.owed = slices.DeleteFunc(slices.CompactFunc(gone.ticks, time.Time.Equal), func(t time.Time) bool { return wall(t).After(now) })
 	}
 }
 
-// standingBy lists the ticks of the job that may be taken over.
+// standingBy returns the job's ticks that run or stand by, under take-over.
 func (l *jobLocker) standingBy() []time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,8 +71,9 @@ func (l *jobLocker) standingBy() []time.Time {
 	return l.state.queue.Ticks()
 }
 
-// noteQueued counts the runs that gocron may have in a queue, which passes them on to the job that replaces this one. A run holds
-// the state's mutex while it asks gocron, so this comes after gocron has answered, and not for random schedules, which are not asked.
+// noteQueued counts the runs that gocron may have in a queue, from where they go to the job that replaces this one. A run holds the
+// state's mutex while it asks gocron, so noteQueued is called after gocron has answered, and not for random schedules, which are not
+// asked.
 func (l *jobLocker) noteQueued(pending []time.Time, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,17 +84,17 @@ func (l *jobLocker) noteQueued(pending []time.Time, now time.Time) {
 		asked = s.asked
 	}
 	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !t.After(asked) || wall(t).After(wall(now)) })
-	l.extras.noteQueued(len(pending), 0, false) // what an earlier run has left in the queue may still be there
+	l.extraRuns.noteQueued(len(pending), 0, false) // the queue may still hold what an earlier run left
 }
 
-// goOn runs what the job's predecessor owed, if this job has the newest of those ticks as well. If one was run, its claim says so.
-func (l *jobLocker) goOn(ctx context.Context) {
-	owed := l.catch.owed
-	if len(owed) == 0 || l.locker.clock.Now().Sub(l.made) > reloadLimit {
+// runOwed runs the ticks that the job's predecessor left, if the newest is a tick of this job too. The claim refuses those that have run.
+func (l *jobLocker) runOwed(ctx context.Context) {
+	owed := l.catcher.owed
+	if len(owed) == 0 || l.locker.clock.Now().Sub(l.createdAt) > reloadLimit {
 		return
 	}
 	tick := owed[len(owed)-1]
-	if ours, _, err := l.catch.plan(ctx, tick, time.Minute); err == nil && ours.Equal(tick) {
+	if ours, _, err := l.catcher.plan(ctx, tick, time.Minute); err == nil && ours.Equal(tick) {
 		l.runMissed(ctx, owed...)
 	}
 }

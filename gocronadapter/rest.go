@@ -7,53 +7,53 @@ import (
 	"github.com/go-co-op/gocron/v2"
 )
 
-// rhythm says whether the job's interval counts from the end of its runs
-// (gocron.WithIntervalFromCompletion).
-type rhythm int
+// intervalFrom is where the job's interval counts from: its ticks, or the end of
+// its runs (gocron.WithIntervalFromCompletion).
+type intervalFrom int
 
 const (
-	unknown rhythm = iota
+	unknown intervalFrom = iota
 	fromTick
 	fromCompletion
 )
 
-// rests reports whether the job rests after this run of its schedule. gocron
-// does not say, but when it notes that the job has run does: before the task
-// begins, or once it has ended if the interval counts from there.
+// rests reports whether the job rests after this run, because its interval counts
+// from the end of a run. gocron has no method for that, but its LastRun shows it: it
+// is set before the task begins, or, for such a job, once the task has ended.
 func (r *run) rests(ctx context.Context) bool {
 	s := r.state
-	if s == nil || r.byHand || r.lease.Tick().IsZero() {
+	if s == nil || r.triggered || r.lease.Tick().IsZero() {
 		return false
 	}
 	now := s.locker.clock.Now()
 	s.mu.Lock()
-	rhythm, interval, ended := s.rhythm, s.interval(), r.ended
+	from, interval, ended := s.intervalFrom, s.interval(), r.ended
 	s.mu.Unlock()
 	took := now.Sub(r.began)
-	if rhythm != unknown || took < interval/200 || interval == 0 { // the spacing makes up for runs that short
-		return rhythm == fromCompletion
+	if from != unknown || took < interval/200 || interval == 0 { // the spacing makes up for runs that short
+		return from == fromCompletion
 	}
 	if (wall(now).Sub(wall(r.began)) - took).Abs() > took/10 {
-		return false // the clock was set meanwhile, and what gocron notes is by the wall clock; the next run will tell
+		return false // the wall clock, by which gocron sets LastRun, was changed meanwhile; the next run will show
 	}
-	if ended.IsZero() { // gocron did not let this package hear
+	if ended.IsZero() { // the user's listener took the place of this package's
 		ended = now.Add(-took / 10)
 	}
-	noted, err := askBusy(ctx, s.job.LastRun) //nolint:staticcheck // LastRunStartedAt is meant to be when the run began, and this is wanted
+	noted, err := askBusy(ctx, s.job.LastRun) //nolint:staticcheck // LastRunStartedAt, its successor, is always the start of the run
 	if err != nil || noted.Before(r.began) {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rhythm = fromTick
+	s.intervalFrom = fromTick
 	if !noted.Before(ended) {
-		s.rhythm = fromCompletion
+		s.intervalFrom = fromCompletion
 	}
-	return s.rhythm == fromCompletion
+	return s.intervalFrom == fromCompletion
 }
 
-// interval is that of a job for which gocron.WithIntervalFromCompletion has a
-// meaning, else 0.
+// interval returns the job's interval, or 0 if gocron.WithIntervalFromCompletion
+// does not apply to it.
 func (s *jobState) interval() time.Duration {
 	switch d := s.job.Schedule().(type) {
 	case gocron.DurationJobSchedule:
@@ -65,8 +65,8 @@ func (s *jobState) interval() time.Duration {
 }
 
 // rest keeps the lock for nine tenths of the interval after the run, so that no
-// other replica begins before. Under take-over the tick counts as done only
-// once the lock is released, so there the rest ends with the job.
+// other replica begins earlier. Under take-over the tick counts as done only once
+// the lock is released, so there the rest ends with the job.
 func (r *run) rest() {
 	d := r.state.interval()
 	timer := time.NewTimer(d - d/10)
@@ -80,5 +80,5 @@ func (r *run) rest() {
 	case <-r.lease.Context().Done():
 	case <-ended:
 	}
-	_ = r.end(context.Background()) // a loss is reported by redlock; Unlock is bounded by the node timeout
+	_ = r.end(context.Background()) // redlock reports a loss; Unlock is bounded by the node timeout
 }

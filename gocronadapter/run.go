@@ -9,18 +9,18 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// run is one run of a job, which gocron unlocks when it is over.
+// run is one run of a job. It is the gocron.Lock that gocron unlocks when the run is over.
 type run struct {
-	job    context.Context // identifies the job that holds the lease; nothing is derived from it here
-	name   string
-	lease  *redlock.Lease
-	locker *Locker
-	state  *jobState    // nil when the Locker is not attached
-	tick   *standby.Run // nil unless the job's ticks are taken over
-	byHand bool         // it was triggered, so the job does not rest after it
-	began  time.Time    // when it was granted
-	ended  time.Time    // when its task did, if that is known; guarded by the state's mu
-	begun  bool         // guarded by handOver
+	job       context.Context // identifies the job
+	name      string
+	lease     *redlock.Lease
+	locker    *Locker
+	state     *jobState    // nil when the Locker is not attached
+	tick      *standby.Run // nil unless the job's ticks are taken over
+	triggered bool         // by WithTriggers, so the job does not rest after it
+	began     time.Time    // when the lease was granted
+	ended     time.Time    // when its task ended, if that is known; guarded by state.mu
+	begun     bool         // its Task has begun; guarded by handOver.mu
 }
 
 // Unlock is called by gocron when the run is over, with a context that
@@ -38,7 +38,7 @@ func (r *run) Unlock(ctx context.Context) error {
 	return r.end(ctx)
 }
 
-// taskEnded is called before gocron is told.
+// taskEnded notes the time. It is called before gocron learns that the task has ended.
 func (r *run) taskEnded() {
 	if s := r.state; s != nil {
 		s.mu.Lock()
@@ -57,7 +57,7 @@ func (r *run) end(ctx context.Context) error {
 
 // veto ends a run whose task gocron has not begun, because a
 // BeforeJobRunsSkipIfBeforeFuncErrors of this replica returned an error. Under
-// take-over the tick is for the other replicas, so this one must not stand by.
+// take-over the tick is left to the other replicas, so this one does not stand by.
 func (r *run) veto(ctx context.Context) error {
 	event := redlock.Event{Kind: redlock.Refused, Name: r.name, Tick: r.lease.Tick(), Token: r.lease.Token()}
 	defer func() { r.locker.locker.Report(event) }()

@@ -18,20 +18,26 @@ import (
 )
 
 // NewScheduler returns a gocron scheduler whose jobs are locked. It differs from
-// gocron's own in three ways. NewJob and Update refuse a job whose name does not
-// identify it with [ErrJobName], and one whose name cannot be a lock's with
-// redlock.ErrInvalid, before they do anything else. Runs that start at once, by
-// gocron.WithStartImmediately or RunNow, are known for what they are in all of
-// gocron's modes. And a job that is replaced, by Update or by RemoveJob and
-// NewJob under its name within ten seconds, runs the newest tick that came
-// meanwhile, if its schedule has that as well as the old one; under
-// redlock.WithTakeover also those that stand by.
+// gocron's own in three ways:
 //
-// Names are compared over all schedulers of this process that share the
-// redlock.Locker. gocron keeps a job whose gocron.WithContext has ended, so that
-// has its name until RemoveJob. A job with gocron.WithDisabledDistributedJobLocker(true) is
-// none of this package's business, nor is one with a locker of its own
-// (gocron.WithDistributedJobLocker).
+//   - NewJob and Update refuse a job whose name does not identify it, with
+//     [ErrJobName], or cannot be the name of a lock, with redlock.ErrInvalid. They
+//     change nothing then.
+//   - A run that starts at once, by gocron.WithStartImmediately or RunNow, never
+//     counts as a run of the schedule, in any of gocron's modes.
+//   - A job that replaces another, by Update, or by RemoveJob and NewJob under the
+//     same name within ten seconds, runs the newest tick that came meanwhile, if
+//     both schedules have it; under redlock.WithTakeover also the ticks that stand
+//     by.
+//
+// Names are compared across all schedulers of this process that share the
+// redlock.Locker. gocron keeps a job whose gocron.WithContext has ended, so the job
+// keeps its name until RemoveJob. A job with
+// gocron.WithDisabledDistributedJobLocker(true), or with a locker of its own
+// (gocron.WithDistributedJobLocker), is left to gocron.
+//
+// NewScheduler does not contact the nodes. An option that does not suit gives an
+// error that matches redlock.ErrInvalid.
 func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, error) {
 	c, err := newConfig(opts)
 	if err != nil {
@@ -57,8 +63,8 @@ func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, err
 	return &scheduler{Scheduler: s, locker: l, examiner: examiner, jobs: make(map[uuid.UUID]*jobLocker), departed: make(map[string]*departure), starting: make(chan struct{}, 1)}, nil
 }
 
-// scheduler is gocron's. It gives each job a Locker of its own, which knows its
-// job and looks nothing up.
+// scheduler wraps gocron's and gives each job a Locker of its own, which need not
+// look the job up.
 type scheduler struct {
 	gocron.Scheduler
 	locker   *Locker
@@ -66,15 +72,15 @@ type scheduler struct {
 
 	mu       sync.Mutex
 	jobs     map[uuid.UUID]*jobLocker
-	departed map[string]*departure // by name, for a moment
-	sweepAt  int                   // how many jobs make it worth while to look for those that are gone
+	departed map[string]*departure // by name, for reloadLimit
+	sweepAt  int                   // the number of jobs above which sweep is called
 	shut     bool
 
 	running  context.Context // from the end of Start to the next stop, else nil
 	stop     context.CancelFunc
-	starting chan struct{} // held by one who starts a run, starts gocron or stops it; not a mutex, on which a bubble's time would stand still
+	starting chan struct{} // held to start a run, and to start or stop gocron; not a mutex, which would stop the time of a synctest bubble
 
-	started atomic.Pointer[time.Time] // when Start was last called, from which a job that starts at once counts
+	started atomic.Pointer[time.Time] // when Start was last called
 }
 
 func (s *scheduler) NewJob(d gocron.JobDefinition, t gocron.Task, opts ...gocron.JobOption) (gocron.Job, error) {
@@ -89,7 +95,7 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 	}
 	j, err := s.add(old, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) {
 		if old != nil {
-			old.asking.stop()
+			old.queries.stop()
 		}
 		return s.Scheduler.Update(id, d, t, opts...)
 	})
@@ -107,7 +113,7 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.JobOption, t gocron.Task, add func([]gocron.JobOption) (gocron.Job, error)) (gocron.Job, error) {
 	traits, err := s.examiner.examine(t, opts)
 	if err != nil {
-		return add(opts) // it is for gocron to refuse it
+		return add(opts) // gocron refuses it too
 	}
 	if traits.otherLocker {
 		j, err := add(opts)
@@ -120,22 +126,22 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 	if err != nil {
 		return nil, err
 	}
-	j, err := add(append([]gocron.JobOption{gocron.WithDistributedJobLocker(l), l.hearsEnd(), l.hearsError()}, opts...))
+	j, err := add(append([]gocron.JobOption{gocron.WithDistributedJobLocker(l), l.onEnd(), l.onError()}, opts...))
 	if err != nil || j == nil {
-		l.unready()
+		l.discard()
 		return j, err
 	}
-	l.catch.plan = func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error) {
-		if !l.asking.begin() {
+	l.catcher.plan = func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error) {
+		if !l.queries.begin() {
 			return newest, next, context.Canceled
 		}
-		defer l.asking.calls.Done()
-		return s.examiner.plan(ctx, j, planned{d, opts, l.made}, now, within)
+		defer l.queries.calls.Done()
+		return s.examiner.plan(ctx, j, jobSpec{d, opts, l.createdAt}, now, within)
 	}
 	l.locked = sync.OnceValue(func() bool { return s.examiner.locks(opts) })
-	l.traits.startsAtOnce = s.examiner.startsAtOnce(j.Schedule(), opts)
-	s.succeed(l)
-	l.become(j) // from here on a run may ask for what is set above
+	l.traits.startsImmediately = s.examiner.startsImmediately(j.Schedule(), opts)
+	s.inherit(l)
+	l.setJob(j) // from here on a run may read what is set above
 	s.remember(l)
 	s.locker.checkDates(traits.name, j.Schedule())
 	s.locker.checkZone(traits.name, j.Schedule(), s.examiner.zone)
@@ -145,9 +151,9 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 
 // lockerFor reserves the job's name and makes its locker.
 func (s *scheduler) lockerFor(t traits, old *jobLocker, opts []gocron.JobOption) (*jobLocker, error) {
-	l := &jobLocker{scheduler: s, locker: s.locker, traits: t, owner: new(owner), extras: new(extras), ready: make(chan struct{})}
+	l := &jobLocker{scheduler: s, locker: s.locker, traits: t, owner: new(owner), extraRuns: new(extraRuns), ready: make(chan struct{})}
 	if old != nil {
-		l.extras = old.extras
+		l.extraRuns = old.extraRuns
 	}
 	var replaced *owner
 	if old != nil && old.traits.name == t.name {
@@ -163,7 +169,7 @@ func (s *scheduler) lockerFor(t traits, old *jobLocker, opts []gocron.JobOption)
 	if err != nil && s.examiner.locks(opts) {
 		return nil, err
 	}
-	l.made = s.locker.clock.Now()
+	l.createdAt = s.locker.clock.Now()
 	return l, nil
 }
 
@@ -171,7 +177,7 @@ func (s *scheduler) remember(l *jobLocker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shut {
-		l.forget() // gocron hands out a job all the same
+		l.forget() // gocron returns a job even after Shutdown
 		return
 	}
 	if was := s.jobs[l.id]; was != nil && was.traits.name != l.traits.name { // by Update, or by gocron.WithIdentifier
@@ -184,11 +190,11 @@ func (s *scheduler) remember(l *jobLocker) {
 	}
 }
 
-// minSweep is more jobs than are worth a look for those that gocron has removed by itself.
+// minSweep is the number of jobs up to which sweep is not worth its cost.
 const minSweep = 256
 
-// sweep forgets the jobs that gocron does not have any more. gocron does not say
-// when it removes one.
+// sweep forgets the jobs that gocron has removed by itself, which it does not
+// report. The caller holds mu.
 func (s *scheduler) sweep() {
 	there := make(map[uuid.UUID]bool, len(s.jobs))
 	for _, j := range s.Scheduler.Jobs() {
@@ -247,13 +253,13 @@ func (s *scheduler) Start() {
 	s.starting <- struct{}{}
 	defer func() { <-s.starting }()
 	if s.life() != nil {
-		s.Scheduler.Start() // which logs that it has started
+		s.Scheduler.Start() // which does nothing but log
 		return
 	}
-	s.removeOver()
+	s.removeFinished()
 	now := s.locker.clock.Now()
 	s.started.Store(&now)
-	s.locker.lastEnd.Store(math.MaxInt64) // never idle until a run has ended: those that were queued at the stop may still be
+	s.locker.lastEnd.Store(math.MaxInt64) // not idle until a run has ended: gocron's queues may still hold runs from before the stop
 	s.Scheduler.Start()
 	s.mu.Lock()
 	s.running, s.stop = context.WithCancel(context.Background())
@@ -264,9 +270,9 @@ func (s *scheduler) Start() {
 	}
 }
 
-// removeOver removes the one-time jobs whose last date has passed. gocron keeps them, and looks for their next date at its next Start
-// for good.
-func (s *scheduler) removeOver() {
+// removeFinished removes the one-time jobs whose last date has passed. gocron keeps them, and its next Start would look for their next
+// date in an endless loop.
+func (s *scheduler) removeFinished() {
 	now := s.locker.clock.Now()
 	for _, j := range s.Scheduler.Jobs() {
 		once, ok := j.Schedule().(gocron.OneTimeJobSchedule)
@@ -279,22 +285,22 @@ func (s *scheduler) removeOver() {
 	}
 }
 
-// begin has a job run what its schedule does not, if the scheduler runs.
+// begin begins the extra runs of a job, if the scheduler runs.
 func (s *scheduler) begin(l *jobLocker) {
 	if life := s.life(); life != nil {
 		l.begin(life)
 	}
 }
 
-// life is from a start to the next stop, or nil.
+// life returns a context that lasts from Start to the next stop, or nil while gocron is stopped.
 func (s *scheduler) life() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.running
 }
 
-// whileUp calls f, which starts a run, unless gocron is stopped: then gocron would hang for good at its next Start.
-func (s *scheduler) whileUp(ctx context.Context, f func()) {
+// ifRunning calls f, which starts a run, unless gocron is stopped: a RunNow then makes gocron's next Start hang.
+func (s *scheduler) ifRunning(ctx context.Context, f func()) {
 	select {
 	case s.starting <- struct{}{}:
 	case <-ctx.Done():
@@ -306,7 +312,7 @@ func (s *scheduler) whileUp(ctx context.Context, f func()) {
 	}
 }
 
-// stopStarting comes before gocron stops: from its return on no run is started.
+// stopStarting ends the extra runs before gocron stops: once it has returned, none is started.
 func (s *scheduler) stopStarting() {
 	s.starting <- struct{}{}
 	defer func() { <-s.starting }()
@@ -320,17 +326,17 @@ func (s *scheduler) stopStarting() {
 
 func (s *scheduler) StopJobs() error {
 	s.stopStarting()
-	return s.stopped(s.Scheduler.StopJobs())
+	return s.waitStopped(s.Scheduler.StopJobs())
 }
 
 func (s *scheduler) StopJobsWithContext(ctx context.Context) error {
 	s.stopStarting()
-	return s.stopped(s.Scheduler.StopJobsWithContext(ctx))
+	return s.waitStopped(s.Scheduler.StopJobsWithContext(ctx))
 }
 
-// stopped waits until gocron has noted that it has stopped. It says so a moment before, and a Start in that moment would do
+// waitStopped waits until gocron has noted that it has stopped. Its stop returns a moment earlier, and a Start in that moment would do
 // nothing. (That is too rare for a test: once in some 50,000 stops.)
-func (s *scheduler) stopped(err error) error {
+func (s *scheduler) waitStopped(err error) error {
 	unanswered := errors.Is(err, gocron.ErrStopSchedulerTimedOut) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	if !unanswered {
 		s.Scheduler.Jobs()
@@ -340,16 +346,16 @@ func (s *scheduler) stopped(err error) error {
 
 func (s *scheduler) Shutdown() error {
 	s.stopStarting()
-	return s.ended(s.Scheduler.Shutdown())
+	return s.releaseNames(s.Scheduler.Shutdown())
 }
 
 func (s *scheduler) ShutdownWithContext(ctx context.Context) error {
 	s.stopStarting()
-	return s.ended(s.Scheduler.ShutdownWithContext(ctx))
+	return s.releaseNames(s.Scheduler.ShutdownWithContext(ctx))
 }
 
-// ended gives up the names: gocron makes no job any more.
-func (s *scheduler) ended(err error) error {
+// releaseNames releases all names after Shutdown, when gocron makes no job any more.
+func (s *scheduler) releaseNames(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.jobs {
@@ -368,7 +374,7 @@ func (s *scheduler) Jobs() []gocron.Job {
 	return jobs
 }
 
-// job is gocron's, whose RunNow is announced.
+// job wraps gocron's and counts the runs by RunNow.
 type job struct {
 	gocron.Job
 	scheduler *scheduler
@@ -377,11 +383,11 @@ type job struct {
 func (j *job) RunNow() error {
 	runNow := j.Job.RunNow
 	if l := j.scheduler.jobOf(j.ID()); l != nil {
-		runNow = func() error { return l.extras.runNow(j.Job) }
+		runNow = func() error { return l.extraRuns.runNow(j.Job) }
 	}
 	err := fmt.Errorf("%w: the scheduler is stopped, and gocron would hang at its next Start; call Start first", gocron.ErrJobRunNowFailed)
-	ctx, cancel := context.WithTimeout(context.Background(), gocronLimit) // a monitor may call this in Start
+	ctx, cancel := context.WithTimeout(context.Background(), gocronTimeout) // a monitor may call this in Start
 	defer cancel()
-	j.scheduler.whileUp(ctx, func() { err = runNow() })
+	j.scheduler.ifRunning(ctx, func() { err = runNow() })
 	return err
 }

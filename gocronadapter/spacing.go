@@ -13,9 +13,9 @@ import (
 // maxSpacing is how long redlock remembers the last tick.
 const maxSpacing = 7 * 24 * time.Hour
 
-// spacing serves the schedules whose ticks may differ from replica to replica.
-// An eleventh is left for clocks that differ, so that after a run too short for
-// watch nine tenths remain.
+// spacing returns the shortest time between two runs of a schedule whose ticks may
+// differ from replica to replica, and 0 for other schedules. An eleventh of the
+// interval is left for clocks that differ, so at least nine tenths remain.
 func (s *jobState) spacing() time.Duration {
 	d := s.interval()
 	if d == 0 {
@@ -29,11 +29,11 @@ func (s *jobState) spacing() time.Duration {
 	return min(d-d/11, maxSpacing)
 }
 
-// common reports whether all replicas have the schedule's ticks in common. Those
-// of "@every 10s" count from when it is asked. A gocron.Cron that is not gocron's own
-// cannot be asked, so its ticks do not count as common; the spacing that they
-// get then is less than the time between two of them, and does no harm if they are.
-// zone is that of the schedule.
+// common reports whether the schedule has the same ticks on all replicas. zone is
+// the time zone of the schedule. The ticks of "@every 10s" count from when it is
+// asked. Those of a gocron.Cron that is not gocron's own are not known to be
+// common; the spacing that they get is less than the time between two of them, so
+// it does no harm if they are.
 func common(schedule gocron.JobSchedule, ticks []time.Time, zone *time.Location) bool {
 	switch s := schedule.(type) {
 	case gocron.CronJobSchedule:
@@ -51,8 +51,8 @@ func common(schedule gocron.JobSchedule, ticks []time.Time, zone *time.Location)
 	return false
 }
 
-// lastPair returns the last two ticks in a row, if there are any, that no change of the clocks lies between: gocron has rules of its
-// own for such a night, which the crontab does not know. The first ticks may be left over from an earlier start.
+// lastPair returns the last two successive ticks with the same offset from UTC, if there are any: on a night when the clocks change,
+// gocron does not follow the crontab alone. It begins at the end, because the first ticks may be left over from an earlier start.
 func lastPair(ticks []time.Time) (from, next time.Time, ok bool) {
 	for i := len(ticks) - 1; i > 0; i-- {
 		if offset(ticks[i-1]) == offset(ticks[i]) {
@@ -62,14 +62,14 @@ func lastPair(ticks []time.Time) (from, next time.Time, ok bool) {
 	return from, next, false
 }
 
-// agrees reports whether the crontab is one of fields, and has this next tick.
+// agrees reports whether the crontab consists of fields, and the tick after from is next.
 func agrees(crontab string, zone *time.Location, from, next time.Time) bool {
 	cron := gocron.NewDefaultCron(true) // it takes both five fields and six
 	return !strings.Contains(crontab, "@every") && cron.IsValid(crontab, zone, from) == nil && cron.Next(from).Equal(next)
 }
 
-// zoneOf returns the time zone of a schedule with these ticks. That of a crontab is its scheduler's, if it is known: the ticks
-// are in the zone of a start date.
+// zoneOf returns the time zone of a schedule with these ticks. A crontab has that of its scheduler, if known, whereas its ticks are in the
+// zone of a start date.
 func (t traits) zoneOf(schedule gocron.JobSchedule, ticks []time.Time) *time.Location {
 	if _, cron := schedule.(gocron.CronJobSchedule); cron && t.zone != nil {
 		return t.zone
@@ -77,7 +77,7 @@ func (t traits) zoneOf(schedule gocron.JobSchedule, ticks []time.Time) *time.Loc
 	return ticks[0].Location()
 }
 
-// gapOf returns the shortest time between the last tick and those to come.
+// gapOf returns the shortest time between successive ticks, last among them unless it is zero.
 func gapOf(last time.Time, ticks []time.Time) (gap time.Duration) {
 	for _, t := range ticks {
 		if d := t.Sub(last); !last.IsZero() && d > 0 && (gap == 0 || d < gap) {
@@ -88,8 +88,8 @@ func gapOf(last time.Time, ticks []time.Time) (gap time.Duration) {
 	return gap
 }
 
-// checkZone warns once when a schedule follows the time zone of the machine,
-// which may be another one on another replica.
+// checkZone warns, once for each Locker, when a schedule follows the time zone of
+// the machine, which may differ on another replica.
 func (l *Locker) checkZone(name string, schedule gocron.JobSchedule, zone *time.Location) {
 	switch s := schedule.(type) {
 	case gocron.CronJobSchedule:
@@ -104,23 +104,23 @@ func (l *Locker) checkZone(name string, schedule gocron.JobSchedule, zone *time.
 		return
 	}
 	l.zone.Do(func() {
-		l.warn(name, fmt.Errorf("%w: job %q follows %s; a replica with another TZ runs it at other instants, and then it runs more than once; give the scheduler gocron.WithLocation",
+		l.warn(name, fmt.Errorf("%w: job %q follows %s; a replica with another TZ runs it at other instants, so it runs more than once; give the scheduler gocron.WithLocation",
 			ErrSchedule, name, ticks.Local(time.Now())))
 	})
 }
 
-// minDateGap is less than which a vote may take when nodes are slow.
+// minDateGap is the longest that Lock may plausibly take when nodes are slow.
 const minDateGap = 5 * time.Second
 
-// checkDates warns of one-time dates that are so close that gocron may hang: it
-// looks for the next date once Lock has returned, and for ever when none is left.
+// checkDates warns of one-time dates so close together that gocron may hang: it
+// looks for the next date when Lock has returned, in an endless loop if none is left.
 func (l *Locker) checkDates(name string, schedule gocron.JobSchedule) {
 	once, ok := schedule.(gocron.OneTimeJobSchedule)
 	if !ok {
 		return
 	}
 	if gap := gapOf(time.Time{}, once.StartAt); gap > 0 && gap < minDateGap {
-		l.warn(name, fmt.Errorf("%w: job %q has dates that are %v apart; gocron 2.21 hangs for good when Lock takes longer than that, as it may when a node is slow; keep them at least %v apart, or use gocron.WithSingletonMode",
+		l.warn(name, fmt.Errorf("%w: job %q has dates that are %v apart; gocron 2.21 hangs when Lock takes longer than that, as it may when a node is slow; keep them at least %v apart, or use gocron.WithSingletonMode",
 			ErrSchedule, name, gap, minDateGap))
 	}
 }

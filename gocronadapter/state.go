@@ -13,66 +13,66 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// opBehind is the Op of the errors that this package makes in redlock's stead.
+// opBehind is the Op of a redlock.Error that this package makes itself.
 const opBehind = "stand by"
 
 // jobState is what one replica knows about the ticks of one job, from one start
-// of the job to the next. gocron passes Lock no tick, so it is read from the
-// job's list of pending ones: the run's own is still in there. The list cannot
-// be trusted alone, since gocron also keeps ticks it has skipped and drops those
-// that came due while Lock was busy.
+// of the job to the next. gocron passes Lock no tick, so the tick is read from the
+// job's list of pending ticks, which still has the run's own. The list alone is not
+// enough: gocron also keeps ticks it has skipped, and drops those that came due
+// while Lock was busy.
 type jobState struct {
-	locker *Locker
-	name   string
-	job    gocron.Job
-	traits traits
-	words  string    // the schedule
-	since  time.Time // about when the job was started
-	extras *extras
-	start  starter
-	queue  *standby.Queue // nil unless the job's ticks are taken over
+	locker      *Locker
+	name        string
+	job         gocron.Job
+	traits      traits
+	description string    // of the schedule
+	since       time.Time // about when the job started
+	extraRuns   *extraRuns
+	start       starter
+	queue       *standby.Queue // nil unless the job's ticks are taken over
 
-	asking *asking
+	queries *queries
 
 	mu           sync.Mutex
-	armed        time.Time   // about when the timer of the next tick was set
-	asked        time.Time   // the newest tick that was asked for
-	brought      time.Time   // the newest one that a run was started for because gocron had dropped it
-	known        []time.Time // the ticks that were pending, or foreseen, at the last look
-	learned      bool
+	armed        time.Time     // about when the timer of the next tick was set
+	asked        time.Time     // the newest tick that was asked for
+	lastDropped  time.Time     // the newest tick that gocron dropped and runDropped started a run for
+	known        []time.Time   // the ticks that gocron had pending or planned at the last look
+	learned      bool          // learn has looked at the job's ticks
 	uncommon     bool          // the ticks differ from replica to replica
 	gap          time.Duration // the shortest time between ticks
-	atOnce       time.Time     // the instant of a start at once, which is no tick
-	startsAtOnce bool          // the run for that has not come
-	blocked      time.Time     // until when the last Lock kept gocron from other ticks
-	lacked       bool          // a quorum, in that Lock
-	rhythm       rhythm
-	latest       made
-	restarted    bool // the job had run before it was stopped and started, and no run of a random schedule has come since
-	tasked       bool // a Task of the job has begun, so the others will
+	startInstant time.Time     // the instant of a start at once, which is no tick
+	startPending bool          // the run of startInstant has not come
+	blockedUntil time.Time     // until when the last Lock kept gocron from other ticks
+	noQuorum     bool          // that Lock reached none
+	intervalFrom intervalFrom
+	cached       cachedJob
+	restarted    bool // the job had a jobState before, and no run of a random schedule has come since
+	tasked       bool // the job's task is a Task, which says that it has begun
 }
 
-func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time, x *extras, start starter) *jobState {
-	s := &jobState{locker: l, name: name, job: job, traits: t, words: inWords(job.Schedule()), extras: x, start: start,
-		since: since, armed: since, asking: new(asking), tasked: t.task, restarted: x.live()}
+func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time, x *extraRuns, start starter) *jobState {
+	s := &jobState{locker: l, name: name, job: job, traits: t, description: describeSchedule(job.Schedule()), extraRuns: x, start: start,
+		since: since, armed: since, queries: new(queries), tasked: t.task, restarted: x.noteState()}
 	if l.takesOver(name) {
 		s.queue = standby.New(s)
 	}
 	return s
 }
 
-// made is redlock's job with the options that the schedule had when it was last asked for, which seldom change.
-type made struct {
+// cachedJob is redlock's job, kept until the options of its schedule change, which is rare.
+type cachedJob struct {
 	job          *redlock.Job
 	spacing, gap time.Duration
 }
 
-// redlockJob has the spacing that the job's schedule has now, and a spread for a
-// tick that is just due. Nobody competes for older ones.
+// redlockJob returns redlock's job, with the spacing of the present schedule and,
+// for a tick that is just due, a spread. Nobody competes for older ticks.
 func (s *jobState) redlockJob(tick time.Time) (*redlock.Job, error) {
 	spacing := s.spacing()
 	s.mu.Lock()
-	m, gap := s.latest, min(s.gap, wideGap)
+	m, gap := s.cached, min(s.gap, wideGap)
 	s.mu.Unlock()
 	if tick.IsZero() || s.locker.clock.Now().Sub(tick) > DefaultSpread {
 		gap = 0
@@ -86,15 +86,15 @@ func (s *jobState) redlockJob(tick time.Time) (*redlock.Job, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.latest = made{j, spacing, gap}
+	s.cached = cachedJob{j, spacing, gap}
 	return j, nil
 }
 
 func (s *jobState) options(spacing, gap time.Duration) []redlock.JobOption {
-	return append([]redlock.JobOption{redlock.WithSchedule(s.words, s.next)}, s.locker.of(s.name, spacing, gap)...)
+	return append([]redlock.JobOption{redlock.WithSchedule(s.description, s.next)}, s.locker.jobOptions(s.name, spacing, gap)...)
 }
 
-// Claim asks for a tick and does not wait.
+// Claim claims a tick and does not wait for another owner.
 func (s *jobState) Claim(ctx context.Context, tick time.Time) (*redlock.Lease, error) {
 	j, err := s.redlockJob(tick)
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *jobState) Claim(ctx context.Context, tick time.Time) (*redlock.Lease, e
 	return j.Claim(ctx, tick)
 }
 
-// Await asks for a tick and waits until it is over, or can be taken over.
+// Await waits until a tick is over, or takes it over.
 func (s *jobState) Await(ctx context.Context, tick time.Time) (*redlock.Lease, error) {
 	j, err := s.redlockJob(time.Time{})
 	if err != nil {
@@ -112,24 +112,24 @@ func (s *jobState) Await(ctx context.Context, tick time.Time) (*redlock.Lease, e
 	return j.Await(ctx, tick)
 }
 
-// Start starts runs until one has accepted a lease of the stand-by, or ctx ends.
+// Start starts runs until one has accepted the lease of the stand-by, or ctx ends.
 func (s *jobState) Start(ctx context.Context, accepted <-chan struct{}) {
-	s.extras.startUntil(ctx, s.start, accepted)
+	s.extraRuns.startUntil(ctx, s.start, accepted)
 }
 
 func (s *jobState) acquire(ctx context.Context) (*run, error) {
-	if s.locker.idle() { // this run has not waited in a queue of gocron, so no other does
-		s.extras.forgetByHand(queueGap)
+	if s.locker.idle() { // this run has not waited in a queue of gocron, so the queues are empty
+		s.extraRuns.forgetRunNows(queueGap)
 	}
 	now := s.locker.clock.Now()
 	d, err := askBusy(ctx, func() (due, error) { return s.due(now) })
 	if d.fresh {
-		err = errors.Join(err, s.keep(s.extras.overtaken()...)) // under take-over they come before this one
+		err = errors.Join(err, s.enqueue(s.extraRuns.overtaken()...)) // under take-over these come before the due tick
 	}
 	if s.queue != nil && ctx.Err() == nil {
 		if tick := s.queue.Accept(); tick != nil {
-			if !d.fresh && !d.starts {
-				s.extras.takeOffered()
+			if !d.fresh && !d.immediate {
+				s.extraRuns.takeOffered()
 			}
 			return s.newRun(ctx, tick.Lease, tick, nil)
 		}
@@ -137,14 +137,14 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case d.starts:
+	case d.immediate:
 		return s.lockOnly(ctx)
 	case d.fresh:
 		return s.claimDue(ctx, d)
 	}
 	r, err := s.acquireExtra(ctx, d)
 	if err != nil && s.traits.announces {
-		go s.bringDropped(ctx)
+		go s.runDropped(ctx)
 	}
 	return r, err
 }
@@ -159,18 +159,18 @@ func (s *jobState) claimDue(ctx context.Context, d due) (*run, error) {
 	return s.newRun(ctx, lease, nil, err)
 }
 
-// acquireExtra is for a run without a due tick of its own.
+// acquireExtra serves a run without a due tick of its own.
 func (s *jobState) acquireExtra(ctx context.Context, d due) (*run, error) {
-	purpose, errand := s.extras.take()
+	purpose, request := s.extraRuns.take()
 	switch {
-	case purpose == byHand:
+	case purpose == forRunNow:
 		return s.lockOnly(ctx)
 	case purpose == surplus:
 		return nil, fmt.Errorf("%w: %w: a run of job %q was started for a tick that another run of this replica has taken", ErrNoTick, redlock.ErrTickDone, s.name)
-	case purpose == forErrand && errand.triggered:
-		return s.claimTriggered(ctx, errand.ticks[0])
-	case purpose == forErrand:
-		return s.claimMissed(ctx, errand.ticks)
+	case purpose == forRequest && request.triggered:
+		return s.claimTriggered(ctx, request.ticks[0])
+	case purpose == forRequest:
+		return s.claimMissed(ctx, request.ticks)
 	case d.tick.IsZero():
 		return s.lockUnannounced(ctx)
 	case s.queue != nil:
@@ -179,10 +179,10 @@ func (s *jobState) acquireExtra(ctx context.Context, d due) (*run, error) {
 	return s.claimDue(ctx, d) // which refuses it: it was asked for before
 }
 
-// bringDropped runs the tick that came while a run without one asked in vain: some modes of gocron drop it then, and they do so on
-// all replicas when an operator has triggered the job just before.
-func (s *jobState) bringDropped(ctx context.Context) {
-	pause := time.NewTimer(firstPause) // other modes run the tick now
+// runDropped runs the tick that came due while an extra run was being refused. Some modes of gocron drop that tick, on all replicas if
+// an operator has just triggered the job.
+func (s *jobState) runDropped(ctx context.Context) {
+	pause := time.NewTimer(firstPause) // the other modes run the tick meanwhile
 	defer pause.Stop()
 	select {
 	case <-pause.C:
@@ -191,16 +191,16 @@ func (s *jobState) bringDropped(ctx context.Context) {
 	}
 	now := s.locker.clock.Now()
 	s.mu.Lock()
-	tick := newest(time.Time{}, s.known, func(t time.Time) bool { return t.After(s.asked) && t.After(s.brought) && !wall(t).After(wall(now)) })
-	found := !tick.IsZero() && !s.uncommon // what was foreseen of other schedules may have moved
+	tick := newest(time.Time{}, s.known, func(t time.Time) bool { return t.After(s.asked) && t.After(s.lastDropped) && !wall(t).After(wall(now)) })
+	found := !tick.IsZero() && !s.uncommon // the planned ticks of other schedules may have moved
 	if found {
-		s.brought = tick
+		s.lastDropped = tick
 	}
 	s.mu.Unlock()
 	if found {
-		ctx, cancel := context.WithTimeout(ctx, longestTriggering)
+		ctx, cancel := context.WithTimeout(ctx, triggerTimeout)
 		defer cancel()
-		s.extras.bring(ctx, s.start, false, tick)
+		s.extraRuns.runTicks(ctx, s.start, false, tick)
 	}
 }
 
@@ -211,8 +211,8 @@ func (s *jobState) newRun(ctx context.Context, lease *redlock.Lease, tick *stand
 	return &run{job: ctx, name: s.name, lease: lease, locker: s.locker, state: s, tick: tick, began: s.locker.clock.Now()}, nil
 }
 
-// claimFirst claims the oldest tick that stands by. Runs are interchangeable:
-// for each tick one is started, and each takes the oldest that can be had.
+// claimFirst claims the oldest tick that stands by. Runs are interchangeable: one
+// is started for each tick, and each takes the oldest tick available.
 func (s *jobState) claimFirst(ctx context.Context) (*run, error) {
 	tick, err := s.queue.Claim(ctx)
 	switch {
@@ -228,13 +228,13 @@ func (s *jobState) claimFirst(ctx context.Context) (*run, error) {
 func (s *jobState) behind() error {
 	n := s.queue.Len()
 	if n == 0 {
-		return fmt.Errorf("%w: another run of job %q has just asked for its tick, which is over", ErrNoTick, s.name)
+		return fmt.Errorf("%w: another run of job %q has already asked for the tick, which is over", ErrNoTick, s.name)
 	}
 	return &redlock.Error{Op: opBehind, Name: s.name, Reason: redlock.ErrTaken,
 		Detail: fmt.Sprintf("%d ticks are run or stand by on this replica, and come one after the other", n)}
 }
 
-// lockOnly is for runs that are each replica's own.
+// lockOnly takes the lock without a tick, for runs that are each replica's own.
 func (s *jobState) lockOnly(ctx context.Context) (*run, error) {
 	var opts []redlock.MutexOption
 	for _, o := range s.options(s.spacing(), 0) {
@@ -250,20 +250,20 @@ func (s *jobState) lockOnly(ctx context.Context) (*run, error) {
 	return s.newRun(ctx, lease, nil, err)
 }
 
-// lockUnannounced is for a run that no tick is due for and that nobody has announced: a RunNow of gocron's own, or a run that has
-// waited in a queue of gocron until its tick was over.
+// lockUnannounced serves a run that no tick is due for and that nobody has announced: by RunNow of gocron's own job, or one that waited
+// in a queue of gocron until its tick was over.
 func (s *jobState) lockUnannounced(ctx context.Context) (*run, error) {
-	switch queued, told := s.extras.takeQueued(); {
-	case told:
-		return nil, errToldLost
+	switch queued, reported := s.extraRuns.takeQueued(); {
+	case reported:
+		return nil, errReportedLost
 	case queued:
 		return nil, fmt.Errorf("%w: job %q waited in a queue until its tick was over or taken by the run before; use Locker.RunNow if this was a RunNow", ErrNoTick, s.name)
 	}
 	return s.lockOnly(ctx)
 }
 
-// vetoed reports whether a run has ended without its task. Only a Task says
-// that it has begun.
+// vetoed reports whether a run has ended without its task. It is not known unless
+// the task is a Task, which says that it has begun.
 func (s *jobState) vetoed(begun bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

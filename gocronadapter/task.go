@@ -14,14 +14,14 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// Task makes a gocron task of f and hands it the context of its own run: it
-// ends when the lease is lost, with a cause that matches redlock.ErrLost, or
-// when gocron ends the job. redlock.LeaseFrom and redlock.TickFrom work on it.
+// Task returns a gocron task that calls f with the context of its own run. That
+// context ends when the lease is lost, with a cause that matches redlock.ErrLost,
+// or when gocron ends the job. redlock.LeaseFrom and redlock.TickFrom work on it.
 //
-// The job needs a gocron.WithName, since gocron would name it after Task.
-// When the lease was lost before f returned, the run's error matches
-// redlock.ErrLost; when before f began, f is not run at all. Without a lease it
-// is not run either, and the error matches [ErrNoLease]. NewJob refuses a nil f.
+// The job needs gocron.WithName, because gocron would name it after Task. If the
+// lease is lost before f returns, the run's error matches redlock.ErrLost; if it is
+// lost before f begins, f is not called. Without a lease f is not called either,
+// and the error matches [ErrNoLease]. NewJob refuses a nil f.
 func Task(f func(ctx context.Context) error) gocron.Task {
 	if f == nil {
 		return gocron.NewTask(nil) // NewJob refuses it
@@ -29,7 +29,7 @@ func Task(f func(ctx context.Context) error) gocron.Task {
 	return known(gocron.NewTask(wrapper{f}.run))
 }
 
-// known makes a task that isTask knows by its code. There is one copy of that as long as this is not inlined.
+// known returns a task that isTask recognizes by its code pointer. Inlining would make more than one copy of the code.
 //
 //go:noinline
 func known[T any](task func() T) func() T { return func() T { return task() } }
@@ -39,11 +39,10 @@ func isTask(task gocron.Task) bool { return reflect.ValueOf(task).Pointer() == t
 
 var (
 	taskCode = reflect.ValueOf(Task(func(context.Context) error { return nil })).Pointer()
-	taskName = runtime.FuncForPC(reflect.ValueOf(wrapper{}.run).Pointer()).Name() // what gocron calls a job of Task that has no name
+	taskName = runtime.FuncForPC(reflect.ValueOf(wrapper{}.run).Pointer()).Name() // gocron's name for a job of Task without a name
 )
 
-// wrapper is a named type for its method's name, by which gocron calls a job
-// that has no other.
+// wrapper is a named type so that its method has a known name, taskName.
 type wrapper struct {
 	f func(ctx context.Context) error
 }
@@ -54,7 +53,7 @@ func (w wrapper) run(ctx context.Context) error {
 		return fmt.Errorf("%w: the scheduler did not lock this run; it needs a Locker of this package, and no elector beside it", ErrNoLease)
 	}
 	if lost := context.Cause(r.lease.Context()); lost != nil {
-		return lost // while a listener took its time
+		return lost // a listener took too long
 	}
 	return r.lease.Do(ctx, func(held context.Context) error {
 		err := w.f(held)
@@ -66,7 +65,7 @@ func (w wrapper) run(ctx context.Context) error {
 	})
 }
 
-// handOver carries a run from Lock to its task, which gocron gives nothing in common but the job's context.
+// handOver carries a run from Lock to its task. All that gocron passes to both is the job's context.
 var handOver = runs{waiting: make(map[context.Context][]*run)}
 
 type runs struct {
@@ -80,7 +79,7 @@ func (q *runs) put(r *run) {
 	q.waiting[r.job] = append(q.waiting[r.job], r)
 }
 
-// oldest returns the job's oldest run. If there is another one, this one has lost its lease.
+// oldest returns the job's oldest run, or nil. If there are two, the oldest has lost its lease.
 func (q *runs) oldest(job context.Context) *run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -90,8 +89,8 @@ func (q *runs) oldest(job context.Context) *run {
 	return q.waiting[job][0]
 }
 
-// take returns the newest run of the job that has not begun. There is an older
-// one only if it lost its lease while a listener held it up.
+// take returns the newest run of the job that has not begun, or nil. There is an
+// older one only if it lost its lease while a listener delayed it.
 func (q *runs) take(job context.Context) *run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -104,7 +103,7 @@ func (q *runs) take(job context.Context) *run {
 	return r
 }
 
-// drop reports whether a task had taken the run.
+// drop removes a run and reports whether a task had taken it.
 func (q *runs) drop(r *run) (begun bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

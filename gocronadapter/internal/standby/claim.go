@@ -17,12 +17,13 @@ type Job interface {
 	Start(ctx context.Context, accepted <-chan struct{})
 }
 
-// ErrBehind refuses a run because earlier ticks of the job are run, or stand
-// by, on this replica.
+// ErrBehind refuses a run because earlier ticks of the job run, or stand by, on
+// this replica.
 var ErrBehind = errors.New("standby: earlier ticks are not over")
 
-// Claim asks for the first tick of the queue, once. While that is held
-// elsewhere, it and those behind it stand by until ctx, the job's own, ends.
+// Claim claims the first tick of the queue that is not over. If that is held
+// elsewhere, it and the ticks behind it stand by until ctx, the job's own context,
+// ends. The error is ErrBehind or one of the Job's.
 func (q *Queue) Claim(ctx context.Context) (*Run, error) {
 	if !q.lead() {
 		return nil, ErrBehind
@@ -70,14 +71,14 @@ func (q *Queue) standBy(ctx context.Context) {
 		case err == nil:
 			q.offerRun(ctx, p, lease)
 		case ctx.Err() == nil:
-			q.remove(p) // it is over, or too old; redlock's observer was told
+			q.remove(p) // the tick is over, or too old; redlock's observer knows
 		}
 	}
 }
 
-// offerRun has a run of the job accept the lease. When none does, because the
-// scheduler is busy, stopped or drops runs, the tick must neither be kept from
-// the other replicas nor be marked as done. So it is abandoned, and this replica
+// offerRun starts runs of the job until one accepts the lease. If none does, because
+// the scheduler is busy, stopped or drops runs, the tick must neither be kept from
+// the other replicas nor be marked as done: the lease is abandoned, and this replica
 // waits for a while before it asks again.
 func (q *Queue) offerRun(ctx context.Context, p *pendingTick, lease *redlock.Lease) {
 	validity := time.Until(lease.ValidUntil())

@@ -1,5 +1,5 @@
-// Package standby keeps the ticks of one job that this replica has asked for
-// and that are not known to be over, and has them run when their holder dies.
+// Package standby keeps the ticks of one job that this replica has asked for and
+// that are not known to be over, and starts a run for a tick whose holder dies.
 package standby
 
 import (
@@ -11,7 +11,7 @@ import (
 )
 
 // Max bounds the ticks of a job that stand by. It is more than one a second for
-// redlock.DefaultRetention; those that are older are refused anyway.
+// redlock.DefaultRetention; older ticks are refused anyway.
 const Max = 1000
 
 // Queue holds a job's pending ticks in order. Only the first of them is ever
@@ -30,10 +30,10 @@ type Queue struct {
 // pendingTick is guarded by its queue.
 type pendingTick struct {
 	tick   time.Time
-	active *activeRun // of this replica, or nil
+	active *activeRun // the run of this replica that holds it, or nil
 }
 
-// offer is a lease that the stand-by was granted and that waits for a run.
+// offer is a lease of the stand-by that waits for a run.
 type offer struct {
 	tick     *pendingTick
 	lease    *redlock.Lease
@@ -43,7 +43,7 @@ type offer struct {
 // New returns an empty queue.
 func New(job Job) *Queue { return &Queue{job: job} }
 
-// Add puts a tick in its place, if it is not there, and reports whether there was room.
+// Add inserts a tick in order, unless it is there already, and reports whether there was room.
 func (q *Queue) Add(tick time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -58,14 +58,14 @@ func (q *Queue) Add(tick time.Time) bool {
 	return true
 }
 
-// Len returns how many ticks are run or stand by.
+// Len returns how many ticks run or stand by.
 func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.ticks)
 }
 
-// Ticks returns the ticks that are run or stand by, in order.
+// Ticks returns the ticks that run or stand by, in order.
 func (q *Queue) Ticks() []time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -86,7 +86,7 @@ func (q *Queue) removeLocked(p *pendingTick) {
 	q.ticks = slices.DeleteFunc(q.ticks, func(other *pendingTick) bool { return other == p })
 }
 
-// lead makes the caller the leader, if there is none and there is anything to lead.
+// lead makes the caller the leader, if there is none and the queue is not empty, and reports whether it did.
 func (q *Queue) lead() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -98,7 +98,7 @@ func (q *Queue) lead() bool {
 }
 
 // first returns the leader's next tick, and the run of this replica that holds
-// it. When there is none left, the caller leads no longer.
+// it. If there is no tick left, the caller no longer leads.
 func (q *Queue) first() (*pendingTick, *activeRun) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -130,7 +130,7 @@ func (q *Queue) end(p *pendingTick, a *activeRun, done bool) {
 	defer q.mu.Unlock()
 	close(a.over)
 	if p.active != a {
-		return // it was lost, and another run of this replica has the tick
+		return // the lease was lost, and another run of this replica has the tick
 	}
 	p.active = nil
 	if done {
@@ -138,7 +138,7 @@ func (q *Queue) end(p *pendingTick, a *activeRun, done bool) {
 	}
 }
 
-// Accept hands the offered lease, if there is one, to the caller's run.
+// Accept gives the offered lease to the caller's run. It returns nil if there is none.
 func (q *Queue) Accept() *Run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -158,7 +158,7 @@ func (q *Queue) makeOffer(p *pendingTick, lease *redlock.Lease) *offer {
 	return q.offer
 }
 
-// withdrawOffer reports whether no run has accepted the offer, and then none will.
+// withdrawOffer reports whether the offer was still open. If so, no run can accept it any more.
 func (q *Queue) withdrawOffer(o *offer) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -15,17 +15,17 @@ type Run struct {
 	active *activeRun
 }
 
-// End says that the run is over. When it is not known to be done, as after a
-// failed unlock, the stand-by claims its tick again and is told.
+// End says that the run is over, and whether its tick is known to be done. If not,
+// as after a failed unlock, the stand-by claims the tick again and finds out.
 func (r *Run) End(done bool) { r.queue.end(r.tick, r.active, done) }
 
-// activeRun is what the stand-by watches of a run: the lease may be lost.
+// activeRun lets the stand-by watch a run, whose lease may be lost.
 type activeRun struct {
 	lease *redlock.Lease
 	over  chan struct{}
 }
 
-// lost distinguishes a lease that was lost from one that is held or was unlocked.
+// lost reports whether the lease was lost, rather than held or unlocked.
 func (a *activeRun) lost() bool { return errors.Is(context.Cause(a.lease.Context()), redlock.ErrLost) }
 
 // wait returns when the run is over, has lost its lease, or ctx ends.

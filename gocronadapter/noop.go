@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// noListeners replaces those of a job that is only examined.
+// noListeners replaces the listeners of a job that is only examined.
 func noListeners() gocron.JobOption {
 	none := func(uuid.UUID, string) {}
 	return gocron.WithEventListeners(
@@ -21,15 +21,15 @@ func noListeners() gocron.JobOption {
 	)
 }
 
-// refuse is a gocron.Locker that grants nothing.
-type refuse func()
+// refusingLocker is a gocron.Locker that grants nothing.
+type refusingLocker func()
 
-func (r refuse) Lock(context.Context, string) (gocron.Lock, error) {
+func (r refusingLocker) Lock(context.Context, string) (gocron.Lock, error) {
 	r()
 	return nil, errors.New("gocronadapter: examined only")
 }
 
-// noMonitor replaces the monitor of a scheduler that only examines.
+// noMonitor replaces the monitor of a scheduler that only examines jobs.
 type noMonitor struct{}
 
 func (noMonitor) SchedulerStarted()                                      {}
@@ -45,7 +45,7 @@ func (noMonitor) JobExecutionTime(gocron.Job, time.Duration)             {}
 func (noMonitor) JobSchedulingDelay(gocron.Job, time.Time, time.Time)    {}
 func (noMonitor) ConcurrencyLimitReached(limitType string, j gocron.Job) {}
 
-// noStatistics replaces what counts the runs of a scheduler's jobs.
+// noStatistics replaces the monitor that counts the runs of a scheduler's jobs.
 type noStatistics struct{}
 
 func (noStatistics) IncrementJob(uuid.UUID, string, []string, gocron.JobStatus)        {}

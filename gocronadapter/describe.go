@@ -8,8 +8,8 @@ import (
 	"github.com/go-co-op/gocron/v2"
 )
 
-// inWords is a schedule for those who look at the job's history.
-func inWords(schedule gocron.JobSchedule) string {
+// describeSchedule returns the text of a schedule for the job's history.
+func describeSchedule(schedule gocron.JobSchedule) string {
 	switch s := schedule.(type) {
 	case gocron.CronJobSchedule:
 		return s.Crontab
@@ -52,7 +52,7 @@ func list[T any](items []T, text func(T) string) string {
 	return strings.Join(texts, ", ")
 }
 
-// next is the tick after one, as far as gocron has it pending.
+// next returns the tick after this one, or zero if gocron does not have it pending.
 func (s *jobState) next(tick time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
