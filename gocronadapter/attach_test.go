@@ -18,7 +18,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// holdUp is a Locker that waits before it asks the next.
+// holdUp is a Locker that waits before it calls the one it wraps.
 type holdUp struct {
 	gocron.Locker
 	wait func(ctx context.Context)
@@ -29,12 +29,12 @@ func (h *holdUp) Lock(ctx context.Context, key string) (gocron.Lock, error) {
 	return h.Locker.Lock(ctx, key)
 }
 
-// gocron's goroutine waits for Lock to return while it stops, and answers
-// nobody: a Lock that asks it for its jobs, or for a job's ticks, would hold it up.
+// While gocron stops, its goroutine waits for Lock to return and answers nobody. A
+// Lock that waits for gocron's jobs, or for a job's ticks, would delay the stop.
 // In real time, because gocron spins while it stops.
 //
-// Seen to fail when ask and askBusy do not look at ctx: the first for 10 s, with an
-// error; the second for 1 s.
+// Seen to fail when ask ignores ctx (10 s, and an error), and when askBusy does
+// (1 s).
 func TestLocker_deadlock_with_StopJobs(t *testing.T) {
 	for name, known := range map[string]int{"job not looked up yet": 0, "job known": 1} {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +106,7 @@ type worker struct{ n int }
 
 func (w *worker) work(context.Context) error { w.n++; return nil }
 
-// collisions are the ways in which two jobs come to one name.
+// collisions are the ways in which two jobs get the same name.
 func collisions() map[string][2]func(s gocron.Scheduler, opts ...gocron.JobOption) (gocron.Job, error) {
 	add := func(d gocron.JobDefinition, f any, named ...gocron.JobOption) func(gocron.Scheduler, ...gocron.JobOption) (gocron.Job, error) {
 		return func(s gocron.Scheduler, opts ...gocron.JobOption) (gocron.Job, error) {
@@ -123,7 +123,7 @@ func collisions() map[string][2]func(s gocron.Scheduler, opts ...gocron.JobOptio
 	}
 }
 
-// Two jobs of one name are an error where the second is made, and it names both.
+// A second job with the same name is an error when it is made, and the error names both.
 //
 // Seen to fail when find takes the first of two.
 func TestNewScheduler_colliding_names(t *testing.T) {
@@ -152,10 +152,10 @@ func TestNewScheduler_colliding_names(t *testing.T) {
 	}
 }
 
-// A gocron that is busy for more than a second says of a job that there is none, as one does that was shut down. In the first case the
-// job keeps its name, in the second nobody needs it.
+// gocron returns ErrJobNotFound for a job when it is busy for more than a second, and after Shutdown. In the first case the job keeps its
+// name, in the second the name is free.
 //
-// Seen to fail when gone takes any answer of gocron's, and when remember does not look at shut.
+// Seen to fail when gone accepts any ErrJobNotFound, and when remember ignores shut.
 func TestNewScheduler_name_of_a_job_of_a_busy_gocron(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		locker, busy := newScheduler(t, gocronadapter.WithSchedulerOptions(gocron.WithSchedulerMonitor(slowMonitor{takes: 3 * time.Second})))
@@ -195,8 +195,8 @@ func TestNewScheduler_name_of_a_job_of_a_busy_gocron(t *testing.T) {
 	})
 }
 
-// With Attach, gocron's own NewJob takes both, and each run of a job that was
-// not alone when it first ran is refused, out loud.
+// With Attach, gocron's own NewJob accepts both, and each run of a job that was
+// not alone when it first ran is refused and reported.
 //
 // Seen to fail when find takes the first of two.
 func TestLocker_colliding_names(t *testing.T) {
@@ -225,7 +225,7 @@ func TestLocker_colliding_names(t *testing.T) {
 	})
 }
 
-// The compiler numbers closures; the number is another one in the next build.
+// The compiler numbers closures, and the number may change with the next build.
 //
 // Seen to fail when checkName returns nil.
 func TestNewScheduler_closures_in_loops(t *testing.T) {
@@ -251,7 +251,7 @@ func TestNewScheduler_closures_in_loops(t *testing.T) {
 	})
 }
 
-// Update may give a job another name and schedule, and its old ticks do not count.
+// Update may give a job another name and schedule. Its old ticks no longer count.
 func TestNewScheduler_Update(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := newLedger(), time.Now()
@@ -286,9 +286,9 @@ func TestNewScheduler_Update(t *testing.T) {
 	})
 }
 
-// A second job of one gocron.WithIdentifier takes the place of the first, whose name is free then.
+// A second job with the same gocron.WithIdentifier replaces the first, whose name is then free.
 //
-// Seen to fail, also after Shutdown, when remember does not look for the first.
+// Seen to fail, also after Shutdown, when remember does not forget the first.
 func TestNewScheduler_identifier_twice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		locker, s := newScheduler(t)
@@ -328,8 +328,8 @@ type anyone struct{}
 
 func (anyone) IsLeader(context.Context) error { return nil }
 
-// gocron asks either its elector or its locker. Where both are given the locker
-// would never be asked, on every replica.
+// gocron asks either its elector or its locker. Given both, it would never ask the
+// locker.
 //
 // Seen to fail when Attach does not look for an elector.
 func TestLocker_elector_set_as_well(t *testing.T) {
@@ -369,7 +369,7 @@ func TestTask_elector_set_as_well(t *testing.T) {
 	})
 }
 
-// With another clock than gocron's no tick would be recognized.
+// With a clock other than gocron's no tick would be recognized.
 func TestLocker_Attach_other_clock(t *testing.T) {
 	fake := clockwork.NewFakeClock()
 	if err := newLocker(t).Attach(newGocron(t, gocron.WithClock(fake))); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), "WithClock") {
@@ -393,8 +393,8 @@ func TestLocker_Attach_refusals(t *testing.T) {
 	}
 }
 
-// A Locker that is attached to another scheduler than the one that uses it
-// does not know the job, and says so.
+// A Locker that is attached to a scheduler other than the one that uses it does not
+// know the job, and its error says so.
 func TestLocker_attached_to_another_scheduler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLocker(t)
@@ -458,9 +458,9 @@ func unattached(t *testing.T, servers []*redlocktest.Server, c *clock, opts ...g
 	return l
 }
 
-// A job that gocron refuses has no name, be it new or an update: gocron has removed the old job by then.
+// A job that gocron refuses holds no name, whether it is new or an update: gocron has removed the old job by then.
 //
-// Seen to fail when NewJob keeps the name of a refused job, and Update that of the old one.
+// Seen to fail when NewJob keeps the name of a refused job, and when Update keeps the name of the old one.
 func TestNewScheduler_refused_job(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		locker, s := newScheduler(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// catching starts so many replicas of one job that is caught up with.
+// catching starts n replicas with one job under WithCatchUp.
 func catching(t *testing.T, servers []*redlocktest.Server, log *ledger, n int, generation string, m mode, d func() gocron.JobDefinition, opts ...redlock.JobOption) (fleet []*replica) {
 	t.Helper()
 	for i := range n {
@@ -31,10 +31,10 @@ func catching(t *testing.T, servers []*redlocktest.Server, log *ledger, n int, g
 	return fleet
 }
 
-// All replicas were down: when three start at once, the newest missed tick is run once, in every mode, if it is not too old, and
-// then the schedule goes on. Nothing is run on the first deployment.
+// All replicas were down: when three start at once, the newest missed tick runs once, in every mode, if it is not too old, and then the
+// schedule goes on. Nothing runs on the first deployment.
 //
-// Seen to fail without the look back, and when every run without a tick takes the lock only.
+// Seen to fail without catchUp, and when every run without a tick only takes the lock.
 func TestCatchUp_allWereDown(t *testing.T) {
 	hourly := func() gocron.JobDefinition { return gocron.CronJob("0 * * * *", false) }
 	daily := func() gocron.JobDefinition {
@@ -96,9 +96,9 @@ type registering struct {
 
 func (m *registering) JobRegistered(j gocron.Job) { m.remove(j) }
 
-// A gocron that is busy when the replica looks back says of the job that there is none. What was missed is run all the same.
+// gocron is busy when the replica looks for missed ticks, and returns ErrJobNotFound. The missed tick runs nevertheless.
 //
-// Seen to fail when afresh asks once.
+// Seen to fail when planSpec asks only once.
 func TestCatchUp_busyGocron(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, servers, log := time.Now(), redlocktest.Servers(1), newLedger()
@@ -125,9 +125,9 @@ func TestCatchUp_busyGocron(t *testing.T) {
 	})
 }
 
-// A pause that lasts over ticks, with a limit on the runs of the scheduler, which a paused job must not use up.
+// A pause that spans ticks, with a limit on the scheduler's concurrent runs, which a paused job must not use up.
 //
-// Seen to fail when a refusal does not look back.
+// Seen to fail when a refusal does not call catchUp.
 func TestCatchUp_paused(t *testing.T) {
 	for modeName, m := range modes() {
 		t.Run(modeName, func(t *testing.T) {
@@ -160,10 +160,10 @@ func TestCatchUp_paused(t *testing.T) {
 	}
 }
 
-// A job that is replaced, or whose scheduler is started anew, while it is looked for what a pause has kept from it: the missed tick
-// is run once, and nothing else.
+// A job is replaced, or its scheduler restarted, while it looks for the ticks that a pause has kept from it: the missed tick runs once, and
+// nothing else does.
 //
-// Seen to fail when the look for the old job goes on after Update: it starts a run without a tick every 5 s, for good.
+// Seen to fail when the search for the old job goes on after Update: it starts a run without a tick every 5 s, without end.
 func TestCatchUp_replacedWhileItLooks(t *testing.T) {
 	for name, replace := range map[string]func(r *replica, log *ledger) error{
 		"Update": func(r *replica, log *ledger) error {
@@ -212,10 +212,9 @@ func TestCatchUp_replacedWhileItLooks(t *testing.T) {
 	}
 }
 
-// gocron drops the runs that are started for a missed tick while the job runs. A RunNow that comes much later is not taken for one
-// of them.
+// gocron drops the runs that are started for a missed tick while the job runs. A much later RunNow is not mistaken for one of them.
 //
-// Seen to fail when all runs that were started are still expected.
+// Seen to fail when the runs that were started are expected without end.
 func TestCatchUp_thenRunNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, servers, log := time.Now(), redlocktest.Servers(1), newLedger()
@@ -240,9 +239,10 @@ func TestCatchUp_thenRunNow(t *testing.T) {
 	})
 }
 
-// An outage that lasts until the tick is over: what was missed is run though a date of the job's definition has passed by then.
+// An outage lasts until the tick is over: the missed tick runs, although a date of the job's definition has passed by then.
 //
-// Seen to fail when the options are applied to the time from which is planned, and when a definition without dates ahead is an error.
+// Seen to fail when the options are applied as of the time from which plan starts, and when a definition without future dates is an
+// error.
 func TestCatchUp_dates_that_have_passed(t *testing.T) {
 	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	first, tick := start.Add(30*time.Minute), start.Add(time.Hour)
@@ -272,7 +272,7 @@ func TestCatchUp_dates_that_have_passed(t *testing.T) {
 	}
 }
 
-// gocron removes a job once its stop date has come. There is nothing to catch up with then, and nothing odd about it.
+// gocron removes a job at its stop date. Then there is nothing to catch up with, and no warning.
 //
 // Seen to fail when that is a warning.
 func TestCatchUp_job_is_gone(t *testing.T) {
@@ -304,9 +304,9 @@ func TestCatchUp_job_is_gone(t *testing.T) {
 	}
 }
 
-// Where clocks change by half an hour, robfig/cron's answer depends on when it is asked. The ticks of a crontab are common all the same.
+// Where clocks change by half an hour, robfig/cron's answer depends on when it is asked. The ticks of a crontab are common nevertheless.
 //
-// Seen to fail when it was asked from several starts: the job was told to have ticks of its own.
+// Seen to fail when plans from several starts were compared: they differed, and the job got a warning.
 func TestCatchUp_half_an_hour(t *testing.T) {
 	for days := range 4 {
 		synctest.Test(t, func(t *testing.T) {
@@ -321,10 +321,10 @@ func TestCatchUp_half_an_hour(t *testing.T) {
 	}
 }
 
-// On the night in which an hour comes twice, gocron skips a tick's second time. A replica that starts after it does not catch up
-// with that, and one that starts on the eve knows that the ticks are common.
+// On the night when an hour comes twice, gocron skips the second occurrence of a tick. A replica that starts after it does not run that
+// one, and a replica that starts the evening before knows that the ticks are common.
 //
-// Seen to fail when what is planned begins within the hour, and when the ticks of that night are compared with those of a crontab.
+// Seen to fail when the plan begins within the hour, and when the ticks of that night are compared with the crontab's.
 func TestCatchUp_autumn_night(t *testing.T) {
 	newYork, err := time.LoadLocation("America/New_York")
 	if err != nil {
@@ -352,7 +352,7 @@ func TestCatchUp_autumn_night(t *testing.T) {
 	}
 }
 
-// What was missed is not known of a job that counts from its start, and a Locker does not know its jobs.
+// Missed ticks are not known for a job that counts from its start, and a Locker does not know its jobs.
 func TestCatchUp_refused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -387,7 +387,7 @@ func TestCatchUp_refused(t *testing.T) {
 	}
 }
 
-// A start date in another zone than the scheduler's: gocron then lists the ticks in that zone, and they are common all the same.
+// A start date in a zone other than the scheduler's: gocron then lists the ticks in that zone, and they are common nevertheless.
 //
 // Seen to fail when the ticks are compared with the crontab's in the zone in which they are listed: a warning, and no run for the
 // tick that was missed.
@@ -411,9 +411,9 @@ func TestCatchUp_start_date_in_another_zone(t *testing.T) {
 	})
 }
 
-// A clock is two minutes ahead when it is looked for what was missed, and is set right meanwhile: what has not come is not run.
+// A clock is two minutes ahead when the replica looks for missed ticks, and is then set right: a tick that has not come does not run.
 //
-// Seen to fail when what was planned by the wrong clock is kept: a run 35 s before its tick.
+// Seen to fail when the plan by the wrong clock is kept: a run 35 s before its tick.
 func TestCatchUp_clock_set_back(t *testing.T) {
 	base := time.Now()
 	base = base.Add(base.Truncate(time.Hour).Sub(base)) // which keeps the monotonic reading

@@ -16,9 +16,9 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// Listeners that all jobs of a scheduler have are called, as without this package.
+// Listeners of gocron.WithGlobalJobOptions are called, as without this package.
 //
-// Seen to fail when the job's own options always set ours.
+// Seen to fail without ifUnset.
 func TestNewScheduler_global_listeners(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ended, failed atomic.Int32
@@ -36,7 +36,7 @@ func TestNewScheduler_global_listeners(t *testing.T) {
 	})
 }
 
-// statistics counts what gocron tells of the jobs' runs.
+// statistics counts the runs that gocron reports to its monitors.
 type statistics struct{ counted, timed, timedStatus atomic.Int32 }
 
 func (s *statistics) IncrementJob(uuid.UUID, string, []string, gocron.JobStatus) { s.counted.Add(1) }
@@ -49,9 +49,9 @@ func (s *statistics) RecordJobTimingWithStatus(_, _ time.Time, _ uuid.UUID, _ st
 	s.timedStatus.Add(1)
 }
 
-// What this package tries out to learn of a job's options is no run in the user's statistics.
+// The runs by which this package examines a job's options do not reach the user's monitors.
 //
-// Seen to fail when the monitors are not replaced: a skipped run of each locked job, and a successful one of each that is not.
+// Seen to fail when the monitors are not replaced: a skipped run for each locked job, and a successful one for each other job.
 func TestNewScheduler_examined_jobs_are_not_counted(t *testing.T) {
 	for name, disabled := range map[string]bool{"locked": false, "not locked": true} {
 		t.Run(name, func(t *testing.T) {
@@ -89,9 +89,9 @@ func (l *otherLocker) Lock(context.Context, string) (gocron.Lock, error) {
 	return otherLock{}, nil
 }
 
-// A job with a locker of its own is locked by that one, and may have any name.
+// A job with a locker of its own is locked by that locker, and may have any name.
 //
-// Seen to fail when seeLocker sees nothing.
+// Seen to fail when noteLocker finds nothing.
 func TestNewScheduler_locker_of_its_own(t *testing.T) {
 	for name, global := range map[string]bool{"job": false, "all jobs": true} {
 		t.Run(name, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// The history has the schedule in words, the next tick, and what came of each run.
+// The history has the text of the schedule, the next tick, and the result of each run.
 func TestHistory(t *testing.T) {
 	no := errors.New("no")
 	fails := gocron.NewTask(func() error { return no })
@@ -81,9 +81,9 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// A run that lost its lease and went on ends while the next one is under way, whose result it is not.
+// A run that lost its lease and went on ends while the next one is under way. Its result is not recorded for the next one.
 //
-// Seen to fail when it is the newest run's: "failed late".
+// Seen to fail when the result goes to the newest run: "failed late".
 func TestHistory_overtaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		servers, runs := redlocktest.Servers(3), atomic.Int32{}

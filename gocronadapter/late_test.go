@@ -25,7 +25,7 @@ func (r *replica) refuseConnections() {
 	}
 }
 
-// Redis is down at the instant of a daily job: it runs late, once, in every mode, and so does the next day's.
+// Redis is down at the tick of a daily job: the job runs late, once, in every mode, and again the next day.
 //
 // Seen to fail with WithLateness(0).
 func TestLateness_daily(t *testing.T) {
@@ -99,10 +99,10 @@ func TestLateness_endsWithTheJob(t *testing.T) {
 	}
 }
 
-// Jobs that are due again before the nodes have been given up on: gocron drops or queues the ticks that come meanwhile, and each is
-// told as the one is that was asked for. The runs take no time: a tick that comes during a run is gocron's to drop, and nobody is told.
+// Jobs are due again before the claim gives up on the nodes: gocron drops or queues the ticks that come meanwhile, and each is reported
+// like the tick that was claimed. The runs take no time, because ticks that gocron drops during a run are not reported.
 //
-// Seen to fail, with 45 of 60 ticks of which nobody hears, when only what Lock was called for is told.
+// Seen to fail, with 45 of 60 ticks not reported, when only the tick that Lock was called for is reported.
 func TestLateness_droppedTicksAreTold(t *testing.T) {
 	for name, m := range modes() {
 		for spec, d := range map[string]struct {
@@ -155,7 +155,7 @@ func TestLateness_droppedTicksAreTold(t *testing.T) {
 	}
 }
 
-// An outage in which each vote takes longer than the job's interval is told when it begins and when it ends, not with each tick that
+// An outage in which each vote takes longer than the job's interval is logged when it begins and when it ends, not with each tick that
 // gocron drops meanwhile.
 //
 // Seen to fail when such ticks are refused for a reason of their own: 261 lines in ten minutes.

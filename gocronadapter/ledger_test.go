@@ -15,8 +15,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// ledger is what all replicas of a fleet write down. It is safe for concurrent
-// use.
+// ledger records the runs of all replicas of a fleet. It is safe for concurrent use.
 type ledger struct {
 	mu      sync.Mutex
 	runs    map[string]map[time.Time]int // by job and tick; the zero tick is that of runs without one

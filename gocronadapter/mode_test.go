@@ -57,7 +57,7 @@ func TestLocker_stale_list_in_singleton_reschedule(t *testing.T) {
 	})
 }
 
-// With more than 16 skipped ticks the list has to be asked for further.
+// With more than 16 skipped ticks a longer list is needed.
 //
 // Seen to fail when foresee stops at the first look.
 func TestLocker_stale_list_longer_than_the_look_ahead(t *testing.T) {
@@ -92,11 +92,11 @@ func TestLocker_stale_list_in_limit_reschedule(t *testing.T) {
 	})
 }
 
-// In the wait modes runs queue up, and a queued run does not know its tick any
-// more: the first takes the newest that is due, those behind it are refused by
-// name. None runs without a tick, and none is dropped in silence.
+// In the wait modes runs queue up, and a queued run no longer knows its tick: the
+// first takes the newest due tick, and the runs behind it are refused with an error.
+// None runs without a tick, and none is dropped silently.
 //
-// Seen to fail when every run passes for a RunNow: the queued ones run without a tick.
+// Seen to fail when every run counts as a RunNow: the queued ones run without a tick.
 func TestLocker_queued_runs_in_wait_modes(t *testing.T) {
 	modes := map[string]struct {
 		scheduler []gocron.SchedulerOption
@@ -211,7 +211,7 @@ func TestLocker_RunNow_claims_no_tick(t *testing.T) {
 // gocron's own RunNow of a scheduler that is only attached runs in all modes,
 // and takes no tick.
 //
-// Seen to fail when admit refuses what was not announced.
+// Seen to fail when acquireExtra refuses unannounced runs.
 func TestLocker_RunNow_unannounced(t *testing.T) {
 	for name, mode := range map[string][]gocron.JobOption{
 		"direct":               nil,
@@ -269,10 +269,10 @@ func TestNewScheduler_RunNow_in_all_modes(t *testing.T) {
 }
 
 // Runs that wait in a queue of gocron while the job is replaced, while the scheduler is stopped and started, or before the job has run at
-// all, are refused as they are otherwise: none runs without a tick.
+// all, are refused like others: none runs without a tick.
 //
-// Seen to fail, by 3 to 5 runs without a tick, when what is queued is counted by the job's state, and when the first look counts nothing;
-// by one, when what an earlier run has left in the queue is forgotten at Update; by three, when a start forgets it.
+// Seen to fail with 3 to 5 runs without a tick when the job's state counts the queued runs, and when the first look counts none; with one
+// when Update forgets what an earlier run left in the queue; with three when a start forgets it.
 func TestNewScheduler_queued_runs_outlive(t *testing.T) {
 	limit := gocron.WithLimitConcurrentJobs(1, gocron.LimitModeWait)
 	wait := gocron.WithSingletonMode(gocron.LimitModeWait)
@@ -347,7 +347,7 @@ func TestNewScheduler_queued_runs_outlive(t *testing.T) {
 	}
 }
 
-// RunNow while Lock is asked for a tick that another replica has run: it runs, in every mode that does not drop it.
+// RunNow during a Lock for a tick that another replica has run: it runs, in every mode that does not drop it.
 //
 // Seen to fail when acquire asks for the tick again.
 func TestNewScheduler_RunNow_while_Lock_is_asked(t *testing.T) {

@@ -19,8 +19,8 @@ import (
 const ticksPerArm = 17_000
 
 // Every tick runs on exactly one of three replicas whose clocks are apart,
-// while two of them come and go and are up to an hour late. Some replica is
-// always there and on time: a tick that nobody asks for is nobody's.
+// while two of them come and go and are up to an hour late. One replica is always
+// up and on time, because a tick that nobody asks for does not run.
 //
 // Seen to fail when the plan has no tick, when the tick is the time of day, and
 // (aligned) when Aligned sets no start.

@@ -12,7 +12,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// Each refusal has the value and the cure.
+// Each refusal says what is wrong and what to do.
 //
 // Seen to fail when check returns nil.
 func TestNewScheduler_refusals(t *testing.T) {
@@ -42,7 +42,7 @@ func TestNewScheduler_refusals(t *testing.T) {
 	}
 }
 
-// What the redlock.Locker was made with counts as well.
+// The options of the redlock.Locker count too.
 func TestNewLocker_defaults_of_the_locker(t *testing.T) {
 	for name, opt := range map[string]redlock.JobOption{
 		"any order": redlock.WithAnyOrder(),

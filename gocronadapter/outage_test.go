@@ -12,7 +12,7 @@ import (
 
 // On real servers; the same in bubbles, with outages of 300 s, in late_test.go and catchup_test.go.
 //
-// Seen to fail with WithLateness(0), and without the look back.
+// Seen to fail with WithLateness(0), and without catchUp.
 func TestOutage_onRealRedis(t *testing.T) {
 	start := func(t *testing.T, d adaptertest.Daily) (stop func()) {
 		s, err := gocronadapter.NewScheduler(d.Locker, gocronadapter.WithClock(newClock(d.Ahead)),

@@ -83,10 +83,10 @@ func arms(nodes int, skew time.Duration) (all []arm) {
 }
 
 // Three replicas, 72 arms at once, on real servers: each tick of each arm runs
-// once. A busy machine makes runs so late that gocron skips the next tick, or
-// that they are in its way; or its servers do not answer in time. A tick that
-// nobody ran is excused where one of these can be seen. More than a few of those
-// tell nothing, and then it is done again, up to three times.
+// once. On a busy machine a run may be so late that gocron skips the next tick, or
+// that the run still holds the lock then; or the servers do not answer in time. A
+// tick that nobody ran is excused where one of these can be seen. With more than a
+// few excuses the test proves nothing, and is repeated up to three times.
 //
 //	go test ./gocronadapter -run on_real_nodes -seconds 62 -v -count=1
 //
@@ -104,7 +104,7 @@ func TestLocker_on_real_nodes(t *testing.T) {
 	}
 }
 
-// tickOnRealNodes reports whether the machine was quiet enough to tell anything.
+// tickOnRealNodes reports whether the machine was quiet enough for the test to prove anything.
 func tickOnRealNodes(t *testing.T, servers []*redisserver.Server) (conclusive bool) {
 	log, fleet, all := newLedger(), []*replica{}, []arm{}
 	for _, nodes := range []int{1, 3, 5} {
@@ -181,8 +181,8 @@ func (r *replica) close(t *testing.T) {
 }
 
 // A run that is under way when gocron stops gives its lock back: gocron cancels
-// the job's context first and calls Unlock with it. A busy machine has three
-// tries.
+// the job's context first and calls Unlock with it. The test has three tries, for
+// busy machines.
 //
 // Seen to fail when Unlock returns ctx's error, and when Task hands on a context
 // that does not end with gocron's.
@@ -205,7 +205,7 @@ func TestLocker_lock_is_gone_within_100ms(t *testing.T) {
 	}
 }
 
-// heldAfter is for how long the lock of a run under way is on the servers once the end of it was asked for.
+// heldAfter returns how long the lock of a run stays on the servers after the scheduler was told to end it.
 func heldAfter(t *testing.T, servers []*redisserver.Server, name string, end func(r *replica) error) time.Duration {
 	t.Helper()
 	r := newReplica(t, redisLocker(t, servers), newClock(0))
@@ -249,7 +249,7 @@ func held(t *testing.T, servers []*redisserver.Server, key string) (n int) {
 }
 
 // Three replicas on real servers, and the one that runs the tick loses all its
-// connections for good in the middle of it: one of the others runs the tick
+// connections forever in the middle of it: one of the others runs the tick
 // within the TTL and a second, the third does not, and nothing is held in the end.
 //
 // Seen to fail when a refusal starts no stand-by, and when that starts no run.

@@ -14,7 +14,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// reload is how a replica replaces its job, with a gap in between if it can have one.
+// reload replaces a replica's job, with a gap in between where that is possible.
 type reload func(r *replica, gap time.Duration, spec string, task gocron.Task, opts ...gocron.JobOption) error
 
 func removeAndAdd(r *replica, gap time.Duration, spec string, task gocron.Task, opts ...gocron.JobOption) error {
@@ -48,9 +48,9 @@ func updateThrice(r *replica, gap time.Duration, spec string, task gocron.Task, 
 	return nil
 }
 
-// All replicas reload their jobs about a tick.
+// All replicas reload their jobs around a tick.
 //
-// Seen to fail, with no run at all, when a job does not go on where its predecessor was.
+// Seen to fail, with no run at all, without inherit.
 func TestNewScheduler_reload(t *testing.T) {
 	ms := time.Millisecond
 	for _, c := range []struct {
@@ -96,9 +96,9 @@ func TestNewScheduler_reload(t *testing.T) {
 	}
 }
 
-// In every mode of gocron, while no node answers: the claim of the job before waits for a quorum, and so does the next one's.
+// In every mode of gocron, while no node answers: the claim of the old job waits for a quorum, and so does the claim of the new job.
 //
-// Seen to fail when only a tick of this second is taken over.
+// Seen to fail when the new job inherits only a tick of the present second.
 func TestNewScheduler_reload_while_nodes_are_out(t *testing.T) {
 	for name, m := range modes() {
 		t.Run(name, func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestNewScheduler_reload_while_nodes_are_out(t *testing.T) {
 
 // A tick that came while gocron was stopped is not owed: gocron would not run it.
 //
-// Seen to fail, with a run of 09:00, while all that gocron had pending was.
+// Seen to fail, with a run of 09:00, when all of gocron's pending ticks were owed.
 func TestNewScheduler_reload_after_a_stop(t *testing.T) {
 	for name, early := range map[string]bool{"in the stop": true, "once started": false} {
 		t.Run(name, func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestNewScheduler_reload_after_a_stop(t *testing.T) {
 
 // Each kind of schedule whose ticks are common is replaced at its tick.
 //
-// Seen to fail, for all of them, when nothing is noted of a job that goes.
+// Seen to fail, for all of them, without noteDeparture.
 func TestNewScheduler_reload_schedules(t *testing.T) {
 	nine := func() gocron.AtTimes { return gocron.NewAtTimes(gocron.NewAtTime(9, 0, 0)) }
 	for name, c := range map[string]struct {
@@ -181,9 +181,9 @@ func TestNewScheduler_reload_schedules(t *testing.T) {
 	}
 }
 
-// Under take-over, ticks that wait behind a long run are run in order though all replicas reload meanwhile.
+// Under take-over, ticks that wait behind a long run still run in order when all replicas reload meanwhile.
 //
-// Seen to fail, with two ticks lost, when those that stand by are not handed on.
+// Seen to fail, with two ticks lost, when the new job does not inherit the ticks that stand by.
 func TestTakeover_reload_with_ticks_behind_a_long_run(t *testing.T) {
 	for name, reload := range map[string]reload{"Update": update, "RemoveJob and NewJob": removeAndAdd, "three Updates": updateThrice} {
 		t.Run(name, func(t *testing.T) {
@@ -210,7 +210,7 @@ func TestTakeover_reload_with_ticks_behind_a_long_run(t *testing.T) {
 	}
 }
 
-// Under take-over, ticks that wait for a run of the new job, since gocron is full, come before a tick that comes meanwhile.
+// Under take-over, ticks that wait for a run of the new job because gocron is full run before a tick that comes meanwhile.
 //
 // Seen to fail, with two ticks lost, when the newer tick takes their place.
 func TestTakeover_reload_while_gocron_is_full(t *testing.T) {
@@ -238,7 +238,7 @@ func TestTakeover_reload_while_gocron_is_full(t *testing.T) {
 	})
 }
 
-// wantSevenMinutes wants the ticks of the first seven minutes, each run once and one at a time.
+// wantSevenMinutes checks that each tick of the first seven minutes ran once, and one at a time.
 func wantSevenMinutes(t *testing.T, log *ledger, start time.Time) {
 	t.Helper()
 	var want []time.Time
@@ -251,7 +251,7 @@ func wantSevenMinutes(t *testing.T, log *ledger, start time.Time) {
 	}
 }
 
-// testReload has three replicas of a job at nine o'clock reload it that long before, and wants so many runs of that tick.
+// testReload reloads a nine o'clock job on three replicas that long before, and checks the number of runs of that tick.
 func testReload(t *testing.T, m mode, opts []redlock.JobOption, before time.Duration, want int, reload func(r *replica, task gocron.Task, opts ...gocron.JobOption) error) {
 	synctest.Test(t, func(t *testing.T) {
 		log, job := newLedger(), append(slices.Clone(m.job), gocron.WithName("job"), gocron.WithTags("tag"))

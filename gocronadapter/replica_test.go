@@ -175,7 +175,7 @@ func (r *replica) leave(t *testing.T) {
 	}
 }
 
-// leaveAll ends a fleet of newSchedulers, of which no run takes longer than a minute.
+// leaveAll ends a fleet of newSchedulers whose runs take no longer than a minute.
 func leaveAll(t *testing.T, fleet []*replica) {
 	t.Helper()
 	for _, r := range fleet {

@@ -61,7 +61,7 @@ func attached(t *testing.T, locker *redlock.Locker) gocron.Scheduler {
 	return s
 }
 
-// What this package refuses at a run is an event, and by default a line of the log.
+// A run that this package refuses is an event, and by default a line of the log.
 //
 // Seen to fail when answer does not report.
 func TestLocker_refusals_are_events(t *testing.T) {
@@ -125,7 +125,7 @@ func mustJob(t *testing.T, s gocron.Scheduler, task gocron.Task, opts ...gocron.
 	}
 }
 
-// A newcomer's job that never runs is one line of the log at least, without any observer.
+// A job that never runs leaves at least one line in the log, without any observer.
 func TestLocker_refusals_are_logged(t *testing.T) {
 	var buffer bytes.Buffer
 	before := slog.Default()
@@ -137,7 +137,7 @@ func TestLocker_refusals_are_logged(t *testing.T) {
 		mustJob(t, s, gocron.NewTask(func() {}))
 		s.Start()
 		time.Sleep(1500 * time.Millisecond)
-		if err := l.Close(t.Context()); err != nil { // the observer is told all before
+		if err := l.Close(t.Context()); err != nil { // which waits for the observer
 			t.Error(err)
 		}
 	})
@@ -180,9 +180,9 @@ func TestNewScheduler_job_that_opted_out(t *testing.T) {
 	}
 }
 
-// A name that no lock can have is refused at once, unless its job opted out of locking.
+// A name that no lock can have is refused by NewJob, unless the job opted out of locking.
 //
-// Seen to fail when lockerFor asks redlock nothing: it was refused at each tick.
+// Seen to fail when lockerFor does not ask redlock: the name was refused only at each tick.
 func TestNewScheduler_name_of_no_lock(t *testing.T) {
 	for _, name := range []string{"a{b", "{}", "}", strings.Repeat("x", 1025)} {
 		synctest.Test(t, func(t *testing.T) {
@@ -256,7 +256,7 @@ func TestNewScheduler_name_of_another_scheduler(t *testing.T) {
 	}
 }
 
-// With Attach, the job that comes second is refused at each run, out loud.
+// With Attach, the second job is refused and reported at each run.
 func TestLocker_name_of_another_scheduler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events, l := observed(t)
@@ -276,7 +276,7 @@ func TestLocker_name_of_another_scheduler(t *testing.T) {
 }
 
 // One replica drains and vetoes its runs, and its clock is ahead. Under take-over
-// every tick runs on the other one, and at most once says that nobody runs it.
+// every tick runs on the other one. At most once, an event says that nobody runs it.
 //
 // Seen to fail when Unlock does not ask whether the task began.
 func TestTask_vetoed(t *testing.T) {
@@ -320,7 +320,7 @@ func testVetoed(t *testing.T, takeover bool) {
 	leaveAll(t, fleet)
 }
 
-// A job of plain functions does not say that it has begun, and is not taken for vetoed.
+// A plain function does not say that it has begun, so its run does not count as vetoed.
 func TestNewScheduler_plain_task_is_not_vetoed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events, l := observed(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// slowMonitor keeps gocron busy for a time when a job is removed.
+// slowMonitor keeps gocron busy for a while when a job is removed.
 type slowMonitor struct {
 	gocron.SchedulerMonitor
 	takes time.Duration
@@ -36,7 +36,7 @@ func (slowMonitor) ConcurrencyLimitReached(limitType string, job gocron.Job) {}
 // A gocron that is busy when a run begins notes late that the job has run, but not as late as if the interval counted from the end
 // of the run. No job rests.
 //
-// Seen to fail when rests compares with the begin of the run, and when it takes no account of the task's end: with a listener.
+// Seen to fail when rests compares with the start of the run, and, with a listener, when it ignores the end of the task.
 func TestNewScheduler_busy_gocron_does_not_rest(t *testing.T) {
 	const interval = 10 * time.Second
 	reschedule := gocron.WithSingletonMode(gocron.LimitModeReschedule)
@@ -97,9 +97,9 @@ func TestNewScheduler_busy_gocron_does_not_rest(t *testing.T) {
 	}
 }
 
-// A run by RunNow comes while the next tick is planned, which says nothing of what the interval counts from.
+// A run by RunNow comes while the next tick is already planned, which does not show where the interval counts from.
 //
-// Seen to fail when the rhythm is learned from what is planned: rests of 3 s.
+// Seen to fail when intervalFrom is derived from the planned ticks: rests of 3 s.
 func TestNewScheduler_interval_from_completion_RunNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, fleet := newLedger(), newSchedulers(t, []gocronadapter.Option{gocronadapter.WithJobOptions(redlock.WithSpread(0))}, 0, 0)

@@ -32,7 +32,7 @@ func (a anchored) Next(last time.Time) time.Time {
 	return a.start.Add(last.Sub(a.start).Truncate(a.every) + a.every)
 }
 
-// Schedules that differ from replica to replica run as often as on one.
+// Schedules that differ from replica to replica run as often as on a single replica.
 //
 // Seen to fail when common is always true: three times as many runs.
 func TestNewScheduler_cron_without_common_ticks(t *testing.T) {
@@ -76,7 +76,7 @@ func TestNewScheduler_cron_without_common_ticks(t *testing.T) {
 	}
 }
 
-// Calendar jobs of every second day that start on different days.
+// Calendar jobs that run every second day and start on different days.
 func TestNewScheduler_every_second_day(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newLedger()
@@ -117,8 +117,8 @@ func TestNewScheduler_common_ticks_are_not_spaced(t *testing.T) {
 // With an interval from the end of a run, no replica begins earlier, however
 // long the runs are, and on any replica that ran before.
 //
-// Seen to fail when rests is always false: rests of 0 to 1 s; and, with a listener of the user's, when the end of the task is not
-// guessed.
+// Seen to fail when rests is always false (rests of 0 to 1 s), and, with a listener of the user's, when rests does not estimate the end
+// of the task.
 func TestNewScheduler_interval_from_completion(t *testing.T) {
 	for name, c := range map[string]struct {
 		work  time.Duration
@@ -191,7 +191,7 @@ func TestNewScheduler_interval_from_completion(t *testing.T) {
 	}
 }
 
-// A job without that option is not held up by it.
+// A job without that option does not rest.
 func TestNewScheduler_long_runs_do_not_rest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newLedger()
@@ -208,9 +208,9 @@ func TestNewScheduler_long_runs_do_not_rest(t *testing.T) {
 	})
 }
 
-// A clock that is set back in the middle of a run does not make the job one that rests after its runs.
+// A clock that is set back in the middle of a run does not make the job rest after its runs.
 //
-// Seen to fail when what gocron noted before the clock was set is compared with an instant after: every other tick is refused.
+// Seen to fail when a LastRun from before the clock was set is compared with an instant after it: every other tick is refused.
 func TestNewScheduler_clock_set_back_in_a_run(t *testing.T) {
 	base := time.Now()
 	base = base.Add(base.Truncate(time.Minute).Sub(base)) // which keeps the monotonic reading

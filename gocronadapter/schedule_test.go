@@ -54,7 +54,7 @@ func TestLocker_duration_job_unaligned(t *testing.T) {
 	})
 }
 
-// The user's own spacing is the last word.
+// The user's own spacing overrides the schedule's.
 func TestWithJobOptions_spacing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newLedger()
@@ -71,10 +71,10 @@ func TestWithJobOptions_spacing(t *testing.T) {
 	})
 }
 
-// gocron's random numbers must be left alone while its scheduler uses them: in
-// real time, and worth something under -race only.
+// This package must not use gocron's random numbers while its scheduler does. In
+// real time; only -race can find it.
 //
-// Seen to fail under -race when tick asks NextRuns for random jobs too.
+// Seen to fail under -race when due calls NextRuns for random jobs too.
 func TestLocker_random_interval_data_race(t *testing.T) {
 	locker, s := newScheduler(t)
 	j, err := s.NewJob(gocron.DurationRandomJob(time.Millisecond, 3*time.Millisecond), gocronadapter.Task(work), gocron.WithName("job"))
@@ -93,10 +93,10 @@ func TestLocker_random_interval_data_race(t *testing.T) {
 	}
 }
 
-// Nor may a run of the job that a random one replaces ask for them. And what looks for missed ticks of a crontab must leave its
-// definition's parser alone while gocron reads the crontab once more.
+// Nor may a run of a job use them while a random job replaces it. And the search for missed ticks must not use the parser of a cron
+// definition while gocron parses the crontab again.
 //
-// Seen to fail under -race when asking.stop does nothing, and when a plan is not counted.
+// Seen to fail under -race when queries.stop does nothing, and when a plan does not count as a query.
 func TestNewScheduler_Update_data_race(t *testing.T) {
 	if !raceDetector {
 		t.Skip("worth something under -race only")
@@ -131,7 +131,7 @@ func TestNewScheduler_Update_data_race(t *testing.T) {
 	}
 }
 
-// Random intervals have no tick in common, only a distance.
+// Random intervals have no tick in common, only the spacing.
 //
 // Seen to fail when spacing leaves them out.
 func TestLocker_random_interval_spacing(t *testing.T) {
@@ -157,7 +157,7 @@ func TestLocker_random_interval_spacing(t *testing.T) {
 
 // Runs of a random job that waited in a queue of gocron have ticks and the spacing, like all others.
 //
-// Seen to fail when a run that nobody announced passes for a RunNow: a few runs without a tick in the wait modes.
+// Seen to fail when an unannounced run counts as a RunNow: a few runs without a tick in the wait modes.
 func TestNewScheduler_random_interval_queued(t *testing.T) {
 	for name, m := range modes() {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestLocker_random_interval_RunNow(t *testing.T) {
 	})
 }
 
-// After StopJobs and Start gocron's list of a random job begins with a tick of before the stop, which may lie behind the next one.
+// After StopJobs and Start, gocron's list of a random job begins with a tick from before the stop, which may be later than the next one.
 // All runs of the schedule are spaced, and RunNow takes no turn.
 //
 // Seen to fail when restarted is never set, and when randomTick does not ask whether the run was announced.
@@ -253,7 +253,7 @@ func TestLocker_random_interval_stopped_and_started(t *testing.T) {
 	}
 }
 
-// runNow announces the run, also on a scheduler that is merely attached.
+// runNow announces the run on every scheduler, also on one that is merely attached.
 func runNow(r *replica, j gocron.Job) error {
 	if r.adapter != nil {
 		return r.adapter.RunNow(j)
@@ -264,7 +264,7 @@ func runNow(r *replica, j gocron.Job) error {
 // A replica that starts at once runs the job without a tick, and so does not
 // refuse the tick just before to a replica whose clock is behind.
 //
-// Seen to fail when startOf finds nothing: the tick 10 is lost.
+// Seen to fail when findStart finds nothing: the tick 10 is lost.
 func TestNewScheduler_start_immediately(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := newLedger(), time.Now()

@@ -17,7 +17,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// mode is one of the ways in which gocron runs jobs.
+// mode is one of gocron's modes of running jobs.
 type mode struct {
 	scheduler []gocron.SchedulerOption
 	job       []gocron.JobOption
@@ -64,7 +64,7 @@ func startings() map[string]starting {
 
 // A run that starts at once runs in every mode, on each replica, and takes no tick.
 //
-// Seen to fail when admit refuses all runs without a tick.
+// Seen to fail when acquire refuses all runs without a tick.
 func TestNewScheduler_starts_at_once(t *testing.T) {
 	for modeName, m := range modes() {
 		for startName, s := range startings() {
@@ -101,9 +101,9 @@ func testStartsAtOnce(t *testing.T, m mode, s starting, replicas int) {
 	leaveAll(t, fleet)
 }
 
-// After each Start anew: neither the ticks that came in a stop nor the one that is to come is taken for the start at once.
+// A start at once after each Start: neither the ticks that came during a stop nor the next one is mistaken for it.
 //
-// Seen to fail when startOf takes the first of what is pending, and when what was left over is not passed over.
+// Seen to fail when findStart takes the first pending tick, and when it does not pass over the ticks that were left over.
 func TestNewScheduler_starts_at_once_again(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start, fleet := newLedger(), time.Now(), newSchedulers(t, nil, 0, 0)
@@ -197,10 +197,10 @@ func TestNewScheduler_first_tick_with_a_fraction(t *testing.T) {
 	}
 }
 
-// In reschedule mode gocron drops ticks. A RunNow that comes later is not taken
-// for a run that waited in a queue for one of them.
+// In reschedule mode gocron drops ticks. A later RunNow is not mistaken for a run
+// that waited in a queue for one of them.
 //
-// Seen to fail when owed never starts anew: two are refused.
+// Seen to fail when noteQueued never begins anew: two are refused.
 func TestLocker_RunNow_unannounced_after_dropped_ticks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newLedger()
@@ -230,7 +230,7 @@ func TestLocker_RunNow_unannounced_after_dropped_ticks(t *testing.T) {
 	})
 }
 
-// Ticks that are hardly more than a millisecond apart: each run takes its own.
+// Ticks hardly more than a millisecond apart: each run takes its own.
 //
 // Seen to fail when choose looks ahead first: the second tick runs in place of the first.
 func TestNewScheduler_ticks_a_millisecond_apart(t *testing.T) {
@@ -249,7 +249,7 @@ func TestNewScheduler_ticks_a_millisecond_apart(t *testing.T) {
 	})
 }
 
-// RunNow of a stopped scheduler is refused, and does no harm.
+// RunNow of a stopped scheduler is refused, and the next Start works.
 //
 // Seen to fail when it reaches gocron: its next Start hangs.
 func TestNewScheduler_RunNow_when_stopped(t *testing.T) {
@@ -277,7 +277,7 @@ func TestNewScheduler_RunNow_when_stopped(t *testing.T) {
 	})
 }
 
-// gated is a clock that holds up who asks it, once.
+// gated is a clock whose Now blocks once.
 type gated struct {
 	*clock
 	gate atomic.Pointer[chan struct{}]
@@ -290,7 +290,7 @@ func (g *gated) Now() time.Time {
 	return g.clock.Now()
 }
 
-// RunNow while the scheduler starts does no harm.
+// RunNow may be called while the scheduler starts.
 //
 // Seen to fail, with a Start that never returns, when RunNow reaches gocron before Start does.
 func TestNewScheduler_RunNow_during_Start(t *testing.T) {
@@ -321,7 +321,7 @@ func TestNewScheduler_RunNow_during_Start(t *testing.T) {
 	})
 }
 
-// gocron keeps the tick that was pending when it stopped. A RunNow after the next Start is not for that one.
+// gocron keeps the tick that was pending when it stopped. A RunNow after the next Start does not take that tick.
 //
 // Seen to fail when ticks from before the start count: where another replica has run it the RunNow is refused, else it has the tick.
 func TestNewScheduler_RunNow_after_restart(t *testing.T) {
@@ -355,7 +355,7 @@ func TestNewScheduler_RunNow_after_restart(t *testing.T) {
 	}
 }
 
-// A one-time job that is over does not keep the scheduler from being started again.
+// A one-time job that is over does not prevent the next Start.
 //
 // Seen to fail when it is left to gocron: Start does not return.
 func TestNewScheduler_restart_after_one_time_job(t *testing.T) {
@@ -391,7 +391,7 @@ func TestNewScheduler_restart_after_one_time_job(t *testing.T) {
 	})
 }
 
-// A start at once is refused while another replica runs the job, and not put off.
+// A start at once is refused, not delayed, while another replica runs the job.
 //
 // Seen to fail when such a run waits for the lock.
 func TestNewScheduler_starts_at_once_elsewhere(t *testing.T) {

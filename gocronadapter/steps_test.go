@@ -19,10 +19,10 @@ import (
 
 const stepSeeds = 12
 
-// Of three replicas the clocks of two are set, by milliseconds to hours, and the replicas are started anew, at random, with random
-// schedules, modes and options. No tick runs twice or out of order, no two runs overlap, and no run is without a tick. The third
-// replica, whose clock is right, sees to it that each tick runs, unless a clock that is ahead has the fleet run a later one before,
-// or, at most once, a run is under way. In the end the two go on alone with clocks that are right.
+// The clocks of two of three replicas are set, by milliseconds to hours, and the replicas are restarted, all at random, with random
+// schedules, modes and options. No tick runs twice or out of order, no two runs overlap, and no run is without a tick. Because of the
+// third replica, whose clock is right, each tick runs, unless the fleet has run a later one by a clock that is ahead, or, at most once, a
+// run is under way. In the end the two go on alone with the right time.
 //
 // Seen to fail when fired is always false, and when it compares with the wall clock.
 func TestLocker_clocks_set_at_random(t *testing.T) {
@@ -37,7 +37,7 @@ func TestLocker_clocks_set_at_random(t *testing.T) {
 	}
 }
 
-// steps is a fleet whose clocks are set.
+// steps is a fleet of replicas whose clocks are set.
 type steps struct {
 	rng      *rand.Rand
 	base     time.Time

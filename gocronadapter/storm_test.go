@@ -21,8 +21,8 @@ const stormSeeds = 40
 // Around a change of the clocks, with random schedules, zones and modes, while all schedulers are stopped, started and changed
 // at random: the fleet runs each tick that a single plain gocron runs, once, and each RunNow once.
 //
-// Seen to fail when a reload takes what gocron has had pending since before a stop for owed, and when ticks that are left over are
-// not passed over.
+// Seen to fail when a reload runs ticks that gocron has had pending since before a stop, and when such ticks are not passed over
+// otherwise.
 func TestNewScheduler_runs_what_plain_gocron_does(t *testing.T) {
 	for seed := range uint64(stormSeeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -31,7 +31,7 @@ func TestNewScheduler_runs_what_plain_gocron_does(t *testing.T) {
 	}
 }
 
-// storm is a fleet, and a plain gocron to which all is done as well.
+// storm is a fleet, and a plain gocron to which the same is done.
 type storm struct {
 	rng    *rand.Rand
 	define []func() gocron.JobDefinition

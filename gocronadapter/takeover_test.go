@@ -24,7 +24,7 @@ import (
 // fall on ticks.
 const ttl = 1700 * time.Millisecond
 
-// attempt is one run of a tick, whether it came to its end or not.
+// attempt is one run of a tick, finished or not.
 type attempt struct {
 	replica    int
 	tick       time.Time
@@ -36,7 +36,7 @@ func (a *attempt) String() string {
 	return fmt.Sprintf("{replica %d, tick %v, from %v to %v, died %v}", a.replica, a.tick, a.begin, a.end, a.died)
 }
 
-// diary is what all replicas write their attempts into.
+// diary records the attempts of all replicas.
 type diary struct {
 	mu       sync.Mutex
 	attempts []*attempt
@@ -83,7 +83,7 @@ func (d *diary) all() []*attempt {
 	return slices.Clone(d.attempts)
 }
 
-// done returns the ticks whose runs came to their end, as they ran.
+// done returns the ticks whose runs finished, in the order of the runs.
 func (d *diary) done() (ticks []time.Time) {
 	for _, a := range d.all() {
 		if !a.end.IsZero() && !a.died {
@@ -136,7 +136,7 @@ func takeoverFleet(t *testing.T, ahead ...time.Duration) ([]*replica, []*redlock
 // work lasts for so long, always.
 func lasting(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
 
-// retire ends all jobs before it leaves, whatever stands by.
+// retire ends all jobs, whatever stands by, and then leaves.
 func retire(t *testing.T, fleet ...*replica) {
 	t.Helper()
 	for _, r := range fleet {
@@ -152,8 +152,8 @@ func retire(t *testing.T, fleet ...*replica) {
 }
 
 // While the first run takes long, Lock returns at once on all replicas, so
-// gocron goes on asking at every tick; and every tick is run in the end, once
-// and in order, by a replica that has room.
+// gocron goes on asking at every tick. In the end every tick runs, once and in
+// order, on a replica that has room.
 //
 // Seen to fail when first returns the newest tick, when add keeps only that, and
 // when Lock waits for the run.
@@ -239,8 +239,8 @@ func onEach(t *testing.T, fleet []*replica, log *diary, job func() gocron.JobDef
 	}
 }
 
-// Replicas are cut off at random: still each tick of each kind of schedule runs
-// to its end at least once, never two at a time, and in order.
+// Replicas are cut off at random: still a run of each tick finishes at least once,
+// in order and never two at a time, for each kind of schedule.
 //
 // Seen to fail when claim starts no stand-by after a refusal, or beside a run
 // that was granted, when it starts no run, and when Accept returns nothing.
@@ -286,8 +286,8 @@ func TestTakeover_random_deaths(t *testing.T) {
 	}
 }
 
-// Ticks that differ from replica to replica are taken over by another one's
-// own: there is no gap in the schedule but for the TTL.
+// Where ticks differ from replica to replica, another replica's own tick runs
+// instead: the schedule has no gap longer than the TTL.
 //
 // Seen to fail when claim starts no stand-by after a refusal, when that starts
 // no run, and when its claims leave out the spacing.
@@ -328,8 +328,8 @@ func TestTakeover_random_deaths_without_common_ticks(t *testing.T) {
 	}
 }
 
-// However a job ends, what stands by for it ends as well, at once: it takes
-// nothing over, and no key of it is left.
+// However a job ends, its stand-by ends too, at once: it takes nothing over, and
+// leaves no key.
 //
 // Seen to fail when standBy claims with a context that does not end
 // (context.WithoutCancel).
@@ -372,14 +372,14 @@ func TestTakeover_ends_with_the_job(t *testing.T) {
 	}
 }
 
-// A lease that gocron starts no run for, because another job takes the only
-// slot: soon free, the same replica runs the tick; long busy, the lease is
-// left to expire and the third replica runs it. The tick is not marked as done
-// before.
+// gocron starts no run for a lease, because another job has the only slot. If the
+// slot is soon free, the same replica runs the tick; if it is busy for long, the
+// lease is left to expire and the third replica runs the tick. It is not marked as
+// done before.
 //
 // Seen to fail when offerRun unlocks instead of abandoning (nobody runs it), when
-// it is patient for an hour, when it does not rest afterwards (the busy one
-// gets it again), and (reschedule, soon free) when gocron is asked only once.
+// it waits for an hour, when it does not sleep afterwards (the busy one gets it
+// again), and (reschedule, soon free) when gocron is asked only once.
 func TestTakeover_lease_that_nobody_picks_up(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode gocron.LimitMode
@@ -429,7 +429,7 @@ func TestTakeover_lease_that_nobody_picks_up(t *testing.T) {
 // A job that ends while a lease waits for a run of it: the lease is not kept,
 // and the tick is not marked as done, so that another replica runs it.
 //
-// Seen to fail when offerRun does not heed ctx, and when it unlocks.
+// Seen to fail when offerRun ignores ctx, and when it unlocks.
 func TestTakeover_ends_while_nobody_picks_up(t *testing.T) {
 	for name, end := range map[string]func(r *replica, j gocron.Job) error{
 		"Shutdown":  func(r *replica, _ gocron.Job) error { return r.Shutdown() },
@@ -479,8 +479,8 @@ func TestTakeover_ends_while_nobody_picks_up(t *testing.T) {
 	}
 }
 
-// A tick waits for as long as the retention lasts. After an outage that was
-// longer, what is too old is told to the observer, and the others are run.
+// A tick waits until the retention is over. After a longer outage the ticks that are
+// too old are reported to the observer, and the others run.
 //
 // Seen to fail when claim starts no stand-by after ErrNoQuorum, when first
 // returns the newest tick, and when add keeps only that.
@@ -517,8 +517,8 @@ func TestTakeover_outage_longer_than_the_retention(t *testing.T) {
 	})
 }
 
-// In reschedule mode gocron drops the ticks that come due while the job runs,
-// and in wait mode their runs forget them: they are run all the same, in order.
+// In reschedule mode gocron drops the ticks that come due while the job runs, and in
+// wait mode it queues runs without them: they run nevertheless, in order.
 //
 // Seen to fail when skipped lists nothing: 2, 3 and 4 are lost.
 func TestTakeover_singleton_keeps_what_gocron_drops(t *testing.T) {
@@ -543,11 +543,11 @@ func TestTakeover_singleton_keeps_what_gocron_drops(t *testing.T) {
 }
 
 // RunNow beside a stand-by never makes a second run: it is refused while the
-// tick runs elsewhere. When both come at once, one of them picks the tick up and the other is
-// refused. Afterwards RunNow is what it always is.
+// tick runs elsewhere. When both come at once, one of them takes the tick and the
+// other is refused. Afterwards RunNow works as usual.
 //
 // Seen to fail when Accept returns nothing, and (direct) when the run
-// that picks the lease up is not counted: the last RunNow is refused.
+// that takes the lease is not counted: the last RunNow is refused.
 func TestTakeover_RunNow(t *testing.T) {
 	modes := map[string][]gocron.JobOption{
 		"direct":               nil,
@@ -599,9 +599,9 @@ func TestTakeover_RunNow(t *testing.T) {
 	}
 }
 
-// The runs that the stand-by has asked for are held up, and the next tick's run
-// picks the lease up before. When they come at last, nothing is left for them:
-// they are refused, and none is run as a RunNow.
+// The runs that the stand-by has started are delayed, and the next tick's run takes
+// the lease first. When they come at last, no tick is left: they are refused, and
+// none runs as a RunNow.
 //
 // Seen to fail when nobody asks whether the stand-by has started
 // the run, when the stand-by does not count it, and when a run with a tick of
@@ -635,10 +635,10 @@ func TestTakeover_picked_up_by_another_run(t *testing.T) {
 	})
 }
 
-// While the vote on a tick takes long, gocron skips those that come due: they
-// are run all the same.
+// While the vote on a tick takes long, gocron skips the ticks that come due: they
+// run nevertheless.
 //
-// Seen to fail when skipped leaves out what was foreseen.
+// Seen to fail when skipped leaves out the known ticks.
 func TestTakeover_ticks_skipped_while_Lock_was_busy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const interval = 100 * time.Millisecond
@@ -663,10 +663,10 @@ func TestTakeover_ticks_skipped_while_Lock_was_busy(t *testing.T) {
 	})
 }
 
-// An interval that counts from the end of a run has no ticks but those that
-// come: what was foreseen moves.
+// With an interval that counts from the end of a run, planned ticks move and do not
+// count as skipped.
 //
-// Seen to fail when skipped takes all that was foreseen for skipped ticks.
+// Seen to fail when skipped always includes the known ticks.
 func TestTakeover_interval_from_completion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(diary)
@@ -686,8 +686,8 @@ func TestTakeover_interval_from_completion(t *testing.T) {
 	})
 }
 
-// A run that does not heed the loss of its lease keeps its tick from nobody,
-// not from its own replica either.
+// A run that ignores the loss of its lease keeps no replica from its tick, not even
+// its own.
 //
 // Seen to fail when lost is never true.
 func TestTakeover_of_a_run_that_does_not_stop(t *testing.T) {
@@ -738,9 +738,9 @@ func TestTakeover_one_time_job(t *testing.T) {
 	})
 }
 
-// A Locker that is not attached could not start the run, and says so.
+// A Locker that is not attached cannot start a run, and its error says so.
 //
-// Seen to fail when plan does not ask takesOver, and when takesOver is true for all jobs.
+// Seen to fail when acquireByTime does not ask takesOver, and when takesOver is true for all jobs.
 func TestTakeover_not_attached(t *testing.T) {
 	l := newLocker(t, gocronadapter.WithJob("job", redlock.WithTakeover()))
 	_, err := l.Lock(t.Context(), "job")
@@ -755,7 +755,7 @@ func TestTakeover_not_attached(t *testing.T) {
 }
 
 // A thousand ticks stand by, and those after that are refused with ErrBacklog.
-// When the way is free all that stood by are run, in order.
+// Once the lock is free, all that stood by run, in order.
 //
 // Seen to fail when add has no bound, and when first returns the newest tick.
 func TestTakeover_bound(t *testing.T) {

@@ -197,8 +197,7 @@ func TestTask_overtaken_after_a_loss(t *testing.T) {
 	})
 }
 
-// A run that gocron gives up between Lock and the task leaves nothing behind for
-// the next.
+// A run that gocron gives up between Lock and the task does not affect the next.
 func TestTask_given_up_before_it_began(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, start := newLedger(), time.Now()
@@ -218,9 +217,9 @@ func TestTask_given_up_before_it_began(t *testing.T) {
 	})
 }
 
-// What the package knows of a job goes with the job.
+// The package keeps nothing of a job that is gone.
 //
-// Seen to fail when Unlock does not drop the run, and when forget keeps the book.
+// Seen to fail when Unlock does not drop the run, and when forget keeps the jobState.
 func TestLocker_keeps_nothing_of_a_removed_job(t *testing.T) {
 	// The runtime keeps a timer that was stopped until it would have ended.
 	l := newLocker(t, gocronadapter.WithJobOptions(redlock.WithTTL(200*time.Millisecond)))
@@ -258,7 +257,7 @@ func addAndRemoveJob(t *testing.T, s gocron.Scheduler) *atomic.Bool {
 	return collected
 }
 
-// gocron cancels the job's context before it calls Unlock; the lock goes all the same.
+// gocron cancels the job's context before it calls Unlock; the lock is released nevertheless.
 //
 // Seen to fail when Unlock returns the error of a context that has ended, and
 // when Task hands on the lease's context alone.

@@ -18,7 +18,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// scripted is a scheduler with one job, whose list of ticks a test writes.
+// scripted is a scheduler with one job, whose list of ticks the test sets.
 type scripted struct {
 	gocron.Scheduler
 	gocron.Job
@@ -48,7 +48,7 @@ func (s *scripted) NextRuns(n int) ([]time.Time, error) {
 // end of the vote, so the tick of a run may be missing.
 //
 // Seen to fail when the ticks of the last look are forgotten (the second and
-// third look), when an empty list passes for RunNow (the first and the last),
+// third look), when an empty list counts as RunNow (the first and the last),
 // when choose has no tick for one that is still pending, and when it looks ahead
 // at the first of the list, which a restart leaves in disorder.
 func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
@@ -106,9 +106,9 @@ func TestLocker_tick_dropped_while_Lock_was_busy(t *testing.T) {
 	}
 }
 
-// gocron drops a RunNow of a singleton job in reschedule mode while a run is under way. Nothing that comes later passes for it.
+// gocron drops a RunNow of a singleton job in reschedule mode while a run is under way. No later run is mistaken for it.
 //
-// Seen to fail when what was announced is never dropped.
+// Seen to fail without forgetRunNows.
 func TestLocker_dropped_RunNow_announced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, s, l := attachedToScript(t, gocronadapter.WithJobOptions(redlock.WithSpread(0)))
@@ -154,7 +154,7 @@ func wantLast(t *testing.T, s *redlocktest.Server, start time.Time, second int) 
 	}
 }
 
-// What gocron answers reaches AfterLockError, and nothing is locked.
+// gocron's error reaches AfterLockError, and nothing is locked.
 func TestLocker_job_is_gone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		servers, s := redlocktest.Servers(1), &scripted{schedule: gocron.CronJobSchedule{}, err: gocron.ErrJobNotFound}
@@ -179,7 +179,7 @@ func TestLocker_job_is_gone(t *testing.T) {
 	})
 }
 
-// A scheduler that does not answer holds Lock up for 30 s, not for ever.
+// A scheduler that does not answer blocks Lock for 30 s, not forever.
 func TestLocker_scheduler_does_not_answer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, s := newLocker(t), &deaf{answer: make(chan struct{})}
@@ -200,7 +200,7 @@ func TestLocker_scheduler_does_not_answer(t *testing.T) {
 	})
 }
 
-// busyGocron is a scheduler whose job's handle waits in vain for a second, so many times.
+// busyGocron is a scheduler whose job's handle times out after a second, so many times.
 type busyGocron struct {
 	*scripted
 	times atomic.Int32
@@ -216,9 +216,9 @@ func (s *busyGocron) NextRuns(n int) ([]time.Time, error) {
 	return s.scripted.NextRuns(n)
 }
 
-// A gocron that is busy for more than a second, as with thousands of jobs that are due at once, says of a job that there is none.
+// gocron returns ErrJobNotFound when it is busy for more than a second, for instance with thousands of jobs due at once.
 //
-// Seen to fail when acquire asks once.
+// Seen to fail when acquire asks only once.
 func TestLocker_scheduler_is_busy(t *testing.T) {
 	for times, want := range map[int32]error{3: nil, 100: gocronadapter.ErrNoTick} {
 		t.Run(fmt.Sprint(times), func(t *testing.T) {
@@ -252,7 +252,7 @@ type deaf struct {
 
 func (d *deaf) Jobs() []gocron.Job { <-d.answer; return nil }
 
-// attachedToScript returns a Locker on one server, attached to a scheduler whose list of ticks the test writes.
+// attachedToScript returns a Locker on one server, attached to a scripted scheduler.
 func attachedToScript(t *testing.T, opts ...gocronadapter.Option) ([]*redlocktest.Server, *scripted, *gocronadapter.Locker) {
 	t.Helper()
 	servers, s := redlocktest.Servers(1), &scripted{schedule: gocron.CronJobSchedule{}}
@@ -274,7 +274,7 @@ func (s slowToList) Jobs() []gocron.Job {
 	return []gocron.Job{s}
 }
 
-// The first two runs of a job may begin at once. They are runs of one job, not of two by one name.
+// The first two runs of a job may begin together. They belong to one job, not to two with the same name.
 //
 // Seen to fail when each of them reserves the name: the second is refused with ErrJobName.
 func TestLocker_first_runs_at_once(t *testing.T) {

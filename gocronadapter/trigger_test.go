@@ -32,10 +32,10 @@ func ops(t *testing.T, servers []*redlocktest.Server) *inspect.Inspector {
 	return i
 }
 
-// In every mode, a job is run once by the fleet, under a tick of its own and with its listeners, and all of the schedule's ticks as
-// well. Nothing is worth a warning.
+// In every mode the fleet runs a triggered job once, under a tick of its own and with its listeners, and all ticks of the schedule too.
+// There is no warning.
 //
-// Seen to fail without listen, when a run takes the lock only, when the claim is the schedule's, and when a job rests after it.
+// Seen to fail without listen, when the run only takes the lock, when it claims a tick of the schedule, and when the job rests after it.
 func TestTrigger(t *testing.T) {
 	five := 5 * time.Minute
 	kinds := map[string]struct {
@@ -97,10 +97,9 @@ func TestTrigger(t *testing.T) {
 	}
 }
 
-// A tick that comes while the replicas ask for a trigger's run is run as well, or refused because that run has not ended. So may the
-// trigger's be, because the tick's has not.
+// A tick comes while the replicas claim the tick of a trigger. Both run, or one is refused because the run of the other has not ended.
 //
-// Seen to fail, in the modes that reschedule, when a tick that gocron drops then is left.
+// Seen to fail, in the modes that reschedule, without runDropped.
 func TestTrigger_right_before_a_tick(t *testing.T) {
 	for modeName, m := range modes() {
 		for kind, opts := range map[string][]redlock.JobOption{"once": nil, "takeover": {redlock.WithTakeover()}} {
@@ -148,7 +147,7 @@ func TestTrigger_right_before_a_tick(t *testing.T) {
 	}
 }
 
-// A replica that was not told to listen, whose scheduler was stopped, or whose job is gone, runs nothing.
+// A replica without WithTriggers, whose scheduler was stopped, or whose job is gone, runs nothing.
 //
 // Seen to fail when stopping, and when removing a job, does not end the listening.
 func TestTrigger_not(t *testing.T) {
@@ -183,10 +182,10 @@ func TestTrigger_not(t *testing.T) {
 	}
 }
 
-// A job that opts out of locking is left alone: it runs on each replica, by its schedule only, though a trigger names it, though it was
-// locked before and has missed a tick, and though it is replaced at a tick.
+// A job that opts out of locking runs on each replica, by its schedule only, even if a trigger names it, if it was locked before and has
+// missed a tick, or if it is replaced at a tick.
 //
-// Seen to fail when runs are started for it until one asks for a lock, which none does: hundreds.
+// Seen to fail when runs are started for it until one takes the tick, which none does: hundreds.
 func TestNewScheduler_unlocked(t *testing.T) {
 	for name, then := range map[string]func(r *replica, i *inspect.Inspector, task gocron.Task, opts ...gocron.JobOption) error{
 		"triggered": func(_ *replica, i *inspect.Inspector, _ gocron.Task, _ ...gocron.JobOption) error {
@@ -234,9 +233,9 @@ func TestNewScheduler_unlocked(t *testing.T) {
 	}
 }
 
-// A random job that was stopped and started is triggered before its schedule has had a run: that is the trigger's.
+// A random job that was stopped and started is triggered before a run of its schedule: the next run belongs to the trigger.
 //
-// Seen to fail when byHand does not look at triggers: one run more.
+// Seen to fail when take does not look for triggers: one run more.
 func TestTrigger_random_started_again(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		servers, log := redlocktest.Servers(1), newLedger()
@@ -264,10 +263,10 @@ func TestTrigger_random_started_again(t *testing.T) {
 	})
 }
 
-// RunNow while a run of a singleton job is under way is dropped in reschedule mode. The trigger after it is run all the same, once, and
-// so is a RunNow, which is not taken for one of the trigger's.
+// In reschedule mode gocron drops a RunNow while a run of a singleton job is under way. A later trigger still runs, once, and so does a
+// later RunNow, which is not mistaken for a run of the trigger.
 //
-// Seen to fail when what was announced goes before a tick that waits, and is never dropped.
+// Seen to fail when take prefers a RunNow to a waiting trigger, and without forgetRunNows.
 func TestTrigger_after_a_dropped_RunNow(t *testing.T) {
 	for name, after := range map[string]time.Duration{"soon": time.Millisecond, "later": 10 * time.Second} {
 		t.Run(name, func(t *testing.T) {
@@ -342,7 +341,7 @@ func TestTrigger_on_real_nodes(t *testing.T) {
 			}
 		}
 		runs := func() (n int) {
-			for _, tick := range log.of("job") { // on a busy machine one may come that nobody waits for any more
+			for _, tick := range log.of("job") { // on a busy machine one may come after its operator has given up
 				if tick.Equal(claimed.Tick) {
 					n++
 				}
@@ -360,8 +359,8 @@ func TestTrigger_on_real_nodes(t *testing.T) {
 	}
 }
 
-// A job whose interval counts from the end of its runs rests after those of the schedule, and not after one by hand, which would
-// cost the next tick.
+// A job whose interval counts from the end of its runs rests after a run of the schedule, but not after a triggered one, which would cost
+// the next tick.
 //
 // Seen to fail when it rests.
 func TestTrigger_rest(t *testing.T) {
@@ -380,7 +379,7 @@ func TestTrigger_rest(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if ticks := log.of("job"); len(ticks) != 3 {
-			t.Errorf("%v, want the first, the one by hand, and the next", ticks)
+			t.Errorf("%v, want the first, the triggered one, and the next", ticks)
 		}
 		leaveAll(t, []*replica{r})
 		time.Sleep(5 * time.Minute) // it rests
