@@ -60,8 +60,8 @@ func ExampleNewScheduler() {
 	// <nil>
 }
 
-// Schedulers that gocron itself makes, on two replicas: one runs the tick, the
-// other one is told why it does not.
+// Two replicas with gocron's own schedulers: one runs the tick, and
+// AfterLockError of the other says why it does not.
 func ExampleNewLocker() {
 	ended := make(chan string, 2)
 	task := gocronadapter.Task(func(ctx context.Context) error { return ctx.Err() })
@@ -127,7 +127,7 @@ func ExampleLocker_Attach() {
 		panic(err)
 	}
 
-	// Somebody else is at it.
+	// Another owner holds the job.
 	other, _ := locker.NewMutex("import")
 	lease, _ := other.TryLock(context.Background())
 
@@ -185,8 +185,8 @@ func ExampleAligned() {
 	// <nil>
 }
 
-// The tick is the natural fence: a run that lost its lease and does not know it
-// writes with an older one.
+// The tick is a natural fence: a run that has lost its lease without noticing
+// writes with an older tick.
 func ExampleTask() {
 	locker, err := redlock.New(connect("a"))
 	if err != nil {
@@ -263,7 +263,7 @@ func ExampleLocker_RunNow() {
 	// <nil>
 }
 
-// The other way: one replica runs all jobs.
+// An Elector: one replica runs all jobs.
 func ExampleNewElector() {
 	locker, err := redlock.New(connect("a"), redlock.WithHolder("host-a"))
 	if err != nil {

@@ -45,7 +45,7 @@ type jobState struct {
 	startInstant time.Time     // the instant of a start at once, which is no tick
 	startPending bool          // the run of startInstant has not come
 	blockedUntil time.Time     // until when the last Lock kept gocron from other ticks
-	noQuorum     bool          // that Lock reached none
+	noQuorum     bool          // the last Lock reached no quorum
 	intervalFrom intervalFrom
 	cached       cachedJob
 	restarted    bool // the job had a jobState before, and no run of a random schedule has come since
