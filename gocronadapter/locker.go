@@ -94,7 +94,7 @@ func (l *Locker) acquireByTime(ctx context.Context, key string) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A timer is late more easily than early: for that a wall clock has to be set back.
+	// Most of the window lies after the tick: a timer is often late, but early only if the wall clock was set back.
 	lease, err := j.Claim(ctx, l.clock.Now().Add(l.window/10).Truncate(l.window))
 	if err != nil {
 		return nil, err
@@ -141,9 +141,9 @@ func (l *Locker) idle() bool {
 // queueGap is longer than gocron takes from the end of a run to the next in its queue, and from RunNow to a run that need not wait.
 const queueGap = 5 * time.Millisecond
 
-// RunNow replaces j.RunNow on a scheduler that the Locker is attached to. The run
-// takes the lock and no tick. So does a run by j.RunNow, except right after a run
-// that took longer than the job's interval: that one looks like a run that waited
-// in a queue until its tick was over, and is refused with [ErrNoTick]. RunNow
-// returns the error of j.RunNow.
+// RunNow calls j.RunNow on a scheduler that the Locker is attached to, and returns
+// its error. The run takes the lock and no tick. A direct call of j.RunNow does the
+// same, except right after a run that took longer than the job's interval: then it
+// looks like a run that waited in a queue until its tick was over, and the next such
+// run is refused with [ErrNoTick].
 func (l *Locker) RunNow(j gocron.Job) error { return l.index.extraRunsOf(j.ID()).runNow(j) }

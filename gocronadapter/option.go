@@ -80,8 +80,8 @@ func WithSchedulerOptions(opts ...gocron.SchedulerOption) Option {
 // tick is recognized. Default: the real clock.
 func WithClock(clock clockwork.Clock) Option { return func(c *config) { c.clock = clock } }
 
-// WithWindow sets how long a window of time counts as one tick, from 10 ms to
-// 24 h, for a Locker that is not attached; see [Locker.Attach]. Default
+// WithWindow sets the length of the window of time that counts as one tick, 10 ms
+// to 24 h, for a Locker that is not attached; see [Locker.Attach]. Default
 // [DefaultWindow], 1 s.
 func WithWindow(d time.Duration) Option { return func(c *config) { c.window = d } }
 

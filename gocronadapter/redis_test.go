@@ -22,12 +22,12 @@ import (
 
 var seconds = flag.Int("seconds", 8, "how many ticks of the 1 s schedules TestLocker_on_real_nodes lets pass")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(unhurried{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(delayedExit{m}) }
 
-// unhurried gives the last test's questions to a gocron that has stopped the second in which its handles end them.
-type unhurried struct{ *testing.M }
+// delayedExit waits before the leak check: the handles of a stopped gocron take a second to end the last test's queries.
+type delayedExit struct{ *testing.M }
 
-func (m unhurried) Run() int {
+func (m delayedExit) Run() int {
 	code := m.M.Run()
 	time.Sleep(1100 * time.Millisecond)
 	return code

@@ -62,7 +62,7 @@ func (r *run) veto(ctx context.Context) error {
 	event := redlock.Event{Kind: redlock.Refused, Name: r.name, Tick: r.lease.Tick(), Token: r.lease.Token()}
 	defer func() { r.locker.locker.Report(event) }()
 	if r.tick == nil {
-		event.Err = fmt.Errorf("%w: BeforeJobRunsSkipIfBeforeFuncErrors returned an error once the tick was claimed, so no replica runs it; use redlock.WithTakeover to have another one run it",
+		event.Err = fmt.Errorf("%w: BeforeJobRunsSkipIfBeforeFuncErrors returned an error after the tick was claimed, so no replica runs it; use redlock.WithTakeover to have another one run it",
 			ErrVetoed)
 		return r.end(ctx)
 	}
