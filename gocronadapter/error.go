@@ -25,8 +25,9 @@ var (
 	ErrSchedule = errors.New("gocronadapter: schedule")
 )
 
-// Warning is the kind of an event about a schedule that works but will
-// surprise. Its Err matches [ErrSchedule] and says what and why.
+// Warning is the kind of an event about a job that runs but will surprise. Its
+// Err says what and why. It matches [ErrSchedule], unless an error of gocron or
+// redlock keeps missed ticks or triggers from being run.
 const Warning redlock.EventKind = "warning"
 
 // errReportedLost is for a run whose tick was reported when it was lost.
