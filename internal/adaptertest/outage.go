@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package adaptertest has what the tests of the adapters share: fleets on a real Redis that goes away, and the ticks that are
-// caught up with.
+// Package adaptertest holds tests that the adapters share: fleets on a real Redis that goes away, and catching up on missed
+// ticks.
 package adaptertest
 
 import (
@@ -29,7 +29,7 @@ type Daily struct {
 	Run    func(ctx context.Context) error
 }
 
-// Start starts a scheduler with one job, and returns what stops it.
+// Start starts a scheduler with one job, and returns a function that stops it.
 type Start func(t *testing.T, d Daily) (stop func())
 
 // outage is a way in which a Redis goes away.
@@ -59,7 +59,7 @@ func outages() map[string]func(t *testing.T) outage {
 	}
 }
 
-// durations are how long outages last: 5 s, or what REDTICK_OUTAGES lists.
+// durations returns the lengths of the outages: those in REDTICK_OUTAGES, or 5 s.
 func durations(t *testing.T) (all []time.Duration) {
 	list := os.Getenv("REDTICK_OUTAGES")
 	if list == "" {
@@ -75,8 +75,8 @@ func durations(t *testing.T) (all []time.Duration) {
 	return all
 }
 
-// OnRealRedis has the only Redis of three replicas go away at the instant of a daily job, in each way, and all replicas be
-// down at that instant. It takes 10 s; REDTICK_OUTAGES=5s,30s,300s has outages that last longer.
+// OnRealRedis tests three replicas whose only Redis goes away at the tick of a daily job, in each way, and replicas that are
+// all down at the tick. It takes 10 s; REDTICK_OUTAGES=5s,30s,300s sets other lengths of the outages.
 func OnRealRedis(t *testing.T, start Start) {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -90,8 +90,8 @@ func OnRealRedis(t *testing.T, start Start) {
 	all.Go(func() { t.Run("all were down", func(t *testing.T) { allWereDown(t, start) }) })
 }
 
-// goesAway wants one run, late. Each replica warns once that the tick was refused, one says that it ran late, and there is no
-// error for what ended well.
+// goesAway wants one late run. Each replica warns once that the tick was refused, one reports that it ran late, and nobody
+// logs an error.
 func goesAway(t *testing.T, o outage, lasting time.Duration, start Start) {
 	f := &fleet{addr: o.addr}
 	tick := time.Now().Truncate(time.Second).Add(4 * time.Second)
@@ -113,7 +113,7 @@ func goesAway(t *testing.T, o outage, lasting time.Duration, start Start) {
 	f.leave(t)
 	f.ranOnce(t, tick, back)
 	if w, l, e := f.count(warned), f.count(late), f.count(failed); w != 3 || l != 1 || e != 0 {
-		t.Errorf("%d warnings of three replicas, %d say that it ran late, %d errors; told:\n%s", w, l, e, strings.Join(f.told(), "\n"))
+		t.Errorf("%d warnings, want 3; %d late runs, want 1; %d errors, want 0; events:\n%s", w, l, e, strings.Join(f.lines(), "\n"))
 	}
 }
 
@@ -140,11 +140,11 @@ func allWereDown(t *testing.T, start Start) {
 	f.leave(t)
 	f.ranOnce(t, tick, back)
 	if n := f.count(failed); n > 0 {
-		t.Errorf("%d errors; told:\n%s", n, strings.Join(f.told(), "\n"))
+		t.Errorf("%d errors; events:\n%s", n, strings.Join(f.lines(), "\n"))
 	}
 }
 
-// fleet is some replicas of one job, what they ran and what they told.
+// fleet is a set of replicas of one job, with their runs and events.
 type fleet struct {
 	addr  string
 	stops []func(t *testing.T)
@@ -217,22 +217,22 @@ func late(e redlock.Event) bool {
 	return e.Kind == redlock.Acquired && e.Level() == slog.LevelInfo && errors.Is(e.Err, redlock.ErrNoQuorum)
 }
 
-// decided is the end of a claim: its run has ended, or another replica's has begun or is about to.
+// decided reports whether e ends a claim: its run has ended, or another replica has the tick.
 func decided(e redlock.Event) bool {
 	return ended(e) || errors.Is(e.Err, redlock.ErrTickDone) || errors.Is(e.Err, redlock.ErrTaken)
 }
 
-// await gives up only after far longer than what is waited for takes.
-func (f *fleet) await(t *testing.T, what string, come func() bool) {
+// await fails the test after a minute, far longer than needed.
+func (f *fleet) await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !come(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s did not come; told: %v", what, f.told())
+			t.Fatalf("%s did not come; events: %v", what, f.lines())
 		}
 	}
 }
 
-func (f *fleet) told() (lines []string) {
+func (f *fleet) lines() (lines []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, e := range f.events {

@@ -1,6 +1,6 @@
-// Package names keeps apart the jobs of a process that would take each other's
-// ticks, whichever adapters or schedulers they belong to. A name counts in a
-// space: what has the keys in Redis in common, such as a Locker.
+// Package names detects jobs of a process that have the same name and so would take
+// each other's ticks, across all adapters and schedulers. Names are unique within a
+// space, whose jobs share keys in Redis, such as a Locker.
 package names
 
 import (
@@ -8,11 +8,11 @@ import (
 	"sync"
 )
 
-// Owner is who has a name. Its text is what errors call it. Owners are compared.
+// Owner is the owner of a name. Errors print its text. Owners must be comparable.
 type Owner interface {
 	fmt.Stringer
-	// Ended reports whether its job is gone, so that the name is free. It may
-	// take a while.
+	// Ended reports whether the owner's job is gone, so that the name is free. It
+	// may block.
 	Ended() bool
 }
 
@@ -31,9 +31,9 @@ var (
 	taken = map[place]*holding{}
 )
 
-// Reserve gives a name to an owner, and returns nil. An owner that has it already
-// has it once more, for as many calls of Free. When another one has it that has
-// not ended and is not to be replaced, Reserve returns that one.
+// Reserve reserves a name for o and returns nil. If another owner has the name, is
+// not replaced and has not ended, Reserve returns that owner instead. An owner may
+// reserve a name several times, and must then Free it as often.
 func Reserve(space any, name string, o, replaced Owner) Owner {
 	for {
 		other := take(place{space, name}, o, replaced)
@@ -59,7 +59,7 @@ func take(p place, o, replaced Owner) (other Owner) {
 	return nil
 }
 
-// Free ends a reservation, if it is the owner's.
+// Free ends one reservation of a name, if o has it.
 func Free(space any, name string, o Owner) {
 	mu.Lock()
 	defer mu.Unlock()

@@ -1,4 +1,4 @@
-// Package ticks has what the adapters need of schedules that robfig/cron reads.
+// Package ticks has helpers of the adapters for schedules that robfig/cron parses.
 package ticks
 
 import (
@@ -20,9 +20,10 @@ func (g Grid) Next(t time.Time) time.Time {
 	return epoch.Add(since - since%every + every).In(t.Location())
 }
 
-// Newest returns the newest instant that is not after now and no older than
-// within, or the zero time. A schedule only looks forward: looking back twice as
-// far each time asks one of any pace a few times only.
+// Newest returns the newest instant of a schedule that is not after now and at most
+// within old, or the zero time. A schedule can only be asked for the next instant,
+// so Newest begins further and further back, doubling each time. That takes few
+// calls for any interval.
 func Newest(next func(time.Time) time.Time, now time.Time, within time.Duration) (newest time.Time) {
 	for back := time.Second; newest.IsZero(); back *= 2 {
 		for tick := next(now.Add(-min(back, within))); !tick.IsZero() && !tick.After(now); tick = next(tick) {
@@ -35,7 +36,7 @@ func Newest(next func(time.Time) time.Time, now time.Time, within time.Duration)
 	return newest
 }
 
-// Parse reads a spec with a parser of robfig's, which panics on a time zone that no field follows.
+// Parse calls parse, a robfig/cron parser. It returns an error where such a parser panics: on a time zone without fields.
 func Parse(parse func(spec string) (cron.Schedule, error), spec string) (s cron.Schedule, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -10,21 +10,22 @@ import (
 	"time"
 )
 
-// FollowsLocal reports whether a schedule has other instants on a machine whose
-// time.Local may be another zone. 5:45 is an offset that no schedule of whole hours is blind to.
+// FollowsLocal reports whether a schedule depends on time.Local, and time.Local may
+// be another zone on another machine. It compares with an offset of 5:45, which
+// changes even schedules that repeat every hour.
 func FollowsLocal(next func(time.Time) time.Time, t time.Time) bool {
 	return t.Location() == time.Local && LocalMayDiffer() && !next(t).Equal(next(t.In(kathmandu)))
 }
 
 var kathmandu = time.FixedZone("+0545", 5*3600+45*60)
 
-// Local describes this machine's time zone, for a warning of one that may differ.
+// Local describes this machine's time zone, for a warning that it may differ elsewhere.
 func Local(t time.Time) string {
 	return fmt.Sprintf("the time zone of this machine (TZ is %q, now %s)", os.Getenv("TZ"), t.Local().Format("MST -0700"))
 }
 
 // LocalMayDiffer reports whether time.Local may be another zone on another
-// machine: it is not UTC, or is so only because Go cannot read TZ.
+// machine: it is not UTC, or it is UTC only because Go cannot read TZ.
 func LocalMayDiffer() bool { return !isUTC(time.Local) || !ReadableTZ(os.Getenv("TZ")) }
 
 func isUTC(zone *time.Location) bool {
@@ -36,13 +37,13 @@ func isUTC(zone *time.Location) bool {
 	return true
 }
 
-var known sync.Map // whether a TZ is readable: LoadLocation reads a file each time
+var known sync.Map // caches ReadableTZ by TZ, because LoadLocation reads a file each time
 
-// zeroTZ are values of TZ in the form of POSIX, such as UTC0, that mean UTC without a summer time.
+// zeroTZ matches values of TZ in POSIX form, such as UTC0, that mean UTC without daylight saving time.
 var zeroTZ = regexp.MustCompile(`^([A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)[+-]?0+$`)
 
-// ReadableTZ reports whether Go takes a value of TZ for the zone it names. It
-// takes all that it does not know for UTC, in silence.
+// ReadableTZ reports whether Go understands a value of TZ. It silently treats every
+// other value as UTC.
 func ReadableTZ(tz string) bool {
 	tz = strings.TrimPrefix(tz, ":")
 	if ok, found := known.Load(tz); found {

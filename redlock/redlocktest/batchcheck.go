@@ -28,7 +28,7 @@ func checkOrder(t *testing.T, node subject) {
 	}
 }
 
-// bigBatch is twice what the core sends at most.
+// bigBatch is about twice the largest batch that the core sends.
 const bigBatch = 2000
 
 func checkBigBatch(t *testing.T, node subject) {
@@ -77,7 +77,7 @@ func checkDeadline(_ *testing.T, node subject) {
 	node.check(node.send(context.Background(), []driver.Command{line("GET", "key")})[0], "a", []string{"GET", "key"})
 }
 
-// checkContextOver allows both, an error and an answer, but nothing else.
+// checkContextOver allows errors and correct answers, but nothing else.
 func checkContextOver(t *testing.T, node subject) {
 	past, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
 	defer cancel()
@@ -88,14 +88,14 @@ func checkContextOver(t *testing.T, node subject) {
 					"return the error for each command that was not answered", i, typed(reply.Value))
 			}
 		}
-		// A connection left with half a batch unread would hand its replies to this one.
+		// A connection with unread replies would return them for this batch.
 		node.want("OK", "SET", "other", "b")
 		node.want("b", "GET", "other")
 	}
 }
 
-// checkManyGoroutines first has Do called by one goroutine after the other,
-// then by all at once.
+// checkManyGoroutines calls Do from several goroutines, first in turn, then
+// concurrently.
 func checkManyGoroutines(t *testing.T, node subject) {
 	var turn sync.Mutex
 	onMany(func(text string) {
@@ -108,7 +108,7 @@ func checkManyGoroutines(t *testing.T, node subject) {
 	})
 }
 
-// onMany calls f from several goroutines, each time with another text.
+// onMany calls f from several goroutines, each time with a different text.
 func onMany(f func(text string)) {
 	const goroutines, rounds = 8, 25
 	var all sync.WaitGroup
@@ -129,8 +129,8 @@ func (s subject) roundTrip(ctx context.Context, key, text, how string) {
 	}
 }
 
-// checkSharedCommands runs one batch on two nodes at once, as a round does. The
-// race detector sees a driver that writes into it.
+// checkSharedCommands runs one batch on two nodes concurrently, as a vote does. The
+// race detector catches a driver that writes to it.
 func checkSharedCommands(t *testing.T, a, b subject) {
 	batch := []driver.Command{line("SET", "key", "value"), line("GET", "key"), line("EVAL", "return ARGV[1]", "0", "x")}
 	before := []driver.Command{slices.Clone(batch[0]), slices.Clone(batch[1]), slices.Clone(batch[2])}
@@ -140,6 +140,6 @@ func checkSharedCommands(t *testing.T, a, b subject) {
 	}
 	both.Wait()
 	if !reflect.DeepEqual(batch, before) {
-		t.Errorf("Do changed the commands to %q; they are shared by all nodes: copy before you change", batch)
+		t.Errorf("Do changed the commands to %q; all nodes share them: change a copy", batch)
 	}
 }

@@ -2,10 +2,10 @@ package redlocktest
 
 import "time"
 
-// clock is a server's idea of the time. Its zero value is right.
+// clock is a server's clock. The zero value is correct.
 type clock struct {
 	offset time.Duration
-	gain   float64 // what it gains in each unit of time
+	gain   float64 // per unit of time
 	since  time.Time
 }
 

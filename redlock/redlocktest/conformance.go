@@ -13,13 +13,13 @@ import (
 // patience bounds every wait of the suite, so that a driver that hangs fails.
 const patience = 5 * time.Second
 
-// TestNode checks that a driver keeps the contract of [driver.Node], and that
-// of [driver.Subscriber] if it implements it. A failure says what to change.
+// TestNode checks that a driver satisfies the contract of [driver.Node], and of
+// [driver.Subscriber] if it implements it. A failure says what to change.
 //
-// newNode is called at least once for each check. It returns a node on a server
-// that is empty and used by nobody else; flushing one that is shared by the
-// checks is fine, for they run one after the other. The server has to let keys
-// expire by real time: Redis 7 or Valkey does, miniredis does not.
+// TestNode calls newNode at least once for each check. newNode returns a node on an
+// empty server that nobody else uses. The checks run one after the other, so they
+// may share a server that newNode flushes. Keys must expire in real time, as with
+// Redis 7 or Valkey, but not with miniredis.
 func TestNode(t *testing.T, newNode func(t testing.TB) driver.Node) {
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) { c.run(t, subject{t, newNode(t)}) })
@@ -59,7 +59,7 @@ type subject struct {
 	node driver.Node
 }
 
-// batch sends commands and insists on one reply for each.
+// batch sends commands and requires one reply for each.
 func (s subject) batch(commands ...driver.Command) []driver.Reply {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -79,8 +79,8 @@ func (s subject) send(ctx context.Context, commands []driver.Command) []driver.R
 		}
 		return replies
 	case <-time.After(2 * patience):
-		s.t.Fatalf("Do has not returned after %v, its context ended long ago; "+
-			"give the client a read timeout or hand it the context", 2*patience)
+		s.t.Fatalf("Do has not returned after %v, long after its context ended; "+
+			"give the client a read timeout or pass it the context", 2*patience)
 		return nil
 	}
 }
@@ -91,7 +91,7 @@ func (s subject) one(elements ...string) driver.Reply {
 	return s.batch(line(elements...))[0]
 }
 
-// want sends a command whose value is known.
+// want sends a command and checks its value.
 func (s subject) want(value any, elements ...string) {
 	s.t.Helper()
 	s.check(s.one(elements...), value, elements)
@@ -124,7 +124,7 @@ func typed(value any) string { return fmt.Sprintf("%.200s (%T)", fmt.Sprintf("%q
 func checkString(t *testing.T, node subject) {
 	named, ok := node.node.(fmt.Stringer)
 	if !ok {
-		t.Skip("the node has no String method: errors and events will name it by its position")
+		t.Skip("the node has no String method: errors and events will name it by its index")
 	}
 	name := named.String()
 	if name == "" || name != named.String() {

@@ -7,19 +7,20 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 )
 
-// Fault is what happens to one batch on its way. The zero Fault is a healthy
-// link, and the fields may be combined.
-//
-// With Err, the connection breaks: Do returns it for every command, and does so
-// at once, with nothing executed, unless DropReply says that the batch was
-// executed and its answer was lost in the break. Without Err, a loss is
-// silent: Do waits as long as its time limit lets it.
+// Fault describes what happens to one batch in transit. The zero Fault does
+// nothing, and the fields may be combined.
 type Fault struct {
-	Delay       time.Duration // added to both ways
-	DropRequest bool          // the batch does not reach the server
-	DropReply   bool          // the batch is executed, its answer does not come back
-	Err         error
-	Again       time.Duration // a copy is executed too, this long after the batch was sent; 0: none
+	// Delay is added to each direction.
+	Delay time.Duration
+	// DropRequest keeps the batch from the server, and DropReply loses its reply
+	// after the execution. Without Err, Do then waits until its timeout.
+	DropRequest, DropReply bool
+	// Err, if not nil, breaks the connection: Do returns it for every command. It
+	// returns at once and nothing is executed, or, with DropReply, after the
+	// execution.
+	Err error
+	// Again, if positive, executes a copy that long after the batch was sent.
+	Again time.Duration
 }
 
 // plan is a Fault for the next few batches.
@@ -28,9 +29,9 @@ type plan struct {
 	fault Fault
 }
 
-// Inject makes the next batches of the link suffer fault: so many of them, or
-// with a negative number all until [Node.Heal], and then Subscribe too. Faults
-// injected one after the other take their turns.
+// Inject applies fault to the next batches of the link. If batches is negative, it
+// applies to all, and to Subscribe, until [Node.Heal]. Faults apply in the order of
+// the calls of Inject.
 func (n *Node) Inject(batches int, fault Fault) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -39,70 +40,69 @@ func (n *Node) Inject(batches int, fault Fault) {
 	}
 }
 
-// OnBatch lets decide choose a Fault for each batch that no injected one is
-// waiting for, until [Node.Heal]. It is called by Do before anything is sent,
-// may use nodes and servers, and must not change the commands.
+// OnBatch lets decide choose the Fault of each batch, unless an injected one
+// applies, until [Node.Heal]. Do calls decide before it sends anything. decide may
+// use nodes and servers, and must not change the commands.
 func (n *Node) OnBatch(decide func(commands []driver.Command) Fault) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.decide = decide
 }
 
-// Hang makes the link a black hole, also for what is on its way: nothing gets
-// through in either direction and nobody is told. It lasts until [Node.Heal].
+// Hang makes the link a black hole until [Node.Heal]: everything sent in either
+// direction, including batches in flight, is lost silently.
 func (n *Node) Hang() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.hung = true
 }
 
-// Heal ends Hang, Inject and OnBatch. What they lost stays lost, and the delay
-// and the time limit stay as they are.
+// Heal ends Hang, Inject and OnBatch. Lost batches stay lost. The delay and the
+// timeout do not change.
 func (n *Node) Heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.hung, n.plans, n.decide = false, nil, nil
 }
 
-// Disconnect breaks the link's connections: the batch under way and the
-// subscriptions end with [ErrDisconnected]. A request that has not arrived is
-// not executed. The next batch connects anew.
+// Disconnect breaks the link's connections: batches in flight and subscriptions end
+// with [ErrDisconnected]. A request that has not arrived is not executed. The next
+// batch reconnects.
 func (n *Node) Disconnect() { n.breakConnection(ErrDisconnected) }
 
-// Delay makes each way of each batch and notice take a time between low and
-// high. The default is none.
+// Delay sets the time that a batch or notice takes in each direction, random between
+// low and high. Default 0.
 func (n *Node) Delay(low, high time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.low, n.high = low, max(low, high)
 }
 
-// Seed starts the link's delays anew. The default comes from the node's name,
-// so that a history repeats.
+// Seed reseeds the link's random delays. The default seed is derived from the node's
+// name, so that runs are reproducible.
 func (n *Node) Seed(seed uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.random = newRandom(seed)
 }
 
-// Timeout sets how long Do waits at most when an answer does not come, as a
-// client with a read timeout. The default is [DefaultTimeout].
+// Timeout sets how long Do waits for an answer, like a client's read timeout.
+// Default [DefaultTimeout].
 func (n *Node) Timeout(limit time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.timeout = limit
 }
 
-// IgnoreDeadline makes Do ignore its context, as go-redis does by default: only
-// the link's own time limit ends it. The default is to return when the context
-// ends.
+// IgnoreDeadline makes Do ignore its context, as go-redis does by default: only the
+// link's timeout ends it. By default Do returns when its context ends.
 func (n *Node) IgnoreDeadline(ignore bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ignoreContext = ignore
 }
 
-// nextFault chooses what happens to a batch.
+// nextFault returns the fault of the next batch.
 func (n *Node) nextFault(commands []driver.Command) Fault {
 	n.mu.Lock()
 	if len(n.plans) > 0 {
@@ -116,14 +116,14 @@ func (n *Node) nextFault(commands []driver.Command) Fault {
 	}
 	decide := n.decide
 	n.mu.Unlock()
-	// The lock is free again: a test restarts a server right here.
+	// Without the lock, because decide may use nodes and servers.
 	if decide != nil {
 		return decide(commands)
 	}
 	return Fault{}
 }
 
-// standingFault is what all batches suffer.
+// standingFault returns the fault that applies to all batches, if any.
 func (n *Node) standingFault() Fault {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -133,7 +133,7 @@ func (n *Node) standingFault() Fault {
 	return Fault{}
 }
 
-// wayTime is how long one way takes. The caller holds n.mu.
+// wayTime returns the delay of one direction. The caller holds n.mu.
 func (n *Node) wayTime() time.Duration {
 	if n.high == n.low {
 		return n.low

@@ -15,11 +15,12 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/internal/memredis"
 )
 
-// DefaultTimeout is how long a [Node] waits for an answer unless
-// [Node.Timeout] says otherwise.
+// DefaultTimeout is how long a [Node] waits for an answer; [Node.Timeout] changes
+// it.
 const DefaultTimeout = 5 * time.Second
 
-// ErrDisconnected is what [Node.Disconnect] does to the batch under way.
+// ErrDisconnected is the error of batches and subscriptions that [Node.Disconnect]
+// ends.
 var ErrDisconnected = errors.New("redlocktest: read: connection reset by peer")
 
 // Node is one client's link to a [Server]. It may be told to misbehave at any
@@ -36,7 +37,7 @@ type Node struct {
 	hung          bool
 	plans         []plan
 	decide        func([]driver.Command) Fault
-	connection    int // which one; a break starts the next
+	connection    int // the number of the current one; each break increments it
 	underWay      map[*trip]struct{}
 }
 
@@ -46,8 +47,8 @@ var (
 	_ fmt.Stringer      = (*Node)(nil)
 )
 
-// Node returns a new link to the server, healthy and without delay. The links of
-// one [redlock.Locker] need different names.
+// Node returns a new link to the server, without faults or delay. The links of one
+// [redlock.Locker] need different names.
 func (s *Server) Node(name string) *Node {
 	seed := fnv.New64a()
 	seed.Write([]byte(name))
@@ -69,10 +70,9 @@ func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, seed)
 // String returns the name of the link.
 func (n *Node) String() string { return n.name }
 
-// Do sends commands to the server and returns the replies. It returns when they
-// are there, when the connection breaks, at the link's time limit, and, unless
-// the node is told to ignore it, when ctx ends. A batch that Do has given up may
-// be executed all the same.
+// Do sends commands to the server and returns the replies. It returns early when
+// the connection breaks, at the link's timeout, and, unless [Node.IgnoreDeadline]
+// is set, when ctx ends. The server may still execute the batch then.
 func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	batch, err := texts(commands)
 	if err != nil {
@@ -84,8 +84,8 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	return n.travel(ctx, t)
 }
 
-// texts copies a batch: the caller may use its slices again while a slow batch
-// is still on its way.
+// texts copies a batch, because the caller may reuse its slices while a slow batch
+// is still in flight.
 func texts(commands []driver.Command) ([][]string, error) {
 	batch := make([][]string, len(commands))
 	for i, command := range commands {
@@ -113,7 +113,7 @@ type trip struct {
 	timeout       time.Duration
 	ignoreContext bool
 	run           func() []driver.Reply
-	answered      chan []driver.Reply // holds one; what comes later is lost
+	answered      chan []driver.Reply // of capacity 1; later answers are dropped
 }
 
 func (n *Node) depart(size int, fault Fault) *trip {
@@ -160,8 +160,8 @@ func (n *Node) send(t *trip) {
 	})
 }
 
-// serve executes a trip at the server and sends it back. The connection may have
-// broken while the server was frozen: what it has received it executes.
+// serve executes a trip at the server and sends the replies back. The server also
+// executes what it received before the connection broke.
 func (n *Node) serve(t *trip) {
 	replies := t.run()
 	if t.fault.DropReply {
@@ -177,7 +177,8 @@ func (n *Node) serve(t *trip) {
 	})
 }
 
-// passes reports whether the link lets something of this trip through.
+// passes reports whether the link is up for this trip: not hung, and its connection
+// not broken.
 func (n *Node) passes(t *trip) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -231,7 +232,7 @@ func failed(size int, err error) []driver.Reply {
 	return replies
 }
 
-// after runs f once d has passed, right away when there is nothing to wait for.
+// after runs f once d has passed, at once if d is not positive.
 func after(d time.Duration, f func()) {
 	if d <= 0 {
 		f()

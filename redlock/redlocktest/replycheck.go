@@ -32,7 +32,7 @@ func checkNulls(t *testing.T, node subject) {
 		{"EVAL", "return nil", "0"},
 	} {
 		if reply := node.one(elements...); reply.Err != nil || reply.Value != nil {
-			t.Errorf("%s: value %s, error %v, want neither; a null is no error: "+
+			t.Errorf("%s: value %s, error %v, want neither; a null is not an error: "+
 				"translate the client's nil error (redis.Nil, redigo.ErrNil, …) into a nil Value",
 				short(elements), typed(reply.Value), reply.Err)
 		}
@@ -41,7 +41,7 @@ func checkNulls(t *testing.T, node subject) {
 	node.want([]any{nil, nil}, "HMGET", "missing", "x", "y")
 }
 
-// checkTypes uses commands whose replies have types of their own in RESP3.
+// checkTypes sends commands whose replies have special types in RESP3.
 func checkTypes(t *testing.T, node subject) {
 	node.one("HSET", "hash", "field", "value")
 	node.one("ZADD", "set", "1.5", "member")
@@ -61,8 +61,8 @@ func checkTypes(t *testing.T, node subject) {
 	node.want([]any{"field", "value"}, "HGETALL", "hash")
 }
 
-// checkProtocols has a script answer with what only RESP3 has. It must arrive
-// as RESP2 puts it, whichever the client speaks.
+// checkProtocols makes a script return types that only RESP3 has. They must arrive
+// as in RESP2, whichever protocol the client uses.
 func checkProtocols(t *testing.T, node subject) {
 	const script = "redis.setresp(3) return "
 	if reply := node.one("EVAL", script+"1", "0"); reply.Err != nil {
@@ -113,16 +113,16 @@ func (s subject) refused(prefix string, elements ...string) {
 func (s subject) checkRefused(reply driver.Reply, prefix string, elements []string) {
 	s.t.Helper()
 	if reply.Err == nil {
-		s.t.Errorf("%s: value %s and no error; put what the server answers with \"-\" into Err",
+		s.t.Errorf("%s: value %s and no error; return a server's error reply as Err",
 			short(elements), typed(reply.Value))
 		return
 	}
 	if !strings.HasPrefix(reply.Err.Error(), prefix) {
-		s.t.Errorf("%s: error %q, want one that starts with %q; the core reads the code: add nothing before the server's text",
+		s.t.Errorf("%s: error %q, want one that starts with %q; the core reads the code, so add nothing before the server's text",
 			short(elements), reply.Err, prefix)
 	}
 	if reply.Value != nil {
-		s.t.Errorf("%s: value %s beside the error %v; leave Value nil", short(elements), typed(reply.Value), reply.Err)
+		s.t.Errorf("%s: value %s and error %v; leave Value nil when Err is set", short(elements), typed(reply.Value), reply.Err)
 	}
 }
 
@@ -159,12 +159,12 @@ func checkScriptByHash(t *testing.T, node subject) {
 	const script = "return { KEYS[1], ARGV[1], #ARGV }"
 	sha, ok := node.one("SCRIPT", "LOAD", script).Value.(string)
 	if !ok {
-		t.Fatal("SCRIPT LOAD: the reply is no string")
+		t.Fatal("SCRIPT LOAD: the reply is not a string")
 	}
 	answer := []any{"key", "argument", int64(1)}
 	node.want(answer, "EVALSHA", sha, "1", "key", "argument")
 	node.want("OK", "SCRIPT", "FLUSH")
-	// A driver that repaired this on its own would send a batch's commands out of order.
+	// A driver that handled NOSCRIPT itself would send a batch's commands out of order.
 	node.refused("NOSCRIPT ", "EVALSHA", sha, "1", "key", "argument")
 	node.want(answer, "EVAL", script, "1", "key", "argument")
 	node.want(answer, "EVALSHA", sha, "1", "key", "argument")

@@ -11,18 +11,18 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/internal/memredis"
 )
 
-// ErrRestarted is what batches and subscriptions that were under way get when
-// their server restarts.
+// ErrRestarted is the error of batches and subscriptions that a restart of their
+// server ends.
 var ErrRestarted = errors.New("redlocktest: read: connection reset by peer: server restarted")
 
-// Server is the memory and the clock of one Redis. Links to it are made with
-// [Server.Node]. It is safe for concurrent use.
+// Server is the memory and the clock of one Redis. [Server.Node] makes links to it.
+// It is safe for concurrent use.
 type Server struct {
 	mu            sync.Mutex // never held while waiting
 	redis         *memredis.Server
 	clock         clock
 	frozen        bool
-	arrived       []func() // what came while frozen
+	arrived       []func() // requests that arrived while frozen
 	subscriptions []*subscription
 	nodes         []*Node
 	batches       int
@@ -45,8 +45,8 @@ func Servers(n int) []*Server {
 	return servers
 }
 
-// Nodes links one client to all servers. The links are of type [*Node] and named
-// "client/1", "client/2" and so on.
+// Nodes returns a link from one client to each server. The links are of type
+// [*Node] and named client+"/1", client+"/2" and so on.
 func Nodes(servers []*Server, client string) []driver.Node {
 	nodes := make([]driver.Node, len(servers))
 	for i, server := range servers {
@@ -55,22 +55,22 @@ func Nodes(servers []*Server, client string) []driver.Node {
 	return nodes
 }
 
-// SetClock makes the server's clock differ from now on: it is ahead by offset
-// and runs at rate, where 1 is right. TIME and the end of keys follow it; as in
-// Redis, a clock that is set forward ends keys early.
+// SetClock sets the server's clock ahead by offset and lets it run at rate, where 1
+// is the correct rate. TIME and the expiry of keys follow it: as in Redis, setting
+// the clock forward expires keys early.
 func (s *Server) SetClock(offset time.Duration, rate float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clock = newClock(offset, rate)
 }
 
-// Restart ends the process and starts it anew without its data: no keys, no
-// scripts, other ids, not frozen, refusing nothing. Whatever was under way fails
-// with [ErrRestarted] and is not executed any more.
+// Restart restarts the server without its data: without keys and scripts, with new
+// ids, not frozen and refusing nothing. Requests in flight fail with [ErrRestarted]
+// and are not executed.
 func (s *Server) Restart() { s.restart(false) }
 
-// RestartWithData is [Server.Restart] by a server that had written all its keys
-// to disk. Scripts are lost all the same.
+// RestartWithData is like [Server.Restart] for a server that has saved all its keys.
+// Scripts are still lost.
 func (s *Server) RestartWithData() { s.restart(true) }
 
 func (s *Server) restart(keep bool) {
@@ -84,23 +84,24 @@ func (s *Server) restart(keep bool) {
 	}
 }
 
-// Promote gives the server another replication id, as a replica has after it
-// took over from its master.
+// Promote gives the server a new replication id, as if it were a replica that has
+// taken over from its master.
 func (s *Server) Promote() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.redis.Promote()
 }
 
-// Freeze stops the process. What reaches it waits, until [Server.Thaw] or for
-// ever, even when its sender has given up. The clock goes on.
+// Freeze stops the server. Requests that arrive wait until [Server.Thaw], even if
+// their sender gives up. The clock keeps running.
 func (s *Server) Freeze() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.frozen = true
 }
 
-// Thaw lets the process go on. It first does what has arrived, in that order.
+// Thaw ends a Freeze. It first executes the waiting requests in the order of their
+// arrival.
 func (s *Server) Thaw() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,20 +113,20 @@ func (s *Server) Thaw() {
 	}
 }
 
-// Answer makes the server refuse what its links send from now on: it executes
-// nothing of that and answers with the error that Redis has for the code.
+// Answer makes the server refuse commands from its links: it does not execute them,
+// and answers with Redis' error for code.
 //
-//   - BUSY concerns every command.
-//   - LOADING and MASTERDOWN concern all but TIME, INFO, CONFIG, PUBLISH and
+//   - BUSY applies to every command.
+//   - LOADING and MASTERDOWN apply to all but TIME, INFO, CONFIG, PUBLISH and
 //     SUBSCRIBE.
-//   - CLUSTERDOWN concerns commands and scripts with a key, TRYAGAIN those with
+//   - CLUSTERDOWN applies to commands and scripts with a key, TRYAGAIN to those with
 //     more than one.
-//   - READONLY, NOREPLICAS and MISCONF concern writes, and OOM those that need
+//   - READONLY, NOREPLICAS and MISCONF apply to writes, and OOM to those that need
 //     memory (SET, INCR, HSET, ZADD). A script runs until it calls one, unless
-//     it has written before. MISCONF concerns PING too.
+//     it has written before. MISCONF applies to PING, too.
 //
-// Answer("") and a restart end it. Another code takes the place of the one
-// before, and one that is not listed here panics. [Server.Do] is never refused.
+// A new code replaces the one before. Answer("") and a restart end it. Answer panics
+// if code is not listed here. [Server.Do] is never refused.
 func (s *Server) Answer(code string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,13 +136,14 @@ func (s *Server) Answer(code string) {
 }
 
 // Version makes the server answer like an older Redis: "5.0", "6.0", "6.2", or
-// "7.0", which is the default. Before 7.0 SET does not take GET beside NX and an
-// error raised in a script comes wrapped, as
+// "7.0", the default. Before 7.0 SET does not accept GET together with NX, and an
+// error in a script is wrapped:
 //
 //	ERR Error running script (call to f_<sha>): @user_script:1: WRONGTYPE …
 //
-// Before 6.2 SET knows neither GET nor EXAT and PXAT, before 6.0 no KEEPTTL, and
-// SCAN no TYPE. It stays over restarts. A version that is not listed here panics.
+// Before 6.2 SET does not support GET, EXAT and PXAT. Before 6.0 SET does not support
+// KEEPTTL, and SCAN does not support TYPE. A restart keeps the version. Version panics
+// if version is not listed here.
 func (s *Server) Version(version string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,8 +152,8 @@ func (s *Server) Version(version string) {
 	}
 }
 
-// arrive runs something that has reached the server, now or after a thaw, with
-// s.mu held.
+// arrive executes a request that has reached the server, now or after a thaw. It
+// holds s.mu while run runs.
 func (s *Server) arrive(run func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,15 +177,15 @@ func (s *Server) execute(batch [][]string) []driver.Reply {
 	return replies
 }
 
-// Do runs one command right in the server: at once, also while it is frozen,
-// over no link and without being counted. It is for looking and for preparing.
+// Do executes one command directly: at once, even while the server is frozen, over
+// no link and without being counted. Tests use it to prepare and inspect data.
 func (s *Server) Do(args ...string) driver.Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.redis.Do(args)
 }
 
-// Keys lists the keys that are alive, sorted.
+// Keys returns the keys that have not expired, sorted.
 func (s *Server) Keys() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,16 +198,16 @@ func (s *Server) Get(key string) (value string, found bool) {
 	return value, found
 }
 
-// Batches counts the batches executed, over all links, since the server was
-// made.
+// Batches returns the number of batches executed over all links since the server
+// was made.
 func (s *Server) Batches() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.batches
 }
 
-// Commands counts how often the named command was executed, over all links and
-// not counting what scripts do and what was refused, since the server was made.
+// Commands returns how often the named command was executed over all links since
+// the server was made. Calls from scripts and refused commands do not count.
 func (s *Server) Commands(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 
 func testSubscriber(t *testing.T, newNode func(t testing.TB) driver.Node) {
 	if _, ok := newNode(t).(driver.Subscriber); !ok {
-		t.Skip("the node is no driver.Subscriber: a waiting Lock learns of a release by asking again")
+		t.Skip("the node is not a driver.Subscriber: a waiting Lock learns of a release by polling")
 	}
 	for _, c := range subscriberChecks {
 		t.Run(c.name, func(t *testing.T) { c.run(t, subject{t, newNode(t)}) })
@@ -31,7 +31,7 @@ var subscriberChecks = []struct {
 	{"ConnectionLost", checkConnectionLost},
 }
 
-// listening is a Subscribe under way.
+// listening is a running Subscribe.
 type listening struct {
 	node     subject
 	readies  atomic.Int32
@@ -40,7 +40,7 @@ type listening struct {
 	stop     context.CancelFunc
 }
 
-// listen subscribes and waits until the subscription stands.
+// listen subscribes and waits until the subscription is active.
 func (s subject) listen(channel string) *listening {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -57,7 +57,7 @@ func (s subject) listen(channel string) *listening {
 	case err := <-l.ended:
 		s.t.Fatalf("Subscribe returned %v before it called ready", err)
 	case <-time.After(patience):
-		s.t.Fatalf("Subscribe has not called ready after %v; call it when the server has confirmed", patience)
+		s.t.Fatalf("Subscribe has not called ready after %v; call it once the server has confirmed", patience)
 	}
 	return l
 }
@@ -92,7 +92,7 @@ func (l *listening) end() {
 		l.node.t.Fatalf("Subscribe has not returned %v after its context ended; close the connection then", patience)
 	}
 	if n := l.readies.Load(); n != 1 {
-		l.node.t.Errorf("Subscribe called ready %d times; call it once, also after a reconnect: return the error instead", n)
+		l.node.t.Errorf("Subscribe called ready %d times; call it once: when the connection is lost, return the error instead of reconnecting", n)
 	}
 }
 
@@ -147,12 +147,12 @@ func checkSubscribeOver(t *testing.T, node subject) {
 	}
 }
 
-// checkConnectionLost: a client that mends a broken subscription by itself loses
-// what was published meanwhile, so the caller has to know.
+// checkConnectionLost checks that Subscribe returns when its connection is lost. A
+// client that reconnects silently misses messages, and the caller must know that.
 func checkConnectionLost(t *testing.T, node subject) {
 	l := node.listen("channel")
 	if reply := node.one("CLIENT", "KILL", "TYPE", "pubsub"); reply.Err != nil {
-		t.Skipf("the server does not end the connection of a subscriber: CLIENT KILL TYPE pubsub: %v", reply.Err)
+		t.Skipf("the server cannot end a subscriber's connection: CLIENT KILL TYPE pubsub: %v", reply.Err)
 	}
 	select {
 	case err := <-l.ended:
@@ -160,10 +160,10 @@ func checkConnectionLost(t *testing.T, node subject) {
 			t.Error("Subscribe returned nil when its connection was lost; return the reason")
 		}
 	case <-time.After(patience):
-		t.Fatalf("Subscribe has not returned %v after its connection was lost; return then, and do not subscribe again", patience)
+		t.Fatalf("Subscribe has not returned %v after its connection was lost; return the reason, and do not resubscribe", patience)
 	}
 	if n := l.readies.Load(); n != 1 {
-		t.Errorf("Subscribe called ready %d times; call it once, and do not subscribe again: the caller does, and knows that it missed messages", n)
+		t.Errorf("Subscribe called ready %d times; call it once, and do not resubscribe: only the caller can allow for missed messages", n)
 	}
 	again := node.listen("channel")
 	node.want(int64(1), "PUBLISH", "channel", "afterwards")

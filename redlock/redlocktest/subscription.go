@@ -24,12 +24,12 @@ type notice struct {
 	message string
 }
 
-// Subscribe implements [driver.Subscriber]. Notices that meet a hung link are
-// lost without a word.
+// Subscribe implements [driver.Subscriber]. Messages on a hung link are lost
+// silently.
 func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deliver func(string)) error {
 	t := n.depart(1, n.standingFault())
 	defer n.forget(t)
-	// Other than a batch, a subscription ends with its context in every client.
+	// Unlike a batch, a subscription ends with its context in every client.
 	t.ignoreContext = false
 	sub := &subscription{node: n, channel: channel, trip: t, arrived: make(chan struct{}, 1)}
 	defer n.server.unsubscribe(sub)
@@ -59,7 +59,7 @@ func (s *Server) unsubscribe(sub *subscription) {
 	s.subscriptions = slices.DeleteFunc(s.subscriptions, func(other *subscription) bool { return other == sub })
 }
 
-// publish answers how many subscribers there are. The caller holds s.mu.
+// publish returns the number of subscribers. The caller holds s.mu.
 func (s *Server) publish(channel, message string) int64 {
 	receivers := int64(0)
 	for _, sub := range s.subscriptions {
@@ -77,7 +77,7 @@ func (s *Server) disconnect() int64 {
 		sub.closed = true
 		select {
 		case sub.trip.answered <- []driver.Reply{{Err: io.EOF}}:
-		default: // it is broken already
+		default: // already broken
 		}
 	}
 	ended := int64(len(s.subscriptions))
@@ -85,7 +85,7 @@ func (s *Server) disconnect() int64 {
 	return ended
 }
 
-// push puts a message on its way. One never overtakes another: it waits in line.
+// push queues a message for delivery, in order.
 func (sub *subscription) push(message string) {
 	if !sub.node.passes(sub.trip) {
 		return

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// clusterNodeTimeout is after how long the members of StartShards take a
-// silent one for dead.
+// clusterNodeTimeout is after how long the members of StartShards consider a silent
+// one dead.
 const clusterNodeTimeout = 2 * time.Second
 
-// StartCluster runs a Redis Cluster of one server that owns all slots. It
-// routes, refuses keys of different slots in one command and so on like a
-// larger one, but it never redirects.
+// StartCluster runs a Redis Cluster of one server that owns all slots. It behaves
+// like a larger one, for example it refuses keys of different slots in one command,
+// but it never redirects.
 func StartCluster(t testing.TB) *Server {
 	t.Helper()
 	s := startMember(t)
@@ -40,7 +40,8 @@ type Shards struct {
 	cli string
 }
 
-// StartShards returns when all six servers agree on the layout.
+// StartShards runs a Redis Cluster, and returns when all six servers agree on the
+// layout.
 func StartShards(t testing.TB) *Shards {
 	t.Helper()
 	c := &Shards{cli: findCLI(t)}
@@ -59,7 +60,7 @@ func StartShards(t testing.TB) *Shards {
 	return c
 }
 
-// Addrs is where the members listen.
+// Addrs returns the addresses of the members.
 func (c *Shards) Addrs() []string {
 	addrs := make([]string, len(c.Servers))
 	for i, s := range c.Servers {
@@ -68,9 +69,9 @@ func (c *Shards) Addrs() []string {
 	return addrs
 }
 
-// Forward puts a Forwarder in front of each member and makes the Cluster name
-// those to its clients. The methods that look for a server by its port do not
-// work then.
+// Forward puts a Forwarder in front of each member, and makes the Cluster announce
+// the forwarders' addresses. Methods that find a server by its port do not work
+// afterwards.
 func (c *Shards) Forward(t testing.TB) []*Forwarder {
 	t.Helper()
 	var all []*Forwarder
@@ -86,7 +87,7 @@ func (c *Shards) Forward(t testing.TB) []*Forwarder {
 	return all
 }
 
-// announce reports who does not yet know every forwarder.
+// announce returns an error while a member does not know every forwarder.
 func (c *Shards) announce(all []*Forwarder) error {
 	for _, s := range c.Servers {
 		nodes, err := s.Do("CLUSTER", "NODES")
@@ -100,13 +101,13 @@ func (c *Shards) announce(all []*Forwarder) error {
 	return nil
 }
 
-// Master is the server that owns key, as the first server that can be asked
-// knows it; nil when none can.
+// Master returns the server that owns key according to the first server that
+// answers, or nil if none does.
 func (c *Shards) Master(key string) *Server {
 	return c.owner(key, nil)
 }
 
-// MasterBut is Master, asking another server than silent.
+// MasterBut is like Master, but does not ask silent.
 func (c *Shards) MasterBut(silent *Server, key string) *Server {
 	return c.owner(key, silent)
 }
@@ -135,7 +136,7 @@ func (c *Shards) owner(key string, silent *Server) *Server {
 	return nil
 }
 
-// Replica is the server that replicates master.
+// Replica returns the server that replicates master.
 func (c *Shards) Replica(master *Server) *Server {
 	for _, s := range c.Servers {
 		role, err := s.Do("ROLE")
@@ -146,8 +147,8 @@ func (c *Shards) Replica(master *Server) *Server {
 	return nil
 }
 
-// Failover makes the replica of key's master the master, while all are well,
-// and returns when it is. A Cluster may let one attempt time out.
+// Failover makes the replica of key's master the master, while all servers are up,
+// and returns when it is. It retries, because one attempt may time out.
 func (c *Shards) Failover(key string) error {
 	master := c.Master(key)
 	replica := c.Replica(master)
@@ -167,7 +168,7 @@ func (c *Shards) Failover(key string) error {
 	return fmt.Errorf("the replica of %q's master was not promoted", key)
 }
 
-// Migrate moves the slot of key to another master, with what is in it.
+// Migrate moves the slot of key, with its keys, to another master.
 func (c *Shards) Migrate(key string, to *Server) error {
 	from := c.Master(key)
 	slot, err := from.Do("CLUSTER", "KEYSLOT", key)
@@ -200,8 +201,8 @@ func (c *Shards) Migrate(key string, to *Server) error {
 	return nil
 }
 
-// empty moves a slot's keys, one at a time as redis-cli does, so that clients
-// meet ASK and TRYAGAIN.
+// empty moves a slot's keys one at a time, as redis-cli does, so that clients get
+// ASK and TRYAGAIN.
 func empty(from, to *Server, slot string) error {
 	for {
 		keys, err := from.Do("CLUSTER", "GETKEYSINSLOT", slot, "1")
@@ -227,7 +228,7 @@ func (c *Shards) byPort(port int64) *Server {
 	return nil
 }
 
-// replicated reports which master has no replica that follows its writes.
+// replicated returns an error if a master has no replica that follows its writes.
 func (c *Shards) replicated() error {
 	for _, key := range []string{"a", "b", "c"} { // one on each
 		master := c.Master(key)
@@ -241,9 +242,9 @@ func (c *Shards) replicated() error {
 	return nil
 }
 
-// followedBy reports why replica does not get what is written to s. One that is
-// connected may get it up to a second later, when it first acknowledges, and
-// would be promoted without.
+// followedBy returns an error if replica does not follow the writes to s. A newly
+// connected replica may lag until its first acknowledgement, up to a second later,
+// and would be promoted without these writes.
 func (s *Server) followedBy(replica *Server, key string) error {
 	if replica == nil {
 		return fmt.Errorf("port %d has no replica", s.Port())
@@ -282,7 +283,7 @@ func await(t testing.TB, what string, ready func() error) {
 	t.Fatalf("redisserver: %s did not come up in %v: %v", what, startLimit, err)
 }
 
-// findCLI looks beside the server, and for redis-cli in the PATH.
+// findCLI looks for the CLI in the server's directory, then for redis-cli in the PATH.
 func findCLI(t testing.TB) string {
 	t.Helper()
 	server := find(t)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Forwarder is an address in front of a server, as a load balancer or a DNS
-// name is. Its methods may be called from any goroutine.
+// Forwarder is an address in front of a server, like a load balancer or a DNS name.
+// It is safe for concurrent use.
 type Forwarder struct {
 	listener net.Listener
 
@@ -19,7 +19,7 @@ type Forwarder struct {
 	links  map[*link]struct{}
 }
 
-// link is one client's connection. Its gate is closed once nothing passes.
+// link is one client's connection. Closing gate stops the forwarding.
 type link struct {
 	client, server net.Conn
 	gate           chan struct{}
@@ -40,20 +40,19 @@ func Forward(t testing.TB, target string) *Forwarder {
 	return f
 }
 
-// Addr is where the forwarder listens.
+// Addr returns the forwarder's address.
 func (f *Forwarder) Addr() string { return f.listener.Addr().String() }
 
-// Move sends new connections to another target. Those that stand stay with
-// the server they have.
+// Move sends new connections to another target. Existing ones keep their server.
 func (f *Forwarder) Move(target string) {
 	f.mu.Lock()
 	f.target = target
 	f.mu.Unlock()
 }
 
-// Silence makes black holes of the connections that stand, as a NAT or a
-// firewall does that has forgotten them: nothing passes in either direction,
-// and neither side is told. New connections work.
+// Silence makes black holes of the existing connections, like a NAT or a firewall
+// that has forgotten them: nothing passes in either direction, and neither side
+// notices. New connections work.
 func (f *Forwarder) Silence() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -62,7 +61,7 @@ func (f *Forwarder) Silence() {
 	}
 }
 
-// Cut ends the connections that stand, and each new one at once, until Move.
+// Cut closes the existing connections, and each new one at once, until Move.
 func (f *Forwarder) Cut() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -104,15 +103,15 @@ func (f *Forwarder) serve() {
 	}
 }
 
-// pass copies until one side ends, and then ends the other: unless the link is
-// silenced, when neither side may notice anything of the other.
+// pass copies until one side ends, then closes the other. On a silenced link neither
+// side notices the other's end.
 func (f *Forwarder) pass(l *link, to, from net.Conn) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
 		select {
 		case <-l.gate:
-			// Read on, or the sender would notice that its window closes.
+			// Read on, or the sender would notice that its window fills.
 			_, _ = io.Copy(io.Discard, from)
 			return
 		default:

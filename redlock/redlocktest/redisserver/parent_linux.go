@@ -2,8 +2,8 @@ package redisserver
 
 import "syscall"
 
-// endWithParent leaves no server behind when the test binary is killed and its
-// cleanups never run.
+// endWithParent makes the kernel kill a server when its test binary dies, since a
+// killed binary does not run its cleanups.
 func endWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -14,9 +14,9 @@ import (
 
 const answerLimit = 2 * time.Second
 
-// Do sends one command on a connection of its own and returns the answer: nil,
-// an int64, a string or a []any of these. An error is what the server answered
-// ("NOSCRIPT …"), or why it did not within two seconds.
+// Do sends one command on a new connection and returns the reply: nil, an int64, a
+// string or a []any of these. The error is the server's ("NOSCRIPT …"), or says why
+// there was no reply within two seconds.
 func (s *Server) Do(args ...string) (any, error) {
 	conn, err := net.DialTimeout("tcp", s.Addr(), answerLimit)
 	if err != nil {

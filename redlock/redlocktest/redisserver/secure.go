@@ -25,8 +25,8 @@ type secure struct {
 	roots     *x509.CertPool
 }
 
-// StartTLS is Start with a second port that speaks TLS, with a certificate
-// made for the occasion; Do keeps using the plain one.
+// StartTLS is like Start, with a second port for TLS and a new certificate. Do uses
+// the plain port.
 func StartTLS(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s := &Server{t: t, binary: find(t), dir: t.TempDir(), args: args}
@@ -36,18 +36,19 @@ func StartTLS(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// TLSAddr is where a server made by StartTLS speaks TLS.
+// TLSAddr returns the TLS address of a server made by StartTLS.
 func (s *Server) TLSAddr() string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.secure.port))
 }
 
-// TLSConfig is what a client of TLSAddr needs to trust the server.
+// TLSConfig returns a configuration with which a client of TLSAddr trusts the server.
 func (s *Server) TLSConfig() *tls.Config {
 	return &tls.Config{RootCAs: s.secure.roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 }
 
-// TLSFiles are the server's CA, and a certificate of that CA with its key for
-// clients (with the argument --tls-auth-clients yes the server wants one).
+// TLSFiles returns the files of the server's CA, and of a client certificate from
+// that CA with its key. The server requires one if it was started with
+// --tls-auth-clients yes.
 func (s *Server) TLSFiles() (ca, cert, key string) {
 	return s.secure.cert, s.secure.cert, s.secure.key
 }

@@ -11,21 +11,22 @@ import (
 	"time"
 )
 
-// SentinelMaster is the name under which the Sentinels of StartSentinel know
-// their master.
+// SentinelMaster is the name of the master that the Sentinels of StartSentinel
+// watch.
 const SentinelMaster = "mymaster"
 
-// sentinelDown is after how long Sentinels take a silent master for dead.
+// sentinelDown is after how long Sentinels consider a silent master dead.
 const sentinelDown = time.Second
 
 // Sentinel is a master with a replica, watched by three Sentinels that
 // promote the replica when the master has been silent for a second.
 type Sentinel struct {
-	Master, Replica *Server // as they were started
+	Master, Replica *Server // the roles at the start
 	Sentinels       []*Server
 }
 
-// StartSentinel returns when all Sentinels know the replica and one another.
+// StartSentinel runs a Sentinel group, and returns when all Sentinels know the
+// replica and one another.
 func StartSentinel(t testing.TB) *Sentinel {
 	t.Helper()
 	g := &Sentinel{Master: Start(t)}
@@ -37,7 +38,7 @@ func StartSentinel(t testing.TB) *Sentinel {
 	return g
 }
 
-// Addrs is where the Sentinels listen.
+// Addrs returns the addresses of the Sentinels.
 func (g *Sentinel) Addrs() []string {
 	addrs := make([]string, len(g.Sentinels))
 	for i, s := range g.Sentinels {
@@ -46,14 +47,14 @@ func (g *Sentinel) Addrs() []string {
 	return addrs
 }
 
-// Failover promotes the replica by hand, while the master is well.
+// Failover promotes the replica while the master is up.
 func (g *Sentinel) Failover() error {
 	_, err := g.Sentinels[0].Do("SENTINEL", "FAILOVER", SentinelMaster)
 	return err
 }
 
-// Switched reports whether every Sentinel names the replica as the master and
-// the replica takes writes.
+// Switched reports whether every Sentinel reports the replica as the master, and
+// the replica accepts writes.
 func (g *Sentinel) Switched() bool {
 	for _, s := range g.Sentinels {
 		addr, err := s.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SentinelMaster)

@@ -22,8 +22,8 @@ const (
 )
 
 // Server is one redis-server process. Addr, Port and Do may be called from any
-// goroutine; the other methods end the test when they fail and so belong to
-// the test's own goroutine.
+// goroutine. The other methods end the test when they fail, so they must be called
+// from the test's goroutine.
 type Server struct {
 	t        testing.TB
 	binary   string
@@ -32,15 +32,15 @@ type Server struct {
 	args     []string
 	password string
 	secure   *secure // nil without TLS
-	sentinel bool    // it watches other servers; see StartSentinel
+	sentinel bool    // whether it is a Sentinel; see StartSentinel
 
 	process *os.Process
 	exited  chan struct{}
 }
 
-// Start runs a redis-server with these further arguments, written as on its
-// command line ("--requirepass", "secret"), and returns when it answers. It
-// ends with the test.
+// Start runs a redis-server with additional arguments, as on its command line
+// ("--requirepass", "secret"), and returns when it answers. The server ends with
+// the test.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s := &Server{t: t, binary: find(t), dir: t.TempDir(), args: args}
@@ -52,7 +52,7 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// StartN runs n servers that know nothing of each other.
+// StartN runs n independent servers.
 func StartN(t testing.TB, n int) []*Server {
 	t.Helper()
 	servers := make([]*Server, n)
@@ -62,17 +62,17 @@ func StartN(t testing.TB, n int) []*Server {
 	return servers
 }
 
-// Addr is where the server listens: 127.0.0.1 and its port.
+// Addr returns the server's address: 127.0.0.1 and its port.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
-// Port is the port the server listens on. It stays the same over a Restart.
+// Port returns the server's port. Restart keeps it.
 func (s *Server) Port() int { return s.port }
 
-// Pause makes the server hang: its connections stand, new ones are accepted by
-// the kernel, and nothing is answered until Resume.
+// Pause makes the server hang until Resume: its connections stay open, the kernel
+// accepts new ones, and nothing is answered.
 func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
 
-// Resume ends a Pause. What was sent meanwhile is executed now.
+// Resume ends a Pause. The server then executes the commands sent meanwhile.
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
 
 // Kill ends the process at once, paused or not, and returns when it is gone.
@@ -81,16 +81,16 @@ func (s *Server) Kill() {
 	if s.process == nil {
 		return
 	}
-	// A stopped process dies of SIGKILL too, but some kernels report its end
-	// only after it was continued.
+	// SIGKILL ends a stopped process, too, but some kernels report that only after
+	// SIGCONT.
 	_ = s.process.Signal(syscall.SIGCONT)
 	_ = s.process.Kill()
 	<-s.exited
 	s.process = nil
 }
 
-// Restart kills the server if it runs and starts it again on the same port and
-// directory. Its data is gone, unless it was started with --appendonly yes.
+// Restart kills the server if it runs, and starts it again with the same port and
+// directory. Its data is lost unless it was started with --appendonly yes.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Kill()
@@ -109,8 +109,8 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-// startAnywhere tries other ports, since between the choice of a free port and
-// its use somebody else may take it.
+// startAnywhere tries several ports: another process may take a free port before
+// the server does.
 func (s *Server) startAnywhere() {
 	s.t.Helper()
 	var err error
@@ -159,9 +159,9 @@ func (s *Server) arguments() []string {
 	return append(append(args, s.secure.arguments()...), s.args...)
 }
 
-// awaitAnswer asks for more than a PONG: on a port that was lost to another
-// server, that one would answer, and a server that still reads its log answers
-// INFO and refuses everything else.
+// awaitAnswer waits until the server executes commands. A PONG does not prove that:
+// it may come from another server that took the port. Nor does INFO, which a server
+// answers while it loads its data.
 func (s *Server) awaitAnswer() error {
 	mine := fmt.Sprintf("process_id:%d\r\n", s.process.Pid)
 	for end := time.Now().Add(startLimit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
@@ -184,8 +184,8 @@ func (s *Server) log() []byte {
 	return text
 }
 
-// binaryVariable names the server to run in place of the redis-server in the
-// PATH.
+// binaryVariable is the environment variable with the path of the server to run
+// instead of the redis-server in the PATH.
 const binaryVariable = "REDTICK_REDIS_SERVER"
 
 func find(t testing.TB) string {
@@ -193,7 +193,7 @@ func find(t testing.TB) string {
 	if named := os.Getenv(binaryVariable); named != "" {
 		binary, err := exec.LookPath(named)
 		if err != nil {
-			// Not skipped: what was asked for would silently not be tested.
+			// Do not skip: the requested server would silently not be tested.
 			t.Fatalf("%s is %q, must be a redis-server or valkey-server that can be run: %v", binaryVariable, named, err)
 		}
 		return binary
@@ -211,7 +211,7 @@ func find(t testing.TB) string {
 	return ""
 }
 
-// freePort is one that leaves room for a Cluster's bus, which is 10,000 above it.
+// freePort returns a free port that leaves room for a Cluster's bus, 10,000 above it.
 func freePort(t testing.TB) int {
 	t.Helper()
 	for {
