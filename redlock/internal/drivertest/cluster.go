@@ -18,14 +18,14 @@ import (
 // shards has a key for each of three masters.
 var shards = []string{"a", "b", "c"}
 
-// TestCluster fails a master of a Cluster in several ways. A driver has to find
-// the new one a second after the servers have, and meanwhile to answer for the
-// other shards, also in a batch that has commands for the dead one.
+// TestCluster fails a master of a Cluster in several ways. A driver must find the
+// new master a second after the servers have elected it. Meanwhile it must answer
+// for the other shards, even in a batch with commands for the dead one.
 func TestCluster(t *testing.T, connect func(t testing.TB, addrs []string) driver.Node) {
 	for _, c := range []struct {
 		name string
 		fail func(c *redisserver.Shards, master *redisserver.Server) error
-		// outage: the servers themselves take a while.
+		// outage is whether the Cluster itself is without a master for a while.
 		outage bool
 	}{
 		{"Kill", func(_ *redisserver.Shards, master *redisserver.Server) error { master.Kill(); return nil }, true},
@@ -54,9 +54,8 @@ func TestCluster(t *testing.T, connect func(t testing.TB, addrs []string) driver
 	}
 }
 
-// TestLonelyShard stops all servers of a Cluster but one. That one must answer,
-// even if the client wants to know something of any server before its first
-// single command.
+// TestLonelyShard stops all servers of a Cluster but one. That one must answer, even
+// if the client queries a random server before its first single command.
 func TestLonelyShard(t *testing.T, connect func(t testing.TB, addrs []string) driver.Node) {
 	servers := redisserver.StartShards(t)
 	node := connect(t, servers.Addrs())
@@ -76,9 +75,9 @@ func TestLonelyShard(t *testing.T, connect func(t testing.TB, addrs []string) dr
 	}
 }
 
-// TestManyNames stops one of three masters while hundreds of names are in use. The
-// others' names must go on, even if their masters stood still with it for a
-// moment, and no server is asked for each name on a connection of its own.
+// TestManyNames stops one of three masters while hundreds of names are in use. Names
+// on the other masters must go on, even if these stall for a moment as well, and no
+// server may get a connection for each name.
 func TestManyNames(t *testing.T, connect func(t testing.TB, addrs []string) driver.Node) {
 	for name, stalled := range map[string][]string{"OneStops": nil, "AllStopTwoGoOn": {"a", "b"}} {
 		t.Run(name, func(t *testing.T) {
@@ -121,7 +120,7 @@ func countFailed(t *testing.T, node driver.Node, batch []driver.Command) (n int)
 	return n
 }
 
-// untilFewFail waits until twice hardly more fail than those of the shard that is dead.
+// untilFewFail waits until, twice, hardly more commands fail than those for the dead shard.
 func untilFewFail(t *testing.T, node driver.Node, batch []driver.Command, dead int, well *redisserver.Server) {
 	last, start, stop := 0, time.Now(), make(chan struct{})
 	defer close(stop)
@@ -130,7 +129,7 @@ func untilFewFail(t *testing.T, node driver.Node, batch []driver.Command, dead i
 		if last = countFailed(t, node, batch); last <= dead+len(batch)/10 {
 			good++
 		}
-		// A machine that is busy may take until the replica is there.
+		// A busy machine may take until the replica is promoted.
 		if took := time.Since(start); took > back && !stalls.during(start, time.Now()) || took > 10*back {
 			t.Fatalf("%d of %d fail, though only %d are on the shard that is dead", last, len(batch), dead)
 		}
@@ -186,8 +185,7 @@ func TestSilentCluster(t *testing.T, connect func(t testing.TB, addrs []string) 
 	}
 }
 
-// awaitOwner returns when the servers have given the slot of "a" to another
-// one that takes writes.
+// awaitOwner returns when another server owns the slot of "a" and accepts writes.
 func awaitOwner(t *testing.T, servers *redisserver.Shards, old *redisserver.Server) time.Time {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -210,7 +208,7 @@ func onAllShards() (batch []driver.Command) {
 	return batch
 }
 
-// watcher uses all shards in one batch, again and again.
+// watcher repeats a batch that uses all shards.
 type watcher struct {
 	stop   chan struct{}
 	done   sync.WaitGroup
@@ -227,7 +225,7 @@ type failure struct {
 	err      error
 }
 
-// watch needs a server that stays well.
+// watch starts a watcher. The server well must stay up.
 func watch(t *testing.T, node driver.Node, well *redisserver.Server) *watcher {
 	w := &watcher{stop: make(chan struct{}), failures: map[string][]failure{}}
 	w.stalls = watchStalls(well, w.stop)
@@ -279,7 +277,7 @@ func (w *watcher) check(t *testing.T, failed, well time.Time, outage bool) {
 			case f.sent.Before(failed) && f.at.Before(failed):
 				t.Errorf("%s failed before anything happened: %v", key, f.err)
 			case key != "a" && strings.HasPrefix(f.err.Error(), "CLUSTERDOWN "):
-				// Its servers take no writes while a slot has no owner.
+				// A Cluster refuses writes while a slot has no owner.
 			case key != "a":
 				t.Errorf("%s, on a shard that is well, failed %v after the fault: %v", key, f.at.Sub(failed), f.err)
 			case f.sent.After(well.Add(back)):
@@ -287,7 +285,7 @@ func (w *watcher) check(t *testing.T, failed, well time.Time, outage bool) {
 			}
 		}
 	}
-	// During a failover by hand the old master lets its clients wait.
+	// During a requested failover the old master makes its clients wait.
 	if n := len(w.failures["a"]); outage && n == 0 || !outage && n > 0 && well.Sub(failed) < nodeTimeout/2 {
 		t.Errorf("%d failures on the shard that failed", n)
 	}

@@ -1,8 +1,7 @@
 //go:build unix
 
-// Package drivertest checks on real servers what redlocktest.TestNode cannot:
-// that a driver leaves a server or a connection that is no longer the right
-// one.
+// Package drivertest checks on real servers what redlocktest.TestNode cannot: that a
+// driver stops using a server or a connection once it is no longer the right one.
 package drivertest
 
 import (
@@ -24,17 +23,17 @@ import (
 )
 
 const (
-	// nodeTimeout is what the core gives a batch by default.
+	// nodeTimeout is the core's default timeout of a batch.
 	nodeTimeout = 500 * time.Millisecond
 	// late is how long after its deadline a Do may return on a busy machine.
 	late = 300 * time.Millisecond
-	// back is when a driver must be well at the latest after its servers are. The goal is a second, which test/compat measures; a
-	// machine that is busy takes longer.
+	// back is how long after its servers a driver may recover. The goal is a second, which test/compat measures; a busy machine
+	// takes longer.
 	back = 2 * time.Second
 )
 
-// TestFailover runs the checks on a driver for one server. connect makes a node
-// of a client with default options.
+// TestFailover checks a driver for one server. connect returns a node with a client
+// that has default options.
 func TestFailover(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
 	for _, idle := range []int{1, 4} {
 		t.Run(fmt.Sprintf("MovedEndpoint/%d connections", idle), func(t *testing.T) { checkMoved(t, connect, idle) })
@@ -56,8 +55,8 @@ var batches = map[string][]driver.Command{
 	"a script":             {{"EVAL", "return redis.call('SET', KEYS[1], 'v', 'PX', 60000)", "1", "k"}},
 }
 
-// checkMoved demotes a primary whose connections stand, and moves its name to
-// the replica.
+// checkMoved demotes a primary without closing its connections, and moves its name
+// to the replica.
 func checkMoved(t *testing.T, connect func(t testing.TB, addr string) driver.Node, idle int) {
 	for name, batch := range batches {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +89,7 @@ func checkMoved(t *testing.T, connect func(t testing.TB, addr string) driver.Nod
 	}
 }
 
-// checkSilent makes black holes of the connections that stand.
+// checkSilent makes black holes of the existing connections.
 func checkSilent(t *testing.T, connect func(t testing.TB, addr string) driver.Node, idle int) {
 	for name, batch := range batches {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +97,7 @@ func checkSilent(t *testing.T, connect func(t testing.TB, addr string) driver.No
 			endpoint := redisserver.Forward(t, redisserver.Start(t).Addr())
 			node := connect(t, endpoint.Addr())
 			fill(t, node, idle)
-			for _, b := range batches { // a client may keep connections for single commands and for pipelines apart
+			for _, b := range batches { // a client may have separate connections for single commands and for pipelines
 				node.Do(t.Context(), b)
 			}
 			endpoint.Silence()
@@ -119,8 +118,8 @@ func checkSilent(t *testing.T, connect func(t testing.TB, addr string) driver.No
 	}
 }
 
-// untilWell repeats a batch as the core does, each time with a deadline, and
-// returns what went wrong before it succeeded.
+// untilWell repeats a batch as the core does, each time with a deadline, until it
+// succeeds. It returns the earlier failures.
 func untilWell(t *testing.T, node driver.Node, batch []driver.Command) (failures []error, took time.Duration) {
 	t.Helper()
 	start := time.Now()
@@ -135,7 +134,7 @@ func untilWell(t *testing.T, node driver.Node, batch []driver.Command) (failures
 	return failures, time.Since(start)
 }
 
-// send insists on the deadline.
+// send sends a batch, and fails the test if Do misses its deadline.
 func send(t *testing.T, node driver.Node, batch []driver.Command) []driver.Reply {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), nodeTimeout)
@@ -160,8 +159,8 @@ func firstError(replies []driver.Reply) error {
 	return nil
 }
 
-// checkDemoted answers what servers answer that do not take writes, also in
-// the words of old ones, and looks for another connection.
+// checkDemoted answers like servers that refuse writes, including old versions, and
+// wants the driver to open a new connection.
 func checkDemoted(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
 	node := connect(t, redisserver.Start(t).Addr())
 	id := func() any {
@@ -213,7 +212,7 @@ func checkGone(t *testing.T, connect func(t testing.TB, addr string) driver.Node
 	}
 }
 
-// checkBusy has the client connect while the server runs a script.
+// checkBusy makes the client connect while the server runs a script.
 func checkBusy(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
 	server := redisserver.Start(t, "--lua-time-limit", "10")
 	node := connect(t, server.Addr())
@@ -240,7 +239,7 @@ func checkBusy(t *testing.T, connect func(t testing.TB, addr string) driver.Node
 	}
 }
 
-// checkDeadline stops the server in the middle of a conversation.
+// checkDeadline pauses the server while a connection is in use.
 func checkDeadline(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
 	server := redisserver.Start(t)
 	node := connect(t, server.Addr())
@@ -254,7 +253,7 @@ func checkDeadline(t *testing.T, connect func(t testing.TB, addr string) driver.
 		}
 	}
 	server.Resume()
-	// What comes after a batch that timed out must not read its late replies.
+	// Batches after one that timed out must not read its late replies.
 	for range 3 {
 		if got := one(t, node, driver.Command{"ECHO", "own"}); got.Value != "own" {
 			t.Errorf("afterwards: %v, %v", got.Value, got.Err)
@@ -262,8 +261,8 @@ func checkDeadline(t *testing.T, connect func(t testing.TB, addr string) driver.
 	}
 }
 
-// checkWriting sends a server that hangs more than its connection holds, right
-// after it has answered, when a Do may be trusted more.
+// checkWriting sends a hung server more than its connection buffers, right after an
+// answer, when a driver may skip its own watch over a Do.
 func checkWriting(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
 	server := redisserver.Start(t)
 	node := connect(t, server.Addr())
@@ -282,7 +281,7 @@ func checkWriting(t *testing.T, connect func(t testing.TB, addr string) driver.N
 	}
 }
 
-// checkDialling has a server that accepts connections and says nothing.
+// checkDialling uses a server that accepts connections but does not answer.
 func checkDialling(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
 	server := redisserver.Start(t)
 	endpoint := redisserver.Forward(t, server.Addr())
@@ -301,15 +300,15 @@ func checkDialling(t *testing.T, connect func(t testing.TB, addr string) driver.
 	}
 }
 
-// TestSlowClient has a client whose user gave it functions to call before it
-// uses a connection. They know no deadline, and must not keep a Do.
+// TestSlowClient uses a client with user callbacks that run before it uses a
+// connection. They take no deadline, and must not delay a Do.
 func TestSlowClient(t *testing.T, connect func(t testing.TB, addr string, wait func()) driver.Node) {
 	var gate sync.RWMutex
 	node := connect(t, redisserver.Start(t).Addr(), func() {
 		gate.RLock()
 		defer gate.RUnlock()
 	})
-	for range 3 { // a Do that follows an answer may be trusted more
+	for range 3 { // after an answer, a driver may skip its own watch over a Do
 		one(t, node, driver.Command{"PING"})
 	}
 	gate.Lock()
@@ -330,8 +329,8 @@ func TestSlowClient(t *testing.T, connect func(t testing.TB, addr string, wait f
 	}
 }
 
-// Conn is a connection of a user's, such as a tunnel. While fail returns an error
-// it neither reads nor writes.
+// Conn returns a user's connection, such as a tunnel. While fail returns an error,
+// reads and writes fail with it.
 func Conn(conn net.Conn, fail func() error) net.Conn { return tunnel{conn, fail} }
 
 type tunnel struct {
@@ -351,8 +350,8 @@ func (c tunnel) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TestOwnErrors has a client that connects with a function of its user's. What
-// that says must not pass for a server's error, whatever it looks like.
+// TestOwnErrors uses a client that connects with a user callback. The callback's
+// errors must not pass for a server's, whatever they look like.
 func TestOwnErrors(t *testing.T, connect func(t testing.TB, addr string, fail func() error) driver.Node) {
 	server := redisserver.Start(t)
 	var failing atomic.Bool
@@ -381,7 +380,7 @@ func TestOwnErrors(t *testing.T, connect func(t testing.TB, addr string, fail fu
 	}
 }
 
-// fill makes connections, by using them at the same time.
+// fill opens connections by using them at the same time.
 func fill(t *testing.T, node driver.Node, connections int) {
 	t.Helper()
 	var busy sync.WaitGroup

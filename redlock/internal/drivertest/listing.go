@@ -14,9 +14,9 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// TestListing lists the names and ticks of a Cluster of three masters. With one
-// of them dead a list is an error, not a shorter one, and it is whole again once
-// the replica has taken over.
+// TestListing lists the names and ticks of a Cluster of three masters. While one is
+// dead, listing must fail, not return less. Once the replica has taken over, the
+// list must be complete again.
 func TestListing(t *testing.T, connect func(t testing.TB, addrs []string) driver.Node) {
 	servers := redisserver.StartShards(t)
 	nodes := []driver.Node{connect(t, servers.Addrs())}
@@ -79,7 +79,7 @@ func claimAll(t *testing.T, nodes []driver.Node, names []string) {
 	}
 }
 
-// checkList reports what a list lacks.
+// checkList returns an error if the list is incomplete.
 func checkList(t *testing.T, inspector *inspect.Inspector, names []string) error {
 	t.Helper()
 	found, more, err := inspector.Names(t.Context(), "", 100)

@@ -9,18 +9,16 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// longStall is what a machine takes from a batch's time that must not be blamed
-// on the driver.
+// longStall is the shortest stall of the machine for which the driver is not blamed.
 const longStall = 100 * time.Millisecond
 
-// stalls are the times at which the machine kept a server that is well, or this
-// process, from working.
+// stalls records when the machine stalled this process or a server that is up.
 type stalls struct {
 	mu    sync.Mutex
 	spans [][2]time.Time
 }
 
-// watchStalls asks server again and again, with no driver in between.
+// watchStalls polls server without a driver.
 func watchStalls(server *redisserver.Server, stop <-chan struct{}) *stalls {
 	s := &stalls{}
 	go func() {
@@ -42,7 +40,7 @@ func watchStalls(server *redisserver.Server, stop <-chan struct{}) *stalls {
 	return s
 }
 
-// during reports whether there was one between two instants.
+// during reports whether a stall overlaps the time between from and to.
 func (s *stalls) during(from, to time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

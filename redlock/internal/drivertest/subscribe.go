@@ -60,7 +60,7 @@ func checkServerHangs(t *testing.T, server *redisserver.Server, node driver.Subs
 	}
 }
 
-// checkServerVanishes has a host go without a word.
+// checkServerVanishes makes the host vanish without closing connections.
 func checkServerVanishes(t *testing.T, server *redisserver.Server, node driver.Subscriber) {
 	s := subscribe(context.Background(), node)
 	receive(t, "ready", s.ready)
@@ -76,7 +76,7 @@ func checkServerVanishes(t *testing.T, server *redisserver.Server, node driver.S
 	}
 }
 
-// checkNothingHappens has no message for longer than a driver needs to see that a server has vanished.
+// checkNothingHappens sends no message for longer than a driver needs to detect that a server has vanished.
 func checkNothingHappens(t *testing.T, server *redisserver.Server, node driver.Subscriber) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -99,7 +99,7 @@ func Exercise(t *testing.T, server *redisserver.Server, node driver.Subscriber) 
 	defer cancel()
 	s := subscribe(ctx, node)
 	receive(t, "ready", s.ready)
-	// What is published from here on must arrive: that is what ready says.
+	// ready promises that messages published from now on arrive.
 	if n, err := server.Do("PUBLISH", channel, message); err != nil || n != int64(1) {
 		t.Errorf("%v subscribers after ready (%v)", n, err)
 	}

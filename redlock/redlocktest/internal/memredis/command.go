@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// status is a reply such as OK. Drivers hand it on as a string, but a script
-// sees the difference.
+// status is a reply such as OK. Drivers return it as a string, but scripts see the
+// difference.
 type status string
 
-// failure is a reply the server sends as an error, its code first.
+// failure is an error reply, its code first.
 type failure string
 
 func (f failure) Error() string { return string(f) }
@@ -80,8 +80,8 @@ func (s *Server) dispatchInScript(args []string) any {
 	return known.run(s, args)
 }
 
-// misuse is what the interpreter itself says against a call, in its words
-// before Redis 7 and since.
+// misuse is an error of the interpreter itself about a call, as worded before Redis 7
+// and since.
 type misuse string
 
 func (s *Server) misuse(since7, before string) any {
@@ -112,7 +112,7 @@ func (s *Server) unknownCommand(args []string) error {
 
 func integer(text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
-	// Redis takes only the one canonical spelling of a number.
+	// Redis accepts only the canonical spelling of a number.
 	if err != nil || strconv.FormatInt(n, 10) != text {
 		return 0, errNotInteger
 	}
@@ -127,8 +127,8 @@ func float(text string) (float64, error) {
 	return f, nil
 }
 
-// formatFloat is C's %.17g, which Redis 7.0 uses for scores and for numbers
-// that a script hands to redis.call.
+// formatFloat formats like C's %.17g, which Redis 7.0 uses for scores and for numbers
+// that a script passes to redis.call.
 func formatFloat(f float64) string {
 	switch {
 	case math.IsInf(f, 0):

@@ -1,4 +1,4 @@
-// Package memredis is the part of Redis that redlock's scripts and tests need,
-// in memory: keys that end, the commands, and the Lua they are called from. It
-// knows no network; that is redlocktest's.
+// Package memredis implements in memory the part of Redis that redlock's scripts and
+// tests need: expiring keys, commands and Lua. It has no network; redlocktest adds
+// that.
 package memredis

@@ -2,8 +2,7 @@ package memredis
 
 import "slices"
 
-// hash keeps its fields in the order they came, as Redis does while a hash is
-// small.
+// hash keeps its fields in insertion order, as Redis does while a hash is small.
 type hash struct {
 	fields []string
 	values map[string]string

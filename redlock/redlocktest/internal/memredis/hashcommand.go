@@ -11,7 +11,7 @@ var hashCommands = map[string]command{
 	"HLEN":    {arity: 2, run: runHLen},
 }
 
-// withHash hands a hash to read, an empty one when the key is missing.
+// withHash calls its function with the hash at a key, or an empty one.
 func withHash(s *Server, key string, read func(h *hash) any) any {
 	h, found, err := lookup[*hash](s.data, key)
 	if err != nil {

@@ -12,11 +12,10 @@ import (
 	"github.com/yuin/gopher-lua/parse"
 )
 
-// chunkName is what Redis calls a script in error messages.
+// chunkName is Redis' name for a script in error messages.
 const chunkName = "user_script"
 
-// compiled remembers scripts by their text, for all servers: a prototype is
-// never changed once it is made.
+// compiled caches scripts by their text, for all servers. Prototypes do not change.
 var compiled sync.Map
 
 func compile(text string) (*lua.FunctionProto, error) {
@@ -35,7 +34,8 @@ func compile(text string) (*lua.FunctionProto, error) {
 	return script, nil
 }
 
-// interpreter is the Lua of one server. Not safe for concurrent use.
+// interpreter is the Lua interpreter of one server. It is not safe for concurrent
+// use.
 type interpreter struct {
 	state    *lua.LState
 	globals  *lua.LTable
@@ -62,8 +62,8 @@ func newInterpreter(dispatch func(args []string) any) *interpreter {
 	return in
 }
 
-// protect takes away what Redis does not have, and what differs from one run to
-// the next, and makes a global variable an error, as it is in Redis.
+// protect removes functions that Redis does not have or that are not deterministic,
+// and makes a global variable an error, as in Redis.
 func (in *interpreter) protect() {
 	for _, name := range []string{
 		"collectgarbage", "dofile", "loadfile", "print", "_printregs", "module", "require", "newproxy", "_GOPHER_LUA_VERSION",
@@ -99,8 +99,7 @@ func (in *interpreter) run(script *lua.FunctionProto, keys, args []string) any {
 	return reply
 }
 
-// scriptError is what a script raised, and the line where it did, if that is
-// known.
+// scriptError is an error that a script raised, with its line if known.
 type scriptError struct{ text, line string }
 
 func newScriptError(err error) scriptError {
@@ -115,7 +114,7 @@ func newScriptError(err error) scriptError {
 	return scriptError{lua.LVAsString(located.RawGetString("err")), lua.LVAsString(located.RawGetString("line"))}
 }
 
-// reply is the error with what Redis adds to it.
+// reply returns the error with Redis' additions.
 func (e scriptError) reply(sha string, v version) failure {
 	switch {
 	case v < redis7:
@@ -126,8 +125,8 @@ func (e scriptError) reply(sha string, v version) failure {
 	return failure(e.text)
 }
 
-// wrapped is the error as Redis sent it before 7.0: behind where it was, and
-// with spaces for line ends, one of them its own.
+// wrapped returns the error as Redis before 7.0 sends it: after its location, and
+// with spaces for line ends.
 func (e scriptError) wrapped(sha string) failure {
 	text := e.text
 	if mine, isLua := strings.CutPrefix(text, "ERR "+chunkName+":"); isLua {
@@ -189,7 +188,7 @@ func (in *interpreter) invoke(l *lua.LState) any {
 	return reply
 }
 
-// lineOf is the line of the script that is running, "" outside of one.
+// lineOf returns the current line of the running script, or "".
 func lineOf(l *lua.LState) string {
 	for level := 1; ; level++ {
 		if _, ok := l.GetStack(level); !ok {
@@ -232,8 +231,8 @@ func toString(l *lua.LState) int {
 	return 1
 }
 
-// textualPCall makes Lua's pcall return the text of what redis.call raised, as
-// it does in Redis, not the table.
+// textualPCall makes Lua's pcall return the text of an error of redis.call, as in
+// Redis, not the table.
 func textualPCall(pcall *lua.LFunction) lua.LGFunction {
 	return func(l *lua.LState) int {
 		results := pcall.GFunction(l)

@@ -6,9 +6,8 @@ import (
 	"slices"
 )
 
-// keyspace is the data of one server. Expired keys are gone for everyone who
-// looks; now is the instant of the command that is running, the same from the
-// start of a script to its end.
+// keyspace is the data of one server. Expired keys are not visible. now is the time
+// of the running command, and does not change within a script.
 type keyspace struct {
 	entries map[string]*entry
 	born    uint64
@@ -44,7 +43,7 @@ func (k *keyspace) put(key string, value any) *entry {
 		e.value = value
 		return e
 	}
-	// Dead keys nobody asks for would pile up in a test that lasts for days.
+	// Expired keys would otherwise accumulate in a test that spans days.
 	if len(k.entries) >= k.sweepAt {
 		k.sweep()
 		k.sweepAt = 2*len(k.entries) + 1024
@@ -65,7 +64,8 @@ func (k *keyspace) sweep() {
 	maps.DeleteFunc(k.entries, func(_ string, e *entry) bool { return e.expired(k.now) })
 }
 
-// live lists the living entries made after the given one, oldest first.
+// live returns the entries made after the given one that have not expired, oldest
+// first.
 func (k *keyspace) live(after uint64) []*entry {
 	k.sweep()
 	var found []*entry
@@ -78,7 +78,7 @@ func (k *keyspace) live(after uint64) []*entry {
 	return found
 }
 
-// lookup finds a value of type T. A missing key is not an error, another type is.
+// lookup finds a value of type T. A missing key is not an error; another type is.
 func lookup[T any](k *keyspace, key string) (value T, found bool, err error) {
 	e := k.find(key)
 	if e == nil {

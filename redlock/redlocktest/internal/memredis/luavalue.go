@@ -6,7 +6,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// toLua turns a reply into what redis.call returns.
+// toLua converts a reply to the value that redis.call returns.
 func toLua(l *lua.LState, reply any) lua.LValue {
 	switch reply := reply.(type) {
 	case int64:
@@ -29,8 +29,9 @@ func toLua(l *lua.LState, reply any) lua.LValue {
 	return lua.LFalse
 }
 
-// fromLua turns what a script returned into a reply, with Redis' losses: a
-// number becomes an integer, false becomes null, an array ends at its first nil.
+// fromLua converts the result of a script to a reply, with the same losses as in
+// Redis: a number becomes an integer, false becomes null, and an array ends at its
+// first nil.
 func fromLua(value lua.LValue) any {
 	switch value := value.(type) {
 	case lua.LString:
@@ -64,8 +65,8 @@ func fromTable(table *lua.LTable) any {
 	}
 }
 
-// truncate is C's conversion to a long long on amd64, also beyond its range,
-// where Go leaves the result open.
+// truncate converts to an integer as C does on amd64. Out of range, Go does not define
+// the result.
 func truncate(f float64) int64 {
 	if f >= math.MaxInt64 || f < math.MinInt64 || math.IsNaN(f) {
 		return math.MinInt64

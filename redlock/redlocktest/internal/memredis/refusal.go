@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// refusal is an error that a server answers some commands with, for as long as
-// its state is bad, instead of executing them.
+// refusal is an error with which a server in a bad state answers some commands
+// instead of executing them.
 type refusal struct {
 	text     failure
 	concerns func(args []string) bool
@@ -29,23 +29,21 @@ var refusals = map[string]refusal{
 	"TRYAGAIN":   {"TRYAGAIN Multiple keys request during rehashing of slot", hasManyKeys, false},
 }
 
-// olderWords are how MISCONF read before 7.0.
+// olderWords is the text of MISCONF before 7.0.
 var olderWords = strings.NewReplacer("it's currently unable to persist to disk", "it is currently not able to persist on disk")
 
-// Refusals lists the codes that [Server.Refuse] knows, sorted.
+// Refusals returns the codes that [Server.Refuse] supports, sorted.
 func Refusals() []string { return slices.Sorted(maps.Keys(refusals)) }
 
-// Refuse makes [Server.Serve] answer with an error of the code instead of
-// executing the commands that it concerns; "" ends that. It reports whether the
-// code is known.
+// Refuse makes [Server.Serve] answer commands to which code applies with its error;
+// "" ends that. It reports whether the code is supported.
 func (s *Server) Refuse(code string) bool {
 	r, known := refusals[code]
 	s.refusal = r
 	return known || code == ""
 }
 
-// Refused returns the error that a client gets for a command now, nil if it is
-// executed.
+// Refused returns the error with which a client's command is refused now, or nil.
 func (s *Server) Refused(args []string) error {
 	r := s.refusal
 	switch {
@@ -57,8 +55,8 @@ func (s *Server) Refused(args []string) error {
 	return r.text
 }
 
-// refusedInScript is Refused for what a script calls. One that has begun to
-// write runs to its end.
+// refusedInScript is Refused for commands in a script. A script that has written runs
+// to its end.
 func (s *Server) refusedInScript(args []string) error {
 	if s.dirty || !s.refusal.inScript || !writes(args) {
 		return nil
@@ -82,7 +80,7 @@ func needsData(args []string) bool   { return !withoutData(args) }
 func hasKeys(args []string) bool     { return keyCount(args) > 0 }
 func hasManyKeys(args []string) bool { return keyCount(args) > 1 }
 
-// keyCount is how many keys a command names.
+// keyCount returns the number of keys that a command names.
 func keyCount(args []string) int64 {
 	switch name := strings.ToUpper(args[0]); name {
 	case "PING", "TIME", "DBSIZE", "FLUSHALL", "FLUSHDB", "PUBLISH", "SUBSCRIBE", "INFO", "CONFIG", "CLIENT", "SCRIPT", "KEYS", "SCAN":

@@ -35,9 +35,9 @@ type Server struct {
 	fullVersion   string
 }
 
-// New returns an empty server. It reads the time from now and hands what is
-// published to publish, which returns the number of receivers. disconnect ends
-// the connections of all subscribers, and returns how many.
+// New returns an empty server. It reads the time from now. It passes messages to
+// publish, which returns the number of receivers. disconnect ends the connections of
+// all subscribers and returns their number.
 func New(now func() time.Time, publish func(channel, message string) int64, disconnect func() int64) *Server {
 	s := &Server{
 		now:        now,
@@ -58,8 +58,8 @@ func newID() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Restart forgets the scripts, and the keys too unless they are kept, refuses
-// nothing, and takes other ids.
+// Restart drops the scripts, and the keys unless they are kept, ends a refusal, and
+// makes new ids.
 func (s *Server) Restart(keep bool) {
 	s.refusal = refusal{}
 	s.runID, s.replID = newID(), newID()
@@ -69,18 +69,17 @@ func (s *Server) Restart(keep bool) {
 	}
 }
 
-// Promote takes another replication id.
+// Promote makes a new replication id.
 func (s *Server) Promote() { s.replID = newID() }
 
-// Serve is [Server.Do] for a client, who may be refused.
+// Serve is like [Server.Do] for a client, which may be refused.
 func (s *Server) Serve(args []string) driver.Reply {
 	s.refuses = true
 	defer func() { s.refuses = false }()
 	return s.Do(args)
 }
 
-// Do runs one command at the server's present time, whatever it refuses to
-// clients.
+// Do executes one command at the server's current time. It ignores [Server.Refuse].
 func (s *Server) Do(args []string) driver.Reply {
 	if len(args) == 0 {
 		return driver.Reply{Err: ErrEmpty}
@@ -94,7 +93,7 @@ func (s *Server) Do(args []string) driver.Reply {
 	}
 }
 
-// plain leaves only the types a [driver.Reply] may have.
+// plain converts a reply to the types of a [driver.Reply].
 func plain(reply any) any {
 	switch reply := reply.(type) {
 	case status:
@@ -109,7 +108,7 @@ func plain(reply any) any {
 	return reply
 }
 
-// Keys lists the keys that are alive, sorted.
+// Keys returns the keys that have not expired, sorted.
 func (s *Server) Keys() []string {
 	s.data.now = s.now().UnixMilli()
 	keys := []string{}

@@ -31,7 +31,7 @@ func runPing(_ *Server, args []string) any {
 	return failure("ERR wrong number of arguments for 'ping' command")
 }
 
-// runClient knows CLIENT KILL TYPE pubsub.
+// runClient supports only CLIENT KILL TYPE pubsub.
 func runClient(s *Server, args []string) any {
 	if !strings.EqualFold(strings.Join(args[1:], " "), "kill type pubsub") {
 		return failure("ERR this server knows of CLIENT only KILL TYPE pubsub")

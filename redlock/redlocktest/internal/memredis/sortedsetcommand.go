@@ -15,8 +15,8 @@ var sortedSetCommands = map[string]command{
 	"ZREMRANGEBYRANK": {arity: 4, run: runZRemRangeByRank},
 }
 
-// withSortedSet hands a sorted set to use, an empty one when the key is
-// missing. A set that is empty afterwards is no key.
+// withSortedSet calls its function with the sorted set at a key, or an empty one. It
+// deletes the key if the set is empty afterwards.
 func withSortedSet(s *Server, key string, use func(z *sortedSet) any) any {
 	z, found, err := lookup[*sortedSet](s.data, key)
 	if err != nil {
@@ -109,7 +109,7 @@ func runZRemRangeByRank(s *Server, args []string) any {
 	})
 }
 
-// withRange hands a sorted set to use, and where in it the range begins and ends that a command names.
+// withRange calls its function with a sorted set and the bounds of the range that the command names.
 func withRange(s *Server, args []string, use func(z *sortedSet, first, end int64) any) any {
 	start, err := integer(args[2])
 	if err != nil {
@@ -125,8 +125,8 @@ func withRange(s *Server, args []string, use func(z *sortedSet, first, end int64
 	})
 }
 
-// slice turns Redis' range, where negative numbers count from the end and stop
-// is included, into Go's.
+// slice converts Redis' range, where negative numbers count from the end and stop is
+// included, to Go's.
 func slice(start, stop, length int64) (first, end int64) {
 	if start < 0 {
 		start = max(0, start+length)

@@ -25,7 +25,7 @@ func runGet(s *Server, args []string) any {
 	return value
 }
 
-// runMGet takes data of another type for none, as Redis does.
+// runMGet treats data of another type as missing, as Redis does.
 func runMGet(s *Server, args []string) any {
 	values := make([]any, 0, len(args)-1)
 	for _, key := range args[1:] {
@@ -38,7 +38,7 @@ func runMGet(s *Server, args []string) any {
 	return values
 }
 
-// runGetRange knows ranges from the start on.
+// runGetRange supports only non-negative indexes.
 func runGetRange(s *Server, args []string) any {
 	value, _, err := lookup[string](s.data, args[1])
 	if err != nil {
@@ -72,7 +72,7 @@ func runIncr(s *Server, args []string) any {
 	return n + 1
 }
 
-// setOptions are what may follow the value of a SET.
+// setOptions holds the options of a SET.
 type setOptions struct {
 	ifMissing, ifPresent, get, keepTTL bool
 	unit, end                          string // as in PX 100
@@ -132,7 +132,7 @@ func parseSet(args []string) (setOptions, error) {
 	return o, nil
 }
 
-// knownTo refuses what older servers do not know.
+// knownTo rejects options that older servers do not support.
 func (o setOptions) knownTo(v version) error {
 	switch {
 	case o.keepTTL && v < redis6,
@@ -143,7 +143,7 @@ func (o setOptions) knownTo(v version) error {
 	return nil
 }
 
-// expiryUnits has the ways to say when a key ends, in milliseconds.
+// expiryUnits maps the expiry options to their units in milliseconds.
 var expiryUnits = map[string]int64{"EX": 1000, "PX": 1, "EXAT": 1000, "PXAT": 1}
 
 func (o setOptions) expires(now int64) (int64, error) {

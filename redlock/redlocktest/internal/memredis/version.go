@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// version is which Redis a server answers like, major and minor in one number.
+// version is the version of Redis that a server imitates, major and minor in one number.
 type version int
 
 const (
@@ -15,7 +15,7 @@ const (
 	redis7  version = 700
 )
 
-// versions are the ones that differ, with what INFO calls them.
+// versions lists the supported versions, with their names in INFO.
 var versions = map[string]struct {
 	version
 	full string
@@ -23,11 +23,11 @@ var versions = map[string]struct {
 	"5.0": {redis5, "5.0.14"}, "6.0": {redis6, "6.0.20"}, "6.2": {redis62, "6.2.14"}, "7.0": {redis7, "7.0.15"},
 }
 
-// Versions lists what [Server.Imitate] knows.
+// Versions returns the versions that [Server.Imitate] supports.
 func Versions() []string { return slices.Sorted(maps.Keys(versions)) }
 
-// Imitate makes the server answer like a version. It reports whether the
-// version is known.
+// Imitate makes the server answer like a version. It reports whether the version is
+// supported.
 func (s *Server) Imitate(version string) bool {
 	v, known := versions[version]
 	if known {
