@@ -1,5 +1,4 @@
-// Package crontab reads the crontab that a fleet shares, and keeps a cron in
-// step with it.
+// Package crontab parses the crontab that a fleet shares, and runs its jobs.
 package crontab
 
 import (
@@ -11,44 +10,46 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// File is a crontab that was read.
+// File is a parsed crontab.
 type File struct {
 	Jobs []Job
-	// Warnings are about lines that work, but perhaps not as intended.
+	// Warnings are about valid lines that may not do what was intended.
 	Warnings []Problem
 }
 
-// Job is a line with a command, and what the lines above say of it.
+// Job is a line with a command, with the settings that lines above it make.
 type Job struct {
 	Name     string
-	Line     int    // where it stands, from 1
-	Spec     string // its schedule, as written
-	Zone     string // of the schedule; "" is the machine's
+	Line     int    // line number, from 1
+	Spec     string // the schedule as written
+	Zone     string // time zone of the schedule; "" is the machine's
 	Command  string
-	Env      []string // NAME=value, for the command
+	Env      []string // of the command, as NAME=value
 	Shell    string
 	Schedule cron.Schedule
 	Options
 }
 
-// Options are those of a "# redtick:" line.
+// Options are the options of "# redtick:" lines.
 type Options struct {
 	Takeover bool
 	MaxHold  time.Duration // 0: no limit
-	Ping     string        // a URL to check in at
+	Ping     string        // URL to check in at; "": none
 	Timeout  time.Duration // 0: no limit
-	// Lateness and CatchUp are as redlock has them. Without a lateness it is the library's default.
+	// Lateness and CatchUp are redlock's options of these names. A nil Lateness is
+	// redlock's default.
 	Lateness *time.Duration
 	CatchUp  time.Duration
 }
 
-// same reports whether two jobs differ in nothing but where they stand. Spec and zone say what the schedule is.
+// same reports whether two jobs are equal except for the line number. Spec and Zone
+// stand for the schedule.
 func (j Job) same(other Job) bool {
 	j.Line, j.Schedule = other.Line, other.Schedule
 	return reflect.DeepEqual(j, other)
 }
 
-// Problem is about one line.
+// Problem is an error or a warning about one line.
 type Problem struct {
 	Line int
 	Text string
@@ -56,7 +57,7 @@ type Problem struct {
 
 func (p Problem) Error() string { return fmt.Sprintf("line %d: %s", p.Line, p.Text) }
 
-// Problems are all that is wrong with a file, in the order of its lines.
+// Problems are all errors of a file.
 type Problems []Problem
 
 func (p Problems) Error() string {

@@ -12,9 +12,9 @@ import (
 	"github.com/redtick/redtick/redlock/checkin"
 )
 
-// directive is the "# redtick:" lines above a line with a command.
+// directive holds the "# redtick:" lines above a line with a command.
 type directive struct {
-	line int // of the last one; 0 when there is none
+	line int // of the last one; 0 if there is none
 	text string
 	sets []func(*Job)
 	seen []string
@@ -28,8 +28,8 @@ func (d directive) apply(j *Job) {
 
 const maxName = 512
 
-// direct reads the options of a "# redtick:" line.
-func (p *parser) direct(text string) {
+// readDirective reads a "# redtick:" line.
+func (p *parser) readDirective(text string) {
 	words := strings.Fields(text)
 	if len(words) > 0 && words[0] == "defaults" {
 		p.setDefaults(words[1:])
@@ -39,14 +39,14 @@ func (p *parser) direct(text string) {
 	p.collect(&p.directive, words)
 }
 
-// setDefaults are for all lines below, until they are set anew.
+// setDefaults sets the default options of the lines below.
 func (p *parser) setDefaults(words []string) {
 	var d directive
 	p.collect(&d, words)
 	j := Job{Options: p.defaults, Shell: p.settings.shell}
 	d.apply(&j)
 	if j.Name != "" {
-		p.refuse(p.line, "name=%s is a default, but every job needs a name of its own; put it above the line of the job", j.Name)
+		p.refuse(p.line, "name=%s is a default, but every job needs its own name; put it above the line of the job", j.Name)
 	}
 	p.defaults, p.settings.shell = j.Options, j.Shell
 }
@@ -67,7 +67,7 @@ func (p *parser) collect(d *directive, words []string) {
 	}
 }
 
-// option is what one word of a directive does to its job.
+// option returns what one word of a directive does to its job.
 func option(key, value string, given bool) (func(*Job), error) {
 	switch key {
 	case "name":
@@ -95,7 +95,7 @@ func option(key, value string, given bool) (func(*Job), error) {
 		}
 		return func(j *Job) { j.Shell = value }, nil
 	}
-	return nil, fmt.Errorf("there is no option %q; there are name=NAME, takeover, timeout=10m, max-hold=1h, lateness=10m, catchup=2h, ping=URL, shell=/bin/bash, and defaults before them to set them for all lines below", key)
+	return nil, fmt.Errorf("there is no option %q; the options are name=NAME, takeover, timeout=10m, max-hold=1h, lateness=10m, catchup=2h, ping=URL and shell=/bin/bash; put defaults before them to set them for all lines below", key)
 }
 
 func checkName(name string) error {
@@ -103,11 +103,12 @@ func checkName(name string) error {
 	case name == "" || len(name) > maxName:
 		return fmt.Errorf("name has %d bytes, must have 1 to %d; it is the job's key in Redis", len(name), maxName)
 	case strings.ContainsAny(name, "{}") || strings.IndexFunc(name, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) >= 0:
-		return fmt.Errorf("name is %q, must have no braces and nothing that cannot be printed", name)
+		return fmt.Errorf("name is %q, must have only printable characters and no braces", name)
 	}
 	return nil
 }
 
+// yes parses an option that is on without a value.
 func yes(key, value string, given bool) (bool, error) {
 	switch {
 	case !given || value == "yes":
@@ -118,7 +119,8 @@ func yes(key, value string, given bool) (bool, error) {
 	return false, fmt.Errorf("%s is %q, must be yes or no; %s alone is yes", key, value, key)
 }
 
-// remembered is for how long nodes know of a tick at most. redlock refuses what is not less, but --check does not ask it.
+// remembered is how long nodes remember a tick at most. redlock refuses values that are
+// not less, but --check does not call it.
 const remembered = 30 * 24 * time.Hour
 
 func duration(key, value string, limit time.Duration, zero string) (time.Duration, error) {

@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-// Parse reads a crontab. Its error is Problems, with every bad line.
+// Parse parses a crontab. Its error is a [Problems] with every bad line.
 func Parse(text string) (*File, error) {
 	p := &parser{file: &File{}, names: map[string]int{}}
 	p.settings.shell = "/bin/sh"
@@ -33,13 +33,13 @@ type parser struct {
 	file      *File
 	problems  Problems
 	line      int
-	names     map[string]int // the line of each
+	names     map[string]int // to line numbers
 	settings  settings
 	defaults  Options
 	directive directive
 }
 
-// settings are what NAME=value lines say of the lines below them.
+// settings are the effects of NAME=value lines on the lines below them.
 type settings struct {
 	zone, shell string
 	env         []string
@@ -60,7 +60,7 @@ var (
 
 func (p *parser) read(line string) {
 	if found := comment.FindStringSubmatch(line); found != nil {
-		p.direct(found[1])
+		p.readDirective(found[1])
 		return
 	}
 	if line == "" || line[0] == '#' {
@@ -73,7 +73,7 @@ func (p *parser) read(line string) {
 	p.job(line)
 }
 
-// unquoted takes away the quotes around a value, as other crons do.
+// unquoted removes quotes around a value, as other crons do.
 func unquoted(s string) string {
 	if n := len(s); n >= 2 && (s[0] == '"' || s[0] == '\'') && s[n-1] == s[0] {
 		return s[1 : n-1]
@@ -81,12 +81,12 @@ func unquoted(s string) string {
 	return s
 }
 
-// without is what variables that mean something to other crons do not do here.
-var without = map[string]string{
+// unsupported explains variables that have an effect in other crons but not here.
+var unsupported = map[string]string{
 	"MAILTO":       "nothing is mailed; what commands write goes to redtick's stdout and stderr",
 	"USER":         "commands run as the user that redtick runs as",
 	"LOGNAME":      "commands run as the user that redtick runs as",
-	"TZ":           "it is the time zone of the commands; that of the schedules is CRON_TZ",
+	"TZ":           "it is the time zone of the commands; set CRON_TZ for the schedules",
 	"RANDOM_DELAY": "nothing is delayed",
 }
 
@@ -94,7 +94,7 @@ func (p *parser) set(name, value string) {
 	switch name {
 	case "CRON_TZ":
 		if _, err := time.LoadLocation(value); err != nil || value == "Local" {
-			p.refuse(p.line, "CRON_TZ is %q, must be a name of the time zone database such as Europe/Berlin, or UTC, and stand on a line of its own; without a value it is the machine's", value)
+			p.refuse(p.line, "CRON_TZ is %q, must be UTC or a name in the time zone database such as Europe/Berlin, on a line of its own; leave the value out for the machine's time zone", value)
 			return
 		}
 		p.settings.zone = value
@@ -105,14 +105,14 @@ func (p *parser) set(name, value string) {
 		}
 		p.settings.shell = value
 	}
-	if text := without[name]; text != "" && value != "" {
+	if text := unsupported[name]; text != "" && value != "" {
 		p.warn(p.line, "%s does not do what it does in other crons: %s", name, text)
 	}
 	p.settings.env = append(slices.Clip(p.settings.env), name+"="+value)
 }
 
-// job reads a line with a command. What stands above it is used up, even when
-// it is wrong, or else the next line would be blamed for it.
+// job reads a line with a command. Even a bad line uses up the directive above it,
+// which would otherwise apply to the next line.
 func (p *parser) job(line string) {
 	above := p.directive
 	p.directive = directive{}
@@ -127,7 +127,7 @@ func (p *parser) job(line string) {
 		return
 	}
 	if eitherDay(schedule, spec) {
-		p.warn(p.line, "%q is due on the days of either field, of the month or of the week; cronie and Vixie cron want both where one begins with *, so test for one of them in the command", spec)
+		p.warn(p.line, "%q is due on the days of either field, of the month or of the week; cronie and Vixie cron require both when one begins with *; if you mean both, test for one in the command", spec)
 	}
 	j := Job{
 		Line: p.line, Spec: spec, Zone: p.settings.zone, Schedule: schedule, Command: strings.ReplaceAll(command, `\%`, "%"),
@@ -139,7 +139,8 @@ func (p *parser) job(line string) {
 	}
 }
 
-// name makes sure that a job has one of its own. It is the key on the nodes.
+// name makes sure that the job's name, its key in Redis, is unique. It reports whether
+// it is.
 func (p *parser) name(j *Job) bool {
 	given := j.Name != ""
 	if !given {
@@ -148,27 +149,27 @@ func (p *parser) name(j *Job) bool {
 	other, known := p.names[j.Name]
 	switch {
 	case known && given:
-		p.refuse(j.Line, "the name %q is that of line %d; two jobs of one name would take each other's ticks, so choose another", j.Name, other)
+		p.refuse(j.Line, "the name %q is that of line %d; two jobs with one name would take each other's ticks, so choose another", j.Name, other)
 		return false
 	case known:
 		p.refuse(j.Line, "%q is the same as line %d; name one of them with a line above it, such as: # redtick: name=another", j.Spec+" "+j.Command, other)
 		return false
 	case !given:
-		p.warn(j.Line, "the job has no name, so it is called %q after its schedule and command, and is another job once they change; name it with a line above it, such as: # redtick: name=%s",
+		p.warn(j.Line, "the job has no name, so it gets the name %q from its schedule and command, and becomes another job when they change; name it with a line above it, such as: # redtick: name=%s",
 			j.Name, stem(j.Command))
 	}
 	p.names[j.Name] = j.Line
 	return true
 }
 
-// derived is the name of a job that was given none: the same on all machines
-// that have the same line.
+// derived returns a name for a job without one. It is the same on all machines that
+// have the same line.
 func derived(j Job) string {
 	sum := sha256.Sum256([]byte(j.Zone + "\n" + j.Spec + "\n" + j.Command))
 	return fmt.Sprintf("%s-%x", stem(j.Command), sum[:4])
 }
 
-// stem is what a person would call a command: the name of its program.
+// stem returns the name of a command's program, without path and extension.
 func stem(command string) string {
 	program := path.Base(strings.Fields(command)[0])
 	if end := strings.LastIndexByte(program, '.'); end > 0 {

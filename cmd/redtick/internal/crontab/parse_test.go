@@ -184,7 +184,7 @@ func TestParse_warns(t *testing.T) {
 	for text, want := range map[string]string{
 		"0 9 * * * x":           "line 1: the job has no name",
 		"MAILTO=me@example.org": "line 1: MAILTO",
-		"TZ=Europe/Berlin":      "that of the schedules is CRON_TZ",
+		"TZ=Europe/Berlin":      "set CRON_TZ for the schedules",
 		"# redtick: name=x\n0 9 * * * x\nMAILTO=\"\"": "",
 		"# redtick: name=x\n0 0 */100,1-7 * MON x":    "line 2: \"0 0 */100,1-7 * MON\" is due on the days of either field",
 		"# redtick: name=x\n0 0 0 1 * */2 x":          "cronie",

@@ -17,15 +17,16 @@ const rule = "write minute (0-59) hour (0-23) day of month (1-31) month (1-12) d
 	"or @hourly, @daily, @weekly, @monthly, @yearly, @every 90s"
 
 var (
-	// The spaces are those of Unicode, as robfig/cron has them: a page in a browser may have others than ASCII's.
+	// Words are separated by Unicode spaces, as in robfig/cron: text that was copied from
+	// a web page may have them.
 	word = regexp.MustCompile(`[^\s\v\x{85}\p{Z}]+`)
-	// What the sixth word of a line may look like to be a field.
+	// A sixth word that may be a field.
 	field = regexp.MustCompile(`^(?i:[0-9*?/,-]|sun|mon|tue|wed|thu|fri|sat)+$`)
-	// What no command begins with.
+	// A word that cannot be a command.
 	number = regexp.MustCompile(`^[0-9*?,-][0-9*?/,-]*$`)
 )
 
-// split finds where the command begins.
+// split splits a line into its schedule and its command.
 func split(line string) (spec, command string, err error) {
 	words := word.FindAllStringIndex(line, -1)
 	at := func(n int) string { return line[words[n][0]:words[n][1]] }
@@ -39,11 +40,11 @@ func split(line string) (spec, command string, err error) {
 		fields = 6
 	}
 	if len(words) <= fields {
-		return "", "", fmt.Errorf("%q has %d of the %d fields of a schedule and no command behind them; %s, and then the command", line, min(len(words), fields), fields, rule)
+		return "", "", fmt.Errorf("%q has %d of the %d fields of a schedule and no command after them; %s, and then the command", line, min(len(words), fields), fields, rule)
 	}
 	spec = strings.Join(strings.Fields(line)[:fields], " ")
 	if next := at(fields); line[0] != '@' && number.MatchString(next) {
-		return "", "", fmt.Errorf("%q follows the six fields of %q and looks like a seventh, but there is none for the year; leave it out", next, spec)
+		return "", "", fmt.Errorf("%q after the six fields of %q looks like a seventh field, but there is none for the year; leave it out", next, spec)
 	}
 	return spec, line[words[fields][0]:], nil
 }
@@ -54,7 +55,7 @@ func parseSchedule(spec, zone string) (cron.Schedule, error) {
 	if every, ok := strings.CutPrefix(spec, "@every"); ok {
 		d, err := time.ParseDuration(strings.TrimSpace(every))
 		if err != nil || d < time.Second || d%time.Second != 0 {
-			return nil, fmt.Errorf("the schedule is %q, must be @every and whole seconds, at least one, such as @every 90s or @every 1h30m", spec)
+			return nil, fmt.Errorf("the schedule is %q, must be @every with whole seconds, at least one, such as @every 90s or @every 1h30m", spec)
 		}
 	}
 	if spec == "@reboot" {
@@ -66,7 +67,7 @@ func parseSchedule(spec, zone string) (cron.Schedule, error) {
 	}
 	schedule, err := parser5or6.Parse(full)
 	if err != nil {
-		return nil, fmt.Errorf("the schedule is %q, which is refused (%w); %s", spec, err, rule)
+		return nil, fmt.Errorf("the schedule is %q, which is invalid (%w); %s", spec, err, rule)
 	}
 	if schedule.Next(time.Now()).IsZero() {
 		return nil, fmt.Errorf("the schedule is %q, but there is no such date within five years; check the day of the month and the month", spec)
@@ -74,7 +75,8 @@ func parseSchedule(spec, zone string) (cron.Schedule, error) {
 	return schedule, nil
 }
 
-// eitherDay reports whether robfig/cron takes the days of either field where cronie takes those of both. A field of all days has the top bit.
+// eitherDay reports whether robfig/cron matches the days of either field where cronie
+// requires both. In robfig/cron a field for all days has the top bit set.
 func eitherDay(s cron.Schedule, spec string) bool {
 	days, ok := s.(*cron.SpecSchedule)
 	fields := strings.Fields(spec)
@@ -82,7 +84,7 @@ func eitherDay(s cron.Schedule, spec string) bool {
 	return ok && n >= 5 && (days.Dom|days.Dow)>>63 == 0 && (fields[n-3][0] == '*' || fields[n-1][0] == '*')
 }
 
-// sundays writes the 7 that other crons take for Sunday as 0, which robfig/cron wants.
+// sundays replaces 7 for Sunday, as in other crons, by 0, which robfig/cron requires.
 func sundays(spec string) string {
 	fields := strings.Fields(spec)
 	if len(fields) < 5 {
@@ -98,7 +100,8 @@ func sundays(spec string) string {
 
 var upToSeven = regexp.MustCompile(`^(?:7|([0-6])-7(?:/([1-9]\d*))?)$`)
 
-// sunday lists the days of a range that ends with 7, since 0 cannot end one.
+// sunday replaces a 7, and a range that ends with 7 by a list, since no range can end
+// with 0.
 func sunday(days string) string {
 	found := upToSeven.FindStringSubmatch(days)
 	switch {
@@ -116,15 +119,15 @@ func sunday(days string) string {
 	return strings.Join(all, ",")
 }
 
-// oldest is as far back as Newest looks. It is less than the 7 days for which
-// nodes remember what was run, whatever the machines' clocks.
+// oldest is how far back Newest looks. It is less than the 7 days for which nodes
+// remember the last tick, with a margin for differing clocks.
 const oldest = 6 * 24 * time.Hour
 
-// Newest is the newest instant of the job that has come, or the zero time when
-// there is none within six days.
+// Newest returns the job's newest tick that is not after now, or the zero time if there
+// is none within six days.
 func (j Job) Newest(now time.Time) time.Time { return ticks.Newest(j.next, now, oldest) }
 
-// Next is the next n instants of the job.
+// Next returns the job's next n ticks after now, or fewer if there are no more.
 func (j Job) Next(now time.Time, n int) (all []time.Time) {
 	for at := j.next(now); !at.IsZero() && len(all) < n; at = j.next(at) {
 		all = append(all, at)
@@ -132,7 +135,8 @@ func (j Job) Next(now time.Time, n int) (all []time.Time) {
 	return all
 }
 
-// next has "@every" as cronadapter has it, the same on all machines.
+// next returns the tick after t. "@every" is aligned as in cronadapter, the same on all
+// machines.
 func (j Job) next(t time.Time) time.Time {
 	if every, ok := j.Schedule.(cron.ConstantDelaySchedule); ok {
 		return ticks.Grid(every.Delay).Next(t)

@@ -10,8 +10,8 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// Timetable runs the jobs of a crontab when they are due. Its methods belong to
-// one goroutine.
+// Timetable runs the jobs of a crontab when they are due. Its methods must be called
+// from one goroutine.
 type Timetable struct {
 	locker  *redlock.Locker
 	adapter *cronadapter.Adapter
@@ -20,8 +20,9 @@ type Timetable struct {
 	jobs    map[string]Job
 }
 
-// NewTimetable has no jobs. run is called for each tick that this process was
-// granted, with a context from which redlock.LeaseFrom reads.
+// NewTimetable returns a running timetable without jobs. run is called for each tick
+// that this process is granted, with a context that carries the lease
+// (redlock.LeaseFrom).
 func NewTimetable(locker *redlock.Locker, run func(ctx context.Context, j Job) error) (*Timetable, error) {
 	adapter, err := cronadapter.New(locker, cronadapter.WithTriggers())
 	if err != nil {
@@ -32,7 +33,7 @@ func NewTimetable(locker *redlock.Locker, run func(ctx context.Context, j Job) e
 	return &Timetable{locker: locker, adapter: adapter, cron: c, run: run, jobs: map[string]Job{}}, nil
 }
 
-// Check reports what the library refuses of the jobs.
+// Check returns [Problems] for the jobs that redlock refuses, or nil.
 func (f *File) Check(locker *redlock.Locker) error {
 	var problems Problems
 	for _, j := range f.Jobs {
@@ -46,9 +47,8 @@ func (f *File) Check(locker *redlock.Locker) error {
 	return nil
 }
 
-// Load replaces the jobs by those of f. A job that has not changed is not
-// touched, and a run that is under way goes on, whatever became of its job. On
-// an error nothing has changed.
+// Load replaces the jobs by those of f. Unchanged jobs stay, and running commands go on,
+// even of jobs that are removed. If redlock refuses a job, nothing is changed.
 func (t *Timetable) Load(f *File) error {
 	if err := f.Check(t.locker); err != nil {
 		return err
@@ -71,7 +71,8 @@ func (t *Timetable) Load(f *File) error {
 	return nil
 }
 
-// put adds a job, or replaces the one of its name: the adapter then runs the ticks that find neither in cron.
+// put adds a job, or replaces the one with its name. The adapter runs the ticks that
+// come between the removal and the addition.
 func (t *Timetable) put(j Job) error {
 	old, known := t.jobs[j.Name]
 	if known && old.same(j) {
@@ -90,7 +91,7 @@ func (t *Timetable) put(j Job) error {
 	return nil
 }
 
-// JobOptions are what the job asks of the library.
+// JobOptions returns redlock's options for the job.
 func (j Job) JobOptions() []redlock.JobOption {
 	words := j.Spec
 	if j.Zone != "" {
@@ -109,10 +110,10 @@ func (j Job) JobOptions() []redlock.JobOption {
 	return opts
 }
 
-// after is when the job is due after a tick. A schedule without a zone takes
-// that of the time it is asked with.
+// after returns the tick after the given one. A schedule without a zone follows the
+// zone of its argument.
 func (j Job) after(tick time.Time) time.Time { return j.next(tick.Local()) }
 
-// Stop runs no further tick, and returns what is closed when those under way
-// have returned.
+// Stop stops the timetable. It returns a channel that is closed when the runs in
+// progress have returned.
 func (t *Timetable) Stop() <-chan struct{} { return t.adapter.Stop(t.cron).Done() }
