@@ -8,31 +8,31 @@ import (
 	"time"
 )
 
-// row is what is known of one tick of one job.
+// row is what is known about one tick of one job.
 type row struct {
 	job   string
-	order int // of the job in the schedule
+	order int // index of the job in the schedule
 	tick  time.Time
 	cells map[string]*cell
 	runs  int
-	shown bool
+	shown bool // printed as final
 }
 
-// cell is what one replica had to say of it.
+// cell is what one replica reported about the tick.
 type cell struct {
 	ran  bool
 	what string
 	at   time.Time
 }
 
-// board is the ticks of the show, as the view tells them.
+// board is the table of ticks that the view shows.
 type board struct {
 	rows    []*row // in order of time
 	columns []string
-	dead    map[string]string // why a replica has nothing to say any more
+	dead    map[string]string // how replicas ended
 }
 
-// row finds the tick's row or makes it.
+// row returns the tick's row, which it adds if there is none.
 func (b *board) row(job string, order int, tick time.Time) *row {
 	for _, r := range slices.Backward(b.rows) {
 		if r.job == job && r.tick.Equal(tick) {
@@ -47,7 +47,8 @@ func (b *board) row(job string, order int, tick time.Time) *row {
 	return r
 }
 
-// put notes an answer. A run counts more than a refusal of the same replica.
+// put notes a run or a refusal. A run takes precedence over a refusal of the same
+// replica.
 func (r *row) put(e event) {
 	if e.Kind == began {
 		r.runs++
@@ -57,7 +58,7 @@ func (r *row) put(e event) {
 	}
 }
 
-// settled: everybody who lives has answered.
+// settled reports whether all living replicas have answered.
 func (r *row) settled(living []string) bool {
 	for _, name := range living {
 		if r.cells[name] == nil {
@@ -81,7 +82,8 @@ func (b *board) heading() string {
 	return strings.TrimRight(line, " ")
 }
 
-// line is the row in one line. A row that is final says so when it went wrong.
+// line formats a row. It marks a tick that was run more than once or, if the row is
+// final, not at all.
 func (b *board) line(v *view, r *row, final bool) string {
 	line := fmt.Sprintf("%-*s  %-*s", tickWidth, clockTime(r.tick), jobWidth, r.job)
 	for _, name := range b.columns {

@@ -1,25 +1,22 @@
-// Package demo runs the shows of the examples: replicas of one program as
-// processes of their own, with clocks apart, on an embedded Redis or real
-// ones; a view of every tick; and a ledger that judges them.
+// Package demo runs the demos of the examples. It starts replicas of one program as
+// processes whose clocks differ, on embedded or real Redis nodes, shows every tick, and
+// checks that each was run once.
 //
-// It is stage machinery and no part of redtick: nothing in it is promised, and
-// nothing in it is needed to use redtick. What a user would copy stands in a
-// file of its own in each example.
+// It is not part of redtick: its API is not stable, and redtick does not need it. In
+// each example, the code for users to copy is in a file of its own.
 //
 // # How an example uses it
 //
-// [Main] is called by the example's main. In the parent it opens the nodes,
-// starts the program again once per replica, watches, kills one replica half
-// way, and ends the process with the verdict. In such a replica it calls
-// Demo.Replica, which starts the schedule, calls [Replica.Ready], waits until
-// its context ends, and stops the schedule. Each run of a job calls
-// [Replica.Work].
+// The example's main calls [Main]. In the parent process, Main opens the nodes, starts
+// the program again once per replica, watches the replicas, kills one half way, and
+// exits with the verdict. In a replica, Main calls Demo.Replica, which starts the
+// schedule, calls [Replica.Ready], waits until its context is done, and stops the
+// schedule. Each run of a job calls [Replica.Work].
 //
-// # What the verdict rests on
+// # How the verdict is reached
 //
-// The ticks to expect come from the parent's clock and the schedule, so a tick
-// that nobody ran is missed even if nobody says so. Runs are counted twice: the
-// replica reports each through its standard output, and appends a line to a
-// file that is no part of any lock. Where the two differ the larger counts, and
-// the show has failed.
+// The expected ticks come from the parent's clock and the schedule, so a tick that no
+// replica mentions counts as missed. Runs are counted twice: the replica reports each
+// on its standard output, and appends a line to a file. If the two differ, the larger
+// one counts and the demo has failed.
 package demo

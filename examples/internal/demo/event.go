@@ -14,10 +14,10 @@ type kind string
 const (
 	ready   kind = "ready"   // the replica's schedule has started
 	began   kind = "began"   // a run of a job began
-	ended   kind = "ended"   // and ended
+	ended   kind = "ended"   // a run of a job ended
 	refused kind = "refused" // the replica asked for a tick and did not get it
-	trouble kind = "trouble" // worth a line of its own; see Text
-	gone    kind = "gone"    // the process has ended; said by the parent
+	trouble kind = "trouble" // an error to show; see Text
+	gone    kind = "gone"    // the process has ended; sent by the parent
 )
 
 // event is one line of a replica's standard output.
@@ -31,15 +31,14 @@ type event struct {
 	Text    string    `json:"text,omitzero"`
 }
 
-// The reasons that are part of normal life. Any other comes with its whole
-// error as a line of trouble.
+// Reasons of normal operation. For any other, the whole error is shown as trouble.
 const (
 	reasonDone    = "done"
 	reasonTaken   = "taken"
 	reasonStopped = "stopped"
 )
 
-// reason is a refusal in a word that fits a table.
+// reason returns a word for a refusal that fits in the table.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, redlock.ErrTickDone):

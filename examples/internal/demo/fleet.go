@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// startFleet starts the replicas and returns when the schedule of each has
-// begun, with the first tick that counts one that all of them will see.
+// startFleet starts the replicas, waits until all schedules have started, and sets the
+// first tick that counts to one that all replicas will see.
 func (s *show) startFleet(ctx context.Context) error {
 	for i, skew := range s.opts.skews {
 		name := string(rune('A' + i))
@@ -39,14 +39,14 @@ func (s *show) startFleet(ctx context.Context) error {
 	return nil
 }
 
-// stopFleet asks all replicas to stop and waits until they have, killing those
-// that do not. It may be called again.
+// stopFleet asks all replicas to stop, waits, and kills those that do not. It may be
+// called again.
 func (s *show) stopFleet() {
 	s.stopping = true
 	for _, p := range s.fleet {
 		p.stop()
 	}
-	// The replicas' own limit is given a moment to speak first.
+	// A replica enforces stopLimit itself; leave it time to say so.
 	deadline := time.After(stopLimit + time.Second)
 	for len(s.living()) > 0 {
 		select {
@@ -61,7 +61,8 @@ func (s *show) stopFleet() {
 	}
 }
 
-// bury notes that a process has ended, which is news unless it was told to.
+// bury notes that a process has ended. It is a failure unless the process was killed or
+// asked to stop.
 func (s *show) bury(p *process, how string) {
 	expected := p.fate != "" || s.stopping && how == exitedWell
 	p.alive, p.running = false, 0
@@ -83,7 +84,7 @@ func (s *show) process(name string) *process {
 	return nil
 }
 
-// living are the names of the replicas that have not ended or been killed.
+// living returns the names of the running replicas.
 func (s *show) living() []string {
 	var names []string
 	for _, p := range s.fleet {

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// maybeKill kills a replica half way: the one that ran the last tick, since it
-// is missed most.
+// maybeKill kills one replica half way: the one that ran the last tick.
 func (s *show) maybeKill(now time.Time) {
 	after := s.opts.killAfter()
 	half := s.first.Add(time.Duration(after-1) * s.demo.Jobs[0].Every)
@@ -19,9 +18,9 @@ func (s *show) maybeKill(now time.Time) {
 	}
 }
 
-// betweenRuns: about half way between two ticks by the replica's own clock it
-// asks for nothing. As long as ticks are left it also waits until no other job
-// runs there, so that nothing is cut off.
+// betweenRuns reports whether the replica may be killed: about half way between two
+// ticks by its own clock, when it asks for none. Until the last two ticks, no job may
+// be running there either, so that no run is cut off.
 func (s *show) betweenRuns(p *process, now time.Time) bool {
 	every := s.demo.Jobs[0].Every
 	since := now.Add(p.Skew).Sub(s.first) % every
@@ -31,7 +30,7 @@ func (s *show) betweenRuns(p *process, now time.Time) bool {
 	return p.running == 0 || s.opts.ticks > 0 && now.After(s.end().Add(-2*every))
 }
 
-// strike kills the process and says what that cuts off.
+// strike kills the process and says whether that cuts off a run.
 func (s *show) strike(p *process) {
 	state := "It was between two runs"
 	if p.running > 0 {
@@ -43,7 +42,7 @@ func (s *show) strike(p *process) {
 	s.say(yellow, "%s. The ticks go on: %d left.", state, len(s.living())-1)
 }
 
-// winner is who ran the newest tick of the first job, if it lives.
+// winner returns the living process that last ran a tick of the first job, or nil.
 func (s *show) winner() *process {
 	for _, r := range slices.Backward(s.board.rows) {
 		if r.order != 0 || r.runs == 0 {

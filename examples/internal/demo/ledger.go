@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// run is what a run is counted under.
+// run is the key under which runs are counted.
 type run struct {
 	job     string
 	tick    int64 // Unix ms
@@ -20,10 +20,10 @@ func (r run) within(from, to time.Time) bool {
 	return r.tick >= from.UnixMilli() && r.tick < to.UnixMilli()
 }
 
-// ledger counts runs from two sources that know nothing of each other.
+// ledger counts runs from two independent sources.
 type ledger struct {
-	reported map[run]int // what the replicas said
-	counted  map[run]int // what the jobs left in the file
+	reported map[run]int // as the replicas reported
+	counted  map[run]int // lines in the file
 }
 
 func newLedger() *ledger {
@@ -36,7 +36,7 @@ func (l *ledger) report(job string, tick time.Time, replica string) {
 
 const countFormat = "%s %d %s\n"
 
-// readCounts takes in the file that the jobs wrote to.
+// readCounts reads the file that the replicas wrote to.
 func (l *ledger) readCounts(file io.Reader) error {
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
@@ -49,12 +49,12 @@ func (l *ledger) readCounts(file io.Reader) error {
 	return lines.Err()
 }
 
-// verdict is what became of the ticks of one job.
+// verdict counts the outcomes of the ticks of one job.
 type verdict struct {
-	ticks  int // to be expected by schedule and clock
-	once   int // of these, run exactly once
-	more   int // ticks run more than once, or run though not on the schedule
-	missed int // ticks that nobody ran
+	ticks  int // expected by schedule and clock
+	once   int // run exactly once
+	more   int // run more than once, or not on the schedule
+	missed int // not run
 }
 
 func (v verdict) String() string {
@@ -63,8 +63,8 @@ func (v verdict) String() string {
 
 func (v verdict) good() bool { return v.more == 0 && v.missed == 0 }
 
-// judge compares the job's ticks in [from, to) with the runs. Runs outside are
-// of no concern: those ticks were seen in part only.
+// judge compares the job's ticks in [from, to) with the runs. It ignores other runs,
+// whose ticks were not watched from beginning to end.
 func (l *ledger) judge(job Job, from, to time.Time) verdict {
 	runs := map[int64]int{}
 	for r, n := range l.all() {
@@ -89,7 +89,7 @@ func (l *ledger) judge(job Job, from, to time.Time) verdict {
 	return v
 }
 
-// all counts a run that only one of the two sources knows.
+// all returns the runs of both sources. Where they differ, the larger count applies.
 func (l *ledger) all() map[run]int {
 	all := map[run]int{}
 	for _, source := range []map[run]int{l.reported, l.counted} {
@@ -100,7 +100,7 @@ func (l *ledger) all() map[run]int {
 	return all
 }
 
-// differences says where the two sources disagree, in order of time.
+// differences describes where the two sources disagree, in order of time.
 func (l *ledger) differences() []string {
 	var different []run
 	for r := range l.all() {
@@ -119,7 +119,7 @@ func (l *ledger) differences() []string {
 	return text
 }
 
-// total is how many runs the ticks in [from, to) had.
+// total returns the number of runs of the ticks in [from, to).
 func (l *ledger) total(from, to time.Time) int {
 	sum := 0
 	for r, n := range l.all() {

@@ -5,7 +5,7 @@ import "fmt"
 // Locker is the value of -locker.
 type Locker string
 
-// What a show can lock with.
+// Lockers of a demo.
 const (
 	PerTick Locker = "redtick"
 	PerRun  Locker = "redsync-style"
@@ -23,5 +23,5 @@ func ChooseLocker() *Locker {
 	return &l
 }
 
-// Explain says what the view is going to show.
+// Explain describes what the view will show.
 func (l *Locker) Explain() string { return lockers[*l] }

@@ -10,23 +10,24 @@ import (
 	"syscall"
 )
 
-// Demo is one show.
+// Demo describes a demo.
 type Demo struct {
 	// Schedule names what the replicas have in common, such as "gocron schedule".
 	Schedule string
-	// Explain says in a line how ticks are kept apart. It is called once the flags are parsed.
+	// Explain returns a line on how the demo locks. It is called after the flags are
+	// parsed.
 	Explain func() string
-	// Jobs are what the schedule holds. The first is the one whose ticks are
-	// counted for -ticks and the last line.
+	// Jobs are the jobs of the schedule. -ticks and the last line of output count the
+	// ticks of the first one.
 	Jobs []Job
-	// Replica starts the schedule, calls Ready, waits until ctx ends and stops
-	// the schedule.
+	// Replica starts the schedule, calls Ready, waits until ctx is done, and stops the
+	// schedule.
 	Replica func(ctx context.Context, r *Replica) error
 }
 
-// Main plays the show. It returns when every tick was run exactly once; else,
-// or when something went wrong, it ends the process with status 1, and with 2
-// for wrong flags. Flags that the example has of its own must be defined before.
+// Main runs the demo. It returns if every tick was run exactly once. Otherwise, or after
+// any error, it exits with status 1, and with 2 for wrong flags. An example must define
+// its own flags before.
 func Main(d Demo) {
 	o, err := parseFlags(d, flag.CommandLine, os.Args[1:])
 	if err != nil {
@@ -38,7 +39,7 @@ func Main(d Demo) {
 	} else {
 		err = playUntilSignal(d, o)
 	}
-	if err != nil && !errors.Is(err, errTold) {
+	if err != nil && !errors.Is(err, errReported) {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	if err != nil {
@@ -49,7 +50,7 @@ func Main(d Demo) {
 // playUntilSignal stops cleanly at the first signal; a second one ends the
 // process at once, and the replicas notice.
 func playUntilSignal(d Demo, o options) error {
-	// Nobody reads the view any more: the writes that follow must not kill.
+	// When stdout is closed, stop cleanly instead of dying of SIGPIPE.
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGPIPE)
 	defer cancel()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

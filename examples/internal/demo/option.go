@@ -17,11 +17,11 @@ const (
 
 	maxReplicas = 26 // their names are A to Z
 	maxSkew     = 10 * time.Second
-	// One tick before the kill, one at which the others take over, one for good measure.
+	// One tick before the kill, and two for the others to take over.
 	minTicksToKill = 3
 )
 
-// options are the flags every show has.
+// options are the flags that all demos have.
 type options struct {
 	ticks    int
 	replicas int
@@ -29,18 +29,18 @@ type options struct {
 	skews    []time.Duration
 }
 
-// parseFlags reads the command line; an example adds flags of its own before.
+// parseFlags parses the command line. An example's own flags must be in set already.
 func parseFlags(d Demo, set *flag.FlagSet, args []string) (options, error) {
 	var o options
-	set.IntVar(&o.ticks, "ticks", defaultTicks, fmt.Sprintf("end after so many ticks of %q; 0 goes on until Ctrl-C", d.Jobs[0].Name))
+	set.IntVar(&o.ticks, "ticks", defaultTicks, fmt.Sprintf("end after this many ticks of %q; 0 goes on until Ctrl-C", d.Jobs[0].Name))
 	set.IntVar(&o.replicas, "replicas", defaultReplicas, "how many replicas to start, each a process of its own")
 	set.BoolVar(&o.noKill, "no-kill", false, "do not kill a replica half way")
-	skew := set.String("skew", defaultSkew, "how far each replica's clock is ahead; repeated when there are more replicas")
+	skew := set.String("skew", defaultSkew, "how far each replica's clock is ahead; repeated if there are more replicas")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
 	if set.NArg() > 0 {
-		return o, fmt.Errorf("%q is no flag; see -help", set.Arg(0))
+		return o, fmt.Errorf("unexpected argument %q; see -help", set.Arg(0))
 	}
 	return o, o.check(*skew)
 }
@@ -79,7 +79,7 @@ func (o *options) killAfter() int {
 	return o.ticks / 2
 }
 
-// ahead is how early the fastest clock asks for a tick, behind how late the slowest one does.
+// ahead returns how early the replica with the fastest clock asks for a tick.
 func (o *options) ahead() time.Duration {
 	var most time.Duration
 	for _, d := range o.skews {
@@ -88,6 +88,7 @@ func (o *options) ahead() time.Duration {
 	return most
 }
 
+// behind returns how late the replica with the slowest clock asks for a tick.
 func (o *options) behind() time.Duration {
 	var most time.Duration
 	for _, d := range o.skews {
@@ -96,7 +97,8 @@ func (o *options) behind() time.Duration {
 	return most
 }
 
-// Choose defines a flag for one of the values that explanations has. What *value is now is the default.
+// Choose defines a flag whose value is one of the keys of explanations. The default is
+// the current *value.
 func Choose[T ~string](value *T, name, usage string, explanations map[T]string) {
 	all := []string{strconv.Quote(string(*value))}
 	for _, other := range slices.Sorted(maps.Keys(explanations)) {

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Listen is first of all, so that an address in use is told before anything is started.
+// Listen listens on addr. Call it first, so that an address in use is reported before
+// anything is started.
 func Listen(addr string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -18,7 +19,8 @@ func Listen(addr string) (net.Listener, error) {
 	return listener, nil
 }
 
-// Serve shows the page until ctx ends. Pages stay open, so the server is not asked to wait for them.
+// Serve serves the page until ctx is done. It does not wait for open connections, which
+// a live page never closes.
 func Serve(ctx context.Context, listener net.Listener, page http.Handler) error {
 	server := &http.Server{Handler: page, ReadHeaderTimeout: 5 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()

@@ -12,26 +12,26 @@ import (
 	"time"
 )
 
-// exitedWell is the end of a process that was asked to stop.
+// exitedWell is the Text of gone for a process that exited without an error.
 const exitedWell = "exit status 0"
 
-// process is one replica, seen from the parent.
+// process is one replica, as the parent sees it.
 type process struct {
 	identity
 	cmd    *exec.Cmd
 	stdin  io.Closer
 	stderr tail
 
-	// The show's, on its own goroutine:
+	// Used by the show's goroutine only:
 	alive   bool
-	running int // runs that have begun and not ended
+	running int // runs in progress
 	ran     int
 	refused int
-	fate    string // why it is not alive
+	fate    string // "killed" or "ended"; "" while alive
 }
 
-// startProcess runs this program once more as a replica. Its events, and
-// finally its end, go to events.
+// startProcess starts this program again as a replica. Its events, and finally its end,
+// are sent to events.
 func startProcess(id identity, events chan<- event) (*process, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -62,7 +62,7 @@ func startProcess(id identity, events chan<- event) (*process, error) {
 	return p, nil
 }
 
-// follow hands on events until the process has ended.
+// follow passes events on until the process has ended.
 func (p *process) follow(stdout io.Reader, events chan<- event) {
 	decoder := json.NewDecoder(stdout)
 	var err error
@@ -84,15 +84,16 @@ func (p *process) follow(stdout io.Reader, events chan<- event) {
 	events <- e
 }
 
-// kill ends the process as a crash would: it cannot release anything.
+// kill ends the process as a crash would, without releasing locks.
 func (p *process) kill() { _ = p.cmd.Process.Kill() }
 
-// stop asks the process to stop. It ends by itself, and takes no longer than stopLimit.
+// stop asks the process to stop, which it does within stopLimit.
 func (p *process) stop() { _ = p.stdin.Close() }
 
 const maxTail = 4096
 
-// tail keeps the last of what is written to it. It is read when the writer is done.
+// tail keeps the last maxTail bytes written to it. String must not be called before the
+// last Write.
 type tail struct{ kept bytes.Buffer }
 
 func (t *tail) Write(p []byte) (int, error) {

@@ -17,24 +17,24 @@ const (
 	addrsEnv      = "REDIS_ADDRS"
 	embeddedNodes = 3
 	pingLimit     = 2 * time.Second
-	// A key may die up to two steps early, which the drift of any TTL above 800 ms covers.
+	// A key may expire up to two steps early, which the drift of a TTL above 800 ms covers.
 	clockStep = 5 * time.Millisecond
 )
 
-// Redis is the independent nodes a show runs on.
+// Redis holds the independent nodes that a demo runs on.
 type Redis struct {
 	// Addrs are the nodes' addresses, host:port.
 	Addrs []string
-	// Embedded: the nodes live in this process and end with it.
+	// Embedded reports whether the nodes live in this process.
 	Embedded bool
 
 	servers []*miniredis.Miniredis
 	stop    chan struct{}
 }
 
-// OpenRedis returns the nodes listed in REDIS_ADDRS (host:port,host:port,…,
-// each an independent one), of which a majority must answer within 2 s, or
-// else starts three embedded ones.
+// OpenRedis returns the independent nodes listed in REDIS_ADDRS (host:port,host:port,…),
+// of which a majority must answer within 2 s. Without REDIS_ADDRS it starts three
+// embedded nodes.
 func OpenRedis(ctx context.Context) (*Redis, error) {
 	if list := os.Getenv(addrsEnv); list != "" {
 		return dial(ctx, list)
@@ -53,7 +53,7 @@ func OpenRedis(ctx context.Context) (*Redis, error) {
 	return r, nil
 }
 
-// String says what the nodes are.
+// String describes the nodes.
 func (r *Redis) String() string {
 	if r.Embedded {
 		return fmt.Sprintf("%d embedded Redis nodes", len(r.Addrs))
@@ -71,9 +71,9 @@ func (r *Redis) Close() {
 	}
 }
 
-// driveClock makes keys expire: miniredis stands still in time unless told.
-// Dropped steps are not repeated. A clock that is slow is safe, a
-// leap could end a lease before its holder knows.
+// driveClock makes keys expire: miniredis has no clock of its own. Dropped steps are not
+// made up for. A slow clock is safe, but a leap could end a lease before its holder
+// knows.
 func (r *Redis) driveClock() {
 	ticker := time.NewTicker(clockStep)
 	defer ticker.Stop()
@@ -90,7 +90,7 @@ func (r *Redis) driveClock() {
 }
 
 func dial(ctx context.Context, list string) (*Redis, error) {
-	logging.Disable() // what go-redis would say of a dead node comes as an error too
+	logging.Disable() // go-redis returns what it logs about a dead node as an error too
 	r := &Redis{}
 	for addr := range strings.SplitSeq(list, ",") {
 		addr = strings.TrimSpace(addr)
@@ -112,8 +112,8 @@ func (r *Redis) ping(ctx context.Context) (silent int, err error) {
 	return r.each(func(client *redis.Client) error { return client.Ping(ctx).Err() })
 }
 
-// sweep deletes every key whose name contains part, so that a show leaves
-// nothing behind on real nodes.
+// sweep deletes every key whose name contains part, so that a demo leaves nothing behind
+// on real nodes.
 func (r *Redis) sweep(ctx context.Context, part string) error {
 	_, err := r.each(func(client *redis.Client) error {
 		keys := client.Scan(ctx, 0, "*"+part+"*", 1000).Iterator()
@@ -127,7 +127,7 @@ func (r *Redis) sweep(ctx context.Context, part string) error {
 	return err
 }
 
-// each runs f on all nodes, counts those that failed, and joins their errors.
+// each calls f for each node. It returns the number of failed nodes and their errors.
 func (r *Redis) each(f func(*redis.Client) error) (failed int, err error) {
 	for _, addr := range r.Addrs {
 		client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, MaxRetries: -1})

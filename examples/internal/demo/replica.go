@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// replicaEnv tells a process that it is a replica, and which.
+	// replicaEnv makes a process a replica. Its value is an identity in JSON.
 	replicaEnv = "REDTICK_DEMO_REPLICA"
 	// stopLimit is how long a replica may take to stop.
 	stopLimit = 5 * time.Second
@@ -29,7 +29,7 @@ const (
 	early = 20 * time.Millisecond
 )
 
-// identity is what the parent tells a replica.
+// identity is what a replica is started with.
 type identity struct {
 	Name   string        `json:"name"`
 	Skew   time.Duration `json:"skew"`
@@ -38,8 +38,7 @@ type identity struct {
 	Counts string        `json:"counts"`
 }
 
-// Replica is one process of the fleet, seen from inside. It is safe for
-// concurrent use.
+// Replica is one replica, within its own process. It is safe for concurrent use.
 type Replica struct {
 	// Name is "A", "B" and so on.
 	Name string
@@ -47,7 +46,8 @@ type Replica struct {
 	Skew time.Duration
 	// Addrs are the addresses of the Redis nodes.
 	Addrs []string
-	// Prefix starts the names that belong to this show alone. On real nodes, keys that contain it are deleted at its end.
+	// Prefix is the prefix of names, unique to this demo. On real nodes, keys that contain
+	// it are deleted at the end.
 	Prefix string
 
 	jobs   []Job
@@ -57,17 +57,17 @@ type Replica struct {
 	out *json.Encoder
 }
 
-// runReplica is Main in a replica. Its standard input never says anything: it
-// ends when the parent wants the replica to stop, and when the parent dies.
+// runReplica is Main in a replica. Its standard input carries no data: it is closed when
+// the parent asks the replica to stop, and when the parent dies.
 func runReplica(d Demo, text string) error {
-	// Ctrl-C reaches the whole process group, but it is the parent who decides.
+	// Ctrl-C reaches the whole process group, but the parent decides when to stop.
 	signal.Ignore(os.Interrupt, syscall.SIGHUP)
 	r, err := newReplica(d, text)
 	if err != nil {
 		return err
 	}
 	defer r.counts.Close()
-	logging.Disable() // the Locker tells of dead nodes, once instead of at each attempt
+	logging.Disable() // the Locker reports a dead node once, not at each attempt
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -95,21 +95,21 @@ func newReplica(d Demo, text string) (*Replica, error) {
 	}, nil
 }
 
-// Now is the time by this replica's clock.
+// Now returns the time by this replica's clock.
 func (r *Replica) Now() time.Time { return time.Now().Add(r.Skew) }
 
-// LockerOptions make a Locker tell the view what it is refused and why, under
-// names that no other show uses.
+// LockerOptions returns options for a Locker that reports its refusals to the view and
+// uses names that no other demo does.
 func (r *Replica) LockerOptions() []redlock.LockerOption {
 	return []redlock.LockerOption{redlock.WithPrefix(r.Prefix), redlock.WithHolder(r.Name), redlock.WithObserver(r.observe)}
 }
 
-// Ready tells that the schedule has started.
+// Ready reports that the schedule has started.
 func (r *Replica) Ready() { r.tell(event{Kind: ready}) }
 
-// Work is one run of a job: it is counted, told to the view, and takes as long
-// as the job lasts, or until ctx ends. A tick that is zero, which a lock
-// without ticks cannot know, becomes the one this replica's clock shows.
+// Work is one run of a job. It counts the run, reports it to the view, and takes as long
+// as the job lasts, or until ctx is done. A zero tick, from a lock that knows no ticks,
+// is replaced by the current one of this replica's clock.
 func (r *Replica) Work(ctx context.Context, job string, tick time.Time) error {
 	tick = r.tick(job, tick)
 	if _, err := fmt.Fprintf(r.counts, countFormat, job, tick.UnixMilli(), r.Name); err != nil {
@@ -125,7 +125,7 @@ func (r *Replica) Work(ctx context.Context, job string, tick time.Time) error {
 	}
 }
 
-// Job is the work of a job whose context has the tick.
+// Job returns a function that does the work of a job, for the tick in its context.
 func (r *Replica) Job(name string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		tick, ok := redlock.TickFrom(ctx)
@@ -140,17 +140,17 @@ func (r *Replica) Job(name string) func(context.Context) error {
 	}
 }
 
-// Close closes a Locker that nothing uses any more.
+// Close closes a Locker that is no longer in use.
 func (r *Replica) Close(locker *redlock.Locker) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()
 	if err := locker.Close(ctx); err != nil {
-		r.Trouble(err) // a node is down: what it is owed expires there
+		r.Trouble(err) // a node is down; its locks expire
 	}
 }
 
-// Refused tells the view that this replica did not get a tick, and why. The
-// Locker's refusals are told already when it was made with LockerOptions.
+// Refused reports to the view that this replica did not get a tick, and why. A Locker
+// made with LockerOptions calls it for its own refusals.
 func (r *Replica) Refused(job string, tick time.Time, err error) {
 	why := reason(err)
 	r.tell(event{Kind: refused, Job: job, Tick: r.tick(job, tick), Reason: why})
@@ -159,7 +159,7 @@ func (r *Replica) Refused(job string, tick time.Time, err error) {
 	}
 }
 
-// Trouble shows an error that ends nothing.
+// Trouble shows an error in the view. The demo goes on.
 func (r *Replica) Trouble(err error) {
 	r.tell(event{Kind: trouble, Text: strings.NewReplacer("redlock: ", "", "\n", "; ").Replace(err.Error())})
 }
@@ -194,7 +194,7 @@ func (r *Replica) observe(e redlock.Event) {
 	}
 }
 
-// tell writes one event. When the parent is gone there is nobody to tell.
+// tell writes one event. Errors do not matter, as they mean that the parent is gone.
 func (r *Replica) tell(e event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

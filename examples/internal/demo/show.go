@@ -11,17 +11,17 @@ import (
 
 const (
 	readyLimit = 20 * time.Second
-	// The first tick that counts is not nearer than this.
+	// headStart is the least time until the first tick that counts.
 	headStart = 300 * time.Millisecond
-	// A tick that nobody ran by then, after the slowest clock has shown it, was missed.
+	// patience is how long after a tick, by the slowest clock, it counts as missed.
 	patience = 900 * time.Millisecond
 	redraw   = 100 * time.Millisecond
-	// What is older is no longer kept for the view.
+	// memory is how long printed rows are kept.
 	memory = time.Minute
 )
 
-// errTold: the view has told already.
-var errTold = errors.New("not every tick was run exactly once, or the show went wrong")
+// errReported is a failure that the view has shown already.
+var errReported = errors.New("not every tick was run exactly once, or the show went wrong")
 
 // show is the parent's side of a demo.
 type show struct {
@@ -29,7 +29,7 @@ type show struct {
 	opts   options
 	redis  *Redis
 	prefix string
-	counts string // the file that jobs leave their mark in
+	counts string // path of the file in which runs are counted
 	view   *view
 
 	events chan event
@@ -37,16 +37,17 @@ type show struct {
 	board  board
 	ledger *ledger
 
-	first    time.Time // the first tick that counts
-	next     []time.Time
-	soFar    verdict // of the ticks that are on the screen
+	first    time.Time   // the first tick that counts
+	next     []time.Time // by job, the next tick to expect
+	soFar    verdict     // on the printed ticks
 	ready    int
 	killed   bool
 	stopping bool
 	failures []string
 }
 
-// play shows the demo until its ticks are over or ctx ends, and judges it.
+// play runs the demo until its ticks are over or ctx is done, and returns an error if it
+// failed.
 func play(ctx context.Context, d Demo, o options, v *view) (err error) {
 	dir, err := os.MkdirTemp("", "redtick-demo-")
 	if err != nil {
@@ -77,7 +78,7 @@ func play(ctx context.Context, d Demo, o options, v *view) (err error) {
 	return s.conclude(end)
 }
 
-// sweep: the ticks' keys would stay for their retention.
+// sweep deletes the demo's keys on real nodes, which would stay for the retention.
 func (s *show) sweep() {
 	if s.redis.Embedded {
 		return
@@ -85,11 +86,12 @@ func (s *show) sweep() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
 	if err := s.redis.sweep(ctx, s.prefix); err != nil {
-		s.view.print(fmt.Sprintf("keys with %q in their names are left on some nodes, where they expire: %v", s.prefix, err))
+		s.view.print(fmt.Sprintf("keys with %q in their names are left on some nodes, until they expire: %v", s.prefix, err))
 	}
 }
 
-// watch follows the fleet, and returns the end of what was seen in full.
+// watch follows the fleet, and returns the end of the ticks that were watched to the
+// end.
 func (s *show) watch(ctx context.Context) time.Time {
 	tick := time.NewTicker(redraw)
 	defer tick.Stop()
@@ -112,7 +114,7 @@ func (s *show) watch(ctx context.Context) time.Time {
 	}
 }
 
-// end is when the ticks that count are over, or the zero time for never.
+// end returns when the ticks that count are over, or the zero time for never.
 func (s *show) end() time.Time {
 	if s.opts.ticks == 0 {
 		return time.Time{}
@@ -120,7 +122,7 @@ func (s *show) end() time.Time {
 	return s.first.Add(time.Duration(s.opts.ticks) * s.demo.Jobs[0].Every)
 }
 
-// seen is the end of the ticks that are complete and on the screen.
+// seen returns the end of the printed ticks.
 func (s *show) seen() time.Time {
 	for _, r := range s.board.rows {
 		if !r.shown {
@@ -130,7 +132,7 @@ func (s *show) seen() time.Time {
 	return s.next[0]
 }
 
-// expect opens a row for each tick that is due, so that one nobody asks for is
+// expect adds a row for each tick that is due, so that one that no replica asks for is
 // shown too.
 func (s *show) expect(now time.Time) {
 	for i, job := range s.demo.Jobs {
@@ -141,13 +143,13 @@ func (s *show) expect(now time.Time) {
 	}
 }
 
-// counting reports whether a tick lies among those that count.
+// counting reports whether a tick is one of those that count.
 func (s *show) counting(tick time.Time) bool {
 	end := s.end()
 	return !s.first.IsZero() && !tick.Before(s.first) && (end.IsZero() || tick.Before(end))
 }
 
-// take notes what a replica said.
+// take handles an event of a replica.
 func (s *show) take(e event) {
 	p := s.process(e.Replica)
 	switch e.Kind {
@@ -216,12 +218,13 @@ func (s *show) settle(now time.Time) {
 	}
 }
 
-// say prints a line of its own, with the time.
+// say prints a line with the time.
 func (s *show) say(c colour, format string, args ...any) {
 	text := clockTime(time.Now()) + "  " + fmt.Sprintf(format, args...)
 	s.view.print(s.view.paint(c, text))
 }
 
+// fail prints a failure, which makes the demo fail.
 func (s *show) fail(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	s.failures = append(s.failures, text)

@@ -226,7 +226,7 @@ func TestMain_refuses(t *testing.T) {
 		{"too many replicas", []string{"-replicas", "27"}, "", 2, "-replicas is 27, must be 1 to 26"},
 		{"skew that is no duration", []string{"-skew", "0s,fast"}, "", 2, `-skew has "fast", must be durations`},
 		{"skew that is too large", []string{"-skew", "0s,-11s"}, "", 2, `-skew has "-11s", must be durations from -10s to +10s`},
-		{"argument", []string{"twenty"}, "", 2, `"twenty" is no flag`},
+		{"argument", []string{"twenty"}, "", 2, `unexpected argument "twenty"`},
 		{"empty address", nil, "127.0.0.1:1,,127.0.0.1:2", 1, "has an empty address; write host:port"},
 		{"no majority", nil, "127.0.0.1:1,127.0.0.1:2", 1, "no answer from 2 of 2 nodes in REDIS_ADDRS"},
 	} {

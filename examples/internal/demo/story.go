@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// introduce says what there is to see.
+// introduce explains the demo.
 func (s *show) introduce() {
 	v := s.view
 	v.print(
@@ -31,7 +31,7 @@ func (s *show) introduce() {
 		"", v.paint(bold, s.board.heading()))
 }
 
-// redraw shows the rows that are not complete yet and how everybody is.
+// redraw shows the rows that are not complete yet and the state of the replicas.
 func (s *show) redraw() {
 	var block []string
 	for _, r := range s.board.rows {
@@ -51,7 +51,7 @@ func (s *show) redraw() {
 	s.view.draw(append(block, "", fmt.Sprintf("  %s so far; Ctrl-C stops", s.soFar))...)
 }
 
-// conclude compares the two counts, judges each job, and says so.
+// conclude compares the two counts and prints the verdict on each job.
 func (s *show) conclude(end time.Time) error {
 	v := s.view
 	v.draw()
@@ -73,12 +73,12 @@ func (s *show) conclude(end time.Time) error {
 		v.print(v.paint(mark(verdict), line))
 	}
 	if !good || len(s.failures) > 0 {
-		return errTold
+		return errReported
 	}
 	return nil
 }
 
-// audit reads what the jobs have left in the file.
+// audit compares the replicas' reports with the file.
 func (s *show) audit(end time.Time) {
 	file, err := os.Open(s.counts)
 	if err != nil {

@@ -18,8 +18,7 @@ const (
 	yellow colour = "33"
 )
 
-// view writes lines that stay and, on a terminal, a block below them that is
-// drawn again and again. Elsewhere there is no block.
+// view writes lines that stay and, on a terminal, a block below them that is redrawn.
 type view struct {
 	out    io.Writer
 	live   bool
@@ -28,7 +27,7 @@ type view struct {
 	drawn  int // lines of the block that are on the screen
 }
 
-// newView looks at what out is. NO_COLOR and TERM=dumb are respected.
+// newView returns a view on out. It respects NO_COLOR and TERM=dumb.
 func newView(out *os.File) *view {
 	info, err := out.Stat()
 	live := err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
@@ -46,7 +45,7 @@ func (v *view) draw(block ...string) {
 	}
 }
 
-// write is one call, so that a terminal never shows half of it.
+// write makes one call to out, so that a terminal never shows half of it.
 func (v *view) write(stay []string) {
 	var b strings.Builder
 	if v.drawn > 0 {
@@ -56,7 +55,7 @@ func (v *view) write(stay []string) {
 		b.WriteString(line + "\n")
 	}
 	if len(v.block) > 0 {
-		// A line that wraps would be two to go up.
+		// No wrapping: a wrapped line would be two lines to go up.
 		b.WriteString("\x1b[?7l")
 		for _, line := range v.block {
 			b.WriteString(line + "\n")

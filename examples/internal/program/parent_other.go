@@ -4,5 +4,5 @@ package program
 
 import "syscall"
 
-// EndWithParent does nothing: only Linux can tie a process to its parent.
+// EndWithParent returns nil: only Linux can kill a process when its parent dies.
 func EndWithParent() *syscall.SysProcAttr { return nil }

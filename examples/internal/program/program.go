@@ -1,5 +1,5 @@
-// Package program lets a test run the program that it tests: the test's own
-// binary is that as well.
+// Package program lets a test run the program that it tests, by starting its own
+// binary again.
 package program
 
 import (
@@ -14,10 +14,12 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// asProgram tells the test's binary, and the replicas it starts, to be the program.
+// asProgram is the environment variable that makes the test's binary, and the replicas
+// it starts, run the program.
 const asProgram = "REDTICK_TEST_AS_PROGRAM"
 
-// Main is for TestMain.
+// Main is called by TestMain. It runs the tests or, in a process started by [Command],
+// the program.
 func Main(m *testing.M, main func()) {
 	if os.Getenv(asProgram) != "" {
 		main()
@@ -26,7 +28,8 @@ func Main(m *testing.M, main func()) {
 	os.Exit(m.Run())
 }
 
-// Command runs the program on the Redis at addrs, or on an embedded one.
+// Command returns a command that runs the program on the Redis nodes at addrs, or on
+// embedded ones if addrs is empty.
 func Command(addrs string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), "REDIS_ADDRS="+addrs, asProgram+"=1")
@@ -34,8 +37,8 @@ func Command(addrs string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Play runs the program to its end, and checks its exit status and that a line
-// matches each pattern wanted, the last line the last one.
+// Play runs the program to its end. It checks the exit status, that each wanted pattern
+// matches a line, and that the last one matches the last line.
 func Play(t *testing.T, addrs string, status int, wanted []string, args ...string) {
 	t.Helper()
 	cmd := Command(addrs, args...)
@@ -60,7 +63,7 @@ func Play(t *testing.T, addrs string, status int, wanted []string, args ...strin
 	}
 }
 
-// Addrs is what REDIS_ADDRS says of servers.
+// Addrs returns the servers' addresses as a value of REDIS_ADDRS.
 func Addrs(servers []*redisserver.Server) string {
 	var addrs []string
 	for _, s := range servers {
@@ -69,7 +72,7 @@ func Addrs(servers []*redisserver.Server) string {
 	return strings.Join(addrs, ",")
 }
 
-// LeavesNothing fails when a server has a key.
+// LeavesNothing fails the test if a server has a key.
 func LeavesNothing(t *testing.T, servers []*redisserver.Server) {
 	t.Helper()
 	for _, s := range servers {
