@@ -1,15 +1,15 @@
-// Asynq runs three replicas of a service, which are processes with clocks that
-// differ. Each is worker and scheduler of one asynq queue, and each tick is
-// enqueued and run once, even after one of them was killed.
+// Asynq runs three replicas of a service as processes whose clocks differ. Each one is
+// worker and scheduler of one asynq queue, and each tick is enqueued and run once, even
+// after one replica is killed.
 //
 //	go run ./examples/asynq
 //	go run ./examples/asynq -scheduler=stock
 //	go run ./examples/asynq -scheduler=stock-once
 //	REDIS_ADDRS=host1:6379,host2:6379,host3:6379 go run ./examples/asynq -ticks 60
 //
-// It starts embedded Redis nodes unless REDIS_ADDRS names real ones. The first
-// has the queue, and all have the locks. The last line counts the ticks; the exit status is 0 only when none was run more than once and
-// none was missed.
+// It starts embedded Redis nodes unless REDIS_ADDRS names real ones. The first node
+// has the queue, and all have the locks. The last line counts the ticks; the exit
+// status is 0 only if each was run exactly once.
 //
 // The part to copy is in service.go.
 package main
@@ -64,7 +64,8 @@ func start(r *demo.Replica, kind schedulerFlag, redis asynq.RedisConnOpt, client
 	pulse, report := work(r, "pulse"), work(r, "report")
 	if kind != ours {
 		server, err1 := startStockWorkers(redis, queue, locker, kind == stockOnce, pulse, report)
-		// "@every 5s" of asynq's scheduler counts from its start; the show expects the multiples of 5 s.
+		// In asynq's scheduler "@every 5s" counts from the start; the demo expects
+		// multiples of 5 s.
 		time.Sleep(time.Until(time.Now().Truncate(5 * time.Second).Add(5 * time.Second)))
 		scheduler, err2 := startStock(redis, queue)
 		return func() { scheduler.Shutdown(); server.Shutdown() }, errors.Join(err1, err2)
@@ -74,7 +75,7 @@ func start(r *demo.Replica, kind schedulerFlag, redis asynq.RedisConnOpt, client
 	return func() { scheduler.Shutdown(); server.Shutdown() }, errors.Join(err1, err2)
 }
 
-// work is what the handlers do: the show's counting, for the tick they are told.
+// work returns a handler that does the demo's work for its task's tick.
 func work(r *demo.Replica, job string) asynq.HandlerFunc {
 	return func(ctx context.Context, task *asynq.Task) error {
 		tick, ok := asynqadapter.TickOf(task)
@@ -85,7 +86,8 @@ func work(r *demo.Replica, job string) asynq.HandlerFunc {
 	}
 }
 
-// tell shows which replica did not get a tick. One that enqueued a tick and did not run it has nothing to show.
+// tell shows which replicas did not get a tick. A replica that enqueued a tick for
+// another's worker shows nothing.
 func tell(r *demo.Replica) redlock.Observer {
 	return func(e redlock.Event) {
 		var of *asynqadapter.TaskError
@@ -100,7 +102,7 @@ func tell(r *demo.Replica) redlock.Observer {
 	}
 }
 
-// forget takes the queue out of asynq's list of queues: the show's name is used once.
+// forget removes the queue, whose name only this demo uses, from asynq's list.
 func forget(redis asynq.RedisConnOpt, queue string) {
 	inspector := asynq.NewInspector(redis)
 	defer inspector.Close()

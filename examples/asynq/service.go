@@ -16,8 +16,8 @@ import (
 // This file is the part to copy: every replica of a service runs it, as worker
 // and as scheduler, and each tick of each job is one task.
 
-// startSchedule needs no lock: asynq's Redis enqueues each tick's task once.
-// The variadic options are there for the show's sake.
+// startSchedule needs no lock: asynq's Redis accepts each tick's task once. The
+// variadic options are for the demo.
 func startSchedule(client *asynq.Client, queue string, opts ...asynqadapter.SchedulerOption) (*asynqadapter.Scheduler, error) {
 	scheduler, err := asynqadapter.NewScheduler(client, &asynq.SchedulerOpts{Location: time.UTC}, opts...)
 	if err != nil {
@@ -28,8 +28,8 @@ func startSchedule(client *asynq.Client, queue string, opts ...asynqadapter.Sche
 	return scheduler, errors.Join(err1, err2, scheduler.Start())
 }
 
-// startWorkers runs the tasks. A report that takes longer than its interval
-// does not meet the next one: that comes back later, which costs no retry.
+// startWorkers runs the tasks. While a report takes longer than its interval, the next
+// one is sent back to run later, which spends no retry.
 func startWorkers(redis asynq.RedisConnOpt, queue string, locker *redlock.Locker, pulse, report asynq.Handler) (*asynq.Server, error) {
 	oneAtATime, err := asynqadapter.Middleware(locker)
 	if err != nil {
@@ -58,6 +58,6 @@ func newLocker(addrs []string, opts ...redlock.LockerOption) (*redlock.Locker, e
 	for _, addr := range addrs {
 		nodes = append(nodes, goredis.Nodes(redis.NewClient(&redis.Options{Addr: addr}))...)
 	}
-	// What a crashed replica costs; running jobs are renewed, however long they take.
+	// The TTL bounds how long a crashed replica blocks a lock. Running jobs renew theirs.
 	return redlock.New(nodes, append(opts, redlock.WithTTL(3*time.Second))...)
 }

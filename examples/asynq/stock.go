@@ -9,11 +9,11 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// A stock asynq.Scheduler on every replica is the problem that asynqadapter is
-// about: each of them enqueues each tick. Where it has to stay, its tasks can be
-// stamped with their ticks, and the workers can drop what is double.
+// A stock asynq.Scheduler on every replica is the problem that asynqadapter solves:
+// each one enqueues each tick. If it has to stay, its tasks can be stamped with their
+// ticks, so that workers drop the duplicates.
 
-// startStock starts asynq's scheduler. It enqueues stamped tasks.
+// startStock starts asynq's scheduler with stamped tasks.
 func startStock(redis asynq.RedisConnOpt, queue string) (*asynq.Scheduler, error) {
 	stamp := asynqadapter.NewStamp(&asynq.SchedulerOpts{LogLevel: asynq.WarnLevel})
 	scheduler := asynq.NewScheduler(redis, stamp.SchedulerOpts())
@@ -25,7 +25,7 @@ func startStock(redis asynq.RedisConnOpt, queue string) (*asynq.Scheduler, error
 	return scheduler, errors.Join(register("@every 1s", "pulse"), register("@every 5s", "report"), scheduler.Start())
 }
 
-// startStockWorkers runs every task, or with oncePerTick one for each tick.
+// startStockWorkers runs every task or, with oncePerTick, one per tick.
 func startStockWorkers(redis asynq.RedisConnOpt, queue string, locker *redlock.Locker, oncePerTick bool, pulse, report asynq.Handler) (*asynq.Server, error) {
 	mux := asynq.NewServeMux()
 	if oncePerTick {

@@ -19,7 +19,7 @@ import (
 	"github.com/redtick/redtick/redlock/otelredlock"
 )
 
-// newObserver reports events to Prometheus, and what somebody should read to the log.
+// newObserver counts events for Prometheus, and logs them.
 func newObserver() (redlock.Observer, error) {
 	exporter, err := prometheus.New()
 	if err != nil {
@@ -50,13 +50,13 @@ func newHandler(locker *redlock.Locker, nodes []driver.Node) (http.Handler, erro
 	mux.Handle("/redtick/", http.StripPrefix("/redtick", page))
 	mux.Handle("/metrics", promhttp.Handler())
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, locker) })
-	// It does not ask Redis: restarting the replica mends no node.
+	// It does not ask Redis: a restart of the replica would not repair a node.
 	mux.HandleFunc("/livez", func(http.ResponseWriter, *http.Request) {})
 	return mux, nil
 }
 
-// ready fails when no tick would be granted: a deployment with wrong addresses
-// or passwords stops at its first replica.
+// ready fails if no tick could be granted, so that a deployment with wrong addresses or
+// passwords stops at its first replica.
 func ready(w http.ResponseWriter, r *http.Request, locker *redlock.Locker) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
@@ -64,6 +64,6 @@ func ready(w http.ResponseWriter, r *http.Request, locker *redlock.Locker) {
 	if errors.Is(err, redlock.ErrNoQuorum) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	} else if err != nil {
-		_, _ = w.Write([]byte(err.Error())) // a majority is well
+		_, _ = w.Write([]byte(err.Error())) // a majority works
 	}
 }

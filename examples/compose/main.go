@@ -3,8 +3,8 @@
 //
 //	docker compose up --build
 //
-// runs three of them by compose.yaml, with three Redis nodes, Prometheus and
-// Grafana. examples/kubernetes runs the same image.
+// runs three of them, with three Redis nodes, Prometheus and Grafana.
+// examples/kubernetes runs the same image.
 //
 // It is a module of its own, so that redtick does not depend on OpenTelemetry.
 package main
@@ -35,7 +35,7 @@ import (
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8080", "where metrics, probes and the page are served")
 	flag.Parse()
-	logging.Disable() // an event says once that a node is out
+	logging.Disable() // an event reports a failed node once; go-redis would log each attempt
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := serve(ctx, *listen, strings.Split(os.Getenv("REDIS_ADDRS"), ",")); err != nil {
@@ -85,7 +85,7 @@ func connect(addrs []string) (nodes []driver.Node) {
 	return nodes
 }
 
-// work runs a schedule and takes part in a leadership.
+// work runs a schedule and takes part in a leader election.
 func work(ctx context.Context, locker *redlock.Locker) error {
 	scheduler, err := gocronadapter.NewScheduler(locker, gocronadapter.WithJobOptions(redlock.WithCatchUp(10*time.Minute)))
 	if err != nil {
@@ -102,13 +102,13 @@ func work(ctx context.Context, locker *redlock.Locker) error {
 		return err
 	}
 	scheduler.Start()
-	_ = elector.Run(ctx, nil) // in place of nil: what one replica does all the time
+	_ = elector.Run(ctx, nil) // replace nil by the work of the leader
 	err = scheduler.Shutdown()
-	// Nodes that are gone must not keep a replica from ending.
+	// Dead nodes must not keep a replica from ending.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if err := locker.Close(ctx); err != nil {
-		slog.Warn("what is still held expires with its TTL", "error", err)
+		slog.Warn("locks that are still held expire after their TTL", "error", err)
 	}
 	return err
 }
@@ -122,7 +122,7 @@ func report(ctx context.Context) error {
 	}
 }
 
-// feed fails each fifth time, for the alert and the page to show.
+// feed fails every fifth time, to have something in the alert and on the page.
 func feed(ctx context.Context) error {
 	if tick, ok := redlock.TickFrom(ctx); ok && tick.Unix()%5 == 0 {
 		return errors.New("dial tcp 10.0.4.17:5432: connect: connection refused")

@@ -6,7 +6,7 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// shifted shows a schedule to cron as on a machine whose clock is ahead by a
+// shifted is a schedule as cron would run it on a machine whose clock is ahead by a
 // fixed amount.
 type shifted struct {
 	cron.Schedule
@@ -17,8 +17,8 @@ func (s shifted) Next(t time.Time) time.Time {
 	return s.Schedule.Next(t.Add(s.ahead)).Add(-s.ahead)
 }
 
-// shift gives the jobs of a cron that has not started shifted schedules. cron
-// itself cannot be given a clock.
+// shift shifts the schedules of a cron's jobs, as cron itself has no option for a
+// clock. The cron must not be running.
 func shift(c *cron.Cron, ahead time.Duration) {
 	for _, e := range c.Entries() {
 		c.Remove(e.ID)

@@ -11,10 +11,10 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// releasedAfterRun is the problem that redtick is about. It locks as people do
-// with redsync: SET NX PX on a majority when the run starts, compare and delete
-// when it ends. That keeps two runs apart, but not to one per tick: a replica that
-// asks after a short run has ended gets the lock again.
+// releasedAfterRun shows the problem that redtick solves. It locks in the usual way
+// with redsync: SET NX PX on a majority when the run starts, compare and delete when it
+// ends. That keeps runs from overlapping, but does not limit them to one per tick: a
+// replica that asks after a short run has ended gets the lock again.
 func releasedAfterRun(m *redlock.Mutex, job func(context.Context) error) func() {
 	return func() {
 		ctx := context.Background()

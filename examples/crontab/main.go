@@ -1,14 +1,14 @@
 //go:build unix
 
-// Crontab runs two processes that share a crontab. Each tick of each line runs on
-// one of them, even after one was killed.
+// Crontab runs two processes that share a crontab. Each tick of each line runs on one
+// of them, even after one is killed.
 //
 //	go run ./examples/crontab
 //	REDIS_ADDRS=host1:6379,host2:6379,host3:6379 go run ./examples/crontab -ticks 60
 //
-// It builds the command redtick, and starts embedded Redis nodes unless
-// REDIS_ADDRS names real ones. The last line counts the ticks of pulse; the exit
-// status is 0 only when each was run once. It needs a Unix system.
+// It builds the command redtick, and starts embedded Redis nodes unless REDIS_ADDRS
+// names real ones. The last line counts the ticks of pulse; the exit status is 0 only
+// if each was run exactly once. It needs a Unix system.
 //
 // The part to copy is the file crontab.
 package main
@@ -31,7 +31,7 @@ import (
 var crontab []byte
 
 func main() {
-	ticks := flag.Int("ticks", 20, "end after so many ticks of pulse, 4 at least; half way one process is killed")
+	ticks := flag.Int("ticks", 20, "end after this many ticks of pulse, at least 4; one process is killed half way")
 	flag.Parse()
 	if *ticks < 4 || flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "-ticks is %d with the arguments %q, must be 4 or more with none; see -help\n", *ticks, flag.Args())
@@ -78,7 +78,7 @@ func play(ctx context.Context, ticks int) error {
 	return s.conclude(first, ticks)
 }
 
-// prepare builds the command and writes the file.
+// prepare builds the command and writes the crontab.
 func prepare(ctx context.Context, dir string) error {
 	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, "redtick"), "github.com/redtick/redtick/cmd/redtick")
 	if out, err := build.CombinedOutput(); err != nil {

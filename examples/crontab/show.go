@@ -16,15 +16,15 @@ import (
 	"time"
 )
 
-// show runs the processes and counts what they say.
+// show runs the processes and counts the runs they print.
 type show struct {
 	dir, addrs, prefix string
 	fleet              map[string]*exec.Cmd
 	readers            sync.WaitGroup
 
 	mu     sync.Mutex
-	runs   map[string]int // of each tick of pulse
-	winner string         // who ran the last one
+	runs   map[string]int // by tick of pulse
+	winner string         // the process that ran the last tick
 }
 
 func newShow(dir string, addrs []string) *show {
@@ -36,7 +36,7 @@ func newShow(dir string, addrs []string) *show {
 
 const startLimit = 10 * time.Second
 
-// start returns when all processes have read the crontab.
+// start starts processes, and returns when all have read the crontab.
 func (s *show) start(names ...string) error {
 	for _, name := range names {
 		ready := make(chan struct{})
@@ -56,7 +56,7 @@ func (s *show) startOne(name string, ready func()) error {
 	cmd := exec.Command(filepath.Join(s.dir, "redtick"), "cron", "--prefix", s.prefix, "--ttl", "3s", "crontab")
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "REDIS_ADDRS="+s.addrs)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the parent only
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -99,8 +99,8 @@ func (s *show) hear(name, line string) {
 	}
 }
 
-// killWinner kills the process that ran the last tick, which is missed most. It
-// is called half way between two ticks.
+// killWinner kills the process that ran the last tick. It is called half way between
+// two ticks.
 func (s *show) killWinner() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +110,7 @@ func (s *show) killWinner() {
 	}
 }
 
-// stop lets what runs come to its end.
+// stop asks the processes to stop and waits for them and their running commands.
 func (s *show) stop() {
 	for _, cmd := range s.fleet {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
@@ -122,7 +122,7 @@ func (s *show) stop() {
 	}
 }
 
-// conclude compares the runs with the ticks that the clock had.
+// conclude compares the runs with the expected ticks.
 func (s *show) conclude(first time.Time, ticks int) error {
 	once, more, missed := 0, 0, 0
 	for i := range ticks {

@@ -1,10 +1,10 @@
-// Fleet runs three replicas to operate, with nothing installed:
+// Fleet runs three replicas to try the commands of redtick on, with nothing installed:
 //
 //	go run ./examples/fleet
 //
-// It starts three embedded Redis nodes unless REDIS_ADDRS names others, three
-// replicas of a service with four jobs, and a page. It prints the commands of
-// redtick that show and operate them; type them in another terminal.
+// It starts three embedded Redis nodes unless REDIS_ADDRS names real ones, three
+// replicas of a service with four jobs, and the dashboard. It prints commands to type
+// in another terminal.
 //
 // The part to copy is in service.go.
 package main
@@ -23,14 +23,14 @@ import (
 	"github.com/redtick/redtick/examples/internal/demo"
 )
 
-// commands are printed, and tried by the test as they stand.
+// commands are printed. The test runs them as printed.
 const commands = `
   redtick ls                                          every job that has run: its state, holder and last tick
-  redtick runs feed                                   feed fails now and then: what did it say?
+  redtick runs feed                                   feed fails now and then: what was its error?
   redtick pause report --for 1h --why "migration"     no replica runs report now
   redtick runs report                                 paused by whom, until when?
   redtick resume report
-  redtick pause digest --for 22s                      digest, once it has run, is caught up with: the tick that it misses is run later
+  redtick pause digest --for 22s                      once digest has run, a tick that it misses is run later
   redtick runs digest                                 30 s later: see LATE BY
   redtick trigger cleanup                             cleanup is due on 1 January; run it now, on one replica
   redtick show cleanup                                who ran it?
@@ -40,7 +40,7 @@ const commands = `
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "where the page listens")
 	flag.Parse()
-	logging.Disable() // about once a second go-redis would log that a killed node is gone
+	logging.Disable() // go-redis would log about once a second that a killed node is down
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := show(ctx, *addr); err != nil {

@@ -25,7 +25,7 @@ func connect(addrs []string) (nodes []driver.Node) {
 	return nodes
 }
 
-// newPage is what a service mounts behind its own login.
+// newPage returns the dashboard. A service mounts it behind its own login.
 func newPage(addrs []string) (http.Handler, error) {
 	inspector, err := inspect.New(connect(addrs))
 	if err != nil {
@@ -34,9 +34,10 @@ func newPage(addrs []string) (http.Handler, error) {
 	return dashboard.New(inspector, dashboard.WithControl(func(*http.Request) string { return "you" }))
 }
 
-// startReplica starts one replica of the service. Here they share a process.
+// startReplica starts one replica of the service. In this example all replicas share a
+// process.
 func startReplica(name string, addrs []string) (end func(), err error) {
-	// The page and the history have the results; a service leaves this out.
+	// Results are on the page and in the history. A service would log them too.
 	quiet := redlock.Log(slog.New(slog.DiscardHandler))
 	locker, err := redlock.New(connect(addrs), redlock.WithHolder(name), redlock.WithTTL(5*time.Second), redlock.WithObserver(quiet))
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/jonboulle/clockwork"
 )
 
-// clock is a wall clock that is wrong by a fixed amount, as those of two
-// machines are. Its timers run at the right speed.
+// clock is a wall clock that is wrong by a fixed amount. Its timers run at the right
+// speed.
 type clock struct {
 	clockwork.Clock
 	ahead time.Duration

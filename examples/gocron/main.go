@@ -1,14 +1,12 @@
-// Gocron runs one gocron schedule in three replicas of a service, which are
-// processes with clocks that differ. Each tick runs on one of them, even after
-// one was killed.
+// Gocron runs one gocron schedule in three replicas of a service, as processes whose
+// clocks differ. Each tick runs on one of them, even after one is killed.
 //
 //	go run ./examples/gocron
 //	go run ./examples/gocron -locker=redsync-style
 //	REDIS_ADDRS=host1:6379,host2:6379,host3:6379 go run ./examples/gocron -ticks 60
 //
-// It starts embedded Redis nodes unless REDIS_ADDRS names real ones. The last
-// line counts the ticks; the exit status is 0 only when none was run more
-// than once and none was missed.
+// It starts embedded Redis nodes unless REDIS_ADDRS names real ones. The last line
+// counts the ticks; the exit status is 0 only if each was run exactly once.
 //
 // The part to copy is in schedule.go.
 package main

@@ -11,10 +11,10 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// releasedAfterRun is the problem that redtick is about. It locks as redsync
-// and gocron-redis-lock do: SET NX PX on a majority when the run starts,
-// compare and delete when it ends. That keeps two runs apart, but not to one
-// per tick: a replica that asks after a short run has ended gets the lock again.
+// releasedAfterRun shows the problem that redtick solves. It locks as redsync and
+// gocron-redis-lock do: SET NX PX on a majority when the run starts, compare and delete
+// when it ends. That keeps runs from overlapping, but does not limit them to one per
+// tick: a replica that asks after a short run has ended gets the lock again.
 type releasedAfterRun struct{ locker *redlock.Locker }
 
 func (l releasedAfterRun) Lock(ctx context.Context, key string) (gocron.Lock, error) {

@@ -1,3 +1,3 @@
-// Package migration tests docs/migration.md: each line of code in its tables is
-// compiled and run here, beside the library that it replaces.
+// Package migration tests docs/migration.md: each line of code in its tables is compiled
+// and run here, next to the library that it replaces.
 package migration

@@ -23,7 +23,7 @@ func work(ctx context.Context, addrs []string) (err error) {
 	if err != nil {
 		return err
 	}
-	// Sends the releases that are still owed to the nodes, which takes no longer than the TTL.
+	// Close sends outstanding releases to the nodes, which takes no longer than the TTL.
 	defer func() { err = errors.Join(err, locker.Close(context.Background())) }()
 	mutex, err := locker.NewMutex("redtick-demo:mutex", redlock.WithTTL(5*time.Second))
 	if err != nil {
@@ -38,7 +38,7 @@ func work(ctx context.Context, addrs []string) (err error) {
 	_, second := mutex.TryLock(ctx)
 	fmt.Println("a second TryLock says:", second)
 
-	// The lease is renewed, however long the work takes. If it is lost all the same, held ends.
+	// The lease is renewed as long as the work takes. If it is lost, held is canceled.
 	held, stop := lease.Bind(ctx)
 	defer stop()
 	select {

@@ -1,6 +1,6 @@
-// Netresearchcron is a service with github.com/netresearch/go-cron, the
-// maintained fork of robfig/cron: every replica runs it, and each tick of each
-// job runs on one of them.
+// Netresearchcron is a service that uses github.com/netresearch/go-cron, a maintained
+// fork of robfig/cron. Every replica runs it, and each tick of each job runs on one of
+// them.
 //
 //	REDIS_ADDRS=host1:6379,host2:6379,host3:6379 go run .
 //
@@ -58,9 +58,9 @@ func serve(ctx context.Context, addrs []string) error {
 	return locker.Close(limit)
 }
 
-// add is the part to copy. The fork parses the spec, so its own dialect holds:
-// where a spec has both a day of the month and one of the week, both must match.
-// The name is the key in Redis, and the entry's name in the fork as well.
+// add is the part to copy. The fork parses the spec, so its own dialect applies: if a
+// spec has a day of the month and a day of the week, both must match. The name is the
+// key in Redis and the name of the fork's entry.
 func add(c *cron.Cron, a *cronadapter.Adapter, name, spec string, f func(context.Context) error, opts ...cron.JobOption) error {
 	schedule, err := cron.ParseStandard(spec)
 	if err != nil {
