@@ -57,7 +57,7 @@ func TestNew_refuses(t *testing.T) {
 	}
 }
 
-// What cannot be added is not added, and its name stays free.
+// A refused job is not added, and its name stays free.
 func TestAdapter_Add_refuses(t *testing.T) {
 	c := cron.New()
 	cases := map[string]struct {
@@ -108,7 +108,7 @@ func TestAdapter_Add_refuses(t *testing.T) {
 	}
 }
 
-// Seen to fail when Attach takes a nil, on which a run would then panic.
+// Seen to fail when Attach accepts nil, on which a run would later panic.
 func TestAdapter_Attach_nil(t *testing.T) {
 	a := newAdapter(t)
 	defer func() {
@@ -119,7 +119,7 @@ func TestAdapter_Attach_nil(t *testing.T) {
 	a.Attach(nil)
 }
 
-// A name belongs to one job, in whatever form it was added.
+// A name belongs to one job, however the job was added.
 func TestAdapter_names(t *testing.T) {
 	forms := map[string]func(*cronadapter.Adapter) error{
 		"AddFunc": func(a *cronadapter.Adapter) error {

@@ -12,9 +12,9 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// Under take-over a job that is slower than its schedule runs tick after tick,
-// later and later, until so many wait that further ones are refused, with an
-// event; those that are older than the retention are not run.
+// Under take-over a job that is slower than its schedule runs its ticks in order, later
+// and later, until the backlog is full: then ticks are refused, with an event. Ticks
+// older than the retention are not run.
 //
 // Seen to fail without the bound, and without the order (ticks are left out).
 func TestAdapter_WithTakeover_backlog(t *testing.T) {
@@ -51,7 +51,7 @@ func TestAdapter_WithTakeover_backlog(t *testing.T) {
 	})
 }
 
-// inOrder fails unless the ticks since begin were run, each once, and so many.
+// inOrder fails unless the given number of ticks since begin was run, each once.
 func inOrder(t *testing.T, f *fleet, begin time.Time, least int) {
 	t.Helper()
 	f.mu.Lock()

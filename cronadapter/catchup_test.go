@@ -18,7 +18,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// catching starts so many replicas of a job with these options, in New York.
+// catching starts n replicas of a job with these options, in New York.
 func (f *fleet) catching(n int, generation, spec string, opts ...redlock.JobOption) (rs []*replica) {
 	zone, err := time.LoadLocation("America/New_York")
 	if err != nil {
@@ -46,7 +46,7 @@ func leaveQuietly(rs []*replica) {
 // All replicas were down for some time: when three of them start at once, the newest missed tick is run once, if it is not too
 // old, and none on the first deployment.
 //
-// Seen to fail without the look back, with a claim of every missed tick, and without the question what was granted last.
+// Seen to fail without lookBack, with a claim of every missed tick, and without asking which tick was granted last.
 func TestCatchUp_allWereDown(t *testing.T) {
 	for name, c := range map[string]struct {
 		spec      string
@@ -91,9 +91,9 @@ func TestCatchUp_allWereDown(t *testing.T) {
 	}
 }
 
-// All replicas stop their crons for a while, as in a window of maintenance.
+// All replicas stop their crons for a while, as in a maintenance window.
 //
-// Seen to fail when only the first tick that cron asked for was a start.
+// Seen to fail when only the first call of Next counted as a start.
 func TestCatchUp_cronRestarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		noon := nights[0].noon.Truncate(time.Minute)
@@ -114,7 +114,7 @@ func TestCatchUp_cronRestarted(t *testing.T) {
 	})
 }
 
-// A pause that lasts over ticks: the newest is run when it ends, once, if it is not too old. Those before it are skipped.
+// A pause during which ticks come: when it ends, the newest is run once, if it is not too old. Earlier ones are skipped.
 //
 // Seen to fail when a refusal does not look back.
 func TestCatchUp_paused(t *testing.T) {
@@ -148,7 +148,7 @@ func TestCatchUp_paused(t *testing.T) {
 	}
 }
 
-// What is not too late for WithCatchUp is run after an outage that was too long for WithLateness.
+// A tick within WithCatchUp is run after an outage that was too long for WithLateness.
 func TestCatchUp_outage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		travel(nights[0].noon)
@@ -164,7 +164,7 @@ func TestCatchUp_outage(t *testing.T) {
 	})
 }
 
-// The chain of the cron is gone through.
+// A catch-up goes through the cron's chain.
 func TestCatchUp_chain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		travel(nights[0].noon)

@@ -18,7 +18,7 @@ func (c *wallClock) set(ahead time.Duration) { c.ahead.Store(int64(ahead)) }
 
 func (c *wallClock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
-// Next shows a schedule to cron as this clock has it.
+// Next returns the schedule's answer as seen on this clock.
 func (c *wallClock) schedule(s cronadapter.Schedule) cronadapter.Schedule {
 	return scheduleFunc(func(t time.Time) time.Time {
 		ahead := time.Duration(c.ahead.Load())
@@ -30,7 +30,7 @@ type scheduleFunc func(t time.Time) time.Time
 
 func (f scheduleFunc) Next(t time.Time) time.Time { return f(t) }
 
-// once is the schedule of one instant.
+// once is a schedule of one instant.
 func once(at time.Time) scheduleFunc {
 	return func(t time.Time) time.Time {
 		if t.Before(at) {
@@ -40,9 +40,8 @@ func once(at time.Time) scheduleFunc {
 	}
 }
 
-// A clock that is wrong is set right, in either direction, while cron runs or
-// while it is stopped, and then the first tick after now is run, and each one
-// after that.
+// A wrong clock is corrected, in either direction, while cron runs or is stopped. Then
+// the first tick after now is run, and each one after that.
 //
 // Seen to fail when next kept only what comes after the newest tick that has come.
 func TestJob_clock_is_set(t *testing.T) {
@@ -94,8 +93,8 @@ func TestJob_clock_is_set(t *testing.T) {
 	}
 }
 
-// A clock that is set back by less than an interval while a run waits behind
-// others takes nothing from it.
+// A run that waits behind others is not affected when the clock is set back by less than
+// an interval.
 func TestJob_clock_is_set_back_meanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		travel(nights[0].noon)

@@ -18,7 +18,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// What keeps a job from running is in the log of a service that set up nothing.
+// Whatever keeps a job from running is logged if the service sets no observer.
 //
 // Seen to fail without each of the reports.
 func TestAdapter_logs_by_default(t *testing.T) {
@@ -103,8 +103,8 @@ func (b *syncBuffer) String() string {
 	return b.text.String()
 }
 
-// Code that stands changes by one call, and the chains around it go on to work,
-// with the schedule's own instant as the tick, however late a wrapper is.
+// Existing code changes by one call. The chains around it still work, and the tick is the
+// scheduled instant, however late a wrapper is.
 func TestAdapter_AddFunc_in_chains(t *testing.T) {
 	late := func(j cron.Job) cron.Job {
 		return cron.FuncJob(func() { time.Sleep(1700 * time.Millisecond); j.Run() })

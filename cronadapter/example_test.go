@@ -14,7 +14,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// exampleLocker is one replica's. In a service the nodes come from a driver:
+// exampleLocker returns the Locker of one replica. In a service the nodes come from a driver:
 // redlock.New(goredis.Nodes(redis1, redis2, redis3)).
 func exampleLocker(servers []*redlocktest.Server, replica string) *redlock.Locker {
 	locker, err := redlock.New(redlocktest.Nodes(servers, replica))
@@ -61,8 +61,7 @@ func ExampleAdapter_Add() {
 	// Output: on the second: true - run again: 0
 }
 
-// A job stops what it does when it has lost its lease, or when its process is
-// about to end.
+// A job stops when its lease is lost, or when the process shuts down.
 func ExampleAdapter_Stop() {
 	locker := exampleLocker(redlocktest.Servers(1), "a")
 	adapter, err := cronadapter.New(locker)
@@ -96,7 +95,7 @@ func ExampleAdapter_Stop() {
 	// <nil>
 }
 
-// A job that is somebody else's code, in a chain.
+// A job whose code cannot be changed, in a chain.
 func ExampleAdapter_Wrap() {
 	adapter, err := cronadapter.New(exampleLocker(redlocktest.Servers(1), "a"))
 	if err != nil {
@@ -120,14 +119,14 @@ func ExampleAdapter_Wrap() {
 	// Output: cleaned up
 }
 
-// halfSecond is a schedule that no spec can say.
+// halfSecond is a schedule that no spec can express.
 type halfSecond struct{}
 
 func (halfSecond) Next(t time.Time) time.Time {
 	return t.Truncate(500 * time.Millisecond).Add(500 * time.Millisecond)
 }
 
-// A schedule of one's own, and a chain for one job only.
+// A custom schedule, and a chain for one job only.
 func ExampleAdapter_NewJob() {
 	adapter, err := cronadapter.New(exampleLocker(redlocktest.Servers(1), "a"))
 	if err != nil {
@@ -151,7 +150,7 @@ func ExampleAdapter_NewJob() {
 	// Output: fences grow: true
 }
 
-// A name is the key in Redis, so it is required, and belongs to one job.
+// A name is the key in Redis, so it is required and must be unique.
 func ExampleAdapter_Add_names() {
 	adapter, err := cronadapter.New(exampleLocker(redlocktest.Servers(1), "a"))
 	if err != nil {

@@ -31,7 +31,7 @@ type fleet struct {
 	runs []begun
 }
 
-// begun is the begin of one run.
+// begun is the start of one run.
 type begun struct {
 	job     string
 	tick    time.Time
@@ -55,7 +55,8 @@ type replica struct {
 	log    *logbook
 }
 
-// replica starts no cron yet. Its clock is ahead of the bubble's by skew.
+// replica adds a replica, whose cron is not started and whose clock is ahead of the
+// bubble's by skew.
 func (f *fleet) replica(name string, skew time.Duration, opts ...cronadapter.Option) *replica {
 	f.t.Helper()
 	r := &replica{f: f, name: name, skew: skew, log: &logbook{}, nodes: redlocktest.Nodes(f.servers, name)}
@@ -78,8 +79,7 @@ func (f *fleet) replica(name string, skew time.Duration, opts ...cronadapter.Opt
 	return r
 }
 
-// tokens are random, but the same each time: their order decides nothing, yet
-// whatever depends on them repeats.
+// tokens are pseudo-random with a fixed seed, so that failures repeat.
 func tokens(seed string) func() (string, error) {
 	var mu sync.Mutex
 	random := rand.NewChaCha8([32]byte([]byte(fmt.Sprintf("%-32.32s", seed))))
@@ -90,7 +90,7 @@ func tokens(seed string) func() (string, error) {
 	}
 }
 
-// add schedules a job that works for a time, on the replica's own clock.
+// add schedules a job that takes some time, on the replica's clock.
 func (r *replica) add(job, spec string, work time.Duration, opts ...redlock.JobOption) {
 	r.f.t.Helper()
 	r.schedule(job, parse(r.f.t, spec), func(context.Context) error { time.Sleep(work); return nil }, opts...)
@@ -105,7 +105,7 @@ func (r *replica) schedule(job string, schedule cron.Schedule, f func(context.Co
 	r.Schedule(shifted{j, r.skew}, j)
 }
 
-// noting writes down that f began.
+// noting records the start of f.
 func (f *fleet) noting(replica, job string, work func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		tick, ok := redlock.TickFrom(ctx)
@@ -123,13 +123,13 @@ func (f *fleet) note(replica, job string, tick time.Time) {
 	f.runs = append(f.runs, begun{job, tick, time.Now(), replica})
 }
 
-// claimed is the tick for which a job's lock is held on the first node.
+// claimed returns the tick for which a job's lock is held on the first node.
 func (f *fleet) claimed(job string) time.Time {
 	token, _ := f.servers[0].Get(job)
 	return redlock.TickOf(token)
 }
 
-// leave ends the replica's process in good order.
+// leave shuts the replica down.
 func (r *replica) leave() {
 	r.f.t.Helper()
 	<-r.a.Stop(r.Cron).Done()
@@ -138,15 +138,15 @@ func (r *replica) leave() {
 	}
 }
 
-// cut is a crash as the others see it: nothing of the replica gets through any more.
+// cut simulates a crash: nothing that the replica sends gets through any more.
 func (r *replica) cut() {
 	for _, n := range r.nodes {
 		n.(*redlocktest.Node).Hang()
 	}
 }
 
-// shifted shows a schedule to cron as a replica sees it whose clock is ahead:
-// in real time everything comes earlier, under its own name.
+// shifted is a schedule as a replica with a fast clock sees it: in real time every tick
+// comes earlier, with the same name.
 type shifted struct {
 	cron.Schedule
 	ahead time.Duration
@@ -182,7 +182,7 @@ func parse(t *testing.T, spec string) cron.Schedule {
 	return schedule
 }
 
-// chain is what robfig's own schedule answers from one instant to another.
+// chain returns the ticks of robfig/cron's schedule from one instant to another.
 func chain(t *testing.T, spec string, zone *time.Location, from, to time.Time) (ticks []time.Time) {
 	t.Helper()
 	schedule := parse(t, spec)
@@ -192,7 +192,7 @@ func chain(t *testing.T, spec string, zone *time.Location, from, to time.Time) (
 	return ticks
 }
 
-// same fails unless the runs are of these ticks, each once.
+// same fails unless these ticks were run, each once.
 func same(t *testing.T, what string, got, want []time.Time) {
 	t.Helper()
 	if slices.EqualFunc(got, want, time.Time.Equal) {
@@ -225,7 +225,7 @@ func (r *replica) wrapFunc(job, spec string, f func()) {
 	must(r.f.t)(r.AddJob(spec, cron.NewChain(r.wrap(job)).Then(cron.FuncJob(f))))
 }
 
-// travel lets the bubble's clock come to an instant.
+// travel sleeps until an instant of the bubble's clock.
 func travel(to time.Time) { time.Sleep(time.Until(to)) }
 
 func zone(t *testing.T, name string) *time.Location {
@@ -237,7 +237,7 @@ func zone(t *testing.T, name string) *time.Location {
 	return loc
 }
 
-// logbook keeps the events that are about a tick that did not run as planned.
+// logbook keeps the events about ticks that did not run as planned.
 // Its methods are called in a bubble.
 type logbook struct {
 	mu     sync.Mutex
@@ -263,7 +263,7 @@ func (b *logbook) observe(e redlock.Event) {
 	b.events = append(b.events, e)
 }
 
-// take returns what was told so far, and forgets it.
+// take returns the events so far, and forgets them.
 func (b *logbook) take() []redlock.Event {
 	synctest.Wait()
 	b.mu.Lock()
@@ -273,7 +273,7 @@ func (b *logbook) take() []redlock.Event {
 	return events
 }
 
-// failures are what is logged by default.
+// failures returns the events that are logged by default.
 func (b *logbook) failures() (events []redlock.Event) {
 	synctest.Wait()
 	b.mu.Lock()
@@ -286,5 +286,5 @@ func (b *logbook) failures() (events []redlock.Event) {
 	return events
 }
 
-// skip reports whether the tick is another replica's, or the process ends.
+// skip reports whether another replica has the tick, or the process ends.
 func skip(e redlock.Event) bool { return e.Kind == redlock.Refused && e.Level() < slog.LevelInfo }

@@ -15,7 +15,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// The history has the schedule in words, the next tick, also where the zone's clocks change, and what came of each run.
+// The history has the schedule's text, the next tick (also across clock changes), and the result of each run.
 func TestHistory(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {

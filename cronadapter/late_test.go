@@ -27,7 +27,7 @@ func down(rs ...*replica) (back func()) {
 	}
 }
 
-// Redis is down at the instant of a daily job: it runs late, once. At that of a job every 10 s: the tick is over with the next.
+// Redis is down at a tick. A daily job runs late, once. A job every 10 s loses the tick when the next one comes.
 //
 // Seen to fail with WithLateness(0).
 func TestLateness_outage(t *testing.T) {

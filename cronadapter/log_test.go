@@ -40,8 +40,8 @@ func one(t *testing.T, events []redlock.Event, kind redlock.EventKind, reason er
 	return e
 }
 
-// A loss is told when it happens, to the job and to the observer, and not again
-// when the job, which heeds it late, has returned.
+// The job and the observer learn of a lost lease when it happens. The observer is not told
+// again when the job, which reacts late, returns.
 //
 // Seen to fail without the lease in the job's context, without the watch, and
 // with the loss told twice.
@@ -69,7 +69,7 @@ func TestEvents_lease_lost(t *testing.T) {
 	})
 }
 
-// Every reason why a tick may have run nowhere is an error.
+// Every reason for which a tick may have run nowhere is logged as an error.
 func TestEvents_not_run(t *testing.T) {
 	cases := map[string]struct {
 		before func(*fleet, *replica)

@@ -14,9 +14,8 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// Names are the Locker's: two adapters of one process on one Locker would share
-// the ticks of two jobs of one name. Remove and Stop make a name free, and an
-// adapter cannot free another one's.
+// Names are unique per Locker: jobs of two adapters with one name would share their
+// ticks. Remove and Stop free a name, but not one of another adapter.
 //
 // Seen to fail with names that are kept by the adapter.
 func TestAdapter_names_of_a_Locker(t *testing.T) {

@@ -30,7 +30,7 @@ import (
 // clocks are how far ahead the replicas' clocks are.
 var clocks = []time.Duration{0, 40 * time.Millisecond, -300 * time.Millisecond}
 
-// nights are those on which clocks change.
+// nights are the nights on which clocks change.
 var nights = []struct {
 	zone       string
 	noon       time.Time      // of the day before

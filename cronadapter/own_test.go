@@ -13,7 +13,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// fromStart counts from when it was made, as schedules in a process do.
+// fromStart counts from when it was made.
 type fromStart struct {
 	start time.Time
 	every time.Duration
@@ -40,8 +40,8 @@ func (s shaky) Next(t time.Time) time.Time {
 	return t.Add(9500*time.Millisecond + time.Duration(s.IntN(1000))*time.Millisecond)
 }
 
-// Three replicas that start three seconds apart, with schedules whose instants
-// they do not have in common: one run an interval, not one on each.
+// Three replicas start three seconds apart, with schedules that differ between replicas:
+// there is one run per interval, not one on each.
 //
 // Seen to fail when only robfig's ConstantDelaySchedule was treated as "@every",
 // and when other schedules had no spacing.
@@ -81,7 +81,7 @@ func TestSchedule_instants_of_its_own(t *testing.T) {
 					}
 					time.Sleep(10*time.Minute - 9*time.Second)
 					leaveAll(fleet)
-					// A shaky schedule is refused more often than one that is even.
+					// A shaky schedule is refused more often than an even one.
 					if got := len(f.of("job")); got > 61 || got < 59 && name != "about every 10 s" || got < 45 {
 						t.Errorf("%d runs in 10 minutes, want 60", got)
 					}
@@ -91,8 +91,8 @@ func TestSchedule_instants_of_its_own(t *testing.T) {
 	}
 }
 
-// minutes is a schedule of one's own that has the same instants everywhere, but
-// no even time between them.
+// minutes is a custom schedule that has the same ticks on all replicas, but not at equal
+// intervals.
 type minutes []int
 
 func (m minutes) Next(t time.Time) time.Time {
@@ -101,8 +101,8 @@ func (m minutes) Next(t time.Time) time.Time {
 	return t
 }
 
-// Nobody can tell that its instants are common, so it is spaced, and that
-// refuses nothing: for each tick by the time since the one before.
+// The adapter cannot know that all replicas have the same ticks, so it spaces them, by the
+// time since the previous tick. That refuses nothing.
 //
 // Seen to fail with the time between the first two ticks as the spacing.
 func TestSchedule_uneven(t *testing.T) {
@@ -172,7 +172,7 @@ func TestAdapter_shares_ticks(t *testing.T) {
 	}
 }
 
-// Ticks that are close together are asked for with less delay.
+// The spread is smaller for ticks that are close together.
 //
 // Seen to fail with the same spread for all.
 func TestAdapter_spread_of_close_ticks(t *testing.T) {

@@ -68,9 +68,9 @@ func TestAdapter_panic(t *testing.T) {
 	}
 }
 
-// What people use against overlap without a lock: in v3.0.1 a panic ends the
-// job for good. Behind it an adapter's job cannot be saved either, and does
-// not need it: its lease keeps runs from overlapping.
+// In cron v3.0.1 a job that panics behind cron.SkipIfStillRunning never runs again. The
+// adapter cannot change that, but its jobs do not need that wrapper: their leases keep
+// runs from overlapping.
 func TestAdapter_panic_SkipIfStillRunning(t *testing.T) {
 	cases := map[string]arrangement{
 		"without an adapter": func(t *testing.T, r *replica, outcry cron.Logger, job func()) {
@@ -158,7 +158,7 @@ func panicky(t *testing.T, add arrangement) (runs int, outcry []error, free bool
 	return runs, log.errs, !held
 }
 
-// A job may end its goroutine, as a test's FailNow does.
+// A job may call runtime.Goexit, as a test's FailNow does.
 func TestAdapter_Goexit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runs, _, free := panicky(t, func(t *testing.T, r *replica, _ cron.Logger, _ func()) {

@@ -141,7 +141,7 @@ func (a arm) add(t *testing.T, c *cron.Cron, adapter *cronadapter.Adapter, locke
 	}
 }
 
-// locker has connections of its own, as a process has.
+// locker returns a Locker with its own connections, like one of another process.
 func (a arm) locker(t *testing.T) (locker *redlock.Locker, disconnect func()) {
 	var clients []redis.UniversalClient
 	for _, s := range a.nodes {

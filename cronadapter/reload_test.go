@@ -151,7 +151,7 @@ func TestAdapter_reload_severalTicks(t *testing.T) {
 	}
 }
 
-// The run of a tick that came during a reload holds no later tick back: one that comes meanwhile is skipped, and not late.
+// The run of a tick that came during a reload does not delay later ticks: one that comes during the run is skipped.
 //
 // Seen to fail when later ticks waited until it had ended.
 func TestAdapter_reload_longRun(t *testing.T) {
@@ -169,7 +169,7 @@ func TestAdapter_reload_longRun(t *testing.T) {
 	})
 }
 
-// A job that comes, goes and comes again within a second after a tick does not run that tick, which came before it.
+// A job that is added, removed and added again within a second after a tick does not run that tick.
 //
 // Seen to fail when a second before each removal was looked at.
 func TestAdapter_reload_afterTheTick(t *testing.T) {
@@ -189,7 +189,7 @@ func TestAdapter_reload_afterTheTick(t *testing.T) {
 	})
 }
 
-// A job that comes back after its tick, goes at once and comes again runs that tick, and nothing is told.
+// A job that is added again after its tick, then removed and added at once, runs that tick. No error is reported.
 //
 // Seen to fail: an error said that Adapter.Remove is to be used, which it was.
 func TestAdapter_reload_goesAtOnce(t *testing.T) {

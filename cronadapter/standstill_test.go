@@ -13,7 +13,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// dates is a list that answers an instant with itself, an easy mistake that plain cron forgives, since it asks a little later.
+// dates is a list whose Next may return its argument, an easy mistake that plain cron forgives, since it asks a little later.
 type dates []time.Time
 
 func (d dates) Next(t time.Time) time.Time {
@@ -51,7 +51,7 @@ func (s sticky) Next(t time.Time) time.Time {
 	return t.Truncate(time.Minute).Add(time.Minute)
 }
 
-// A schedule that stands still at some instant must not have a reload, or the look back, go on for ever.
+// A schedule that stands still at some instant must not make a reload or a catch-up loop forever.
 //
 // Seen to fail: each of them hung.
 func TestJob_schedule_stands_still_at_an_instant(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// Stop tells the running job, waits for it as cron.Stop does, and its lease is
-// held until the job has returned, and gone when the wait is over.
+// Stop cancels the running job. The lease is held until the job has returned, and
+// released when the wait is over.
 //
 // Seen to fail when the jobs' context did not end, and when the lease was given
 // back as soon as it did.
@@ -62,7 +62,7 @@ func TestAdapter_Stop(t *testing.T) {
 	})
 }
 
-// After Stop nothing runs, by hand or on another cron, and that is told.
+// After Stop nothing runs, through an entry or on another cron, and there is an event.
 func TestAdapter_Stop_is_final(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 1)

@@ -20,7 +20,7 @@ var (
 	sparse = []string{"@monthly", "@yearly", "0 0 31 * *", "0 0 30 * *", "0 6 29 2 *", "59 23 28-31 * *", "0 0 1 1 *", "CRON_TZ=America/Sao_Paulo 0 0 1-7 11 *"}
 )
 
-// The tick of a run is what robfig's own schedule says, for both forms, through
+// The tick of a run is an instant of robfig/cron's schedule, for Add and Wrap, through
 // changed clocks (Lord Howe's by half an hour, São Paulo's at midnight), month
 // ends and leap years.
 func TestJob_ticks_are_robfigs(t *testing.T) {
@@ -175,7 +175,7 @@ func TestJob_runs_before_its_cron_asks_on(t *testing.T) {
 	})
 }
 
-// slow is a schedule that takes a second to answer.
+// slow is a schedule whose Next takes a second.
 type slow struct{ cron.Schedule }
 
 func (s slow) Next(t time.Time) time.Time {
@@ -183,8 +183,7 @@ func (s slow) Next(t time.Time) time.Time {
 	return s.Schedule.Next(t)
 }
 
-// Entry.Schedule is there for everybody to ask; a list of coming runs must not
-// move the ticks.
+// Anyone may call Entry.Schedule.Next; a list of coming runs must not change the ticks.
 //
 // Seen to fail with the newest answer, or the one before it, as the tick.
 func TestJob_Next_may_be_asked_by_others(t *testing.T) {
@@ -213,7 +212,7 @@ func TestJob_Next_may_be_asked_by_others(t *testing.T) {
 	})
 }
 
-// A cron may be stopped and started again; ticks in between are nobody's.
+// A cron may be stopped and started again; ticks in between are not run.
 func TestJob_cron_restarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		travel(nights[0].noon)

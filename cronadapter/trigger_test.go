@@ -162,7 +162,7 @@ func TestTrigger_not(t *testing.T) {
 	}
 }
 
-// A job that was taken out of its cron behind the adapter's back says why a trigger does not run it.
+// A trigger for a job that was removed with cron.Remove, not Adapter.Remove, is refused with the reason.
 //
 // Seen to fail without the refusals, and when a job that is gone from its chain ran without it.
 func TestTrigger_noEntry(t *testing.T) {
@@ -198,7 +198,7 @@ func TestTrigger_noEntry(t *testing.T) {
 	}
 }
 
-// A tick by hand that the chain skips is not left for the next run.
+// A triggered tick that the chain skips is not left for the next run.
 //
 // Seen to fail when it stays, and when the chain is gone round.
 func TestTrigger_chainSkips(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// A wrapper that cannot know its tick does not let the job run, and says what
-// to do at each tick.
+// A wrapper that cannot know its tick does not run the job, and says at each tick what to
+// do.
 func TestAdapter_Wrap_misplaced(t *testing.T) {
 	cases := map[string]func(r *replica, job cron.Job){
 		"not first in its chain": func(r *replica, job cron.Job) {
@@ -74,8 +74,8 @@ func TestAdapter_Wrap_two_jobs(t *testing.T) {
 	})
 }
 
-// A run that is started by hand has no tick of its own: before the first one it
-// is refused, later it finds its tick done.
+// A manual run has no tick of its own: before the first tick it is refused, later it finds
+// its tick done.
 func TestAdapter_started_by_hand(t *testing.T) {
 	forms := map[string]func(*replica){
 		"Add":  func(r *replica) { r.addSpec("job", "* * * * *") },
