@@ -155,9 +155,9 @@ func TestScheduler_clockSetForward(t *testing.T) {
 	}
 }
 
-// With WithNewestOnly a tick that Redis did not take gives way to the next one, even when the entry is replaced
-// meanwhile, which begins no second outage.
-// Mutations: over without errSuperseded; the option ignored in take; add without the old one's course.
+// With WithNewestOnly a tick that could not be enqueued gives way to the next one, even if the entry is replaced
+// meanwhile. The replacement does not report the outage again.
+// Mutations: tooLate without errSuperseded; the option ignored in take; add without the old one's progress.
 func TestScheduler_newestOnly(t *testing.T) {
 	newest := []asynqadapter.SchedulerOption{asynqadapter.WithNewestOnly()}
 	for _, c := range []struct {
@@ -199,7 +199,7 @@ func TestScheduler_newestOnly(t *testing.T) {
 }
 
 // A tick that waits for Redis while the clock is set back is given up, and
-// comes again at its time. Mutation: over without errSetBack.
+// comes again at its time. Mutation: tooLate without errSetBack.
 func TestScheduler_clockSetBackInOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ids, seen, clock := newLedger(), &events{}, &steppedClock{}

@@ -16,7 +16,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// exampleRedis stands for asynq's Redis.
+// exampleRedis returns asynq's Redis.
 func exampleRedis() (asynq.RedisConnOpt, func()) {
 	server, err := miniredis.Run()
 	if err != nil {
@@ -25,7 +25,8 @@ func exampleRedis() (asynq.RedisConnOpt, func()) {
 	return asynq.RedisClientOpt{Addr: server.Addr()}, server.Close
 }
 
-// exampleLocker stands for redlock.New(goredis.Nodes(rdb1, rdb2, rdb3)).
+// exampleLocker returns a Locker. A service calls
+// redlock.New(goredis.Nodes(rdb1, rdb2, rdb3)).
 func exampleLocker(opts ...redlock.LockerOption) *redlock.Locker {
 	locker, err := redlock.New(redlocktest.Nodes(redlocktest.Servers(3), "example"), opts...)
 	if err != nil {
@@ -34,12 +35,13 @@ func exampleLocker(opts ...redlock.LockerOption) *redlock.Locker {
 	return locker
 }
 
-// awayFromTick: schedulers that start on both sides of a tick do not all have it.
+// awayFromTick waits until no tick is near: schedulers that start on both sides of one
+// would not all have it.
 func awayFromTick() {
 	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(1100 * time.Millisecond)))
 }
 
-// quick makes the examples' servers look for tasks often and say nothing.
+// quick makes the examples' servers poll often and log nothing.
 var quick = asynq.Config{Concurrency: 5, TaskCheckInterval: 20 * time.Millisecond, LogLevel: asynq.FatalLevel}
 
 // Two tasks for one customer, and workers that could run both at once.
@@ -132,8 +134,8 @@ func ExampleScheduler() {
 	// found by name and tick: true
 }
 
-// Three replicas that keep a stock asynq.Scheduler each, and workers that drop
-// what is double.
+// Three replicas that each run a stock asynq.Scheduler, and workers that drop the
+// duplicates.
 func ExampleOncePerTick() {
 	redis, stop := exampleRedis()
 	defer stop()
@@ -185,7 +187,7 @@ func ExampleOncePerTick() {
 	// dropped
 }
 
-// everySecond stands for a provider that reads a table.
+// everySecond is a provider. A service would read the configs from a table.
 type everySecond struct{}
 
 func (everySecond) GetConfigs() ([]*asynq.PeriodicTaskConfig, error) {

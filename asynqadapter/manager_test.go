@@ -273,7 +273,7 @@ func TestPeriodicTaskManager_invalid(t *testing.T) {
 // asynqmon's view, through asynq's own inspector. It must not enqueue anything.
 //
 // Mutations: no Goexit (two tasks per tick); "@every" shown from the start on;
-// close left out (entries stay).
+// mirror.Shutdown left out (entries stay).
 func TestScheduler_heartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t)
@@ -306,7 +306,7 @@ func TestScheduler_heartbeat(t *testing.T) {
 }
 
 // A process that is paused over the first tick of an "@every" shows it from the
-// second one on. Mutation: ticked without its second.
+// second one on. Mutation: show without its limit of a second.
 func TestScheduler_heartbeatAfterPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, clock := newQueue(t), &pausedClock{}
@@ -324,7 +324,7 @@ func TestScheduler_heartbeatAfterPause(t *testing.T) {
 }
 
 // asynq's scheduler does not notice that the clock was set back, so its entry
-// is made anew. Mutation: renew left out of take.
+// is removed and shown again. Mutation: hide and show left out of take.
 func TestScheduler_heartbeatAfterSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, clock := newQueue(t), &steppedClock{}

@@ -123,7 +123,7 @@ func TestMiddleware_busy(t *testing.T) {
 }
 
 // A task without retries: asynq archives it for any error, before it asks
-// IsFailure. Mutation: sendBack without regard to attempt.last.
+// IsFailure. Mutation: sendBack without regard to delivery.last.
 func TestMiddleware_maxRetryZero(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -160,7 +160,7 @@ func TestMiddleware_maxRetryZero(t *testing.T) {
 	}
 }
 
-// busyIsNoFailure is what asynq's documentation leads to: an error that IsFailure excuses.
+// busyIsNoFailure follows asynq's documentation: an error for which IsFailure returns false.
 func busyIsNoFailure() asynq.MiddlewareFunc {
 	busy := atomic.Bool{}
 	return func(next asynq.Handler) asynq.Handler {

@@ -35,9 +35,10 @@ func triggering(t *testing.T, servers []*redlocktest.Server, name string) *redlo
 	return locker
 }
 
-// An entry's task is enqueued once by the replicas that run, beside those of its ticks, and not when the entry is gone or not begun.
+// A trigger enqueues an entry's task once in the fleet, in addition to those of its ticks. It does not before Start, or when
+// the entry is removed.
 //
-// Seen to fail without listen, without the claim, without deafen, and when the ID has the second only.
+// Seen to fail without listen, without the claim, without stopListening, and when the ID has the second only.
 func TestWithTriggers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		servers, tasks := redlocktest.Servers(3), newLedger()
@@ -140,7 +141,7 @@ func TestWithTriggers_manager(t *testing.T) {
 	})
 }
 
-// A trigger's name is the Locker's: were it another job's as well, one of them would run, and nobody could say which.
+// A trigger's name must be unique on its Locker: if another job had it too, either one might run.
 //
 // Seen to fail when a name was reserved in its queue alone.
 func TestWithTriggers_names(t *testing.T) {

@@ -14,8 +14,8 @@ var (
 	space = regexp.MustCompile(`\s+`)
 )
 
-// Every line of code in docs/migration.md stands in a test here. Seen to fail
-// when an option is misspelled there.
+// Every line of code in docs/migration.md is part of a test here. Seen to fail when an
+// option is misspelled there.
 func TestDoc_isRun(t *testing.T) {
 	code := sources(t)
 	text, err := os.ReadFile("../../docs/migration.md")
@@ -36,7 +36,7 @@ func TestDoc_isRun(t *testing.T) {
 	}
 }
 
-// found reports whether the code has the line; "…" stands for anything.
+// found reports whether the code contains the line, in which "…" matches anything.
 func found(code, line string) bool {
 	for part := range strings.SplitSeq(space.ReplaceAllString(line, " "), "…") {
 		_, rest, ok := strings.Cut(code, strings.TrimSpace(part))

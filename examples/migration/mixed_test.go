@@ -13,7 +13,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// While a fleet moves, both libraries exclude each other on one name.
+// During a migration, locks of both libraries on one name exclude each other.
 func TestMixed_exclusion(t *testing.T) {
 	ctx, client := start(t)
 	m := mutexOf(t, client, "report")
@@ -35,7 +35,7 @@ func TestMixed_exclusion(t *testing.T) {
 	}
 }
 
-// What another library is to unlock must be detached, or renewal puts it back.
+// A lease that another library is to unlock must be detached, or renewal restores it.
 func TestMixed_detachBeforeUnlock(t *testing.T) {
 	ctx, client := start(t)
 	m := mutexOf(t, client, "report", redlock.WithTTL(150*time.Millisecond))
@@ -72,7 +72,7 @@ func TestMixed_adopt(t *testing.T) {
 	ok(t, lease.Unlock(context.Background()))
 }
 
-// eventually waits for what another goroutine is to do.
+// eventually waits for another goroutine.
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {

@@ -150,14 +150,14 @@ func TestRedsync_lost(t *testing.T) {
 	m := mutexOf(t, client, "report", redlock.WithTTL(100*time.Millisecond), redlock.WithoutRenewal())
 	lease, err := m.Lock(ctx)
 	ok(t, err)
-	<-lease.Context().Done() // here nobody has to ask
+	<-lease.Context().Done() // no polling needed
 	err = lease.Unlock(ctx)
 	if !errors.Is(err, redlock.ErrLost) || !errors.Is(context.Cause(lease.Context()), redlock.ErrLost) {
 		t.Errorf("redtick: %v", err)
 	}
 }
 
-// A lock that one process takes and another one releases.
+// A lock that one process acquires and another one releases.
 func TestRedsync_handOver(t *testing.T) {
 	ctx, client := start(t)
 	rs := redsync.New(redsyncgoredis.NewPool(client))

@@ -21,7 +21,7 @@ func start(t *testing.T) (context.Context, *redis.Client) {
 	return ctx, client
 }
 
-// mutexOf returns a mutex of a Locker that ends with the test.
+// mutexOf returns a mutex of a Locker that is closed at the end of the test.
 func mutexOf(t *testing.T, client *redis.Client, name string, opts ...redlock.MutexOption) *redlock.Mutex {
 	locker, err := redlock.New(goredis.Nodes(client))
 	ok(t, err)

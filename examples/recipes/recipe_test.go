@@ -26,7 +26,7 @@ func replica(name string) *redlock.Locker {
 	return locker
 }
 
-// slot returns a lease on one of n names, or ErrTaken when all are held.
+// slot returns a lease on one of n names, or ErrTaken if all are held.
 func slot(ctx context.Context, locker *redlock.Locker, name string, n int) (*redlock.Lease, error) {
 	err := error(redlock.ErrTaken)
 	for _, i := range rand.Perm(n) {
@@ -42,7 +42,7 @@ func slot(ctx context.Context, locker *redlock.Locker, name string, n int) (*red
 	return nil, err
 }
 
-// At most n at a time in the whole fleet: a name per slot.
+// At most n runs at a time in the whole fleet: one name per slot.
 func Example_nAtATime() {
 	ctx := context.Background()
 	locker := replica("a")
@@ -62,8 +62,8 @@ func Example_nAtATime() {
 	// both slots are taken
 }
 
-// Each shard is worked on by one replica. When that one dies, another gets its
-// shards a TTL later.
+// Each shard belongs to one replica. When that replica dies, others get its shards a TTL
+// later.
 func Example_shards() {
 	ctx := context.Background()
 	held := 0
@@ -88,7 +88,7 @@ func Example_shards() {
 	// Output: 4 of 4 shards are held, each once
 }
 
-// A handler that is not run twice at a time, whichever replicas the requests reach.
+// A handler that runs once at a time, whichever replicas the requests reach.
 func Example_httpHandler() {
 	locker := replica("a")
 	defer locker.Close(context.Background())
@@ -127,8 +127,8 @@ func Example_httpHandler() {
 	// first: 202
 }
 
-// A ticker counts from the start of its process, so what it says is cut to an
-// instant that all replicas have in common.
+// A ticker counts from the start of its process, so its times are truncated to instants
+// that all replicas share.
 func Example_ticker() {
 	const interval = 50 * time.Millisecond
 	var mu sync.Mutex
@@ -164,8 +164,8 @@ func Example_ticker() {
 	// Output: true run twice: 0
 }
 
-// On SIGTERM a replica ends its work, gives up its leases and closes its
-// Locker; another one goes on at once, not a TTL later.
+// On SIGTERM a replica ends its work, releases its leases and closes its Locker, so
+// another one takes over at once, not a TTL later.
 func Example_draining() {
 	ctx, terminate := context.WithCancel(context.Background()) // signal.NotifyContext in a service
 	locker, other := replica("a"), replica("b")
@@ -203,7 +203,7 @@ func Example_draining() {
 	// the other one goes on
 }
 
-// table stands for a row of a database and this statement:
+// table simulates a row of a database and this statement:
 //
 //	UPDATE report SET total = :total, last_tick = :tick WHERE id = :id AND last_tick < :tick
 type table struct {
@@ -219,8 +219,8 @@ func (t *table) update(total int, tick int64) (rows int) {
 	return 1
 }
 
-// A run that was paused beyond its lease does not know it. The database does,
-// because the tick of the run that came after is larger.
+// A run that was paused past the end of its lease does not know that. The database does,
+// because a later run has written a larger tick.
 func Example_fencing() {
 	ctx := context.Background()
 	locker := replica("a")
