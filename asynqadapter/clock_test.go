@@ -357,7 +357,7 @@ func TestScheduler_Update_invalid(t *testing.T) {
 	}
 }
 
-// A tick that nobody has looked at when Shutdown comes is tried once.
+// A tick that is due but not yet taken when Shutdown comes is tried once.
 // Mutation: run returning without fire.
 func TestScheduler_Shutdown_due(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -374,7 +374,7 @@ func TestScheduler_Shutdown_due(t *testing.T) {
 	})
 }
 
-// Two schedulers of a process that use one name for different work.
+// Two schedulers of a process that use one name for different entries.
 // Mutations: claimName always nil; releaseName left out of Unregister, Update or Shutdown.
 func TestScheduler_sharedNames(t *testing.T) {
 	client := link{newLedger(), 0}
@@ -457,8 +457,7 @@ func TestScheduler_paused(t *testing.T) {
 	}
 }
 
-// The last tick of a clock that was wrong is not the previous one of one that
-// is right. Mutation: begin without previous.
+// Once a wrong clock is corrected, a tick in the future is not listed as the previous one. Mutation: begin without previous.
 func TestScheduler_Entries_clockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := &steppedClock{}

@@ -13,7 +13,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// A client that a program has not made yet is a nil pointer, which no interface is.
+// A client that is not set is a nil pointer, and as an interface not nil.
 //
 // Seen to fail: the one was taken, and the first tick panicked; the other panicked at once.
 func TestPeriodicTaskManager_nilPointer(t *testing.T) {

@@ -110,7 +110,7 @@ func underMutex(t *testing.T, locker *redlock.Locker) asynq.MiddlewareFunc {
 	}
 }
 
-// A worker waits for a key that is soon free, and not for one that is not.
+// A worker waits for a key that is soon free, and not for one that stays busy.
 // Mutations: no second Lock in enter; maxWait ignored; the wait's own error returned.
 func TestMiddleware_maxWait(t *testing.T) {
 	for _, c := range []struct {
@@ -153,8 +153,7 @@ func TestMiddleware_maxWait(t *testing.T) {
 	}
 }
 
-// A key that redlock refuses is the same at the next delivery: the task is
-// archived, once. Mutations: refuse without SkipRetry, or without its event.
+// An invalid key would be invalid at the next delivery too, so the task is archived, once. Mutations: refuse without SkipRetry, or without its event.
 func TestMiddleware_refusedKey(t *testing.T) {
 	for _, key := range []string{"", strings.Repeat("k", 1025)} {
 		for name, use := range map[string]func(*testing.T, *redlock.Locker, asynqadapter.TaskOption) asynq.MiddlewareFunc{
@@ -252,7 +251,7 @@ func TestEvents_byDefault(t *testing.T) {
 	})
 }
 
-// A scheduler's observer that panics does not do so in silence.
+// A panic in a scheduler's observer is logged.
 //
 // Seen to fail when its panic is recovered and forgotten.
 func TestScheduler_observerPanics(t *testing.T) {

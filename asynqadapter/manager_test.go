@@ -385,7 +385,7 @@ func TestPeriodicTaskManager_Start_afterShutdown(t *testing.T) {
 	})
 }
 
-// Observers end their goroutine in tests, by t.FailNow. Nothing else must end.
+// An observer may end its goroutine, as t.FailNow does. Nothing else may end.
 //
 // Mutation: tell on the caller's goroutine.
 func TestWithObserver_goexit(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// work is a handler that takes a while, and heeds no context: the worst case for exclusion.
+// work is a handler that takes a while and ignores its context: the worst case for exclusion.
 func work(c *crowd, lasts time.Duration) asynq.HandlerFunc {
 	return func(_ context.Context, task *asynq.Task) error {
 		defer c.enter(task.Type())()
@@ -59,7 +59,7 @@ func TestMiddleware_oneAtATime(t *testing.T) {
 	})
 }
 
-// Keys of their own run side by side. Mutations: a key without the payload or without the type.
+// Tasks with different keys run side by side. Mutations: a key without the payload or without the type.
 func TestMiddleware_keysApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, all := newQueue(t), newCrowd()
@@ -79,7 +79,7 @@ func TestMiddleware_keysApart(t *testing.T) {
 	})
 }
 
-// Two tasks of a key, of which the first takes ten seconds. Mutations: each
+// Two tasks of one key. The first takes ten seconds. Mutations: each
 // policy answering as another; TryLock for Wait.
 func TestMiddleware_busy(t *testing.T) {
 	for _, c := range []struct {
@@ -316,7 +316,7 @@ func TestMiddleware_lost(t *testing.T) {
 
 const redlockNodeTimeout = 300 * time.Millisecond // of a TTL of 3 s
 
-// A Locker that was closed too early is no reason to call a task done.
+// A task is not done because the Locker was closed too early.
 // Mutation: no ErrClosed in undecided.
 func TestMiddleware_closed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,7 +24,7 @@ func stamped(kind string, tick time.Time) *asynq.Task {
 	return asynq.NewTaskWithHeaders(kind, nil, map[string]string{"redtick-tick": tick.UTC().Format(time.RFC3339)})
 }
 
-// diary notes per tick how often a handler was started and how often it did its work.
+// diary counts per tick how often a handler was started and how often it finished.
 type diary struct {
 	mu            sync.Mutex
 	started, done map[time.Time]int
@@ -138,10 +138,9 @@ var outcomes = []struct {
 		false, redlock.ErrNoQuorum, asynqadapter.Requeued},
 }
 
-// What a single task gets, called as asynq calls it but for the task ID. Each
-// row changes what the nodes know before.
+// The middleware's answer to a single task. Each row first changes what the nodes know.
 //
-// Mutations: each case of turnAway answering as another; no ErrNoQuorum in undecided.
+// Mutations: each case of reject answering as another; no ErrNoQuorum in undecided.
 func TestOncePerTick_outcomes(t *testing.T) {
 	for _, c := range outcomes {
 		t.Run(c.name, func(t *testing.T) {
@@ -180,8 +179,7 @@ func TestOncePerTick_outcomes(t *testing.T) {
 }
 
 // A task without retries cannot be sent back while nodes are away, nor while
-// an earlier delivery of itself still runs. When that one is done after all, so
-// is this. Mutations: claim without its loop; Abandon for Unlock.
+// an earlier delivery of it still runs. When that delivery finishes, the task is done. Mutations: claim without its loop; Abandon for Unlock.
 func TestOncePerTick_waits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, nodes, seen, book := newQueue(t), redlocktest.Servers(3), &events{}, newDiary()
@@ -258,8 +256,8 @@ func TestOncePerTick_invalid(t *testing.T) {
 	}
 }
 
-// IDs that are used twice prove nothing: a pinned ID that is free again after
-// each run, and one that two queues have.
+// Task IDs that are used twice: a pinned ID that is free again after each run, and one
+// that two queues have.
 //
 // Mutations: Unlock for Abandon and the other way round; the owner without the
 // queue; Claim of the first job only.
@@ -313,8 +311,8 @@ func TestOncePerTick_reusedID(t *testing.T) {
 	}
 }
 
-// Whatever a handler returns that makes asynq come again leaves the tick open,
-// and what does not ends it. Mutation: RevokeTask left out.
+// If asynq delivers the task again after what the handler returned, the tick stays open;
+// otherwise it is done. Mutation: RevokeTask left out.
 func TestOncePerTick_over(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -341,7 +339,7 @@ func TestOncePerTick_over(t *testing.T) {
 	}
 }
 
-// Two replicas take two tasks of one tick in the same instant: the one that comes second is dropped, not sent back.
+// Two replicas claim two tasks of one tick at the same instant: the second one is dropped, not sent back.
 //
 // Seen to fail when only a tick that is known to be done is dropped.
 func TestOncePerTick_together(t *testing.T) {

@@ -29,8 +29,8 @@ const (
 	lateness      = 4 * time.Second
 )
 
-// roles are what a replica's process does, until it is told to end. Each says
-// when it begins to enqueue.
+// roles are what a replica's process may do until it is told to end. Each prints when it
+// begins to enqueue.
 var roles = map[string]func(addr string) error{"scheduler": schedulerRole, "manager": managerRole}
 
 func schedulerRole(addr string) error {

@@ -80,7 +80,7 @@ func TestPeriodicTaskManager_Shutdown_providerHangs(t *testing.T) {
 	})
 }
 
-// Providers end their goroutine in tests, by t.FailNow. The next sync is asked all the same.
+// A provider may end its goroutine, as t.FailNow does. The next sync calls it again.
 //
 // Seen to fail with GetConfigs on the goroutine of the syncs.
 func TestPeriodicTaskManager_providerGoexit(t *testing.T) {

@@ -185,8 +185,8 @@ func checkTicks(t *testing.T, ids *ledger, begin, end time.Time, where *time.Loc
 	}
 }
 
-// Redis is away for a while. Within the lateness every tick is enqueued after all;
-// what is older is given up, and that is told.
+// Redis is down for a while. Within the lateness every tick is enqueued in the end; older
+// ones are given up, with an event.
 //
 // Mutations: no loop in enqueue; no check of the lateness; giveUp without its
 // callbacks; Pre- or PostEnqueueFunc called per attempt.
@@ -329,8 +329,7 @@ func TestNewScheduler_invalid(t *testing.T) {
 	}
 }
 
-// Why Unique and Group are refused: what asynq does with them, so that this
-// notices when it stops.
+// What asynq does with Unique and Group, which is why they are refused.
 func TestScheduler_refusedTraps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t)
@@ -473,7 +472,7 @@ func TestScheduler_Shutdown(t *testing.T) {
 	})
 }
 
-// Shutdown does not sit out an outage. Mutation: pause without done.
+// Shutdown does not wait for the end of an outage. Mutation: pause without done.
 func TestScheduler_Shutdown_outage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ids, seen := newLedger(), &events{}
@@ -648,7 +647,7 @@ func TestScheduler_Logger(t *testing.T) {
 	}
 }
 
-// traced is a client whose type can be compared, and whose value cannot.
+// traced is a client whose type is comparable but whose value is not.
 type traced struct {
 	asynqadapter.Enqueuer
 	labels any

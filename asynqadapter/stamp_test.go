@@ -201,7 +201,7 @@ func TestStamp_callbackEndsItsGoroutine(t *testing.T) {
 	}
 }
 
-// What asynq has unregistered is forgotten; what it has not is stamped on.
+// Unregistered tasks are forgotten; others are still stamped.
 //
 // Seen to fail while the tasks themselves were the keys.
 func TestStamp_Unregister(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 // zoneVariable makes this test a process whose machine has that time zone: time.Local cannot be set while others read it.
 const zoneVariable = "REDTICK_ASYNQ_ZONE"
 
-// A scheduler whose ticks may be others on another machine says so once, and to an observer that asks for its entries.
+// A scheduler warns once when its ticks may differ between machines, even if the observer calls Entries.
 //
 // Seen to fail without the warning, with one for each entry, and (for ever) when the scheduler's mutex was held meanwhile.
 func TestScheduler_warnsOfLocalTime(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { program.Main(m, main) }
 
-// What the shows have in common is tested with that of gocron.
+// What the examples have in common is tested in examples/gocron.
 //
 // Mutations that were made and seen to fail here: kind ignored in start (stock);
 // no WithClock (redtick, which looks at when a replica asks);

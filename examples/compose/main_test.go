@@ -153,7 +153,7 @@ func freePort(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// get is what a path answers; an error is status 0.
+// get returns the answer to a request of path; an error is status 0.
 func (r *replica) get(path string) (status int, body string) {
 	client := http.Client{Timeout: 5 * time.Second}
 	answer, err := client.Get(r.url + path)
@@ -209,7 +209,7 @@ func checkHealthcheck(t *testing.T, c composeFile, ready string) {
 	}
 }
 
-// asked are the metrics that the alerts and the dashboard want.
+// asked returns the metrics that the alerts and the dashboard use.
 func asked(t *testing.T) (names []string) {
 	t.Helper()
 	c := readCompose(t)

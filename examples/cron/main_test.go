@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { program.Main(m, main) }
 
-// What the shows have in common is tested with that of gocron.
+// What the examples have in common is tested in examples/gocron.
 //
 // Mutations that were made and seen to fail here: addJobs and addRedsyncStyle
 // swapped in add (both); no WithClock (runs_each_tick_once); no shift

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { program.Main(m, main) }
 
-// shown is what each command has to print, sooner or later.
+// shown is what each command must print in the end.
 var shown = map[string]string{
 	"redtick ls":              `(?s)feed .*report `,
 	"redtick runs feed":       `failed: dial tcp 10\.0\.4\.17:5432`,

@@ -109,7 +109,7 @@ func TestExample_refuses_an_unknown_locker(t *testing.T) {
 	}
 }
 
-// show is a run of the example under way.
+// show is a running example.
 type show struct {
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
@@ -174,7 +174,7 @@ func (d *show) contains(pattern string) bool {
 	return matches(strings.Join(d.lines, "\n"), pattern)
 }
 
-// mustBeGone gives the replicas the time they have when their parent is dead.
+// mustBeGone waits as long as replicas may live after their parent's death.
 func (d *show) mustBeGone(t *testing.T) {
 	t.Helper()
 	processes := regexp.MustCompile(`replica .   process (\d+)`).FindAllStringSubmatch(strings.Join(d.lines, "\n"), -1)
@@ -193,7 +193,7 @@ func (d *show) mustBeGone(t *testing.T) {
 	}
 }
 
-// lives tells a process from one that has ended and is not yet buried.
+// lives reports whether a process runs. A zombie does not.
 func lives(pid int) bool {
 	if runtime.GOOS == "linux" {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

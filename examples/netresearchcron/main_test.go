@@ -91,7 +91,7 @@ func (f *fleet) leave(fleet ...*replica) {
 	}
 }
 
-// clock is one that somebody sets.
+// clock is a clock that can be set.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
@@ -109,7 +109,7 @@ type timer struct {
 
 func (t timer) C() <-chan time.Time { return t.fired }
 
-// chain is what a schedule of the fork answers.
+// chain returns the ticks of a schedule of the fork.
 func chain(t *testing.T, spec, zone string, from, to time.Time) (ticks []time.Time) {
 	t.Helper()
 	schedule, err := cron.ParseStandard(spec)
@@ -196,7 +196,7 @@ func TestAdd_clock_is_set_back(t *testing.T) {
 	})
 }
 
-// A run that the fork starts at once has no tick, and is refused in the log.
+// A run that the fork starts immediately has no tick. It is refused, which is logged.
 func TestAdd_RunImmediately(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, time.Date(2026, 3, 7, 12, 0, 30, 0, time.UTC))

@@ -125,7 +125,7 @@ func onlyA(ctx context.Context, r *demo.Replica, tick time.Time) error {
 	return r.Work(ctx, "pulse", tick)
 }
 
-// count leaves a run in the file without telling anybody.
+// count adds a run to the file without reporting it.
 func count(tick time.Time) error {
 	var id struct{ Counts string }
 	if err := json.Unmarshal([]byte(os.Getenv("REDTICK_DEMO_REPLICA")), &id); err != nil {

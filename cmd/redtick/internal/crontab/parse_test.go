@@ -65,7 +65,7 @@ func TestParse_days_of_the_week(t *testing.T) {
 	}
 }
 
-// What stands above a line holds for it, and what stands below does not.
+// Settings apply to the lines below them only.
 func TestParse_settings(t *testing.T) {
 	file := parse(t, "\ufeff# a comment", "", "A = one", "# redtick: name=first", "@hourly x",
 		`B="two words"`, "A='2'", "SHELL=/bin/bash", "CRON_TZ=Europe/Berlin", "# redtick: takeover", "#redtick: name=second timeout=90s max-hold=1h shell=/bin/dash", "@hourly x",
@@ -90,8 +90,7 @@ func TestParse_settings(t *testing.T) {
 	}
 }
 
-// The name of a job that was given none depends on what it runs and when, and
-// on nothing else.
+// A derived name depends only on the schedule, its zone and the command.
 //
 // Seen to fail when the zone is left out of it.
 func TestParse_derived_names(t *testing.T) {
@@ -110,7 +109,7 @@ func TestParse_derived_names(t *testing.T) {
 	}
 }
 
-// Every bad line is refused, with what is wrong, the rule, and what to do.
+// Every bad line is an error with the value, the rule and the cure.
 //
 // Seen to fail when Parse ends at the first bad line.
 func TestParse_refuses(t *testing.T) {

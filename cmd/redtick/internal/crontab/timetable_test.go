@@ -86,7 +86,7 @@ func (m *machine) leave() {
 	}
 }
 
-// ticks are those that a job was run for, in order.
+// ticks returns the ticks for which a job was run, in order.
 func (f *fleet) ticks(name string) (all []string) {
 	for _, r := range f.all() {
 		if r.name == name {
@@ -97,7 +97,7 @@ func (f *fleet) ticks(name string) (all []string) {
 	return all
 }
 
-// all is every run so far.
+// all returns all runs so far.
 func (f *fleet) all() []run {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -210,8 +210,8 @@ func TestTimetable_machines_come_and_go(t *testing.T) {
 	})
 }
 
-// stall is a schedule that keeps cron from its work shortly before each second
-// and until after it, as a busy machine may.
+// stall is a schedule that blocks cron from shortly before each second until after it, as
+// a busy machine may.
 type stall struct{}
 
 func (stall) Next(t time.Time) time.Time {
@@ -273,7 +273,7 @@ func loadAgain(t *testing.T, f *fleet, at time.Duration) {
 	}
 }
 
-// A line that has not changed is left alone, in whatever season it is read again.
+// An unchanged line keeps its job, even if it is read again in another season.
 //
 // Seen to fail when schedules were compared: a time.Location remembers the offset of the day on which it was read.
 func TestTimetable_load_in_summer(t *testing.T) {
@@ -311,7 +311,7 @@ func TestTimetable_a_run_outlives_its_line(t *testing.T) {
 	})
 }
 
-// A file that the library refuses changes nothing.
+// A file that redlock refuses changes nothing.
 //
 // Seen to fail when Load adds before it has tried all jobs.
 func TestTimetable_load_refuses(t *testing.T) {
@@ -333,7 +333,7 @@ func TestTimetable_load_refuses(t *testing.T) {
 	})
 }
 
-// Two machines were both down: what was missed is run once when they start, and a line that is new in the file has missed nothing.
+// Two machines were both down: the newest missed tick is run once when they start. A new line has missed nothing.
 //
 // Seen to fail without the option.
 func TestTimetable_catchUp(t *testing.T) {
