@@ -7,8 +7,8 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// acquire ends early on a signal. One that came when the lease was granted
-// already gives it back: CMD has not begun.
+// acquire takes a lease, and stops on a signal. If the lease is granted by then,
+// acquire releases it, because CMD has not begun.
 func acquire(ctx context.Context, l *redlock.Locker, take taking, signals <-chan os.Signal) (*redlock.Lease, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	caught, done := make(chan os.Signal, 1), make(chan struct{})

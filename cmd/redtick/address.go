@@ -12,7 +12,7 @@ import (
 const addressRule = "write host:port, redis" + exampleCredentials + "host:port/db (rediss:// for TLS), unix:///path/of/socket, " +
 	"redis-sentinel://host,host/master or redis-cluster://host,host/ with any of / ? # @ : , % in the password escaped, as %2F is for /"
 
-// kind is what stands behind an address.
+// kind is the kind of deployment behind an address.
 type kind uint8
 
 const (
@@ -21,8 +21,8 @@ const (
 	wholeCluster
 )
 
-// kinds are the schemes of those that have several addresses, and the ports that they have by default. With "rediss" in
-// place of "redis" they speak TLS.
+// kinds maps the schemes of deployments with several addresses to their kinds and default ports. "rediss" instead of "redis"
+// means TLS.
 var kinds = map[string]struct {
 	kind
 	port string
@@ -31,19 +31,19 @@ var kinds = map[string]struct {
 	"redis-cluster":  {wholeCluster, "6379"},
 }
 
-// address is where one node is.
+// address is the address of one node.
 type address struct {
 	kind
-	server *redis.Options // for several servers the credentials, the database and TLS only
+	server *redis.Options // for several servers only the credentials, the database and TLS
 	hosts  []string       // of several servers
 	master string         // of a Sentinel group
-	// Of the Sentinels themselves; Options has what the servers want.
+	// Credentials for the Sentinels; server has those for the servers.
 	sentinelUser, sentinelPassword string
 }
 
-// parseAddresses reads a list of nodes, separated by commas. Its errors say
-// which node is wrong and never what was written: it may hold a password, and
-// where a password ends in a text that cannot be parsed is anybody's guess.
+// parseAddresses parses a comma-separated list of nodes. Its errors say which node
+// is wrong but do not quote it: it may contain a password, which cannot be located
+// in a text that does not parse.
 func parseAddresses(list string) ([]*address, error) {
 	if strings.TrimSpace(list) == "" {
 		return nil, usage("no nodes are given; set REDIS_ADDRS=host:port,host:port,host:port or use --nodes")
@@ -60,7 +60,7 @@ func parseAddresses(list string) ([]*address, error) {
 	return all, nil
 }
 
-// splitNodes splits at the commas, but for those between the hosts of one node: up to the slash behind them.
+// splitNodes splits at the commas, except those between the hosts of one node, which end at a slash.
 func splitNodes(list string) (nodes []string) {
 	open := false
 	for item := range strings.SplitSeq(list, ",") {
@@ -105,7 +105,7 @@ func parseAddress(s string) *address {
 	return &address{server: &redis.Options{Addr: at}}
 }
 
-// parseSeveral reads [user:password@]host,host/path: the path is a Sentinel group's master and perhaps the database.
+// parseSeveral parses [user:password@]host,host/path. The path of a Sentinel group is its master, optionally with /database.
 func parseSeveral(scheme, rest string, tls bool) *address {
 	a := &address{kind: kinds[scheme].kind}
 	authority, path, _ := strings.Cut(rest, "/")
@@ -142,12 +142,12 @@ func parseSeveral(scheme, rest string, tls bool) *address {
 		return nil
 	}
 	if a.server.TLSConfig != nil {
-		a.server.TLSConfig.ServerName = "" // each server's own
+		a.server.TLSConfig.ServerName = "" // each server has its own
 	}
 	return a
 }
 
-// withPort is host:port, or "" where that cannot be: a list has other separators, say, or quotes came along from a file.
+// withPort returns host:port, or "" if host is not valid, for example because of a wrong separator or of quotes from a file.
 func withPort(host, port string) string {
 	if host == "" || strings.ContainsAny(host, "@/?#;'\" ") {
 		return ""

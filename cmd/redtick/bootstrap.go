@@ -12,8 +12,8 @@ func newBootstrap(t *target) *cobra.Command {
 		Long: `bootstrap is for services that use WithRestartGuard. It declares that new nodes have
 no votes to forget, so that they vote at once. Without it they abstain for the
 longest TTL, like a node that may have forgotten its votes. Run it once when the
-servers are new, or right before the guard is first turned on, and not at every
-start, which would defeat the guard. A node that has voted under a guard, or may
+servers are new, or right before the guard is first turned on. Running it at every
+start would defeat the guard. A node that has voted under a guard, or that may
 evict keys, refuses.
 
 Exit codes
@@ -21,7 +21,7 @@ Exit codes
   1   a node refused, or did not answer; the others are declared fresh
   64  the command line is wrong
 
-JSON: nodes, how many vote from now on.`,
+JSON: nodes (how many vote from now on).`,
 		Example: `  redtick bootstrap`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

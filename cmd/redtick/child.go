@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// child is a program that runs under a lease. ended is closed when it has ended.
+// child is a program that runs under a lease.
 type child struct {
 	*exec.Cmd
-	group bool // it is a process group of its own
-	ended chan struct{}
+	group bool          // whether it has its own process group
+	ended chan struct{} // closed when it has ended
 }
 
-// newChild looks for the program, so that no lease is taken for one that is not there.
+// newChild returns an error if the program does not exist, so that no lease is taken for it.
 func newChild(command []string) (*child, error) {
 	c := &child{Cmd: exec.Command(command[0], command[1:]...), group: !ownsTerminal(), ended: make(chan struct{})}
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -33,7 +33,7 @@ func (c *child) start(env []string) error {
 		return cannotRun(err)
 	}
 	go func() {
-		_ = c.Wait() // its outcome is in ProcessState
+		_ = c.Wait() // ProcessState has the outcome
 		endedProgram(c.Process.Pid)
 		close(c.ended)
 	}()
@@ -48,7 +48,7 @@ func cannotRun(err error) error {
 	return exit(code, fmt.Errorf("the program was not started: %w", err))
 }
 
-// end asks the program to end, and makes it after grace.
+// end terminates the program, and kills it after grace.
 func (c *child) end(grace time.Duration) {
 	c.terminate()
 	look := time.NewTicker(10 * time.Millisecond)
@@ -60,7 +60,8 @@ func (c *child) end(grace time.Duration) {
 	<-c.ended
 }
 
-// hasEnded: from then on its process id may be another's.
+// hasEnded reports whether the program has ended, so that its process id may have
+// been reused.
 func (c *child) hasEnded() bool {
 	select {
 	case <-c.ended:
@@ -70,7 +71,7 @@ func (c *child) hasEnded() bool {
 	}
 }
 
-// result is what came of a program that has ended.
+// result returns an error if the program ended with an exit code other than 0.
 func (c *child) result() error {
 	if code := c.code(); code != 0 {
 		return fmt.Errorf("exit code %d", code)

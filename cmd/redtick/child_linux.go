@@ -12,25 +12,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The child is told of the death of the thread that started it, which must
-// therefore live as long as the process: the main one does.
+// Linux kills the child when the thread that started it ends (Pdeathsig). So the
+// main thread must start it, which lives as long as the process.
 func init() { runtime.LockOSThread() }
 
 func attributes(group bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: group, Pdeathsig: syscall.SIGKILL}
 }
 
-// programs are our children that os/exec waits for. The lock keeps orphans from
-// being looked for while one is started whose id is not known yet.
+// programs holds the children that os/exec waits for. The lock keeps reap from
+// running while a child has been started but its id is not yet recorded.
 var programs = struct {
 	sync.Mutex
 	ids map[int]bool
 }{ids: map[int]bool{}}
 
-// adoptOrphans makes us the parent of what programs have started and left
-// behind, and ends the zombies among them. As PID 1 of a container we are the
-// parent anyway. Elsewhere PID 1 may be no init: it would wait for them late or
-// never, and until then they count as living members of the program's group.
+// adoptOrphans makes this process the parent of processes that programs leave behind,
+// and reaps them. As PID 1 of a container it is their parent anyway. Otherwise PID 1
+// may not be an init and reap them late or never, and until then they count as living
+// members of the program's group.
 var adoptOrphans = sync.OnceFunc(func() {
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	died := make(chan os.Signal, 1)
@@ -53,7 +53,8 @@ func startProgram(c *exec.Cmd) error {
 	return err
 }
 
-// endedProgram also ends the orphans that were hidden behind the program.
+// endedProgram forgets a program that os/exec has waited for, and reaps the orphans
+// that were hidden behind it.
 func endedProgram(pid int) {
 	programs.Lock()
 	delete(programs.ids, pid)
@@ -61,8 +62,8 @@ func endedProgram(pid int) {
 	reap()
 }
 
-// reap waits for all children that have died but programs. While one of these
-// is dead and not waited for, others may be hidden behind it.
+// reap waits for all dead children except programs. Other children may be hidden
+// behind a dead program until os/exec has waited for it.
 func reap() {
 	programs.Lock()
 	defer programs.Unlock()

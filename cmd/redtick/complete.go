@@ -17,7 +17,7 @@ const (
 
 type lister func(i *inspect.Inspector, ctx context.Context, prefix string, limit int) (names []string, more bool, err error)
 
-// completeNames has Tab complete the first argument of the commands by what list finds.
+// completeNames makes Tab complete the first argument of the commands with the names that list finds.
 func (t *target) completeNames(list lister, commands ...*cobra.Command) {
 	for _, c := range commands {
 		c.ValidArgsFunction = func(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
@@ -29,8 +29,8 @@ func (t *target) completeNames(list lister, commands ...*cobra.Command) {
 	}
 }
 
-// complete asks the nodes, but not for long: somebody has pressed Tab and waits. It is silent when they cannot be asked:
-// words on the terminal would be in the way of what is typed.
+// complete asks the nodes, with a short timeout because the user waits. It prints no errors, which would disturb the command
+// line being typed.
 func (t *target) complete(list lister, typed string) (names []string, _ cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*tabPatience)
 	defer cancel()
@@ -42,7 +42,7 @@ func (t *target) complete(list lister, typed string) (names []string, _ cobra.Sh
 	defer f.disconnect()
 	all, _, _ := list(inspector, ctx, typed, mostCompletions)
 	for _, name := range all {
-		if printable(name) == name && !strings.Contains(name, "\t") { // a shell could not show the others
+		if printable(name) == name && !strings.Contains(name, "\t") { // shells cannot show other names
 			names = append(names, name)
 		}
 	}

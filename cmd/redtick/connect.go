@@ -11,7 +11,7 @@ import (
 	"github.com/redtick/redtick/redlock/goredis"
 )
 
-// connect makes a client that gives up after patience. It does not connect yet.
+// connect returns a client with the timeout patience. It does not connect yet.
 func (a *address) connect(patience time.Duration) redis.UniversalClient {
 	o, quiet := a.server, &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	if a.kind != oneServer {
@@ -31,13 +31,13 @@ func (a *address) connect(patience time.Duration) redis.UniversalClient {
 	return redis.NewClient(o)
 }
 
-// sentinelNode has a name that is the same in every run.
+// sentinelNode is a node of a Sentinel group, named after its Sentinels and master.
 type sentinelNode struct {
 	*goredis.Node
 	name string
 }
 
-// String is the Sentinels' addresses and the master's name.
+// String returns the Sentinels' addresses and the master's name.
 func (n *sentinelNode) String() string { return n.name }
 
 func (a *address) node(client redis.UniversalClient) (driver.Node, error) {

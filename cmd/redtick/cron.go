@@ -27,55 +27,54 @@ type cronning struct {
 	verbose bool
 }
 
-const cronAbout = `cron runs a crontab on every machine of a fleet, and each tick of each line on
-one of them: whichever comes first. All machines need the same file, up to a
-reload. A machine that dies spends the ticks that it had begun, except those of
-lines with takeover, which another machine runs again.
+const cronAbout = `cron runs a crontab on every machine of a fleet, and each tick of each line on one
+of them, the first to claim it. All machines need the same file, except while it is
+being replaced. If a machine dies, the ticks that it had begun are spent, except
+those of lines with takeover, which another machine runs again.
 
   # redtick: name=report timeout=20m
   */5 * * * *  ./report.sh --all
 
-A line is a schedule and a command, as in other crontabs: five fields, or six of
-which the first one is seconds, or @hourly and the like, or @every 90s, which
-counts from 1970 and so is the same on all machines. NAME=value lines are for the
-lines below them. CRON_TZ= is the time zone of their schedules; without it, it is
-that of the machine. SHELL= runs their commands. "# redtick:" lines have
+A line is a schedule and a command, as in other crontabs. The schedule has five
+fields, or six of which the first is seconds, or is @hourly and the like, or
+@every 90s, which counts from 1970 and so is the same on all machines. NAME=value
+lines apply to the lines below them. CRON_TZ= is the time zone of their schedules;
+the default is the machine's. SHELL= runs their commands. "# redtick:" lines set
 options, for the next line with a command, or with "defaults" for all below:
 
-  name=NAME     its key on the nodes; keep it when the line changes. Without a
-                name it is made of schedule and command
-  takeover      at least once: a tick whose machine died is run by another
-  timeout=20m   then the command gets SIGTERM, and SIGKILL after --grace
-  lateness=10m  how late a tick may run when no majority of the nodes answered,
-                up to the next tick; 10m is the default, 0 is not at all
-  catchup=2h    how old a tick may be that is run late when all machines were down
-                or the job was paused: the newest, once; without it none is
-  ping=URL      is called when a run begins, succeeds and fails, as in "redtick run"
-  max-hold=1h   then the lease is renewed no more, and so is lost
+  name=NAME     its key on the nodes; keep it when the line changes. The default
+                is derived from the schedule and the command
+  takeover      at least once: if a machine dies, another runs its tick again
+  timeout=20m   after this the command gets SIGTERM, and SIGKILL after --grace
+  lateness=10m  how late a tick may run because no majority of the nodes answered,
+                at most until the next tick; 10m by default, 0 for not at all
+  catchup=2h    after all machines were down or the job was paused, run the newest
+                missed tick once if it is at most this old; none by default
+  ping=URL      call this when a run begins, succeeds or fails, as in "redtick run"
+  max-hold=1h   after this the lease is no longer renewed, and so is lost
   shell=PATH    runs the command, as SHELL= does
 
-Runs of one line do not overlap, on any machine: a tick that comes while an
-earlier one is run is skipped, which is a warning; with takeover it is run later.
-A run ends when its program does; what that left in the background is not waited
-for. Commands have the environment of redtick, no stdin, and a process group of
-their own. REDTICK_NAME, REDTICK_TOKEN, REDTICK_TICK and REDTICK_FENCE are as in
-"redtick run"; so is what happens when the lease is lost.
+Runs of one line do not overlap, on any machine. A tick that comes during an earlier
+run is skipped, with a warning; with takeover it runs later. A run ends when its
+program does; background processes that it leaves are not waited for. Commands have
+redtick's environment, no stdin, and their own process group. REDTICK_NAME,
+REDTICK_TOKEN, REDTICK_TICK and REDTICK_FENCE are as in "redtick run", and so is
+the loss of a lease.
 
-"redtick trigger NAME" has one machine run a line now. For that cron listens on one
-connection to each node. Lines run then as at their ticks, except with takeover:
-such a run is not run again.
+"redtick trigger NAME" makes one machine run a line now. For this cron listens on
+one connection to each node. Lines run then as at their ticks, but takeover does
+not apply: the run is not repeated if its machine dies.
 
-SIGHUP (and SIGUSR2) reads the file again. Lines that have not changed are not
-touched, and runs that have begun go on. A bad file changes nothing, and the log
-says what is wrong with it.
-SIGTERM, SIGINT and SIGQUIT: no run begins any more, and cron ends when those that
-have begun are over. After --drain, or with a second signal, they get SIGTERM,
-and SIGKILL after --grace.
+SIGHUP or SIGUSR2 rereads the file. Unchanged lines are not touched, and runs in
+progress go on. A bad file changes nothing, and the log says what is wrong with it.
+After SIGTERM, SIGINT or SIGQUIT no run begins, and cron ends when the runs in
+progress have ended. After --drain, or a second signal, these get SIGTERM, and
+SIGKILL after --grace.
 
 Exit codes
-  0   ended by a signal; --once: no run failed; --check: the file is fine
-  1   --once: a run failed, was lost, or was refused though nobody else had it and
-      the job is not paused
+  0   ended by a signal; --once: no run failed; --check: the file is valid
+  1   --once: a run failed, was lost, or was refused though no other machine had it
+      and the job is not paused
   2   --once: no majority of the nodes answers; once it has begun, lines with takeover
       wait for one
   64  the command line or the file is wrong`
@@ -87,7 +86,7 @@ func newCron(t *target) *cobra.Command {
 		Short: "Run a crontab that a fleet shares, each tick on one machine",
 		Long:  cronAbout,
 		Example: `  redtick cron crontab                as the last command of every container
-  redtick cron --check crontab        is it right, and when does it run next?
+  redtick cron --check crontab        is it valid, and when does it run next?
   redtick cron --once crontab         run the current tick of each line, and end`,
 		Args: oneFile,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -104,7 +103,7 @@ func (r *cronning) flags(c *cobra.Command) {
 	r.leasing.flags(f)
 	f.BoolVar(&r.once, "once", false, "run the current tick of each line, unless it was run already or is older than 6 days, and end")
 	f.BoolVar(&r.check, "check", false, "read FILE, show the next runs, and end; needs no nodes")
-	f.BoolVar(&r.raw, "raw", false, "leave what commands write as it is; by default each line has the name of its job before it")
+	f.BoolVar(&r.raw, "raw", false, "pass the commands' output through unchanged; by default each line is prefixed with the name of its job")
 	f.DurationVar(&r.drain, "drain", 0, "how long runs may go on after SIGTERM; 0 is without end")
 	f.StringVar(&r.format, "log", "text", "how to log, on stderr: text or json")
 	f.BoolVarP(&r.verbose, "verbose", "v", false, "log also what other machines run, and renewals")
@@ -154,7 +153,7 @@ func (r *cronning) run(c *cobra.Command) error {
 	return d.runForever(file, signals)
 }
 
-// read also looks for the shells and at TZ, which are the machine's.
+// read also checks what depends on the machine: the shells and TZ.
 func (r *cronning) read() (*crontab.File, error) {
 	text, err := os.ReadFile(r.file)
 	if err != nil {
@@ -190,7 +189,7 @@ func (r *cronning) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, options))
 }
 
-// limits of a run: its own, and the end of the daemon.
+// limit returns a context that ends with the job's timeout or when the daemon is halted.
 func (d *daemon) limit(j crontab.Job) (context.Context, context.CancelFunc) {
 	if j.Timeout == 0 {
 		return d.halted, func() {}

@@ -12,7 +12,7 @@ import (
 
 const shownRuns = 3
 
-// show is what --check has to say of a file that is fine.
+// show prints what --check reports about a valid file.
 func (r *cronning) show(w io.Writer, file *crontab.File) error {
 	for _, warning := range file.Warnings {
 		say("%s: %s", r.file, warning.Error())

@@ -15,19 +15,19 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// daemon is a cron under way.
+// daemon is a running cron.
 type daemon struct {
 	*cronning
 	fleet  *fleet
 	log    *slog.Logger
 	output *output
-	onMain chan func()        // what only the main thread may do
+	onMain chan func()        // functions for the main thread
 	table  *crontab.Timetable // nil when there is nothing to reload
-	reads  int                // of the file, as reloads ask for them
+	reads  int                // reloads so far; an older read must not replace a newer one
 	runs   atomic.Int32
 	calls  *pings
 
-	halted context.Context // of every program; ends when there is no more time for them
+	halted context.Context // ends when programs that still run must end
 	halt   context.CancelCauseFunc
 }
 
@@ -50,13 +50,13 @@ func (d *daemon) runForever(file *crontab.File, signals <-chan os.Signal) error 
 		return usage("%w", inFile(d.file, err))
 	}
 	d.table = table
-	d.told(file, "crontab is read")
+	d.logFile(file, "crontab is read")
 	go d.check()
 	d.serve(signals, nil, func() <-chan struct{} { d.table = nil; return table.Stop() })
 	return nil
 }
 
-// check says which nodes will not vote. The first tick may be a day away, but not on the daemon's account: nodes come back.
+// check logs which nodes cannot vote, because the first tick may be a day away. It does not end the daemon: nodes may recover.
 func (d *daemon) check() {
 	ctx, cancel := context.WithTimeout(d.halted, 10*time.Second)
 	defer cancel()
@@ -69,8 +69,8 @@ func (d *daemon) check() {
 	}
 }
 
-// told says what a file has.
-func (d *daemon) told(file *crontab.File, message string) {
+// logFile logs what a file contains.
+func (d *daemon) logFile(file *crontab.File, message string) {
 	d.log.Info(message, "file", d.file, "jobs", len(file.Jobs))
 	for _, w := range file.Warnings {
 		d.log.Warn(w.Text, "file", d.file, "line", w.Line)
@@ -80,7 +80,7 @@ func (d *daemon) told(file *crontab.File, message string) {
 	}
 }
 
-// reload reads the file aside: that takes for ever where a disk is away, or the file is a pipe.
+// reload reads the file in a goroutine: it may block forever on a missing disk or a pipe.
 func (d *daemon) reload() {
 	d.reads++
 	read := d.reads
@@ -101,24 +101,24 @@ func (d *daemon) load(file *crontab.File, err error) {
 		}
 	}
 	if err == nil {
-		d.told(file, "crontab is read again")
+		d.logFile(file, "crontab is reloaded")
 		return
 	}
 	for line := range strings.Lines(err.Error()) {
-		d.log.Error("crontab is not read again, what was read before stands", "error", strings.TrimSpace(line))
+		d.log.Error("crontab is not reloaded; the former one stays in effect", "error", strings.TrimSpace(line))
 	}
 }
 
-// twice: signals that come so close are one. timeout(1) sends each to us and to
-// our group.
-const twice = 100 * time.Millisecond
+// sameSignal is how close two signals count as one: timeout(1) sends a signal to the
+// process and again to its group.
+const sameSignal = 100 * time.Millisecond
 
-// serve does what is for the main thread and heeds signals until done is closed. At the first
-// signal to end, wind makes sure that nothing new begins, and returns what is
-// closed when all has come to its end.
-func (d *daemon) serve(signals <-chan os.Signal, done <-chan struct{}, wind func() <-chan struct{}) {
+// serve runs the functions for the main thread and handles signals until done is
+// closed. At the first signal to end it calls stop, which keeps new runs from
+// beginning and returns a channel that is closed when all runs have ended.
+func (d *daemon) serve(signals <-chan os.Signal, done <-chan struct{}, stop func() <-chan struct{}) {
 	var limit <-chan time.Time
-	var winding time.Time // since when
+	var stopping time.Time // when stop was called
 	for {
 		select {
 		case <-done:
@@ -131,12 +131,12 @@ func (d *daemon) serve(signals <-chan os.Signal, done <-chan struct{}, wind func
 			switch {
 			case reloads(s) && d.table != nil:
 				d.reload()
-			case !ends(s) || time.Since(winding) < twice:
-			case !winding.IsZero():
+			case !ends(s) || time.Since(stopping) < sameSignal:
+			case !stopping.IsZero():
 				d.halt(errHalted)
 			default:
-				winding, done = time.Now(), wind()
-				d.log.Info("ending: no run begins any more; a second signal ends those that have begun", "signal", s.String(), "runs", d.runs.Load())
+				stopping, done = time.Now(), stop()
+				d.log.Info("ending: no more runs begin; a second signal ends those in progress", "signal", s.String(), "runs", d.runs.Load())
 				if d.drain > 0 {
 					limit = time.After(d.drain)
 				}
@@ -150,7 +150,7 @@ func (d *daemon) runOnce(file *crontab.File, signals <-chan os.Signal) error {
 	if err := file.Check(d.fleet.locker); err != nil {
 		return usage("%w", inFile(d.file, err))
 	}
-	d.told(file, "crontab is read")
+	d.logFile(file, "crontab is read")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if err := d.fleet.locker.Check(ctx); errors.Is(err, redlock.ErrNoQuorum) {
@@ -177,8 +177,8 @@ func (d *daemon) runOnce(file *crontab.File, signals <-chan os.Signal) error {
 	return nil
 }
 
-// current runs the current tick of a job, unless somebody has. Nodes that
-// remember ticks for less time than this one is old would refuse it.
+// current runs the current tick of a job, unless another machine has. Its catch-up
+// exceeds the tick's age, so that nodes do not refuse the tick as stale.
 func (d *daemon) current(ctx context.Context, j crontab.Job) error {
 	now := time.Now()
 	tick := j.Newest(now)
@@ -187,7 +187,7 @@ func (d *daemon) current(ctx context.Context, j crontab.Job) error {
 		return nil
 	}
 	job, err := d.fleet.locker.NewJob(j.Name, append(j.JobOptions(),
-		redlock.WithLateness(0), // who runs this once wants to know at once
+		redlock.WithLateness(0), // --once reports missing nodes at once
 		redlock.WithCatchUp(max(j.CatchUp, now.Sub(tick)+time.Hour)))...)
 	if err != nil {
 		return err

@@ -10,8 +10,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// observe logs what the library has to say. What work says of a run in its own
-// words is left out.
+// observe logs the library's events, except those that work logs itself.
 func (d *daemon) observe(e redlock.Event) {
 	switch {
 	case overlaps(e):
@@ -24,13 +23,13 @@ func (d *daemon) observe(e redlock.Event) {
 	}
 }
 
-// overlaps: a tick is skipped because the run of another one is not over. A
-// refusal for the same tick is the normal case.
+// overlaps reports whether a tick is skipped because the run of another tick has not
+// ended. A refusal for the same tick is normal.
 func overlaps(e redlock.Event) bool {
 	return e.Kind == redlock.Refused && errors.Is(e.Err, redlock.ErrTaken) && !e.Tick.IsZero() && !redlock.TickOf(e.Holder).Equal(e.Tick)
 }
 
-// inFile says which file the problems are in.
+// inFile adds the file's name to each problem.
 func inFile(name string, err error) error {
 	var problems crontab.Problems
 	if !errors.As(err, &problems) {

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// output is where the jobs write to: our stdout and stderr.
+// output writes the jobs' output to stdout and stderr.
 type output struct {
 	raw bool
 	mu  sync.Mutex // one line at a time
 }
 
-// pipes are what one run writes to. They are read until their other ends are
-// closed, which may be long after the run if it has left something in the
-// background: a program must not be killed for writing on.
+// pipes are the stdout and stderr of one run. They are read until their write ends
+// are closed, which may be long after the run if it leaves a background process:
+// closing them would kill that with SIGPIPE.
 type pipes struct {
 	stdout, stderr *os.File
 	read           sync.WaitGroup
@@ -42,7 +42,7 @@ func (o *output) pipes(name string) (*pipes, error) {
 	return p, nil
 }
 
-// handedOver: the program has its own handles by now.
+// handedOver closes our write ends once the program has its own.
 func (p *pipes) handedOver() {
 	if !p.raw {
 		_, _ = p.stdout.Close(), p.stderr.Close()
@@ -54,8 +54,8 @@ const (
 	lastLines   = 100 * time.Millisecond
 )
 
-// drain waits for what was written before the end, so that it stands before
-// what is said of the end.
+// drain waits briefly for the output of a run that has ended, so that it precedes the
+// log of the end.
 func (p *pipes) drain() {
 	all := make(chan struct{})
 	go func() {
@@ -68,8 +68,8 @@ func (p *pipes) drain() {
 	}
 }
 
-// pass writes each line at once and with the job's name, so that lines of jobs
-// that run together can be told apart. One that is too long is broken.
+// pass copies the output line by line, each with the job's name, so that the lines of
+// concurrent jobs can be told apart. It splits a line that is too long.
 func (o *output) pass(to io.Writer, from *os.File, name string) {
 	defer from.Close()
 	lines := bufio.NewReaderSize(from, longestLine)

@@ -221,7 +221,7 @@ func TestCron_reload(t *testing.T) {
 	f.await("new")
 	f.crontab("# redtick: name=new", "61 * * * *  echo tick >> new", "# redtick: name=other", "* * * * * *  touch other")
 	_ = p.Process.Signal(syscall.SIGUSR2)
-	p.err.await(t, "is not read again")
+	p.err.await(t, "is not reloaded")
 	seen := strings.Count(f.read("new"), "tick")
 	eventually(t, "what was read before to run on", func() bool { return strings.Count(f.read("new"), "tick") > seen+1 })
 	f.leave("go")

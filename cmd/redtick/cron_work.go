@@ -12,8 +12,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// work runs the command of a job for a tick that was granted. Its error is the
-// run's outcome.
+// work runs the command of a job for a granted tick. Its error is the run's result.
 func (d *daemon) work(ctx context.Context, j crontab.Job) error {
 	d.runs.Add(1)
 	defer d.runs.Add(-1)
@@ -51,8 +50,7 @@ func (d *daemon) execute(lease *redlock.Lease, j crontab.Job) error {
 	return nil
 }
 
-// start has the main thread start the program, since that one lives as long as
-// the process does.
+// start makes the main thread start the program; see init in child_linux.go.
 func (d *daemon) start(c *child, env []string) error {
 	started := make(chan error)
 	d.onMain <- func() { started <- c.start(env) }

@@ -15,7 +15,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// serverCures are for errors of a server, told by their beginning.
+// serverCures maps the beginning of a server's error to its cure.
 var serverCures = []struct{ code, cure string }{
 	{"NOAUTH", "it needs a password: put redis" + exampleCredentials + "host:port into REDIS_ADDRS"},
 	{"WRONGPASS", wrongLogin},
@@ -111,7 +111,7 @@ func tlsCure(err error) string {
 	return ""
 }
 
-// outBecause is the error of a node and its cure. An error that a script of redlock ran into brings one already.
+// outBecause returns the text of a node's error with its cure. An error in one of redlock's scripts has one already.
 func outBecause(err error) string {
 	text, advice := plain(err), cure(err)
 	if answer := redis.Error(nil); errors.As(err, &answer) && advice != "" {
@@ -123,7 +123,7 @@ func outBecause(err error) string {
 	return strings.TrimSuffix(text, ".") + "; " + advice
 }
 
-// explained is the text of an error, with what each node said in a line of its own.
+// explained returns the text of an error, with a line for each node's error.
 func explained(err error) string {
 	var lines []string
 	nodes := nodeErrors(err)
@@ -136,7 +136,7 @@ func explained(err error) string {
 	return strings.Join(lines, "\n  ")
 }
 
-// withoutNodes is the text of an error without what each node said.
+// withoutNodes returns the text of an error without the nodes' errors.
 func withoutNodes(err error) string {
 	failed := (*redlock.Error)(nil)
 	if !errors.As(err, &failed) {

@@ -7,9 +7,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// doubleDashes lets -name stand for --name, as Go's own commands do. Without
-// it -name would be read as -n with the value "ame". What follows "--" is the
-// user's program and stays as it is.
+// doubleDashes lets -name stand for --name, as Go's commands do. Otherwise -name
+// would mean -n with the value "ame". Arguments after "--" belong to the user's
+// program and do not change.
 func doubleDashes(root *cobra.Command, args []string) []string {
 	known := map[string]bool{"help": true, "version": true}
 	for _, c := range append(root.Commands(), root) {

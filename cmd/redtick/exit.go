@@ -9,8 +9,9 @@ import (
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
-// The exit codes are part of the interface: each command's help lists its own.
-// Those of run lie where programs seldom put theirs (sysexits.h, and 79 after its end).
+// The exit codes are part of the interface: each command's help lists its own. Those
+// of run are ones that programs rarely use: from sysexits.h, and 79, the first after
+// them.
 const (
 	exitWarning     = 1
 	exitNoQuorum    = 2
@@ -23,7 +24,7 @@ const (
 	exitSignal      = 128 // and the signal's number
 )
 
-// exitError ends the command with a code. Without err there is nothing more to say.
+// exitError ends the command with a code. If err is nil, nothing is printed.
 type exitError struct {
 	code int
 	err  error
@@ -40,13 +41,13 @@ func (e *exitError) Unwrap() error { return e.err }
 
 func exit(code int, err error) error { return &exitError{code, err} }
 
-// usage is an error in the command line.
+// usage returns an error about the command line.
 func usage(format string, args ...any) error {
 	return exit(exitUsage, fmt.Errorf(format, args...))
 }
 
-// codeOf is the exit code of a command that ended with err. Whatever cobra
-// finds wrong with the command line is an error without a code.
+// codeOf returns the exit code of a command that ended with err. An error without a
+// code is cobra's, about the command line.
 func codeOf(err error) int {
 	var coded *exitError
 	var file *fs.PathError

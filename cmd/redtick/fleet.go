@@ -13,7 +13,7 @@ import (
 	"github.com/redtick/redtick/redlock/driver"
 )
 
-// target is where the nodes are, as the flags of all commands say.
+// target holds the flags of all commands that say where the nodes are.
 type target struct {
 	nodes  string
 	prefix string
@@ -21,15 +21,15 @@ type target struct {
 }
 
 func (t *target) flags(c *cobra.Command) {
-	// REDIS_ADDRS is not made the default: help would print it, with its passwords.
+	// REDIS_ADDRS must not be the flag's default: help would print its passwords.
 	c.PersistentFlags().StringVar(&t.nodes, "nodes", "", "the Redis nodes, separated by commas: host:port, or URLs as \"redtick --help\" lists them (default $REDIS_ADDRS)")
-	c.PersistentFlags().StringVar(&t.prefix, "prefix", "", "what the services put before every name (their WithPrefix)")
+	c.PersistentFlags().StringVar(&t.prefix, "prefix", "", "the prefix that the services put before every name (their WithPrefix)")
 	c.PersistentFlags().StringVar(&t.tls.ca, "tls-ca", "", "a file with the certificates of the CA, in PEM, for nodes with rediss:// (default the system's)")
 	c.PersistentFlags().StringVar(&t.tls.cert, "tls-cert", "", "a file with this client's certificate, in PEM")
 	c.PersistentFlags().StringVar(&t.tls.key, "tls-key", "", "a file with its key, in PEM")
 }
 
-// fleet is the nodes, reached.
+// fleet holds the clients and nodes of a target.
 type fleet struct {
 	locker    *redlock.Locker
 	addresses []*address
@@ -37,7 +37,7 @@ type fleet struct {
 	nodes     []driver.Node
 }
 
-// open makes clients that give up after patience. It does not connect.
+// open returns a fleet whose clients have the timeout patience. It does not connect.
 func (t *target) open(patience time.Duration, opts ...redlock.LockerOption) (*fleet, error) {
 	list := t.nodes
 	if list == "" {
@@ -50,7 +50,7 @@ func (t *target) open(patience time.Duration, opts ...redlock.LockerOption) (*fl
 	if err != nil {
 		return nil, err
 	}
-	// The errors already say what the client would log about broken connections.
+	// The client would log broken connections, which the errors report already.
 	logging.Disable()
 	f := &fleet{addresses: addresses}
 	for _, a := range addresses {
@@ -77,8 +77,8 @@ func (f *fleet) disconnect() {
 	}
 }
 
-// close first sends the releases that are still owed. On a silent node they
-// expire with the TTL.
+// close first sends pending releases, for up to a second. On a silent node the locks
+// expire with their TTL.
 func (f *fleet) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

@@ -13,7 +13,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// guard runs child while lease is held, and gives the lease back.
+// guard runs child while lease is held, then releases the lease.
 func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Signal) error {
 	if err := child.start(environment(os.Environ(), r.name, lease)); err != nil {
 		lease.SetResult(err)
@@ -33,7 +33,7 @@ func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Si
 	case errors.Is(err, redlock.ErrLost):
 		return exit(exitLost, fmt.Errorf("the program ended (with code %d), but the lease was lost before: %s", child.code(), plain(err)))
 	case err != nil:
-		say("not every node confirmed the release; what is left there expires within its TTL of %v: %s", r.ttl, plain(err))
+		say("not every node confirmed the release; on the others the lock expires within its TTL of %v: %s", r.ttl, plain(err))
 	}
 	if code := child.code(); code != 0 {
 		return exit(code, nil)
@@ -43,9 +43,8 @@ func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Si
 
 var errLeaseLost = errors.New("the lease is lost")
 
-// attend passes signals on until the child has ended, or returns why it must
-// end: the lease is lost, or so close to its end that only the grace is left;
-// or halt has ended.
+// attend forwards signals until the child has ended and returns nil, or returns why
+// the child must end: the lease is lost or has only grace left, or halt has ended.
 func attend(halt context.Context, lease *redlock.Lease, child *child, grace time.Duration, signals <-chan os.Signal) error {
 	for {
 		left := time.Until(lease.ValidUntil()) - grace
@@ -66,17 +65,18 @@ func attend(halt context.Context, lease *redlock.Lease, child *child, grace time
 	}
 }
 
-// within is a variable with the tokens of all runs that a program is part of.
+// within is the environment variable with the tokens of all runs that a program is
+// part of.
 const within = "REDTICK_WITHIN"
 
-// isOurs reports whether the token is that of a run that this process is part of.
+// isOurs reports whether this process is part of the run with token.
 func isOurs(token string) bool {
 	return token != "" && slices.Contains(strings.Fields(os.Getenv(within)), token)
 }
 
-// environment adds what a program may know of its lease.
+// environment returns base with the variables that describe the lease.
 func environment(base []string, name string, lease *redlock.Lease) []string {
-	// A run that this one is part of may have had a tick, a fence and a URL, of another name.
+	// An enclosing run, of another name, may have set a tick, a fence and a URL.
 	env := slices.DeleteFunc(slices.Clone(base), func(v string) bool {
 		return strings.HasPrefix(v, pingVariable+"=") || strings.HasPrefix(v, "REDTICK_TICK=") || strings.HasPrefix(v, "REDTICK_FENCE=")
 	})

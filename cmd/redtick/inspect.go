@@ -9,7 +9,7 @@ import (
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
-// inspection is what all commands but run and cron share.
+// inspection holds what all commands except run and cron share.
 type inspection struct {
 	*target
 	timeout time.Duration
@@ -32,9 +32,9 @@ func (i *inspection) open() (*fleet, *inspect.Inspector, error) {
 		return nil, nil, usage("--output is %q, must be text or json", i.format)
 	}
 	i.json = i.format == "json"
-	// A node that does not answer counts as out by the time the inspector gives
-	// it up, and the client gives up after both: so it is waited for once, and
-	// further questions to it are refused at once. Bootstrap waits for 5 s.
+	// The client's timeout is longer than the inspector's, at which a silent node
+	// counts as out: so it is waited for once, and further queries to it fail at
+	// once. Bootstrap waits for 5 s.
 	f, err := i.target.open(2 * max(i.timeout, 5*time.Second))
 	if err != nil {
 		return nil, nil, err
@@ -43,7 +43,7 @@ func (i *inspection) open() (*fleet, *inspect.Inspector, error) {
 	return f, inspector, err
 }
 
-// answer writes v in JSON, or else a line.
+// answer writes v as JSON if that is asked for, otherwise a line of text.
 func (i *inspection) answer(c *cobra.Command, v any, format string, args ...any) error {
 	if i.json {
 		return writeJSON(c.OutOrStdout(), v)
@@ -52,7 +52,7 @@ func (i *inspection) answer(c *cobra.Command, v any, format string, args ...any)
 	return err
 }
 
-// openFor is open that refuses names that cannot be locked.
+// openFor is like open, but rejects a name that cannot be locked.
 func (i *inspection) openFor(name string) (*fleet, *inspect.Inspector, error) {
 	f, inspector, err := i.open()
 	if err != nil {

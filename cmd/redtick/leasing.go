@@ -9,7 +9,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// leasing is how programs hold their leases.
+// leasing holds the flags about leases.
 type leasing struct {
 	ttl, grace time.Duration
 }
@@ -21,13 +21,13 @@ func (l *leasing) flags(f *pflag.FlagSet) {
 
 func (l *leasing) check(c *cobra.Command) error {
 	if l.ttl < 20*time.Millisecond || l.ttl > day {
-		return usage("--ttl is %v, must be 20ms to 24h; long programs need no long TTL, leases are renewed", l.ttl)
+		return usage("--ttl is %v, must be 20ms to 24h; a long program needs no long TTL, because leases are renewed", l.ttl)
 	}
 	if !c.Flags().Changed("grace") {
 		l.grace = min(l.grace, l.ttl/6)
 	}
 	if l.grace < 0 || l.grace > l.ttl/2 {
-		return usage("--grace is %v, must be 0 to %v, half of --ttl: the program is told so long before the lease ends, and renewal needs its time too", l.grace, l.ttl/2)
+		return usage("--grace is %v, must be 0 to %v, half of --ttl: the program gets SIGTERM that long before the lease ends, and renewal needs time, too", l.grace, l.ttl/2)
 	}
 	return nil
 }

@@ -17,11 +17,11 @@ import (
 
 const (
 	maxLimit = 10_000
-	// askedAtOnce bounds how many names are asked for at a time. They share round trips.
+	// askedAtOnce is how many names are queried concurrently. They share round trips.
 	askedAtOnce = 64
 )
 
-// listing is ls, and what watch repeats.
+// listing is the ls command, which watch repeats.
 type listing struct {
 	inspection
 	limit int
@@ -39,11 +39,11 @@ func newList(t *target) *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "List names: state, holder, last tick",
 		Long: `ls lists the names that begin with PREFIX, in order: those that are held now,
-and those of which the nodes remember a tick, a run, a fence or a pause.
+and those for which the nodes remember a tick, a run, a fence or a pause.
 
-It scans the databases with SCAN, which does not block the servers but takes
-longer the more keys they have. Locks of other libraries are not listed, because
-their values look like any others; "redtick show NAME" shows those too.
+It scans the databases with SCAN, which does not block the servers but takes time
+in proportion to their keys. It does not list locks of other libraries, whose values
+cannot be told from other data; "redtick show NAME" shows those, too.
 
 STATE is the first of these that applies to a job: paused; overdue; the result of
 its newest run that has ended, as in "redtick runs"; running or waiting, for its
@@ -96,12 +96,12 @@ func (l *listing) run(ctx context.Context, w io.Writer, prefix string) error {
 	return errors.Join(found.write(w, err), err)
 }
 
-// foundNames is the answer of ls, in JSON as it stands.
+// foundNames is the answer of ls. It is encoded as JSON.
 type foundNames struct {
 	More  bool       `json:"more"`
 	Names []nameView `json:"names"`
 
-	among string // what the names begin with, to tell when there are none
+	among string // says what the names begin with, for a message that there are none
 }
 
 // find returns what it found even if no majority answers.
@@ -130,7 +130,7 @@ func (l *listing) find(ctx context.Context, inspector *inspect.Inspector, prefix
 	return found, err
 }
 
-// write says that there are no names only if a majority of the nodes does.
+// write reports that there are no names only if a majority of the nodes answered.
 func (f *foundNames) write(w io.Writer, failure error) error {
 	t, now := table{nameHeading}, time.Now()
 	for i := range f.Names {

@@ -1,9 +1,6 @@
 // Command redtick shows what a fleet's Redis nodes hold, operates its jobs, and
-// runs any program under a lease, or a whole crontab.
-//
-// What it shows may have changed by the time it is read.
-//
-// "redtick --help" is the manual.
+// runs any program under a lease, or a whole crontab. "redtick --help" is the
+// manual.
 package main
 
 import "os"

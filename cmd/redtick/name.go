@@ -11,7 +11,7 @@ import (
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
-// nameView is what is known of one name, in JSON as it stands.
+// nameView describes one name. It is encoded as JSON.
 type nameView struct {
 	Name       string     `json:"name"`
 	State      string     `json:"state"`
@@ -38,10 +38,10 @@ type voteView struct {
 	Error     string  `json:"error"`
 }
 
-// newNameView takes no runs of a name that has none.
+// newNameView returns the view of a name. runs is nil if it has none.
 func newNameView(info *inspect.Info, runs *inspect.Runs, now time.Time) nameView {
 	tick, holder := info.LastTick, info.LastHolder
-	if last := info.LastRun; tick.IsZero() && last != nil { // it was triggered only, or its ticks are in any order
+	if last := info.LastRun; tick.IsZero() && last != nil { // it was only triggered, or its ticks come in any order
 		tick, holder = last.Tick, last.Holder
 	}
 	v := nameView{
@@ -62,7 +62,7 @@ func known(t time.Time) *time.Time {
 	return &t
 }
 
-// votes is how many nodes hold what the holder holds, or of a free name how many hold anything.
+// votes returns how many nodes hold the holder's token, or any token if the name is free.
 func (v *nameView) votes() string {
 	n := 0
 	for _, vote := range v.Votes {
@@ -90,10 +90,10 @@ func (v *nameView) cells(now time.Time) []string {
 	return []string{shown(v.Name), v.State, orDash(v.Holder), remaining, v.votes(), instant(tick), local(tick), away(tick, now), orDash(v.LastHolder)}
 }
 
-// unknown is the state of a name of which no majority of the nodes told.
+// unknown is the state of a name when no majority of the nodes answered.
 const unknown = "unknown"
 
-// look asks about a name, and about its runs if there are any.
+// look queries a name, and its runs if there are any.
 func look(ctx context.Context, inspector *inspect.Inspector, name string) (nameView, error) {
 	info, err := inspector.Show(ctx, name)
 	var runs *inspect.Runs
@@ -109,7 +109,7 @@ func look(ctx context.Context, inspector *inspect.Inspector, name string) (nameV
 	return view, err
 }
 
-// oneName is the argument of the commands about one name.
+// oneName requires exactly one name as argument.
 func oneName(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return usage("%s are given, must be one, as in: %s report", count(len(args), "name"), c.CommandPath())

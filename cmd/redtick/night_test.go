@@ -139,7 +139,7 @@ func TestRun_nested(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	o := f.redtick("run", "-name", "a", "--", binary, "run", "-name", "b", "--", binary, "run", "-name", "a", "--", "true")
-	has(t, o.stderr, "which would wait for itself")
+	has(t, o.stderr, "they would wait for each other")
 	if o.code != 75 {
 		t.Errorf("exit code %d, want 75", o.code)
 	}

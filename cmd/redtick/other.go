@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// Where there are no process groups and hardly any signals, a program is just killed.
+// These systems have no process groups and few signals, so a program is only killed.
 
 func attributes(bool) *syscall.SysProcAttr { return nil }
 
@@ -30,7 +30,7 @@ func endedProgram(int) {}
 
 func (c *child) code() int { return c.ProcessState.ExitCode() }
 
-// endings end a watch.
+// endings are the signals that end a watch.
 var endings = []os.Signal{os.Interrupt}
 
 func catchSignals(bool) (signals <-chan os.Signal, stop func()) {

@@ -23,19 +23,19 @@ func newPause(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "pause NAME",
 		Short: "Begin no run of a job, on the whole fleet",
-		Long: `pause keeps every replica from running ticks of the job NAME, until --for has passed
-or "redtick resume NAME". Ticks that come meanwhile are skipped. A run that is
-under way goes on. Locks and leaderships of the name are not affected. A new pause
+		Long: `pause keeps all replicas from running ticks of the job NAME, until --for has passed
+or "redtick resume NAME". Ticks that come during the pause are skipped. A run in
+progress goes on. Locks and leaderships of the name are not affected. A new pause
 replaces the one before.
 
-The pause holds once a majority of the nodes has it.
+The pause takes effect once a majority of the nodes has it.
 
 Exit codes
   0   paused
   2   no majority of the nodes answers; those that do may have paused it
   64  the command line is wrong
 
-JSON: as "redtick show -o json", which has it in paused.`,
+JSON: as "redtick show -o json", with the pause in paused.`,
 		Example: `  redtick pause report --for 2h --why "database migration"
   redtick pause report`,
 		Args: oneName,
@@ -62,7 +62,7 @@ func newResume(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "resume NAME",
 		Short: "End the pause of a job",
-		Long: `resume ends the pause of the job NAME. Its next tick is run.
+		Long: `resume ends the pause of the job NAME. Its next tick runs.
 
 Exit codes
   0   resumed, or it was not paused
@@ -82,7 +82,7 @@ JSON: as "redtick show -o json", in which paused is null.`,
 	return c
 }
 
-// change pauses or resumes a job and says how it is then.
+// change pauses or resumes a job, then prints its state.
 func (i *inspection) change(c *cobra.Command, name string, do func(context.Context, *inspect.Inspector) error) error {
 	f, inspector, err := i.openFor(name)
 	if err != nil {
@@ -108,7 +108,7 @@ func (i *inspection) change(c *cobra.Command, name string, do func(context.Conte
 
 const rightName = "check the name and the prefix (redtick ls)"
 
-// ran reports whether anything but a pause is known of a job.
+// ran reports whether more than a pause is known of a job.
 func ran(info *inspect.Info) bool {
 	return !info.LastTick.IsZero() || info.LastRun != nil || info.Token != ""
 }

@@ -9,12 +9,12 @@ import (
 
 const pingVariable = "REDTICK_PING"
 
-// pings are the calls of --ping and ping=. Without a URL they do nothing. The URLs were checked before.
+// pings makes the calls of --ping and ping=. The URLs have been checked.
 type pings struct{ *checkin.Calls }
 
 func newPings() *pings { return &pings{checkin.New()} }
 
-// around calls at before and after a run.
+// around calls the URL at before and after run. If at is "", it only calls run.
 func (p *pings) around(at string, lease *redlock.Lease, run func() error) error {
 	if at == "" {
 		return run()
@@ -28,7 +28,7 @@ func (p *pings) around(at string, lease *redlock.Lease, run func() error) error 
 	return err
 }
 
-// close waits for the last calls, which may be the first and the last of a run.
+// close waits for the last calls, which may be both calls of a run.
 func (p *pings) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*checkin.Timeout)
 	defer cancel()

@@ -19,7 +19,7 @@ type releasing struct {
 	token string
 }
 
-// releaseView is what was released, in JSON as it stands.
+// releaseView is a released lock. It is encoded as JSON.
 type releaseView struct {
 	Name   string `json:"name"`
 	Holder string `json:"holder"`
@@ -31,14 +31,12 @@ func newRelease(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "release NAME",
 		Short: "Take a name away from its holder",
-		Long: `release takes NAME away from its holder, on all nodes. --token is the holder's, so
-that a lock which somebody else has by now is not touched. Without --token, release
-shows the holder and asks on a terminal; elsewhere, and with -o json, it releases
-nothing.
+		Long: `release takes NAME away from its holder, on all nodes. --token is the holder's
+token, so that a later holder keeps the lock. Without --token, release shows the
+holder and asks on a terminal; elsewhere, and with -o json, it releases nothing.
 
-The holder learns of it at its next renewal (after a third of its TTL), and until
-then two may be at work. Stop the holder first if that does harm. A tick stays
-claimed.
+The holder notices at its next renewal (within a third of its TTL). Until then two
+holders may be at work: stop the first one if that does harm. A tick stays claimed.
 
 Exit codes
   0   released
@@ -47,7 +45,7 @@ Exit codes
       the message says that nothing was released
   64  the command line is wrong
 
-JSON: name, holder and token, those that were released.`,
+JSON: name, holder and token of the released lock.`,
 		Example: `  redtick release report
   redtick release report --token "$(redtick show report -o json | jq -r .token)"`,
 		Args: oneName,
@@ -77,7 +75,7 @@ func (r *releasing) run(c *cobra.Command, name string) error {
 	err = inspector.Release(c.Context(), name, token)
 	switch {
 	case errors.Is(err, redlock.ErrLost):
-		return exit(exitWarning, fmt.Errorf("nothing was released: the token is not that of the holder; %s", describe(info)))
+		return exit(exitWarning, fmt.Errorf("nothing was released: the token is not the holder's; %s", describe(info)))
 	case err != nil:
 		return err
 	}

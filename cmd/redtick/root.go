@@ -26,20 +26,20 @@ With rediss in place of redis they speak TLS; --tls-ca, --tls-cert and --tls-key
 for a private CA and client certificates. If the Sentinels need a password, append
 ?sentinel_username=…&sentinel_password=….
 
-Give every node that the services vote on, and the --prefix they use. Put
-passwords into REDIS_ADDRS, since all users of a machine can read its command
-lines. redtick prints no passwords.
+Give every node that the services use, and their --prefix. Put passwords into
+REDIS_ADDRS, because all users of a machine can read its command lines. redtick
+does not print passwords.
 
 Flags may be written with one dash or with two.
 
 Exit codes
   0   success
   1   status: there are warnings; release, forget: nothing was done;
-      runs: the job is overdue or unknown, or the last to end went wrong;
+      runs: the job is overdue or unknown, or its last finished run went wrong;
       trigger: no run was begun; bootstrap: a node refused
-  2   no majority of the nodes answers; resume, forget: a node does not
+  2   no majority of the nodes answers; resume, forget: a node does not answer
   64  the command line is wrong
-  run and cron have codes of their own; see their --help`
+  run and cron have other codes; see their --help`
 
 const examples = `  export REDIS_ADDRS=redis-a:6379,redis-b:6379,redis-c:6379
   redtick status                     check the nodes
@@ -76,7 +76,7 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// flagError adds what Go's words for a duration leave out.
+// flagError adds examples to Go's errors about durations.
 func flagError(_ *cobra.Command, err error) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, "missing unit in duration"):
@@ -87,10 +87,10 @@ func flagError(_ *cobra.Command, err error) error {
 	return err
 }
 
-// exclusive are cobra's words for two flags of which one must be left out.
+// exclusive matches cobra's error for two flags that exclude each other.
 var exclusive = regexp.MustCompile(`^if any flags in the group .*; \[(\S+) (\S+)\] were all set$`)
 
-// version is what the module proxy knows the binary as.
+// version returns the module version of the binary.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version

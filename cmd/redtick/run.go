@@ -30,61 +30,61 @@ type running struct {
 	ping      string
 }
 
-const runAbout = `run takes the lease of a name, runs CMD, and gives the lease back: flock(1) for a
-fleet. The lease is renewed for as long as CMD runs. By default run waits for its
-turn, without end; --try does not wait, --wait waits for so long at most. It does
-not wait for nodes: with no majority at the start it ends at once.
+const runAbout = `run acquires the lease of a name, runs CMD, and releases the lease: flock(1) for a
+fleet. The lease is renewed while CMD runs. By default run waits for its turn
+without limit; --try does not wait, and --wait limits the wait. It does not wait
+for nodes: without a majority at the start it ends at once.
 
-With --tick run claims a tick instead of a lock: each tick is run once in the
-whole fleet, however short CMD is, and whichever machine comes first. A period
-stands for its current tick: with "--tick 1m", from the crontab of every machine,
-each minute is run once; with 24h each day. The machines' clocks may differ, but
-by less than the period. A machine that dies spends its tick.
+With --tick run claims a tick instead of a lock: each tick runs once in the whole
+fleet, however short CMD is, on the machine that comes first. A period stands for
+its current tick: with "--tick 1m", in the crontab of every machine, each minute
+runs once; with 24h, each day. The machines' clocks may differ, but by less than
+the period. If a machine dies, its tick is spent.
 
 Days, and parts of a day longer than an hour, begin at midnight in the time zone
-of --zone, as in a crontab; weeks begin on Monday. By default it is that of
-CRON_TZ, which cronie hands to its jobs, or else the machine's own (TZ, which
-must be a name such as Europe/Berlin), as it is for cron. Give --zone when that
-differs from machine to machine. A day that begins less than 20 hours after the
-newest one is refused.
+of --zone, as in a crontab; weeks begin on Monday. The default is that of CRON_TZ,
+which cronie passes to its jobs, or else the machine's (TZ, which must be a name
+such as Europe/Berlin), as for cron. Give --zone if the machines' zones differ. A
+day that begins less than 20 hours after the newest one is refused.
 
-CMD has run's stdin, stdout and stderr; run itself writes to stderr only. In CMD's
-environment are REDTICK_NAME, REDTICK_TOKEN, REDTICK_TICK (with --tick) and
-REDTICK_FENCE (with --tick or --fence): a number that grows with each lease,
-for whatever CMD writes to, to refuse older ones.
+CMD has run's stdin, stdout and stderr; run itself writes only to stderr. CMD's
+environment has REDTICK_NAME, REDTICK_TOKEN, REDTICK_TICK (with --tick) and
+REDTICK_FENCE (with --tick or --fence): a number that grows with each lease, so
+that the resource CMD writes to can refuse older ones.
 
-With --ping run calls a URL when CMD begins, and when it has ended with exit code 0
-or otherwise: URL/start, URL and URL/fail, as healthchecks.io has it, or in the way
-of Sentry (…/api/ID/cron/SLUG/KEY/) and Cronitor (cronitor.link). Nothing is called
-when CMD was not run. A call has 5 s, and is not repeated; one that fails is told
-on stderr and changes nothing. Put a URL that is a secret into REDTICK_PING.
+With --ping run calls a URL when CMD begins, and when it ends with exit code 0 or
+otherwise: URL/start, URL and URL/fail, as for healthchecks.io, or the forms of
+Sentry (…/api/ID/cron/SLUG/KEY/) and Cronitor (cronitor.link). If CMD is not run,
+nothing is called. A call may take 5 s and is not repeated. If it fails, stderr
+says so and nothing else changes. Put a secret URL into REDTICK_PING.
 
 When the lease is lost, CMD gets SIGTERM, and SIGKILL after --grace. When renewal
-fails, SIGTERM comes --grace before the lease ends, so that CMD is gone when
-somebody else may begin. Where another has the lease already (it was released by
-force, or this machine was paused), run learns so at the next renewal, a third of
-the TTL later, and CMD goes on until then and for the grace: what it did then was
-done without protection. Nor can run take back what CMD has sent out already.
-If run itself is killed (SIGKILL), CMD is killed too on Linux, but not what CMD
-has started: let a script exec its last program. Elsewhere it goes on without a lease.
+fails, SIGTERM comes --grace before the lease ends, so that CMD is gone before
+another machine may begin. If another machine already has the lease (it was
+released by force, or this machine was paused), run finds out at the next renewal,
+within a third of the TTL. Until then and for --grace, CMD runs without
+protection. Nor can run undo what CMD has already sent.
+If run itself is killed (SIGKILL), Linux kills CMD as well, but not the processes
+that CMD started: let a script exec its last program. On other systems CMD goes on
+without a lease.
 
-SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to CMD. CMD is
-a process group of its own, all of which gets them; but when stdin is the
-terminal CMD stays in the terminal's group, so that Ctrl-C and Ctrl-Z work as
-usual, and SIGTERM and SIGKILL reach CMD alone, not what it has started. SIGINT
-and SIGQUIT are left to the terminal then: to end CMD from elsewhere, use SIGTERM.
+SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to CMD. CMD has
+a new process group, and all of the group gets them. But if stdin is the terminal,
+CMD stays in the terminal's group, so that Ctrl-C and Ctrl-Z work as usual. Then
+SIGTERM and SIGKILL reach only CMD, not the processes it started, and SIGINT and
+SIGQUIT are left to the terminal: to end CMD from elsewhere, use SIGTERM.
 
 Exit codes
   CMD's own, or 128 + the number of the signal that ended it; and
   64   the command line is wrong, or the tick is too old or too far ahead
   69   no majority of the nodes answers, so CMD was not run
-  75   somebody else has the lease or had the tick, or the job is paused,
-       so CMD was not run. With --taken-code 0 that is no failure, and unless with
-       --verbose run says nothing of it, nor of a node that is out while a majority
-       answers: cron mails whatever is written. "redtick status" tells of the nodes
+  75   another run has the lease or had the tick, or the job is paused, so CMD was
+       not run. With --taken-code 0 this is not a failure. Then, without --verbose,
+       run prints nothing about it, nor about a node that is out while a majority
+       answers, because cron mails all output; see "redtick status" for the nodes
   79   the lease was lost while CMD ran
-  126  CMD could not be started, which spends the tick with --tick, as it may with 127
-  127  CMD was not found
+  126  CMD could not be started; with --tick this spends the tick
+  127  CMD was not found; with --tick this may spend the tick
   128+ the signal that ended the waiting, such as 130 for Ctrl-C`
 
 func newRun(t *target) *cobra.Command {
@@ -117,8 +117,8 @@ func (r *running) flags(c *cobra.Command) {
 	r.leasing.flags(f)
 	f.BoolVar(&r.fence, "fence", false, "give CMD a growing number in REDTICK_FENCE")
 	f.IntVar(&r.takenCode, "taken-code", exitTaken, "the exit code when somebody else has it, 0 to 255")
-	f.StringVar(&r.ping, "ping", "", "call this URL when CMD begins, succeeds and fails (default $REDTICK_PING)")
-	f.BoolVarP(&r.verbose, "verbose", "v", false, "say on stderr what happens to the lease")
+	f.StringVar(&r.ping, "ping", "", "call this URL when CMD begins, succeeds or fails (default $REDTICK_PING)")
+	f.BoolVarP(&r.verbose, "verbose", "v", false, "report on stderr what happens to the lease")
 	_ = c.RegisterFlagCompletionFunc("name", func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		return r.complete((*inspect.Inspector).Names, typed)
 	})
@@ -127,7 +127,7 @@ func (r *running) flags(c *cobra.Command) {
 	c.MarkFlagsMutuallyExclusive("tick", "fence")
 }
 
-// afterDashes: without "--" it could not be told whose flag a flag is.
+// afterDashes requires the program after "--", which separates its flags from run's.
 func afterDashes(c *cobra.Command, args []string) error {
 	switch at := c.ArgsLenAtDash(); {
 	case at > 0:
@@ -190,7 +190,7 @@ func (r *running) run(c *cobra.Command, command []string) error {
 	return calls.around(r.ping, lease, func() error { return r.guard(lease, child, signals) })
 }
 
-// taking is one way to acquire.
+// taking is a way to acquire a lease.
 type taking func(context.Context, *redlock.Locker) (*redlock.Lease, error)
 
 func (r *running) plan() (taking, []redlock.LockerOption, error) {
@@ -217,8 +217,8 @@ func (r *running) plan() (taking, []redlock.LockerOption, error) {
 	return claim, options, err
 }
 
-// lock tries first: who waits is told for whom, and nodes that are not
-// there at all are no reason to wait.
+// lock tries once before it waits, to print the holder, and to end at once if no
+// majority of the nodes answers.
 func (r *running) lock(ctx context.Context, l *redlock.Locker) (*redlock.Lease, error) {
 	m, err := l.NewMutex(r.name)
 	if err != nil {
@@ -227,7 +227,7 @@ func (r *running) lock(ctx context.Context, l *redlock.Locker) (*redlock.Lease, 
 	lease, err := m.TryLock(ctx)
 	var refusal *redlock.Error
 	if errors.As(err, &refusal) && isOurs(refusal.Holder) {
-		return nil, exit(r.takenCode, fmt.Errorf("%q is held by the redtick run that this one is a part of, which would wait for itself: give it another name, or leave one of them out", r.name))
+		return nil, exit(r.takenCode, fmt.Errorf("%q is held by the redtick run that this one is part of, and they would wait for each other: use another name, or leave one of them out", r.name))
 	}
 	if r.try || !errors.Is(err, redlock.ErrTaken) {
 		return lease, err
@@ -247,7 +247,8 @@ func (r *running) lock(ctx context.Context, l *redlock.Locker) (*redlock.Lease, 
 	return lease, err
 }
 
-// elsewhere is the end of a run that is another's, or nobody's while the job is paused.
+// elsewhere returns the error for a CMD that is not run because another run has the
+// lease or the tick, or the job is paused.
 func (r *running) elsewhere(err error) error {
 	if r.quiet() {
 		err = nil
@@ -255,11 +256,11 @@ func (r *running) elsewhere(err error) error {
 	return exit(r.takenCode, err)
 }
 
-// quiet reports whether cron would mail what is written, each time: then it is all the same who runs CMD.
+// quiet reports whether to print nothing when another machine runs CMD: cron would mail it each time.
 func (r *running) quiet() bool { return r.takenCode == 0 && !r.verbose }
 
-// refusal gives an acquisition that failed its exit code. A wait that ran out
-// matches what it was waiting for as well.
+// refusal adds the exit code to the error of an acquisition. The error of a wait that
+// timed out also matches the reason for the wait.
 func (r *running) refusal(err error) error {
 	var coded *exitError
 	switch {
@@ -279,8 +280,8 @@ func (r *running) refusal(err error) error {
 	return exit(exitUsage, err)
 }
 
-// tell logs what the exit code and our own words do not say. While a node is out that would be a mail from every machine
-// at each tick.
+// tell logs events that neither the exit code nor an error reports. It is silent about a node that is out if quiet: cron
+// would mail that from every machine at each tick.
 func (r *running) tell(e redlock.Event) {
 	switch e.Kind {
 	case redlock.Refused, redlock.Ended, redlock.Released:

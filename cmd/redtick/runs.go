@@ -26,15 +26,15 @@ retried.
 
   running    it has not ended
   ok         it returned without an error
-  ended      it ended; the program does not say how
+  ended      it ended; the program did not report how
   failed     it returned an error, whose beginning is shown
   panicked   it panicked
-  lost       it ended after its lease was lost: it may have run beside another
-  abandoned  it left its tick to others
+  lost       it ended after its lease was lost: it may have overlapped another run
+  abandoned  it left its tick to other replicas
   vanished   its end was never reported: the process died, or was cut off
 
-The first line has the schedule and the next tick, if the services tell them (the
-adapters do). A job is overdue 10 s after a tick that was not run. One that was
+The first line has the schedule and the next tick, if the services report them (the
+adapters do). A job is overdue 10 s after a tick that did not run. A job that was
 removed from the code stays overdue until "redtick forget NAME".
 
 The nodes remember the last 20 runs (WithHistory), for at least 35 days and three
@@ -61,7 +61,7 @@ or null.`,
 	return c
 }
 
-// runsView is a job's history, in JSON as it stands.
+// runsView is a job's history. It is encoded as JSON.
 type runsView struct {
 	Name     string     `json:"name"`
 	Schedule string     `json:"schedule"`
@@ -91,7 +91,7 @@ func newRunsView(r *inspect.Runs, now time.Time) *runsView {
 	return v
 }
 
-// took is how long a run took, or has taken so far; 0 for one that vanished.
+// took returns how long a run took, or has taken so far; 0 for one that vanished.
 func took(r inspect.Run, now time.Time) time.Duration {
 	if r.Result == inspect.Running {
 		return max(now.Sub(r.Began), 0)
@@ -118,19 +118,19 @@ func (i *inspection) runs(ctx context.Context, w io.Writer, name string) error {
 	return err
 }
 
-// well reports whether nobody needs to look after the job.
+// well reports whether the job needs no attention.
 func well(r *inspect.Runs, now time.Time) bool {
 	if r.Overdue(now) > 0 {
 		return false
 	}
 	if len(r.Runs) == 0 {
-		return r.Paused != nil // a name that nobody runs is perhaps a wrong one
+		return r.Paused != nil // a name without runs may be misspelled
 	}
 	last := lastEnded(r)
 	return last == nil || !slices.Contains([]string{"failed", "panicked", "lost", inspect.Vanished}, last.Result)
 }
 
-// lastEnded is the newest run that has ended, after which the state of a job is named.
+// lastEnded returns the newest run that has ended, whose result is the job's state.
 func lastEnded(r *inspect.Runs) *inspect.Run {
 	for n := range r.Runs {
 		if r.Runs[n].Result != inspect.Running {
@@ -164,7 +164,7 @@ func writeRuns(w io.Writer, runs *inspect.Runs, now time.Time, failure error) er
 	return t.without("LOCAL TIME").write(w)
 }
 
-// writeNoRuns says that there are none only if a majority of the nodes does.
+// writeNoRuns reports that there are none only if a majority of the nodes answered.
 func writeNoRuns(w io.Writer, runs *inspect.Runs, now time.Time, failure error) error {
 	if failure != nil {
 		return nil
@@ -177,7 +177,7 @@ func writeNoRuns(w io.Writer, runs *inspect.Runs, now time.Time, failure error) 
 	return err
 }
 
-// due is the schedule and what it says of now.
+// due returns the schedule, and when the job is due or for how long it is overdue or paused.
 func due(r *inspect.Runs, now time.Time) string {
 	text := r.Schedule
 	switch {

@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// endings end a watch.
+// endings are the signals that end a watch.
 var endings = []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 
-// catchSignals receives what is to be passed on. What was ignored when we were
-// started (nohup) stays so. Unless the children are in our group, Ctrl-Z does
-// nothing: it would stop us but not them, who would then outlive their leases.
+// catchSignals receives the signals to pass on. Signals that were ignored at the
+// start (nohup) stay ignored. Unless the children are in our process group, Ctrl-Z is
+// ignored: it would stop us but not them, and they would outlive their leases.
 func catchSignals(ourGroup bool) (signals <-chan os.Signal, stop func()) {
 	if !ourGroup {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGTSTP)
@@ -29,7 +29,8 @@ func catchSignals(ourGroup bool) (signals <-chan os.Signal, stop func()) {
 
 func numberOf(s os.Signal) int { return int(s.(syscall.Signal)) }
 
-// reloads are SIGHUP, as for other daemons, and supercronic's signal.
+// reloads reports whether s rereads the crontab: SIGHUP, as for other daemons, or
+// SIGUSR2, as for supercronic.
 func reloads(s os.Signal) bool { return s == syscall.SIGHUP || s == syscall.SIGUSR2 }
 
 func ends(s os.Signal) bool {

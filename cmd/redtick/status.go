@@ -27,8 +27,8 @@ persistence and eviction policy. It says how many failures the nodes survive, an
 warns of what weakens the vote. It waits --timeout for a node that does not answer,
 so by default it ends within 2 s. Of a Cluster it asks one master.
 
-CLOCK is how far a node's clock is ahead of this machine's, give or take half
-the round trip.
+CLOCK is how far a node's clock is ahead of this machine's, to within half the
+round trip.
 
 It warns of
   node-out          a node that does not answer, or answers with an error
@@ -83,7 +83,7 @@ func (i *inspection) status(ctx context.Context, w io.Writer) error {
 	return errors.Join(err, report.verdict())
 }
 
-// look asks twice where all is well: the first round trip to a node includes making the connection.
+// look asks twice if all nodes answer: the first round trip may include connecting.
 func (i *inspection) look(ctx context.Context, inspector *inspect.Inspector) []inspect.Node {
 	nodes := inspector.Nodes(ctx)
 	for _, n := range nodes {
@@ -94,12 +94,12 @@ func (i *inspection) look(ctx context.Context, inspector *inspect.Inspector) []i
 	return inspector.Nodes(ctx)
 }
 
-// voters asks the nodes that answer for a vote, as services do, and returns the errors of those that refuse.
+// voters asks the nodes that answer for a vote, as services do, and returns the errors of those that refuse by name.
 func (i *inspection) voters(ctx context.Context, f *fleet, infos []inspect.Node) (map[string]error, error) {
 	var answer []driver.Node
 	for n, info := range infos {
 		if info.Err != nil || info.Role == "slave" || info.Mode == "cluster" && f.addresses[n].kind == oneServer {
-			continue // what they lack is told already
+			continue // another warning says why
 		}
 		answer = append(answer, f.nodes[n])
 	}
@@ -118,7 +118,7 @@ func (i *inspection) voters(ctx context.Context, f *fleet, infos []inspect.Node)
 	return refusals, service.Close(ctx)
 }
 
-// statusReport is the answer of status, in JSON as it stands.
+// statusReport is the answer of status. It is encoded as JSON.
 type statusReport struct {
 	Quorum      int           `json:"quorum"`
 	Reachable   int           `json:"reachable"`
@@ -151,10 +151,10 @@ type nodeView struct {
 	MaxMemoryPolicy string  `json:"maxmemory_policy"`
 	info            inspect.Node
 	kind            kind
-	refusal         error // to vote, of a node that answers
+	refusal         error // why a node that answers does not vote
 }
 
-// newReport takes the nodes in the order of their addresses.
+// newReport returns the report. infos and addresses have the same order.
 func newReport(infos []inspect.Node, addresses []*address, refusals map[string]error) *statusReport {
 	r := &statusReport{Quorum: len(infos)/2 + 1}
 	for i, n := range infos {
@@ -179,7 +179,7 @@ func newReport(infos []inspect.Node, addresses []*address, refusals map[string]e
 	return r
 }
 
-// role is the server's role in today's words.
+// role translates the server's role to primary or replica.
 func role(s string) string {
 	switch s {
 	case "master":

@@ -8,12 +8,12 @@ import (
 	"text/tabwriter"
 )
 
-// table aligns columns. Every cell is made printable.
+// table is a table with aligned columns. Its first row is the heading.
 type table [][]string
 
 func (t *table) row(cells ...string) { *t = append(*t, cells) }
 
-// without is the table, or a copy that leaves out a column of blanks only: headings are common to many tables.
+// without returns the table without the column of heading if that is blank.
 func (t table) without(heading string) table {
 	at := slices.Index(t[0], heading)
 	for _, cells := range t[1:] {

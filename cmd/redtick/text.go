@@ -11,14 +11,14 @@ import (
 	"unicode/utf8"
 )
 
-// credentials are what stands before the @ of a URL, up to its last one: a
-// password that was not escaped may hold any character but a blank.
+// credentials matches the part of a URL up to its last @: a password that was not
+// escaped may contain any character except a blank.
 var credentials = regexp.MustCompile(`://[^\s"]*@`)
 
-// exampleCredentials are those of our own messages.
+// exampleCredentials is used in redtick's own messages, where scrub keeps it.
 const exampleCredentials = "://user:password@"
 
-// scrub takes passwords out of a text that may quote what the user typed.
+// scrub removes passwords from a text that may quote the command line.
 func scrub(s string) string {
 	return credentials.ReplaceAllStringFunc(s, func(found string) string {
 		if found == exampleCredentials {
@@ -28,7 +28,7 @@ func scrub(s string) string {
 	})
 }
 
-// plain is the text of an error for people.
+// plain returns the text of an error without prefixes and passwords.
 func plain(err error) string {
 	if err == nil {
 		return ""
@@ -36,8 +36,8 @@ func plain(err error) string {
 	return scrub(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "redlock: "), "invalid: "))
 }
 
-// printable keeps names and holders, which may be any bytes, from steering the
-// terminal they are shown on.
+// printable quotes s if it has bytes that could control a terminal. Names and holders
+// may contain any bytes.
 func printable(s string) string {
 	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return s
@@ -45,8 +45,8 @@ func printable(s string) string {
 	return strconv.Quote(s)
 }
 
-// shown is a name that can also be told from nothing at all, and from one that
-// had to be quoted.
+// shown is like printable for a name, and also quotes names that are empty, have
+// outer blanks or begin with a quote.
 func shown(name string) string {
 	if strings.TrimSpace(name) != name || name == "" || name[0] == '"' {
 		return strconv.Quote(name)
@@ -54,7 +54,7 @@ func shown(name string) string {
 	return printable(name)
 }
 
-// rounded is a duration with as many digits as people read.
+// rounded formats a duration with few digits.
 func rounded(d time.Duration) string {
 	if d.Abs() >= time.Minute {
 		d = d.Round(time.Second)
@@ -96,8 +96,8 @@ func instant(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.999Z07:00")
 }
 
-// local is what a clock on the wall beside this machine shows, with the date
-// unless it is that in UTC; "" where that is UTC.
+// local formats t in this machine's time zone, with the date if it differs from that
+// in UTC. It returns "" if the zone is UTC.
 func local(t time.Time) string {
 	there := t.Local()
 	switch _, offset := there.Zone(); {
@@ -109,7 +109,7 @@ func local(t time.Time) string {
 	return there.Format("15:04:05 MST")
 }
 
-// away is how far t is from now.
+// away formats how far t is from now.
 func away(t, now time.Time) string {
 	switch d := now.Sub(t); {
 	case t.IsZero():
@@ -123,7 +123,7 @@ func away(t, now time.Time) string {
 	}
 }
 
-// coarse is rounded without fractions of a second: an age is read at a glance.
+// coarse is like rounded, without fractions of a second.
 func coarse(d time.Duration) string {
 	if d < time.Minute {
 		return d.Truncate(time.Second).String()
@@ -131,7 +131,7 @@ func coarse(d time.Duration) string {
 	return rounded(d)
 }
 
-// when is an instant in UTC, on the wall, and from now.
+// when formats t in UTC, in local time, and relative to now.
 func when(t, now time.Time) string {
 	if t.IsZero() {
 		return "-"

@@ -15,10 +15,9 @@ const (
 	day            = 24 * time.Hour
 )
 
-// parseTick reads --tick: the current one of ticks that follow each other by a
-// period, or an instant. options make the nodes remember it for long enough:
-// the current tick of a period may be almost as old as the period, and a day
-// may have 25 hours.
+// parseTick parses --tick: a period, which stands for its current tick, or an
+// instant. options make the nodes remember the tick long enough: the current tick
+// may be almost as old as the period, and a day may have 25 hours.
 func parseTick(s, zone string, now time.Time) (tick time.Time, options []redlock.JobOption, err error) {
 	if at, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		return at, nil, nil
@@ -40,10 +39,10 @@ func parseTick(s, zone string, now time.Time) (tick time.Time, options []redlock
 	return current(now, period, in), options, nil
 }
 
-// cronZone is where cronie says in which zone it reads its schedules. It hands the variable on to its jobs.
+// cronZone is the variable with the time zone of cronie's schedules. cronie passes it to its jobs.
 const cronZone = "CRON_TZ"
 
-// dayZone is the zone in which --tick counts days.
+// dayZone returns the zone in which --tick counts days.
 func dayZone(option string) (*time.Location, error) {
 	name := os.Getenv(cronZone)
 	if option != "" || name == "" {
@@ -71,18 +70,17 @@ func parseZone(name string) (*time.Location, error) {
 	return in, nil
 }
 
-// current is when the period that now lies in began. Crontabs follow the clock
-// on the wall, and so do periods of days, and of hours that divide a day: they
-// are counted from midnight, however long the night was. In UTC, the run at
-// midnight in summer would still be in the period of the day before. Up to an
-// hour UTC will do, where both of autumn's 1:30 are ticks; and others cannot be
-// said in a crontab.
+// current returns the start of the period that contains now. Periods of days, and of
+// hours that divide a day, are counted from local midnight, as crontabs do. (In UTC,
+// a run at midnight in summer would fall into the period of the day before.) All
+// others are counted in UTC: up to an hour, so that both 1:30 of an autumn night are
+// ticks; longer ones cannot be written in a crontab.
 func current(now time.Time, period time.Duration, in *time.Location) time.Time {
 	if period <= time.Hour || period%day != 0 && day%period != 0 {
 		return now.Truncate(period).UTC()
 	}
 	began := wall(now, in).Truncate(period)
-	// The clock may have shown that twice, or never: the period began when it first showed that or more.
+	// The local clock may have shown that time twice or never. The period began when it first showed that time or a later one.
 	tick := time.Date(began.Year(), began.Month(), began.Day(), began.Hour(), began.Minute(), began.Second(), 0, in).Add(-3 * time.Hour)
 	for wall(tick, in).Before(began) {
 		tick = tick.Add(time.Minute)
@@ -90,12 +88,12 @@ func current(now time.Time, period time.Duration, in *time.Location) time.Time {
 	return tick.UTC()
 }
 
-// wall is what the clock on the wall shows, as if it were UTC.
+// wall returns the local date and time of t, labelled as UTC.
 func wall(t time.Time, in *time.Location) time.Time {
 	t = t.In(in)
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 }
 
-// daysApart keeps machines that are in different time zones after all from
-// running a day once in each of them. A day has 23 hours at least.
+// daysApart returns the least spacing of days, so that machines in different time
+// zones do not each run a day. A day has at least 23 hours.
 func daysApart(period time.Duration) time.Duration { return min(period-4*time.Hour, 7*day) }

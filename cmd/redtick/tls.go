@@ -6,10 +6,10 @@ import (
 	"os"
 )
 
-// secrets are the files of --tls-ca, --tls-cert and --tls-key.
+// secrets holds the files of --tls-ca, --tls-cert and --tls-key.
 type secrets struct{ ca, cert, key string }
 
-// apply makes the clients of all nodes that speak TLS use the files.
+// apply makes all nodes with TLS use the files.
 func (s *secrets) apply(nodes []*address) error {
 	if *s == (secrets{}) {
 		return nil
@@ -35,7 +35,7 @@ func (s *secrets) apply(nodes []*address) error {
 	return nil
 }
 
-// roots are nil, the system's, without --tls-ca.
+// roots returns the CAs of --tls-ca, or nil for the system's.
 func (s *secrets) roots() (*x509.CertPool, error) {
 	if s.ca == "" {
 		return nil, nil

@@ -4,7 +4,7 @@ import "fmt"
 
 var topologies = map[kind]string{oneServer: "server", sentinelGroup: "sentinel", wholeCluster: "cluster"}
 
-// topology is what stands behind a node, for the table.
+// topology describes the deployment behind a node, for the table.
 func (n *nodeView) topology() string {
 	switch {
 	case n.kind == sentinelGroup:
@@ -19,10 +19,10 @@ func (n *nodeView) topology() string {
 	return "server, " + count(n.Replicas, "replica")
 }
 
-// isMember reports whether the node is a part of a Cluster that should be given as a whole.
+// isMember reports whether the node is one server of a Cluster, which should be given as a whole.
 func (n *nodeView) isMember() bool { return n.kind == oneServer && n.info.Mode == "cluster" }
 
-// survives says what failures leave a quorum.
+// survives says how many failures leave a quorum.
 func (r *statusReport) survives() string {
 	switch n := len(r.Nodes); {
 	case n == 1:
@@ -36,7 +36,7 @@ func (r *statusReport) survives() string {
 	}
 }
 
-// survives is about a node that has the only vote.
+// survives says what a failure does to the only node.
 func (n *nodeView) survives() string {
 	switch {
 	case n.kind == oneServer || n.OK && n.Replicas == 0:

@@ -15,7 +15,7 @@ type triggering struct {
 	by string
 }
 
-// triggerView is a run that was asked for, in JSON as it stands.
+// triggerView is a triggered run. It is encoded as JSON.
 type triggerView struct {
 	Name   string `json:"name"`
 	Tick   string `json:"tick"`
@@ -28,18 +28,17 @@ func newTrigger(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "trigger NAME",
 		Short: "Run a job now, once in the fleet",
-		Long: `trigger has one replica run the job NAME now, once in the fleet. The schedule goes
-on: only a tick that comes while this run is under way is skipped. trigger returns
-once a replica has begun, and waits up to 3 s for that; "redtick runs NAME" has the
-result.
+		Long: `trigger makes one replica run the job NAME now, once in the fleet. The schedule goes
+on: only a tick that comes during this run is skipped. trigger returns once a
+replica has begun, and waits up to 3 s for that; "redtick runs NAME" has the result.
 
 It works for jobs of "redtick cron", and of services whose adapter was given
 WithTriggers. The --prefix must be theirs.
 
 Exit codes
   0   a replica has begun it
-  1   no run was begun: the job is paused or already runs, or no replica that has it
-      listens
+  1   no run was begun: the job is paused or already runs, or no replica with this
+      job listens
   2   no majority of the nodes answers
   64  the command line is wrong
 

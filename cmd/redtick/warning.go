@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// farApart is where clocks are worth a look. Locks do not mind; claims compare
-// ticks with the nodes' clocks, and fences that outlive a loss of data start at them.
+// farApart is the difference of clocks that is a warning. It does not affect locks.
+// But claims compare ticks with the nodes' clocks, and a lost fence counter restarts
+// at the node's clock.
 const farApart = time.Second
 
 // warning is something that weakens the vote. Nodes are those it concerns.
@@ -17,7 +18,7 @@ type warning struct {
 	Text  string   `json:"text"`
 }
 
-// warnings never is nil: in JSON it is a list.
+// warnings returns the warnings of a report. It is never nil, so that JSON has a list.
 func warnings(r *statusReport) []warning {
 	all := []warning{}
 	for _, n := range r.Nodes {
@@ -41,7 +42,7 @@ func warnings(r *statusReport) []warning {
 	return all
 }
 
-// spare is what the nodes that are out cost.
+// spare says how many more nodes may fail, given those that are out.
 func (r *statusReport) spare() string {
 	switch more := r.Voting - r.Quorum; {
 	case more < 0:
@@ -69,7 +70,7 @@ func sameServers(nodes []nodeView) (all []warning) {
 	return all
 }
 
-// settings are warnings about each node by itself, those of one kind together.
+// settings returns the warnings about single nodes, one for each kind.
 func settings(nodes []nodeView) (all []warning) {
 	for _, rule := range []struct {
 		code, text string

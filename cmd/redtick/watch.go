@@ -28,11 +28,11 @@ func newWatch(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "watch [PREFIX]",
 		Short: "ls, live",
-		Long: `watch shows what ls shows, again and again, until Ctrl-C. When stdout is no
-terminal, or with -o json, it writes lines instead: one for each name that is
-held or has run a tick, and one whenever its holder, last tick or state changes.
-What comes and goes between two looks is not seen. It goes on while nodes are
-out, and says so when no majority answers; "redtick status" shows each node.
+		Long: `watch repeats ls until Ctrl-C. If stdout is not a terminal, or with -o json, it
+writes lines instead: one for each name that is held or has run a tick, and one
+whenever its holder, last tick or state changes. It misses changes that are undone
+within one interval. It goes on while nodes are out, and says so when no majority
+answers; "redtick status" shows each node.
 
 Exit codes
   0   ended by Ctrl-C (or SIGTERM)
@@ -126,7 +126,7 @@ func cut(line string, columns int) string {
 	return line
 }
 
-// changes writes a line for what is new.
+// changes writes a line for each change.
 type changes struct {
 	w, notes io.Writer
 	limit    int
@@ -144,7 +144,7 @@ type change struct {
 }
 
 func (c *changes) show(found *foundNames, failure error) error {
-	// A node's own words differ from look to look.
+	// The nodes' errors are left out: they differ each time.
 	if outage := withoutNodes(failure); outage != c.outage {
 		c.outage = outage
 		text := plain(failure)
@@ -153,13 +153,13 @@ func (c *changes) show(found *foundNames, failure error) error {
 		}
 	}
 	if failure != nil {
-		return nil // half an answer would look like a change
+		return nil // an incomplete answer would look like a change
 	}
 	if found.More && !c.more {
 		_, _ = fmt.Fprintf(c.notes, "note: there are more names than --limit %d; raise it, or give a longer PREFIX\n", c.limit)
 	}
 	c.more = found.More
-	// Nothing is told of a name that a minority of the nodes has: a lock on its way in or out.
+	// A name that only a minority of the nodes holds is not reported: its lock is being acquired or released.
 	nobody := (&nameView{info: &inspect.Info{}, State: inspect.Free}).state()
 	now := map[string]string{}
 	for i := range found.Names {
@@ -192,7 +192,7 @@ func (c *changes) line(what change, text string) error {
 	return err
 }
 
-// state is what a change of it is told of.
+// state returns a string that changes when a change is to be reported.
 func (v *nameView) state() string { return v.Token + " " + instant(v.lastTick()) + " " + v.State }
 
 func (v *nameView) line() string {
