@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	enqueueTimeout = 10 * time.Second // of one attempt, if the client honors its context
+	enqueueTimeout = 10 * time.Second // of one attempt, if the client respects its context
 	maxBackoff     = 5 * time.Second
 )
 

@@ -40,9 +40,9 @@ type entry struct {
 	shown   string // ID in the mirror; "" if not there
 }
 
-// progress is how far an entry's ticks have come. An entry that replaces another one
-// after a reload takes over its progress; the old one's ticks that are still tried
-// share it.
+// progress is how far an entry's ticks have come. An entry that is replaced within
+// reloadLimit passes it on to the new one, and shares it in the ticks that it still
+// tries to enqueue.
 type progress struct {
 	seen           moment // all ticks up to here were taken
 	next, previous time.Time

@@ -10,8 +10,8 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// Adapter makes cron jobs of which each tick runs on one replica. One Adapter
-// serves a whole process. It is safe for concurrent use.
+// Adapter makes jobs for cron that run once per tick among all replicas. One Adapter
+// serves a process. It is safe for concurrent use.
 type Adapter struct {
 	locker   *redlock.Locker
 	cfg      config
@@ -29,8 +29,8 @@ type Adapter struct {
 // New returns an adapter that uses locker and does not close it. Errors match
 // redlock.ErrInvalid.
 //
-// The Locker's observer gets redlock's events and this package's [Warning].
-// Without an observer they are logged.
+// The Locker's observer gets redlock's events and this package's [Warning]. Without an
+// observer, warnings and errors are logged.
 func New(locker *redlock.Locker, opts ...Option) (*Adapter, error) {
 	if locker == nil {
 		return nil, invalid("locker is nil; make one with redlock.New")

@@ -8,8 +8,8 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// Errors of this package. The redlock.Locker's observer gets them as the Err of
-// redlock.Refused and [Warning] events.
+// Errors of this package. Refusals reach the redlock.Locker's observer, as redlock's own
+// do.
 var (
 	// ErrStopped is the cause with which [Adapter.Stop] cancels the contexts of
 	// running jobs. It matches context.Canceled.

@@ -42,8 +42,8 @@ type Job struct {
 // replica, and safe for concurrent use. Ticks must be at least a millisecond apart.
 // NewJob calls Next a few times to find out what kind of schedule it is:
 //
-//   - A schedule that counts from the argument, as cron.Every(d) does, is aligned
-//     like "@every d".
+//   - A schedule whose next tick is a fixed time after the argument, such as
+//     cron.Every(d), is aligned like "@every d".
 //   - The spec type of robfig/cron and its forks, made of crontab fields, has the
 //     same ticks on every replica.
 //   - Any other schedule might count from the start of its process. So a tick is

@@ -47,9 +47,9 @@ func WithoutAlignment() Option { return func(c *config) { c.unaligned = true } }
 
 // WithTriggers runs a job, once in the fleet, when an operator triggers it with
 // redtick trigger, on the page, or through inspect.Inspector.Trigger. From the first
-// job on, the Locker listens on one connection to each node. A replica ignores
-// triggers until its cron is started, and after [Adapter.Stop], but not after
-// cron.Stop. redlock.Job.Triggered says when such a run is refused. Default off.
+// job on, the Locker listens on one connection to each node. A replica reacts to
+// triggers from the start of its cron until [Adapter.Stop]; cron.Stop does not end
+// that. redlock.Job.Triggered says when such a run is refused. Default off.
 func WithTriggers() Option { return func(c *config) { c.triggers = true } }
 
 // WithClock sets the clock by which a [Job] decides which tick has come. It must be
