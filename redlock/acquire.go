@@ -165,7 +165,7 @@ func outlastsRetry(err error) bool { return isPermanent(err) || errors.Is(err, p
 // lastingFrom is the round from which a split vote is checked for keys that never expire.
 const lastingFrom = 2
 
-// lookForLasting asks whether keys that never expire keep the name, so that voting again is useless. If so, it puts that into tally.
+// lookForLasting asks whether keys that never expire keep the name, so that voting again is useless. If so, it sets tally to what it saw.
 func (t *target) lookForLasting(ctx context.Context, tally *quorum.Tally, reason error) (outcome, error) {
 	seen, err := t.poll(ctx, t.name.Look(0, "", ""))
 	if err != nil || !seen.Blocks(seen.Lasting()) {
@@ -175,7 +175,7 @@ func (t *target) lookForLasting(ctx context.Context, tally *quorum.Tally, reason
 	return final, ErrTaken
 }
 
-// budget returns for how long to vote again.
+// budget returns how long a call may keep voting.
 func (t *target) budget(result outcome) time.Duration {
 	if result == split {
 		return 4 * t.cfg.nodeTimeout

@@ -72,7 +72,7 @@ func TestCheck_differentCauses(t *testing.T) {
 	})
 }
 
-// Nodes that hang are waited for together.
+// Check waits for all hung nodes at once.
 //
 // Seen to take 4.75 s while each had the node timeout after the one before it.
 func TestCheck_manyHang(t *testing.T) {
@@ -92,7 +92,7 @@ func TestCheck_manyHang(t *testing.T) {
 	})
 }
 
-// A node that had no time to answer is not said to have let the node timeout pass.
+// The cause of a node that had too little time is not the node timeout.
 //
 // Seen to fail while every node without an answer was.
 func TestCheck_endsWithItsCaller(t *testing.T) {
@@ -143,7 +143,7 @@ func TestCheck_closed(t *testing.T) {
 	})
 }
 
-// What a service gets wrong most often is told with the cure.
+// The error for a common mistake has the cure.
 //
 // Seen to fail while Check sent its script once, in full: a user without EVALSHA passed, whose second unlock was refused.
 func TestCheck_accessRule(t *testing.T) {

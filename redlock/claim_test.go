@@ -173,8 +173,8 @@ func TestClaim_earlierRunHolds(t *testing.T) {
 	})
 }
 
-// A claimer that got a majority is cancelled before it knows. Who asks meanwhile hears that another is ahead, not that the tick is
-// done, and who asks after the abort gets the tick.
+// A claimer that got a majority is cancelled before it knows. A claimer that asks meanwhile is refused as taken, and not as done. One
+// that asks after the abort gets the tick.
 //
 // Seen to fail when a leader's provisional claim is taken for proof, and when a cancelled claimer does not abort.
 func TestClaim_provisionalIsNoProof(t *testing.T) {
@@ -369,7 +369,7 @@ func TestClaim_clocksDisagree(t *testing.T) {
 	}
 }
 
-// Claim answers at once while another runs the tick, and is refused for good once it was run.
+// Claim answers at once while another runs the tick, and is refused as done once it was run.
 //
 // Seen to fail when it waits as Await does.
 func TestJob_claimUnderTakeover(t *testing.T) {
@@ -485,7 +485,7 @@ func TestClaim_deadTokensStayDead(t *testing.T) {
 }
 
 // The answers to a claim's votes are lost, and the nodes refuse writes for a while, so its abort is late: the claimer meets its own
-// former vote, which is nobody's.
+// former vote, which counts for nobody.
 //
 // Seen to fail when any token on a majority is another owner's.
 func TestClaim_ownFormerVote(t *testing.T) {

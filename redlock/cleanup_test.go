@@ -384,7 +384,7 @@ func TestLocker_closeIsBounded(t *testing.T) {
 	})
 }
 
-// Nodes that hang are waited for together, not each for a while of its own.
+// Close waits for all hung nodes at once, not for one after the other.
 //
 // Seen to fail when one is waited for after the other: 9 s.
 func TestLocker_closeAllHung(t *testing.T) {
@@ -506,7 +506,7 @@ func TestLocker_closeOfALateClaim(t *testing.T) {
 	})
 }
 
-// Close ends what pauses before it asks the nodes, or asks them again.
+// Close ends calls that pause before they ask the nodes, or ask them again.
 //
 // Seen to fail when pauses end with the caller's context only.
 func TestLocker_closeEndsPauses(t *testing.T) {

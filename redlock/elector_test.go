@@ -29,7 +29,7 @@ func leaders(ctx context.Context, electors []*redlock.Elector) (leading []int) {
 	return leading
 }
 
-// The leader is cut off: it stops being one before another becomes it, and that within ttl + one retry.
+// A leader that is cut off stops leading before another is elected, which takes no longer than the TTL and one retry.
 // Mutation: IsLeader answers from a stored flag.
 func TestElector_failover(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
@@ -197,8 +197,8 @@ func TestNewElector_refused(t *testing.T) {
 	})
 }
 
-// A leader whose lock was released by force, and who takes its time to wind up,
-// is no leader while it does: another one may have been elected.
+// A leader whose lock was released by force does not lead while it winds up:
+// another one may have been elected.
 //
 // Seen to fail when the end of a lease leaves its validity as it was.
 func TestElector_lostByForce(t *testing.T) {
@@ -234,9 +234,9 @@ func TestElector_lostByForce(t *testing.T) {
 	})
 }
 
-// A token function that fails keeps nobody busy, and is told.
+// A token function that fails does not make Run spin, and is reported.
 //
-// Seen to fail when Run goes on at once (for ever), and when the failure is no event.
+// Seen to fail when Run tries again at once (for ever), and when the failure is no event.
 func TestElector_tokenFunctionFails(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		tries, told := 0, 0

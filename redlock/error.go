@@ -148,7 +148,7 @@ func (t *target) refuse(a *acquisition, tally *quorum.Tally, reason error) error
 	return err
 }
 
-// retryAfter reports whether a refused call asks again.
+// retryAfter returns whether a refused call asks again.
 func (t *target) retryAfter(a *acquisition, err *Error) retry {
 	switch {
 	case err.lacksQuorum() && (a.waits || a.tick != 0 && !over(time.Now(), t.askUntil(a))):

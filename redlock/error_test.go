@@ -17,7 +17,7 @@ import (
 
 var errRefused = errors.New("dial tcp 10.0.0.1:6379: connect: connection refused")
 
-// Every outcome can be told from every other with errors.Is.
+// errors.Is distinguishes every outcome from every other.
 func TestErrors_outcomes(t *testing.T) {
 	held := func(t *testing.T, fl *fleet) {
 		must[*redlock.Lease](t)(fl.process("holder").mutex(t, "job").Lock(t.Context()))
@@ -99,7 +99,7 @@ func wantOnly(t *testing.T, err error, want ...error) {
 	}
 }
 
-// What a node that did not answer is said to have done depends on whether it had the time.
+// The cause of a node that did not answer depends on whether it had enough time.
 //
 // Seen to fail while the advice was given after 150 ms, too.
 func TestErrors_noAnswer(t *testing.T) {
@@ -229,8 +229,8 @@ func TestErrors_tell(t *testing.T) {
 	})
 }
 
-// What a driver's time limit has ended is not the end of the caller's context:
-// it is told as the node's cause, and matches nothing of the caller's.
+// A call that ended by a driver's own time limit is not the end of the caller's
+// context: it is the node's cause, and does not match the caller's error.
 //
 // Seen to fail when causes are wrapped as they come.
 func TestErrors_driversTimeouts(t *testing.T) {

@@ -12,12 +12,12 @@ func WithJitter(f func(time.Duration) time.Duration) MutexOption {
 	return mutexOption(func(c *config) { c.jitter = f })
 }
 
-// Unobserved leaves events out altogether, and with them the goroutine that tells them.
+// Unobserved drops all events, so that there is no goroutine for the observer.
 func Unobserved() LockerOption {
 	return lockerOption(func(c *config) { c.minLevel = math.MaxInt })
 }
 
-// NodesOf are a Locker's nodes, for those who inspect them.
+// NodesOf returns a Locker's nodes.
 func NodesOf(l *Locker) (nodes []driver.Node) {
 	for _, p := range l.group.Pipelines {
 		nodes = append(nodes, p.Node())
@@ -28,10 +28,10 @@ func NodesOf(l *Locker) (nodes []driver.Node) {
 // OutagesOf counts the jobs whose outage a Locker remembers.
 func OutagesOf(l *Locker) int { return int(l.outages.open.Load()) }
 
-// Over is over.
+// Over exports over.
 var Over = over
 
-// Suspend has a lease's validity go on as if its timer had stood still for so long.
+// Suspend moves the end of a lease's validity back, as if the lease's timer had stood still for d.
 func Suspend(l *Lease, d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

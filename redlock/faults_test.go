@@ -37,7 +37,7 @@ func (n *answersWith) Do(ctx context.Context, c []driver.Command) []driver.Reply
 	return r
 }
 
-// passing are error replies that pass: the server answered, and has not executed the command.
+// passing lists transient error replies: the server answered, but did not execute the command.
 var passing = []string{
 	"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
 	"LOADING Redis is loading the dataset in memory",
@@ -50,7 +50,7 @@ var passing = []string{
 	"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
 }
 
-// A release that a server answers with an error that passes is owed until the server has executed it.
+// A release that a server answers with a transient error is repeated until the server has executed it.
 //
 // Seen to fail when an error reply counts as an execution.
 func TestRelease_answeredWithPassingError(t *testing.T) {
@@ -75,7 +75,7 @@ func TestRelease_answeredWithPassingError(t *testing.T) {
 	}
 }
 
-// An aborted claim leaves no provisional tick key behind when its abort is answered with an error that passes: the tick runs.
+// An aborted claim leaves no provisional tick key behind when its abort is answered with a transient error: the tick runs.
 //
 // Seen to fail when an error reply counts as an execution.
 func TestClaim_abortAnsweredWithPassingError(t *testing.T) {
@@ -124,8 +124,8 @@ func TestJob_takeoverAfterAWeek(t *testing.T) {
 	})
 }
 
-// A token that anybody can read gives no second valid lease: Adopt waits until the holder cannot count on it any more. Where the
-// key has lost its expiry, that is a TTL.
+// A token that anyone can read gives no second valid lease: Adopt waits until its holder can no longer rely on it, or for a TTL if
+// the key has lost its expiry.
 //
 // Seen to fail when a held token is adopted at once, and when a key without an expiry counts as one that is about to expire.
 func TestMutex_adoptWhileHeld(t *testing.T) {
@@ -290,9 +290,9 @@ func TestClaim_slowNode(t *testing.T) {
 	})
 }
 
-// A wait ends on an error that does not pass by itself, and the error names the cure.
+// A wait ends on an error that cannot go away by itself, and the error names the cure.
 //
-// Seen to fail when it is taken for a node that will be back.
+// Seen to fail when it counts as a node that will be back.
 func TestLock_permanentError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &answersWith{Node: redlocktest.NewServer().Node("a")}
@@ -310,7 +310,7 @@ func TestLock_permanentError(t *testing.T) {
 	})
 }
 
-// A token function that repeats itself would make one lease pass for another.
+// With a token function that repeats itself, one lease would be taken for another.
 //
 // Seen to fail when a repeated token is taken.
 func TestNew_tokenFunc(t *testing.T) {
@@ -325,8 +325,8 @@ func TestNew_tokenFunc(t *testing.T) {
 	ok(t, l.Close(t.Context()))
 }
 
-// Nor may it take turns between a few strings, or write what marks a tick or a token that nobody holds: Adopt would not wait for the
-// handle of such a token.
+// Nor may it alternate between a few strings, or return the characters that mark a tick or a detached token: Adopt would not wait for
+// the holder of such a token.
 //
 // Seen to fail when only the string before is compared, and when any string is taken.
 func TestNew_tokenFuncMisleads(t *testing.T) {
@@ -348,7 +348,7 @@ func TestNew_tokenFuncMisleads(t *testing.T) {
 	}
 }
 
-// A token is short enough for an inspector, which does not read all of a key that may be somebody's data.
+// A token is short enough for an inspector, which reads only part of a key, since that may hold other data.
 //
 // Seen to fail when any length is taken: the inspector cut the token, so nobody could be released.
 func TestNew_tokenFuncLength(t *testing.T) {
@@ -534,7 +534,7 @@ func TestTickOf_otherLibrary(t *testing.T) {
 	}
 }
 
-// A name whose key holds somebody's data has no holder.
+// A name whose key holds other data has no holder.
 //
 // Seen to fail when the advice about such data passes for a token.
 func TestMutex_holderOfData(t *testing.T) {

@@ -215,7 +215,7 @@ func TestHistory_takeover(t *testing.T) {
 	})
 }
 
-// What is abandoned may be run again, and both are told.
+// An abandoned tick may be run again, and the history has both runs.
 func TestHistory_abandoned(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		j := must[*redlock.Job](t)(fl.process("a", redlock.WithTakeover()).NewJob("job"))
@@ -268,7 +268,7 @@ func TestHistory_wrongType(t *testing.T) {
 	})
 }
 
-// Only who was granted a tick asks the schedule, and nobody without a history.
+// Only a granted claim asks the schedule, and none does without a history.
 //
 // Seen to fail when each claim asks it.
 func TestHistory_nextIsAskedByTheWinner(t *testing.T) {
@@ -291,7 +291,7 @@ func TestHistory_nextIsAskedByTheWinner(t *testing.T) {
 	}
 }
 
-// The run of a claim that is detached has ended as far as its process is concerned. Who adopts the claim has a run of their own.
+// When a claim is detached, its process's run has ended. Its adopter has a run of its own.
 //
 // Seen to fail when Detach notes nothing: the first run had vanished.
 func TestHistory_detached(t *testing.T) {

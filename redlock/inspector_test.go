@@ -112,7 +112,7 @@ func TestInspector_Release_wakes(t *testing.T) {
 	})
 }
 
-// A holder that keeps renewing must not bring back what an operator took from it. Mutation: no tombstone.
+// A holder that keeps renewing must not restore what an operator took from it. Mutation: no tombstone.
 func TestInspector_Release_isFinal(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		a, ops := fl.process("a").mutex(t, "job"), fl.inspector("ops")
@@ -166,7 +166,7 @@ func TestInspector_Nodes(t *testing.T) {
 	servers[1].Resume()
 }
 
-// What a node would not tell is no "nothing there".
+// A node that refuses to answer is not shown as one that holds nothing.
 //
 // Seen to fail when a GETRANGE or HKEYS that fails is taken for no lock and no tick.
 func TestInspector_refusedByTheNodes(t *testing.T) {

@@ -189,7 +189,7 @@ func TestLateness_pausesHoldNoSlot(t *testing.T) {
 	})
 }
 
-// What is no want of a quorum is an answer, and so is what does not pass.
+// A claim does not ask again after the answer of a quorum, or after an error that cannot go away by itself.
 func TestLateness_answersStand(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		p := fl.process("a", redlock.WithLateness(5*time.Minute))
@@ -332,7 +332,7 @@ func TestLateness_refusedVotes(t *testing.T) {
 	})
 }
 
-// A claim of which the observer was told that it asks again also says when that has become useless.
+// A claim that was reported to ask again also reports when that has become useless.
 //
 // Seen to fail while the reason told was compared alone: "no quorum" had been told.
 func TestLateness_permanentInTheEnd(t *testing.T) {

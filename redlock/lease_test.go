@@ -213,7 +213,7 @@ func TestLease_lossIsToldLocally(t *testing.T) {
 	})
 }
 
-// A paused holder must not bring its lock back to life. Mutation: prolong without the check of l.until.
+// A paused holder must not restore its lock. Mutation: prolong without the check of l.until.
 func TestLease_lateExtend(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		a, b := fl.process("a"), fl.process("b")
@@ -405,8 +405,8 @@ func TestMutex_Do(t *testing.T) {
 	})
 }
 
-// Who adopts a lock releases it on every node, also on one that the
-// adopter could not reach at first: the former handle has put it there.
+// An adopter releases the lock on every node, even on one that it could not reach
+// at first, where the former holder put it.
 //
 // Seen to fail when only nodes that were asked for an extension are told.
 func TestLease_adoptedIsReleasedEverywhere(t *testing.T) {
@@ -454,7 +454,7 @@ func TestLease_detachAgainstUnlock(t *testing.T) {
 }
 
 // A renewal is under way when its lease is detached: it cannot put the lock back
-// after the adopter has given it back.
+// after the adopter has released it.
 //
 // Seen to fail when the adopter's release leaves no tombstone.
 func TestLease_adoptedIsNotPutBack(t *testing.T) {
@@ -473,7 +473,7 @@ func TestLease_adoptedIsNotPutBack(t *testing.T) {
 	})
 }
 
-// A lease that is not renewed for a reason of its own says so when it ends.
+// The end of a lease that was not renewed on purpose says why it was not.
 //
 // Seen to fail while each was said to have lacked a majority.
 func TestLease_lostForWantOfRenewal(t *testing.T) {

@@ -131,7 +131,7 @@ func TestNodeOut_refusals(t *testing.T) {
 	}
 }
 
-// A replica of another node refuses to grant a tick, but tells that one is done. It stays out.
+// A read-only replica refuses to grant a tick, but can tell that one is done. It stays out.
 //
 // Seen to fail when each answer to a vote counts as being back: 20 times.
 func TestNodeOut_replica(t *testing.T) {
@@ -186,7 +186,7 @@ func TestObserver_misbehaves(t *testing.T) {
 	})
 }
 
-// An observer that panics does not do so in silence.
+// An observer's panic is logged.
 //
 // Seen to fail when its panic is recovered and forgotten.
 func TestObserver_panicIsLogged(t *testing.T) {

@@ -102,7 +102,7 @@ func TestOutage_log(t *testing.T) {
 	})
 }
 
-// A process that ends in an outage tells what it has counted. What it still waits for is told, too.
+// A Locker that is closed in an outage reports its count, and the claims that still wait.
 //
 // Seen to fail without the last words, and with the end of a caller at debug level.
 func TestOutage_end(t *testing.T) {
@@ -292,7 +292,7 @@ func TestOutage_callersError(t *testing.T) {
 	})
 }
 
-// An error that does not pass by itself is told like any other lack of a quorum: once, and again once an hour.
+// An error that cannot go away by itself is logged like any other lack of a quorum: once, and again once an hour.
 //
 // Seen to fail while each tick had a line.
 func TestOutage_permanent(t *testing.T) {
@@ -356,7 +356,7 @@ func TestLog_foreignData(t *testing.T) {
 	}
 }
 
-// A lock without a TTL ends when somebody deletes it, so a job that meets one is told, and how to end it.
+// A lock without a TTL ends only when somebody deletes it, so the log says that it is in the way, and how to end it.
 //
 // Seen to fail while it was told as taken, at debug level.
 func TestLog_lockThatNeverExpires(t *testing.T) {

@@ -19,7 +19,7 @@ const (
 	pathFiles     = 20
 )
 
-// The way of a claim stays as short as it is.
+// The path of a claim does not get longer.
 func TestCost_claimPath(t *testing.T) {
 	if raceDetector {
 		t.Skip("the run without the race detector counts")
@@ -39,7 +39,7 @@ func TestCost_claimPath(t *testing.T) {
 	}
 }
 
-// functionsOf are those that a test enters, as "file:line: name", in order.
+// functionsOf returns the functions that a test enters, as "file:line: name", in order.
 func functionsOf(t *testing.T, test string) (entered []string) {
 	t.Helper()
 	profile := filepath.Join(t.TempDir(), "profile")
@@ -65,7 +65,7 @@ func goTool(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// What TestCost_claimPath counts, and what it takes away.
+// What TestCost_claimPath counts, and what it subtracts.
 func TestPath_claim(t *testing.T) { claimAndUnlock(t, 1) }
 func TestPath_setup(t *testing.T) { claimAndUnlock(t, 0) }
 

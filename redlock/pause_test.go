@@ -108,7 +108,7 @@ func TestPause_resumeSomeNodes(t *testing.T) {
 	})
 }
 
-// A minority that has a pause decides nothing, and says what is wrong where its votes are missed.
+// A pause on a minority decides nothing, and is named as the cause if its votes are missed.
 func TestPause_minority(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		j := must[*redlock.Job](t)(fl.process("a").NewJob("job"))

@@ -98,7 +98,7 @@ func TestCluster(t *testing.T) {
 	ok(t, l.Close(t.Context()))
 }
 
-// Who turns the restart guard on for a Cluster is told so, and at once.
+// The restart guard on a Cluster is refused at once, with the reason.
 //
 // Seen to fail when the server's CROSSSLOT had no cure: the claim asked again for a minute, and said nothing of the guard.
 func TestCluster_restartGuard(t *testing.T) {
@@ -208,7 +208,7 @@ func TestClaim_real(t *testing.T) {
 	}
 }
 
-// A counter that is text does not count again by itself, so nobody asks on.
+// A counter that holds text cannot recover by itself, so the claim does not ask again.
 //
 // Seen to fail while the script's error had no cure.
 func TestClaim_counterIsText(t *testing.T) {

@@ -30,7 +30,7 @@ func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
 	}
 	r := &round{t: t, a: a, token: protocol.Token(t.cfg.holder, random, a.tick)}
 	if a.tick != 0 && a.token != "" {
-		a.former = append(a.former, maphash.String(formerSeed, a.token)) // keep all: in an outage a late claim has hundreds, and any may come back
+		a.former = append(a.former, maphash.String(formerSeed, a.token)) // keep all: in an outage a late claim has hundreds, and may meet any of them
 	}
 	a.token = r.token
 	return r, nil

@@ -222,7 +222,7 @@ func TestTrigger_refused(t *testing.T) {
 	})
 }
 
-// One node that is out takes nothing away. Subscriptions come back by themselves, and until then it is told that they are gone.
+// One node that is out does no harm. Lost subscriptions are reported, and come back by themselves.
 //
 // Seen to fail without the loop in listen, and without its event.
 func TestTrigger_nodesOut(t *testing.T) {
@@ -259,7 +259,7 @@ func TestTrigger_nodesOut(t *testing.T) {
 	})
 }
 
-// The subscriptions end with the last who listens, and with the Locker.
+// The subscriptions end with the last listener, and with the Locker.
 func TestTrigger_stop(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, fl *fleet) {
 		heard := func() any {
@@ -308,7 +308,7 @@ func TestTrigger_noSubscriber(t *testing.T) {
 	}
 }
 
-// What is no trigger is not taken for one.
+// Other messages are not taken for triggers.
 func TestTrigger_message(t *testing.T) {
 	for _, want := range []protocol.Trigger{{Name: "job", By: "ann", Tick: 1}, {Name: "a b", By: "1 2", Tick: 253402300799999}, {Tick: 7}} {
 		if got, ok := protocol.DecodeTrigger(want.Encode()); !ok || got != want {

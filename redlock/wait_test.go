@@ -363,8 +363,8 @@ func nextAfter(t *testing.T, held *redlock.Lease, m *subject, then func()) time.
 	return got.Sub(released)
 }
 
-// A key that never expires is somebody's data. Waiting for it costs what any
-// waiting does.
+// A key that never expires is other data. Waiting for it costs no more than any
+// other wait.
 //
 // Seen to fail when a line's answer for such a key is that it expires at once.
 func TestLock_keyThatNeverExpires(t *testing.T) {
@@ -436,7 +436,7 @@ func TestLock_noticeIsPassedOnTwice(t *testing.T) {
 	}
 }
 
-// Two processes that hand a lock to each other never leave it to each other: a process lets a waiter go first once for each hand-off.
+// Two processes that hand a lock to each other do not both wait for the other: a process yields to a waiter once for each hand-off.
 //
 // Seen to fail, with rests of 250 ms, when it does so for 250 ms after one.
 func TestLock_twoTakeTurns(t *testing.T) {
