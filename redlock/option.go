@@ -239,7 +239,8 @@ func WithFencing() MutexOption { return mutexOption(func(c *config) { c.fencing 
 
 // WithTakeover makes a tick run at least once instead of at most once. Losers
 // wait, and if the holder dies one of them runs the same tick as soon as the lock
-// has expired. It is off by default, and excludes [WithAnyOrder].
+// has expired. A run whose unlock takes longer than the TTL may be repeated, too. It
+// is off by default, and excludes [WithAnyOrder].
 func WithTakeover() JobOption { return jobOption(func(c *config) { c.takeover = true }) }
 
 // WithAnyOrder accepts ticks in any order, even hours late, as a queue with a
