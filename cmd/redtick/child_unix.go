@@ -10,11 +10,11 @@ import (
 func (c *child) forward(s os.Signal) {
 	number := s.(syscall.Signal)
 	if !c.group && (number == syscall.SIGINT || number == syscall.SIGQUIT) {
-		return // the terminal sends them to its whole group, so the child has its own
+		return // the terminal has sent it to the child as well
 	}
 	c.send(number)
 	if ends(s) {
-		c.send(syscall.SIGCONT) // one that is stopped would not notice
+		c.send(syscall.SIGCONT) // a stopped program would not handle it
 	}
 }
 
@@ -22,8 +22,8 @@ func (c *child) terminate() { c.forward(syscall.SIGTERM) }
 
 func (c *child) kill() { c.send(syscall.SIGKILL) }
 
-// send reaches the group even if its first process has ended. A group's
-// number is not used again while it has members.
+// send signals the whole group, even if its first process has ended. The group's id
+// is not reused while it has members.
 func (c *child) send(s syscall.Signal) {
 	switch {
 	case c.group:
@@ -37,7 +37,8 @@ func (c *child) lives() bool {
 	return !c.hasEnded() || c.group && syscall.Kill(-c.Process.Pid, 0) == nil
 }
 
-// code is as shells tell it.
+// code returns the exit code as shells report it: 128 and the number of the signal
+// that ended the program.
 func (c *child) code() int {
 	if status, ok := c.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return exitSignal + int(status.Signal())

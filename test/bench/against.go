@@ -17,14 +17,13 @@ import (
 const (
 	// passes is how often both versions are run, in turn.
 	passes = 6
-	// roundsPerPass are enough to make a ratio, and few enough that both versions see the same machine.
+	// roundsPerPass is enough for a ratio, and small enough that both versions meet the same conditions.
 	roundsPerPass = 3
 )
 
-// against runs the scenarios with this version and with another one of the
-// repository, in turn, and prints how the figures of redtick's own contenders
-// compare. Both are divided by the floor of their own run first, so that what the
-// machine did meanwhile cancels out.
+// against runs the scenarios alternately with this version and another one of the
+// repository, and compares the figures of redtick's own contenders. It first divides
+// each by the floor of the same run, so that disturbances of the machine cancel out.
 func (b *bench) against(ref, filter string) error {
 	dir, err := os.MkdirTemp("", "redtick-against")
 	if err != nil {
@@ -55,7 +54,7 @@ func (b *bench) against(ref, filter string) error {
 	return nil
 }
 
-// buildBefore builds the benchmark as it is at ref, with the library as it is there.
+// buildBefore builds the benchmark and the library as of ref.
 func buildBefore(ref, dir string) (binary string, err error) {
 	tree := filepath.Join(dir, "tree")
 	if err := os.Mkdir(tree, 0o755); err != nil {
@@ -94,7 +93,7 @@ func (b *bench) side(binary, filter, dir string) (r report, err error) {
 	return r, json.Unmarshal(text, &r)
 }
 
-// comparison has, by scenario, contender and figure, each pass's figure after by the one before.
+// comparison maps a scenario, a contender and a figure to the ratio after/before of each pass.
 type comparison map[[3]string][]float64
 
 func (c comparison) add(before, after report) {
@@ -119,7 +118,7 @@ func (c comparison) add(before, after report) {
 	}
 }
 
-// toFloor is a contender's figure by the floor's of the same round, or the figure itself where the floor has none.
+// toFloor returns a contender's figure divided by the floor's of the same round, or the figure itself if the floor has none.
 func toFloor(lines []line, name, figure string) (float64, bool) {
 	if r, ok := ratio(find(lines, name), find(lines, goredisFloor), figure); ok {
 		return r, true

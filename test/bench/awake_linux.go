@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// keepAwake runs a spinner per core at idle priority: the core has something to
-// do when nobody else wants it, and so never halts.
+// keepAwake runs a spinner on each core at idle priority, so that the core never
+// halts.
 func keepAwake() (stop func(), err error) {
 	var spinners []*exec.Cmd
 	stop = func() {

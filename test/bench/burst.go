@@ -11,8 +11,8 @@ const (
 	claimRate = "claims" // per second
 )
 
-// burstScenario is a full minute: a thousand jobs tick in the same second on
-// three replicas, and each of them claims every job at once.
+// burstScenario is a busy minute: a thousand jobs tick in the same second on three
+// replicas, and each replica claims every job at once.
 func burstScenario() scenario {
 	return scenario{
 		name: "burst", nodes: 5, rounds: 5, title: "1,000 jobs tick in the same second on 3 replicas, 5 nodes",

@@ -23,7 +23,7 @@ type bar struct {
 	Kind       string // "floor", "ours" or "peer": the class that colours it
 }
 
-// shown are the panels of the chart, in order: a scenario, a figure of it, and the baseline of its ratios.
+// shown lists the panels of the chart: a scenario, a figure of it, and the baseline of its ratios.
 var shown = []struct{ scenario, figure, against, title string }{
 	{"pair-1", opTime, goredisFloor, "lock + unlock, 1 node, time"},
 	{"pair-5", opTime, goredisFloor, "lock + unlock, 5 nodes, time"},
@@ -43,7 +43,7 @@ const (
 	headHeight = 28
 )
 
-// draw writes the charts of what was measured.
+// draw writes the charts of the report.
 func (r report) draw(dir string) error {
 	var panels []panel
 	for _, s := range shown {
@@ -95,7 +95,7 @@ func newPanel(title string, lines []line, figure, against string) panel {
 // tooLong is the ratio from which bars are drawn on a logarithmic scale.
 const tooLong = 50
 
-// length is a share of the longest bar.
+// length returns the length of a bar as a share of the longest.
 func length(v, longest float64) float64 {
 	if longest < tooLong {
 		return v / longest

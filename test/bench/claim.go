@@ -17,7 +17,7 @@ const (
 	loseTime = "lose" // of one that is not
 )
 
-// claimScenario is three replicas that claim each tick at the same moment.
+// claimScenario has three replicas claim each tick at the same moment.
 func claimScenario(nodes int) scenario {
 	return scenario{
 		name: fmt.Sprintf("claim-%d", nodes), nodes: nodes, rounds: 9,
@@ -42,10 +42,10 @@ func claimScenario(nodes int) scenario {
 	}
 }
 
-// claimants leave out rueidislock, whose keys live only as long as goroutines renew them.
+// claimants returns the contenders without rueidislock, whose keys live only while goroutines renew them.
 func claimants(b *bench) []contender { return without(b.contenders(), "rueidislock") }
 
-// withoutHistory shows what it costs claims that the nodes remember the runs.
+// withoutHistory returns redtick without a history, to show what the history costs claims.
 func withoutHistory(b *bench) []contender {
 	c := contender{name: "redtick (go-redis), no history", open: func(s setup) (process, error) { return openRedtickWith(s, redlock.WithHistory(0)) }}
 	if !b.only.MatchString(c.name) {
@@ -54,11 +54,11 @@ func withoutHistory(b *bench) []contender {
 	return []contender{c}
 }
 
-// newest is the newest tick that was used.
+// newest is the newest tick used so far, in Unix ms.
 var newest atomic.Int64
 
-// nextTick is a tick that was never used before: a millisecond after the last
-// one, and near enough to the clock to be granted, however long the run takes.
+// nextTick returns an unused tick: a millisecond after the last one, and close enough
+// to the clock to be granted however long the run takes.
 func nextTick() time.Time {
 	for {
 		last := newest.Load()
@@ -69,10 +69,10 @@ func nextTick() time.Time {
 	}
 }
 
-// oldTick is before all that nextTick returns from now on, but no older than the retention.
+// oldTick returns a tick before all later results of nextTick, but within the retention.
 func oldTick() time.Time { return time.Now().Add(-10 * time.Minute) }
 
-// claim asks for a tick the way the contender can.
+// claim claims a tick, or locks the job if the contender has no ticks.
 func claim(ctx context.Context, p process, job string, tick time.Time) (release func() error, err error) {
 	if c, ok := p.(claimer); ok {
 		h, err := c.claim(ctx, job, tick)
@@ -85,7 +85,7 @@ func claim(ctx context.Context, p process, job string, tick time.Time) (release 
 	return func() error { return nil }, err
 }
 
-// tally counts what became of ticks.
+// tally counts the outcomes of ticks.
 type tally struct {
 	mu        sync.Mutex
 	win, lose []time.Duration

@@ -11,7 +11,7 @@ import (
 
 func init() { redis.SetLogger(silence{}) }
 
-// silence keeps go-redis from reporting every node that is down on purpose.
+// silence keeps go-redis from logging nodes that are down on purpose.
 type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
@@ -50,7 +50,7 @@ func (s setup) rueidisOption(addr string) rueidis.ClientOption {
 	return o
 }
 
-// redigo has no defaults to speak of: without MaxIdle it would dial for every call.
+// redigo sets MaxIdle, without which redigo would dial for every call.
 func (s setup) redigo() []*redigo.Pool {
 	pools := make([]*redigo.Pool, len(s.addrs))
 	for i, addr := range s.addrs {

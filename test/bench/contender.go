@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// contender is one way to lock that is measured: a library behind one of its
-// drivers, or a floor that does the least that a lock needs.
+// contender is one measured way to lock: a library with one of its drivers, or a
+// floor, which does the least that a lock needs.
 type contender struct {
 	name string
-	// floor: it promises nothing; it shows what the work itself costs.
+	// floor marks a contender without guarantees, which shows the cost of the work itself.
 	floor bool
-	// maxNodes is how many independent nodes it can vote on, 0 for any number.
+	// maxNodes is the largest number of independent nodes it can vote on, or 0 for any.
 	maxNodes int
 	open     func(setup) (process, error)
 }
 
 func (c contender) takes(nodes int) bool { return c.maxNodes == 0 || nodes <= c.maxNodes }
 
-// setup is what a process of a user's service is started with.
+// setup is the configuration of a process of a user's service.
 type setup struct {
 	addrs []string
 	ttl   time.Duration
@@ -33,16 +33,15 @@ const (
 	defaultTTL = 30 * time.Second
 )
 
-// process is what one process of a user's service holds: its clients and a
-// locker over them.
+// process is one process of a user's service, with its clients and a locker.
 type process interface {
-	// mutex describes a name. One goroutine at a time uses what it returns.
+	// mutex returns the mutex of a name. It is used by one goroutine at a time.
 	mutex(name string) mutex
 	close()
 }
 
 type mutex interface {
-	// try answers at once; errTaken when another has it.
+	// try does not wait. It returns errTaken if another process has the lock.
 	try(ctx context.Context) (held, error)
 	// lock waits.
 	lock(ctx context.Context) (held, error)
@@ -53,22 +52,22 @@ type held interface {
 	unlock(ctx context.Context) error
 }
 
-// extender is a held lock that is kept alive by its user.
+// extender is a held lock that its user must renew.
 type extender interface {
 	extend(ctx context.Context) error
 }
 
-// claimer is a process that is granted each tick of a job once.
+// claimer is a process that can claim each tick of a job once.
 type claimer interface {
 	claim(ctx context.Context, job string, tick time.Time) (held, error)
 }
 
 var errTaken = errors.New("taken")
 
-// quorum is a majority of n nodes.
+// quorum returns a majority of n nodes.
 func quorum(n int) int { return n/2 + 1 }
 
-// contenders in the order of the tables.
+// contenders returns all contenders, in the order of the tables.
 func contenders() []contender {
 	return []contender{
 		{name: tcpFloor, floor: true, open: openWire},

@@ -28,7 +28,7 @@ const (
 func (c *curve) height() int { return curveHeight + 85 }
 func (c *curve) at(x, y int) { c.X, c.Y = x, y }
 
-// grows are the curves, in order: a scenario and a figure of it.
+// grows lists the curves: a scenario and a figure of it.
 var grows = []struct{ scenario, figure, title string }{
 	{"jobs", tickTime, "us per tick, 10 replicas, until all know"},
 	{"replicas", tickTime, "us per tick, 1,000 jobs, until all know"},
@@ -79,7 +79,7 @@ func newCurve(title string, s result, figure string) curve {
 	return c
 }
 
-// significant writes three digits.
+// significant formats v with three digits.
 func significant(v float64) string {
 	switch {
 	case math.Abs(v) >= 100:

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// delayAll puts a proxy before each address that keeps what passes back for a
-// while, each way.
+// delayAll puts a proxy in front of each address that delays data by way in each
+// direction.
 func delayAll(addrs []string, way time.Duration) (proxies []string, stop func(), err error) {
 	var listeners []net.Listener
 	stop = func() {
@@ -47,14 +47,13 @@ func acceptDelayed(l net.Listener, addr string, way time.Duration) {
 	}
 }
 
-// parcel is what was read at once, and when it is due.
+// parcel is the data of one read, and when to pass it on.
 type parcel struct {
 	data []byte
 	due  time.Time
 }
 
-// delayCopy keeps the order and the pace: what came later leaves later, by as
-// much.
+// delayCopy delays everything by way, and so keeps the order and the intervals.
 func delayCopy(to io.Writer, from io.Reader, way time.Duration, end func()) {
 	parcels := make(chan parcel, 1<<12)
 	go func() {

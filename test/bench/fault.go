@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// fault is what is done to the last nodes while a contender is measured.
+// fault is a fault of the last nodes while a contender is measured.
 type fault struct {
 	nodes  int
 	strike func(*server)
@@ -29,7 +29,7 @@ const (
 	errorShare  = "errors" // percent of the calls
 )
 
-// faultScenario is lock and unlock on five nodes some of which do not answer.
+// faultScenario locks and unlocks on five nodes, some of which do not answer.
 func faultScenario(name, title string, impatient bool, f fault) scenario {
 	return scenario{
 		name: name, nodes: 5, title: title, rounds: 3,
@@ -78,7 +78,7 @@ func (b *bench) suffer(m mutex, f fault) (figures, error) {
 	}, nil
 }
 
-// await gives up on calls that do not come back.
+// await waits for an outcome, for at most 10 s.
 func (b *bench) await(outcome <-chan attempts) (attempts, bool) {
 	limit := 10 * time.Second
 	if b.quick {

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// A growth scenario measures redtick at one point after the other of an axis.
+// A growth scenario measures redtick at successive points of an axis.
 
 // point is one entry of a growth scenario.
 func point(x int, start func() (run, error)) entry {
 	return entry{name: grouped(x), x: float64(x), start: start}
 }
 
-// grouped writes 1000000 as 1,000,000.
+// grouped formats 1000000 as 1,000,000.
 func grouped(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -26,7 +26,7 @@ func grouped(n int) string {
 	return s
 }
 
-// upTo is 1, 10, 100 and so on.
+// upTo returns 1, 10, 100 and so on, up to most.
 func upTo(most int) (points []int) {
 	for n := 1; n <= most; n *= 10 {
 		points = append(points, n)
@@ -34,7 +34,7 @@ func upTo(most int) (points []int) {
 	return points
 }
 
-// Of a tick of many jobs at once.
+// Figures of a tick of many jobs at once.
 const (
 	tickTime      = "tick"     // until every replica knows about every job, by ticks
 	tickCommands  = "commands" // on the server, by ticks
@@ -53,7 +53,7 @@ func tickColumns() []column {
 	}
 }
 
-// jobsScenario is a full minute: ever more jobs tick at the same instant on ten replicas.
+// jobsScenario has more and more jobs tick at the same instant on ten replicas.
 func jobsScenario() scenario {
 	return scenario{
 		name: "jobs", nodes: 1, rounds: 3, axis: "jobs", title: "jobs that tick in the same second on 10 replicas, 1 node", columns: tickColumns(),
@@ -87,7 +87,7 @@ func replicasScenario() scenario {
 	}
 }
 
-// minute lets every one of the replicas claim every job at once.
+// minute makes each replica claim every job at once.
 func (b *bench) minute(jobs, replicas int) (run, error) {
 	processes, stop, err := fleet(contender{open: openRedtickGoredis}, b.usual(), replicas)
 	return run{measure: func() (figures, error) {
@@ -109,8 +109,8 @@ func (b *bench) minute(jobs, replicas int) (run, error) {
 
 const megabytes = "megabytes" // on the server
 
-// namesScenario claims ticks of ever more jobs. Each point has a server of its
-// own that has already granted a tick to each of its jobs.
+// namesScenario claims ticks of more and more jobs. Each point has its own server,
+// which has already granted a tick of each job.
 func namesScenario() scenario {
 	return scenario{
 		name: "names", rounds: 9, axis: "names", title: "claim and unlock, 64 goroutines, by how many names were ever claimed, 1 node",
@@ -167,7 +167,7 @@ func claimOnce(p process, i int, tick time.Time) error {
 	return release()
 }
 
-// claimAnew does not mind that another goroutine has the job, or a later tick of it.
+// claimAnew claims a new tick. It is no error if another goroutine has the job or a later tick.
 func claimAnew(p process, i int) error {
 	if err := claimOnce(p, i, nextTick()); !errors.Is(err, errTaken) {
 		return err
@@ -252,7 +252,7 @@ func leasesScenario() scenario {
 	}
 }
 
-// Each in round trips: the time divided by what a PING takes on the same way.
+// Figures in round trips: the time of a call divided by that of a PING to the same address.
 const (
 	tripsTry    = "trips_trylock"
 	tripsUnlock = "trips_unlock"
@@ -261,7 +261,7 @@ const (
 	tripsLosing = "trips_losing"
 )
 
-// latencyScenario shows how many round trips calls wait for.
+// latencyScenario measures how many round trips calls take.
 func latencyScenario() scenario {
 	return scenario{
 		name: "latency", nodes: 5, rounds: 3, axis: "round trip in ms", title: "how many round trips a call waits for, 5 nodes behind a delay",
@@ -295,7 +295,7 @@ func (b *bench) delayed(trip time.Duration) (run, error) {
 	}, err
 }
 
-// countTrips takes each call a few times and counts the median in round trips.
+// countTrips makes each call several times, and returns the medians in round trips.
 func countTrips(winner, loser process, addr, name string) (figures, error) {
 	ctx := context.Background()
 	trip, err := pingTime(addr)
@@ -321,7 +321,7 @@ func countTrips(winner, loser process, addr, name string) (figures, error) {
 	return times.medians(), nil
 }
 
-// trips are times of calls, in round trips.
+// trips holds the times of calls in round trips.
 type trips map[string][]float64
 
 func (t trips) note(what string, trip time.Duration, call func() error) error {
@@ -339,7 +339,7 @@ func (t trips) medians() figures {
 	return f
 }
 
-// lost is an error unless the try was refused.
+// lost returns an error unless the try was refused.
 func lost(_ held, err error) error {
 	if !errors.Is(err, errTaken) {
 		return fmt.Errorf("got %v, want taken", err)
@@ -347,7 +347,7 @@ func lost(_ held, err error) error {
 	return nil
 }
 
-// pingTime is the median round trip to an address, over a connection that stands.
+// pingTime returns the median round trip to an address over an open connection.
 func pingTime(addr string) (time.Duration, error) {
 	c, err := dialWire(addr)
 	if err != nil {

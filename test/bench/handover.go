@@ -18,7 +18,7 @@ const (
 	fairness     = "fairness" // grants of the least served client to the mean
 )
 
-// handoverScenario is 8 processes that all want one name, all the time.
+// handoverScenario has 8 processes compete for one name all the time.
 func handoverScenario(nodes int) scenario {
 	return scenario{
 		name: fmt.Sprintf("handover-%d", nodes), nodes: nodes, rounds: 5,
@@ -45,7 +45,7 @@ func handoverScenario(nodes int) scenario {
 	}
 }
 
-// relay counts who was granted the name.
+// relay counts the grants of the name by process.
 type relay struct {
 	mu     sync.Mutex
 	last   int
@@ -64,7 +64,7 @@ func (r *relay) granted(to int) {
 }
 
 func (b *bench) handOver(name string, fleet []process) (figures, error) {
-	// Those who poll need a while to hand over at all.
+	// Contenders that poll need a while for any handover.
 	r := &relay{last: -1, turns: make([]int, len(fleet))}
 	before := now(b.nodes)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*b.slice)
@@ -76,7 +76,7 @@ func (b *bench) handOver(name string, fleet []process) (figures, error) {
 	<-ctx.Done()
 	elapsed := time.Since(before.at)
 	r.mu.Lock()
-	// One that was never handed over is shown as if it had been at the end.
+	// A name that was never handed over counts as handed over at the end.
 	passes, turns, sum := max(r.passes, 1), slices.Min(r.turns), max(total(r.turns), 1)
 	r.mu.Unlock()
 	after := now(b.nodes)
@@ -108,7 +108,7 @@ func total(counts []int) (sum int) {
 	return sum
 }
 
-// oracle opens processes that share one turn; a channel serves the one who waits longest.
+// oracle returns processes that share one turn through a channel, which serves the longest waiter.
 func oracle() func(setup) (process, error) {
 	turn := make(chan struct{}, 1)
 	turn <- struct{}{}
@@ -151,8 +151,8 @@ func (h oracleHeld) unlock(ctx context.Context) error {
 	return h.held.unlock(ctx)
 }
 
-// blpop passes an element of a list around. Redis serves the client that waits longest,
-// but when a holder dies the element is gone.
+// blpop passes on an element of a list. Redis serves the longest waiter, but if a
+// holder dies, the element is lost.
 type blpop struct {
 	*redis.Client
 	name string

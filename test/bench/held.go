@@ -16,7 +16,7 @@ const (
 	renewalCPU = "renewal_cpu"
 )
 
-// heldScenario is a process that holds ten thousand locks and keeps them alive.
+// heldScenario has a process hold ten thousand locks and renew them.
 func heldScenario() scenario {
 	return scenario{
 		name: "held", nodes: 1, rounds: 3,
@@ -45,7 +45,7 @@ func heldScenario() scenario {
 	}
 }
 
-// hold takes n locks, keeps them for a while and gives them back.
+// hold acquires n locks, keeps them for a while, and releases them.
 func (b *bench) hold(nodes servers, c contender, n int) (figures, error) {
 	ttl := 6 * time.Second
 	if b.quick {
@@ -79,7 +79,7 @@ func (b *bench) hold(nodes servers, c contender, n int) (figures, error) {
 	}, giveAll(held)
 }
 
-// mostGoroutines watches for a while how many there are.
+// mostGoroutines returns the largest number of goroutines during a period.
 func mostGoroutines(lasts time.Duration) (most int) {
 	for end := time.Now().Add(lasts); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		most = max(most, runtime.NumGoroutine())
@@ -124,8 +124,8 @@ func spread(n int, do func(i int) error) error {
 	return first
 }
 
-// keep renews what does not renew itself: in pipelines for the floors, from a
-// goroutine for each lock where a library offers no more than an extension.
+// keep renews locks that do not renew themselves: in pipelines for the floors, and in
+// a goroutine for each lock of a library that only offers an extension.
 func keep(p process, held []held, every time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup

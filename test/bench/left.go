@@ -9,8 +9,8 @@ import (
 
 const keysLeft = "keys_left" // per 1000 rounds
 
-// leftScenario is two processes that want the same thousand names at the same
-// time, once each, and releases what it gets. Then nothing should be left.
+// leftScenario has two processes try the same thousand names at the same time, once
+// each, and release what they get. Afterwards nothing should be left on the nodes.
 func leftScenario() scenario {
 	return scenario{
 		name: "left", nodes: 5, rounds: 5,

@@ -9,10 +9,9 @@
 //	go run . -awake           with cores that are kept from halting (Linux)
 //	go run . -out DIR         where results.json, chart.svg and growth.svg go
 //
-// Figures of one run compare; figures of two machines, or of two runs on a busy
-// machine, do not. So every contender is measured for a short while in every
-// round, in turn, ratios are made within a round, and medians over rounds are
-// shown.
+// Figures of one run are comparable; those of two machines, or of two runs on a busy
+// machine, are not. So each round measures every contender briefly, in turn. Ratios
+// are computed within a round, and the tables show medians over the rounds.
 package main
 
 import (
@@ -89,7 +88,7 @@ func command() error {
 	return errors.Join(profiled(*cpu, func() error { return b.play(chosen) }), writeAllocs(*memory))
 }
 
-// profiled runs f and keeps what it spent its time on.
+// profiled runs f and writes a CPU profile to file.
 func profiled(file string, f func() error) error {
 	if file == "" {
 		return f()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// figures are what one contender showed in one round, by name.
+// figures holds the results of one contender in one round, by name.
 type figures map[string]float64
 
 // The names of figures that many scenarios share. Times are in microseconds.
@@ -33,11 +33,11 @@ type task func(worker, i int) error
 type load struct {
 	workers int
 	lasts   time.Duration
-	// enough ends it sooner, after so many operations of each worker; 0 means no such end.
+	// enough, if not 0, ends the load after that many operations of each worker.
 	enough int
 }
 
-// usage is what was used up to now.
+// usage is the resource usage so far.
 type usage struct {
 	at      time.Time
 	client  time.Duration
@@ -53,15 +53,15 @@ func now(nodes servers) usage {
 	return usage{time.Now(), processCPU(), server, m.Mallocs, m.TotalAlloc}
 }
 
-// processCPU is the user and system time of this process, all threads.
+// processCPU returns the user and system time of all threads of this process.
 func processCPU() time.Duration {
 	var r syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r)
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-// drive runs a task and tells what it took. nodes are those whose CPU counts;
-// they must answer.
+// drive runs a task and returns its cost. nodes are the servers whose CPU counts; they
+// must answer.
 func drive(nodes servers, l load, do task) (figures, error) {
 	runtime.GC() // the garbage of the one before is not this one's
 	before := now(nodes)

@@ -9,7 +9,7 @@ import (
 
 const unobserved = "nobody watches"
 
-// observerScenario is what it costs that somebody is told.
+// observerScenario measures the cost of an observer.
 func observerScenario() scenario {
 	return scenario{
 		name: "observer", nodes: 1,

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// pairScenario is one caller that locks and unlocks names nobody else wants.
+// pairScenario has one caller lock and unlock uncontended names.
 func pairScenario(nodes int) scenario {
 	return scenario{
 		name: fmt.Sprintf("pair-%d", nodes), nodes: nodes,
@@ -22,7 +22,7 @@ func pairScenario(nodes int) scenario {
 	}
 }
 
-// parallelScenario is 64 callers on names of their own.
+// parallelScenario has 64 callers, each with its own names.
 func parallelScenario(nodes int) scenario {
 	return scenario{
 		name: fmt.Sprintf("parallel-%d", nodes), nodes: nodes,
@@ -55,7 +55,7 @@ func nodesText(n int) string {
 	return fmt.Sprintf("%d nodes", n)
 }
 
-// pairs lets workers lock and unlock, each its own names in turn.
+// pairs returns a run in which each worker locks and unlocks its own names in turn.
 func (b *bench) pairs(owner string, p process, workers, names int) run {
 	ctx := context.Background()
 	mutexes := make([][]mutex, workers)

@@ -4,6 +4,7 @@ package main
 
 import "syscall"
 
-// endWithParent cannot promise that here; the process group keeps an interrupt
-// from the terminal away from the servers until they are stopped in order.
+// endWithParent cannot end a server with the benchmark on this system. A new process
+// group keeps the terminal's interrupt from the servers, so that they are stopped in
+// order.
 func endWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// compareAndDelete and compareAndExpire are what every Redlock client sends.
+// compareAndDelete and compareAndExpire are the usual scripts of Redlock clients.
 const (
 	compareAndDelete = `if redis.call("GET",KEYS[1])==ARGV[1] then return redis.call("DEL",KEYS[1]) else return 0 end`
 	compareAndExpire = `if redis.call("GET",KEYS[1])==ARGV[1] then return redis.call("PEXPIRE",KEYS[1],ARGV[2]) else return 0 end`
@@ -26,8 +26,8 @@ func newToken() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// raw is SetNX and a compare-and-delete through go-redis, awaited up to the
-// majority. It checks no validity and releases nothing it lost.
+// raw sends SetNX and a compare-and-delete through go-redis and waits for a majority.
+// It does not check the validity, and does not release lost votes.
 type raw struct {
 	clients []*redis.Client
 	ttl     time.Duration
@@ -43,7 +43,7 @@ func (p *raw) close() {
 
 func (p *raw) mutex(name string) mutex { return rawMutex{p, name} }
 
-// poll asks every node and returns when a majority has said yes, or no.
+// poll asks every node, and returns when a majority has answered yes or no.
 func (p *raw) poll(ask func(*redis.Client) (bool, error)) (bool, error) {
 	if len(p.clients) == 1 {
 		return ask(p.clients[0])

@@ -70,7 +70,7 @@ func (m redsyncMutex) try(ctx context.Context) (held, error) {
 	return m, err
 }
 
-// lock tries on beyond redsync's 32 tries, for those who wait for their turn.
+// lock retries beyond redsync's 32 tries, for scenarios with waiters.
 func (m redsyncMutex) lock(ctx context.Context) (held, error) {
 	for {
 		err := m.LockContext(ctx)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// report is what a run leaves behind as results.json.
+// report is the content of results.json.
 type report struct {
 	Command string   `json:"command"`
 	Machine machine  `json:"machine"`
@@ -27,7 +27,7 @@ type result struct {
 	Lines    []line `json:"lines"`
 }
 
-// machine is what figures depend on.
+// machine describes the machine that was measured.
 type machine struct {
 	Date    string            `json:"date"`
 	CPU     string            `json:"cpu"`
@@ -78,7 +78,7 @@ func output(command string, args ...string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// write leaves results.json and the charts in dir.
+// write writes results.json and the charts to dir.
 func (r report) write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -93,7 +93,7 @@ func (r report) write(dir string) error {
 	return r.draw(dir)
 }
 
-// kernel is its name and version, without what a distribution or a host adds.
+// kernel returns the kernel's name and version, without suffixes of a distribution or host.
 func kernel() string {
 	name, version, _ := strings.Cut(output("uname", "-sr"), " ")
 	parts := strings.SplitN(version, ".", 3)

@@ -4,13 +4,13 @@ import (
 	"slices"
 )
 
-// run is one contender that is ready to be measured, again and again.
+// run is one contender, ready to be measured repeatedly.
 type run struct {
 	measure func() (figures, error)
 	stop    func()
 }
 
-// scenario is one piece of work that contenders are compared at.
+// scenario is one piece of work for which contenders are compared.
 type scenario struct {
 	name  string
 	title string
@@ -22,7 +22,7 @@ type scenario struct {
 	entries func(*bench) []entry
 	// rounds bounds how often slow work is repeated; 0 means no bound.
 	rounds int
-	// axis names what the entries of a growth scenario grow along.
+	// axis is the title of a growth scenario's axis.
 	axis string
 }
 
@@ -41,7 +41,7 @@ type column struct {
 	format  string
 }
 
-// line is what a contender showed over all rounds.
+// line is a contender's results over all rounds.
 type line struct {
 	Name   string    `json:"name"`
 	X      float64   `json:"x,omitempty"`
@@ -50,9 +50,9 @@ type line struct {
 	Failed string    `json:"failed,omitempty"`
 }
 
-// play lets the entries take turns: every round measures each of them once, in
-// an order that moves on by one. What disturbs the machine for a while then
-// disturbs all alike, and ratios are made within a round.
+// play measures the entries in rounds: each round measures every entry once, in an
+// order that rotates. So a temporary disturbance affects all alike, and ratios within a
+// round remain valid.
 func play(b *bench, s scenario) []line {
 	entries := s.entries(b)
 	lines := make([]line, len(entries))
@@ -80,7 +80,7 @@ func play(b *bench, s scenario) []line {
 	return lines
 }
 
-// repeats is how many rounds a scenario is worth.
+// repeats returns the number of rounds of a scenario.
 func (b *bench) repeats(s scenario) int {
 	if s.rounds > 0 && b.quick {
 		return 1
@@ -131,7 +131,7 @@ func median(values []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-// ratio is the median of one line's figure divided by another's of the same round.
+// ratio returns the median over rounds of one line's figure divided by another's.
 func ratio(l, against line, figure string) (float64, bool) {
 	var ratios []float64
 	for i := range min(len(l.Rounds), len(against.Rounds)) {

@@ -15,7 +15,7 @@ type rueidislockProcess struct{ rueidislock.Locker }
 func openRueidislock(s setup) (process, error) {
 	l, err := rueidislock.NewLocker(rueidislock.LockerOption{
 		ClientOption: s.rueidisOption(s.addrs[0]), KeyValidity: s.ttl,
-		// Its own default, which is half, would renew less often than the others do.
+		// The default, ttl/2, would renew less often than the other contenders.
 		ExtendInterval: s.ttl / 3, KeyMajority: int32(quorum(len(s.addrs))), NoLoopTracking: true,
 	})
 	return rueidislockProcess{l}, err

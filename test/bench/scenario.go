@@ -21,7 +21,7 @@ func scenarios() []scenario {
 	}
 }
 
-// contenders are those the user asked for, of those that take so many nodes.
+// contenders returns the selected contenders that support this number of nodes.
 func (b *bench) contenders() (chosen []contender) {
 	for _, c := range contenders() {
 		if c.takes(len(b.nodes)) && b.only.MatchString(c.name) {
@@ -31,10 +31,10 @@ func (b *bench) contenders() (chosen []contender) {
 	return chosen
 }
 
-// each makes an entry of every contender: start gets an open process.
+// each returns an entry for each contender: start gets an open process.
 //
-// The names they lock are their own: what one leaves behind on a node must not
-// be the next one's trouble.
+// Each contender has its own names, so that keys it leaves behind do not affect the
+// next one.
 func (b *bench) each(s setup, start func(c contender, p process) run) (entries []entry) {
 	for _, c := range b.contenders() {
 		entries = append(entries, entry{name: c.name, start: func() (run, error) {
@@ -68,7 +68,7 @@ func fleet(c contender, s setup, n int) (processes []process, stop func(), err e
 	return processes, stop, nil
 }
 
-// eachFleet makes an entry of every contender that suits: measure gets n open processes.
+// eachFleet returns an entry for each contender in from: measure gets n open processes.
 func (b *bench) eachFleet(from []contender, n int, measure func(c contender, fleet []process) (figures, error)) (entries []entry) {
 	s := b.usual()
 	for _, c := range from {
@@ -80,10 +80,10 @@ func (b *bench) eachFleet(from []contender, n int, measure func(c contender, fle
 	return entries
 }
 
-// without leaves out contenders that a scenario does not suit.
+// without returns from without the named contenders.
 func without(from []contender, names ...string) []contender {
 	return slices.DeleteFunc(from, func(c contender) bool { return slices.Contains(names, c.name) })
 }
 
-// usual is the setup of most scenarios.
+// usual returns the setup of most scenarios.
 func (b *bench) usual() setup { return setup{addrs: b.nodes.addrs(), ttl: defaultTTL} }

@@ -26,7 +26,7 @@ type server struct {
 
 const startLimit = 10 * time.Second
 
-// startServers runs n servers that know nothing of each other.
+// startServers runs n independent servers.
 func startServers(n int) (servers, error) {
 	var all servers
 	for range n {
@@ -53,7 +53,7 @@ func startServer() (*server, error) {
 	return s, s.launch()
 }
 
-// launch runs the process, for the first time or again.
+// launch starts or restarts the process.
 func (s *server) launch() error {
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -87,7 +87,7 @@ func freePort() (string, error) {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
 }
 
-// hang makes the server keep its connections and answer nothing until resume.
+// hang makes the server keep its connections but not answer until resume.
 func (s *server) hang()   { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
 func (s *server) resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
 
@@ -104,7 +104,7 @@ func (s *server) kill() {
 	_ = os.RemoveAll(s.dir)
 }
 
-// serverUsage is what servers have used up since they were started.
+// serverUsage is the resource usage of servers since their start.
 type serverUsage struct {
 	cpu             time.Duration
 	commands, reads float64
@@ -120,7 +120,7 @@ func (s *server) usage() serverUsage {
 	}
 }
 
-// field is one number in what INFO says.
+// field returns one number of INFO.
 func field(info, name string) float64 {
 	_, rest, _ := strings.Cut(info, "\n"+name+":")
 	value, _, _ := strings.Cut(rest, "\r")
@@ -128,13 +128,13 @@ func field(info, name string) float64 {
 	return n
 }
 
-// memory is what the server's data takes, in bytes.
+// memory returns the size of the server's data in bytes.
 func (s *server) memory() float64 {
 	text, _ := s.admin.Info(context.Background(), "memory").Result()
 	return field(text, "used_memory")
 }
 
-// servers are the nodes of a scenario.
+// servers holds the nodes of a scenario.
 type servers []*server
 
 func (all servers) addrs() []string {
@@ -155,7 +155,7 @@ func (all servers) usage() (sum serverUsage) {
 	return sum
 }
 
-// keys counts what is stored on all of them.
+// keys returns the number of keys on all servers.
 func (all servers) keys() (sum float64) {
 	for _, s := range all {
 		n, _ := s.admin.DBSize(context.Background()).Result()
@@ -164,7 +164,7 @@ func (all servers) keys() (sum float64) {
 	return sum
 }
 
-// scripts counts the scripts that were run.
+// scripts returns the number of scripts run on all servers.
 func (all servers) scripts() (sum float64) {
 	for _, s := range all {
 		text, _ := s.admin.Info(context.Background(), "commandstats").Result()

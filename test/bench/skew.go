@@ -15,8 +15,8 @@ const (
 	doubleTicks = "twice" // percent
 )
 
-// skewScenario is what made redtick: replicas whose clocks differ by more than
-// a job takes. Everybody but redtick locks the job's name and unlocks it after.
+// skewScenario has replicas whose clocks differ by more than a job takes, the problem
+// that redtick solves. All contenders but redtick lock the job's name during the run.
 func skewScenario() scenario {
 	return scenario{
 		name: "skew", nodes: 5, rounds: 3, title: "runs per tick: 3 replicas, clocks 0, 20 and 40 ms off, jobs of 1 ms, 5 nodes",
@@ -34,8 +34,8 @@ func skewScenario() scenario {
 	}
 }
 
-// splitScenario is the opposite: clocks that agree so well that all replicas
-// ask at the same instant, and the votes are split between them.
+// splitScenario has clocks that agree so well that all replicas ask at the same
+// instant and split the votes.
 func splitScenario() scenario {
 	return scenario{
 		name: "split", nodes: 5, rounds: 3, title: "lost ticks: 5 replicas at the same instant, one try each, 5 nodes",
@@ -73,7 +73,7 @@ func (b *bench) ticks(name string, fleet []process, jobs int, apart, takes time.
 	return outcome(runs, failed.Load(), len(fleet)), nil
 }
 
-// split runs tick after tick, since it takes all replicas at one instant.
+// split runs ticks one after another, because all replicas ask at the same instant.
 func (b *bench) split(name string, fleet []process) (figures, error) {
 	ticks := 50
 	if b.quick {
@@ -100,8 +100,8 @@ func (b *bench) split(name string, fleet []process) (figures, error) {
 	return outcome(runs, failed.Load(), len(fleet)), nil
 }
 
-// runTick is what a scheduler does: lock the job or, where that exists, claim
-// the tick, run, unlock.
+// runTick does what a scheduler does: it claims the tick, or locks the job if the
+// contender has no ticks, then runs and unlocks.
 func runTick(p process, job string, at time.Time, takes time.Duration, runs *atomic.Int32) error {
 	ctx := context.Background()
 	var h held

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The ways to fail.
+// Kinds of violations.
 const (
 	overlapping  = "G1: two leases valid at the same time"
 	tooLate      = "G1: granted after the end of its validity"
@@ -27,7 +27,7 @@ func violations() []string {
 	return []string{overlapping, tooLate, notALock, twice, lostTick, notTold, atWork, leftBehind, unpaidDebt, shrinking, lostWrite, notAvailable}
 }
 
-// tally is what a check found, and what it counted.
+// tally holds the violations that a check found, and its counts.
 type tally struct {
 	found  map[string][]string
 	counts map[string]int
@@ -39,7 +39,7 @@ func (t tally) fail(what, format string, args ...any) {
 	t.found[what] = append(t.found[what], fmt.Sprintf(format, args...))
 }
 
-// check judges a round.
+// check checks the history of a round.
 func check(h history) tally {
 	t := newTally()
 	named := h.periods()
@@ -60,10 +60,9 @@ func check(h history) tally {
 	return t
 }
 
-// checkOverlap looks for two periods of one name that overlap, and for some
-// that were over when they began. A process that is stopped just after the
-// last look at the clock cannot help the latter; that takes a stop within the
-// microsecond.
+// checkOverlap looks for two periods of one name that overlap, and for periods that
+// were over when they began. The latter is unavoidable if a process is stopped within
+// the microsecond after its last check of the clock.
 func checkOverlap(t tally, all []period) {
 	var last period
 	for _, p := range all {
@@ -79,8 +78,7 @@ func checkOverlap(t tally, all []period) {
 	}
 }
 
-// checkFences compares each fence with those that were handed out before it
-// was asked for.
+// checkFences compares each fence with those granted before it was requested.
 func checkFences(t tally, all []period) {
 	for _, p := range all {
 		for _, earlier := range all {
@@ -92,12 +90,11 @@ func checkFences(t tally, all []period) {
 	}
 }
 
-// slow is how late a holder may stop working, on a busy machine.
+// slow is how late a holder may stop working on a busy machine.
 const slow = 250 * time.Millisecond
 
-// checkWork looks at what was really done, by processes that did not sleep: a
-// holder that is told of its loss in time stops in time, before the next one
-// has done much.
+// checkWork checks the actual work of processes that were not stopped: a holder that
+// learns of its loss in time must stop before the next holder has done much.
 func checkWork(t tally, h history, all []period) {
 	for i, p := range all {
 		if p.worked.since(p.to) > slow && !h.stalledIn(p.process, p.At, p.worked) {
@@ -140,9 +137,8 @@ func checkTicks(t tally, h history, job string, all []period, mustRun bool) {
 	}
 }
 
-// mustRun reports whether a tick had to be granted to somebody: no replica was
-// disturbed, a majority of the nodes was well and had been long enough for
-// everyone to know, and the machine was not too busy.
+// mustRun reports whether a tick had to be granted: no replica was disturbed, a
+// majority of the nodes had been up for long enough, and the machine was not too busy.
 func (h *history) mustRun(due instant) bool {
 	from, to := due.add(-maxOffset), due.add(maxOffset+time.Second/2)
 	return !h.disturbed(from.add(-h.ttl-time.Second), to) &&
@@ -150,10 +146,9 @@ func (h *history) mustRun(due instant) bool {
 		!h.stalledIn("", from, to)
 }
 
-// checkWrites looks for updates of the resource that were lost: somebody wrote
-// between another's read and its write. With fences that must not happen at
-// all; without them a holder that was paused after its last look at the clock
-// may write too late.
+// checkWrites looks for lost updates of the resource: a write between another
+// replica's read and write. With fences there must be none. Without them, a holder
+// that was paused after its last check of the clock may write too late.
 func checkWrites(t tally, h history) {
 	inTime := map[string]bool{}
 	for _, e := range h.events {
@@ -176,9 +171,8 @@ func withFence(c content, fence int64) content {
 	return c
 }
 
-// checkKeys looks at what was on the nodes when everybody had left. Only
-// killed processes may leave locks, and only until they expire; everything else
-// must expire by itself some day.
+// checkKeys checks the keys on the nodes after all replicas have left. Only killed
+// processes may leave locks, and all keys must expire.
 func checkKeys(t tally, h history) {
 	for _, k := range h.keys {
 		isLock := slices.Contains(allNames(), k.name)
@@ -195,8 +189,8 @@ func checkKeys(t tally, h history) {
 	}
 }
 
-// checkCalm: once the faults are over, everything works again. A lock that
-// somebody holds for long does, too.
+// checkCalm checks that everything works again once the faults are over, including a
+// lock that is held for long.
 func checkCalm(t tally, h history, named map[string][]period) {
 	from := h.calm.add(calmTime / 2)
 	for _, name := range []string{fencedLock, plainLock, shortJob} {
@@ -229,7 +223,7 @@ func count(t tally, h history) {
 	}
 }
 
-// add sums up.
+// add adds other to t. where says which round it is from.
 func (t tally) add(other tally, where string) {
 	for what, n := range other.counts {
 		t.counts[what] += n

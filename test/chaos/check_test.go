@@ -8,7 +8,8 @@ import (
 
 const ms = instant(time.Millisecond)
 
-// story is a history of one name on a calm machine, with what all tests share.
+// story returns a history of one name on a calm machine, with the parts that all tests
+// share.
 func story(events ...event) history {
 	h := history{ttl: 2 * time.Second, start: 1, clock: time.UnixMilli(1_000_000), calm: 1, events: events}
 	h.rests = []happened{{fault: fault{Kind: "replica leaves"}, from: 60_000 * ms, to: 61_000 * ms}}
@@ -34,8 +35,7 @@ func write(name, token string, at, until instant, fence int64, read, found conte
 func fence(n int64) func(*event) { return func(e *event) { e.Fence = n } }
 func tick(n int64) func(*event)  { return func(e *event) { e.Tick, e.Op = n, "claim" } }
 
-// A checker that finds nothing must find nothing because there is nothing. Mutations that this test and the two below
-// catch: no overlap is one; the extensions of a lease do not count; a lease ends with its validity only; a stopped
+// If the checker finds nothing, there must be nothing to find. Mutations that this test and the two below catch: no overlap is one; the extensions of a lease do not count; a lease ends with its validity only; a stopped
 // process is not excused; equal fences pass, here and in the model; two runs of a tick are one; late writers pass in
 // spite of a fence; they fail without one; a killed process may leave a lock for ever; any number of nodes may be down;
 // a busy machine is no excuse.
@@ -146,7 +146,7 @@ func TestCheck_lostTicks(t *testing.T) {
 	}
 }
 
-// All leases within a long one are told, not only the first.
+// All leases that overlap a long one are reported, not only the first.
 func TestCheck_everyOverlap(t *testing.T) {
 	h := story(grant(plainLock, "a/1", 10*ms, 2000*ms, nil),
 		grant(plainLock, "b/1", 20*ms, 30*ms, nil), grant(plainLock, "c/1", 40*ms, 50*ms, nil))
@@ -155,7 +155,7 @@ func TestCheck_everyOverlap(t *testing.T) {
 	}
 }
 
-// expect compares the kinds of violations found, apart from those that any story this short has.
+// expect compares the kinds of violations found, except those that every short story has.
 func expect(t *testing.T, h history, want []string) {
 	t.Helper()
 	found := check(h).found

@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// instant is CLOCK_MONOTONIC in nanoseconds. All processes of one machine read
-// the same clock, so the instants of their histories compare.
+// instant is a reading of CLOCK_MONOTONIC in nanoseconds. All processes of a machine
+// share the clock, so the instants of their histories are comparable.
 type instant int64
 
 func now() instant {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		panic(err) // no Linux refuses it
+		panic(err) // cannot happen on Linux
 	}
 	return instant(ts.Nano())
 }
@@ -37,9 +37,8 @@ const (
 	stallLimit = 100 * time.Millisecond
 )
 
-// watchStalls records when this process did not run although it wanted to: it
-// was stopped, or the machine was busy. Checks that need a timely process
-// leave such stretches out.
+// watchStalls records when this process did not get to run: it was stopped, or the
+// machine was busy. Checks that depend on time exclude these periods.
 func watchStalls(ctx context.Context, log *recorder) {
 	for last := now(); ctx.Err() == nil; {
 		sleep(ctx, stallProbe)

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// kind is what an event tells.
+// kind is the kind of an event.
 type kind string
 
 const (
@@ -42,8 +42,7 @@ type event struct {
 	process string
 }
 
-// recorder appends events to a file, one write each: what a process recorded
-// survives its kill -9.
+// recorder appends events to a file, one write each, so that they survive kill -9.
 type recorder struct {
 	mu   sync.Mutex
 	file *os.File
@@ -66,8 +65,8 @@ func (r *recorder) put(e event) {
 	}
 }
 
-// readHistories reads what all processes recorded. A killed process may leave
-// half a line at its end.
+// readHistories reads the events of all processes. A killed process may leave an
+// incomplete last line.
 func readHistories(dir string) ([]event, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.history"))
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 // maxOffset is how far a replica's wall clock may be off, either way.
 const maxOffset = 800 * time.Millisecond
 
-// fleet is what one round runs: nodes, replicas, and a link between each two.
+// fleet holds the nodes and replicas of one round, and a link between each pair.
 type fleet struct {
 	plan    *plan
-	setup   setup // what all replicas have in common
+	setup   setup // shared by all replicas
 	servers []*server
 	links   [replicas][nodes]link
 
@@ -25,7 +25,7 @@ type fleet struct {
 	rng      *rand.Rand
 	replicas [replicas]*child
 	starts   int
-	killed   map[string]bool // the processes that could not give back what they held
+	killed   map[string]bool // processes that could not release their locks
 	current  [replicas]string
 }
 
@@ -62,7 +62,7 @@ func (fl *fleet) connect() (err error) {
 	return nil
 }
 
-// start runs replica r as a new process, with a clock of its own.
+// start runs replica r as a new process with its own clock offset.
 func (fl *fleet) start(r int) (err error) {
 	fl.mu.Lock()
 	defer fl.mu.Unlock()
@@ -93,8 +93,7 @@ func (fl *fleet) startAll() error {
 	return nil
 }
 
-// leaveAll ends all replicas in order. unpaid is what some of them could not
-// give back.
+// leaveAll stops all replicas. unpaid lists the releases that some could not deliver.
 func (fl *fleet) leaveAll() (unpaid []string, err error) {
 	var says [replicas]string
 	var errs [replicas]error
@@ -119,7 +118,7 @@ func (fl *fleet) kill(r int) {
 	c.kill()
 }
 
-// apply makes the fault happen; undo ends it.
+// apply begins the fault; undo ends it.
 func (fl *fleet) apply(f fault) error {
 	return fl.each(f, func(n int) error {
 		switch code, refuses := strings.CutPrefix(f.Kind, answers); {
@@ -160,7 +159,7 @@ func (fl *fleet) undo(f fault) error {
 	})
 }
 
-// each calls the function for what the fault is about, on each of its targets at the same time.
+// each calls the function for the fault's kind of target, on all of its targets concurrently.
 func (fl *fleet) each(f fault, node func(int) error, link func(link) error, replica func(int) error) error {
 	var todo []func() error
 	switch f.target() {
@@ -188,7 +187,7 @@ func (fl *fleet) each(f fault, node func(int) error, link func(link) error, repl
 	return errors.Join(errs...)
 }
 
-// close ends whatever still runs.
+// close stops everything that still runs.
 func (fl *fleet) close() {
 	for _, c := range fl.replicas {
 		if c != nil {

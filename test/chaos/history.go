@@ -8,33 +8,32 @@ import (
 	"time"
 )
 
-// history is all that is known of a round when it is over.
+// history is all that is known of a finished round.
 type history struct {
 	ttl    time.Duration
 	events []event
 	faults []happened
 	rests  []happened      // when the replicas were told to leave
 	killed map[string]bool // processes
-	keys   []foundKey      // found while everybody had left
-	unpaid []string        // who could not give everything back
+	keys   []foundKey      // found on the nodes while all replicas had left
+	unpaid []string        // replicas that could not deliver their releases
 	calm   instant         // when the calm stretch began
 	start  instant
 	clock  time.Time // the wall clock at start
 }
 
-// period is a lease as the protocol promises it: nobody else may have one that
-// overlaps.
+// period is the time of a lease, which must not overlap another of the same name.
 type period struct {
 	event          // how it was granted
 	to     instant // the release, or the end of its validity, whichever came first
-	worked instant // the work was over; 0 when there was none, or nobody lived to tell
+	worked instant // when the work was over; 0 if there was none or it was not recorded
 }
 
 func (p period) String() string {
 	return fmt.Sprintf("%s of %q, granted at %d, until %d, fence %d", p.Token, p.Name, p.At, p.to, p.Fence)
 }
 
-// periods are the leases of each name, in the order in which they were granted.
+// periods returns the leases of each name in the order of their grants.
 func (h *history) periods() map[string][]period {
 	leases := map[string]*period{}
 	for _, e := range h.events {
@@ -62,21 +61,21 @@ func (h *history) periods() map[string][]period {
 	return named
 }
 
-// instantOf is when a tick was due by the true clock.
+// instantOf returns when a tick was due by the true clock.
 func (h *history) instantOf(tick int64) instant {
 	return h.start.add(time.UnixMilli(tick).Sub(h.clock))
 }
 
-// stalledIn reports whether the process did not run for some time in between;
-// without a process, whether any did not.
+// stalledIn reports whether the process, or any process if it is "", stalled between
+// from and to.
 func (h *history) stalledIn(process string, from, to instant) bool {
 	return slices.ContainsFunc(h.events, func(e event) bool {
 		return e.Kind == stalled && (process == "" || e.process == process) && overlap(e.At, e.Done, from, to)
 	})
 }
 
-// wounded counts the nodes that some fault touched, in themselves or in a link
-// to them.
+// wounded returns the number of nodes that a fault affected, directly or through a
+// link.
 func (h *history) wounded(from, to instant) int {
 	hurt := map[int]bool{}
 	for _, f := range h.faults {
@@ -89,14 +88,14 @@ func (h *history) wounded(from, to instant) int {
 	return len(hurt)
 }
 
-// disturbed reports whether some replica was paused, killed or not there.
+// disturbed reports whether a replica was paused, killed or absent.
 func (h *history) disturbed(from, to instant) bool {
 	return slices.ContainsFunc(slices.Concat(h.faults, h.rests), func(f happened) bool {
 		return f.target() == "replica" && overlap(f.from, f.to, from, to)
 	})
 }
 
-// owner is the process that made the token.
+// owner returns the process that made the token.
 func owner(token string) string {
 	process, _, _ := strings.Cut(token, "/")
 	return process

@@ -19,7 +19,7 @@ type holding struct {
 	fence int64
 }
 
-// lock is a lock that hands out ever larger fences.
+// lock models a lock with increasing fences.
 var lock = porcupine.Model{
 	Init: func() any { return holding{} },
 	Step: func(state, input, _ any) (bool, any) {
@@ -36,14 +36,13 @@ var lock = porcupine.Model{
 
 const searchLimit = time.Minute
 
-// explained reports whether there is an order of grants and ends that a lock could
-// have produced. A grant took effect between the call and its return; a lease
-// ended when it was released or its validity was over.
+// explained reports whether the history is linearizable: a grant takes effect between
+// its call and return, and a lease ends when it is released or its validity is over.
 func explained(all []period) bool {
 	var ops []porcupine.Operation
 	for i, p := range all {
 		if p.to <= p.At {
-			continue // over before anybody could use it
+			continue // over before it could be used
 		}
 		ops = append(ops,
 			porcupine.Operation{ClientId: i, Input: step{true, p.Token, p.Fence}, Call: int64(p.Call), Return: int64(p.At)},

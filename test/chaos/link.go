@@ -9,7 +9,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// link is what lies between one replica and one node.
+// link is the connection between one replica and one node.
 type link struct{ proxy *toxiproxy.Proxy }
 
 func newLink(server *toxiproxy.ApiServer, name, upstream string) (link, error) {
@@ -23,7 +23,7 @@ func newProxyServer() *toxiproxy.ApiServer {
 
 func (l link) addr() string { return l.proxy.Listen }
 
-// poison makes the link bad until heal.
+// poison applies a fault to the link until heal.
 func (l link) poison(how string, milliseconds int) error {
 	var toxic string
 	switch how {

@@ -5,30 +5,30 @@ import (
 	"time"
 )
 
-// locker is what is under test, as one replica sees it.
+// locker is the locker under test, in one replica.
 type locker interface {
-	// acquire asks for a name: op is "lock" (wait), "try" or "claim" (of a tick).
+	// acquire acquires a name. op is "lock" (wait), "try" or "claim" (of a tick).
 	acquire(ctx context.Context, op, name string, tick time.Time) (lease, error)
-	// reason is a word for why acquire refused.
+	// reason returns one word for an error of acquire.
 	reason(error) string
-	// close gives back what is owed to the nodes.
+	// close delivers pending releases to the nodes.
 	close(context.Context) error
 }
 
-// lease is what acquire hands out.
+// lease is the result of acquire.
 type lease interface {
 	token() string
-	fence() int64 // 0: the locker has none
+	fence() int64 // 0 if the locker has none
 	until() time.Time
-	lost() <-chan struct{} // nil: the holder is not told
+	lost() <-chan struct{} // nil if the holder is not notified
 	unlock(context.Context) error
 }
 
-// setup is what a replica is told.
+// setup is the configuration of a replica.
 type setup struct {
 	Process string        // its name, which is unique to each of its starts
 	Locker  string        // "redtick" or "redsync"
-	Addrs   []string      // of the nodes, each behind a link of the replica's own
+	Addrs   []string      // of the replica's links to the nodes
 	TTL     time.Duration // of the locks
 	Guard   bool          // nodes may restart empty
 	Offset  time.Duration // of its wall clock
@@ -43,8 +43,7 @@ func (s setup) open() (locker, error) {
 	return openRedtick(s)
 }
 
-// The names that are used. Fenced ones are locked with a fence where the
-// locker has one.
+// Names in use. Fenced ones are locked with a fence if the locker supports it.
 const (
 	fencedLock = "fenced"
 	plainLock  = "plain"

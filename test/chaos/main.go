@@ -1,13 +1,13 @@
 // Command chaos runs replicas of a service against redis-server processes that
-// are killed, frozen and cut off, and looks in the history for anything that a
-// lock, a tick or a fence must never do.
+// are killed, frozen and cut off, and checks the history for violations of what locks,
+// ticks and fences guarantee.
 //
 //	go run . -for 10m                  fresh faults each time
 //	go run . -seed 7 -for 1s           the faults of one round again
 //	go run . -locker=redsync -for 60s  the same for redsync
 //
-// It runs on Linux and needs redis-server in the PATH. It ends with status 1
-// when it found a violation, and with 2 when it could not run.
+// It runs on Linux and needs redis-server in the PATH. Its exit code is 1 if it found
+// a violation, and 2 if it could not run.
 package main
 
 import (

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// happened is a fault with the stretch during which it could be felt.
+// happened is a fault with the time during which it could have an effect.
 type happened struct {
 	fault
 	from, to instant
 }
 
-// nemesis plays the plan. What it does to one kind of target it does in turn.
+// nemesis executes the plan. Faults on one kind of target are sequential.
 type nemesis struct {
 	fleet *fleet
 	start instant

@@ -23,7 +23,7 @@ const (
 	disconnect   = "link cut"
 )
 
-// fault is one thing that goes wrong, from At to At+For after the start.
+// fault is one fault, from At to At+For after the start.
 type fault struct {
 	Kind     string
 	At, For  time.Duration
@@ -55,10 +55,9 @@ const (
 	wildTime = 11 * time.Second
 )
 
-// plan is what the nemesis of one round does, all of it decided by the seed.
-// While it is mild, only a certain minority of the nodes suffers: every tick
-// must run. While it is wild, anything goes, except that no more than a minority
-// loses its data at a time.
+// plan lists the faults of one round, all determined by the seed. In its mild part
+// they affect only one minority of the nodes, and every tick must run. In its wild
+// part anything may fail, but at most a minority loses its data at a time.
 type plan struct {
 	forgetful bool // nodes that are killed restart empty, behind the restart guard
 	ttl       time.Duration
@@ -79,8 +78,7 @@ func newPlan(seed uint64, ttl time.Duration) *plan {
 	return p
 }
 
-// lane adds faults one after the other, so that no two of them meet on one
-// target.
+// lane adds sequential faults, so that no two overlap on one target.
 func (p *plan) lane(from, length time.Duration, next func() fault) {
 	at, end := from, from+length
 	for at < end-200*time.Millisecond {
@@ -92,7 +90,7 @@ func (p *plan) lane(from, length time.Duration, next func() fault) {
 	}
 }
 
-// target is what the fault's kind is about: "node", "link" or "replica".
+// target returns the kind of target of the fault: "node", "link" or "replica".
 func (f fault) target() string {
 	target, _, _ := strings.Cut(f.Kind, " ")
 	return target
@@ -104,8 +102,8 @@ func (p *plan) mildNode() fault { return p.node(pick(p.rng, p.weak, minority)) }
 func (p *plan) mildLink() fault { return p.link(pick(p.rng, p.weak, minority)) }
 func (p *plan) wildNode() fault { return p.node(pick(p.rng, upTo(nodes), p.breadth())) }
 
-// wildLink now and then cuts holders off from all nodes for longer than they
-// can hold.
+// wildLink sometimes cuts holders off from all nodes for longer than their leases
+// last.
 func (p *plan) wildLink() fault {
 	f := p.link(pick(p.rng, upTo(nodes), p.breadth()))
 	if p.rng.IntN(3) == 0 {
@@ -114,8 +112,8 @@ func (p *plan) wildLink() fault {
 	return f
 }
 
-// breadth is small most of the time: where nothing is ever granted, nothing
-// can go wrong.
+// breadth returns the number of targets. It is mostly small: if nothing is granted,
+// nothing can go wrong.
 func (p *plan) breadth() int {
 	if p.rng.IntN(3) == 0 {
 		return nodes
@@ -157,7 +155,7 @@ func (p *plan) replica() fault {
 	return f
 }
 
-// pick returns 1 to most of the choices.
+// pick returns 1 to most elements of from.
 func pick(rng *rand.Rand, from []int, most int) []int {
 	mixed := slices.Clone(from)
 	rng.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })

@@ -35,14 +35,14 @@ func startChild(env string, name string, args ...string) (*child, error) {
 
 func (c *child) signal(s syscall.Signal) { _ = c.cmd.Process.Signal(s) }
 
-// kill is kill -9, also of a stopped process.
+// kill kills the process with SIGKILL, even if it is stopped.
 func (c *child) kill() {
 	c.signal(syscall.SIGKILL)
 	c.signal(syscall.SIGCONT)
 	<-c.done
 }
 
-// output keeps what a process said last.
+// output keeps the last output of a process.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -74,8 +74,8 @@ func startReplica(s setup) (*child, error) {
 	return startChild(setupVariable+"="+string(text), self)
 }
 
-// leave asks a replica to give everything back and waits until it has ended.
-// unpaid says what it could not give back.
+// leave asks a replica to release everything, and waits until it has ended. unpaid
+// says what it could not release.
 func leave(c *child) (unpaid string, err error) {
 	c.signal(syscall.SIGTERM)
 	<-c.done

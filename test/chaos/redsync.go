@@ -11,9 +11,8 @@ import (
 	"github.com/go-redsync/redsync/v4/redis/goredis/v9"
 )
 
-// redsyncLocker does what the usual lockers for schedulers do with redsync: a
-// lock per run of a tick, released at its end. It has no ticks, no fences
-// and no renewal.
+// redsyncLocker uses redsync as the usual lockers for schedulers do: a lock for each
+// run, released at its end. It has no ticks, no fences and no renewal.
 type redsyncLocker struct {
 	setup  setup
 	rs     *redsync.Redsync

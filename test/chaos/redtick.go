@@ -48,7 +48,7 @@ func openRedtick(s setup) (*redtick, error) {
 	return r, nil
 }
 
-// dial makes clients with go-redis' default options, as most people have.
+// dial returns clients with go-redis' default options.
 func dial(addrs []string) []redis.UniversalClient {
 	clients := make([]redis.UniversalClient, len(addrs))
 	for i, addr := range addrs {
@@ -57,7 +57,7 @@ func dial(addrs []string) []redis.UniversalClient {
 	return clients
 }
 
-// bootstrap declares nodes that were just started to be fresh.
+// bootstrap declares newly started nodes to be new.
 func bootstrap(ctx context.Context, s setup) error {
 	r, err := openRedtick(s)
 	if err != nil {

@@ -16,7 +16,7 @@ var refusals = []string{"NOREPLICAS", "OOM", "READONLY", "MISCONF", "BUSY"}
 
 const answers = "node answers "
 
-// refuse brings the server to the state in which it answers with the code.
+// refuse puts the server into a state in which it answers with the code.
 func (s *server) refuse(ctx context.Context, code string) error {
 	switch code {
 	case "NOREPLICAS":
@@ -24,7 +24,7 @@ func (s *server) refuse(ctx context.Context, code string) error {
 	case "OOM":
 		return s.admin.ConfigSet(ctx, "maxmemory", "1").Err()
 	case "READONLY":
-		// Nobody listens there, so the data stays.
+		// Nothing listens there, so the server keeps its data.
 		return s.admin.SlaveOf(ctx, "127.0.0.1", "1").Err()
 	case "MISCONF":
 		return s.failToSave(ctx)

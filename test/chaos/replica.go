@@ -27,7 +27,7 @@ type replica struct {
 	log    *recorder
 }
 
-// replicaMain runs until SIGTERM and then gives everything back.
+// replicaMain runs until SIGTERM, then releases everything.
 func replicaMain(text string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -73,8 +73,8 @@ func (r *replica) random(worker int) *rand.Rand {
 	return rand.New(rand.NewPCG(r.Seed, uint64(worker)))
 }
 
-// hammer takes and gives back a lock until ctx ends. A holder works for some
-// milliseconds, now and then for longer than the TTL.
+// hammer acquires and releases a lock until ctx ends. A holder works for some
+// milliseconds, sometimes for longer than the TTL.
 func (r *replica) hammer(ctx context.Context, name string, rng *rand.Rand) {
 	for ctx.Err() == nil {
 		op, length := "lock", below(rng, 40*time.Millisecond)
@@ -89,8 +89,8 @@ func (r *replica) hammer(ctx context.Context, name string, rng *rand.Rand) {
 	}
 }
 
-// follow claims every tick of a job, as this replica's clock shows it. Ticks
-// that were slept through are claimed late.
+// follow claims every tick of a job by this replica's clock. It claims ticks that it
+// was stopped for late.
 func (r *replica) follow(ctx context.Context, job string, rng *rand.Rand, length func(*rand.Rand) time.Duration) {
 	wall := func() time.Time { return time.Now().Add(r.Offset) }
 	for tick := wall().Truncate(grid).Add(grid); ; tick = tick.Add(grid) {
@@ -102,7 +102,7 @@ func (r *replica) follow(ctx context.Context, job string, rng *rand.Rand, length
 	}
 }
 
-// run acquires, works and gives back, and records all of it.
+// run acquires, works and releases, and records all three.
 func (r *replica) run(ctx context.Context, op, name string, tick time.Time, length time.Duration) {
 	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -130,8 +130,8 @@ func (r *replica) run(ctx context.Context, op, name string, tick time.Time, leng
 	}
 }
 
-// increment is the work: read, take one's time, write one more. It returns when
-// that time was over.
+// increment does the work: it reads the number, waits, and writes the next one. It
+// returns when the wait was over.
 func (r *replica) increment(ctx context.Context, l lease, name string, length time.Duration) (worked instant) {
 	file, fence := newResource(r.Dir, name), l.fence()
 	e := event{Kind: stopped, Name: name, Token: l.token(), Fence: fence}
@@ -158,8 +158,8 @@ func (r *replica) increment(ctx context.Context, l lease, name string, length ti
 	return worked
 }
 
-// hold passes the time until the work is done or the lease is lost, and
-// records each renewal, so that a killed holder's validity is known.
+// hold waits until the work is done or the lease is lost. It records each renewal, so
+// that a killed holder's validity is known.
 func (r *replica) hold(ctx context.Context, l lease, name string, length time.Duration) {
 	known := l.until()
 	for end := time.Now().Add(length); time.Now().Before(end) && ctx.Err() == nil; {

@@ -11,7 +11,7 @@ import (
 // shown is how many violations of a kind are printed.
 const shown = 3
 
-// announce says how a round went, and how to run it again when it went wrong.
+// announce prints the result of a round, and how to repeat it if it failed.
 func announce(w io.Writer, r round, t tally, verbose bool) {
 	memory := "nodes keep their data"
 	if r.fleet.plan.forgetful {

@@ -12,8 +12,8 @@ import (
 // the lock reads it, works, and writes one more. The file also keeps the newest
 // fence and the last writer.
 //
-// Each read and each write is atomic by itself, as a database's would be. What
-// is between them only the lock protects.
+// Each read and each write is atomic, as in a database. Only the lock protects the
+// time between them.
 type resource struct{ path string }
 
 type content struct {
@@ -21,15 +21,16 @@ type content struct {
 	Writer       string
 }
 
-// width of the file, which is written in one piece: a kill cannot tear it.
+// format has a fixed width, so that the file is written in one piece and a kill cannot
+// leave half of it.
 const format = "%020d %020d %-200s\n"
 
 func newResource(dir, name string) resource {
 	return resource{filepath.Join(dir, name+".resource")}
 }
 
-// read returns the number, and refuses from now on everybody with an older
-// fence. It reports whether the caller itself is refused.
+// read returns the number. From then on callers with an older fence are refused. ok
+// is false if the caller itself is refused.
 func (r resource) read(fence int64) (seen content, ok bool, err error) {
 	err = r.locked(func(f *os.File) error {
 		if seen, err = load(f); err != nil {
@@ -43,7 +44,7 @@ func (r resource) read(fence int64) (seen content, ok bool, err error) {
 	return seen, ok, err
 }
 
-// write stores c unless a newer fence was seen, and returns what was there.
+// write stores c and returns the former content, unless a newer fence was seen.
 func (r resource) write(c content) (found content, ok bool, err error) {
 	err = r.locked(func(f *os.File) error {
 		if found, err = load(f); err != nil {

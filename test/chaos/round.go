@@ -10,11 +10,11 @@ import (
 
 const (
 	calmTime = 5 * time.Second
-	// roundTime is what a round takes, more or less.
+	// roundTime is roughly how long a round takes.
 	roundTime = warmUp + mildTime + wildTime + calmTime + 4*time.Second
 )
 
-// round is one run of the plan that a seed makes, on nodes of its own.
+// round is one run of the plan of a seed, on new nodes.
 type round struct {
 	seed   uint64
 	locker string
@@ -25,9 +25,8 @@ type round struct {
 	past   history
 }
 
-// play runs the round: faults, then everybody leaves and nothing may be left on
-// the nodes; then a calm stretch, in which everything must work, and the same
-// again.
+// play runs the round: faults, then all replicas leave, and no locks may be left on the
+// nodes; then a calm part, in which everything must work, and all leave again.
 func (r *round) play() (err error) {
 	if r.dir, err = os.MkdirTemp("", "redtick-chaos-"); err != nil {
 		return err
@@ -72,8 +71,8 @@ func (r *round) faults() (err error) {
 	return errors.Join(r.rest(), <-ended)
 }
 
-// lastRefusal is for how long a minority refuses what is released when everybody
-// leaves, so that a release that was dropped is still to be seen.
+// lastRefusal is how long a minority refuses releases while the replicas leave, so
+// that a dropped release leaves a key.
 const lastRefusal = 300 * time.Millisecond
 
 func (r *round) calm() error {
@@ -85,8 +84,8 @@ func (r *round) calm() error {
 	return r.rest()
 }
 
-// rest lets everybody leave and looks at what stays behind. For the ticks this
-// counts as a fault of the replicas.
+// rest makes all replicas leave and checks the keys that remain. For ticks, this counts
+// as a fault of the replicas.
 func (r *round) rest() error {
 	gone := happened{fault: fault{Kind: "replica leaves", Replicas: upTo(replicas)}, from: now()}
 	unpaid, err := r.fleet.leaveAll()
@@ -106,7 +105,7 @@ func (r *round) rest() error {
 	return nil
 }
 
-// replay is the command that runs this round again.
+// replay returns the command that repeats this round.
 func (r *round) replay() string {
 	return fmt.Sprintf("go run . -locker=%s -ttl=%v -seed=%d -for=1s", r.locker, r.ttl, r.seed)
 }

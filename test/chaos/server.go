@@ -26,8 +26,8 @@ type server struct {
 	admin *redis.Client // past the links
 }
 
-// startServer runs a redis-server that keeps all its data over a kill -9, or,
-// when not durable, forgets all of it.
+// startServer runs a redis-server that keeps all its data over kill -9, or loses all of
+// it if not durable.
 func startServer(dir string, i int, durable bool) (*server, error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return nil, errors.New("redis-server is not in the PATH; chaos runs its own (apt-get install redis-server)")
@@ -67,8 +67,8 @@ func (s *server) start() (err error) {
 func (s *server) hang()   { s.child.signal(syscall.SIGSTOP) }
 func (s *server) resume() { s.child.signal(syscall.SIGCONT) }
 
-// freePort is below the ports that outgoing connections get, so that nobody
-// takes it while a server is down.
+// freePort returns a port below those of outgoing connections, so that none takes it
+// while the server is down.
 func freePort() int {
 	for {
 		port := 15000 + rand.IntN(15000)
@@ -79,8 +79,7 @@ func freePort() int {
 	}
 }
 
-// keys lists all keys with what is left of their lifetimes, and what the locks
-// among them hold.
+// keys returns all keys with their remaining lifetimes, and the tokens of locks.
 func (s *server) keys(ctx context.Context) ([]foundKey, error) {
 	var found []foundKey
 	scan := s.admin.Scan(ctx, 0, "*", 1000).Iterator()
@@ -99,5 +98,5 @@ func (s *server) keys(ctx context.Context) ([]foundKey, error) {
 // foundKey is a key that is on a node when nobody holds anything.
 type foundKey struct {
 	node, name, token string
-	left              time.Duration // -1 ns: for ever
+	left              time.Duration // -1 ns if it does not expire
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/redtick/redtick/redlock/rueidis"
 )
 
-// connector makes a node on a client with default options.
+// connector returns a node of a client with default options.
 type connector = func(t testing.TB) driver.Node
 
 func single(addr string) map[string]connector {
@@ -71,7 +71,7 @@ func sharded(c *redisserver.Shards) map[string]connector {
 	}
 }
 
-// plain is go-redis alone, as a measure: SET NX for each tick.
+// plain is the baseline: go-redis alone, with SET NX for each tick.
 const plain = "go-redis without redtick"
 
 func plainSingle(addr string) replica {
@@ -110,8 +110,8 @@ func onGoRedis(connect func() goredislib.UniversalClient) replica {
 	}
 }
 
-// dialMaster is what docs/compatibility.md shows: redigo knows no Sentinel, so
-// its pool's DialContext asks one.
+// dialMaster is the DialContext of docs/compatibility.md, which asks a Sentinel because
+// redigo does not support them.
 func dialMaster(ctx context.Context, sentinels []string, master string) (redigolib.Conn, error) {
 	var failed error
 	for _, addr := range sentinels {

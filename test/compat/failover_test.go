@@ -27,24 +27,24 @@ const (
 	coolDown = 4 * time.Second
 	// longest is how long servers may take to fail over.
 	longest = 30 * time.Second
-	// goal is how long after the servers a client may be back. A tick a second
-	// is what is measured, so one period comes on top.
+	// goal is how long after its servers a client may take to recover. Measured with one
+	// tick a second, one period is added.
 	goal = time.Second
-	// patience is how long after that the trial waits for a client all the same.
-	// In a short run, which may be on a slow and busy machine, it is the goal.
+	// patience is how long after that the trial waits for a client. In a short run, which
+	// may be on a slow, busy machine, it is also the goal.
 	patience = 15 * time.Second
 )
 
 var quick = os.Getenv("REDTICK_QUICK") == "1"
 
-// trial is one fault that all clients go through at the same time.
+// trial is one fault that affects all clients at the same time.
 type trial struct {
 	topology, fault string
 	quick           bool // part of the short run
 	run             func(t *testing.T) stage
 }
 
-// stage is what a trial prepared.
+// stage is a prepared trial.
 type stage struct {
 	clients map[string]connector
 	plain   replica
@@ -66,8 +66,7 @@ var trials = []trial{
 	{cluster, "a slot migrates", false, migrating},
 }
 
-// quiet keeps go-redis from filling the output with dials that fail, which is
-// what the trials are about.
+// quiet keeps go-redis from logging the failed dials that the trials cause.
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}

@@ -20,10 +20,10 @@ const (
 	period   = time.Second
 )
 
-// jobs are two on each master of a Cluster, by their hash tags.
+// jobs has two jobs for each master of a Cluster, by hash tag.
 var jobs = []string{"{a}archive", "{a}billing", "{b}cleanup", "{b}digest", "{c}export", "{c}fetch"}
 
-// fleet is the replicas that use one client.
+// fleet holds the replicas that use one client.
 type fleet struct {
 	client string
 
@@ -40,10 +40,10 @@ type run struct {
 	tick int64
 }
 
-// claimer asks for a tick of a job, and releases what it got.
+// claimer claims a tick of a job. release ends the claim.
 type claimer func(ctx context.Context, tick time.Time) (release func(), err error)
 
-// replica makes the claimers of one replica, with a client of its own.
+// replica returns the claimers of one replica, which has its own client.
 type replica func(t testing.TB, client string) map[string]claimer
 
 // startFleet begins with the next tick.
@@ -58,7 +58,7 @@ func startFleet(t *testing.T, client string, one replica) *fleet {
 	return f
 }
 
-// onNode is a replica that uses redtick.
+// onNode returns a replica that uses redtick.
 func onNode(connect func(t testing.TB) driver.Node) replica {
 	return func(t testing.TB, client string) map[string]claimer {
 		locker, err := redlock.New([]driver.Node{connect(t)}, redlock.WithPrefix(client+":"), redlock.WithObserver(func(redlock.Event) {}))
@@ -131,7 +131,7 @@ func recovered(fleets []*fleet, well time.Time) bool {
 	return true
 }
 
-// end ends fleets at the same tick, and waits for what they have begun.
+// end stops fleets at the same tick, and waits for their claims.
 func end(fleets []*fleet) {
 	for _, f := range fleets {
 		close(f.stop)
@@ -150,8 +150,8 @@ type outcome struct {
 	reasons                 map[string]int // of lost ticks
 }
 
-// outcome judges the ticks from the one before the fault on. spared are jobs
-// that the fault does not concern.
+// outcome evaluates the ticks from the one before the fault. spared reports the jobs
+// that the fault does not affect.
 func (f *fleet) outcome(failed, well time.Time, spared func(job string) bool) outcome {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -171,7 +171,7 @@ func (f *fleet) outcome(failed, well time.Time, spared func(job string) bool) ou
 			o.lost++
 			lastLost[r.job] = max(lastLost[r.job], r.tick)
 			reason := cause(f.errs[r])
-			// A Cluster takes no writes at all while a slot has no owner.
+			// A Cluster refuses all writes while a slot has no owner.
 			if spared(r.job) && !strings.HasPrefix(reason, "CLUSTERDOWN The cluster") && !strings.HasPrefix(reason, "CLUSTERDOWN Hash slot") {
 				o.others++
 			}
@@ -184,7 +184,7 @@ func (f *fleet) outcome(failed, well time.Time, spared func(job string) bool) ou
 	return o
 }
 
-// cause is what a refused claim's error says of its node.
+// cause returns the node's error in a refused claim.
 func cause(errs []error) string {
 	if len(errs) == 0 {
 		return "not asked"
@@ -197,10 +197,10 @@ func cause(errs []error) string {
 	return text
 }
 
-// never is for jobs that did not come back within the trial.
+// never stands for jobs that did not recover within the trial.
 const never = time.Hour
 
-// grantedAfter is when the first tick after one was granted.
+// grantedAfter returns when the first tick after tick was granted.
 func (f *fleet) grantedAfter(job string, tick int64) time.Time {
 	next := time.Time{}
 	for r, granted := range f.runs {

@@ -25,7 +25,7 @@ type feature struct {
 	not  string // the topology that it is documented not to be for
 }
 
-// rig is two replicas on one node, each with a client of its own.
+// rig has two replicas on one node, each with its own client.
 type rig struct {
 	nodes    [2]driver.Node
 	prefix   string
@@ -138,7 +138,8 @@ func tryLock(ctx context.Context, one, two *redlock.Locker) error {
 	return lease.Unlock(ctx)
 }
 
-// tryWakeUp needs a notice: without one the waiter would ask after ten seconds.
+// tryWakeUp checks that a release notice arrives: without it the waiter would retry
+// after ten seconds.
 func tryWakeUp(ctx context.Context, one, two *redlock.Locker) error {
 	mine, err := one.NewMutex("job")
 	if err != nil {
@@ -217,7 +218,7 @@ func tryFence(ctx context.Context, one, two *redlock.Locker) error {
 	return nil
 }
 
-// tryTakeover has the first holder vanish: its lease is not renewed.
+// tryTakeover makes the first holder vanish: its lease is not renewed.
 func tryTakeover(ctx context.Context, one, two *redlock.Locker) error {
 	options := []redlock.JobOption{redlock.WithTakeover(), redlock.WithTTL(time.Second), redlock.WithoutRenewal()}
 	tick := time.Now().Truncate(time.Second)
@@ -243,10 +244,10 @@ func tryTakeover(ctx context.Context, one, two *redlock.Locker) error {
 	return want("a tick that was taken over and done", err, redlock.ErrTickDone)
 }
 
-// guards is locked by whoever deletes a server's guard key, of which the clients share one.
+// guards is held while a server's guard key, which the clients share, is deleted.
 var guards sync.Mutex
 
-// tryGuard has a node that remembers nothing abstain, and vote once the longest TTL has passed.
+// tryGuard checks that a node without data abstains, and votes once the longest TTL has passed.
 func tryGuard(ctx context.Context, r rig) error {
 	guards.Lock()
 	defer guards.Unlock()
@@ -273,7 +274,7 @@ func tryGuard(ctx context.Context, r rig) error {
 	return lease.Unlock(ctx)
 }
 
-// tryInspect lists names of every shard of a Cluster, and takes one away.
+// tryInspect lists names of every shard of a Cluster, and releases one.
 func tryInspect(ctx context.Context, r rig) error {
 	var lease *redlock.Lease
 	for _, name := range jobs {

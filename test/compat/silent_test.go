@@ -16,8 +16,8 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// TestQuietNight has a firewall forget the connections of a service that did nothing for a while: the first claim must be granted. It prints how
-// long that took.
+// TestQuietNight makes a firewall forget the connections of an idle service. The first claim after that must be granted. It
+// prints how long that took.
 func TestQuietNight(t *testing.T) {
 	var rows sync.Map
 	t.Run("all", func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestQuietNight(t *testing.T) {
 	fmt.Printf("\n%s\n| Nodes | Client | claim before | first claim | second claim |\n| --- | --- | --- | --- | --- |\n%s\n", version(t), sorted(&rows))
 }
 
-// sorted is the rows of a table, one a line.
+// sorted returns the rows of a table, one on each line.
 func sorted(rows *sync.Map) string {
 	var lines []string
 	rows.Range(func(head, rest any) bool {
@@ -47,7 +47,7 @@ func sorted(rows *sync.Map) string {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// quietNight returns how long a claim took before, right after, and then.
+// quietNight returns how long claims took before, right after, and later.
 func quietNight(t *testing.T, client string, count int) (took [3]time.Duration) {
 	var nodes []driver.Node
 	var names []*redisserver.Forwarder

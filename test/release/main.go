@@ -1,12 +1,12 @@
-// Command release tries what a tag on HEAD would publish, as a new user meets
-// it: every module goes into a module proxy of files, and an empty directory
-// gets, builds and installs from there. It fails on what does not resolve.
+// Command release tests what a tag on HEAD would publish, as a new user would: it puts
+// every module into a file-based module proxy, and gets, builds and installs from there
+// in an empty directory. It fails if anything does not resolve.
 //
 //	make release-check
 //	make release-check VERSION=v0.2.0    # and all modules must be ready for that version
 //
-// Uncommitted changes are left out, because a tag leaves them out. What other
-// modules are needed comes from the local module cache, or the network.
+// Like a tag, it leaves out uncommitted changes. Other modules come from the local
+// module cache or the network.
 package main
 
 import (

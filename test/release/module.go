@@ -18,8 +18,8 @@ import (
 
 const product = "github.com/redtick/redtick"
 
-// published are the module paths that people may require. Any other module of
-// the repository needs a replacement of the product, so it cannot be required.
+// publishedPaths lists the modules that users may require. All other modules of the
+// repository replace the product, so they cannot be required.
 var publishedPaths = []string{product, product + "/redlock/otelredlock"}
 
 // mod is one module of the repository.
@@ -75,8 +75,8 @@ func read(root, name string) (mod, error) {
 	return mod{root, strings.Trim(path.Dir(name), "."), file}, nil
 }
 
-// check reports whether the module is published, or what keeps people from
-// requiring it.
+// check reports whether the module is published. The error says why users could not
+// require it.
 func (m mod) check() (isPublished bool, err error) {
 	for _, p := range publishedPaths {
 		isPublished = isPublished || p == m.path()
@@ -95,7 +95,7 @@ func (m mod) check() (isPublished bool, err error) {
 	return isPublished, nil
 }
 
-// requires is the version of the product that the module asks for.
+// requires returns the version of the product that the module requires.
 func (m mod) requires() string {
 	for _, r := range m.file.Require {
 		if r.Mod.Path == product {
@@ -105,7 +105,7 @@ func (m mod) requires() string {
 	return ""
 }
 
-// agree returns the one version that all modules can be published under.
+// agree returns the version under which all modules can be published.
 func agree(modules []mod, version string) (string, error) {
 	for _, m := range modules {
 		required := m.requires()
@@ -123,8 +123,8 @@ func agree(modules []mod, version string) (string, error) {
 	return version, nil
 }
 
-// publish lays the module out as a proxy serves it, under a version that never
-// was nor will be, because it reaches the module cache.
+// publish writes the module in the layout of a proxy. The version must never be
+// released, because it gets into the module cache.
 func (m mod) publish(proxy, version string) error {
 	if m.requires() != "" {
 		if err := m.file.AddRequire(product, version); err != nil {
@@ -167,8 +167,8 @@ func (m mod) publish(proxy, version string) error {
 	)
 }
 
-// checkOut writes the module's committed files to dir. zip.CreateFromVCS would
-// do, but knows no worktrees.
+// checkOut writes the module's committed files to dir. zip.CreateFromVCS does not
+// support worktrees.
 func (m mod) checkOut(dir string) error {
 	archive := dir + ".tar"
 	if _, err := git(m.root, "archive", "-o", archive, "HEAD:"+m.subdir); err != nil {

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// user is somebody with a Go installation and nothing else.
+// user is a user with only a Go installation.
 type user struct {
 	dir   string
 	cache string // the module cache
 	env   []string
 }
 
-// newUser shares the module cache, so that what other builds have compiled is
-// there; forget takes the tried version out of it.
+// newUser returns a user who shares the module cache, to reuse compiled packages;
+// forget removes the tested version from it.
 func newUser(dir string) (*user, error) {
 	u := &user{dir: dir, env: os.Environ()}
 	settings, err := u.output(dir, "go", "env", "GOMODCACHE", "GOPROXY")
@@ -54,7 +54,7 @@ func (u *user) tryAll(root string, modules []mod, version string) error {
 	return u.tryCommand(version)
 }
 
-// tryModule gets the module and builds all that may be imported of it.
+// tryModule gets the module and builds all its importable packages.
 func (u *user) tryModule(name string, m mod, version string) error {
 	app := filepath.Join(u.dir, name)
 	if err := u.steps(app, "go mod init example.com/app", "go get "+m.path()+"@"+version); err != nil {
@@ -99,7 +99,7 @@ func (u *user) tryReadme(root string) error {
 	return u.steps(app, "go get "+get, "go build -o app .", "go mod tidy", "go build -o app .")
 }
 
-// tryCommand installs the command, which must know its version and run.
+// tryCommand installs the command, which must run and print its version.
 func (u *user) tryCommand(version string) error {
 	if err := u.steps(u.dir, "go install "+product+"/cmd/redtick@"+version); err != nil {
 		return err
@@ -111,11 +111,11 @@ func (u *user) tryCommand(version string) error {
 	if want := "redtick version " + version; strings.TrimSpace(out) != want {
 		return fmt.Errorf("redtick --version says %q, want %q", strings.TrimSpace(out), want)
 	}
-	// The README's demo is built as "go run PACKAGE@latest" builds it.
+	// Build the README's demo as "go run PACKAGE@latest" does.
 	return u.steps(u.dir, "bin/redtick --help", "go install "+product+"/examples/gocron@"+version)
 }
 
-// steps runs commands in dir, which is made if it is not there.
+// steps runs commands in dir, which it creates if needed.
 func (u *user) steps(dir string, lines ...string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
