@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What the program leaves behind comes to redtick, does not stay a zombie, and the program's own exit code is kept.
+// redtick adopts and reaps the processes that the program leaves behind, and keeps the program's exit code.
 //
 // Seen to fail without adoptOrphans, and when it waits for the program as well.
 func TestRun_reaps_orphans(t *testing.T) {
@@ -32,7 +32,7 @@ func TestRun_reaps_orphans(t *testing.T) {
 	}
 }
 
-// The program's end is never taken from it, though orphans end at the same moment.
+// reap never waits for the program itself, even if orphans end at the same moment.
 func TestRun_reaps_orphans_at_the_end(t *testing.T) {
 	f := newFleet(t)
 	for i := range 20 {
@@ -43,7 +43,7 @@ func TestRun_reaps_orphans_at_the_end(t *testing.T) {
 	}
 }
 
-// zombies counts the dead children of a process that it has not waited for.
+// zombies counts the zombie children of a process.
 func zombies(t *testing.T, parent int) (n int) {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")

@@ -8,9 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// As PID 1 of a container, cron is the parent of whatever commands leave
-// behind. None of that stays a zombie, no command's exit status is taken for
-// one of theirs, and SIGTERM ends it.
+// As PID 1 of a container, cron is the parent of the processes that commands leave
+// behind. It reaps them, does not mix up exit statuses, and ends on SIGTERM.
 //
 // Seen to fail without adoptOrphans, and when reap waits for programs as well.
 func TestCron_pid_1(t *testing.T) {
@@ -33,7 +32,7 @@ func TestCron_pid_1(t *testing.T) {
 	}
 }
 
-// Where PID 1 is no init, what a command has started stays a zombie of its group when both are ended. The run is over all the same.
+// If PID 1 is not an init, a command's killed children would stay zombies of its group. The run must end nevertheless.
 //
 // Seen to fail without PR_SET_CHILD_SUBREAPER: it lasts for the grace.
 func TestCron_timeout_orphan(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// crontab writes a file for redtick cron.
+// crontab writes a crontab file.
 func (f *fleet) crontab(lines ...string) {
 	f.t.Helper()
 	path := filepath.Join(f.dir, "crontab")
@@ -41,7 +41,7 @@ func (f *fleet) cron(args ...string) *process {
 // stop ends a machine and its runs.
 func (p *process) stop() outcome { return p.insist(syscall.SIGTERM) }
 
-// insist sends a signal again and again, since two that come at once are one.
+// insist repeats a signal, because close signals count as one.
 func (p *process) insist(s syscall.Signal) outcome {
 	p.t.Helper()
 	again, ended := time.NewTicker(150*time.Millisecond), make(chan struct{})
@@ -60,7 +60,7 @@ func (p *process) insist(s syscall.Signal) outcome {
 	return p.end()
 }
 
-// lines are those of a file that begin with a word, without it.
+// lines returns the lines of a file that begin with a word, without the word.
 func (f *fleet) lines(file, word string) (all []string) {
 	text, err := os.ReadFile(filepath.Join(f.dir, file))
 	if err != nil {
@@ -80,7 +80,7 @@ func (f *fleet) lines(file, word string) (all []string) {
 func TestCron_runs_each_tick_once(t *testing.T) {
 	f := newFleet(t)
 	f.crontab("# redtick: name=a", "* * * * * *  echo a $REDTICK_TICK >> ran", "# redtick: name=b", "@every 2s  echo b $REDTICK_TICK >> ran")
-	// One that is killed in the middle of a run costs the others the TTL.
+	// If a machine is killed during a run, the others wait for the TTL.
 	machines := []*process{f.cron("-ttl", "2s"), f.cron("-ttl", "2s"), f.cron("-ttl", "2s")}
 	eventually(t, "some runs", func() bool { return len(f.lines("ran", "a")) >= 3 })
 	_ = machines[0].Process.Kill()
@@ -122,8 +122,8 @@ func TestCron_what_a_command_gets(t *testing.T) {
 	}
 }
 
-// Lines of jobs that run together stay whole and can be told apart. A run ends
-// with its program, and what that left behind may write on.
+// Lines of concurrent jobs stay whole and can be told apart. A run ends with its
+// program, and processes that it left behind may still write.
 //
 // Seen to fail when a line is written in two pieces, when work waits for the
 // ends of the pipes, and when it closes them at the end of the program.
@@ -172,9 +172,9 @@ func TestCron_outcomes(t *testing.T) {
 	p.stop()
 }
 
-// Runs of one line do not overlap, and that is said.
+// Runs of one line do not overlap, and the skipped tick is logged.
 //
-// Seen to fail when observe keeps it to itself.
+// Seen to fail when observe does not log it.
 func TestCron_overlap(t *testing.T) {
 	f := newFleet(t)
 	f.crontab("# redtick: name=x", "* * * * * *  mkdir inside || echo two >> both; echo run >> runs; sleep 1.5; rmdir inside")
@@ -202,11 +202,10 @@ func (f *fleet) readSoFar(file string) string {
 	return string(text)
 }
 
-// SIGHUP and SIGUSR2 read the file again: what is new runs, what is bad changes
-// nothing and is said, and a run outlives its line.
+// SIGHUP and SIGUSR2 reload the file: new lines run, a bad file changes nothing and is
+// logged, and a run outlives its line.
 //
-// Seen to fail when a bad file stops what was read before, and when a reload
-// waits for the runs.
+// Seen to fail when a bad file stops the former one, and when a reload waits for runs.
 func TestCron_reload(t *testing.T) {
 	f := newFleet(t)
 	f.crontab("# redtick: name=old", "* * * * * *  touch old; while [ ! -e go ]; do sleep 0.01; done; touch over")
@@ -236,8 +235,7 @@ func TestCron_reload(t *testing.T) {
 	}
 }
 
-// The first signal lets runs come to their end, the second one ends them, and
-// so does --drain.
+// The first signal lets runs end. The second one ends them, and so does --drain.
 //
 // Seen to fail when the first signal ends the runs, when two that come at once
 // are two, when a second one does nothing, and without the limit.
@@ -290,7 +288,7 @@ func TestCron_lease_is_lost(t *testing.T) {
 // Seen to fail when the option does not reach the library.
 func TestCron_takeover(t *testing.T) {
 	f := newFleet(t)
-	// What runs before both are up is not waited for by the other.
+	// A machine does not wait for runs that began before it was up.
 	f.crontab("# redtick: name=x takeover", `* * * * * *  [ "$REDTICK_TICK" \> "$(cat from || echo 9)" ] || exit 0; echo ran $REDTICK_TICK $REDTICK_FENCE $REDTICK_TOKEN >> ran; [ -e died ] || exec sleep 60`)
 	machines := []*process{f.cron("-ttl", "3s", "-v"), f.cron("-ttl", "3s", "-v")}
 	for _, m := range machines {
@@ -415,8 +413,7 @@ func redtickIn(t *testing.T, dir string, args ...string) outcome {
 	return start(t, "", dir, args...).end()
 }
 
-// Nodes that do not answer are no reason to end, and when they are back the
-// ticks go on.
+// cron does not end when nodes do not answer, and its ticks resume once they do.
 func TestCron_nodes_are_out(t *testing.T) {
 	f := newFleet(t)
 	f.crontab("# redtick: name=x", "* * * * * *  echo ran $REDTICK_TICK >> ran")
@@ -432,9 +429,9 @@ func TestCron_nodes_are_out(t *testing.T) {
 	}
 }
 
-// A file whose reading takes for ever, as on a disk that is away, keeps neither runs nor signals from coming through.
+// A file whose reading blocks, as on a missing disk, delays neither runs nor signals.
 //
-// Seen to fail when the file was read where programs are started: no run, and SIGTERM did nothing.
+// Seen to fail when the main thread reads the file: no run, and SIGTERM did nothing.
 func TestCron_reload_hangs(t *testing.T) {
 	f := newFleet(t)
 	f.crontab("# redtick: name=x", "* * * * * *  echo tick >> x")

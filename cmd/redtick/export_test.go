@@ -1,7 +1,7 @@
 package main
 
-// Current is what a period of --tick stands for.
+// Current is current, the tick of a --tick period.
 var Current = current
 
-// Away is how far an instant is from now, in words.
+// Away is away, which formats how far an instant is from now.
 var Away = away

@@ -30,19 +30,19 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "redtick")
-	if out, err := exec.Command("go", append([]string{"build", "-o", binary}, likeThis()...)...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", append([]string{"build", "-o", binary}, buildArgs()...)...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		os.Exit(1)
 	}
-	// The race detector has every process sleep for a second at its end otherwise.
+	// Otherwise the race detector makes every process sleep for a second at its end.
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
 
-// likeThis builds the command with the race detector when the tests have it.
-func likeThis() []string {
+// buildArgs returns arguments of go build, with -race if the test has the race detector.
+func buildArgs() []string {
 	info, _ := debug.ReadBuildInfo()
 	for _, s := range info.Settings {
 		if s.Key == "-race" && s.Value == "true" {
@@ -52,7 +52,7 @@ func likeThis() []string {
 	return []string{"."}
 }
 
-// fleet is three servers and a directory for what programs leave.
+// fleet holds three servers, and a directory for files of programs.
 type fleet struct {
 	t       *testing.T
 	dir     string
@@ -75,7 +75,7 @@ func addrs(servers ...*redisserver.Server) string {
 	return strings.Join(all, ",")
 }
 
-// outcome is how a command ended.
+// outcome is the result of a command.
 type outcome struct {
 	stdout, stderr string
 	code           int
@@ -83,14 +83,14 @@ type outcome struct {
 
 func (o outcome) all() string { return o.stdout + o.stderr }
 
-// process is a redtick under way.
+// process is a running redtick.
 type process struct {
 	*exec.Cmd
 	t        *testing.T
 	out, err written
 }
 
-// written may be read while a process writes.
+// written is a buffer that may be read while a process writes to it.
 type written struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -168,7 +168,7 @@ func (f *fleet) redtick(args ...string) outcome {
 	return f.start(args...).end()
 }
 
-// hold has a program keep name until the test is over.
+// hold makes a program hold name until the test ends.
 func (f *fleet) hold(name string, args ...string) *process {
 	f.t.Helper()
 	p := f.start(append(append([]string{"run", "-name", name}, args...), "--", "sh", "-c", "touch holding; exec sleep 60")...)
@@ -176,7 +176,7 @@ func (f *fleet) hold(name string, args ...string) *process {
 	return p
 }
 
-// await waits for a program to leave a file.
+// await waits until a program has created a file.
 func (f *fleet) await(file string) {
 	f.t.Helper()
 	eventually(f.t, file+" to appear", func() bool {
@@ -203,7 +203,7 @@ func (f *fleet) read(file string) string {
 	return string(text)
 }
 
-// leave makes a file that a program waits for, or reads.
+// leave creates a file that a program waits for or reads.
 func (f *fleet) leave(file string, lines ...string) {
 	f.t.Helper()
 	if err := os.WriteFile(filepath.Join(f.dir, file), []byte(strings.Join(lines, "\n")), 0o600); err != nil {
@@ -211,7 +211,7 @@ func (f *fleet) leave(file string, lines ...string) {
 	}
 }
 
-// decode refuses fields that the test does not know: names are an interface.
+// decode rejects unknown fields, because the names of fields are an interface.
 func decode[T any](t *testing.T, text string) (v T) {
 	t.Helper()
 	d := json.NewDecoder(strings.NewReader(text))

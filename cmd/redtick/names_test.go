@@ -152,7 +152,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// Seen to fail with "0s unless renewed" for a lock that never ends, and "free" for a name that nobody can take.
+// Seen to fail with "0s unless renewed" for a lock without a TTL, and "free" for a name that cannot be locked.
 func TestShow_foreign(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

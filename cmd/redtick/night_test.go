@@ -42,7 +42,7 @@ func TestCures(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for _, args := range [][]string{{"status"}, {"ls"}, {"pause", "report"}, {"bootstrap"}, {"run", "-name", "report", "--", "true"}} {
 				o := redtick(t, c.node, args...)
-				// A busy machine, on which a handshake takes that long.
+				// On a busy machine a handshake may take that long.
 				for try := 0; try < 5 && (strings.Contains(o.all(), "no answer within") || strings.Contains(o.all(), "deadline exceeded")); try++ {
 					o = redtick(t, c.node, args...)
 				}
@@ -58,7 +58,7 @@ func TestCures(t *testing.T) {
 		if o.code != 2 {
 			t.Errorf("exit code %d, want 2", o.code)
 		}
-		// Seen to fail when the nodes are asked one after the other, and when their refusals are told as one node's.
+		// Seen to fail when the nodes are asked one after the other, and when their refusals are reported as one node's.
 		three := newFleet(t)
 		for _, s := range three.servers {
 			if _, err := s.Do("ACL", "SETUSER", "reads", "on", ">pw", "~*", "+@read", "+info", "+time", "+ping"); err != nil {
@@ -124,7 +124,7 @@ func TestTimes(t *testing.T) {
 	has(t, f.redtick("ls").stdout, "paused")
 }
 
-// Seen to fail when a name of blanks is shown as it is.
+// Seen to fail when a name of blanks is not quoted.
 func TestList_blank_names(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -217,7 +217,7 @@ func TestBootstrap(t *testing.T) {
 	}
 }
 
-// asBash are the two functions of bash-completion that the script uses.
+// asBash defines the two functions of bash-completion that the script uses.
 const asBash = `
 _get_comp_words_by_ref() { cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=("${COMP_WORDS[@]}") cword=$COMP_CWORD; }
 __ltrim_colon_completions() { :; }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// pinged notes what is called.
+// pinged records the calls.
 type pinged struct {
 	*httptest.Server
 	mu    sync.Mutex

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Seen to fail when run gives the lease back before the program has ended.
+// Seen to fail when run releases the lease before the program has ended.
 func TestRun_never_two_at_once(t *testing.T) {
 	f := newFleet(t)
 	const loop = `for i in 1 2 3 4 5; do "$0" run -name loop -- sh -c '
@@ -89,9 +89,9 @@ func TestRun_exit_codes(t *testing.T) {
 	}
 }
 
-// Cron mails what its jobs write, so machines that have nothing to do must not say so.
+// Cron mails all output of jobs, so machines without work must print nothing.
 //
-// Seen to fail when a refusal is told whatever its exit code.
+// Seen to fail when a refusal is printed whatever its exit code.
 func TestRun_silent_in_cron(t *testing.T) {
 	f := newFleet(t)
 	f.hold("held")
@@ -169,8 +169,8 @@ func TestRun_tick(t *testing.T) {
 	}
 }
 
-// beats writes the time again and again, does not heed SIGTERM, and has a
-// child that does the same.
+// beats repeatedly writes the time, ignores SIGTERM, and has a child that does the
+// same.
 const beats = `trap '' TERM; (while :; do date +%s%N >> inner; sleep 0.01; done) & touch began
 	while :; do date +%s%N >> beat; sleep 0.01; done`
 
@@ -184,7 +184,7 @@ func (f *fleet) lastBeat(file string) time.Time {
 	return time.Unix(0, ns)
 }
 
-// A busy machine has three tries.
+// There are three tries, for busy machines.
 //
 // Seen to fail when attend waits for the end of the lease itself (the program
 // outlives it by the grace), when child.kill sends SIGTERM, and when only the
@@ -201,7 +201,7 @@ func TestRun_lost_to_silent_nodes(t *testing.T) {
 	}
 }
 
-// lostToSilentNodes answers how much later than its lease the program ended.
+// lostToSilentNodes returns how much later than its lease the program ended.
 func lostToSilentNodes(t *testing.T) time.Duration {
 	t.Helper()
 	f := newFleet(t)
@@ -235,7 +235,7 @@ func TestRun_lost_by_force(t *testing.T) {
 	}
 }
 
-// Seen to fail when guard ignores what Unlock says.
+// Seen to fail when guard ignores the error of Unlock.
 func TestRun_lost_before_the_end(t *testing.T) {
 	f := newFleet(t)
 	p := f.start("run", "-name", "x", "--", "sh", "-c", "touch began; while [ ! -e go ]; do sleep 0.01; done")
@@ -274,7 +274,7 @@ func TestRun_signals(t *testing.T) {
 	}
 }
 
-// Seen to fail when SIGTERM alone is passed on: it stays pending, and run waits for ever.
+// Seen to fail when SIGTERM alone is passed on: it stays pending, and run waits forever.
 func TestRun_signal_to_a_stopped_program(t *testing.T) {
 	f := newFleet(t)
 	p := f.start("run", "-name", "x", "--", "sh", "-c", "(sleep 0.2; touch began) & kill -STOP $$")

@@ -16,7 +16,7 @@ import (
 	"github.com/redtick/redtick/redlock/goredis"
 )
 
-// locker is a service's.
+// locker returns a Locker of a service.
 func (f *fleet) locker(opts ...redlock.LockerOption) *redlock.Locker {
 	f.t.Helper()
 	var clients []redis.UniversalClient
@@ -117,7 +117,7 @@ func TestRuns_schedule(t *testing.T) {
 	}
 }
 
-// A name that is held is not forgotten, and what a service knows of a failure is told.
+// A held name is not forgotten, and the error of a failed run is shown.
 func TestForget_held(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// terminal is a redtick that believes to have a user.
+// terminal is a redtick with a terminal.
 type terminal struct {
 	*exec.Cmd
 	t      *testing.T
@@ -69,7 +69,7 @@ func TestWatch_terminal(t *testing.T) {
 	}
 }
 
-// Seen to fail when the answer is not looked at, when it is taken the other way round, and when the question stands in the JSON.
+// Seen to fail when the answer is ignored, when it is inverted, and when the question is in the JSON.
 func TestRelease_asks_on_a_terminal(t *testing.T) {
 	f := newFleet(t)
 	f.hold("report")

@@ -13,8 +13,8 @@ import (
 	command "github.com/redtick/redtick/cmd/redtick"
 )
 
-// A local crontab with the same period: each day, or part of a day, has a tick
-// of its own, through all changes of clocks in four years, and none lies ahead.
+// As in a local crontab with the same period, each day or part of a day has its own
+// tick, through all clock changes of four years, and no tick lies ahead.
 //
 // Seen to fail with periods that count in UTC: the day after spring forward is
 // skipped, and so is the period of hours that comes after the missing one. Seen
@@ -48,7 +48,7 @@ func TestCurrent_follows_crontabs(t *testing.T) {
 	}
 }
 
-// changes are the days on which the clocks of a zone change.
+// changes returns the days on which the clocks of a zone change.
 func changes(in *time.Location) (days []time.Time) {
 	for _, year := range []int{2017, 2018, 2026, 2027} {
 		for at := time.Date(year, 1, 1, 12, 0, 0, 0, in); at.Year() == year; at = at.Add(24 * time.Hour) {
@@ -70,7 +70,7 @@ func follow(t *testing.T, spec string, period time.Duration, from, to time.Time)
 	var before, last time.Time
 	for at := schedule.Next(from); at.Before(to); at = schedule.Next(at) {
 		tick := command.Current(at, period, at.Location())
-		// What cron runs twice in one night is one tick: at the same time on the wall, or half an hour apart on Lord Howe.
+		// Two runs of cron in one night are one tick: at the same local time, or half an hour apart on Lord Howe.
 		twice := period > time.Hour && at.Format(wall) == before.Format(wall) || at.Sub(before) < min(period, time.Hour)
 		if twice != tick.Equal(last) || tick.Before(last) {
 			t.Errorf("at %v the tick is %v, after %v at %v", at, tick, last, before)
@@ -78,7 +78,7 @@ func follow(t *testing.T, spec string, period time.Duration, from, to time.Time)
 		if tick.After(at) {
 			t.Errorf("at %v the tick is %v, which lies ahead", at, tick)
 		}
-		// Another machine, whose crontab is late, means the same tick.
+		// A machine whose crontab is late must get the same tick.
 		if again := command.Current(at.Add(time.Second), period, at.Location()); !again.Equal(tick) {
 			t.Errorf("at %v the tick is %v, a second later %v", at, tick, again)
 		}
@@ -89,7 +89,7 @@ func follow(t *testing.T, spec string, period time.Duration, from, to time.Time)
 	}
 }
 
-// No tick lies ahead, also where a period begins in an hour that is missing or comes twice.
+// No tick lies ahead, even if a period begins in an hour that is missing or comes twice.
 //
 // Seen to fail: the second 1:30 of an autumn night in London was the tick of the first one, and in spring on Chatham 4:00 was that of 3:45.
 func TestCurrent_never_ahead(t *testing.T) {
@@ -110,7 +110,7 @@ func TestCurrent_never_ahead(t *testing.T) {
 	}
 }
 
-// Weeks begin on Monday, and periods that no crontab can say count in UTC.
+// Weeks begin on Monday, and periods that a crontab cannot express count in UTC.
 func TestCurrent_periods(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -129,7 +129,7 @@ func TestCurrent_periods(t *testing.T) {
 	}
 }
 
-// Seen to fail when --zone is not looked at, when CRON_TZ is not, and when days count in UTC.
+// Seen to fail when --zone or CRON_TZ is ignored, and when days count in UTC.
 func TestRun_tick_zone(t *testing.T) {
 	f := newFleet(t)
 	midnight := func(zone string) string {
@@ -144,7 +144,7 @@ func TestRun_tick_zone(t *testing.T) {
 		t.Setenv("TZ", tz)
 		return f.redtick(append(append([]string{"run", "-name", name, "-tick", "24h"}, args...), "--", "sh", "-c", "echo $REDTICK_TICK")...)
 	}
-	// Midnight of no zone here may fall between a command and what is compared with it.
+	// No zone's midnight may fall between a command and the value it is compared with.
 	for !time.Now().Truncate(15 * time.Minute).Equal(time.Now().Add(30 * time.Second).Truncate(15 * time.Minute)) {
 		time.Sleep(time.Second)
 	}
@@ -186,8 +186,8 @@ func TestRun_tick_zone(t *testing.T) {
 	}
 }
 
-// Seen to fail when Go's word for the zone is taken: it reads such a TZ as UTC, in silence, and the shell does not; and
-// when UTC0, which is UTC for both, is refused.
+// Seen to fail when Go's zone is used, since Go silently reads such a TZ as UTC but the shell does not; and when UTC0,
+// which is UTC for both, is rejected.
 func TestZone_of_the_machine(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

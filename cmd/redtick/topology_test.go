@@ -64,7 +64,7 @@ func TestStatus_topology(t *testing.T) {
 	}
 }
 
-// awaitReplicas waits until each member has heard from all replicas, as it has after a second or two.
+// awaitReplicas waits, for a second or two, until each member knows all replicas.
 func awaitReplicas(t *testing.T, shards *redisserver.Shards) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -86,7 +86,7 @@ func awaitReplicas(t *testing.T, shards *redisserver.Shards) {
 	}
 }
 
-// A name of each shard is run, listed and shown through any of a Cluster's members, and through Sentinels.
+// Names of each shard can be run, listed and shown through any member of a Cluster, and through Sentinels.
 func TestRun_severalAddresses(t *testing.T) {
 	group, shards := redisserver.StartSentinel(t), redisserver.StartShards(t)
 	for name, addr := range map[string]string{
@@ -121,7 +121,7 @@ func TestAddresses_refused(t *testing.T) {
 	}
 }
 
-// The server wants a certificate of its clients, too.
+// The server also requires a client certificate.
 func TestTLS_flags(t *testing.T) {
 	s := redisserver.StartTLS(t, "--tls-auth-clients", "yes")
 	dir := t.TempDir()

@@ -15,7 +15,7 @@ type triggered struct {
 	Token  string    `json:"token"`
 }
 
-// Two machines run a crontab: one of them runs the line that is triggered, once.
+// Of two machines with a crontab, one runs a triggered line, once.
 //
 // Seen to fail when cron does not listen, and when only the table of ls has the tick of a job that was never run by its schedule.
 func TestTrigger(t *testing.T) {

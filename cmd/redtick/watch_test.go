@@ -65,7 +65,7 @@ func TestWatch_lines(t *testing.T) {
 	}
 }
 
-// Seen to fail when a line is written whenever a node's error has other words: "connection refused", then "node is out".
+// Seen to fail when a line is written whenever the text of a node's error changes: "connection refused", then "node is out".
 func TestWatch_outage(t *testing.T) {
 	f := newFleet(t)
 	p := f.start("watch", "-interval", "100ms")
@@ -86,7 +86,7 @@ func TestWatch_outage(t *testing.T) {
 	}
 }
 
-// Seen to fail when only ls and a terminal say that there are more names, and when every look says so.
+// Seen to fail when only ls and a terminal report that there are more names, and when every look does.
 func TestWatch_limit(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -104,7 +104,7 @@ func TestWatch_limit(t *testing.T) {
 	}
 }
 
-// Seen to fail when the lines that could not be written are told one by one.
+// Seen to fail when lines that could not be written are reported one by one.
 func TestWatch_disk_full(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// site notes what it is asked for.
+// site records its requests.
 type site struct {
 	*httptest.Server
 	mu     sync.Mutex

@@ -29,7 +29,7 @@ func ExampleNew() {
 	}
 	fmt.Println("held by", info.Holder)
 
-	// The token that was seen is the guard: a holder that came later keeps the name.
+	// Release only the holder that was seen: a later one keeps the name.
 	fmt.Println("released:", inspector.Release(ctx, "import", info.Token))
 	later, err := m.TryLock(ctx)
 	if err != nil {

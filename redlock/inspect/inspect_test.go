@@ -61,8 +61,8 @@ func TestInspector_jobs(t *testing.T) {
 	})
 }
 
-// Who claimed the newest tick is in the history where no tick key tells: under take-over, and once the retention is
-// over. A newer run does not hide it.
+// If the newest tick has no key, under take-over or after the retention, its claimer is found in the history, even behind a
+// newer run.
 func TestInspector_Show_lastHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		servers := redlocktest.Servers(3)
@@ -103,7 +103,7 @@ func TestInspector_Show_lastHolder(t *testing.T) {
 	})
 }
 
-// A prefix may end as the keys beside a lock go on, and a name may begin as those do.
+// A prefix may end, and a name may begin, like a part of a companion key.
 func TestInspector_Names_likeCompanions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		servers := redlocktest.Servers(3)
@@ -140,7 +140,7 @@ func TestInspector_Names_likeCompanions(t *testing.T) {
 	})
 }
 
-// client is a node whose first Do has to connect, and whose key "moved" has left the server.
+// client is a node whose first Do must connect, and whose key "moved" has moved to another server.
 type client struct {
 	driver.Node
 	connected bool
@@ -197,7 +197,7 @@ func TestInspector_Nodes_connectFirst(t *testing.T) {
 	})
 }
 
-// As many nodes as there are, they are scanned in the time of one.
+// All nodes are scanned in the time of one.
 func TestInspector_Ticks_atOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inspector, _ := newClients(t)
