@@ -18,8 +18,8 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// fleet is in-memory servers and those who use them, in a bubble: goroutines
-// that are left at the end fail the test.
+// fleet holds in-memory servers and their users, in a bubble: goroutines left at the
+// end fail the test.
 type fleet struct {
 	*testing.T
 	servers []*redlocktest.Server
@@ -81,13 +81,13 @@ func (fl *fleet) mutex(l *redlock.Locker, name string) *redlock.Mutex {
 	return m
 }
 
-// run claims a tick at this instant and is done with it at once.
+// run claims the current instant as a tick and ends the run at once.
 func (fl *fleet) run(l *redlock.Locker, name string) {
 	fl.Helper()
 	fl.end(fl.claim(l, name), nil)
 }
 
-// claim begins a run of a tick at this instant.
+// claim begins a run whose tick is the current instant.
 func (fl *fleet) claim(l *redlock.Locker, name string, opts ...redlock.JobOption) *redlock.Lease {
 	fl.Helper()
 	job, err := l.NewJob(name, opts...)
@@ -128,7 +128,7 @@ func (fl *fleet) batches() (n int) {
 	return n
 }
 
-// commands is how often all servers together were asked this.
+// commands returns how often all servers together executed a command.
 func (fl *fleet) commands(name string) (n int) {
 	synctest.Wait()
 	for _, s := range fl.servers {
@@ -137,7 +137,7 @@ func (fl *fleet) commands(name string) (n int) {
 	return n
 }
 
-// look is what the page's script is told.
+// look is a message as the page's script receives it.
 type look struct {
 	Now, Known                       int64
 	Full, Outage, Searching, Control bool
@@ -172,7 +172,7 @@ func (r *run) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, &[]any{&r.Tick, &r.Late, &r.Took, &r.Result, &r.Holder})
 }
 
-// detail is what a job's own view is told.
+// detail is the data of the view of one job.
 type detail struct {
 	State string
 	Runs  []struct{ Error string }
@@ -191,7 +191,7 @@ func (l look) row(name string) row {
 	return row{State: "not shown"}
 }
 
-// holders are the names, each with who holds it and who ran its last ticks.
+// holders lists the names, each with its holder and who ran its last ticks.
 func (l look) holders() string {
 	var all []string
 	for _, r := range l.Rows {
@@ -204,7 +204,7 @@ func (l look) holders() string {
 	return strings.Join(all, ", ")
 }
 
-// states are the names, each with its state.
+// states lists the names with their states.
 func (l look) states() string {
 	var all []string
 	for _, r := range l.Rows {
@@ -213,7 +213,7 @@ func (l look) states() string {
 	return strings.Join(all, ", ")
 }
 
-// state is a new look: the page looks no more often than once a second.
+// state returns a new look. It waits, because the page polls at most once a second.
 func (fl *fleet) state(page http.Handler) (l look) {
 	fl.Helper()
 	time.Sleep(time.Second)
@@ -230,7 +230,7 @@ func (fl *fleet) get(page http.Handler, path string, v any) {
 	}
 }
 
-// order has the page do something, as its own script would.
+// order sends a control request, as the page's script does.
 func (fl *fleet) order(page http.Handler, what, body string) {
 	fl.Helper()
 	r := httptest.NewRequest("POST", "/"+what, strings.NewReader(body))

@@ -120,7 +120,7 @@ func TestPage_orders(t *testing.T) {
 	})
 }
 
-// A run that is asked for begins, and why it does not is what the page shows.
+// A triggered run begins, or the page shows why not.
 //
 // Seen to fail when the order does nothing.
 func TestPage_trigger(t *testing.T) {
@@ -175,7 +175,7 @@ func TestPage_headers(t *testing.T) {
 				t.Errorf("%s: %s, want %s", path, got, want)
 			}
 			checkHeaders(t, path, w.Header())
-			// net/http takes it from answers about files that are not there.
+			// net/http removes it from answers about missing files.
 			if w.Code == 200 && w.Header().Get("Cache-Control") != "no-store" {
 				t.Errorf("%s: may be cached", path)
 			}
@@ -201,8 +201,8 @@ func checkHeaders(t *testing.T, path string, h http.Header) {
 	}
 }
 
-// Over plain HTTP a browser sends no Sec-Fetch-Site, and a proxy that rewrites Host, as nginx does by default, makes the
-// page another site.
+// Over plain HTTP a browser sends no Sec-Fetch-Site. If a proxy rewrites Host, as nginx does by default, the page's own
+// requests seem to come from another site.
 func TestPage_proxy(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		page := fl.page(dashboard.WithControl(nil))

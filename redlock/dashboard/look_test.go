@@ -89,7 +89,7 @@ func TestPage_states(t *testing.T) {
 	})
 }
 
-// A replica that is gone leaves a run whose end nobody reports.
+// A replica that dies leaves a run whose end is never reported.
 func TestPage_a_dead_replica(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		page, lease := fl.page(dashboard.WithControl(nil)), fl.claim(fl.locker("a"), "job", hourly)
@@ -131,7 +131,7 @@ func TestPage_an_outage(t *testing.T) {
 	})
 }
 
-// An outage is over when it is over, and costs the nodes no scan at each look.
+// The page recovers right after an outage, and does not scan in each look during it.
 func TestPage_after_an_outage(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		fl.run(fl.locker("a"), "job")
@@ -185,7 +185,7 @@ func TestPage_the_last_runs(t *testing.T) {
 	})
 }
 
-// Without a history there is the newest tick, and who ran it.
+// Without a history the page shows the newest tick, and who ran it.
 func TestPage_without_history(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		a, page := fl.locker("a"), fl.page()
@@ -318,7 +318,7 @@ func TestPage_only_what_changed(t *testing.T) {
 	})
 }
 
-// Scans of a big database go on beside the looks, and jobs are found before locks.
+// Scans of a big database do not delay looks, and jobs are found before locks.
 func TestPage_a_big_database(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		a := fl.locker("a")

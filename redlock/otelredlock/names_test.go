@@ -27,10 +27,10 @@ import (
 //   - the alert on a fleet that stands still as an increase of 0: TestRules_promtool
 //   - a row of the package doc taken out: TestPackageDoc
 
-// series is what Prometheus gets: the values of each label of each metric.
+// series maps each metric and label to its values, as Prometheus gets them.
 type series map[string]map[string][]string
 
-// everything is told of every kind of event, and of every reason of a refusal.
+// everything reports every kind of event, and every reason of a refusal.
 func everything(t *testing.T, opts ...otelredlock.Option) series {
 	t.Helper()
 	registry := prometheus.NewRegistry()
@@ -101,7 +101,7 @@ var (
 	expression = regexp.MustCompile(`(?m)expr: (.*)$`)
 )
 
-// metrics are those that a query, or a text, mentions.
+// metrics returns the metrics that a query or a text mentions.
 func metrics(query string) (names []string) {
 	for _, name := range ours.FindAllString(query, -1) {
 		if !attribute.MatchString(name) {
@@ -111,7 +111,7 @@ func metrics(query string) (names []string) {
 	return names
 }
 
-// The dashboard asks for nothing that no observer reports.
+// The dashboard queries only what the observer reports.
 func TestGrafana(t *testing.T) {
 	text, err := os.ReadFile("example/grafana.json")
 	if err != nil {
@@ -139,7 +139,7 @@ func TestGrafana(t *testing.T) {
 	}
 }
 
-// Nor do the alerts that are to be copied.
+// So do the alerts.
 func TestRules(t *testing.T) {
 	text, err := os.ReadFile("../../docs/prometheus.rules.yaml")
 	if err != nil {
@@ -155,7 +155,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// They fire on a dead fleet and in trouble, and are silent about a healthy fleet and a deployment.
+// The alerts fire for a dead fleet and in trouble, but not for a healthy fleet or a deployment.
 func TestRules_promtool(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// One lease's life, a refusal and a claim that is done, as metrics and spans,
-// and the counters of what has not failed.
+// The metrics and spans of a lease, a refusal and a finished claim, and the zeros of
+// counters of failures.
 //
 // Seen to fail when a name is not introduced, and without the zeros at the start.
 func TestNewObserver(t *testing.T) {
@@ -77,7 +77,7 @@ func TestNewObserver(t *testing.T) {
 	})
 }
 
-// points are those of any kind; a histogram has the sum of what was recorded, and what is not whole is cut.
+// points returns the data points of any kind of metric, as integers; for a histogram, its sum.
 func points(data metricdata.Aggregation) (all []metricdata.DataPoint[int64]) {
 	switch data := data.(type) {
 	case metricdata.Sum[int64]:
@@ -118,7 +118,7 @@ func collect(t *testing.T, reader *metric.ManualReader) map[string]int64 {
 	return sums
 }
 
-// A run's span stands between that of the caller and those of the work.
+// A run's span is a child of the caller's, and the parent of the work's.
 //
 // Seen to fail when f is given the caller's context, and without the status.
 func TestTraced(t *testing.T) {

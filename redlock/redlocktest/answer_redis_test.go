@@ -14,7 +14,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// spoilers bring a real server to the state in which it answers with the code.
+// spoilers put a real server into a state in which it answers with the code.
 var spoilers = map[string]func(t *testing.T) *redisserver.Server{
 	"BUSY": func(t *testing.T) *redisserver.Server {
 		s := redisserver.Start(t, "--busy-reply-threshold", "1")
@@ -73,7 +73,7 @@ func configure(t *testing.T, s *redisserver.Server, command ...string) {
 	}
 }
 
-// answered are commands whose fates differ from state to state.
+// answered lists commands whose replies differ by state.
 var answered = [][]string{
 	{"SET", "{a}", "v"}, {"GET", "{a}"}, {"DEL", "{a}", "{a}b"}, {"EXISTS", "{a}"}, {"INCR", "{a}n"}, {"PEXPIRE", "{a}", "100000"}, {"PTTL", "{a}"},
 	{"HSET", "{a}h", "f", "v"}, {"HGET", "{a}h", "f"}, {"HDEL", "{a}h", "f"},

@@ -43,7 +43,7 @@ func TestServer_Answer_executesNothing(t *testing.T) {
 	})
 }
 
-// A server that is busy while a request is on its way refuses it on arrival.
+// A server that becomes busy while a request is in flight refuses it on arrival.
 func TestServer_Answer_onArrival(t *testing.T) {
 	bubble(t, func(t *testing.T, server *redlocktest.Server, link *redlocktest.Node) {
 		server.Freeze()

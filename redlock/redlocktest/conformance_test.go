@@ -55,7 +55,7 @@ func eachReply(spoil func(r *driver.Reply)) func([]driver.Reply) []driver.Reply 
 	}
 }
 
-// lastReplies is the mistake of one buffer for the replies of all calls.
+// lastReplies makes the mistake of one reply buffer for all calls.
 func lastReplies() func([]driver.Reply) []driver.Reply {
 	var last atomic.Pointer[[]driver.Reply]
 	return func(replies []driver.Reply) []driver.Reply {
@@ -65,7 +65,7 @@ func lastReplies() func([]driver.Reply) []driver.Reply {
 	}
 }
 
-// mistakes has the check that has to notice each of them.
+// mistakes lists mistakes with the check that must notice each.
 var mistakes = []struct {
 	name, check string
 	node        badNode
@@ -185,8 +185,8 @@ var mistakes = []struct {
 
 const mistakeVariable = "REDTICK_TEST_MISTAKE"
 
-// TestNode_notices_mistakes runs the suite in another process, since a suite
-// that fails would fail this test too.
+// TestNode_notices_mistakes runs the suite in another process, because its failure
+// would fail this test as well.
 func TestNode_notices_mistakes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: the suite is not run on drivers with mistakes")

@@ -48,7 +48,7 @@ func inMemory(server *redlocktest.Server) peer {
 	}
 }
 
-// redis70 starts a server for the comparison with it. Others word errors in other ways, and write fractions differently.
+// redis70 starts a Redis 7.0 to compare with. Other versions word errors and format fractions differently.
 func redis70(t *testing.T) *redisserver.Server {
 	server := redisserver.Start(t)
 	if info, err := server.Do("INFO", "server"); err != nil || !strings.Contains(info.(string), "redis_version:7.0.") {
@@ -81,7 +81,7 @@ func TestServer_answers_like_Redis(t *testing.T) {
 	}
 }
 
-// miniredis knows fewer errors and options, so only what goes well is compared.
+// miniredis supports fewer errors and options, so only successful replies are compared.
 func TestServer_answers_like_miniredis(t *testing.T) {
 	c := comparison{connect(t, miniredis.RunT(t).Addr()), make(map[string]bool)}
 	for seed := range uint64(100) {
@@ -92,13 +92,13 @@ func TestServer_answers_like_miniredis(t *testing.T) {
 	}
 }
 
-// comparison holds the in-memory server against another.
+// comparison compares the in-memory server with another one.
 type comparison struct {
 	want     peer
 	verdicts map[string]bool
 }
 
-// run runs commands on both and looks for the first difference.
+// run runs commands on both servers and finds the first difference.
 func (c comparison) run(t *testing.T, commands [][]string) {
 	t.Helper()
 	memory := inMemory(redlocktest.NewServer())
@@ -122,11 +122,11 @@ func (c comparison) run(t *testing.T, commands [][]string) {
 	}
 }
 
-// soon is how many ms a key has that is gone, on both servers, before the next
-// command. No other argument looks like it.
+// soon is a TTL in ms after which run waits, so that the key has expired on both servers
+// before the next command. No other argument has this value.
 const soon = "6"
 
-// settled is a reply without what may differ.
+// settled returns a reply without the parts that may differ.
 func settled(command []string, run peer) (any, error) {
 	value, err := run(command)
 	value = withoutIDs(value)
@@ -153,8 +153,8 @@ func brief(commands ...[]string) string {
 	return out.String()
 }
 
-// unordered are the commands whose replies Redis keeps in no order, or loses the
-// order of when a hash has long values.
+// unordered lists commands whose replies have no order in Redis, or none for a hash with
+// long values.
 var unordered = []string{"KEYS", "SCAN", "HKEYS", "HGETALL"}
 
 func sorted(value any) {
@@ -167,8 +167,8 @@ func sorted(value any) {
 	slices.SortFunc(list, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 }
 
-// alike is equality, but for instants and remaining times: the two servers do
-// not get a command in the same millisecond.
+// alike reports equality, with a tolerance for instants and remaining times, because the
+// servers do not get a command in the same millisecond.
 func alike(want, got any) bool {
 	switch want := want.(type) {
 	case []any:
@@ -223,7 +223,7 @@ func bothInstants(a, b string) bool {
 	return max(x-y, y-x) < limit
 }
 
-// sameError compares the text, but where Lua itself complains only the line.
+// sameError compares the texts, or only the lines for errors of Lua itself.
 func sameError(want, got error) bool {
 	if want == nil || got == nil {
 		return want == got
@@ -236,7 +236,7 @@ func sameError(want, got error) bool {
 	return want.Error() == got.Error()
 }
 
-// generator makes commands that often meet keys of the wrong type.
+// generator generates commands, often on keys of the wrong type.
 type generator struct{ *rand.Rand }
 
 func (g *generator) sequence(n int, next func() []string) [][]string {
@@ -292,7 +292,7 @@ func (g *generator) anything() []string {
 	return g.simple()
 }
 
-// oddity is anything, but less of the scripts.
+// oddity returns any command, rarely a script.
 func (g *generator) oddity() []string {
 	if g.IntN(3) == 0 {
 		return g.odd()
@@ -300,7 +300,7 @@ func (g *generator) oddity() []string {
 	return g.anything()
 }
 
-// simple commands are mostly in order.
+// simple returns a command that is mostly valid.
 func (g *generator) simple() []string {
 	templates := []func() []string{
 		func() []string { return []string{"SET", g.key(), g.value()} },
@@ -334,7 +334,7 @@ func (g *generator) simple() []string {
 	return templates[g.IntN(len(templates))]()
 }
 
-// odd commands are those Redis refuses, and options that are seldom used.
+// odd returns a command that Redis refuses, or one with a rare option.
 func (g *generator) odd() []string {
 	templates := []func() []string{
 		func() []string { return []string{"SET", g.key(), g.value(), "PX", g.badNumber()} },
@@ -414,8 +414,7 @@ func (g *generator) tick() string {
 	return strconv.FormatInt(time.Now().Truncate(time.Minute).UnixMilli()+offset, 10)
 }
 
-// scriptArgs has the keys of every script, by what they are for, and its
-// arguments.
+// scriptArgs lists the keys of every script, by purpose, and its arguments.
 var scriptArgs = map[string]struct {
 	keys []string
 	args func(g *generator) []string
@@ -471,7 +470,7 @@ func TestServer_is_compared_on_every_script(t *testing.T) {
 	}
 }
 
-// fixedCommands are those whose replies depend on nothing before.
+// fixedCommands lists commands whose replies do not depend on earlier ones.
 func fixedCommands() [][]string {
 	commands := [][]string{
 		{"EVAL", "return {KEYS[1], ARGV[1], #KEYS, #ARGV}", "1", "k", "a", "b"},

@@ -12,11 +12,11 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest"
 )
 
-// Examples get no test of their own, so TestExamples lends its.
+// Examples have no testing.T, so TestExamples lends its own.
 var t *testing.T
 
-// The body of a test of one's own. Hours pass in microseconds, and a goroutine
-// that is left over fails it.
+// The body of a user's test. Hours pass in microseconds, and a leaked goroutine fails
+// it.
 func ExampleNodes() {
 	synctest.Test(t, func(t *testing.T) {
 		servers := redlocktest.Servers(3)
@@ -48,8 +48,8 @@ func ExampleNodes() {
 	})
 }
 
-// The body of a driver's test, which makes a node of the driver instead of the
-// one in memory, on a server that is empty.
+// The body of a driver's test. Instead of the in-memory node it would return one of the
+// driver, on an empty server.
 func ExampleTestNode() {
 	redlocktest.TestNode(t, func(t testing.TB) driver.Node {
 		return redlocktest.NewServer().Node("memory")

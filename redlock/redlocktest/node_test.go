@@ -25,7 +25,7 @@ func command(words ...string) driver.Command {
 	return c
 }
 
-// ask sends one command with a second to answer, and tells how long it took.
+// ask sends one command with a timeout of a second, and returns how long it took.
 func ask(node driver.Node, words ...string) (driver.Reply, time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

@@ -19,7 +19,7 @@ func scriptText(name string) string {
 	return text
 }
 
-// prefixes are the files that stand before others, and how those call them.
+// prefixes lists the files that precede others, and how those call them.
 var prefixes = map[string]string{"guard": "age(", "mark": "mark(", "fence": "raise(", "wake": "wake(", "note": "note("}
 
 func readScript(name string) string {

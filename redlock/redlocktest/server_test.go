@@ -84,7 +84,7 @@ func TestServer_SetClock_forward_ends_keys_early(t *testing.T) {
 	})
 }
 
-// info is a field of INFO.
+// info returns a field of INFO.
 func info(node driver.Node, field string) string {
 	reply, _ := ask(node, "INFO")
 	_, rest, _ := strings.Cut(reply.Value.(string), "\r\n"+field+":")

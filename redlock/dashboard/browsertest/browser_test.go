@@ -14,7 +14,7 @@ import (
 
 const requireEnv = "REDTICK_REQUIRE_CHROMIUM"
 
-// openBrowser starts Chromium with a fresh profile, or skips the test aloud.
+// openBrowser starts Chromium with a fresh profile, or skips the test with a message.
 func openBrowser(t *testing.T) context.Context {
 	t.Helper()
 	path := findChromium()
@@ -60,7 +60,7 @@ func run[T any](t *testing.T, ctx context.Context, action chromedp.Action[T]) T 
 	return value
 }
 
-// view is a way to look at the page.
+// view is a size and color scheme of the window.
 type view struct {
 	name          string
 	width, height int64
@@ -87,7 +87,7 @@ func (v view) use() chromedp.Action[chromedp.Void] {
 	return chromedp.Steps(chromedp.EmulateViewport(v.width, v.height, mobile), scheme)
 }
 
-// evaluate is the value of a JavaScript expression in the page.
+// evaluate returns the value of a JavaScript expression in the page.
 func evaluate[T any](t *testing.T, ctx context.Context, expression string) T {
 	t.Helper()
 	return run(t, ctx, chromedp.Evaluate[T](expression))

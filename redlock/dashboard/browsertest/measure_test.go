@@ -29,7 +29,7 @@ import (
 //
 //	REDTICK_MEASURE=1 go test -run TestMeasure -v .
 
-// TestMeasure_cost has 1,000,000 foreign keys on each node beside.
+// TestMeasure_cost adds 1,000,000 foreign keys to each node.
 func TestMeasure_cost(t *testing.T) {
 	m := newMeasurement(t, 1_000_000)
 	first := m.look()
@@ -44,7 +44,7 @@ func TestMeasure_cost(t *testing.T) {
 	t.Logf("the row of a job that has changed has %d bytes", m.changed())
 }
 
-// changed is how many bytes tell a viewer of a run that has begun.
+// changed returns the size in bytes of the message that a run has begun.
 func (m *measurement) changed() int {
 	m.Helper()
 	v := m.look()
@@ -63,7 +63,7 @@ func (m *measurement) changed() int {
 	return size
 }
 
-// TestMeasure_render counts from the message with the rows to their picture.
+// TestMeasure_render measures from the message with the rows until they are painted.
 func TestMeasure_render(t *testing.T) {
 	m := newMeasurement(t, 0)
 	m.look().after(func(rows int, _ string) bool { return rows >= 500 })
@@ -165,7 +165,7 @@ func (m *measurement) look() *viewer {
 	return v
 }
 
-// after is when what all messages have brought is enough.
+// after waits until the messages so far are enough.
 func (v *viewer) after(enough func(rows int, text string) bool) time.Duration {
 	v.Helper()
 	rows := 0
@@ -191,7 +191,7 @@ func (v *viewer) first() int { return len(<-v.messages) }
 
 func (v *viewer) idle() float64 { return float64(v.bytes.Load()) / time.Since(v.since).Seconds() }
 
-// cost prints what the nodes do in a minute, which has a part of the scans.
+// cost prints the load on the nodes in a minute, which includes a part of the scans.
 func (m *measurement) cost(who string) {
 	m.Helper()
 	const span = time.Minute
@@ -202,7 +202,7 @@ func (m *measurement) cost(who string) {
 	m.Logf("%s: %.0f commands a second on each node, %.1f %% of a core", who, (commandsAfter-commands)/n, 100*(cpuAfter-cpu)/n)
 }
 
-// used is how many commands all nodes have executed, and their CPU in seconds.
+// used returns how many commands all nodes have executed, and their CPU time in seconds.
 func (m *measurement) used() (commands, cpu float64) {
 	m.Helper()
 	for _, client := range m.clients {

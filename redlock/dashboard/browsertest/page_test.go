@@ -92,8 +92,8 @@ func (s *stage) mutex(holder, name string) *redlock.Mutex {
 	return m
 }
 
-// claim runs a tick that all nodes know. Two of three would do for the claim,
-// but while one of these two is frozen nobody could tell who ran it.
+// claim runs a tick and waits until all nodes know it. Two of three suffice for the
+// claim, but if one of these is frozen, a majority no longer knows who ran it.
 func (s *stage) claim(holder, name string, tick time.Time) {
 	s.Helper()
 	m, err := s.locker(holder).NewJob(name)
@@ -125,7 +125,7 @@ func (s *stage) everywhere(name, token string) {
 	}
 }
 
-// run lets the holders run a tick of the name each, in turn.
+// run makes each holder run a tick of the name, in turn.
 func (s *stage) run(name string, ticks int, holders ...string) {
 	s.Helper()
 	begin := time.Now().Add(-time.Minute)
@@ -224,7 +224,7 @@ func TestPage_views(t *testing.T) {
 	}
 }
 
-// checkContrast holds text against what it stands on: WCAG asks for 4.5, and 3 for what is bold or large.
+// checkContrast checks the contrast of text: WCAG requires 4.5, or 3 if it is bold or large.
 func checkContrast(t *testing.T, ctx context.Context, v view) {
 	t.Helper()
 	const script = `(() => {
@@ -263,7 +263,7 @@ func TestPage_names_are_text(t *testing.T) {
 	if n := evaluate[int](t, ctx, images+` + (window.ran || 0)`); n != 0 {
 		t.Error("a name has become markup")
 	}
-	// Even if it had: the policy lets no script of a name run.
+	// Even if it had, the content security policy would not run a script in a name.
 	await(t, ctx, `document.body.insertAdjacentHTML("beforeend", '<img id="planted" src=x>'+`+"`"+evil+"`"+`), `+images+` === 2`)
 	time.Sleep(300 * time.Millisecond)
 	if evaluate[int](t, ctx, `window.ran || 0`) != 0 {
@@ -295,8 +295,7 @@ func TestPage_orders(t *testing.T) {
 	await(t, ctx, `/Nothing is known/.test(document.querySelector("#job .story").textContent)`)
 }
 
-// A trigger that nobody listens to leaves the question there, with the reason; one that is heard is run, and the page shows the
-// run.
+// If nobody listens for a trigger, the dialog stays open with the reason. Otherwise the page shows the run.
 //
 // Seen to fail without the button, and when the order does nothing.
 func TestPage_trigger(t *testing.T) {
@@ -328,9 +327,9 @@ func TestPage_trigger(t *testing.T) {
 	await(t, ctx, `/replica-b/.test(document.querySelector("#job .history").innerText) && /by hand/.test(document.querySelector("#job .history").innerText)`)
 }
 
-// A page that may not write has no buttons.
+// A read-only page has no buttons.
 //
-// Seen to fail when the buttons do not ask whether it may.
+// Seen to fail when the buttons ignore that.
 func TestPage_readOnly(t *testing.T) {
 	ctx, s := openBrowser(t), newStage(t)
 	s.run("job", 1, "replica-a")
@@ -363,7 +362,7 @@ func TestPage_release(t *testing.T) {
 	}
 }
 
-// press presses a key the way a person does.
+// press presses a key as a user would.
 func press(t *testing.T, ctx context.Context, keys ...string) {
 	t.Helper()
 	for _, k := range keys {
@@ -397,14 +396,14 @@ func TestPage_keyboard(t *testing.T) {
 	await(t, ctx, `!document.querySelector("#fleet").hidden && document.activeElement === document.querySelectorAll("#rows a")[2]`)
 }
 
-// An update writes the rows that it is about, and touches no other.
+// An update changes only the rows that it is about.
 func TestPage_only_what_changed(t *testing.T) {
 	ctx, s := openBrowser(t), newStage(t)
 	s.fill(500, nil)
 	do(t, ctx, chromedp.Navigate(s.url))
 	await(t, ctx, `document.querySelectorAll("#rows .row").length === 500`)
 	time.Sleep(time.Second)
-	// Ages are text; what is looked for is rows that are made anew, moved, or drawn.
+	// Texts such as ages may change; rows must not be recreated, moved or redrawn.
 	evaluate[bool](t, ctx, `window.touched = new Set(), window.redtick.length = 0, new MutationObserver((all) => {
 		for (const m of all) {
 			const nodes = m.target.id === "rows" ? [...m.addedNodes, ...m.removedNodes] : m.target.closest(".strip") || m.type === "attributes" ? [m.target.closest(".row")] : [];

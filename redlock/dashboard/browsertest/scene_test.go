@@ -18,12 +18,12 @@ import (
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// A scene is a fleet as the nodes remember it, made without waiting for hours.
+// scene is a fleet's state on the nodes, written directly instead of in hours of runs.
 type scene struct {
 	name string
 	jobs int
 	set  func(s *stage)
-	// awaited is what the page must come to say.
+	// awaited is the text that the page must show.
 	awaited string
 }
 
@@ -43,7 +43,7 @@ func trouble(i int, h *history) {
 
 const said = `((headline, cause) => %s)(document.querySelector("#headline").textContent, document.querySelector("#cause").textContent)`
 
-// history is what the nodes are made to remember of a job.
+// history is the history of a job to write to the nodes.
 type history struct {
 	name, schedule    string
 	every, took       time.Duration
@@ -63,7 +63,7 @@ var templates = []history{
 	{name: "cache/warm", schedule: "*/10 * * * *", every: 10 * time.Minute, took: 8 * time.Second},
 }
 
-// fill makes n jobs. change may spoil some.
+// fill makes n jobs. change may alter some of them.
 func (s *stage) fill(n int, change func(i int, h *history)) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range n {
@@ -79,10 +79,10 @@ func (s *stage) fill(n int, change func(i int, h *history)) {
 	}
 }
 
-// remember writes what a run of each of the last ticks would have left.
+// remember writes the keys that runs of the last ticks would have left.
 func (s *stage) remember(h history, rng *rand.Rand) {
 	keys := protocol.KeysOf(h.name)
-	// No job becomes due while a test looks.
+	// No job becomes due during a test.
 	last := time.Now().Truncate(time.Minute).Add(-(h.every / 3).Truncate(time.Minute))
 	switch {
 	case h.standing:
@@ -133,7 +133,7 @@ func (s *stage) pause() {
 	s.lock("api-1:4000", "scheduler/leader")
 }
 
-// job is one of every hour.
+// job returns an hourly job.
 func (s *stage) job(holder, name string) *redlock.Job {
 	s.Helper()
 	job, err := s.locker(holder).NewJob(name, redlock.WithSchedule("0 * * * *", func(t time.Time) time.Time { return t.Add(time.Hour) }))
@@ -143,8 +143,8 @@ func (s *stage) job(holder, name string) *redlock.Job {
 	return job
 }
 
-// TestScenes looks at each scene in each view: nothing is wider than the window, all text can be read, and the page says what is wrong. With
-// REDTICK_SHOTS=directory it keeps the pictures.
+// TestScenes checks each scene in each view: nothing is wider than the window, all text is legible, and the page says what is
+// wrong. With REDTICK_SHOTS=directory it saves screenshots.
 func TestScenes(t *testing.T) {
 	ctx := openBrowser(t)
 	for _, sc := range scenes {
@@ -176,7 +176,7 @@ var sceneViews = []view{
 	{"1280-light", 1280, 800, "light"}, {"1280-dark", 1280, 800, "dark"}, {"390-light", 390, 844, "light"}, {"390-dark", 390, 844, "dark"}, {"1920-light", 1920, 1080, "light"},
 }
 
-// TestScenes_a_job looks at a job's own view.
+// TestScenes_a_job checks the view of one job.
 func TestScenes_a_job(t *testing.T) {
 	ctx, s := openBrowser(t), newStage(t, dashboard.WithControl(nil))
 	s.fill(5, func(i int, h *history) { h.failing = i == 2 })
@@ -203,7 +203,7 @@ func checkView(t *testing.T, ctx context.Context, v view) {
 	checkContrast(t, ctx, v)
 }
 
-// shoot keeps a picture where REDTICK_SHOTS says.
+// shoot saves a screenshot in the directory REDTICK_SHOTS.
 func shoot(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
 	dir := os.Getenv("REDTICK_SHOTS")

@@ -7,7 +7,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestShots photographs a page that runs elsewhere, for the documentation:
+// TestShots saves screenshots of a running page, for the documentation:
 //
 //	REDTICK_PAGE=http://127.0.0.1:8080 REDTICK_SHOTS=/tmp go test -run TestShots .
 func TestShots(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// Examples get no test of their own, so TestExamples lends its.
+// Examples have no testing.T, so TestExamples lends its own.
 var t *testing.T
 
 // The body of a test on three real servers, of which one dies.

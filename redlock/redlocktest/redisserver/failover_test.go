@@ -15,7 +15,7 @@ import (
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
 )
 
-// ask sends one inline command on a connection that stands.
+// ask sends one inline command on an open connection.
 func ask(conn net.Conn, command string) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
 		return "", err
@@ -69,7 +69,7 @@ func TestForwarder_Silence(t *testing.T) {
 	}
 }
 
-// Seen to fail without a new target, and when standing connections go on.
+// Seen to fail without a new target, and when existing connections go on.
 func TestForwarder_Cut(t *testing.T) {
 	server := redisserver.Start(t)
 	f := redisserver.Forward(t, server.Addr())

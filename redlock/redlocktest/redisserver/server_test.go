@@ -90,7 +90,7 @@ func TestServer_Restart(t *testing.T) {
 	}
 }
 
-// A log that takes a moment to read: the server answers INFO while it loads, and
+// The server has a log that takes a moment to load. Meanwhile it answers INFO, and
 // LOADING to everything else.
 //
 // Seen to fail when Restart returns with the first answer to INFO.
