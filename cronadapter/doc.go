@@ -45,7 +45,7 @@
 // outside, the second try finds that its tick is done.
 //
 // Whatever keeps a tick from running is an event of the redlock.Locker, as is the
-// end of each run (redlock.Ended). Without an observer, refusals and failures are
+// end of each run (redlock.Ended). Without an observer, warnings and errors are
 // logged.
 //
 // # Ticks

@@ -72,10 +72,10 @@
 // # Refusals and losses
 //
 // Every refusal, by redlock or by this package, is an event of the redlock.Locker,
-// which logs it by default, and reaches gocron's AfterLockError. gocron itself
-// counts it as skipped and logs nothing. gocron discards the error of Unlock; a
-// lost lease shows in the run's context and at the observer. A schedule that
-// works but will surprise is an event of the kind [Warning].
+// which logs warnings and errors by default, and reaches gocron's AfterLockError.
+// gocron itself counts it as skipped and logs nothing. gocron discards the error of
+// Unlock; a lost lease shows in the run's context and at the observer. A schedule
+// that works but will surprise is an event of the kind [Warning].
 //
 // A BeforeJobRunsSkipIfBeforeFuncErrors listener is called once the tick is
 // claimed. If it returns an error, no replica runs the tick; under take-over

@@ -51,7 +51,7 @@
 //   - In a Cluster a batch is split by server: commands keep their order per
 //     hash slot, not across slots. Commands without a key are routed as if their
 //     first argument were a key.
-//   - When a context ends, commands already written to the connection are still
+//   - When a context ends, commands already handed to the connection are still
 //     executed, in order.
 //   - A subscription may outlast its context by the Dialer's timeout while it
 //     connects, and while the pool for blocking commands has no free connection.
