@@ -18,7 +18,7 @@
 //   - Missed ticks are not caught up by default. With [redlock.WithCatchUp] the
 //     newest missed tick runs once: when cron starts or goes on after it stood
 //     still, and after a pause or an outage.
-//   - Runs of one job never overlap, on any replica: a tick that comes while an
+//   - Runs of one job do not overlap, on any replica: a tick that comes while an
 //     earlier run holds the lease is skipped. So cron.SkipIfStillRunning is not
 //     needed. In v3.0.1 a job that panics behind it never runs again.
 //   - The schedule must have the same ticks on all replicas: set a time zone with

@@ -8,8 +8,8 @@ import (
 
 // Aligned puts the ticks of a gocron.DurationJob(d) on a grid that all replicas
 // share: the multiples of d since the year 1, in UTC. Without it a duration job
-// counts from the start of its replica. d must be the job's own duration, and
-// positive: otherwise NewJob returns an error that matches redlock.ErrInvalid.
+// counts from the start of its replica. d must be the job's own duration. If it is
+// not positive, NewJob returns an error that matches redlock.ErrInvalid.
 func Aligned(d time.Duration) gocron.JobOption {
 	return dated(func(now time.Time) (gocron.JobOption, error) {
 		if d <= 0 {

@@ -20,8 +20,9 @@ import (
 const answerTimeout = 30 * time.Second
 
 // Attach lets the Locker ask the scheduler for the tick of each run. Call it
-// once, before Start, with the scheduler that was made with this Locker.
-// Otherwise its error matches redlock.ErrInvalid.
+// once, before Start, with the scheduler that was made with this Locker. Its error
+// matches redlock.ErrInvalid if the Locker is attached already, or the scheduler has
+// an elector or another clock.
 //
 // Unlike [NewScheduler], an attached Locker cannot see a job's options. So
 //
@@ -34,7 +35,7 @@ const answerTimeout = 30 * time.Second
 // A Locker that is not attached knows only the time. A run's tick is then the
 // second (or [WithWindow]) in which it starts. Schedules on whole seconds, such as
 // cron's, run each tick once, whatever the clocks show, as long as no replica
-// starts it 900 ms late: such a replica takes it for the next tick and runs it
+// starts it 900 ms late: such a replica takes it for another tick and runs it
 // again. RunNow takes the tick of its second, duration jobs must be [Aligned] and
 // no shorter than the window, and jobs that share a name are not noticed.
 func (l *Locker) Attach(s gocron.Scheduler) error {

@@ -40,7 +40,7 @@ func (l *jobLocker) catchUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.looking {
-		c.again = true // another tick may be missing by now, or the goroutine is about to end
+		c.again = true // another tick may have been missed by now, or the goroutine is about to end
 		return
 	}
 	c.looking = true

@@ -60,7 +60,7 @@ func (x *extraRuns) startUntil(ctx context.Context, start starter, taken <-chan 
 	}
 }
 
-// starter asks gocron for a run of a job, unless the scheduler is stopped. Before it asks, it calls announce.
+// starter asks gocron for a run of a job, unless it is known that the scheduler is stopped. Before it asks, it calls announce.
 type starter func(ctx context.Context, announce func())
 
 // runTicks starts runs until one has taken the ticks, or ctx ends.

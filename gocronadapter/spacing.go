@@ -120,7 +120,7 @@ func (l *Locker) checkDates(name string, schedule gocron.JobSchedule) {
 		return
 	}
 	if gap := gapOf(time.Time{}, once.StartAt); gap > 0 && gap < minDateGap {
-		l.warn(name, fmt.Errorf("%w: job %q has dates that are %v apart; gocron 2.21 hangs when Lock takes longer than that, as it may when a node is slow; keep them at least %v apart, or use gocron.WithSingletonMode",
+		l.warn(name, fmt.Errorf("%w: job %q has dates that are %v apart; gocron 2.21 hangs for ever when Lock takes longer than that, as it may when a node is slow; keep them at least %v apart, or use gocron.WithSingletonMode",
 			ErrSchedule, name, gap, minDateGap))
 	}
 }

@@ -50,7 +50,7 @@ func (s *jobState) listed(now time.Time) (due, error) {
 		return due{}, err
 	}
 	s.learn(pending)
-	if s.extraRuns.announced() || s.startPending { // the run is more likely this one than a left-over
+	if s.extraRuns.announced() || s.startPending { // the run is more likely one of these than one left in a queue
 		pending = slices.DeleteFunc(pending, s.leftOver)
 	}
 	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !s.startInstant.IsZero() && t.Equal(s.startInstant) })
