@@ -96,7 +96,7 @@ func TestPause_noQuorum(t *testing.T) {
 	if o := f.redtick("pause", "report"); o.code != 0 {
 		t.Errorf("one of three is out: %+v", o)
 	}
-	if o := f.redtick("resume", "report"); o.code != 2 || !strings.Contains(o.stderr, "nothing listens there") || !strings.Contains(o.stderr, "done on a majority of the nodes, but some did not answer; repeat it when they do\n  ") {
+	if o := f.redtick("resume", "report"); o.code != 2 || !strings.Contains(o.stderr, "nothing listens there") || !strings.Contains(o.stderr, "done on a majority of the nodes, but some failed; repeat it when they work\n  ") {
 		t.Errorf("one of three is out: %+v", o)
 	}
 	f.servers[1].Kill()

@@ -78,7 +78,7 @@ Exit codes
   CMD's own, or 128 + the number of the signal that ended it; and
   64   the command line is wrong, or the tick is too old or too far ahead
   69   no majority of the nodes answers, so CMD was not run
-  75   another run has the lease or had the tick, or the job is paused, so CMD was
+  75   somebody else has the lease or had the tick, or the job is paused, so CMD was
        not run. With --taken-code 0 this is not a failure. Then, without --verbose,
        run prints nothing about it, nor about a node that is out while a majority
        answers, because cron mails all output; see "redtick status" for the nodes
@@ -247,7 +247,7 @@ func (r *running) lock(ctx context.Context, l *redlock.Locker) (*redlock.Lease, 
 	return lease, err
 }
 
-// elsewhere returns the error for a CMD that is not run because another run has the
+// elsewhere returns the error for a CMD that is not run because somebody else has the
 // lease or the tick, or the job is paused.
 func (r *running) elsewhere(err error) error {
 	if r.quiet() {

@@ -94,7 +94,7 @@ func (i *inspection) look(ctx context.Context, inspector *inspect.Inspector) []i
 	return inspector.Nodes(ctx)
 }
 
-// voters asks the nodes that answer for a vote, as services do, and returns the errors of those that refuse by name.
+// voters asks the nodes that answer for a vote, as services do, and returns the errors of those that refuse, by name.
 func (i *inspection) voters(ctx context.Context, f *fleet, infos []inspect.Node) (map[string]error, error) {
 	var answer []driver.Node
 	for n, info := range infos {

@@ -30,9 +30,9 @@ func newWatch(t *target) *cobra.Command {
 		Short: "ls, live",
 		Long: `watch repeats ls until Ctrl-C. If stdout is not a terminal, or with -o json, it
 writes lines instead: one for each name that is held or has run a tick, and one
-whenever its holder, last tick or state changes. It misses changes that are undone
-within one interval. It goes on while nodes are out, and says so when no majority
-answers; "redtick status" shows each node.
+whenever its holder, last tick or state changes. It misses what comes and goes within
+one interval. It goes on while nodes are out, and says so when no majority answers;
+"redtick status" shows each node.
 
 Exit codes
   0   ended by Ctrl-C (or SIGTERM)

@@ -237,7 +237,7 @@ func (i *Inspector) outcome(ctx context.Context, failed *redlock.Error) error {
 
 // ErrSomeNodes means that a change took effect on a majority of the nodes, but not
 // on all.
-var ErrSomeNodes = errors.New("redlock: done on a majority of the nodes, but some did not answer; repeat it when they do")
+var ErrSomeNodes = errors.New("redlock: done on a majority of the nodes, but some failed; repeat it when they work")
 
 // everywhere returns nil if all nodes answered, otherwise failed.
 func (i *Inspector) everywhere(ctx context.Context, failed *redlock.Error) error {

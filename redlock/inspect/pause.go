@@ -56,8 +56,8 @@ func resumed(keys protocol.Keys, end time.Time, left time.Duration) driver.Comma
 
 // Resume ends a job's pause, if it has one. It waits for every node. The error
 // matches [ErrSomeNodes] when a majority has resumed the job but the listed nodes
-// did not answer. These deny the job their votes until the pause expires, so repeat
-// Resume when they answer.
+// have not. These deny the job their votes until the pause expires, so repeat Resume
+// when they work.
 func (i *Inspector) Resume(ctx context.Context, name string) error {
 	keys := protocol.KeysOf(i.prefix + name)
 	commands := []driver.Command{{"DEL", keys.Pause}}
