@@ -26,7 +26,7 @@ const (
 	NodeBack EventKind = "node_back"
 	// Triggered: this replica heard an operator's request for a run; see [Job.OnTrigger].
 	Triggered EventKind = "triggered"
-	// TriggersUnheard: this replica lost its subscription to a node's triggers, and hears none from it until it is back.
+	// TriggersUnheard: this replica has no subscription to a node's triggers, and hears none from it until it has one.
 	TriggersUnheard EventKind = "triggers_unheard"
 	// Ended: the run of a claim ended; Event.Result says how. Under WithHistory(0) it is reported only if the result was stated
 	// or the lease was lost.

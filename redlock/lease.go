@@ -134,7 +134,7 @@ func (l *Lease) Tick() time.Time { return protocol.Instant(l.tick) }
 
 // Fence returns a number that grows with every new lease of the name, so that a
 // protected resource can refuse smaller ones:
-//   - under [WithFencing] and [WithTakeover], a counter that locks and claims of the
+//   - under [WithFencing] or [WithTakeover], a counter that locks and claims of the
 //     name share;
 //   - else for a claim in order or by hand, its tick;
 //   - else 0.

@@ -94,7 +94,7 @@ func (l *Lease) markIfOver() bool {
 
 // postRelease sends the release to every node. It is repeated until executed on nodes that may hold the token, and on all nodes if
 // it ends a tick under take-over, since nothing else does. On other nodes it only wakes waiters and proves that the tick is done,
-// so it is sent once.
+// so it is sent at most once.
 func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	var request quorum.Request
 	if endsTick || l.run != nil && l.t.cfg.history > 0 {

@@ -72,7 +72,7 @@ func NewNode(client redis.UniversalClient) (*Node, error) {
 }
 
 // Nodes returns one node for each client, in order. A nil client becomes a nil
-// node, which redlock.New rejects with its index.
+// node, which redlock.New rejects with its position.
 func Nodes(clients ...redis.UniversalClient) []driver.Node {
 	return exchange.Nodes(clients, NewNode)
 }

@@ -35,7 +35,7 @@ func NewNode(pool Pool) (*Node, error) {
 }
 
 // Nodes returns one node for each pool, in order. A pool that NewNode rejects
-// becomes a nil node, which redlock.New rejects with its index.
+// becomes a nil node, which redlock.New rejects with its position.
 func Nodes[P Pool](pools ...P) []driver.Node {
 	return exchange.Nodes(pools, func(pool P) (*Node, error) { return NewNode(pool) })
 }

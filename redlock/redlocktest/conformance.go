@@ -124,7 +124,7 @@ func typed(value any) string { return fmt.Sprintf("%.200s (%T)", fmt.Sprintf("%q
 func checkString(t *testing.T, node subject) {
 	named, ok := node.node.(fmt.Stringer)
 	if !ok {
-		t.Skip("the node has no String method: errors and events will name it by its index")
+		t.Skip("the node has no String method: errors and events will name it by its position")
 	}
 	name := named.String()
 	if name == "" || name != named.String() {

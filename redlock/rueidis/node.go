@@ -48,7 +48,7 @@ func NewNode(client rueidis.Client) (*Node, error) {
 }
 
 // Nodes returns one node for each client, in order. A nil client becomes a nil
-// node, which redlock.New rejects with its index.
+// node, which redlock.New rejects with its position.
 func Nodes(clients ...rueidis.Client) []driver.Node {
 	return exchange.Nodes(clients, NewNode)
 }

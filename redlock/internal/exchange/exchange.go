@@ -165,7 +165,7 @@ func Sweep(idle func() int, use func(ctx context.Context)) {
 }
 
 // Nodes returns one node for each client, in order. A client that newNode rejects
-// becomes a nil node, which redlock.New rejects with its index.
+// becomes a nil node, which redlock.New rejects with its position.
 func Nodes[C any, N driver.Node](clients []C, newNode func(C) (N, error)) []driver.Node {
 	nodes := make([]driver.Node, len(clients))
 	for i, client := range clients {
