@@ -101,14 +101,14 @@ func (o *outages) noteNoQuorum(e Event, refusal *Error) Event {
 		return e
 	}
 	if j.hidden > 0 {
-		e.Err = fmt.Errorf("%w%s", e.Err, j.count()) // wrap the error, since the caller may already have it
+		e.Err = fmt.Errorf("%w; %s", e.Err, j.count()) // wrap the error, since the caller may already have it
 	}
 	j.logged, j.hidden = time.Now(), 0
 	return e
 }
 
 func (j *outage) count() string {
-	return fmt.Sprintf("; %d ticks were lost since %s, %d of them not logged", j.lost, j.since.UTC().Format(time.RFC3339), j.hidden)
+	return fmt.Sprintf("%d ticks were lost since %s, %d of them not logged", j.lost, j.since.UTC().Format(time.RFC3339), j.hidden)
 }
 
 // end ends a job's outage, if there is one. It returns an event with the count if ticks were hidden, or else nil. The caller holds mu.
@@ -121,7 +121,7 @@ func (o *outages) end(name, why string) *Event {
 	if j.hidden == 0 {
 		return nil
 	}
-	return &Event{Kind: TicksLost, Name: name, Tick: j.last, Err: &Error{Op: j.op, Name: name, Tick: j.last, Reason: ErrNoQuorum, Detail: why + j.count()}}
+	return &Event{Kind: TicksLost, Name: name, Tick: j.last, Err: &Error{Op: j.op, Name: name, Tick: j.last, Reason: ErrNoQuorum, Detail: j.count() + "; " + why}}
 }
 
 // endAll ends all outages when the Locker is closed.

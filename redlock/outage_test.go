@@ -92,7 +92,7 @@ func TestOutage_log(t *testing.T) {
 		log.want(t, "10 minutes after it", "ticks were lost since 2000-01-01T00:00:30Z, 359 of them not logged")
 		p.links[0].Heal()
 		every10s(t, p, 3)
-		log.want(t, "after it", "there is a quorum again; 420 ticks were lost since 2000-01-01T00:00:30Z, 59 of them not logged")
+		log.want(t, "after it", "no quorum: 420 ticks were lost since 2000-01-01T00:00:30Z, 59 of them not logged; there is a quorum again")
 		p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
 		every10s(t, p, 1)
 		log.want(t, "the next time", "asking again until it is too late", "level=ERROR")
@@ -128,11 +128,11 @@ func TestOutage_end(t *testing.T) {
 				if name == "context" {
 					log.want(t, "when its caller ends", "level=WARN msg=\"redtick: not acquired; its caller stopped asking\"")
 					ok(t, p.Close(context.Background()))
-					log.want(t, "when it is closed", "the Locker was closed; 5 ticks were lost")
+					log.want(t, "when it is closed", "no quorum: 5 ticks were lost since 2000-01-01T00:00:00Z, 4 of them not logged; the Locker was closed")
 					return
 				}
 				lines := fmt.Sprint(log.take())
-				for _, part := range []string{"locker is closed", "the Locker was closed; 5 ticks were lost"} {
+				for _, part := range []string{"locker is closed", "no quorum: 5 ticks were lost since 2000-01-01T00:00:00Z, 4 of them not logged; the Locker was closed"} {
 					if !strings.Contains(lines, part) {
 						t.Errorf("%s, want %q", lines, part)
 					}
@@ -201,7 +201,7 @@ func TestOutage_takeoverLog(t *testing.T) {
 				log.want(t, "in the next 90 minutes", "ticks were lost since 2000-01-01T00:00:00Z, 11 of them not logged", "ticks were lost since 2000-01-01T00:00:00Z, 11 of them not logged")
 				p.links[0].Heal()
 				every5m(1)
-				log.want(t, "after it", "there is a quorum again; 30 ticks were lost since 2000-01-01T00:00:00Z, ")
+				log.want(t, "after it", "no quorum: 30 ticks were lost since 2000-01-01T00:00:00Z, ")
 			})
 		})
 	}
@@ -250,7 +250,7 @@ func TestOutage_twoTicksByTurns(t *testing.T) {
 		log.take()
 		p.links[0].Heal()
 		ok(t, must[*redlock.Lease](t)(j.Claim(t.Context(), first)).Unlock(t.Context()))
-		log.want(t, "after it", "; 2 ticks were lost since")
+		log.want(t, "after it", "no quorum: 2 ticks were lost since")
 	})
 }
 
@@ -268,7 +268,7 @@ func TestOutage_adaptersRefusal(t *testing.T) {
 		log.want(t, "when an adapter refuses a tick")
 		p.links[0].Heal()
 		every10s(t, p, 1)
-		log.want(t, "after it", "there is a quorum again; 5 ticks were lost")
+		log.want(t, "after it", "no quorum: 5 ticks were lost")
 	})
 }
 
@@ -308,7 +308,7 @@ func TestOutage_permanent(t *testing.T) {
 		log.want(t, "while the password is wrong")
 		p.links[0].Heal()
 		every10s(t, p, 1)
-		log.want(t, "after it", "there is a quorum again; 12 ticks were lost since 2000-01-01T00:00:00Z, 11 of them not logged")
+		log.want(t, "after it", "no quorum: 12 ticks were lost since 2000-01-01T00:00:00Z, 11 of them not logged")
 	})
 }
 
