@@ -29,7 +29,7 @@ type entry struct {
 	schedule schedule
 	task     *asynq.Task
 	opts     []asynq.Option
-	// signature tells whether a manager's entry has changed. It is computed at once
+	// signature differs once a manager's entry has changed. It is computed at once
 	// because the task's contents may be changed in place.
 	signature string
 	job       *redlock.Job // nil unless it can be triggered

@@ -12,7 +12,7 @@ const tickHeader = "redtick-tick"
 
 // TickOf returns the tick, in UTC, for which a [Scheduler] or a [Stamp] enqueued a
 // handler's task. It reports whether there is one. It reads the tick from the task's ID
-// if that ends in "@" and an RFC 3339 time, whoever chose the ID. A tick is a natural
+// if that ends in "@" and an RFC 3339 time, even an ID of the caller's. A tick is a natural
 // fence for writes such as "where last_tick < :tick".
 func TickOf(task *asynq.Task) (tick time.Time, ok bool) {
 	if text, stamped := task.Headers()[tickHeader]; stamped {

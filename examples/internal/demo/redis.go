@@ -71,9 +71,9 @@ func (r *Redis) Close() {
 	}
 }
 
-// driveClock makes keys expire: miniredis has no clock of its own. Dropped steps are not
-// made up for. A slow clock is safe, but a leap could end a lease before its holder
-// knows.
+// driveClock makes keys expire: miniredis has no clock of its own. It does not
+// catch up on dropped steps: a slow clock is safe, but a leap could end a lease before
+// its holder knows.
 func (r *Redis) driveClock() {
 	ticker := time.NewTicker(clockStep)
 	defer ticker.Stop()
