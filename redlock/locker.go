@@ -111,12 +111,8 @@ func (l *Locker) NewJob(name string, opts ...JobOption) (*Job, error) {
 // refuse the name, or nil. It is for adapters that learn a name long before they make
 // its job.
 func (l *Locker) CheckName(name string) error {
-	full := l.cfg.prefix + name
-	switch {
-	case name == "" || len(full) > maxName:
-		return invalid("name has %d bytes with its prefix, must have 1 to %d", len(full), maxName)
-	case !protocol.Spellable(full):
-		return invalid("name %.100q has a brace outside of a hash tag; leave braces out, or put {a tag} around the part that decides its Redis Cluster slot", full)
+	if err := protocol.CheckName(l.cfg.prefix, name); err != nil {
+		return invalid("%w", err)
 	}
 	return nil
 }

@@ -28,7 +28,6 @@ const (
 const (
 	minTTL     = 20 * time.Millisecond
 	maxTTL     = 24 * time.Hour
-	maxName    = 1024
 	driftFloor = 2 * time.Millisecond
 	maxDelay   = time.Minute
 	maxHistory = 1000

@@ -30,7 +30,8 @@ import (
 )
 
 // Inspector queries nodes. It is safe for concurrent use. Only Pause, Resume,
-// Trigger, Forget, Release and Bootstrap change anything.
+// Trigger, Forget, Release and Bootstrap change anything. The first four refuse a
+// name that no job can have; the error then matches [redlock.ErrInvalid].
 type Inspector struct {
 	group   *quorum.Group
 	nodes   []driver.Node
@@ -66,6 +67,14 @@ func New(nodes []driver.Node, opts ...Option) (*Inspector, error) {
 	}
 	i.group = quorum.NewGroup(pipelines)
 	return i, nil
+}
+
+// check returns the error with which [redlock.Locker.NewJob] would refuse a name, or nil.
+func (i *Inspector) check(name string) error {
+	if err := protocol.CheckName(i.prefix, name); err != nil {
+		return fmt.Errorf("%w: %w", redlock.ErrInvalid, err)
+	}
+	return nil
 }
 
 // Info describes one name.

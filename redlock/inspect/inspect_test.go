@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -225,6 +226,33 @@ func TestInspector_Show_foreign(t *testing.T) {
 		}
 		if info, err := inspector.Show(t.Context(), "data"); err != nil || info.Token != "" || info.Votes[2].Err == nil {
 			t.Errorf("%+v, %v, want votes with the reason why it cannot be locked", info, err)
+		}
+	})
+}
+
+// A pause of a name that no job can have would seem to work, and a trigger of it would wait in vain.
+func TestInspector_refusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inspector, err := inspect.New(redlocktest.Nodes(redlocktest.Servers(1), "ops"), inspect.WithPrefix("app:"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, start := t.Context(), time.Now()
+		for name, reason := range map[string]string{"": "name is empty, must have 1 to 1024 bytes", "a{b": "leave braces out"} {
+			_, triggered := inspector.Trigger(ctx, name, "ops")
+			for op, err := range map[string]error{
+				"trigger": triggered, "pause": inspector.Pause(ctx, name, inspect.Pause{}),
+				"resume": inspector.Resume(ctx, name), "forget": inspector.Forget(ctx, name)} {
+				if !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), reason) {
+					t.Errorf("%s of %q: %v", op, name, err)
+				}
+			}
+		}
+		if _, err := inspector.Ticks(ctx, "job", 0); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), "limit is 0, must be at least 1") {
+			t.Errorf("no ticks: %v", err)
+		}
+		if took := time.Since(start); took > 0 {
+			t.Errorf("that took %v", took)
 		}
 	})
 }

@@ -38,6 +38,9 @@ func (i *Inspector) Pause(ctx context.Context, name string, p Pause) error {
 	case p.For < 0 || p.For > 0 && p.For < time.Millisecond:
 		return fmt.Errorf("%w: a pause is for %v, must be at least 1ms, or 0 for one without end", redlock.ErrInvalid, p.For)
 	}
+	if err := i.check(name); err != nil {
+		return err
+	}
 	keys := protocol.KeysOf(i.prefix + name)
 	set := driver.Command{"SET", keys.Pause, protocol.EncodePause(p.By, p.Why)}
 	if p.For == 0 {
@@ -59,6 +62,9 @@ func resumed(keys protocol.Keys, end time.Time, left time.Duration) driver.Comma
 // have not. These deny the job their votes until the pause expires, so repeat Resume
 // when they work.
 func (i *Inspector) Resume(ctx context.Context, name string) error {
+	if err := i.check(name); err != nil {
+		return err
+	}
 	keys := protocol.KeysOf(i.prefix + name)
 	commands := []driver.Command{{"DEL", keys.Pause}}
 	for _, r := range i.askAll(ctx, driver.Command{"GET", keys.Pause}) {

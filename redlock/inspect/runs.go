@@ -159,6 +159,9 @@ func (i *Inspector) history(name string, noted map[string]protocol.Record, held 
 // Do not forget a job that replicas still run: under [redlock.WithTakeover] its
 // newest tick could run again.
 func (i *Inspector) Forget(ctx context.Context, name string) error {
+	if err := i.check(name); err != nil {
+		return err
+	}
 	keys := protocol.KeysOf(i.prefix + name)
 	return i.everywhere(ctx, i.execute(ctx, "forget", name, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause, keys.Resumed}))
 }

@@ -35,8 +35,8 @@ func (i *Inspector) Jobs(ctx context.Context, prefix string, limit int) (names [
 }
 
 func (i *Inspector) list(ctx context.Context, prefix, pattern string, limit int, locked bool) (names []string, more bool, err error) {
-	if limit < 1 {
-		return nil, false, fmt.Errorf("%w: limit is %d, must be at least 1", redlock.ErrInvalid, limit)
+	if err := checkLimit(limit); err != nil {
+		return nil, false, err
 	}
 	failed := &redlock.Error{Op: "list", Name: prefix, Reason: redlock.ErrNoQuorum}
 	full := i.prefix + prefix
@@ -55,6 +55,13 @@ func (i *Inspector) list(ctx context.Context, prefix, pattern string, limit int,
 		names = names[:limit]
 	}
 	return names, more, i.outcome(ctx, failed)
+}
+
+func checkLimit(limit int) error {
+	if limit < 1 {
+		return fmt.Errorf("%w: limit is %d, must be at least 1", redlock.ErrInvalid, limit)
+	}
+	return nil
 }
 
 // companionsIn adds the names that have a lasting companion among keys, and returns the keys that are not companions.
@@ -102,6 +109,9 @@ type Tick struct {
 // claimed on a majority of the nodes. It scans the databases, as
 // [Inspector.Names] does.
 func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]Tick, error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, err
+	}
 	keys := protocol.KeysOf(i.prefix + name)
 	failed := &redlock.Error{Op: "ticks", Name: name, Reason: redlock.ErrNoQuorum}
 	found := scanAll(ctx, i, escapeGlob(keys.TickPrefix())+"*", failed, func(_ int, page []string, found map[int64]bool) error {
@@ -115,10 +125,10 @@ func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]Tick, 
 	newest := slices.Sorted(maps.Keys(found))
 	slices.Reverse(newest)
 	var ticks []Tick
-	for page := range slices.Chunk(newest, max(limit, 1)) { // the first page is usually enough
+	for page := range slices.Chunk(newest, limit) { // the first page is usually enough
 		ticks = append(ticks, i.claimed(ctx, keys, page, failed)...)
 		if len(ticks) >= limit {
-			return ticks[:max(limit, 0)], i.outcome(ctx, failed)
+			return ticks[:limit], i.outcome(ctx, failed)
 		}
 	}
 	return ticks, i.outcome(ctx, failed)

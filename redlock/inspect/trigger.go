@@ -39,6 +39,9 @@ func (i *Inspector) Trigger(ctx context.Context, name, by string) (Tick, error) 
 	if len(by) > maxBy {
 		return Tick{}, fmt.Errorf("%w: by has %d bytes, must have at most %d", redlock.ErrInvalid, len(by), maxBy)
 	}
+	if err := i.check(name); err != nil {
+		return Tick{}, err
+	}
 	tick, err := i.triggerTick(ctx, name)
 	if err != nil {
 		return Tick{}, err

@@ -3,6 +3,7 @@
 package protocol
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,6 +113,21 @@ func Companion(name string) string {
 // Spellable reports whether a name can have companions in its hash slot: it has a
 // hash tag, or no braces.
 func Spellable(name string) bool { return hashTag(name) != "" || !strings.ContainsAny(name, "{}") }
+
+const maxName = 1024
+
+// CheckName returns why a name with this prefix cannot be locked, or nil.
+func CheckName(prefix, name string) error {
+	switch full := prefix + name; {
+	case name == "":
+		return fmt.Errorf("name is empty, must have 1 to %d bytes with its prefix; it is what the replicas agree on", maxName)
+	case len(full) > maxName:
+		return fmt.Errorf("name has %d bytes with its prefix, must have 1 to %d; shorten it", len(full), maxName)
+	case !Spellable(full):
+		return fmt.Errorf("name %.100q has a brace outside of a hash tag; leave braces out, or put {a tag} around the part that decides its Redis Cluster slot", full)
+	}
+	return nil
+}
 
 // hashTag returns the part of a key that decides its slot, or "" if the whole key does.
 func hashTag(key string) string {
