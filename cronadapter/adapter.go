@@ -39,7 +39,7 @@ func New(locker *redlock.Locker, opts ...Option) (*Adapter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := locker.NewJob("any", cfg.jobs...); err != nil {
+	if _, err := inOrder(locker.NewJob("any", cfg.jobs...)); err != nil {
 		return nil, fmt.Errorf("cronadapter: WithJobOptions: %w", err)
 	}
 	a := &Adapter{locker: locker, cfg: cfg, listing: newListing()}

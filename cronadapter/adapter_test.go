@@ -44,6 +44,7 @@ func TestNew_refuses(t *testing.T) {
 		"no locker":  {nil, cronadapter.WithoutAlignment(), "locker is nil"},
 		"nil option": {locker, nil, "option 1 is nil"},
 		"job option": {locker, cronadapter.WithJobOptions(redlock.WithTTL(1)), "TTL"},
+		"any order":  {locker, cronadapter.WithJobOptions(redlock.WithAnyOrder()), "come in order"},
 		"nil clock":  {locker, cronadapter.WithClock(nil), "clock is nil"},
 		"nil parser": {locker, cronadapter.WithParser(nil), "parser is nil"},
 	}
@@ -78,6 +79,7 @@ func TestAdapter_Add_refuses(t *testing.T) {
 		"unknown zone":     {c, "job", "TZ=Mars/Olympus * * * * *", nothing, nil, "Mars/Olympus"},
 		"nothing but zone": {c, "job", "TZ=UTC", nothing, nil, `spec "TZ=UTC"`},
 		"no such date":     {c, "job", "0 0 31 2 *", nothing, nil, "does not activate"},
+		"any order":        {c, "job", "* * * * *", nothing, redlock.WithAnyOrder(), "come in order"},
 		"wrong option":     {c, "job", "* * * * *", nothing, redlock.WithTTL(time.Nanosecond), `job "job": redlock: invalid: TTL`},
 	}
 	for name, tc := range cases {

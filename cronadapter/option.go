@@ -27,7 +27,8 @@ type config struct {
 }
 
 // WithJobOptions sets options for all jobs, such as redlock.WithTTL. A job's own
-// options override them. Default: the redlock.Locker's options, and [DefaultSpread].
+// options override them. WithOwner and WithAnyOrder do not suit a schedule and are
+// refused. Default: the redlock.Locker's options, and [DefaultSpread].
 func WithJobOptions(opts ...redlock.JobOption) Option {
 	return func(c *config) { c.jobs = append(c.jobs, opts...) }
 }

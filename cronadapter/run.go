@@ -85,11 +85,19 @@ func (r *runner) newJob(p pace, spacing time.Duration) (*redlock.Job, error) {
 		opts = append(opts, redlock.WithSpacing(spacing))
 	}
 	opts = append(append(opts, r.a.cfg.jobs...), r.opts...) // the user's override these
-	job, err := r.a.locker.NewJob(r.name, opts...)
+	job, err := inOrder(r.a.locker.NewJob(r.name, opts...))
 	if err != nil {
 		return nil, fmt.Errorf("cronadapter: job %q: %w", r.name, err)
 	}
 	return job, nil
+}
+
+// inOrder refuses a job with WithAnyOrder.
+func inOrder(job *redlock.Job, err error) (*redlock.Job, error) {
+	if err == nil && job.AnyOrder() {
+		err = fmt.Errorf("%w: WithAnyOrder does not suit a schedule: its ticks come in order; leave it out", redlock.ErrInvalid)
+	}
+	return job, err
 }
 
 // jobFor returns the job that claims the turn's tick. A tick that other replicas may

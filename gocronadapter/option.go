@@ -117,7 +117,7 @@ func (c *config) jobOptions(name string, spacing, gap time.Duration) []redlock.J
 	return append(append(opts, c.all...), c.jobs[name]...)
 }
 
-// check refuses options that do not suit a schedule. Options are opaque, but redlock reports which exclude each other.
+// check refuses options that do not suit a schedule.
 func (c *config) check(locker *redlock.Locker) error {
 	c.takeover = make(map[string]bool)
 	takeover, err := c.checkJob(locker, "any", nil)
@@ -143,14 +143,11 @@ func (c *config) takesOver(name string) bool {
 }
 
 func (c *config) checkJob(locker *redlock.Locker, name string, own []redlock.JobOption) (takeover bool, err error) {
-	job := func(more ...redlock.JobOption) (*redlock.Job, error) {
-		return locker.NewJob(name, slices.Concat(c.all, own, more)...)
-	}
-	j, err := job()
+	j, err := locker.NewJob(name, slices.Concat(c.all, own)...)
 	if err != nil {
 		return false, err
 	}
-	if _, err := job(redlock.WithSpacing(0), redlock.WithOwner(""), redlock.WithTakeover()); err != nil {
+	if j.AnyOrder() {
 		return false, invalid("WithAnyOrder does not suit a schedule: its ticks come in order; leave it out")
 	}
 	c.catchesUp = c.catchesUp || j.CatchUp() > 0

@@ -20,6 +20,9 @@ func (j *Job) Name() string { return j.t.name.Lock }
 // Takeover reports whether [WithTakeover] is set, for the job or its Locker.
 func (j *Job) Takeover() bool { return j.t.cfg.takeover }
 
+// AnyOrder reports whether [WithAnyOrder] is set, for the job or its Locker.
+func (j *Job) AnyOrder() bool { return j.t.cfg.anyOrder }
+
 // Claim returns a lease, which is the right to run one tick of the job. Each tick
 // is granted to at most one owner, however the replicas' clocks differ, however
 // long the job takes, and however late a replica asks.
