@@ -15,7 +15,8 @@ import (
 // command is a go-redis command that is sent at most once.
 type command struct {
 	redis.Cmd
-	written bool
+	written  bool
+	answered bool // the whole reply was read, and is no error
 }
 
 // newCommand does not copy c, which nodes share: go-redis only reads it.
@@ -35,14 +36,21 @@ func (c *command) Args() []any {
 // one is still in flight.
 func (*command) NoRetry() bool { return true }
 
+// SetErr notes that the reply was read: go-redis calls it for each reply, and again
+// for a whole batch when a connection breaks or a shard is down.
+func (c *command) SetErr(err error) {
+	c.Cmd.SetErr(err)
+	c.answered = c.answered || err == nil
+}
+
 // reply converts the command's result. failure is the client's error for the
 // whole batch.
 func (c *command) reply(failure error) driver.Reply {
 	value, err := c.Result()
 	switch {
-	case value != nil:
-		// err is ignored: when a connection breaks or a shard is down, go-redis
-		// fails the whole batch, including the commands that were answered.
+	case value != nil && (err == nil || c.answered):
+		// An error after the answer is the batch's. Without an answer the value is
+		// what go-redis makes of a reply that was cut off, such as "".
 		return driver.Reply{Value: exchange.Plain(value)}
 	case err == redis.Nil && c.written:
 		return driver.Reply{}

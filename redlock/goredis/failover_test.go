@@ -23,7 +23,9 @@ func TestNode_failover(t *testing.T) {
 		"Ring": func(addr string) redis.UniversalClient {
 			return redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": addr}})
 		},
-		"Wrapper": func(addr string) redis.UniversalClient { return wrapper{redis.NewClient(&redis.Options{Addr: addr})} },
+		"Wrapper": func(addr string) redis.UniversalClient {
+			return hidden{UniversalClient: redis.NewClient(&redis.Options{Addr: addr})}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.TestFailover(t, func(t testing.TB, addr string) driver.Node {
@@ -141,4 +143,24 @@ func newCluster(t testing.TB, addrs []string) driver.Node {
 		t.Fatal(err)
 	}
 	return node
+}
+
+func TestNode_cutReply(t *testing.T) {
+	for name, connect := range map[string]func(addr string) redis.UniversalClient{
+		"client": func(addr string) redis.UniversalClient { return redis.NewClient(&redis.Options{Addr: addr}) },
+		"RESP2": func(addr string) redis.UniversalClient {
+			return redis.NewClient(&redis.Options{Addr: addr, Protocol: 2})
+		},
+		"wrapper": func(addr string) redis.UniversalClient {
+			return hidden{UniversalClient: redis.NewClient(&redis.Options{Addr: addr})}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			drivertest.TestCutReply(t, func(t testing.TB, addr string) driver.Node {
+				client := connect(addr)
+				t.Cleanup(func() { _ = client.Close() })
+				return goredis.Nodes(client)[0]
+			})
+		})
+	}
 }

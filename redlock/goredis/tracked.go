@@ -25,7 +25,7 @@ type tracked struct {
 // SetErr records the reply. go-redis calls it when it has read the reply, and
 // again when it redirects the command or abandons the batch.
 func (c *tracked) SetErr(err error) {
-	c.Cmd.SetErr(err)
+	c.command.SetErr(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.final {

@@ -102,3 +102,7 @@ func TestNode_Do_dialHangs(t *testing.T) {
 		}
 	}
 }
+
+func TestNode_cutReply(t *testing.T) {
+	drivertest.TestCutReply(t, func(t testing.TB, addr string) driver.Node { return newNode(t, pool(addr)) })
+}

@@ -81,3 +81,9 @@ func TestNode_listing(t *testing.T) {
 func newCluster(t testing.TB, addrs []string) driver.Node {
 	return newNode(t, rueidis.ClientOption{InitAddress: addrs})
 }
+
+func TestNode_cutReply(t *testing.T) {
+	drivertest.TestCutReply(t, func(t testing.TB, addr string) driver.Node {
+		return newNode(t, rueidis.ClientOption{InitAddress: []string{addr}})
+	})
+}
