@@ -81,8 +81,9 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 }
 
 // NewMutex returns the lock of that name. With the prefix the name is the lock's key
-// in Redis: 1 to 1024 bytes, with braces only around a Redis Cluster hash tag. opts
-// override the Locker's. NewMutex does not contact the nodes.
+// in Redis: 1 to 1024 bytes, with braces only around a Redis Cluster hash tag, and not
+// one of the keys that redlock adds to a name. opts override the Locker's. NewMutex
+// does not contact the nodes.
 func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
 	t := &target{locker: l, cfg: l.cfg}
 	if err := apply(&t.cfg, opts); err != nil {

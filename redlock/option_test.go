@@ -103,6 +103,7 @@ func TestNewMutex_names(t *testing.T) {
 	for name, good := range map[string]bool{
 		"": false, "a": true, strings.Repeat("x", 1020): true, strings.Repeat("x", 1021): false, strings.Repeat("x", 10<<20): false,
 		"new\nline": true, "nul\x00byte": true, "{}": false, "}{": false, "a{b": false, "{a}b": true, "läuft": true,
+		"{b}:redtick:pause": false, "{b}:redtick:tick:1": false, "b:redtick:{app:b}:last": false, "b:redtick:{b}:last": true, "{b}:redtick:paused": true,
 	} {
 		m, err := l.NewMutex(name)
 		if (err == nil) != good {

@@ -125,6 +125,8 @@ func CheckName(prefix, name string) error {
 		return fmt.Errorf("name has %d bytes with its prefix, must have 1 to %d; shorten it", len(full), maxName)
 	case !Spellable(full):
 		return fmt.Errorf("name %.100q has a brace outside of a hash tag; leave braces out, or put {a tag} around the part that decides its Redis Cluster slot", full)
+	case IsCompanion(full):
+		return fmt.Errorf("name %.100q is a key that redlock keeps for another name; choose another", full)
 	}
 	return nil
 }
@@ -140,6 +142,13 @@ func hashTag(key string) string {
 		return ""
 	}
 	return tag
+}
+
+// IsCompanion reports whether a key belongs to a name other than itself, or to the guard. A lock under it would be taken for that
+// name's newest tick, its pause or the like.
+func IsCompanion(key string) bool {
+	_, kind := Split(key)
+	return kind != "" || key == GuardKey
 }
 
 // companions are the kinds of a name's companions.
