@@ -15,12 +15,13 @@ type run struct {
 	name      string
 	lease     *redlock.Lease
 	locker    *Locker
-	state     *jobState    // nil when the Locker is not attached
-	tick      *standby.Run // nil unless the job's ticks are taken over
-	triggered bool         // by WithTriggers, so the job does not rest after it
-	began     time.Time    // when the lease was granted
-	ended     time.Time    // when its task ended, if that is known; guarded by state.mu
-	begun     bool         // its Task has begun; guarded by handOver.mu
+	state     *jobState     // nil when the Locker is not attached
+	tick      *standby.Run  // nil unless the job's ticks are taken over
+	triggered bool          // by WithTriggers, so the job does not rest after it
+	began     time.Time     // when the lease was granted
+	ended     time.Time     // when its task ended, if that is known; guarded by state.mu
+	unlocked  chan struct{} // closed when gocron has unlocked it, for one who waits, else nil; guarded by state.mu
+	begun     bool          // its Task has begun; guarded by handOver.mu
 }
 
 // Unlock is called by gocron when the run is over, with a context that
@@ -28,8 +29,11 @@ type run struct {
 func (r *run) Unlock(ctx context.Context) error {
 	begun := handOver.drop(r)
 	defer r.locker.noteEnd()
-	if r.state != nil && r.state.vetoed(begun) {
-		return r.veto(ctx)
+	if r.state != nil {
+		defer r.state.noteUnlock(r)
+		if r.state.vetoed(begun) {
+			return r.veto(ctx)
+		}
 	}
 	if r.rests(ctx) {
 		go r.rest() //nolint:gosec // it outlives ctx, which ends with the job

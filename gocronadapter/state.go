@@ -45,6 +45,7 @@ type jobState struct {
 	startInstant time.Time     // the instant of a start at once, which is no tick
 	startPending bool          // the run of startInstant has not come
 	blockedUntil time.Time     // until when the last Lock kept gocron from other ticks
+	current      *run          // the last run that holds the lock and that gocron has not unlocked
 	noQuorum     bool          // the last Lock reached no quorum
 	intervalFrom intervalFrom
 	cached       cachedJob
@@ -208,7 +209,11 @@ func (s *jobState) newRun(ctx context.Context, lease *redlock.Lease, tick *stand
 	if err != nil {
 		return nil, err
 	}
-	return &run{job: ctx, name: s.name, lease: lease, locker: s.locker, state: s, tick: tick, began: s.locker.clock.Now()}, nil
+	r := &run{job: ctx, name: s.name, lease: lease, locker: s.locker, state: s, tick: tick, began: s.locker.clock.Now()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = r
+	return r, nil
 }
 
 // claimFirst claims the oldest tick that stands by. Runs are interchangeable: one
@@ -236,6 +241,7 @@ func (s *jobState) behind() error {
 
 // lockOnly takes the lock without a tick, for runs that are each replica's own.
 func (s *jobState) lockOnly(ctx context.Context) (*run, error) {
+	s.awaitUnlock(ctx)
 	var opts []redlock.MutexOption
 	for _, o := range s.options(s.spacing(), 0) {
 		if o, ok := o.(redlock.MutexOption); ok {
@@ -248,6 +254,51 @@ func (s *jobState) lockOnly(ctx context.Context) (*run, error) {
 	}
 	lease, err := m.TryLock(ctx)
 	return s.newRun(ctx, lease, nil, err)
+}
+
+// listenerTimeout is how long a run by RunNow waits for the one that is about to end.
+const listenerTimeout = time.Second
+
+// awaitUnlock waits until gocron has unlocked the run of this replica that holds the lock, unless its task is known to be running. A listener
+// may call RunNow to repeat a failed run, but gocron unlocks only after the listener.
+func (s *jobState) awaitUnlock(ctx context.Context) {
+	unlocked := s.ending()
+	if unlocked == nil {
+		return
+	}
+	timer := time.NewTimer(listenerTimeout)
+	defer timer.Stop()
+	select {
+	case <-unlocked:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// ending returns a channel that is closed when the current run is unlocked, or nil if there is none whose task may have ended.
+func (s *jobState) ending() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.current
+	if r == nil || r.ended.IsZero() && handOver.hasBegun(r) {
+		return nil
+	}
+	if r.unlocked == nil {
+		r.unlocked = make(chan struct{})
+	}
+	return r.unlocked
+}
+
+// noteUnlock notes that gocron has unlocked a run.
+func (s *jobState) noteUnlock(r *run) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == r {
+		s.current = nil
+	}
+	if r.unlocked != nil {
+		close(r.unlocked)
+	}
 }
 
 // lockUnannounced serves a run that no tick is due for and that nobody has announced: by RunNow of gocron's own job, or one that waited

@@ -56,8 +56,8 @@ func (w wrapper) run(ctx context.Context) error {
 		return lost // a listener took too long
 	}
 	return r.lease.Do(ctx, func(held context.Context) error {
+		defer r.taskEnded()
 		err := w.f(held)
-		r.taskEnded()
 		if lost := context.Cause(held); errors.Is(lost, redlock.ErrLost) && !errors.Is(err, redlock.ErrLost) {
 			err = errors.Join(err, lost)
 		}
@@ -101,6 +101,13 @@ func (q *runs) take(job context.Context) *run {
 	q.remove(r)
 	r.begun = true
 	return r
+}
+
+// hasBegun reports whether a task has taken the run.
+func (q *runs) hasBegun(r *run) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return r.begun
 }
 
 // drop removes a run and reports whether a task had taken it.
