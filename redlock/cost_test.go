@@ -405,3 +405,21 @@ func TestCost_loneCallerOnHungNode(t *testing.T) {
 		ok(t, l.Close(t.Context()))
 	})
 }
+
+// A node timeout that was raised for a slow link must not hold up a caller that is cancelled.
+func TestCost_loneCallerCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := redlocktest.NewServer()
+		l := must[*redlock.Locker](t)(redlock.New([]driver.Node{punctual{server.Node("a")}}, redlock.WithNodeTimeout(10*time.Second), redlock.WithObserver(func(redlock.Event) {})))
+		ctx, cancel := context.WithCancel(t.Context())
+		server.Freeze()
+		time.AfterFunc(time.Second, cancel)
+		begin := time.Now()
+		_, err := subjectOn(t, l, "job").TryLock(ctx)
+		if took := time.Since(begin); took != time.Second || !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled after 1s, returned after %v: %v", took, err)
+		}
+		server.Thaw()
+		ok(t, l.Close(t.Context()))
+	})
+}

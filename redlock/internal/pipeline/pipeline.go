@@ -95,7 +95,7 @@ func (Discard) Receive(int, driver.Reply) {}
 type Pipeline struct {
 	node     driver.Node
 	name     string
-	punctual bool // Do returns by its context's deadline
+	punctual bool // Do returns by its context's deadline, which is near enough for Exchange
 	report   func(out bool, cause error)
 	sender   func() // the method run as a value, because a go statement with a method allocates each time
 
@@ -123,7 +123,7 @@ type Pipeline struct {
 // that order; it must not block or call the pipeline.
 func New(node driver.Node, name string, timeout time.Duration, report func(out bool, cause error)) *Pipeline {
 	punctual, ok := node.(driver.Punctual)
-	p := &Pipeline{node: node, name: name, punctual: ok && punctual.Punctual(), report: report, breaker: breaker{timeout: timeout, most: maxBatch}}
+	p := &Pipeline{node: node, name: name, punctual: ok && timeout <= maxExchange && punctual.Punctual(), report: report, breaker: breaker{timeout: timeout, most: maxBatch}}
 	p.sender = p.run
 	return p
 }
@@ -170,6 +170,10 @@ func (p *Pipeline) enqueue(c *Call) {
 		p.urgent = append(p.urgent, c)
 	}
 }
+
+// maxExchange is the longest timeout with which a caller sends by itself: it cannot notice meanwhile that it was cancelled. With a
+// longer one, as for a slow link, handing the call over costs little in comparison.
+const maxExchange = 500 * time.Millisecond
 
 // Exchange is like Post for a caller that then waits for this reply until ctx ends.
 // If nothing else is in progress, and ctx leaves enough time, the caller's goroutine
