@@ -21,20 +21,21 @@ import (
 // Share one in the whole process, since it keeps one pipeline per node. All Lockers
 // over the same nodes share their names.
 type Locker struct {
-	cfg      config
-	group    *quorum.Group
-	queue    *waitqueue.Queue
-	renewer  renewer
-	outages  outages
-	events   feed.Feed[Event]
-	tokens   tokenSource
-	triggers trigger.Listener
-	slots    chan struct{} // holds one entry for each acquisition that is voting
-	calls    atomic.Int64  // acquiring calls under way
-	closing  chan struct{}
-	close    sync.Once
-	idle     chan struct{} // closed once the Locker is closed and no call is under way
-	idleOnce sync.Once
+	cfg        config
+	group      *quorum.Group
+	queue      *waitqueue.Queue
+	renewer    renewer
+	outages    outages
+	events     feed.Feed[Event]
+	tokens     tokenSource
+	parameters atomic.Pointer[protocol.Parameters] // of the newest target
+	triggers   trigger.Listener
+	slots      chan struct{} // holds one entry for each acquisition that is voting
+	calls      atomic.Int64  // acquiring calls under way
+	closing    chan struct{}
+	close      sync.Once
+	idle       chan struct{} // closed once the Locker is closed and no call is under way
+	idleOnce   sync.Once
 }
 
 // observerGrace is how long Close waits for the observer.

@@ -34,16 +34,30 @@ func (t *target) init(name string, isLock bool) error {
 	if err := l.CheckName(name); err != nil {
 		return err
 	}
-	full := cfg.prefix + name
-	t.name = cfg.newName(full)
-	t.released = protocol.DecodeRelease(func() { l.queue.HandedOff(full) })
+	t.setName(cfg.prefix + name)
+	t.released = func(r driver.Reply) quorum.Answer {
+		a, woke := protocol.DecodeRelease(r)
+		if woke {
+			l.queue.HandedOff(t.name.Lock)
+		}
+		return a
+	}
 	return nil
 }
 
-func (c *config) newName(full string) *protocol.Name {
-	return protocol.NewName(full, protocol.Settings{
+// setName sets the name, with the prefix, after the options. Targets with the same settings, as most of a Locker have, share their
+// parameters.
+func (t *target) setName(full string) {
+	c, last := &t.cfg, &t.locker.parameters
+	s := protocol.Settings{
 		TTL: c.ttl, Retention: c.retention, MaxSkew: c.maxSkew, Spacing: c.spacing, Guard: c.guardWindow,
-		Mode: c.mode(), Fencing: c.fencing, History: c.history, KeepLast: c.catchUp > 0})
+		Mode: c.mode(), Fencing: c.fencing, History: c.history, KeepLast: c.catchUp > 0}
+	p := last.Load()
+	if p == nil || p.Settings != s {
+		p = protocol.NewParameters(s)
+		last.Store(p)
+	}
+	t.name = p.Name(full)
 }
 
 // ask puts a question to all nodes. The error matches ErrNoQuorum if no majority answers.

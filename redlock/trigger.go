@@ -15,7 +15,7 @@ func (j *Job) Triggered() *Job {
 	t.cfg.triggered = !t.cfg.anyOrder // if the job's ticks are in order, a tick stays its claim's fence
 	t.cfg.anyOrder, t.cfg.takeover, t.cfg.owner = true, false, ""
 	t.cfg.catchUp, t.cfg.lateness = 0, 0
-	t.name = t.cfg.newName(t.name.Lock)
+	t.setName(t.name.Lock)
 	return &Job{&t}
 }
 

@@ -264,7 +264,7 @@ func (i *Inspector) everywhere(ctx context.Context, failed *redlock.Error) error
 // the tick stays claimed. The error matches [redlock.ErrLost] when the name is free
 // or held under another token.
 func (i *Inspector) Release(ctx context.Context, name, token string) error {
-	n := protocol.NewName(i.prefix+name, protocol.Settings{})
+	n := protocol.NewParameters(protocol.Settings{}).Name(i.prefix + name)
 	tally := i.vote(ctx, n.Bar(token)) // a tombstone keeps the holder's renewal from putting the key back
 	failed := &redlock.Error{Op: "release", Name: name, Reason: cmp.Or(ctx.Err(), redlock.ErrNoQuorum), Detail: tally.String()}
 	switch {

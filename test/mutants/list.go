@@ -85,7 +85,7 @@ var mutants = []mutant{
 	{name: "a lost counter starts at a fence", file: "internal/protocol/lua/stand.lua", old: "if not seen or redis.call('GET', KEYS[1]) ~= ARGV[1] then", new: "if not seen then\n  seen = '0'\nend\nif redis.call('GET', KEYS[1]) ~= ARGV[1] then"},
 	{name: "a forgetful node votes on locks", file: "internal/protocol/lua/acquire.lua", old: "if old < tonumber(ARGV[4]) then", new: "if false then"},
 	{name: "a forgetful node votes on claims", file: "internal/protocol/lua/claim.lua", old: "if old < window then", new: "if false then"},
-	{name: "take-over ends the tick at the start", file: "internal/protocol/request.go", old: "marks := n.mode != Takeover", new: "marks := true"},
+	{name: "take-over ends the tick at the start", file: "internal/protocol/request.go", old: "marks := n.Mode != Takeover", new: "marks := true"},
 	{name: "the end of a take-over is told only where it was voted", file: "unlock.go", old: " && !(endsTick && l.t.cfg.takeover) {", new: " {"},
 	{name: "a leader by a stored flag", file: "elector.go", old: "lease == nil || !time.Now().Before(lease.ValidUntil()) {", new: "lease == nil {"},
 	{name: "the lease is released before the term ends", file: "elector.go", old: "\terr = lead(current)\n", new: "\t_ = lease.Unlock(ctx)\n\terr = lead(current)\n"},

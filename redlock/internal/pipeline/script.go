@@ -3,7 +3,6 @@ package pipeline
 import (
 	"crypto/sha1"
 	"encoding/hex"
-	"strconv"
 
 	"github.com/redtick/redtick/redlock/driver"
 )
@@ -11,7 +10,7 @@ import (
 // Script is one Lua script and the digest by which EVALSHA names it.
 type Script struct {
 	text   string
-	digest string
+	digest any // a string
 	bit    scripts
 }
 
@@ -34,18 +33,15 @@ func NewScript(text string) *Script {
 // Text returns the script's source.
 func (s *Script) Text() string { return s.text }
 
+// counts are the numbers of keys that a script may have.
+var counts = [...]any{"0", "1", "2", "3", "4", "5", "6", "7"}
+
 // Command returns an EVALSHA of the script. The pipeline sends the text instead
-// the first time, and again when the node answers NOSCRIPT.
-func (s *Script) Command(keys []string, args ...string) driver.Command {
-	c := make(driver.Command, 0, 3+len(keys)+len(args))
-	c = append(c, "EVALSHA", s.digest, strconv.Itoa(len(keys)))
-	for _, k := range keys {
-		c = append(c, k)
-	}
-	for _, a := range args {
-		c = append(c, a)
-	}
-	return c
+// the first time, and again when the node answers NOSCRIPT. All keys and args are
+// strings: one that is an any already is not allocated again.
+func (s *Script) Command(keys []any, args ...any) driver.Command {
+	c := append(make(driver.Command, 0, 3+len(keys)+len(args)), "EVALSHA", s.digest, counts[len(keys)])
+	return append(append(c, keys...), args...)
 }
 
 // inFull returns the same command with the script's text in place of its digest.

@@ -48,7 +48,7 @@ var (
 	decodeExtend  = decoder(extension)
 	decodeLast    = decoder(last)
 	decodePlace   = decoder(place)
-	decodeRelease = DecodeRelease(func() {})
+	decodeRelease = func(r driver.Reply) quorum.Answer { a, _ := DecodeRelease(r); return a }
 	// decodeAny treats any value as an acknowledgement.
 	decodeAny = decoder(func(any) (quorum.Answer, bool) { return granted, true })
 )
@@ -131,15 +131,12 @@ func count(value any) (quorum.Answer, bool) {
 	return quorum.Answer{Verdict: quorum.Refused}, known && n == 0
 }
 
-// DecodeRelease decodes the reply to a release. It calls woke if a waiter was woken.
-func DecodeRelease(woke func()) func(driver.Reply) quorum.Answer {
-	return decoder(func(value any) (quorum.Answer, bool) {
-		if value == int64(2) {
-			woke()
-			return granted, true
-		}
-		return count(value)
-	})
+// DecodeRelease decodes the reply to a release: a count, or 2 if the release woke a waiter, which woke reports.
+func DecodeRelease(r driver.Reply) (a quorum.Answer, woke bool) {
+	if r.Err == nil && r.Value == int64(2) {
+		return granted, true
+	}
+	return decodeCount(r), false
 }
 
 // extension decodes a count, or the answer of a node that abstains.

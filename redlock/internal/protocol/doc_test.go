@@ -116,9 +116,9 @@ func spellReply(r driver.Reply) string {
 // answers. Seen to fail with two arguments of claim.lua swapped in the document.
 func TestDoc_vectors(t *testing.T) {
 	settings := protocol.Settings{TTL: 30 * time.Second, Retention: 15 * time.Minute, MaxSkew: 5 * time.Minute, Mode: protocol.InOrder}
-	n := protocol.NewName("report", settings)
+	n := protocol.NewParameters(settings).Name("report")
 	settings.History = 100
-	noted := protocol.NewName("report", settings)
+	noted := protocol.NewParameters(settings).Name("report")
 	run := protocol.Record{Token: tokens["$c"], Began: tick + 3, Next: next, Schedule: "* * * * *"}
 	over := run
 	over.Took, over.Result = 1500*time.Millisecond, "ok"

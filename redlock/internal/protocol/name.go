@@ -32,21 +32,27 @@ type Settings struct {
 	KeepLast                         bool // whether the newest tick granted is remembered for as long as the runs
 }
 
-// Name is one name: its keys, and its parameters ready to be sent. The keys share
-// a hash slot, so that one script may use them together on Redis Cluster.
+// Parameters are Settings ready to be sent. Names with the same Settings share
+// them.
+type Parameters struct {
+	Settings
+
+	ttl, retention, maxSkew, spacing, guard any
+	twice, granted, lastLifetime            any // twice is 2 TTLs, which outlasts each copy of a vote and each place in line
+	keep                                    any // how many runs
+
+	vote     driver.Command // votes on a claim; complete except for the keys, the tick, the token and the owner
+	voteArgs int            // the index of the first argument of vote
+}
+
+// Name is one name: its keys, and its parameters. The keys share a hash slot, so
+// that one script may use them together on Redis Cluster.
 type Name struct {
 	Lock string // the canonical Redlock key, which is the name itself
 	Keys
+	*Parameters
 
-	mode                                    Mode
-	fencing, guarded, chronicled, keepLast  bool
-	keep                                    string // how many runs
-	ttl, retention, maxSkew, spacing, guard string
-	twice, granted, lastLifetime            string // twice is 2 TTLs, which outlasts each copy of a vote and each place in line
-
-	set, free driver.Command // acquire and release a plain lock; complete except for the token
-	vote      driver.Command // votes on a claim; complete except for the tick, the token and the owner
-	voteArgs  int            // the index of the first argument of vote
+	lock, last, fence, waiters, pause any // the keys that most commands need, allocated once
 }
 
 // GuardKey holds what the restart guard knows of a node. There is one such key per
@@ -56,20 +62,26 @@ const GuardKey = "redtick:guard"
 // LastLifetime is the least time for which the newest tick granted is remembered.
 const LastLifetime = 7 * 24 * time.Hour
 
-// NewName returns the keys and parameters of name.
-func NewName(name string, s Settings) *Name {
+// NewParameters returns the parameters with these settings.
+func NewParameters(s Settings) *Parameters {
 	// A finished tick must be remembered until it is too old to be asked for, however far it lay ahead.
 	beyond := s.Retention + s.MaxSkew + time.Second
-	n := &Name{
-		Lock: name, Keys: KeysOf(name),
-		mode: s.Mode, fencing: s.Fencing, guarded: s.Guard > 0, chronicled: s.History > 0, keepLast: s.KeepLast, keep: decimal(int64(s.History)),
+	p := &Parameters{Settings: s,
 		ttl: milliseconds(s.TTL), retention: milliseconds(s.Retention), maxSkew: milliseconds(s.MaxSkew),
-		spacing: milliseconds(max(s.Spacing, time.Millisecond)), guard: milliseconds(s.Guard),
+		spacing: milliseconds(max(s.Spacing, time.Millisecond)), guard: milliseconds(s.Guard), keep: decimal(int64(s.History)),
 		twice: milliseconds(2 * s.TTL), granted: milliseconds(beyond), lastLifetime: milliseconds(max(LastLifetime, beyond)),
 	}
-	n.set = driver.Command{"SET", n.Lock, nil, "NX", "GET", "PX", n.ttl}
-	n.free = releaseScript.Command([]string{n.Lock, n.Waiters}, "")
-	n.vote, n.voteArgs = n.newVote()
+	p.vote, p.voteArgs = p.newVote()
+	return p
+}
+
+// Name returns a name with these parameters.
+func (p *Parameters) Name(name string) *Name {
+	n := &Name{Lock: name, Keys: KeysOf(name), Parameters: p}
+	n.lock, n.last, n.waiters, n.pause = n.Lock, n.Last, n.Waiters, n.Pause
+	if p.Fencing {
+		n.fence = n.Fence
+	}
 	return n
 }
 
@@ -78,17 +90,28 @@ type Keys struct {
 	base, Last, Fence, Waiters, Runs, Pause, Resumed string
 }
 
-// KeysOf returns the companions of a name.
+// KeysOf returns the companions of a name. They are parts of one string, because
+// a process may have thousands of names.
 func KeysOf(name string) Keys {
-	base := Companion(name)
-	return Keys{base: base, Last: base + "last", Fence: base + "fence", Waiters: base + "wait", Runs: base + "runs", Pause: base + "pause", Resumed: base + "resumed"}
+	k := Keys{base: Companion(name)}
+	all := k.base + "last" + k.base + "fence" + k.base + "wait" + k.base + "runs" + k.base + "pause" + k.base + "resumed"
+	next := func(kind string) (key string) {
+		n := len(k.base) + len(kind)
+		key, all = all[:n], all[n:]
+		return key
+	}
+	k.Last, k.Fence, k.Waiters = next("last"), next("fence"), next("wait")
+	k.Runs, k.Pause, k.Resumed = next("runs"), next("pause"), next("resumed")
+	return k
 }
 
 // Tick returns the key of one tick.
-func (k Keys) Tick(ms int64) string { return k.TickPrefix() + decimal(ms) }
+func (k Keys) Tick(ms int64) string { return k.tick(decimal(ms)) }
+
+func (k Keys) tick(ms string) string { return k.base + "tick:" + ms }
 
 // TickPrefix returns the common prefix of the keys of all ticks.
-func (k Keys) TickPrefix() string { return k.base + "tick:" }
+func (k Keys) TickPrefix() string { return k.tick("") }
 
 func (k Keys) dead(token string) string { return k.base + "dead:" + token }
 

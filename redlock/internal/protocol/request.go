@@ -9,34 +9,30 @@ import (
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
-func request(s *pipeline.Script, decode func(driver.Reply) quorum.Answer, keys []string, args ...string) quorum.Request {
+func request(s *pipeline.Script, decode func(driver.Reply) quorum.Answer, keys []any, args ...any) quorum.Request {
 	return quorum.Request{Request: pipeline.Request{Command: s.Command(keys, args...), Script: s}, Decode: decode}
-}
-
-// plain copies a prepared command and sets its token. Preparing saves an allocation for each string put into an any.
-func plain(prepared driver.Command, at int, token string) driver.Command {
-	c := slices.Clone(prepared)
-	c[at] = token
-	return c
 }
 
 // Acquire returns the vote on a lock. The plain one is SET NX PX, which costs a
 // server half of what a script does. GET makes a refusal name the holder.
 func (n *Name) Acquire(token string) quorum.Request {
-	if !n.fencing && !n.guarded {
-		return quorum.Request{Request: pipeline.Request{Command: plain(n.set, 2, token), Legacy: lockScript}, Decode: decodeSet(token)}
+	if n.plain() {
+		return quorum.Request{Request: pipeline.Request{Command: driver.Command{"SET", n.lock, token, "NX", "GET", "PX", n.ttl}, Legacy: lockScript}, Decode: decodeSet(token)}
 	}
 	decode := decodeVote
-	if n.fencing {
+	if n.Fencing {
 		decode = decodeFenced
 	}
-	return request(acquireScript, decode, n.withGuard(n.Lock, n.dead(token), n.Fence),
-		token, n.ttl, flag(n.fencing), n.guard)
+	return request(acquireScript, decode, n.withGuard(n.lock, n.dead(token), n.Fence),
+		token, n.ttl, flag(n.Fencing), n.guard)
 }
 
+// plain reports whether a lock is acquired without a script.
+func (p *Parameters) plain() bool { return !p.Fencing && p.Guard == 0 }
+
 // withGuard adds the restart guard's key only if it is used, because it is in a hash slot of its own.
-func (n *Name) withGuard(keys ...string) []string {
-	if n.guarded {
+func (p *Parameters) withGuard(keys ...any) []any {
+	if p.Guard > 0 {
 		return append(keys, GuardKey)
 	}
 	return keys
@@ -44,28 +40,31 @@ func (n *Name) withGuard(keys ...string) []string {
 
 // Claim returns the vote on a tick. Without an owner, the token is the owner.
 func (n *Name) Claim(tick int64, token, owner string) quorum.Request {
-	c, us := slices.Clone(n.vote), any(token)
+	c, us, ms := slices.Clone(n.vote), any(token), decimal(tick)
 	keys, args := c[3:], c[n.voteArgs:]
-	keys[1], keys[3] = n.Tick(tick), n.dead(token)
-	args[0], args[2], args[3] = us, decimal(tick), us
+	keys[0], keys[1], keys[2], keys[3], keys[4] = n.lock, n.tick(ms), n.last, n.dead(token), n.pause
+	if n.Fencing {
+		keys[5] = n.fence
+	}
+	args[0], args[2], args[3] = us, ms, us
 	if owner != "" {
 		args[3] = owner
 	}
 	r := quorum.Request{Request: pipeline.Request{Command: c, Script: claimScript}, Decode: decodeVote}
-	if n.fencing {
+	if n.Fencing {
 		r.Decode = decodeFenced
 	}
 	return r
 }
 
 // newVote returns the part of a claim's command that all claims share, and where its arguments begin.
-func (n *Name) newVote() (vote driver.Command, args int) {
-	keys := []string{n.Lock, "", n.Last, "", n.Pause}
-	if n.fencing {
-		keys = append(keys, n.Fence)
+func (p *Parameters) newVote() (vote driver.Command, args int) {
+	keys := make([]any, 5, 7)
+	if p.Fencing {
+		keys = append(keys, nil)
 	}
-	keys = n.withGuard(keys...)
-	vote = claimScript.Command(keys, "", n.ttl, "", "", n.retention, n.maxSkew, n.spacing, string(n.mode), n.guard, flag(n.fencing))
+	keys = p.withGuard(keys...)
+	vote = claimScript.Command(keys, nil, p.ttl, nil, nil, p.retention, p.maxSkew, p.spacing, string(p.Mode), p.guard, flag(p.Fencing))
 	for _, standard := range [...]string{"0", "0", string(InOrder), "1"} {
 		if vote[len(vote)-1] != standard {
 			break
@@ -82,7 +81,7 @@ func (n *Name) Look(tick int64, token, owner string) quorum.Request {
 		r = n.Claim(tick, token, owner)
 		r.Command[n.voteArgs+1] = "" // without a TTL
 	} else {
-		r = request(lookScript, nil, []string{n.Lock})
+		r = request(lookScript, nil, []any{n.lock})
 	}
 	r.DryRun, r.Decode = true, decodeLook
 	return r
@@ -90,18 +89,18 @@ func (n *Name) Look(tick int64, token, owner string) quorum.Request {
 
 // Stand raises a node's counter to fence, provided that the token holds the lock there.
 func (n *Name) Stand(token string, fence int64) quorum.Request {
-	return request(standScript, decodeCount, []string{n.Lock, n.Fence}, token, decimal(fence))
+	return request(standScript, decodeCount, []any{n.lock, n.Fence}, token, decimal(fence))
 }
 
 // Swap transfers the lock from one token to another. over means that no handle relies
 // on the old one.
 func (n *Name) Swap(from, to string, over bool) quorum.Request {
-	keys := append(make([]string, 0, 5), n.Lock, n.dead(from), n.dead(to))
+	keys := append(make([]any, 0, 5), n.lock, n.dead(from), n.dead(to))
 	decode := decodeVote
-	if n.fencing {
+	if n.Fencing {
 		keys, decode = append(keys, n.Fence), decodeFenced
 	}
-	return request(swapScript, decode, n.withGuard(keys...), from, to, n.ttl, longest, flag(n.fencing), n.guard, flag(over))
+	return request(swapScript, decode, n.withGuard(keys...), from, to, n.ttl, longest, flag(n.Fencing), n.guard, flag(over))
 }
 
 // longest is the longest TTL allowed, in ms. It is used where a token's TTL is not known.
@@ -110,14 +109,14 @@ const longest = "86400000"
 // Abort takes back a token's vote on a tick, or on the lock if tick is 0. It also bars
 // late copies of the vote, except on a plain lock: SET does not check tombstones.
 func (n *Name) Abort(token string, tick int64) quorum.Request {
-	if tick == 0 && !n.fencing && !n.guarded {
+	if tick == 0 && n.plain() {
 		return n.Release(token, false)
 	}
 	return n.bar(token, tick, n.twice)
 }
 
-func (n *Name) bar(token string, tick int64, lifetime string) quorum.Request {
-	keys := append(make([]string, 0, 3), n.Lock, n.dead(token))
+func (n *Name) bar(token string, tick int64, lifetime any) quorum.Request {
+	keys := append(make([]any, 0, 3), n.lock, n.dead(token))
 	if tick != 0 {
 		keys = append(keys, n.Tick(tick))
 	}
@@ -130,29 +129,30 @@ func (n *Name) Bar(token string) quorum.Request { return n.bar(token, 0, longest
 
 // Extend keeps a lease alive.
 func (n *Name) Extend(token string) quorum.Request {
-	return request(extendScript, decodeExtend, n.withGuard(n.Lock, n.dead(token)), token, n.ttl, n.guard)
+	return request(extendScript, decodeExtend, n.withGuard(n.lock, n.dead(token)), token, n.ttl, n.guard)
 }
 
 // Release deletes the lock if the token holds it. With wake it wakes the next waiter.
 func (n *Name) Release(token string, wake bool) quorum.Request {
+	keys := []any{n.lock, n.waiters}
 	if !wake {
-		return request(releaseScript, decodeRelease, []string{n.Lock}, token)
+		keys = keys[:1]
 	}
-	return quorum.Request{Request: pipeline.Request{Command: plain(n.free, len(n.free)-1, token), Script: releaseScript}, Decode: decodeRelease}
+	return request(releaseScript, decodeRelease, keys, token)
 }
 
 // Confirm tells a node that a majority granted the claim. It marks the tick, except
 // under take-over, where only Finish does, and records the run if there is a history.
 // If there is nothing to do, the request has no command.
 func (n *Name) Confirm(r *Record, owner string) quorum.Request {
-	marks := n.mode != Takeover
-	if !marks && !n.chronicled {
+	marks := n.Mode != Takeover
+	if !marks && n.History == 0 {
 		return quorum.Request{}
 	}
 	mark, args := n.ending(r, owner, marks)
-	keys := append(make([]string, 0, 3), mark)
-	if n.chronicled {
-		keys = append(keys, n.Lock, n.Runs)
+	keys := append(make([]any, 0, 3), mark)
+	if n.History > 0 {
+		keys = append(keys, n.lock, n.Runs)
 	}
 	return n.noted(confirmScript, decodeAny, keys, args, nil, r)
 }
@@ -161,8 +161,8 @@ func (n *Name) Confirm(r *Record, owner string) quorum.Request {
 // records the run's end. If begun is set, that replaces the record of its beginning.
 func (n *Name) Finish(r *Record, owner string, marks, begun bool) quorum.Request {
 	mark, args := n.ending(r, owner, marks)
-	keys := append(make([]string, 0, 4), n.Lock, n.Waiters, mark)
-	if n.chronicled {
+	keys := append(make([]any, 0, 4), n.lock, n.waiters, mark)
+	if n.History > 0 {
 		keys = append(keys, n.Runs)
 	}
 	var before *Record
@@ -173,24 +173,24 @@ func (n *Name) Finish(r *Record, owner string, marks, begun bool) quorum.Request
 }
 
 // ending returns the key of the mark, which proves that a tick was granted, and the arguments that Confirm and Finish share.
-func (n *Name) ending(r *Record, owner string, marks bool) (mark string, args []string) {
+func (n *Name) ending(r *Record, owner string, marks bool) (mark any, args []any) {
 	tick := r.Tick()
-	mark, markOwner, lifetime := n.Last, "", n.lastLifetime
-	if n.mode == AnyOrder {
+	mark, markOwner, lifetime := n.last, "", n.lastLifetime
+	if n.Mode == AnyOrder {
 		mark, markOwner, lifetime = n.Tick(tick), cmp.Or(owner, r.Token), n.granted
 	}
 	switch {
 	case !marks:
 		lifetime = ""
-	case n.keepLast:
+	case n.KeepLast:
 		lifetime = r.lifetime()
 	}
-	return mark, append(make([]string, 0, 8), r.Token, decimal(tick), markOwner, lifetime)
+	return mark, append(make([]any, 0, 8), r.Token, decimal(tick), markOwner, lifetime)
 }
 
 // noted adds the arguments for the history: the run's record, and the one that it replaces.
-func (n *Name) noted(s *pipeline.Script, decode func(driver.Reply) quorum.Answer, keys, args []string, before, r *Record) quorum.Request {
-	if n.chronicled {
+func (n *Name) noted(s *pipeline.Script, decode func(driver.Reply) quorum.Answer, keys, args []any, before, r *Record) quorum.Request {
+	if n.History > 0 {
 		args = append(args, n.keep, before.Encode(), r.Encode(), r.lifetime())
 	}
 	return request(s, decode, keys, args...)
@@ -198,36 +198,36 @@ func (n *Name) noted(s *pipeline.Script, decode func(driver.Reply) quorum.Answer
 
 // LastTick returns the query for the newest tick granted.
 func (n *Name) LastTick() quorum.Request {
-	return quorum.Request{Request: pipeline.Request{Command: driver.Command{"GET", n.Last}}, Decode: decodeLast, DryRun: true}
+	return quorum.Request{Request: pipeline.Request{Command: driver.Command{"GET", n.last}}, Decode: decodeLast, DryRun: true}
 }
 
 // Enqueue puts a waiting process in line on a node. place is its former place there,
 // or "". The answer's Token is its place, and Remaining is the remaining time of the
 // holder's lock.
 func (n *Name) Enqueue(waiter, place string) quorum.Request {
-	return request(enqueueScript, decodePlace, []string{n.Lock, n.Waiters}, waiter, n.twice, place)
+	return request(enqueueScript, decodePlace, []any{n.lock, n.waiters}, waiter, n.twice, place)
 }
 
 // Dequeue takes a process out of line.
 func (n *Name) Dequeue(waiter string) pipeline.Request {
-	return pipeline.Request{Command: driver.Command{"ZREM", n.Waiters, waiter}}
+	return pipeline.Request{Command: driver.Command{"ZREM", n.waiters, waiter}}
 }
 
 // TryWrite returns a write that changes nothing, because no waiter is called "-". It fails where a vote would: on a read-only
 // replica, and when memory is full, because Redis then refuses every ZADD.
 func (n *Name) TryWrite() quorum.Request {
-	return quorum.Request{Request: pipeline.Request{Command: driver.Command{"ZADD", n.Waiters, "XX", "0", "-"}}, Decode: decodeAny, DryRun: true}
+	return quorum.Request{Request: pipeline.Request{Command: driver.Command{"ZADD", n.waiters, "XX", "0", "-"}}, Decode: decodeAny, DryRun: true}
 }
 
 // Bootstrap declares a node without data to be new.
 func Bootstrap() quorum.Request {
-	return request(bootstrapScript, decodeBootstrap, []string{GuardKey})
+	return request(bootstrapScript, decodeBootstrap, []any{GuardKey})
 }
 
 // WakeChannel returns the channel on which a waiting process receives notices.
 func WakeChannel(waiter string) string { return "redtick:wake:" + waiter }
 
-func flag(on bool) string {
+func flag(on bool) any {
 	if on {
 		return "1"
 	}

@@ -137,7 +137,7 @@ func (q *Queue) notify(node int, notice string) {
 	defer q.mu.Unlock()
 	at := q.lines[name]
 	if at == nil {
-		q.pass(node, protocol.NewName(name, protocol.Settings{}))
+		q.pass(node, protocol.NewParameters(protocol.Settings{}).Name(name))
 		return
 	}
 	at.first().notice(token)
