@@ -42,6 +42,10 @@ type jobLocker struct {
 func (l *jobLocker) begin(life context.Context) {
 	l.end()
 	ctx, cancel := context.WithCancel(life)
+	if own := l.traits.context; own != nil { // once it has ended, gocron drops the job's runs silently
+		stop := context.AfterFunc(own, cancel)
+		context.AfterFunc(ctx, func() { stop() })
+	}
 	l.mu.Lock()
 	l.alive, l.ending = ctx, cancel
 	l.mu.Unlock()

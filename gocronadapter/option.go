@@ -81,8 +81,8 @@ func WithSchedulerOptions(opts ...gocron.SchedulerOption) Option {
 func WithClock(clock clockwork.Clock) Option { return func(c *config) { c.clock = clock } }
 
 // WithWindow sets the length of the window of time that counts as one tick, 10 ms
-// to 24 h, for a Locker that is not attached; see [Locker.Attach]. Default
-// [DefaultWindow], 1 s.
+// to 24 h, for a Locker that is not attached; see [Locker.Attach]. [NewScheduler]
+// refuses it. Default [DefaultWindow], 1 s.
 func WithWindow(d time.Duration) Option { return func(c *config) { c.window = d } }
 
 func newConfig(opts []Option) (config, error) {

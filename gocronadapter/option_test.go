@@ -26,6 +26,7 @@ func TestNewScheduler_refusals(t *testing.T) {
 		"nil clock":          {gocronadapter.WithClock(nil), "leave WithClock out"},
 		"window too short":   {gocronadapter.WithWindow(time.Millisecond), "1ms, must be 10ms to 24h"},
 		"window too long":    {gocronadapter.WithWindow(25 * time.Hour), "25h0m0s, must be 10ms to 24h"},
+		"window":             {gocronadapter.WithWindow(time.Minute), "leave WithWindow out"},
 		"take-over, owner":   {mutex(redlock.WithTakeover(), redlock.WithOwner("us")), "exclude each other"},
 		"owner":              {mutex(redlock.WithOwner("us")), "needs WithAnyOrder"},
 		"any order":          {mutex(redlock.WithAnyOrder()), "come in order"},

@@ -43,6 +43,9 @@ func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, err
 	if err != nil {
 		return nil, err
 	}
+	if c.window != DefaultWindow {
+		return nil, invalid("window is %v, but a scheduler of NewScheduler knows its ticks; leave WithWindow out", c.window)
+	}
 	l, err := newLocker(locker, c)
 	if err != nil {
 		return nil, err
