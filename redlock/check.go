@@ -13,7 +13,9 @@ import (
 // nothing. Call it when a service starts: New contacts no node, so without Check a
 // wrong address (such as a read-only replica's), password or access rule shows only
 // at the first tick. Check waits for all nodes, until ctx ends and for 10 s at most.
-// It does not tell whether the restart guard makes a node abstain.
+// It does not tell whether the restart guard makes a node abstain, or whether a node
+// allows subscriptions, without which locks and claims still work; see
+// [NoticesUnheard] and [TriggersUnheard].
 //
 // The error lists each node that did not answer as it should. It matches
 // [ErrNoQuorum] if too few are left to grant anything.

@@ -28,6 +28,8 @@ const (
 	Triggered EventKind = "triggered"
 	// TriggersUnheard: this replica has no subscription to a node's triggers, and hears none from it until it has one.
 	TriggersUnheard EventKind = "triggers_unheard"
+	// NoticesUnheard: a node that is not out refuses the subscription to its release notices, so a waiting Lock polls it.
+	NoticesUnheard EventKind = "notices_unheard"
 	// Ended: the run of a claim ended; Event.Result says how. Under WithHistory(0) it is reported only if the result was stated
 	// or the lease was lost.
 	Ended EventKind = "ended"
@@ -49,7 +51,7 @@ type Event struct {
 	Holder string
 	// By says, for Triggered, who asked for the run.
 	By string
-	// Node is the node's name for NodeOut, NodeBack and TriggersUnheard.
+	// Node is the node's name for NodeOut, NodeBack, TriggersUnheard and NoticesUnheard.
 	Node string
 	// Duration is how long the operation took, including its wait but not the delays of [WithSpread] and [WithHandicap]. For
 	// Released, Lost and Ended it is how long the lease was held.

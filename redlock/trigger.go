@@ -48,6 +48,6 @@ func (l *Locker) reportTrigger(t protocol.Trigger) {
 	l.Report(Event{Kind: Triggered, Name: t.Name, Tick: protocol.Instant(t.Tick), By: protocol.Clip(t.By)})
 }
 
-func (l *Locker) reportUnheard(node string, cause error) {
-	l.Report(Event{Kind: TriggersUnheard, Node: node, Err: cause})
+func (l *Locker) reportUnheard(kind EventKind, node string, cause error) {
+	l.Report(Event{Kind: kind, Node: node, Err: cause})
 }

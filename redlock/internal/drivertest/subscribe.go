@@ -19,6 +19,7 @@ func TestSubscriber(t *testing.T, connect func(t testing.TB, addr string) driver
 	for name, check := range map[string]func(t *testing.T, server *redisserver.Server, node driver.Subscriber){
 		"ServerKilled":                checkServerKilled,
 		"ServerGone":                  checkServerGone,
+		"Forbidden":                   checkForbidden,
 		"ContextEndsWhileServerHangs": checkServerHangs,
 		"ServerVanishes":              checkServerVanishes,
 		"NothingHappens":              checkNothingHappens,
@@ -44,6 +45,17 @@ func checkServerGone(t *testing.T, server *redisserver.Server, node driver.Subsc
 	server.Kill()
 	s := subscribe(context.Background(), node)
 	if err := receive(t, "end", s.ended); err == nil || len(s.ready) > 0 {
+		t.Errorf("ended with %v, ready %d times", err, len(s.ready))
+	}
+}
+
+// checkForbidden checks that a refusal is not taken for a subscription, and is the server's own.
+func checkForbidden(t *testing.T, server *redisserver.Server, node driver.Subscriber) {
+	if _, err := server.Do("ACL", "SETUSER", "default", "resetchannels"); err != nil {
+		t.Fatal(err)
+	}
+	s := subscribe(context.Background(), node)
+	if err := receive(t, "end", s.ended); driver.ErrorCode(err) != "NOPERM" || len(s.ready) > 0 {
 		t.Errorf("ended with %v, ready %d times", err, len(s.ready))
 	}
 }

@@ -539,6 +539,13 @@ func (p *Pipeline) Responsive(now time.Time) bool {
 	return p.sending && p.breaker.answered && !p.breaker.open(now)
 }
 
+// Out reports whether the node was reported as out, and not as back since.
+func (p *Pipeline) Out() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.breaker.reported
+}
+
 // MayHaveSent reports whether a renewal posted after since may have reached the
 // node or may still do so: any call has been sent since, or a renewal is queued.
 func (p *Pipeline) MayHaveSent(since time.Time) bool {

@@ -19,14 +19,16 @@ import (
 
 // Queue holds a process's waiters. It is safe for concurrent use.
 type Queue struct {
-	group *quorum.Group
-	id    string // the process, in the lines in Redis
+	group   *quorum.Group
+	id      string // the process, in the lines in Redis
+	unheard func(node string, cause error)
 
 	mu            sync.Mutex
 	lines         map[string]*line
 	handedOff     map[string]time.Time // names that went to a waiter elsewhere, and when
 	swept         time.Time            // when the old ones of these were last removed
 	subscriptions []*subscription      // to each node, or nil
+	failures      []failures           // to subscribe, by node
 	idle          *time.Timer          // ends the subscriptions
 	closed        chan struct{}
 }
@@ -46,9 +48,10 @@ func (l *line) first() *Waiter {
 }
 
 // New returns a queue for the process called id. No other process may have that id.
-func New(group *quorum.Group, id string) *Queue {
-	return &Queue{group: group, id: id, lines: map[string]*line{}, handedOff: map[string]time.Time{},
-		subscriptions: make([]*subscription, len(group.Pipelines)), closed: make(chan struct{})}
+// unheard is called, once, when the subscription to a node that answers keeps failing.
+func New(group *quorum.Group, id string, unheard func(node string, cause error)) *Queue {
+	return &Queue{group: group, id: id, unheard: unheard, lines: map[string]*line{}, handedOff: map[string]time.Time{},
+		subscriptions: make([]*subscription, len(group.Pipelines)), failures: make([]failures, len(group.Pipelines)), closed: make(chan struct{})}
 }
 
 // Enter waits until the caller is the first of this process in line for a name. The

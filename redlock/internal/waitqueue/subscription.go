@@ -1,7 +1,9 @@
 package waitqueue
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -20,6 +22,22 @@ type subscription struct {
 	timedOut bool // a waiter has waited for it in vain; others do not wait
 }
 
+// failures counts the attempts in a row to subscribe to a node that failed.
+type failures struct {
+	count int
+	until time.Time // when the next attempt may be made
+	told  bool      // unheard was called
+}
+
+const (
+	// maxPause bounds the pause after a failure. Each attempt may cost a connection, and each name that is waited for would make one.
+	maxPause = 5 * time.Second
+	// tellAfter is how many failures take about 3 s, in which a node that is down is reported as out.
+	tellAfter = 5
+)
+
+var errEnded = errors.New("the driver ended the subscription without a reason")
+
 // listen subscribes to a node's notices if needed, and waits up to limit until the subscription is active. It reports whether
 // it is.
 func (q *Queue) listen(ctx context.Context, node int, limit time.Duration) bool {
@@ -31,7 +49,7 @@ func (q *Queue) listen(ctx context.Context, node int, limit time.Duration) bool 
 	defer q.mu.Unlock()
 	s := q.subscriptions[node]
 	if s == nil {
-		if q.isClosed() {
+		if q.isClosed() || time.Now().Before(q.failures[node].until) {
 			return false
 		}
 		s = q.subscribe(node, sub)
@@ -60,15 +78,32 @@ func (q *Queue) subscribe(node int, sub driver.Subscriber) *subscription {
 	s := &subscription{cancel: cancel, ready: make(chan struct{})}
 	q.subscriptions[node] = s
 	go func() {
-		_ = sub.Subscribe(ctx, protocol.WakeChannel(q.id),
+		err := sub.Subscribe(ctx, protocol.WakeChannel(q.id),
 			func() { q.activate(node, s) },
 			func(notice string) { q.notify(node, notice) })
 		// The subscription ended. The next waiter begins a new one; until then waiters poll.
 		q.mu.Lock()
-		defer q.mu.Unlock()
+		tell := q.failed(node, s)
 		q.stop(node, s)
+		q.mu.Unlock()
+		if tell {
+			q.unheard(q.group.Pipelines[node].Name(), protocol.WithCure(cmp.Or(err, errEnded)))
+		}
 	}()
 	return s
+}
+
+// failed notes that a subscription has ended, perhaps before it was active. It reports whether to call unheard. The caller holds mu.
+func (q *Queue) failed(node int, s *subscription) (tell bool) {
+	if s != q.subscriptions[node] || s.active {
+		return false
+	}
+	f := &q.failures[node]
+	f.count++
+	f.until = time.Now().Add(min(100*time.Millisecond<<min(f.count, 6), maxPause))
+	tell = f.count >= tellAfter && !f.told && !q.group.Pipelines[node].Out()
+	f.told = f.told || tell
+	return tell
 }
 
 // activate records that a subscription is active.
@@ -76,7 +111,7 @@ func (q *Queue) activate(node int, s *subscription) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if s == q.subscriptions[node] && !s.active {
-		s.active, s.timedOut = true, false
+		s.active, s.timedOut, q.failures[node] = true, false, failures{}
 		close(s.ready)
 	}
 }
