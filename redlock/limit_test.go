@@ -136,3 +136,53 @@ func majorities(nodes string) (found []string) {
 	}
 	return found
 }
+
+// The nodes remember a tick for the retention of the replica that claimed it. A replica with a longer one asks for ticks that they have
+// forgotten.
+func TestLimit_mixedRetentions(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		first, second time.Duration // retentions
+		mode          redlock.JobOption
+		after         time.Duration // when the second replica asks for the tick that the first one ran
+		dies          bool          // the first one dies as soon as it is granted the tick
+		twice         bool
+	}{
+		"any order":                   {time.Minute, day, redlock.WithAnyOrder(), time.Hour, false, true},
+		"any order, the other way":    {day, time.Minute, redlock.WithAnyOrder(), time.Hour, false, false},
+		"any order, the same":         {day, day, redlock.WithAnyOrder(), time.Hour, false, false},
+		"in order":                    {time.Minute, day, redlock.WithHistory(0), time.Hour, false, false}, // last is remembered for 7 days
+		"in order, dies":              {time.Minute, day, redlock.WithHistory(0), time.Hour, true, true},
+		"in order, dies, the same":    {day, day, redlock.WithHistory(0), time.Hour, true, false},
+		"in order, a week":            {day, 30 * day, redlock.WithHistory(0), 8 * day, false, true},
+		"in order, a week, the same":  {30 * day, 30 * day, redlock.WithHistory(0), 8 * day, false, false},
+		"taken over, a week":          {day, 30 * day, redlock.WithTakeover(), 8 * day, false, true},
+		"taken over, a week the same": {30 * day, 30 * day, redlock.WithTakeover(), 8 * day, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 3, func(t *testing.T, fl *fleet) {
+				a, b := fl.process("a"), fl.process("b")
+				tick := time.Now()
+				lease := must[*redlock.Lease](t)(a.mutex(t, "job", redlock.WithRetention(c.first), c.mode).Claim(t.Context(), tick))
+				if c.dies {
+					for _, l := range a.links {
+						l.Hang()
+					}
+				}
+				time.Sleep(time.Second)
+				_ = lease.Unlock(t.Context())
+				time.Sleep(c.after)
+				second, err := b.mutex(t, "job", redlock.WithRetention(c.second), c.mode).Claim(t.Context(), tick)
+				if twice := err == nil; twice != c.twice {
+					t.Errorf("run twice: %v (%v), want %v", twice, err, c.twice)
+				}
+				if err == nil {
+					ok(t, second.Unlock(t.Context()))
+				}
+				for _, l := range a.links {
+					l.Heal()
+				}
+			})
+		})
+	}
+}

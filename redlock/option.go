@@ -128,7 +128,8 @@ func WithNodeTimeout(d time.Duration) MutexOption {
 // replica may still ask for it: 1 s to 30 days, and at least the TTL. An older tick
 // is refused with [ErrTickStale]. The default is 15 minutes, or a day under
 // [WithAnyOrder]. It is raised to the TTL, and to [WithLateness] or [WithCatchUp]
-// plus the max skew, where one of these is longer.
+// plus the max skew, where one of these is longer. All replicas need the same one:
+// a tick that the nodes have forgotten after a shorter one may run again.
 func WithRetention(d time.Duration) JobOption { return jobOption(func(c *config) { c.retention = d }) }
 
 // WithLateness sets how late a tick may begin if its claim found no quorum. The
