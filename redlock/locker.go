@@ -131,7 +131,9 @@ func (l *Locker) reportNode(name string, out bool, cause error) {
 // renewal. Leases that are still held, and a leader's term, end at ValidUntil, so
 // call Unlock and Resign first. Close then waits until the nodes have executed all
 // pending releases. A release that a node does not execute within TTL + 1 s is
-// dropped, since its keys have expired by then. Close the nodes' clients afterwards.
+// dropped, since its keys have expired by then. The last try may take two node
+// timeouts and a second more, so with a node out and defaults Close returns within
+// about 33 s. Close the nodes' clients afterwards.
 //
 // If ctx ends earlier, the error names the nodes with pending releases. Before it
 // returns, Close waits up to a second for the observer.
