@@ -160,6 +160,36 @@ func TestCheck_accessRule(t *testing.T) {
 	}
 }
 
+// A client without the password is told so: a server that waits for one cuts off a long command with another error than
+// NOAUTH, and a claim, with its many arguments, is long.
+//
+// Seen to fail without that error's cure, and while node_out had none.
+func TestCheck_noPassword(t *testing.T) {
+	server := redisserver.Start(t, "--requirepass", "secret")
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer client.Close()
+	out := make(chan error, 1)
+	l := must[*redlock.Locker](t)(redlock.New(goredis.Nodes(client), redlock.WithTTL(2*time.Second), redlock.WithObserver(func(e redlock.Event) {
+		if e.Kind == redlock.NodeOut {
+			out <- e.Err
+		}
+	})))
+	defer func() { ok(t, l.Close(t.Context())) }()
+	const cure = "set the client's password"
+	if err := l.Check(t.Context()); err == nil || !strings.Contains(err.Error(), cure) {
+		t.Errorf("check: %v, want %q", err, cure)
+	}
+	j := must[*redlock.Job](t)(l.NewJob("report"))
+	for range 3 {
+		if _, err := j.Claim(t.Context(), time.Now()); !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), cure) {
+			t.Errorf("claim: %v, want %q", err, cure)
+		}
+	}
+	if err := <-out; !strings.Contains(err.Error(), cure) {
+		t.Errorf("node_out: %v, want %q", err, cure)
+	}
+}
+
 // Check does not begin a node's memory: the node can be declared fresh after it.
 //
 // Seen to fail when Check asks as a guarded claim would.

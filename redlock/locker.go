@@ -121,7 +121,7 @@ func (l *Locker) CheckName(name string) error {
 
 func (l *Locker) reportNode(name string, out bool, cause error) {
 	if out {
-		l.Report(Event{Kind: NodeOut, Node: name, Err: cause})
+		l.Report(Event{Kind: NodeOut, Node: name, Err: protocol.WithCure(cause)})
 	} else {
 		l.Report(Event{Kind: NodeBack, Node: name})
 	}

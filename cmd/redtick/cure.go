@@ -17,7 +17,8 @@ import (
 
 // serverCures maps the beginning of a server's error to its cure.
 var serverCures = []struct{ code, cure string }{
-	{"NOAUTH", "it needs a password: put redis" + exampleCredentials + "host:port into REDIS_ADDRS"},
+	{"NOAUTH", noLogin},
+	{"ERR Protocol error: unauthenticated", noLogin},
 	{"WRONGPASS", wrongLogin},
 	{"ERR invalid password", wrongLogin},
 	{"ERR AUTH <password> called without any password", "it has no password: leave it out"},
@@ -50,7 +51,10 @@ const (
 	otherChannels = "the user may not trigger: allow it &redtick:trigger (ACL SETUSER), or give another user"
 )
 
-const wrongLogin = "the user name or password is wrong: correct them in REDIS_ADDRS, and write any of / ? # @ : , % in them escaped, as %2F is for /"
+const (
+	noLogin    = "it needs a password: put redis" + exampleCredentials + "host:port into REDIS_ADDRS"
+	wrongLogin = "the user name or password is wrong: correct them in REDIS_ADDRS, and write any of / ? # @ : , % in them escaped, as %2F is for /"
+)
 
 // cure is what to do about the error of a node, or "".
 func cure(err error) string {

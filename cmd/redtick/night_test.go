@@ -40,7 +40,7 @@ func TestCures(t *testing.T) {
 		{"another's CA", "rediss://" + secret.TLSAddr(), "--tls-ca"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for _, args := range [][]string{{"status"}, {"ls"}, {"pause", "report"}, {"bootstrap"}, {"run", "-name", "report", "--", "true"}} {
+			for _, args := range [][]string{{"status"}, {"ls"}, {"pause", "report"}, {"bootstrap"}, {"run", "-name", "report", "--", "true"}, {"run", "-name", "report", "-tick", "1m", "--", "true"}} {
 				o := redtick(t, c.node, args...)
 				// On a busy machine a handshake may take that long.
 				for try := 0; try < 5 && (strings.Contains(o.all(), "no answer within") || strings.Contains(o.all(), "deadline exceeded")); try++ {

@@ -199,6 +199,7 @@ var cures = []struct {
 	{"ERR", "The user executing the script ", aclCure},
 	{"ERR", "ACL failure in script: ", aclCure},
 	{"NOAUTH", "", "set the client's password"},
+	{"ERR Protocol error: unauthenticated", "", "set the client's password"}, // in place of NOAUTH, for a long command
 	{"WRONGPASS", "", "set the client's user name and password"},
 	{"CROSSSLOT", "", "the restart guard does not work on a Redis Cluster, leave WithRestartGuard out"},
 	{"MOVED", "", "this address is a member of a Redis Cluster, use a Cluster client"},
