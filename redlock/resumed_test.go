@@ -144,6 +144,20 @@ func TestResumed_hidesNothing(t *testing.T) {
 	}
 }
 
+// A tick that came during a run, and so was skipped, is not waited for either.
+//
+// Seen to fail while only the end of a pause counted: the job was overdue from the end of the run to the next tick.
+func TestResumed_skippedByARun(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		r, first := fl.resumedJob(daily), time.Now()
+		r.run(first, first.Add(2*day))
+		time.Sleep(time.Until(first.Add(3 * day)))
+		ok(t, r.job.Run(t.Context(), first.Add(3*day), func(context.Context) error { time.Sleep(day + time.Hour); return nil }))
+		r.expect(first.Add(4*day+2*time.Hour), "ok", first.Add(5*day))
+		r.expect(first.Add(5*day+time.Minute), inspect.Overdue, first.Add(5*day))
+	})
+}
+
 // What a pause on too few nodes noted counts for nothing, and one node fewer changes nothing.
 //
 // Seen to fail when one node is enough, and when all are needed.

@@ -34,8 +34,9 @@ retried.
   vanished   its end was never reported: the process died, or was cut off
 
 The first line has the schedule and the next tick, if the services report them (the
-adapters do). A job is overdue 10 s after a tick that did not run. A job that was
-removed from the code stays overdue until "redtick forget NAME".
+adapters do). A job is overdue 10 s after a tick that did not run, unless a pause or
+an earlier run skipped it. A job that was removed from the code stays overdue until
+"redtick forget NAME".
 
 The nodes remember the last 20 runs (WithHistory), for at least 35 days and three
 intervals of the schedule after the last one.

@@ -42,9 +42,9 @@ type Runs struct {
 	Name string
 	// Schedule describes the schedule, as the newest run recorded it.
 	Schedule string
-	// Next is the tick after the newest one, or the zero time if unknown. If a pause skipped that tick, Next is the
-	// first one after the pause, estimated from the interval of the ticks; if intervals differ, it is the latest time
-	// at which that tick is due.
+	// Next is the tick after the newest one, or the zero time if unknown. If a pause or the newest run skipped that
+	// tick, Next is the first one after that, estimated from the interval of the ticks; if intervals differ, it is the
+	// latest time at which that tick is due.
 	Next time.Time
 	// Paused is the job's pause, or nil.
 	Paused *Pause
@@ -95,12 +95,16 @@ func (i *Inspector) Runs(ctx context.Context, name string) (*Runs, error) {
 		note(noted, r[1])
 	}
 	runs := i.history(name, noted, held)
-	runs.Paused, runs.Next = pauses.agreed(i), after(pauses.end(i), runs.Next, noted)
+	runs.Paused = pauses.agreed(i)
+	runs.Next = after(pauses.end(i), runs.Next, noted)
+	if len(runs.Runs) > 0 && !runs.Next.Before(runs.Runs[0].Began) {
+		runs.Next = after(runs.Runs[0].Began.Add(runs.Runs[0].Took), runs.Next, noted)
+	}
 	return runs, i.outcome(ctx, failed)
 }
 
-// after returns the next tick to expect after a pause that lasted until end. It knows only the intervals of the ticks,
-// not the schedule.
+// after returns the next tick to expect after a pause or a run that lasted until end. It knows only the intervals of the
+// ticks, not the schedule.
 func after(end, next time.Time, noted map[string]protocol.Record) time.Time {
 	shortest, longest := time.Duration(math.MaxInt64), time.Millisecond
 	for _, r := range noted {
