@@ -214,7 +214,7 @@ func (t *target) fail(op string, tick int64, tally *quorum.Tally, reason error) 
 	case ErrTickDone:
 		return e
 	case ErrTickStale:
-		e.Detail = fmt.Sprintf("ticks are remembered for %v", t.cfg.retention)
+		e.Detail = fmt.Sprintf("ticks are remembered for %v; check this machine's clock", t.cfg.retention)
 	case ErrClockSkew:
 		e.Detail = fmt.Sprintf("at most %v is allowed; check this machine's clock", t.cfg.maxSkew)
 	case ErrNoQuorum:

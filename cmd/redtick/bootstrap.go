@@ -33,7 +33,7 @@ JSON: nodes (how many vote from now on).`,
 			if err := inspector.Bootstrap(c.Context()); err != nil {
 				return exit(exitWarning, err)
 			}
-			return i.answer(c, map[string]int{"nodes": len(f.nodes)}, "%s vote from now on", count(len(f.nodes), "node"))
+			return i.answer(c, map[string]int{"nodes": len(f.nodes)}, "%s may vote from now on", count(len(f.nodes), "node"))
 		},
 	}
 	i.flags(c)

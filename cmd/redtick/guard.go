@@ -20,15 +20,15 @@ func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Si
 		_ = lease.Unlock(context.Background())
 		return err
 	}
-	lost := attend(context.Background(), lease, child, r.grace, signals) != nil
-	if lost {
-		say("the lease of %q is lost; ending the program", r.name)
+	lost := attend(context.Background(), lease, child, r.grace, signals)
+	if lost != nil {
+		say("%q: %v; ending the program", r.name, lost)
 		child.end(r.grace)
 	}
 	lease.SetResult(child.result())
 	err := lease.Unlock(context.Background())
 	switch {
-	case lost:
+	case lost != nil:
 		return exit(exitLost, nil)
 	case errors.Is(err, redlock.ErrLost):
 		return exit(exitLost, fmt.Errorf("the program ended (with code %d), but the lease was lost before: %s", child.code(), plain(err)))
@@ -41,7 +41,10 @@ func (r *running) guard(lease *redlock.Lease, child *child, signals <-chan os.Si
 	return nil
 }
 
-var errLeaseLost = errors.New("the lease is lost")
+var (
+	errLeaseLost  = errors.New("the lease is lost")
+	errNotRenewed = errors.New("the lease was not renewed in time")
+)
 
 // attend forwards signals until the child has ended and returns nil, or returns why
 // the child must end: the lease is lost or has only grace left, or halt has ended.
@@ -49,7 +52,7 @@ func attend(halt context.Context, lease *redlock.Lease, child *child, grace time
 	for {
 		left := time.Until(lease.ValidUntil()) - grace
 		if left <= 0 {
-			return errLeaseLost
+			return errNotRenewed
 		}
 		select {
 		case <-child.ended:

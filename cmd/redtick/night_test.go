@@ -200,7 +200,7 @@ func TestNothing_done_without_a_quorum(t *testing.T) {
 func TestBootstrap(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	if o := f.redtick("bootstrap"); o.code != 0 || o.stdout != "3 nodes vote from now on\n" {
+	if o := f.redtick("bootstrap"); o.code != 0 || o.stdout != "3 nodes may vote from now on\n" {
 		t.Errorf("fresh nodes: %+v", o)
 	}
 	if o := newFleet(t).redtick("bootstrap", "-o", "json"); o.code != 0 || decode[map[string]int](t, o.stdout)["nodes"] != 3 {

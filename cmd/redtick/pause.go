@@ -52,7 +52,7 @@ func (p *pausing) run(c *cobra.Command, name string) error {
 	if p.By == "" {
 		p.By = me()
 	}
-	return p.change(c, name, func(ctx context.Context, inspector *inspect.Inspector) error {
+	return p.change(c, "paused", name, func(ctx context.Context, inspector *inspect.Inspector) error {
 		return inspector.Pause(ctx, name, p.Pause)
 	})
 }
@@ -73,7 +73,7 @@ JSON: as "redtick show -o json", in which paused is null.`,
 		Example: `  redtick resume report`,
 		Args:    oneName,
 		RunE: func(c *cobra.Command, args []string) error {
-			return i.change(c, args[0], func(ctx context.Context, inspector *inspect.Inspector) error {
+			return i.change(c, "resumed", args[0], func(ctx context.Context, inspector *inspect.Inspector) error {
 				return inspector.Resume(ctx, args[0])
 			})
 		},
@@ -82,8 +82,8 @@ JSON: as "redtick show -o json", in which paused is null.`,
 	return c
 }
 
-// change pauses or resumes a job, then prints its state.
-func (i *inspection) change(c *cobra.Command, name string, do func(context.Context, *inspect.Inspector) error) error {
+// change pauses or resumes a job, as done says, then prints its state.
+func (i *inspection) change(c *cobra.Command, done, name string, do func(context.Context, *inspect.Inspector) error) error {
 	f, inspector, err := i.openFor(name)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (i *inspection) change(c *cobra.Command, name string, do func(context.Conte
 	}
 	view, err := look(c.Context(), inspector, name)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s %q, but its state cannot be read: %w", done, name, err)
 	}
 	if err := i.answer(c, view, "%q %s", name, pauseState(view.info, time.Now())); err != nil {
 		return err

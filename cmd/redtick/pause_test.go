@@ -107,3 +107,28 @@ func TestPause_noQuorum(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// A user may be allowed to pause a job, but not to read its state.
+//
+// Seen to fail while the error was that of show, without a word that the job is paused.
+func TestPause_unreadable(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	for _, s := range f.servers {
+		if _, err := s.Do("ACL", "SETUSER", "service", "on", ">pw", "~*", "+set", "+get", "+del", "+time"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	service := "redis://service:pw@" + strings.ReplaceAll(f.addrs, ",", ",redis://service:pw@")
+	for _, command := range []string{"pause", "resume"} {
+		o := redtick(t, service, command, "report")
+		has(t, o.stderr, command+`d "report", but its state cannot be read: `, "NOPERM")
+		if o.code != 2 {
+			t.Errorf("exit code %d, want 2", o.code)
+		}
+		paused := decode[nameJSON](t, f.redtick("show", "report", "-o", "json").stdout).Paused
+		if (paused != nil) != (command == "pause") {
+			t.Errorf("after %s: %+v", command, paused)
+		}
+	}
+}

@@ -272,10 +272,6 @@ func (r *running) refusal(err error) error {
 		return r.elsewhere(fmt.Errorf("%w; leave --try out to wait for it", err))
 	case errors.Is(err, redlock.ErrTaken), errors.Is(err, redlock.ErrTickDone), errors.Is(err, redlock.ErrPaused), errors.Is(err, context.DeadlineExceeded):
 		return r.elsewhere(err)
-	case errors.Is(err, redlock.ErrTickStale):
-		return exit(exitUsage, fmt.Errorf("%w, which is %v; is this machine's clock behind?", err, redlock.DefaultRetention))
-	case errors.Is(err, redlock.ErrClockSkew):
-		return exit(exitUsage, fmt.Errorf("%w (%v); is this machine's clock ahead?", err, redlock.DefaultMaxSkew))
 	}
 	return exit(exitUsage, err)
 }

@@ -72,8 +72,8 @@ func TestRun_exit_codes(t *testing.T) {
 		{"long grace", 64, []string{"-name", "x", "-ttl", "4s", "-grace", "3s", "--", "true"}, "half of --ttl"},
 		{"two ways to wait", 64, []string{"-name", "x", "-try", "-wait", "1s", "--", "true"}, "--try and --wait exclude each other; leave one out"},
 		{"not a tick", 64, []string{"-name", "x", "-tick", "soon", "--", "true"}, `--tick is "soon"`},
-		{"old tick", 64, []string{"-name", "x", "-tick", "2020-01-01T00:00:00Z", "--", "true"}, "clock behind"},
-		{"future tick", 64, []string{"-name", "x", "-tick", "2999-01-01T00:00:00Z", "--", "true"}, "clock ahead"},
+		{"old tick", 64, []string{"-name", "x", "-tick", "2020-01-01T00:00:00Z", "--", "true"}, "remembered for 15m0s; check this machine's clock\n"},
+		{"future tick", 64, []string{"-name", "x", "-tick", "2999-01-01T00:00:00Z", "--", "true"}, "at most 5m0s is allowed; check this machine's clock\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := f.redtick(append([]string{"run"}, c.args...)...)
@@ -212,7 +212,7 @@ func lostToSilentNodes(t *testing.T) time.Duration {
 	}
 	end := time.Now().Add(1500 * time.Millisecond)
 	o := p.end()
-	if o.code != 79 || !strings.Contains(o.stderr, "is lost") {
+	if o.code != 79 || !strings.Contains(o.stderr, "the lease was not renewed in time; ending") {
 		t.Errorf("%+v, want exit code 79", o)
 	}
 	return max(f.lastBeat("beat").Sub(end), f.lastBeat("inner").Sub(end))
