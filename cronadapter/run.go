@@ -151,7 +151,7 @@ func (r *runner) runInOrder(t *turn, f func(ctx context.Context) error) (err err
 	if t.tick.IsZero() {
 		return errNotDue
 	}
-	_, job := r.current()
+	p, job := r.current()
 	waits := job.Takeover()
 	if t.triggered || !waits && !t.reloaded && r.claims.backlog.empty() {
 		return r.claimAndRun(t, f)
@@ -165,8 +165,8 @@ func (r *runner) runInOrder(t *turn, f func(ctx context.Context) error) (err err
 		if waits {
 			return r.claimAndRun(t, f)
 		}
-		if !t.reloaded { // the next tick need not wait for this one
-			leave()
+		if !t.reloaded { // let the next tick ask soon, but not beside this one, which it could overtake
+			defer time.AfterFunc(p.gap/2, leave).Stop()
 		}
 		return r.claimAndRun(t, func(ctx context.Context) error {
 			leave() // a tick that comes during the run is skipped, not delayed
