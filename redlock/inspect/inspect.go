@@ -272,7 +272,7 @@ func (i *Inspector) Release(ctx context.Context, name, token string) error {
 		i.vote(ctx, n.Release(token, true)) // on all nodes, since the waiter it wakes may listen on any
 		return nil
 	case tally.Blocks(tally.Refused):
-		failed.Reason, failed.Detail = redlock.ErrLost, ""
+		failed.Reason, failed.Detail = redlock.ErrLost, "the name is free, or held under another token"
 	}
 	for k, a := range tally.Answers {
 		if a.Verdict == quorum.Failed {
