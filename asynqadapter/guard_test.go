@@ -239,7 +239,7 @@ func TestEvents_byDefault(t *testing.T) {
 		s.Shutdown()
 		synctest.Wait()
 		for _, want := range []string{
-			"unstamped", "Stamp.Register", "refused task", "has 0 bytes", "enqueue_failed", "connection refused", "tick=2000-01-01T00:02:00Z",
+			"unstamped", "Stamp.Register", "refused task", "name is empty", "enqueue_failed", "connection refused", "tick=2000-01-01T00:02:00Z",
 		} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("nothing about %q in the log:\n%.2000s", want, log.String())
