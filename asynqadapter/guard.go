@@ -22,21 +22,25 @@ type guard struct {
 
 // run calls the handler under the lease. The Locker's observer is told how the lease
 // ends.
-func (g *guard) run(ctx context.Context, lease *redlock.Lease, d delivery, next asynq.Handler) error {
+func (g *guard) run(ctx context.Context, lease *redlock.Lease, d delivery, next asynq.Handler) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err // asynq may have given the task to another worker by now
 	}
 	if !d.tick.IsZero() {
 		ctx = redlock.ContextWithTick(ctx, d.tick)
 	}
-	return lease.Do(context.WithValue(ctx, heldKey{}, append(slices.Clip(tokens(ctx)), lease.Token())), func(held context.Context) error {
-		err := next.ProcessTask(held, d.task)
-		if cause := context.Cause(held); err != nil && errors.Is(cause, redlock.ErrLost) {
-			err = fmt.Errorf("%w (%w)", err, cause)
-		}
-		return err
-	})
+	held, stop := lease.Bind(context.WithValue(ctx, heldKey{}, append(slices.Clip(tokens(ctx)), lease.Token())))
+	defer stop()
+	err = errPanicked
+	defer func() { lease.SetResult(err) }() // not Lease.Do, which recovers a panic: asynq would take the line where it goes on for its origin
+	err = next.ProcessTask(held, d.task)
+	if cause := context.Cause(held); err != nil && errors.Is(cause, redlock.ErrLost) {
+		err = fmt.Errorf("%w (%w)", err, cause)
+	}
+	return err
 }
+
+var errPanicked = errors.New("asynqadapter: the handler panicked, as asynq reports, or called runtime.Goexit")
 
 // sendBack returns the error that makes asynq deliver the task again later.
 func (g *guard) sendBack(d delivery, name string, reason error) error {

@@ -199,6 +199,37 @@ func TestMiddleware_panic(t *testing.T) {
 	})
 }
 
+// asynq notes the file in which a handler panicked, and an event says that the run failed.
+//
+// Seen to fail for OncePerTick, with a file of redlock's, when run calls Lease.Do.
+func TestMiddlewares_panicOrigin(t *testing.T) {
+	for name, use := range map[string]func(*redlock.Locker) asynq.MiddlewareFunc{
+		"Middleware":  func(l *redlock.Locker) asynq.MiddlewareFunc { return middleware(t, l) },
+		"OncePerTick": func(l *redlock.Locker) asynq.MiddlewareFunc { return oncePerTick(t, l) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var ended atomic.Int64
+				q, locker := newQueue(t), newLocker(t, redlocktest.Servers(3), redlock.WithObserver(func(e redlock.Event) {
+					if e.Kind == redlock.Ended && e.Err != nil {
+						ended.Add(1)
+					}
+				}))
+				q.serve(asynq.Config{Concurrency: 1}, func(context.Context, *asynq.Task) error { panic("on purpose") }, use(locker))
+				info := q.enqueue(stamped("a", time.Now()), asynq.MaxRetry(0))
+				time.Sleep(time.Second)
+				info, err := q.inspector().GetTaskInfo("default", info.ID)
+				if err != nil || !strings.Contains(info.LastErr, "middleware_test.go") {
+					t.Errorf("asynq has the error %q, %v; want one from this file", info.LastErr, err)
+				}
+				if want := map[string]int64{"OncePerTick": 1}[name]; ended.Load() != want {
+					t.Errorf("%d events of a failed run, want %d", ended.Load(), want)
+				}
+			})
+		})
+	}
+}
+
 func holder(t *testing.T, m *redlock.Mutex) string {
 	t.Helper()
 	who, err := m.Holder(t.Context())
