@@ -42,7 +42,9 @@
 //
 // A job may have a chain around it; its tick is the scheduled instant, however long
 // the wrappers delay it. Retries must be inside, in the function passed to Add: from
-// outside, the second try finds that its tick is done.
+// outside, the second try finds that its tick is done. A wrapper that returns before
+// the job has begun, on another goroutine, loses runs that cron did not fire: those of
+// triggers and of missed ticks.
 //
 // Whatever keeps a tick from running is an event of the redlock.Locker, as is the
 // end of each run (redlock.Ended). Without an observer, warnings and errors are
