@@ -75,10 +75,10 @@ type index struct {
 
 	mu        sync.Mutex
 	scheduler gocron.Scheduler
-	since     time.Time // when it was attached
-	jobs      map[string][]gocron.Job
+	since     time.Time               // when it was attached
+	jobs      map[string][]gocron.Job // of the last listing
+	listings  int                     // how many have begun
 	states    map[identity]*jobState
-	live      map[string]int // states by name
 	extraRuns map[uuid.UUID]*extraRuns
 }
 
@@ -90,7 +90,7 @@ type identity struct {
 }
 
 func newIndex() index {
-	return index{listing: make(chan struct{}, 1), states: make(map[identity]*jobState), live: make(map[string]int), extraRuns: make(map[uuid.UUID]*extraRuns)}
+	return index{listing: make(chan struct{}, 1), states: make(map[identity]*jobState), extraRuns: make(map[uuid.UUID]*extraRuns)}
 }
 
 func (x *index) attach(s gocron.Scheduler, now time.Time) error {
@@ -114,26 +114,33 @@ func (x *index) attached() gocron.Scheduler {
 // list its jobs while it stops.
 func (l *Locker) stateOf(ctx context.Context, s gocron.Scheduler, name string) (*jobState, error) {
 	id := identity{ctx, name}
-	if state := l.index.known(id); state != nil {
+	state, listings := l.index.known(id)
+	if state != nil {
 		return state, nil
 	}
-	return ask(ctx, func() (*jobState, error) { return l.lookUp(s, id) })
+	return ask(ctx, func() (*jobState, error) { return l.lookUp(s, id, listings) })
 }
 
-func (x *index) known(id identity) *jobState {
+// known returns the state of a job, or nil, and how many listings have begun.
+func (x *index) known(id identity) (*jobState, int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.states[id]
+	return x.states[id], x.listings
 }
 
-func (l *Locker) lookUp(s gocron.Scheduler, id identity) (*jobState, error) {
+// lookUp makes the state of a job for a run that began after so many listings.
+func (l *Locker) lookUp(s gocron.Scheduler, id identity, listings int) (*jobState, error) {
 	x := &l.index
 	x.listing <- struct{}{}
 	defer func() { <-x.listing }()
-	if state := x.known(id); state != nil {
+	state, begun := x.known(id)
+	if state != nil {
 		return state, nil // another run of the job looked it up meanwhile
 	}
-	job, err := l.find(s, id.name)
+	if begun == listings { // a job that was listed before the run may have been updated since
+		l.list(s)
+	}
+	job, err := l.find(id.name)
 	if err != nil {
 		return nil, err
 	}
@@ -141,13 +148,12 @@ func (l *Locker) lookUp(s gocron.Scheduler, id identity) (*jobState, error) {
 	if err := l.reserve(id.name, o, nil); err != nil {
 		return nil, err
 	}
-	state := l.newState(id.name, job, traits{}, x.since, x.extraRunsOf(job.ID()), func(_ context.Context, announce func()) {
+	state = l.newState(id.name, job, traits{}, x.since, x.extraRunsOf(job.ID()), func(_ context.Context, announce func()) {
 		announce()
 		_ = job.RunNow() // the run may come even after an error
 	})
 	x.mu.Lock()
 	x.states[id] = state
-	x.live[id.name]++
 	x.mu.Unlock()
 	context.AfterFunc(id.ctx, func() { l.forget(id, o) })
 	return state, nil
@@ -171,34 +177,31 @@ func (l *Locker) forget(id identity, o *owner) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.states, id)
-	if x.live[id.name]--; x.live[id.name] <= 0 {
-		delete(x.live, id.name)
-	}
 }
 
-// find returns the only job with that name. It lists the jobs anew unless the last
-// list has exactly one such job, which still exists and has no state yet. The
-// caller holds listing.
-func (l *Locker) find(s gocron.Scheduler, name string) (gocron.Job, error) {
+// list lists the scheduler's jobs. The caller holds listing.
+func (l *Locker) list(s gocron.Scheduler) {
 	x := &l.index
 	x.mu.Lock()
-	jobs, again := x.jobs[name], x.live[name] > 0
+	x.listings++
 	x.mu.Unlock()
-	if len(jobs) == 1 && !again {
-		if _, err := jobs[0].NextRun(); err == nil {
-			return jobs[0], nil
-		}
-	}
 	listed, there := make(map[string][]gocron.Job), make(map[uuid.UUID]bool)
 	for _, j := range s.Jobs() {
 		listed[j.Name()] = append(listed[j.Name()], j)
 		there[j.ID()] = true
 	}
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.jobs = listed
 	maps.DeleteFunc(x.extraRuns, func(id uuid.UUID, _ *extraRuns) bool { return !there[id] })
-	x.mu.Unlock()
-	switch jobs := listed[name]; len(jobs) {
+}
+
+// find returns the only job of the last listing with that name. The caller holds listing.
+func (l *Locker) find(name string) (gocron.Job, error) {
+	x := &l.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch jobs := x.jobs[name]; len(jobs) {
 	case 0:
 		return nil, fmt.Errorf("%w: the attached scheduler has no job %q; attach the Locker to the scheduler that uses it", ErrNoTick, name)
 	case 1:
