@@ -30,7 +30,8 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	t, a := m.t, &acquisition{op: "adopt", begin: time.Now(), tick: protocol.TickOf(token)}
 	t.locker.beginCall()
 	defer t.locker.endCall()
-	if !protocol.IsDetached(token) {
+	detached := protocol.IsDetached(token)
+	if !detached {
 		ours, err := t.takeFrom(ctx, a, token)
 		if err != nil {
 			return nil, err
@@ -41,13 +42,16 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	if err == nil {
 		var lease *Lease
 		if lease, err = s.lease(ctx, &tally, nil); lease != nil {
-			lease.barElsewhere(token, &tally)
+			t.barWhereKept(token, &tally)
 			lease.report(Acquired, time.Since(a.begin), nil)
 			return lease, nil
 		}
 	}
 	if s != nil {
 		s.abort()
+	}
+	if detached { // nobody else would release it
+		t.barWhereKept(token, &tally)
 	}
 	return nil, t.refuse(a, &tally, t.notAdopted(&tally, err))
 }
@@ -96,13 +100,13 @@ func (t *target) notAdopted(tally *quorum.Tally, err error) error {
 	return ErrNoQuorum
 }
 
-// barElsewhere removes the old token from the nodes that the swap did not reach, and keeps its holder's late extensions from
+// barWhereKept removes the old token from the nodes where the swap did not replace it, and keeps its holder's late extensions from
 // restoring it.
-func (l *Lease) barElsewhere(old string, tally *quorum.Tally) {
-	bar := l.t.name.Bar(old)
-	for i, p := range l.t.locker.group.Pipelines {
-		if tally.Answers[i].Verdict != quorum.Granted {
-			p.Send(bar.Request, l.t.releaseDeadline(), pipeline.Release)
+func (t *target) barWhereKept(old string, tally *quorum.Tally) {
+	bar := t.name.Bar(old)
+	for i, p := range t.locker.group.Pipelines {
+		if tally.Answers == nil || tally.Answers[i].Verdict != quorum.Granted { // no answers if no node was asked
+			p.Send(bar.Request, t.releaseDeadline(), pipeline.Release)
 		}
 	}
 }

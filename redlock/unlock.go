@@ -150,16 +150,25 @@ func (l *Lease) detach() (string, error) {
 	l.mu.Unlock()
 	next := protocol.Detached(l.t.cfg.holder, random, l.tick)
 	s := &round{t: l.t, a: &acquisition{op: "detach", tick: l.tick}, token: next}
-	_ = s.vote(context.Background(), l.t.name.Swap(l.token, next, true))
+	swap := l.t.name.Swap(l.token, next, true)
+	_ = s.vote(context.Background(), swap)
 	tally := s.poll.Tally()
 	l.conclude(time.Now(), true, !tally.Won())
 	if !tally.Won() {
 		s.abort()
 		l.postRelease(false)
 		err = l.t.fail("detach", l.tick, &tally, ErrNoQuorum)
-	} else if l.run != nil && l.t.cfg.history > 0 {
-		// Record the end of our part of the run. This is queued behind the swap, so it does not release the lock.
-		l.t.locker.group.Send(l.t.name.Finish(&l.run.Record, l.t.cfg.owner, false, l.run.confirmed), s.poll.Start.Add(l.t.cfg.ttl))
+	} else {
+		// Our token would stay on a node that answered with an error. A swap may be repeated.
+		for i, p := range l.t.locker.group.Pipelines {
+			if tally.Answers[i].Verdict != quorum.Granted {
+				p.Send(swap.Request, l.t.releaseDeadline(), pipeline.Release)
+			}
+		}
+		if l.run != nil && l.t.cfg.history > 0 {
+			// Record the end of our part of the run. This is queued behind the swap, so it does not release the lock.
+			l.t.locker.group.Send(l.t.name.Finish(&l.run.Record, l.t.cfg.owner, false, l.run.confirmed), s.poll.Start.Add(l.t.cfg.ttl))
+		}
 	}
 	l.report(Released, time.Since(l.since), err)
 	if err != nil {
