@@ -48,7 +48,7 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 		}
 	}
 	if s != nil {
-		s.abort()
+		s.abort(false)
 	}
 	if detached { // nobody else would release it
 		t.barWhereKept(token, &tally)

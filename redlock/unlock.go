@@ -155,7 +155,7 @@ func (l *Lease) detach() (string, error) {
 	tally := s.poll.Tally()
 	l.conclude(time.Now(), true, !tally.Won())
 	if !tally.Won() {
-		s.abort()
+		s.abort(false)
 		l.postRelease(false)
 		err = l.t.fail("detach", l.tick, &tally, ErrNoQuorum)
 	} else {
