@@ -27,7 +27,7 @@ var mutants = []mutant{
 	{name: "a run's end does not replace its beginning", file: "internal/protocol/lua/note.lua", old: "redis.pcall('ZREM'", new: "type('ZREM'"},
 	{name: "finish without compare", file: "internal/protocol/lua/finish.lua", old: "local mine = known[1] == ARGV[1]", new: "local mine = true"},
 	{name: "abort without compare", file: "internal/protocol/lua/abort.lua", old: "local mine = redis.call('GET', KEYS[1]) == ARGV[1]", new: "local mine = true"},
-	{name: "no abort of a failed round", file: "acquire.go", old: "\t\tr.abort() // whatever", new: "\t\t// whatever"},
+	{name: "no abort of a failed round", file: "acquire.go", old: "\t\tr.abort(err != nil) // whatever", new: "\t\t// whatever"},
 	{name: "abort forgets votes that failed", file: "internal/quorum/poll.go", old: "case Pending, Failed: // it", new: "case Pending: // it"},
 	{name: "votes that a server refused are chased", file: "internal/quorum/poll.go", old: "if a.Err == nil || !driver.Answered(a.Err) {", new: "if true {"},
 	{name: "a pause outlasts Close", file: "acquire.go", old: "\tcase <-ctx.Done():\n\tcase <-l.closing:\n\t}\n}", new: "\tcase <-ctx.Done():\n\t}\n}"},
