@@ -276,13 +276,13 @@ func (r *running) refusal(err error) error {
 	return exit(exitUsage, err)
 }
 
-// tell logs events that neither the exit code nor an error reports. It is silent about a node that is out if quiet: cron
-// would mail that from every machine at each tick.
+// tell logs events that neither the exit code nor an error reports. It is silent about a node that is out, or refuses a
+// subscription, if quiet: cron would mail that from every machine at each tick.
 func (r *running) tell(e redlock.Event) {
 	switch e.Kind {
 	case redlock.Refused, redlock.Ended, redlock.Released:
 		return
-	case redlock.NodeOut:
+	case redlock.NodeOut, redlock.NoticesUnheard:
 		if r.quiet() {
 			return
 		}

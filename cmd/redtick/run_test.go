@@ -91,7 +91,7 @@ func TestRun_exit_codes(t *testing.T) {
 
 // Cron mails all output of jobs, so machines without work must print nothing.
 //
-// Seen to fail when a refusal is printed whatever its exit code.
+// Seen to fail when a refusal is printed whatever its exit code, and when a refused subscription is.
 func TestRun_silent_in_cron(t *testing.T) {
 	f := newFleet(t)
 	f.hold("held")
@@ -117,6 +117,18 @@ func TestRun_silent_in_cron(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(f.dir, "never")); err == nil {
 		t.Error("the program was run")
 	}
+	for _, s := range f.servers {
+		if _, err := s.Do("ACL", "SETUSER", "default", "resetchannels"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("no subscription", func(t *testing.T) {
+		args := []string{"run", "-taken-code", "0", "-name", "held", "-wait", "5s", "--", "true"}
+		if o := f.redtick(args...); o.code != 0 || o.all() != "" {
+			t.Errorf("%+v, want exit code 0 and no word", o)
+		}
+		has(t, f.redtick(slices.Insert(args, 1, "-v")...).stderr, "notices from this node are not heard")
+	})
 	f.servers[0].Kill()
 	t.Run("a node is out", func(t *testing.T) {
 		args := []string{"run", "-taken-code", "0", "-name", "long", "--", "sleep", "2"}
