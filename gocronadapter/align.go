@@ -8,11 +8,11 @@ import (
 
 // Aligned puts the ticks of a gocron.DurationJob(d) on a grid that all replicas
 // share: the multiples of d since the year 1, in UTC. Without it a duration job
-// counts from the start of its replica. d must be the job's own duration: with
-// another one, which NewJob cannot tell, the job still counts from the start. If d
-// is not positive, NewJob returns an error that matches redlock.ErrInvalid. A
-// calendar schedule with an interval of 1 has common ticks without it, and a
-// gocron.DurationRandomJob has none with it.
+// counts from the start of its replica. d must be the job's own duration: with one
+// that is no multiple of it, which NewJob cannot tell, the job still counts from the
+// start. If d is not positive, NewJob returns an error that matches
+// redlock.ErrInvalid. A calendar schedule with an interval of 1 has common ticks
+// without it, and a gocron.DurationRandomJob has none with it.
 func Aligned(d time.Duration) gocron.JobOption {
 	return dated(func(now time.Time) (gocron.JobOption, error) {
 		if d <= 0 {
