@@ -40,8 +40,9 @@
 //     its connection until the connection ends. While eight are held, one Do a
 //     minute is tried and the others fail.
 //   - With a Cluster, a Ring or a wrapper, a Do that timed out may hold a
-//     connection for the client's ReadTimeout (5 s by default) unless the client
-//     has ContextTimeoutEnabled. Nothing is sent after the deadline.
+//     connection for the client's ReadTimeout (3 s by default, in newer versions
+//     5 s) unless the client has ContextTimeoutEnabled. Nothing is sent after the
+//     deadline.
 //   - A Ring spreads keys and channels over independent servers, so a waiting Lock
 //     is notified of a release only if the key and the channel happen to be on the
 //     same server. Otherwise it gets the lock when it polls again.
@@ -55,8 +56,8 @@
 //     node whose host vanished comes back that much later than its server.
 //   - At maxclients go-redis mistakes the server's error for that of an old server
 //     and goes on; the node reports "broken pipe".
-//   - A Sentinel that hangs delays the next one by the client's ReadTimeout (5 s by
-//     default), or twice that with NewFailoverClusterClient.
+//   - A Sentinel that hangs delays the next one by the client's ReadTimeout, or
+//     twice that with NewFailoverClusterClient.
 //   - go-redis does not expose the name of a Sentinel group, so such a node is named
 //     after its client's address in memory, which differs from run to run. The same
 //     holds for a Cluster client without addresses.
