@@ -100,7 +100,7 @@ func (k taskOptions) checkID(name string) error {
 
 // Name returns an option for [Scheduler.Register] or asynq.NewTask that sets the
 // entry's name. It must be the same on all replicas. The task ID of a tick is the name,
-// "@" and the tick.
+// "@" and the tick. An empty name counts as none.
 func Name(name string) asynq.Option { return nameOption(name) }
 
 type nameOption string

@@ -28,7 +28,8 @@ const (
 	Triggered EventKind = "triggered"
 	// TriggersUnheard: this replica has no subscription to a node's triggers, and hears none from it until it has one.
 	TriggersUnheard EventKind = "triggers_unheard"
-	// NoticesUnheard: a node that is not out refuses the subscription to its release notices, so a waiting Lock polls it.
+	// NoticesUnheard: a node that is not out refuses the subscription to its release notices. A waiting Lock uses those of
+	// another node, or polls.
 	NoticesUnheard EventKind = "notices_unheard"
 	// Ended: the run of a claim ended; Event.Result says how. Under WithHistory(0) it is reported only if the result was stated
 	// or the lease was lost.

@@ -107,7 +107,7 @@ var kinds = map[EventKind]struct {
 	Ended:           {"run ended", slog.LevelInfo},
 	TicksLost:       {"ticks were lost without a quorum", slog.LevelWarn},
 	Triggered:       {"triggered; one of the replicas that listen runs it", slog.LevelInfo},
-	NoticesUnheard:  {"release notices from this node are not heard, so waiting locks poll; subscribing again", slog.LevelWarn},
+	NoticesUnheard:  {"release notices from this node are not heard; waiting locks use those of another node, or poll", slog.LevelWarn},
 	TriggersUnheard: {"triggers from this node are not heard; subscribing again", slog.LevelWarn},
 }
 

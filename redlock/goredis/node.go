@@ -51,7 +51,7 @@ type ring interface {
 // an error.
 func NewNode(client redis.UniversalClient) (*Node, error) {
 	if exchange.IsNil(client) {
-		return nil, errors.New("goredis: the client is nil")
+		return nil, errors.New("goredis: the client is nil; make one with redis.NewClient")
 	}
 	n := &Node{client: client, name: name(client)}
 	switch c := client.(type) {

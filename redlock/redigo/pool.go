@@ -24,7 +24,7 @@ type Pool interface {
 
 func check(pool Pool) error {
 	if exchange.IsNil(pool) {
-		return errors.New("redigo: the pool is nil")
+		return errors.New("redigo: the pool is nil; make a redis.Pool")
 	}
 	if p, ok := pool.(*redis.Pool); ok && p.Dial == nil && p.DialContext == nil {
 		return errors.New("redigo: the pool has neither Dial nor DialContext; set one of them")

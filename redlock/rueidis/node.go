@@ -35,7 +35,7 @@ type Node struct {
 // error.
 func NewNode(client rueidis.Client) (*Node, error) {
 	if exchange.IsNil(client) {
-		return nil, errors.New("rueidis: the client is nil")
+		return nil, errors.New("rueidis: the client is nil; make one with rueidis.NewClient")
 	}
 	n := &Node{
 		client: client,
