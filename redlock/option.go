@@ -217,7 +217,8 @@ func WithOwner(owner string) JobOption { return jobOption(func(c *config) { c.ow
 
 // WithTokenFunc replaces the source of the random part of tokens. Every call must
 // return a new, unguessable string of 1 to 128 bytes without @ and ~. A slash in it
-// becomes an underscore. The default is 128 bits of crypto/rand.
+// becomes an underscore. The default is 128 bits of crypto/rand, in 22 characters of
+// base64url; package inspect does not list a held lock whose token looks different.
 func WithTokenFunc(f func() (string, error)) LockerOption {
 	return lockerOption(func(c *config) { c.random = f })
 }

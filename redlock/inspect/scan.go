@@ -19,7 +19,8 @@ var lasting = []string{"last", "fence", "runs", "pause"}
 
 // Names returns, sorted, up to limit names that begin with prefix: those that are
 // locked now, and those with a remembered tick, fence, run or pause. more reports
-// whether there are others.
+// whether there are others. A lock is recognized by its token, so those of other
+// libraries and of most [redlock.WithTokenFunc] are not listed.
 //
 // It scans the databases page by page, all nodes concurrently, and pauses between
 // pages, so it takes time in proportion to their size; ctx bounds it. A node that

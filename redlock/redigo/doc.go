@@ -21,8 +21,9 @@
 //   - A pool does not expose its server's address. Unless the pool has a String
 //     method, its node is named after the pool's address in memory, which differs
 //     from run to run, and two pools for one server are not detected as duplicates.
-//   - A pool with MaxActive needs one connection for redlock; when none is free,
-//     the node counts as unreachable in that round.
+//   - A pool with MaxActive needs one connection for redlock, and two more for
+//     subscriptions if it is not a [*redis.Pool] itself; when none is free, the
+//     node counts as unreachable in that round, and leases may be lost.
 //   - An idle connection that the server has closed fails the round that uses it.
 //     TestOnBorrow avoids that, at the cost of a round trip each time.
 //   - Connections must support a read timeout ([redis.ConnWithTimeout]), as all
