@@ -151,7 +151,7 @@ func (l *Locker) lookUp(s gocron.Scheduler, id identity, listings int) (*jobStat
 	state = l.newState(id.name, job, traits{}, x.since, x.extraRunsOf(job.ID()), func(_ context.Context, announce func()) {
 		announce()
 		_ = job.RunNow() // the run may come even after an error
-	})
+	}, new(queries))
 	x.mu.Lock()
 	x.states[id] = state
 	x.mu.Unlock()

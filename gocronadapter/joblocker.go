@@ -37,10 +37,13 @@ type jobLocker struct {
 	ending context.CancelFunc
 }
 
-// begin runs missed ticks and listens for triggers, until end is called or life ends. It is called when the scheduler starts, or when
-// the job is added to a running one.
+// begin runs missed ticks and listens for triggers, if there may be any, until end is called or life ends. It is called when the
+// scheduler starts, or when the job is added to a running one.
 func (l *jobLocker) begin(life context.Context) {
 	l.end()
+	if !l.locker.triggers && !l.locker.catchesUp && len(l.catcher.owed) == 0 {
+		return
+	}
 	ctx, cancel := context.WithCancel(life)
 	if own := l.traits.context; own != nil { // once it has ended, gocron drops the job's runs silently
 		stop := context.AfterFunc(own, cancel)
@@ -134,8 +137,7 @@ func (l *jobLocker) current(ctx context.Context) (*jobState, error) {
 		if started := l.scheduler.started.Load(); started != nil && started.After(since) { // compares monotonic readings; the wall clock may have been set back
 			since = *started
 		}
-		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, since, l.extraRuns, l.start)
-		l.state.queries = &l.queries
+		l.ctx, l.state = ctx, l.locker.newState(l.traits.name, job, l.traits, since, l.extraRuns, l.start, &l.queries)
 	}
 	return l.state, nil
 }

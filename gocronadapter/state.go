@@ -53,9 +53,9 @@ type jobState struct {
 	tasked       bool // the job's task is a Task, which says that it has begun
 }
 
-func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time, x *extraRuns, start starter) *jobState {
+func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time, x *extraRuns, start starter, q *queries) *jobState {
 	s := &jobState{locker: l, name: name, job: job, traits: t, description: describeSchedule(job.Schedule()), extraRuns: x, start: start,
-		since: since, armed: since, queries: new(queries), tasked: t.task, restarted: x.noteState()}
+		since: since, armed: since, queries: q, tasked: t.task, restarted: x.noteState()}
 	if l.takesOver(name) {
 		s.queue = standby.New(s)
 	}
