@@ -12,7 +12,7 @@ import (
 
 // Job is a job's name and options. Its ticks are claimed one by one. It is immutable,
 // so any number of goroutines may share it.
-type Job struct{ t *target }
+type Job struct{ t target }
 
 // Name returns the job's name with the prefix, which is its lock's key in Redis.
 func (j *Job) Name() string { return j.t.name.Lock }

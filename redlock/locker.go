@@ -99,14 +99,14 @@ func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
 // NewJob returns the job of that name, under the rules of [Locker.NewMutex]. A
 // mutex and a job of one name exclude each other.
 func (l *Locker) NewJob(name string, opts ...JobOption) (*Job, error) {
-	t := &target{locker: l, cfg: l.cfg}
-	if err := apply(&t.cfg, opts); err != nil {
+	j := &Job{target{locker: l, cfg: l.cfg}}
+	if err := apply(&j.t.cfg, opts); err != nil {
 		return nil, err
 	}
-	if err := t.init(name, false); err != nil {
+	if err := j.t.init(name, false); err != nil {
 		return nil, err
 	}
-	return &Job{t}, nil
+	return j, nil
 }
 
 // CheckName returns the error with which [Locker.NewMutex] and [Locker.NewJob] would

@@ -11,12 +11,12 @@ import (
 // blocks a scheduled tick only while its run lasts. It is not taken over, caught up
 // on, or asked for again once refused. Pauses apply to it, spacing does not.
 func (j *Job) Triggered() *Job {
-	t := *j.t
+	t := j.t
 	t.cfg.triggered = !t.cfg.anyOrder // if the job's ticks are in order, a tick stays its claim's fence
 	t.cfg.anyOrder, t.cfg.takeover, t.cfg.owner = true, false, ""
 	t.cfg.catchUp, t.cfg.lateness = 0, 0
 	t.setName(t.name.Lock)
-	return &Job{&t}
+	return &Job{t}
 }
 
 // OnTrigger calls run on every listening replica each time an operator triggers the

@@ -75,7 +75,7 @@ func Plain(value any) any {
 		for i := range v {
 			v[i] = Plain(v[i])
 		}
-		return v
+		return value // v would be allocated again
 	case map[any]any:
 		return flat(v)
 	case map[string]any:
