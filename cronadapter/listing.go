@@ -71,7 +71,7 @@ func (l *listing) answer(a *answer) {
 			continue
 		}
 		for _, e := range c.Entries() {
-			if r := runnerOf(e); r != nil {
+			if r := runnerOf(e); r != nil && !e.Prev.Before(a.entries[r].Prev) { // of several entries, the one that has just fired
 				a.entries[r] = found{e, c}
 			}
 		}

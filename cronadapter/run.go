@@ -67,8 +67,8 @@ func (r *runner) setPace(p pace) error {
 	return nil
 }
 
-// current returns the pace and the job. Under Wrap they change once, when the entry
-// is first seen.
+// current returns the pace and the job. Under Wrap they are those of the entry that
+// ran last.
 func (r *runner) current() (pace, *redlock.Job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

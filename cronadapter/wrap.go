@@ -2,6 +2,7 @@ package cronadapter
 
 import (
 	"context"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -28,9 +29,10 @@ import (
 // "@every" cannot be aligned here; it gets a spacing, as under
 // [WithoutAlignment].
 //
-// A wrapper belongs to one job. A second job that it is applied to never runs: it
-// gets a redlock.Refused event at once and at each tick, as a wrapper cannot return
-// an error. Wrap refuses a name and options as Add does, and redlock.WithCatchUp.
+// A wrapper belongs to one job, which may have several entries. A second job that it
+// is applied to never runs: it gets a redlock.Refused event at once and at each tick,
+// as a wrapper cannot return an error. Wrap refuses a name and options as Add does,
+// and redlock.WithCatchUp.
 func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper, error) {
 	r, err := a.newRunner(name, pace{}, opts)
 	if err != nil {
@@ -72,7 +74,6 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 type wrapped struct {
 	runner *runner
 	inner  cron.Job
-	paced  atomic.Bool // the runner has the pace of the entry's schedule
 }
 
 func (w *wrapped) Run() {
@@ -93,16 +94,21 @@ func (w *wrapped) Run() {
 	_ = r.run(t, func(context.Context) error { w.inner.Run(); return nil })
 }
 
-// setPace gives the runner the pace of the entry's schedule, once.
+// setPace gives the runner the pace of the entry's schedule, unless it has that.
 func (w *wrapped) setPace(entry found) error {
-	if w.paced.Load() {
+	if p, _ := w.runner.current(); same(p.schedule, entry.Schedule) {
 		return nil
 	}
 	now := w.runner.a.cfg.now().In(entry.cron.Location())
 	if err := w.runner.setPace(paceOf(entry.Schedule, now)); err != nil {
 		return err
 	}
-	w.paced.Store(true)
 	w.runner.checkZone(now)
 	return nil
+}
+
+// same reports whether two schedules are equal, and false if they cannot be compared.
+func same(one, other Schedule) bool {
+	a, b := reflect.ValueOf(one), reflect.ValueOf(other)
+	return a.IsValid() && a.Comparable() && b.IsValid() && b.Comparable() && one == other
 }

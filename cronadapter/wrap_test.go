@@ -3,6 +3,7 @@ package cronadapter_test
 import (
 	"errors"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -71,6 +72,53 @@ func TestAdapter_Wrap_two_jobs(t *testing.T) {
 		if got := len(r.log.failures()); got != 1+3 {
 			t.Errorf("%d errors, want one at once and one a tick", got)
 		}
+	})
+}
+
+// A job has several entries, as one with two specs: each tick of each is run once.
+//
+// Seen to fail, with 6 of 87 ticks, when the entry that is listed last counts.
+func TestAdapter_Wrap_severalEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin, f, specs := time.Now(), newFleet(t, 1), []string{"30 9 * * *", "0 * * * *", "15 */7 * * *"}
+		replicas := []*replica{f.replica("a", 0), f.replica("b", 0)}
+		for _, r := range replicas {
+			job := cron.NewChain(r.wrap("job")).Then(cron.FuncJob(func() { f.note(r.name, "job", f.claimed("job")) }))
+			for _, spec := range specs {
+				must(t)(r.AddJob(spec, job))
+			}
+			r.Start()
+		}
+		time.Sleep(3*24*time.Hour + time.Second)
+		var want []time.Time
+		for _, spec := range specs {
+			want = append(want, chain(t, spec, time.UTC, begin, time.Now())...)
+		}
+		slices.SortFunc(want, time.Time.Compare)
+		leaveAll(replicas)
+		same(t, "job", f.of("job"), want)
+	})
+}
+
+// A job is taken out of its cron and put back with another spec: the spacing of the old one is over.
+//
+// Seen to fail, with one run an hour, when the pace is that of the first entry.
+func TestAdapter_Wrap_anotherEntry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 1)
+		r := f.replica("a", 0)
+		job := cron.NewChain(r.wrap("job")).Then(cron.FuncJob(func() { f.note("a", "job", f.claimed("job")) }))
+		id, err := r.AddJob("@every 1h", job)
+		must(t)(id, err)
+		r.Start()
+		time.Sleep(61 * time.Minute)
+		r.Cron.Remove(id)
+		begin := time.Now()
+		must(t)(r.AddJob("* * * * *", job))
+		time.Sleep(10*time.Minute + time.Second)
+		want := append([]time.Time{begin.Add(-time.Minute)}, chain(t, "* * * * *", time.UTC, begin, time.Now())...)
+		leaveAll([]*replica{r})
+		same(t, "job", f.of("job"), want)
 	})
 }
 
