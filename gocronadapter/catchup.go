@@ -76,7 +76,9 @@ func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
 		l.locker.warn(l.traits.name, odd)
 	case err != nil:
 		l.locker.locker.Report(redlock.Event{Kind: redlock.Refused, Name: l.traits.name, Err: err})
-	case !tick.IsZero():
+	case !tick.IsZero(): // gocron may be full, or drop the job's runs silently, until the tick is too old
+		ctx, cancel := context.WithTimeout(ctx, job.CatchUp()-wall(l.locker.clock.Now()).Sub(wall(tick)))
+		defer cancel()
 		l.runMissed(ctx, tick)
 	}
 }
