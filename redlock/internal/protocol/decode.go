@@ -200,14 +200,28 @@ var cures = []struct {
 	{"ERR", "ACL failure in script: ", aclCure},
 	{"NOAUTH", "", "set the client's password"},
 	{"ERR Protocol error: unauthenticated", "", "set the client's password"}, // in place of NOAUTH, for a long command
-	{"WRONGPASS", "", "set the client's user name and password"},
+	{"WRONGPASS", "", wrongPassword},
+	{"ERR invalid password", "", wrongPassword},
+	{"ERR AUTH <password> called without any password", "", noPassword},
+	{"ERR Client sent AUTH, but no password is set", "", noPassword},
+	{"DENIED", "", "set a password on the server, or turn its protected mode off"},
+	{"ERR DB index is out of range", "", noDatabase},
+	{"DB index is out of range", "", noDatabase}, // as rueidis shortens it
+	{"ERR SELECT is not allowed in cluster mode", "", noDatabase},
 	{"CROSSSLOT", "", "the restart guard does not work on a Redis Cluster, leave WithRestartGuard out"},
 	{"MOVED", "", "this address is a member of a Redis Cluster, use a Cluster client"},
+	{"ERR This instance has cluster support disabled", "", "this address is not a member of a Redis Cluster, use a client for a single server"},
 	{"ERR unknown command", "", "the server is older than Redis 5.0 or forbids the command"},
 	{"ERR", " command called from ", "the server is older than Redis 5.0 or forbids the command"},
 	{"ERR syntax error", "", "the server is older than Redis 5.0"},
 	{"ERR", ": attempt to ", "a companion key of this name holds what is not a number; delete its keys that end in :last and :fence"},
 }
+
+const (
+	wrongPassword = "set the client's user name and password"
+	noPassword    = "the server has no password, leave the client's password out"
+	noDatabase    = "choose a database that the server has"
+)
 
 const aclCure = "allow the user what SECURITY.md lists, such as: ACL SETUSER name ~prefix:* ~redtick:guard &redtick:* +@read +@write +@scripting +@pubsub +ping +time +info"
 
