@@ -72,8 +72,6 @@ func cure(err error) string {
 	var unknown *net.DNSError
 	var late net.Error
 	switch {
-	case errors.Is(err, redlock.ErrNodeYoung):
-		return "it votes by itself once the longest TTL of the fleet has passed"
 	case errors.As(err, &unknown) && unknown.IsNotFound:
 		return "correct the address, or check the name server"
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -174,7 +174,7 @@ func decodeBootstrap(r driver.Reply) quorum.Answer {
 		return failure(errors.New("it was declared fresh before, and votes"))
 	}
 	if age := Number(fields, 1); age >= 0 {
-		return failure(fmt.Errorf("%w; it is not fresh, its memory is %v old", ErrYoung, time.Duration(age)*time.Millisecond))
+		return failure(fmt.Errorf("%w; it is not fresh: its memory is %v old, and it votes by itself once that is more than the longest TTL of the fleet", ErrYoung, time.Duration(age)*time.Millisecond))
 	}
 	return quorum.Answer{Verdict: quorum.Granted}
 }
