@@ -72,7 +72,7 @@ func (a *Adapter) Add(c *cron.Cron, name, spec string, job func(ctx context.Cont
 	if err != nil {
 		return 0, err
 	}
-	j.added = true
+	j.added, j.zone = true, c.Location()
 	a.listing.attach(c)
 	return c.Schedule(j, j), nil
 }

@@ -26,9 +26,10 @@ type Job struct {
 	ticks   recorder
 	runner  *runner
 	f       func(ctx context.Context) error
-	added   bool        // by Add, so its cron is attached
-	begun   atomic.Bool // cron has asked for a tick
-	looking atomic.Bool // for a missed tick
+	added   bool           // by Add, so its cron is attached
+	zone    *time.Location // of its cron, if it was made by Add
+	begun   atomic.Bool    // cron has asked for a tick
+	looking atomic.Bool    // for a missed tick
 }
 
 // NewJob makes a job for a schedule that is not a spec, for a chain of the job's
@@ -97,8 +98,16 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 	return j, nil
 }
 
-// Next returns the next tick after t, for cron. Others may call it too, with any t.
+// Next returns the next tick after t, for cron. Others may call it too, with any t: the
+// schedule is always asked in the cron's time zone.
 func (j *Job) Next(t time.Time) time.Time {
+	asked, zone := t.Location(), j.zone
+	if zone == nil {
+		zone = j.runner.zone.Load() // in which the first one asked, who is most likely the cron
+	}
+	if zone != nil {
+		t = t.In(zone)
+	}
 	next, stood := j.ticks.next(t)
 	j.runner.checkZone(t)
 	first := !j.begun.Swap(true)
@@ -108,7 +117,7 @@ func (j *Job) Next(t time.Time) time.Time {
 	if first || stood {
 		j.lookBack()
 	}
-	return next
+	return next.In(asked)
 }
 
 // Run claims the newest tick that has come and, if this replica gets it, calls the

@@ -16,7 +16,7 @@ type runner struct {
 	a      *Adapter
 	name   string
 	opts   []redlock.JobOption
-	zone   atomic.Pointer[time.Location] // in which cron last asked for a tick
+	zone   atomic.Pointer[time.Location] // in which cron asks for ticks; nil before it has
 	claims *claims
 	ctx    context.Context // canceled when the job is removed; a run in progress goes on
 	cancel func()

@@ -212,6 +212,47 @@ func TestJob_Next_may_be_asked_by_others(t *testing.T) {
 	})
 }
 
+// A list of coming runs may ask in another time zone than cron: neither a run that its chain delays nor one that catches up takes an
+// instant of that zone.
+//
+// Seen to fail, with a tick at nine o'clock UTC in both cases, when the schedule is asked in the caller's zone.
+func TestJob_Next_may_be_asked_in_another_zone(t *testing.T) {
+	for name, outage := range map[string]bool{"delayed": false, "caught up": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				travel(nights[0].noon.Truncate(24 * time.Hour))
+				f, berlin := newFleet(t, 1), zone(t, "Europe/Berlin")
+				r := f.replica("a", 0)
+				delay := func(job cron.Job) cron.Job {
+					return cron.FuncJob(func() {
+						if !outage {
+							time.Sleep(2 * time.Hour)
+						}
+						job.Run()
+					})
+				}
+				r.Cron = cron.New(cron.WithLocation(berlin), cron.WithChain(delay))
+				must(t)(r.a.Add(r.Cron, "job", "0 9 * * *", f.noting("a", "job", func(context.Context) error { return nil }), redlock.WithCatchUp(24*time.Hour)))
+				r.Start()
+				begin := time.Now()
+				travel(begin.Add(32*time.Hour - time.Minute)) // 8:59 in Berlin
+				back := func() {}
+				if outage {
+					back = down(r)
+				}
+				for range 90 {
+					r.Entries()[0].Schedule.Next(time.Now().UTC())
+					time.Sleep(time.Minute)
+				}
+				back()
+				time.Sleep(10 * time.Hour)
+				leaveQuietly([]*replica{r}) // the outage is told
+				same(t, "job", f.of("job"), chain(t, "0 9 * * *", berlin, begin, time.Now()))
+			})
+		})
+	}
+}
+
 // A cron may be stopped and started again; ticks in between are not run.
 func TestJob_cron_restarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

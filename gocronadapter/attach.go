@@ -28,6 +28,9 @@ const answerTimeout = 30 * time.Second
 //
 //   - the instant at which gocron.WithStartImmediately starts a job counts as a
 //     tick, except for a one-time job;
+//   - a run by RunNow, between a restart of the scheduler and the job's next tick, may
+//     take a tick that came while it was stopped, or be refused because another
+//     replica ran that tick;
 //   - names are checked when a job first runs;
 //   - a run that a listener vetoes is noticed only once a [Task] of the job has
 //     run before.
