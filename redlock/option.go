@@ -298,7 +298,7 @@ func (c *config) derive() error {
 	if c.maxSkew == 0 {
 		c.maxSkew = DefaultMaxSkew
 		if c.guardWindow > 0 {
-			c.maxSkew = max(c.guardWindow, time.Second)
+			c.maxSkew = max(min(c.guardWindow, maxTTL), time.Second) // a longer guard is refused as such
 		}
 	}
 	c.deriveLateness()
@@ -354,7 +354,7 @@ func (c *config) checkModes() error {
 	case c.owner != "" && !c.anyOrder:
 		return invalid("WithOwner needs WithAnyOrder: in order, a tick that was granted is done for every owner; pass both or none")
 	case c.guardWindow != 0 && (c.guardWindow < c.ttl || c.guardWindow > maxTTL):
-		return invalid("restart guard's longest TTL is %v, must be at least the TTL (%v) and at most %v; raise it on every Locker of the fleet", c.guardWindow, c.ttl, maxTTL)
+		return invalid("restart guard's longest TTL is %v, must be at least the TTL (%v) and at most %v; use the same on every Locker of the fleet", c.guardWindow, c.ttl, maxTTL)
 	case c.observer == nil:
 		return invalid("observer is nil; for silence pass one that does nothing, for warnings and errors in slog.Default leave WithObserver out")
 	case c.random == nil:

@@ -39,6 +39,7 @@ func TestOptions_refused(t *testing.T) {
 		{"token func nil", redlock.WithTokenFunc(nil), []string{"WithTokenFunc"}},
 		{"back-off nil", redlock.WithBackoff(nil), []string{"WithBackoff"}},
 		{"guard shorter than the ttl", redlock.WithRestartGuard(time.Second), []string{"1s", "30s"}},
+		{"guard too long", redlock.WithRestartGuard(48 * time.Hour), []string{"guard", "48h", "at most 24h"}},
 		{"nil option", nil, []string{"nil"}},
 		{"take-over in any order", func() redlock.LockerOption {
 			return redlock.WithTakeover()
