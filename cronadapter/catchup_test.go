@@ -201,3 +201,32 @@ func TestCatchUp_refused(t *testing.T) {
 		t.Error("not closed")
 	}
 }
+
+// A process that only lists coming runs, and does not start its cron, runs neither missed ticks nor triggers. Once it does start its
+// cron it catches up.
+//
+// Seen to fail, with a run of each, when the first call of Next counts as the start.
+func TestCatchUp_notStarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		travel(nights[0].noon.Truncate(time.Hour).Add(30 * time.Minute))
+		begin, f := time.Now(), newFleet(t, 1)
+		rs := f.catching(1, "old", "0 * * * *", redlock.WithCatchUp(3*time.Hour))
+		travel(begin.Add(time.Hour))
+		leaveAll(rs)
+		travel(begin.Add(2 * time.Hour))
+		r := f.replica("new", 0, cronadapter.WithTriggers())
+		must(t)(r.a.Add(r.Cron, "job", "0 * * * *", f.noting("new", "job", func(context.Context) error { return nil }), redlock.WithCatchUp(3*time.Hour)))
+		r.Entries()[0].Schedule.Next(time.Now())
+		time.Sleep(time.Minute)
+		if _, err := f.ops().Trigger(t.Context(), "job", "ann"); err == nil {
+			t.Error("a trigger began a run")
+		}
+		r.Entries()[0].Schedule.Next(time.Now())
+		time.Sleep(time.Minute)
+		same(t, "before the start", f.of("job"), []time.Time{begin.Add(30 * time.Minute).UTC()})
+		r.Start()
+		time.Sleep(time.Minute)
+		leaveAll([]*replica{r})
+		same(t, "after it", f.of("job"), []time.Time{begin.Add(30 * time.Minute).UTC(), begin.Add(90 * time.Minute).UTC()})
+	})
+}

@@ -73,6 +73,8 @@ func (o *handOver) passAll(t *turn, job cron.Job, newest func() time.Time) {
 func (j *Job) runFor(t *turn) {
 	r := j.runner
 	switch entry, ok := r.a.listing.find(r); {
+	case ok && j.added && entry.Next.IsZero(): // its cron was not started; somebody else has asked for a tick
+		j.begun.Store(false)
 	case ok:
 		r.passAll(t, entry.WrappedJob, j.ticks.newest)
 	case r.ctx.Err() != nil: // removed meanwhile

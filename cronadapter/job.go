@@ -99,7 +99,8 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 }
 
 // Next returns the next tick after t, for cron. Others may call it too, with any t: the
-// schedule is always asked in the cron's time zone.
+// schedule is always asked in the cron's time zone. But for a job of [Adapter.NewJob] the
+// first call counts as the start of its cron.
 func (j *Job) Next(t time.Time) time.Time {
 	asked, zone := t.Location(), j.zone
 	if zone == nil {
