@@ -311,7 +311,8 @@ func TestNode_nullOfOnConnect(t *testing.T) {
 				t.Fatalf("%s: %v, want nulls", name, got)
 			}
 			failing.Store(true)
-			do(node, driver.Command{"QUIT"}) // and then it connects anew
+			do(node, driver.Command{"QUIT"}) // and then it connects anew, also for pipelines, which newer versions have a pool for
+			do(node, driver.Command{"QUIT"}, driver.Command{"PING"})
 			for _, commands := range [][]driver.Command{{get}, {get, get}, {get}} {
 				for _, r := range node.Do(t.Context(), commands) {
 					if r.Err == nil {
