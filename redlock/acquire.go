@@ -69,7 +69,9 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		if try >= lastingFrom && result == split && a.tick == 0 {
 			result, reason = t.lookForLasting(ctx, &tally, reason)
 		}
-		if result == final || time.Since(begin) > t.budget(result) {
+		// A lone caller may notice only now that its context has ended. The next round says so.
+		ended := reason == ErrNoQuorum && ctx.Err() != nil
+		if !ended && (result == final || time.Since(begin) > t.budget(result)) {
 			return nil, t.refuse(a, probe.mostInformative(&tally, reason), reason)
 		}
 		before, why = tally, reason
