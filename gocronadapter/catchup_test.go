@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
-	"github.com/google/uuid"
 
 	"github.com/redtick/redtick/gocronadapter"
 	"github.com/redtick/redtick/redlock"
@@ -451,19 +449,6 @@ func TestCatchUp_clock_set_back(t *testing.T) {
 	})
 }
 
-// limitMonitor counts the runs of one job that gocron drops because too many run.
-type limitMonitor struct {
-	slowMonitor
-	job     string
-	dropped atomic.Int32
-}
-
-func (m *limitMonitor) ConcurrencyLimitReached(_ string, j gocron.Job) {
-	if j.Name() == m.job {
-		m.dropped.Add(1)
-	}
-}
-
 // gocron is busy with another job until the missed tick is too old to be caught up on. It does not run then.
 //
 // Seen to fail when gocron was asked until it had a run to spare: the tick ran when it was 14 minutes old.
@@ -485,43 +470,5 @@ func TestCatchUp_tooOldOnceThereIsRoom(t *testing.T) {
 		time.Sleep(time.Hour)
 		leaveAll(t, []*replica{r})
 		wantTicks(t, "job", log.of("job"), []time.Time{start.Add(time.Hour), start.Add(3 * time.Hour)})
-	})
-}
-
-// gocron runs nothing of a job whose gocron.WithContext has ended, so it is not asked for a run of the missed tick.
-//
-// Seen to fail when begin ignores that context: gocron was asked every 5 s.
-func TestCatchUp_ownContextEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		servers, log := redlocktest.Servers(1), newLedger()
-		hourly := func() gocron.JobDefinition { return gocron.CronJob("0 * * * *", false) }
-		old := catching(t, servers, log, 1, "old", mode{}, hourly, redlock.WithCatchUp(2*time.Hour))
-		time.Sleep(90 * time.Minute)
-		leaveAll(t, old)
-		time.Sleep(time.Hour)
-		m := &limitMonitor{job: "job"}
-		r := newSchedulerOn(t, lockerOn(t, servers, "new"), gocronadapter.WithClock(newClock(0)), gocronadapter.WithJobOptions(redlock.WithCatchUp(2*time.Hour)),
-			gocronadapter.WithSchedulerOptions(gocron.WithSchedulerMonitor(m), gocron.WithLocation(time.UTC), gocron.WithLimitConcurrentJobs(1, gocron.LimitModeReschedule)))
-		long := r.job(t, gocron.OneTimeJob(gocron.OneTimeJobStartImmediately()), log.task("long", 20*time.Minute), gocron.WithName("long"))
-		ctx, cancel := context.WithCancel(t.Context())
-		r.Start()
-		time.Sleep(time.Second)
-		job := r.job(t, hourly(), log.task("job", 0), gocron.WithName("job"), gocron.WithContext(ctx))
-		time.Sleep(time.Minute)
-		if m.dropped.Load() == 0 {
-			t.Error("gocron was not asked for a run of the missed tick")
-		}
-		cancel()
-		time.Sleep(10 * time.Second)
-		before := m.dropped.Load()
-		time.Sleep(time.Minute)
-		if n := m.dropped.Load() - before; n > 0 {
-			t.Errorf("gocron was asked for %d runs of a job whose context has ended", n)
-		}
-		time.Sleep(20 * time.Minute)
-		for _, id := range []uuid.UUID{long.ID(), job.ID()} {
-			_ = r.RemoveJob(id)
-		}
-		r.leave(t)
 	})
 }

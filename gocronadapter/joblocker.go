@@ -45,10 +45,6 @@ func (l *jobLocker) begin(life context.Context) {
 		return
 	}
 	ctx, cancel := context.WithCancel(life)
-	if own := l.traits.context; own != nil { // once it has ended, gocron drops the job's runs silently
-		stop := context.AfterFunc(own, cancel)
-		context.AfterFunc(ctx, func() { stop() })
-	}
 	l.mu.Lock()
 	l.alive, l.ending = ctx, cancel
 	l.mu.Unlock()

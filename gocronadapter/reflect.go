@@ -1,7 +1,6 @@
 package gocronadapter
 
 import (
-	"context"
 	"reflect"
 	"time"
 
@@ -25,16 +24,6 @@ func ifUnset[J any](field string, option func(*J, time.Time) error) func(*J, tim
 // noteLocker is an option that sets found to whether an option before it gave the job a locker.
 func noteLocker(found *bool) gocron.JobOption {
 	return inspect(gocron.WithTags(), func(j any) { *found = isSet(j, "locker") })
-}
-
-// noteContext is an option that sets found to the context of a gocron.WithContext before it, if there is one.
-func noteContext(found *context.Context) gocron.JobOption {
-	return inspect(gocron.WithTags(), func(j any) {
-		v := reflect.ValueOf(j).Elem().FieldByName("parentCtx")
-		if v.IsValid() && v.Type() == reflect.TypeFor[context.Context]() {
-			*found = *(*context.Context)(v.Addr().UnsafePointer())
-		}
-	})
 }
 
 // inspect returns an option that calls see with the job. The first argument serves only to infer gocron's job type.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/redlock"
 )
 
 // reloadLimit is how soon a new job with the same name must be added to run the ticks that its predecessor left.
@@ -95,6 +97,8 @@ func (l *jobLocker) runOwed(ctx context.Context) {
 	}
 	tick := owed[len(owed)-1]
 	if ours, _, err := l.catcher.plan(ctx, tick, time.Minute); err == nil && ours.Equal(tick) {
+		ctx, cancel := context.WithTimeout(ctx, redlock.DefaultRetention) // gocron may drop the job's runs silently
+		defer cancel()
 		l.runMissed(ctx, owed...)
 	}
 }

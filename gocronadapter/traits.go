@@ -11,12 +11,11 @@ import (
 // traits are facts about a job that its gocron.Job does not tell.
 type traits struct {
 	name              string
-	startsImmediately bool            // gocron.WithStartImmediately
-	task              bool            // made by Task
-	otherLocker       bool            // it has a locker of its own
-	context           context.Context // of gocron.WithContext, or nil
-	announces         bool            // of NewScheduler, which announces each RunNow
-	zone              *time.Location  // of its scheduler, or nil if not known
+	startsImmediately bool           // gocron.WithStartImmediately
+	task              bool           // made by Task
+	otherLocker       bool           // it has a locker of its own
+	announces         bool           // of NewScheduler, which announces each RunNow
+	zone              *time.Location // of its scheduler, or nil if not known
 }
 
 // examiner finds out a job's traits from what gocron does with its options. NewJob
@@ -63,7 +62,7 @@ var noTask = gocron.NewTask(func() {})
 // examine returns a job's traits, or gocron's error if it refuses the task or an option.
 func (e *examiner) examine(task gocron.Task, opts []gocron.JobOption) (traits, error) {
 	var t traits
-	opts = append(slices.Clip(opts), noteContext(&t.context), gocron.WithContext(e.canceled), noteLocker(&t.otherLocker))
+	opts = append(slices.Clip(opts), gocron.WithContext(e.canceled), noteLocker(&t.otherLocker))
 	j, err := e.closed.NewJob(gocron.DurationJob(1), task, opts...)
 	if err != nil || j == nil {
 		return t, err
