@@ -78,9 +78,9 @@ func TestOldServers_commands(t *testing.T) {
 	}
 }
 
-// A vote that an old server did not understand is sent again. Nothing that takes it back may come before.
+// A vote that an old server did not understand is sent again. A hand-over that was in the same batch has come before it.
 //
-// Seen to fail when the first SET NX GET shares a batch with what comes behind it.
+// Seen to fail when a hand-over is not repeated on a node that had nothing to hand over.
 func TestOldServers_firstVoteIsNotOvertaken(t *testing.T) {
 	for range 50 {
 		inBubble(t, 3, func(t *testing.T, fl *fleet) {
