@@ -38,6 +38,7 @@ var mutants = []mutant{
 	{name: "abort keeps the tick key's token", file: "internal/protocol/lua/abort.lua", old: "if KEYS[3] and redis.call('HDEL', KEYS[3], 'token:' .. ARGV[1]) == 1 then", new: "if false then"},
 	{name: "a vote that comes late is kept", file: "internal/quorum/poll.go", old: "\tif release != nil {\n", new: "\tif false {\n"},
 	{name: "batches share a deadline to its end", file: "internal/pipeline/pipeline.go", old: "if left := l.end.Sub(now); left >= d && left <= longest(d) {", new: "if left := l.end.Sub(now); left > 0 {"},
+	{name: "the first SET NX GET shares a batch", file: "internal/pipeline/pipeline.go", old: "asking && c.Legacy == nil {", new: "false {"},
 	{name: "abort leaves no tombstone", file: "internal/protocol/lua/abort.lua", old: "redis.call('SET', KEYS[2], '', 'PX', ARGV[2])", new: ""},
 	{name: "claim ignores tombstones", file: "internal/protocol/lua/claim.lua", old: "if dead then", new: "if false then"},
 	{name: "claim brings its own dead vote back", file: "internal/protocol/lua/claim.lua", old: "if counted and holder ~= token then", new: "if false then"},

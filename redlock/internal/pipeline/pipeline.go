@@ -62,6 +62,15 @@ type Call struct {
 	resendAt time.Time // when to resend it, while it is delayed
 }
 
+// dialect says whether the server knows SET with both NX and GET, which came with Redis 7.0.
+type dialect uint8
+
+const (
+	unasked dialect = iota
+	knowsSet
+	needsLegacy
+)
+
 type stage uint8
 
 const (
@@ -97,7 +106,7 @@ type Pipeline struct {
 	sending bool
 	sentAt  time.Time // when calls, and not a ping, were last sent
 	loaded  scripts   // scripts that were sent in full
-	legacy  bool      // the server does not know SET with both NX and GET, which came with Redis 7.0
+	dialect dialect
 	timer   *time.Timer
 	idle    chan struct{} // closed once nothing is left; nil while nobody waits in Flushed
 	flushed time.Time     // when idle was made
@@ -353,9 +362,11 @@ var ping = driver.Command{"PING"}
 
 // fill moves calls from a queue to the batch, and returns what is left of the queue.
 func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
-	n := 0
+	n, asking := 0, false
 	for _, c := range queue {
-		if len(p.batch) >= p.breaker.most {
+		// If the server turns out not to know SET NX GET, the first one is resent as a script, so its release must not
+		// be in the same batch.
+		if len(p.batch) >= p.breaker.most || asking && c.Legacy == nil {
 			break
 		}
 		n++
@@ -364,7 +375,8 @@ func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 			continue
 		}
 		c.stage = sent
-		if c.Legacy != nil && p.legacy {
+		asking = asking || c.Legacy != nil && p.dialect == unasked
+		if c.Legacy != nil && p.dialect == needsLegacy {
 			c.Command, c.Script, c.Legacy = c.Legacy.of(c.Command), c.Legacy, nil
 		}
 		if c.Script != nil && p.loaded&c.Script.bit == 0 {
@@ -445,13 +457,16 @@ func (p *Pipeline) expired(c *Call, now time.Time) bool {
 func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 	var first []*Call
 	for i, c := range p.batch {
+		if c.Legacy != nil && Executed(replies[i].Err) {
+			p.dialect = knowsSet
+		}
 		switch {
 		case c.Script != nil && driver.ErrorCode(replies[i].Err) == "NOSCRIPT":
 			p.loaded = 0 // the server restarted and has forgotten all scripts
 			c.Command, c.Script, c.stage = c.Script.inFull(c.Command), nil, queued
 			first, p.batch[i] = append(first, c), nil
 		case c.Legacy != nil && isSyntaxError(replies[i].Err):
-			p.legacy, c.stage = true, queued
+			p.dialect, c.stage = needsLegacy, queued
 			first, p.batch[i] = append(first, c), nil
 		case c.Class < Release:
 		case len(first) > 0 && Executed(replies[i].Err):
