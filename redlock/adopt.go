@@ -42,7 +42,7 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	if err == nil {
 		var lease *Lease
 		if lease, err = s.lease(ctx, &tally, nil); lease != nil {
-			t.barWhereKept(token, &tally)
+			t.sendWhereMissed(t.name.Bar(token), &tally) // or a late extension by its holder would restore it
 			lease.report(Acquired, time.Since(a.begin), nil)
 			return lease, nil
 		}
@@ -51,7 +51,7 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 		s.abort(false)
 	}
 	if detached { // nobody else would release it
-		t.barWhereKept(token, &tally)
+		t.sendWhereMissed(t.name.Bar(token), &tally)
 	}
 	return nil, t.refuse(a, &tally, t.notAdopted(&tally, err))
 }
@@ -100,13 +100,12 @@ func (t *target) notAdopted(tally *quorum.Tally, err error) error {
 	return ErrNoQuorum
 }
 
-// barWhereKept removes the old token from the nodes where the swap did not replace it, and keeps its holder's late extensions from
-// restoring it.
-func (t *target) barWhereKept(old string, tally *quorum.Tally) {
-	bar := t.name.Bar(old)
+// sendWhereMissed sends a request to the nodes where a swap has not replaced the old token, until they have executed it. The tally
+// has no answers if no node was asked.
+func (t *target) sendWhereMissed(r quorum.Request, tally *quorum.Tally) {
 	for i, p := range t.locker.group.Pipelines {
-		if tally.Answers == nil || tally.Answers[i].Verdict != quorum.Granted { // no answers if no node was asked
-			p.Send(bar.Request, t.releaseDeadline(), pipeline.Release)
+		if tally.Answers == nil || tally.Answers[i].Verdict != quorum.Granted {
+			p.Send(r.Request, t.releaseDeadline(), pipeline.Release)
 		}
 	}
 }

@@ -101,14 +101,14 @@ func (r *round) fence(ctx context.Context, tally *quorum.Tally) (int64, error) {
 }
 
 // abort takes back the votes that this round won or may still win. Pipelines send aborts before new votes, and so before our
-// next round's.
-func (r *round) abort(last bool) {
+// next round's. With wake it also wakes a waiter that may have met these votes: after a call that was cancelled, nobody else does.
+func (r *round) abort(wake bool) {
 	// A hung node executes the vote once it resumes, and would refuse this claim if it is still asking for the tick then.
 	asksUntil := r.a.asked.Add(r.t.cfg.lateness)
 	r.poll.GiveUp(func(node int, c pipeline.Class) {
 		r.t.locker.group.Pipelines[node].Post(&pipeline.Call{Request: r.t.name.Abort(r.token, r.a.tick).Request, To: pipeline.Discard{},
 			Class: c, Until: r.t.releaseDeadline(), ChaseUntil: asksUntil}, time.Now())
-		if last { // of a call that was cancelled: a waiter may have met these votes, and nobody else tells it that they are gone
+		if wake {
 			r.t.locker.group.Pipelines[node].Send(r.t.name.Release(r.token, true).Request, time.Now().Add(time.Second), pipeline.Question)
 		}
 	})

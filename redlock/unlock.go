@@ -159,12 +159,7 @@ func (l *Lease) detach() (string, error) {
 		l.postRelease(false)
 		err = l.t.fail("detach", l.tick, &tally, ErrNoQuorum)
 	} else {
-		// Our token would stay on a node that answered with an error. A swap may be repeated.
-		for i, p := range l.t.locker.group.Pipelines {
-			if tally.Answers[i].Verdict != quorum.Granted {
-				p.Send(swap.Request, l.t.releaseDeadline(), pipeline.Release)
-			}
-		}
+		l.t.sendWhereMissed(swap, &tally) // or our token would stay on a node that answered with an error
 		if l.run != nil && l.t.cfg.history > 0 {
 			// Record the end of our part of the run. This is queued behind the swap, so it does not release the lock.
 			l.t.locker.group.Send(l.t.name.Finish(&l.run.Record, l.t.cfg.owner, false, l.run.confirmed), s.poll.Start.Add(l.t.cfg.ttl))

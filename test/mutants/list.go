@@ -28,7 +28,7 @@ var mutants = []mutant{
 	{name: "finish without compare", file: "internal/protocol/lua/finish.lua", old: "local mine = known[1] == ARGV[1]", new: "local mine = true"},
 	{name: "abort without compare", file: "internal/protocol/lua/abort.lua", old: "local mine = redis.call('GET', KEYS[1]) == ARGV[1]", new: "local mine = true"},
 	{name: "a cancelled vote wakes nobody", file: "acquire.go", old: "r.abort(t.locker.usable(ctx) != nil)", new: "r.abort(false)"},
-	{name: "a hand-over leaves the old token on a node that missed it", file: "unlock.go", old: "p.Send(swap.Request, l.t.releaseDeadline(), pipeline.Release)", new: "_ = p"},
+	{name: "a hand-over leaves the old token on a node that missed it", file: "unlock.go", old: "l.t.sendWhereMissed(swap, &tally)", new: ""},
 	{name: "a failed adoption leaves the token it was given", file: "adopt.go", old: "if detached { //", new: "if false { //"},
 	{name: "a refused subscription is tried again at once", file: "internal/waitqueue/subscription.go", old: "q.isClosed() || time.Now().Before(q.failures[node].until)", new: "q.isClosed()"},
 	{name: "no abort of a failed round", file: "acquire.go", old: "\t\tr.abort(t.locker.usable(ctx) != nil) // whatever", new: "\t\t// whatever"},
