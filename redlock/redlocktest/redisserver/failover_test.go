@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"strings"
@@ -86,6 +87,20 @@ func TestForwarder_Cut(t *testing.T) {
 	f.Move(server.Addr())
 	if got, err := ask(dial(t, f.Addr()), "PING"); got != "+PONG" {
 		t.Errorf("after Move: %q, %v", got, err)
+	}
+}
+
+// Seen to fail when the bytes pass unlimited, and when the connection stays.
+func TestForwarder_CutAfter(t *testing.T) {
+	f := redisserver.Forward(t, redisserver.Start(t).Addr())
+	old := dial(t, f.Addr())
+	f.CutAfter(3)
+	if got, err := ask(old, "PING"); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("cut: %q, %v", got, err)
+	}
+	f.CutAfter(math.MaxInt64)
+	if got, err := ask(dial(t, f.Addr()), "PING"); got != "+PONG" {
+		t.Errorf("after that: %q, %v", got, err)
 	}
 }
 

@@ -4,8 +4,10 @@ package redisserver
 
 import (
 	"io"
+	"math"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -13,6 +15,7 @@ import (
 // It is safe for concurrent use.
 type Forwarder struct {
 	listener net.Listener
+	left     atomic.Int64 // how many bytes clients may still receive
 
 	mu     sync.Mutex
 	target string
@@ -35,6 +38,7 @@ func Forward(t testing.TB, target string) *Forwarder {
 		t.Fatalf("redisserver: %v", err)
 	}
 	f := &Forwarder{listener: listener, target: target, links: map[*link]struct{}{}}
+	f.left.Store(math.MaxInt64)
 	go f.serve()
 	t.Cleanup(f.close)
 	return f
@@ -71,6 +75,11 @@ func (f *Forwarder) Cut() {
 		l.server.Close()
 	}
 }
+
+// CutAfter lets n more bytes pass from servers to clients. It then closes the
+// connection that had the last of them, and each whose server sends more.
+// math.MaxInt64, as at first, closes none.
+func (f *Forwarder) CutAfter(n int64) { f.left.Store(n) }
 
 func (f *Forwarder) serve() {
 	for {
@@ -116,10 +125,15 @@ func (f *Forwarder) pass(l *link, to, from net.Conn) {
 			return
 		default:
 		}
+		cut := false
+		if n > 0 && to == l.client {
+			left := f.left.Add(-int64(n))
+			n, cut = int(max(0, min(int64(n), int64(n)+left))), left <= 0
+		}
 		if n > 0 {
 			_, _ = to.Write(buffer[:n])
 		}
-		if err != nil {
+		if err != nil || cut {
 			f.end(l)
 			return
 		}
