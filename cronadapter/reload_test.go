@@ -109,7 +109,7 @@ func TestAdapter_reload_backlog(t *testing.T) {
 // before the next tick: all of them run, also when each run panics.
 //
 // Seen to fail when the ticks were asked for beside those that cron fires then, when a panic ended the asking, and when the
-// second reload forgot what the first one left.
+// second reload forgot what the first had left.
 func TestAdapter_reload_severalTicks(t *testing.T) {
 	for _, c := range []struct {
 		name  string

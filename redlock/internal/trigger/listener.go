@@ -3,7 +3,6 @@ package trigger
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -94,9 +93,6 @@ func (l *Listener) endIfIdle() {
 	}
 }
 
-// maxPause bounds the pause before a lost subscription is renewed.
-const maxPause = 5 * time.Second
-
 // subscribe listens to one node until ctx ends. It subscribes again whenever the subscription is lost.
 func (l *Listener) subscribe(ctx context.Context, node string, sub driver.Subscriber) {
 	for try := 0; ; try++ {
@@ -109,12 +105,9 @@ func (l *Listener) subscribe(ctx context.Context, node string, sub driver.Subscr
 			try = 0
 		}
 		if try == 1 { // the first failure may be a restart or a failover
-			if err == nil {
-				err = errors.New("the driver ended the subscription without a reason")
-			}
-			l.Unheard(node, protocol.WithCure(err))
+			l.Unheard(node, protocol.WhyEnded(err))
 		}
-		longest := min(100*time.Millisecond<<min(try, 6), maxPause)
+		longest := protocol.SubscribePause(try)
 		select {
 		case <-time.After(longest/2 + l.Jitter(longest/2)):
 		case <-ctx.Done():

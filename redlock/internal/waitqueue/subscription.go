@@ -1,9 +1,7 @@
 package waitqueue
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -29,14 +27,8 @@ type failures struct {
 	told  bool      // unheard was called
 }
 
-const (
-	// maxPause bounds the pause after a failure. Each attempt may cost a connection, and each name that is waited for would make one.
-	maxPause = 5 * time.Second
-	// tellAfter is how many failures take about 3 s, in which a node that is down is reported as out.
-	tellAfter = 5
-)
-
-var errEnded = errors.New("the driver ended the subscription without a reason")
+// tellAfter is how many failures take about 3 s, in which a node that is down is reported as out.
+const tellAfter = 5
 
 // listen subscribes to a node's notices if needed, and waits up to limit until the subscription is active. It reports whether
 // it is.
@@ -87,7 +79,7 @@ func (q *Queue) subscribe(node int, sub driver.Subscriber) *subscription {
 		q.stop(node, s)
 		q.mu.Unlock()
 		if tell {
-			q.unheard(q.group.Pipelines[node].Name(), protocol.WithCure(cmp.Or(err, errEnded)))
+			q.unheard(q.group.Pipelines[node].Name(), protocol.WhyEnded(err))
 		}
 	}()
 	return s
@@ -100,7 +92,7 @@ func (q *Queue) failed(node int, s *subscription) (tell bool) {
 	}
 	f := &q.failures[node]
 	f.count++
-	f.until = time.Now().Add(min(100*time.Millisecond<<min(f.count, 6), maxPause))
+	f.until = time.Now().Add(protocol.SubscribePause(f.count)) // or each name that is waited for would make an attempt
 	tell = f.count >= tellAfter && !f.told && !q.group.Pipelines[node].Out()
 	f.told = f.told || tell
 	return tell
