@@ -126,27 +126,6 @@ func TestInspector_Release_isFinal(t *testing.T) {
 	})
 }
 
-func TestInspector_Ticks(t *testing.T) {
-	inBubble(t, 3, func(t *testing.T, fl *fleet) {
-		m, ops := fl.process("a").mutex(t, "job"), fl.inspector("ops")
-		var want []time.Time
-		for range 20 {
-			want = append(want, time.Now())
-			ok(t, must[*redlock.Lease](t)(m.Claim(t.Context(), time.Now())).Unlock(t.Context()))
-			time.Sleep(time.Second)
-		}
-		ticks := must[[]inspect.Tick](t)(ops.Ticks(t.Context(), "job", 5))
-		for i, tick := range ticks {
-			if !tick.Tick.Equal(want[len(want)-1-i]) || tick.Holder != "a" {
-				t.Errorf("tick %d is %+v", i, tick)
-			}
-		}
-		if len(ticks) != 5 {
-			t.Errorf("%d ticks, want the newest 5", len(ticks))
-		}
-	})
-}
-
 func TestInspector_Nodes(t *testing.T) {
 	l, servers := realFleet(t, 3)
 	servers[1].Pause()
@@ -168,16 +147,15 @@ func TestInspector_Nodes(t *testing.T) {
 
 // A node that refuses to answer is not shown as one that holds nothing.
 //
-// Seen to fail when a GETRANGE or HKEYS that fails is taken for no lock and no tick.
+// Seen to fail when a GETRANGE that fails is taken for no lock.
 func TestInspector_refusedByTheNodes(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		p := fl.process("a")
 		held := must[*redlock.Lease](t)(p.mutex(t, "job").Lock(t.Context()))
-		claimed := must[*redlock.Lease](t)(p.mutex(t, "ticking").Claim(t.Context(), time.Now()))
 		inspector := p.inspector(t)
 		for _, l := range p.links {
 			l.OnBatch(func(commands []driver.Command) redlocktest.Fault {
-				if name := commands[0][0]; name == "GETRANGE" || name == "HKEYS" {
+				if commands[0][0] == "GETRANGE" {
 					return redlocktest.Fault{Err: errors.New("NOPERM this user has no permissions to run the command")}
 				}
 				return redlocktest.Fault{}
@@ -186,17 +164,10 @@ func TestInspector_refusedByTheNodes(t *testing.T) {
 		if _, _, err := inspector.Names(t.Context(), "", 10); !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "NOPERM") {
 			t.Errorf("Names: %v, want ErrNoQuorum and the nodes' cause", err)
 		}
-		if _, err := inspector.Ticks(t.Context(), "ticking", 10); !errors.Is(err, redlock.ErrNoQuorum) || !strings.Contains(err.Error(), "NOPERM") {
-			t.Errorf("Ticks: %v, want ErrNoQuorum and the nodes' cause", err)
-		}
 		for _, l := range p.links {
 			l.OnBatch(nil)
 		}
-		if ticks := must[[]inspect.Tick](t)(inspector.Ticks(t.Context(), "ticking", 10)); len(ticks) != 1 {
-			t.Errorf("ticks: %v, want one", ticks)
-		}
 		ok(t, held.Unlock(t.Context()))
-		ok(t, claimed.Unlock(t.Context()))
 	})
 }
 
@@ -209,7 +180,7 @@ func TestInspector_endOfContext(t *testing.T) {
 		for what, inspect := range map[string]func(ctx context.Context) error{
 			"Show":  func(ctx context.Context) error { _, err := inspector.Show(ctx, "job"); return err },
 			"Names": func(ctx context.Context) error { _, _, err := inspector.Names(ctx, "", 10); return err },
-			"Ticks": func(ctx context.Context) error { _, err := inspector.Ticks(ctx, "job", 10); return err },
+			"Jobs":  func(ctx context.Context) error { _, _, err := inspector.Jobs(ctx, "", 10); return err },
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 			if err := inspect(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redlock.ErrNoQuorum) {

@@ -213,7 +213,7 @@ func lookAt(t *testing.T, i *inspect.Inspector) {
 			return err
 		},
 		"names":   func() error { _, _, err := i.Names(ctx, "", 10); return err },
-		"ticks":   func() error { _, err := i.Ticks(ctx, "job", 10); return err },
+		"runs":    func() error { _, err := i.Runs(ctx, "job"); return err },
 		"release": func() error { return i.Release(ctx, "job", "token") },
 		"nodes": func() error {
 			if infos := i.Nodes(ctx); len(infos) != 3 || infos[2].Name == "" {

@@ -129,7 +129,7 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 	lock := i.prefix + name
 	keys := protocol.KeysOf(lock)
 	info := &Info{Name: name}
-	failed := &redlock.Error{Op: "show", Name: name, Reason: redlock.ErrNoQuorum}
+	failed := i.failure("show", name)
 	count, newest := map[string]int{}, int64(0)
 	noted := map[string]protocol.Record{}
 	var pauses pauses
@@ -141,8 +141,7 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 		if _, ok := r[1].Value.(int64); !ok && vote.Err == nil {
 			vote.Err = cmp.Or(r[1].Err, protocol.Unexpected(r[1]))
 		}
-		if vote.Err != nil {
-			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: vote.Node, Err: vote.Err})
+		if failed.note(n, vote.Err) {
 			info.Votes = append(info.Votes, vote)
 			continue
 		}
@@ -172,17 +171,17 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 	if newest > 0 {
 		info.LastTick, info.LastHolder = protocol.Instant(newest), i.lastHolder(ctx, name, newest, info.LastRun)
 	}
-	return info, i.outcome(ctx, failed)
+	return info, failed.outcome(ctx)
 }
 
 // lastHolder returns who claimed the newest tick. It asks the nodes only if the newest run is of another tick. A tick
 // has no key under take-over, or after its retention.
 func (i *Inspector) lastHolder(ctx context.Context, name string, tick int64, last *Run) (holder string) {
 	ofTick := func(r Run) bool { return r.Tick.UnixMilli() == tick }
-	if last != nil && ofTick(*last) {
+	switch {
+	case last != nil && ofTick(*last):
 		return last.Holder
-	}
-	if last != nil {
+	case last != nil:
 		history, _ := i.Runs(ctx, name)
 		if at := slices.IndexFunc(history.Runs, ofTick); at >= 0 {
 			return history.Runs[at].Holder
@@ -231,31 +230,37 @@ func claimants(r driver.Reply) (tokens []string) {
 	return tokens
 }
 
-// outcome returns nil if a majority of the nodes answered, otherwise failed.
-func (i *Inspector) outcome(ctx context.Context, failed *redlock.Error) error {
-	answered := len(i.nodes) - len(failed.Nodes)
-	if answered >= i.group.Quorum {
-		return nil
-	}
-	failed.Detail = fmt.Sprintf("%d of %d nodes answered, %d needed", answered, len(i.nodes), i.group.Quorum)
-	if err := ctx.Err(); err != nil {
-		failed.Reason = err
-	}
-	return failed
-}
-
 // ErrSomeNodes means that a change took effect on a majority of the nodes, but not
 // on all.
 var ErrSomeNodes = errors.New("redlock: done on a majority of the nodes, but some failed; repeat it when they work")
 
-// everywhere returns nil if all nodes answered, otherwise failed.
-func (i *Inspector) everywhere(ctx context.Context, failed *redlock.Error) error {
-	err := i.outcome(ctx, failed)
-	if err == nil && len(failed.Nodes) > 0 {
-		failed.Reason = ErrSomeNodes
-		return failed
+// failure is the error of an operation, should too many nodes fail.
+type failure struct {
+	*redlock.Error
+	of *quorum.Group
+}
+
+func (i *Inspector) failure(op, name string) failure {
+	return failure{&redlock.Error{Op: op, Name: name, Reason: redlock.ErrNoQuorum}, i.group}
+}
+
+// note adds a node that failed, and reports whether it did.
+func (f failure) note(node int, err error) bool {
+	if err != nil {
+		f.Nodes = append(f.Nodes, &redlock.NodeError{Node: f.of.Pipelines[node].Name(), Err: err})
 	}
-	return err
+	return err != nil
+}
+
+// outcome returns nil if a majority of the nodes answered.
+func (f failure) outcome(ctx context.Context) error {
+	all, answered := len(f.of.Pipelines), len(f.of.Pipelines)-len(f.Nodes)
+	if answered >= f.of.Quorum {
+		return nil
+	}
+	f.Detail = fmt.Sprintf("%d of %d nodes answered, %d needed", answered, all, f.of.Quorum)
+	f.Reason = cmp.Or(ctx.Err(), f.Reason)
+	return f.Error
 }
 
 // Release takes a name from its holder on all nodes, provided that its token is
@@ -266,20 +271,18 @@ func (i *Inspector) everywhere(ctx context.Context, failed *redlock.Error) error
 func (i *Inspector) Release(ctx context.Context, name, token string) error {
 	n := protocol.NewParameters(protocol.Settings{}).Name(i.prefix + name)
 	tally := i.vote(ctx, n.Bar(token)) // a tombstone keeps the holder's renewal from putting the key back
-	failed := &redlock.Error{Op: "release", Name: name, Reason: cmp.Or(ctx.Err(), redlock.ErrNoQuorum), Detail: tally.String()}
-	switch {
-	case tally.Won():
+	if tally.Won() {
 		i.vote(ctx, n.Release(token, true)) // on all nodes, since the waiter it wakes may listen on any
 		return nil
-	case tally.Blocks(tally.Refused):
+	}
+	failed := i.failure("release", name)
+	for k, a := range tally.Answers {
+		failed.note(k, a.Err)
+	}
+	if failed.Reason, failed.Detail = cmp.Or(ctx.Err(), failed.Reason), tally.String(); tally.Blocks(tally.Refused) {
 		failed.Reason, failed.Detail = redlock.ErrLost, "the name is free, or held under another token"
 	}
-	for k, a := range tally.Answers {
-		if a.Verdict == quorum.Failed {
-			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[k].Name(), Err: a.Err})
-		}
-	}
-	return failed
+	return failed.Error
 }
 
 // Bootstrap declares the nodes new for [redlock.WithRestartGuard]: nodes without
@@ -304,26 +307,24 @@ func (i *Inspector) Bootstrap(ctx context.Context) error {
 // vote sends a request to every node and waits for all of them, at most the timeout.
 func (i *Inspector) vote(ctx context.Context, r quorum.Request) quorum.Tally {
 	answers := make([]quorum.Answer, len(i.nodes))
-	i.each(func(n int) []driver.Reply {
-		answers[n] = r.Decode(i.do(ctx, n, pipeline.Call{Request: r.Request})[0])
-		return nil
-	})
+	i.each(func(n int) { answers[n] = r.Decode(i.do(ctx, n, pipeline.Call{Request: r.Request})[0]) })
 	return quorum.Count(answers, i.group.Quorum)
 }
 
 // askAll sends the commands to every node and waits for all of them, at most the timeout.
 func (i *Inspector) askAll(ctx context.Context, commands ...driver.Command) [][]driver.Reply {
-	return i.each(func(n int) []driver.Reply { return i.ask(ctx, n, commands...) })
+	all := make([][]driver.Reply, len(i.nodes))
+	i.each(func(n int) { all[n] = i.ask(ctx, n, commands...) })
+	return all
 }
 
-func (i *Inspector) each(ask func(node int) []driver.Reply) [][]driver.Reply {
-	all := make([][]driver.Reply, len(i.nodes))
-	var asked sync.WaitGroup
+// each calls f for all nodes at once.
+func (i *Inspector) each(f func(node int)) {
+	var all sync.WaitGroup
 	for n := range i.nodes {
-		asked.Go(func() { all[n] = ask(n) })
+		all.Go(func() { f(n) })
 	}
-	asked.Wait()
-	return all
+	all.Wait()
 }
 
 // ask sends the commands to one node.
@@ -336,59 +337,40 @@ func (i *Inspector) ask(ctx context.Context, node int, commands ...driver.Comman
 }
 
 func (i *Inspector) do(ctx context.Context, node int, calls ...pipeline.Call) []driver.Reply {
-	if len(calls) == 0 {
-		return nil
-	}
-	now := time.Now()
-	a := &answers{silent: fmt.Errorf("no answer within %v", i.timeout), replies: make([]driver.Reply, len(calls)), left: len(calls), done: make(chan struct{})}
-	for k := range a.replies {
-		a.replies[k].Err = a.silent
-	}
+	silent, now := fmt.Errorf("no answer within %v", i.timeout), time.Now()
+	replies, came := slices.Repeat([]driver.Reply{{Err: silent}}, len(calls)), make(answers, len(calls))
 	for k := range calls {
-		calls[k].To, calls[k].Index, calls[k].Until = a, k, now.Add(i.timeout)
+		calls[k].To, calls[k].Index, calls[k].Until = came, k, now.Add(i.timeout)
 		i.group.Pipelines[node].Post(&calls[k], now)
 	}
 	bounded, cancel := context.WithDeadline(ctx, now.Add(i.timeout))
 	defer cancel()
-	select {
-	case <-a.done:
-	case <-bounded.Done():
+	for left := len(calls); left > 0 && (bounded.Err() == nil || len(came) > 0); {
+		select {
+		case a := <-came:
+			left--
+			replies[a.index] = a.reply
+		case <-bounded.Done():
+		}
 	}
-	return a.byNow(ctx.Err())
-}
-
-// answers collects the replies of one node.
-type answers struct {
-	silent error // the error of a reply that did not come in time
-
-	mu      sync.Mutex
-	replies []driver.Reply
-	left    int
-	done    chan struct{}
-}
-
-// Receive stores one reply.
-func (a *answers) Receive(index int, r driver.Reply) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if late, ok := errors.AsType[net.Error](r.Err); ok && late.Timeout() {
-		r.Err = a.silent // whether the driver or the pipeline timed out
-	}
-	a.replies[index] = r
-	if a.left--; a.left == 0 {
-		close(a.done)
-	}
-}
-
-// byNow returns a copy of the replies. If the caller's context ended, that is the error of the missing ones.
-func (a *answers) byNow(ended error) []driver.Reply {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	replies := slices.Clone(a.replies)
-	for k := range replies {
-		if ended != nil && replies[k].Err == a.silent {
-			replies[k].Err = ended
+	for k, r := range replies {
+		if late, ok := errors.AsType[net.Error](r.Err); ok && late.Timeout() {
+			replies[k].Err = silent // whether the driver or the pipeline timed out
+		}
+		if replies[k].Err == silent && ctx.Err() != nil {
+			replies[k].Err = ctx.Err()
 		}
 	}
 	return replies
 }
+
+// answers are the replies of one node as they come.
+type answers chan answer
+
+type answer struct {
+	index int
+	reply driver.Reply
+}
+
+// Receive never blocks: there is room for each call's reply.
+func (a answers) Receive(index int, r driver.Reply) { a <- answer{index, r} }

@@ -199,12 +199,12 @@ func TestInspector_Nodes_connectFirst(t *testing.T) {
 }
 
 // All nodes are scanned in the time of one.
-func TestInspector_Ticks_atOnce(t *testing.T) {
+func TestInspector_Jobs_atOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inspector, _ := newClients(t)
 		inspector.Nodes(t.Context()) // connects
 		start := time.Now()
-		if _, err := inspector.Ticks(t.Context(), "job", 10); err != nil || time.Since(start) > 10*time.Millisecond {
+		if _, _, err := inspector.Jobs(t.Context(), "", 10); err != nil || time.Since(start) > 10*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
@@ -248,8 +248,8 @@ func TestInspector_refusals(t *testing.T) {
 				}
 			}
 		}
-		if _, err := inspector.Ticks(ctx, "job", 0); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), "limit is 0, must be at least 1") {
-			t.Errorf("no ticks: %v", err)
+		if _, _, err := inspector.Names(ctx, "", 0); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), "limit is 0, must be at least 1") {
+			t.Errorf("no names: %v", err)
 		}
 		if took := time.Since(start); took > 0 {
 			t.Errorf("that took %v", took)

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -36,10 +37,9 @@ type Node struct {
 // Nodes describes all nodes, in order.
 func (i *Inspector) Nodes(ctx context.Context) []Node {
 	nodes := make([]Node, len(i.nodes))
-	i.each(func(n int) []driver.Reply {
+	i.each(func(n int) {
 		nodes[n] = i.node(ctx, n)
 		nodes[n].Name = i.group.Pipelines[n].Name()
-		return nil
 	})
 	return nodes
 }
@@ -52,27 +52,20 @@ func (i *Inspector) node(ctx context.Context, n int) (node Node) {
 	begin := time.Now() // not before, when the client may still have had to connect
 	r := i.ask(ctx, n, driver.Command{"TIME"})[0]
 	node.RoundTrip = time.Since(begin)
-	if node.Err = r.Err; node.Err != nil {
+	theirs, err := timeIn(r)
+	if err != nil {
+		node.Err = err
 		return node
 	}
-	fields, _ := r.Value.([]any)
-	if len(fields) != 2 {
-		node.Err = protocol.Unexpected(r)
-		return node
-	}
-	theirs := time.Unix(protocol.Number(fields, 0), protocol.Number(fields, 1)*1000)
 	node.ClockOffset = theirs.Sub(begin.Add(node.RoundTrip / 2)).Round(time.Microsecond)
 	info, _ := replies[0].Value.(string)
 	node.Server, node.Version = "redis", infoField(info, "redis_version")
 	if v := infoField(info, "valkey_version"); v != "" {
 		node.Server, node.Version = "valkey", v
 	}
-	node.RunID, node.Role, node.Mode = infoField(info, "run_id"), infoField(info, "role"), infoField(info, "redis_mode")
-	if mode := infoField(info, "server_mode"); mode != "" {
-		node.Mode = mode
-	}
+	node.Mode = cmp.Or(infoField(info, "server_mode"), infoField(info, "redis_mode"))
+	node.RunID, node.Role, node.MaxMemoryPolicy = infoField(info, "run_id"), infoField(info, "role"), infoField(info, "maxmemory_policy")
 	i.count(ctx, n, &node, info)
-	node.MaxMemoryPolicy = infoField(info, "maxmemory_policy")
 	fsync, _ := replies[1].Value.([]any)
 	save, _ := replies[2].Value.([]any)
 	switch aof := infoField(info, "aof_enabled"); {
@@ -84,6 +77,15 @@ func (i *Inspector) node(ctx context.Context, n int) (node Node) {
 		node.Persistence = "none"
 	}
 	return node
+}
+
+// timeIn returns the time in a reply to TIME.
+func timeIn(r driver.Reply) (time.Time, error) {
+	fields, _ := r.Value.([]any)
+	if r.Err == nil && len(fields) != 2 {
+		r.Err = protocol.Unexpected(r)
+	}
+	return time.Unix(protocol.Number(fields, 0), protocol.Number(fields, 1)*1000), r.Err
 }
 
 // count sets Masters and Replicas.

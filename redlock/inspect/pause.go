@@ -38,16 +38,14 @@ func (i *Inspector) Pause(ctx context.Context, name string, p Pause) error {
 	case p.For < 0 || p.For > 0 && p.For < time.Millisecond:
 		return fmt.Errorf("%w: a pause is for %v, must be at least 1ms, or 0 for one without end", redlock.ErrInvalid, p.For)
 	}
-	if err := i.check(name); err != nil {
-		return err
-	}
 	keys := protocol.KeysOf(i.prefix + name)
-	set := driver.Command{"SET", keys.Pause, protocol.EncodePause(p.By, p.Why)}
-	if p.For == 0 {
-		return i.outcome(ctx, i.execute(ctx, "pause", name, set))
+	commands := []driver.Command{{"SET", keys.Pause, protocol.EncodePause(p.By, p.Why)}}
+	if p.For > 0 {
+		end := append(commands[0], "PX", strconv.FormatInt(p.For.Milliseconds(), 10))
+		commands = []driver.Command{resumed(keys, time.Now().Add(p.For), p.For), end}
 	}
-	set = append(set, "PX", strconv.FormatInt(p.For.Milliseconds(), 10))
-	return i.outcome(ctx, i.execute(ctx, "pause", name, resumed(keys, time.Now().Add(p.For), p.For), set))
+	_, err := i.execute(ctx, "pause", name, commands...)
+	return err
 }
 
 // resumed records when a pause ends, for [Runs]. end is wall-clock time because it is compared with ticks; left is how
@@ -62,9 +60,6 @@ func resumed(keys protocol.Keys, end time.Time, left time.Duration) driver.Comma
 // have not. These deny the job their votes until the pause expires, so repeat Resume
 // when they work.
 func (i *Inspector) Resume(ctx context.Context, name string) error {
-	if err := i.check(name); err != nil {
-		return err
-	}
 	keys := protocol.KeysOf(i.prefix + name)
 	commands := []driver.Command{{"DEL", keys.Pause}}
 	for _, r := range i.askAll(ctx, driver.Command{"GET", keys.Pause}) {
@@ -72,18 +67,31 @@ func (i *Inspector) Resume(ctx context.Context, name string) error {
 			commands = []driver.Command{resumed(keys, time.Now(), 0), {"DEL", keys.Pause}}
 		}
 	}
-	return i.everywhere(ctx, i.execute(ctx, "resume", name, commands...))
+	return i.everywhere(ctx, "resume", name, commands...)
 }
 
-// execute sends commands to every node. The error lists the nodes that did not execute the last one.
-func (i *Inspector) execute(ctx context.Context, op, name string, commands ...driver.Command) *redlock.Error {
-	failed := &redlock.Error{Op: op, Name: name, Reason: redlock.ErrNoQuorum}
+// execute sends commands to every node. The failure lists the nodes that did not execute the last one.
+func (i *Inspector) execute(ctx context.Context, op, name string, commands ...driver.Command) (failure, error) {
+	failed := i.failure(op, name)
+	if err := i.check(name); err != nil {
+		return failed, err
+	}
 	for n, r := range i.askAll(ctx, commands...) {
-		if last := r[len(r)-1]; !pipeline.Executed(last.Err) {
-			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: last.Err})
+		if err := r[len(r)-1].Err; !pipeline.Executed(err) {
+			failed.note(n, err)
 		}
 	}
-	return failed
+	return failed, failed.outcome(ctx)
+}
+
+// everywhere is like execute, but its error matches [ErrSomeNodes] if some nodes failed.
+func (i *Inspector) everywhere(ctx context.Context, op, name string, commands ...driver.Command) error {
+	failed, err := i.execute(ctx, op, name, commands...)
+	if err == nil && len(failed.Nodes) > 0 {
+		failed.Reason = ErrSomeNodes
+		return failed.Error
+	}
+	return err
 }
 
 // pauses collects the nodes' records of one job's pause.

@@ -37,6 +37,11 @@ type Run struct {
 	Error string
 }
 
+// WentWrong reports whether the run failed, panicked, was lost or vanished.
+func (r *Run) WentWrong() bool {
+	return slices.Contains([]string{"failed", "panicked", "lost", Vanished}, r.Result)
+}
+
 // Runs is a job's history.
 type Runs struct {
 	Name string
@@ -50,6 +55,14 @@ type Runs struct {
 	Paused *Pause
 	// Runs lists the runs, newest first.
 	Runs []Run
+}
+
+// LastEnded returns the newest run that has ended, or nil.
+func (r *Runs) LastEnded() *Run {
+	if n := slices.IndexFunc(r.Runs, func(run Run) bool { return run.Result != Running }); n >= 0 {
+		return &r.Runs[n]
+	}
+	return nil
 }
 
 // grace is how much clocks, links and [redlock.WithSpread] may delay a run.
@@ -78,15 +91,15 @@ func (r *Runs) overdue(now time.Time) time.Duration {
 func (i *Inspector) Runs(ctx context.Context, name string) (*Runs, error) {
 	lock := i.prefix + name
 	keys := protocol.KeysOf(lock)
-	failed := &redlock.Error{Op: "runs", Name: name, Reason: redlock.ErrNoQuorum}
+	failed := i.failure("runs", name)
 	noted := map[string]protocol.Record{}
 	held := map[string]int{}
 	var pauses pauses
 	for n, r := range i.askAll(ctx, tokenOf(lock), driver.Command{"ZRANGE", keys.Runs, "0", "-1"},
 		driver.Command{"GET", keys.Pause}, driver.Command{"PTTL", keys.Pause}, driver.Command{"GET", keys.Resumed}) {
 		token, err := textIn(r[0])
-		if err = cmp.Or(err, r[1].Err); err != nil && !pipeline.IsWrongType(err) {
-			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: err})
+		if err = cmp.Or(err, r[1].Err); !pipeline.Executed(err) {
+			failed.note(n, err)
 			continue
 		}
 		held[token]++
@@ -100,7 +113,7 @@ func (i *Inspector) Runs(ctx context.Context, name string) (*Runs, error) {
 	if len(runs.Runs) > 0 && !runs.Next.Before(runs.Runs[0].Began) {
 		runs.Next = after(runs.Runs[0].Began.Add(runs.Runs[0].Took), runs.Next, noted)
 	}
-	return runs, i.outcome(ctx, failed)
+	return runs, failed.outcome(ctx)
 }
 
 // after returns the next tick to expect after a pause or a run that lasted until end. It knows only the intervals of the
@@ -163,9 +176,6 @@ func (i *Inspector) history(name string, noted map[string]protocol.Record, held 
 // Do not forget a job that replicas still run: under [redlock.WithTakeover] its
 // newest tick could run again.
 func (i *Inspector) Forget(ctx context.Context, name string) error {
-	if err := i.check(name); err != nil {
-		return err
-	}
 	keys := protocol.KeysOf(i.prefix + name)
-	return i.everywhere(ctx, i.execute(ctx, "forget", name, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause, keys.Resumed}))
+	return i.everywhere(ctx, "forget", name, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause, keys.Resumed})
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,33 +35,34 @@ func (i *Inspector) Jobs(ctx context.Context, prefix string, limit int) (names [
 }
 
 func (i *Inspector) list(ctx context.Context, prefix, pattern string, limit int, locked bool) (names []string, more bool, err error) {
-	if err := checkLimit(limit); err != nil {
-		return nil, false, err
+	if limit < 1 {
+		return nil, false, fmt.Errorf("%w: limit is %d, must be at least 1", redlock.ErrInvalid, limit)
 	}
-	failed := &redlock.Error{Op: "list", Name: prefix, Reason: redlock.ErrNoQuorum}
+	failed := i.failure("list", prefix)
 	full := i.prefix + prefix
-	found := scanAll(ctx, i, escapeGlob(full)+pattern, failed, func(n int, keys []string, found map[string]bool) error {
-		candidates := companionsIn(full, keys, found)
-		if !locked {
-			return nil
-		}
-		return i.locksIn(ctx, n, candidates, found)
+	found, errs := make([]map[string]bool, len(i.nodes)), make([]error, len(i.nodes))
+	i.each(func(n int) {
+		found[n] = map[string]bool{}
+		errs[n] = i.scan(ctx, n, escapeGlob(full)+pattern, func(keys []string) error {
+			candidates := companionsIn(full, keys, found[n])
+			if !locked {
+				return nil
+			}
+			return i.locksIn(ctx, n, candidates, found[n])
+		})
 	})
-	for name := range found {
+	all := map[string]bool{}
+	for n, err := range errs {
+		maps.Copy(all, found[n])
+		failed.note(n, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		names = append(names, strings.TrimPrefix(name, i.prefix))
 	}
-	slices.Sort(names)
 	if more = len(names) > limit; more {
 		names = names[:limit]
 	}
-	return names, more, i.outcome(ctx, failed)
-}
-
-func checkLimit(limit int) error {
-	if limit < 1 {
-		return fmt.Errorf("%w: limit is %d, must be at least 1", redlock.ErrInvalid, limit)
-	}
-	return nil
+	return names, more, failed.outcome(ctx)
 }
 
 // companionsIn adds the names that have a lasting companion among keys, and returns the keys that are not companions.
@@ -99,102 +99,24 @@ func (i *Inspector) locksIn(ctx context.Context, node int, candidates []string, 
 	return nil
 }
 
-// Tick is a claimed tick.
-type Tick struct {
-	Tick   time.Time
-	Token  string
-	Holder string
-}
-
-// Ticks returns, newest first, up to limit ticks of a name that one owner has
-// claimed on a majority of the nodes. It scans the databases, as
-// [Inspector.Names] does.
-func (i *Inspector) Ticks(ctx context.Context, name string, limit int) ([]Tick, error) {
-	if err := checkLimit(limit); err != nil {
-		return nil, err
-	}
-	keys := protocol.KeysOf(i.prefix + name)
-	failed := &redlock.Error{Op: "ticks", Name: name, Reason: redlock.ErrNoQuorum}
-	found := scanAll(ctx, i, escapeGlob(keys.TickPrefix())+"*", failed, func(_ int, page []string, found map[int64]bool) error {
-		for _, key := range page {
-			if ms, err := strconv.ParseInt(strings.TrimPrefix(key, keys.TickPrefix()), 10, 64); err == nil {
-				found[ms] = true
-			}
-		}
-		return nil
-	})
-	newest := slices.Sorted(maps.Keys(found))
-	slices.Reverse(newest)
-	var ticks []Tick
-	for page := range slices.Chunk(newest, limit) { // the first page is usually enough
-		ticks = append(ticks, i.claimed(ctx, keys, page, failed)...)
-		if len(ticks) >= limit {
-			return ticks[:limit], i.outcome(ctx, failed)
-		}
-	}
-	return ticks, i.outcome(ctx, failed)
-}
-
-// claimed returns the ticks that one owner has claimed on a majority. It adds nodes that do not answer to failed.
-func (i *Inspector) claimed(ctx context.Context, keys protocol.Keys, page []int64, failed *redlock.Error) (ticks []Tick) {
-	commands := make([]driver.Command, len(page))
-	for k, ms := range page {
-		commands[k] = driver.Command{"HKEYS", keys.Tick(ms)}
-	}
-	all := i.askAll(ctx, commands...)
-	var errs []*redlock.NodeError
-	for n, r := range all {
-		if err := r[0].Err; err != nil {
-			errs = append(errs, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: err})
-		}
-	}
-	if len(errs) > len(failed.Nodes) {
-		failed.Nodes = errs
-	}
-	for k, ms := range page {
-		votes := map[string]int{}
-		for _, r := range all {
-			for _, token := range claimants(r[k]) {
-				if votes[token]++; votes[token] == i.group.Quorum {
-					ticks = append(ticks, Tick{Tick: protocol.Instant(ms), Token: token, Holder: redlock.HolderOf(token)})
-				}
-			}
-		}
-	}
-	return ticks
-}
-
 func escapeGlob(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
-}
-
-// scanAll scans all nodes concurrently, and returns what visit has found on any. It adds nodes that fail to failed.
-func scanAll[K comparable](ctx context.Context, i *Inspector, pattern string, failed *redlock.Error, visit func(node int, keys []string, found map[K]bool) error) map[K]bool {
-	all := make([]map[K]bool, len(i.nodes))
-	errs := make([]error, len(i.nodes))
-	i.each(func(n int) []driver.Reply {
-		all[n] = map[K]bool{}
-		errs[n] = i.scan(ctx, n, pattern, func(keys []string) error { return visit(n, keys, all[n]) })
-		return nil
-	})
-	found := map[K]bool{}
-	for n, err := range errs {
-		maps.Copy(found, all[n])
-		if err != nil {
-			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: err})
-		}
-	}
-	return found
 }
 
 // scan visits the keys of one node that match pattern, page by page, some perhaps twice. On a Redis Cluster it visits
 // every master, or fails.
 func (i *Inspector) scan(ctx context.Context, node int, pattern string, visit func(keys []string) error) error {
-	masters, err := i.masters(ctx, node)
+	cluster, ok := i.nodes[node].(driver.Cluster)
+	if !ok {
+		return i.scanNode(ctx, node, pattern, visit)
+	}
+	bounded, cancel := context.WithTimeout(ctx, i.timeout)
+	masters, err := cluster.Masters(bounded)
+	cancel()
 	switch {
 	case err != nil:
 		return err
-	case len(masters) == 0:
+	case len(masters) == 0: // not a Cluster after all
 		return i.scanNode(ctx, node, pattern, visit)
 	}
 	at, err := New(masters, WithTimeout(i.timeout))
@@ -209,17 +131,6 @@ func (i *Inspector) scan(ctx context.Context, node int, pattern string, visit fu
 	return nil
 }
 
-// masters returns a node for each master of a Redis Cluster, or none for other nodes.
-func (i *Inspector) masters(ctx context.Context, node int) ([]driver.Node, error) {
-	cluster, ok := i.nodes[node].(driver.Cluster)
-	if !ok {
-		return nil, nil
-	}
-	bounded, cancel := context.WithTimeout(ctx, i.timeout)
-	defer cancel()
-	return cluster.Masters(bounded)
-}
-
 func (i *Inspector) scanNode(ctx context.Context, node int, pattern string, visit func(keys []string) error) error {
 	for cursor := "0"; ; {
 		begin := time.Now()
@@ -232,9 +143,9 @@ func (i *Inspector) scanNode(ctx context.Context, node int, pattern string, visi
 			return protocol.Unexpected(r)
 		}
 		listed, _ := page[1].([]any)
-		keys := make([]string, 0, len(listed))
+		keys := make([]string, len(listed))
 		for k := range listed {
-			keys = append(keys, protocol.Text(listed, k))
+			keys[k] = protocol.Text(listed, k)
 		}
 		if err := visit(keys); err != nil {
 			return err

@@ -20,14 +20,18 @@ const (
 // [Running] or [Waiting]. For any other name it is [Held] or [Free]. runs is nil if
 // the name has no history.
 func State(info *Info, runs *Runs, now time.Time) string {
+	var ended *Run
+	if runs != nil {
+		ended = runs.LastEnded()
+	}
 	isJob := !info.Tick.IsZero() || !info.LastTick.IsZero() || info.LastRun != nil
 	switch {
 	case info.Paused != nil:
 		return Paused
 	case runs != nil && runs.overdue(now) > 0:
 		return Overdue
-	case runs != nil && runs.lastEnded() != "":
-		return runs.lastEnded()
+	case ended != nil:
+		return ended.Result
 	case runs == nil && isJob && info.Tick.IsZero():
 		return "ended"
 	case isJob && info.Token != "":
@@ -38,14 +42,4 @@ func State(info *Info, runs *Runs, now time.Time) string {
 		return Held
 	}
 	return Free
-}
-
-// lastEnded returns the result of the newest run that has ended, or "".
-func (r *Runs) lastEnded() string {
-	for _, run := range r.Runs {
-		if run.Result != Running {
-			return run.Result
-		}
-	}
-	return ""
 }

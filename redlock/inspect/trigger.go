@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,13 @@ import (
 
 // ErrNotTriggered means that no replica began the triggered run in time.
 var ErrNotTriggered = errors.New("redlock: no replica has begun it")
+
+// Tick is a tick that a replica has claimed.
+type Tick struct {
+	Tick   time.Time
+	Token  string
+	Holder string
+}
 
 // triggerWait is how long Trigger waits for a replica to begin.
 const triggerWait = 3 * time.Second
@@ -47,31 +53,30 @@ func (i *Inspector) Trigger(ctx context.Context, name, by string) (Tick, error) 
 		return Tick{}, err
 	}
 	message := protocol.Trigger{Name: i.prefix + name, By: by, Tick: tick.UnixMilli()}.Encode()
-	failed := &redlock.Error{Op: "trigger", Name: name, Tick: tick, Reason: ErrNotTriggered}
-	listeners := int64(0)
+	failed, listeners := i.failure("trigger", name), int64(0)
+	failed.Tick = tick
 	for n, r := range i.askAll(ctx, driver.Command{"PUBLISH", protocol.TriggerChannel, message}) {
 		listeners = max(listeners, numberIn(r[0]))
 		if r[0].Err != nil {
-			failed.Nodes = append(failed.Nodes, &redlock.NodeError{Node: i.group.Pipelines[n].Name(), Err: protocol.WithCure(r[0].Err)})
+			failed.note(n, protocol.WithCure(r[0].Err))
 		}
 	}
-	if err := i.outcome(ctx, failed); err != nil {
-		failed.Reason = cmp.Or(ctx.Err(), redlock.ErrNoQuorum)
-		return Tick{}, failed
+	if err := failed.outcome(ctx); err != nil {
+		return Tick{}, err
 	}
-	failed.Detail = fmt.Sprintf("there are listeners, but none has claimed it within %v; is there a job of this name, with this prefix, on a replica that listens, "+
+	failed.Reason, failed.Detail = ErrNotTriggered, fmt.Sprintf("there are listeners, but none has claimed it within %v; is there a job of this name, with this prefix, on a replica that listens, "+
 		"and can that one reach a majority of the nodes? Another run may have begun just before it; a slow replica may still begin this one", triggerWait)
 	if listeners == 0 { // a Redis Cluster counts only the listeners of the server that was asked
 		failed.Detail = "nobody listens for triggers on these nodes; give the services' adapter WithTriggers, and see whether one runs"
 	}
-	return i.awaitRun(ctx, name, tick, failed)
+	return i.awaitRun(ctx, tick, failed.Error)
 }
 
 // triggerTick returns the tick of a run that begins now, or why the job cannot run.
 func (i *Inspector) triggerTick(ctx context.Context, name string) (time.Time, error) {
 	info, err := i.Show(ctx, name)
 	if err == nil {
-		err = i.obstacle(info)
+		err = obstacle(info)
 	}
 	var runs *Runs
 	if err == nil {
@@ -101,8 +106,8 @@ func (i *Inspector) triggerTick(ctx context.Context, name string) (time.Time, er
 }
 
 // obstacle returns why a job cannot run now, or nil.
-func (i *Inspector) obstacle(info *Info) error {
-	refusal := &redlock.Error{Name: info.Name, Tick: info.Tick, Holder: info.Token, Remaining: info.Remaining}
+func obstacle(info *Info) error {
+	refusal := &redlock.Error{Op: "trigger", Name: info.Name, Tick: info.Tick, Holder: info.Token, Remaining: info.Remaining}
 	switch {
 	case info.Token != "":
 		refusal.Reason, refusal.Detail = redlock.ErrTaken, "it is held, so no run can begin; repeat it when that one has ended"
@@ -126,45 +131,43 @@ func (p *Pause) String() string {
 
 // clock returns the median of the nodes' clocks, against which ticks are checked, in whole milliseconds.
 func (i *Inspector) clock(ctx context.Context) time.Time {
-	var clocks []int64
+	var clocks []time.Time
 	for _, r := range i.askAll(ctx, driver.Command{"TIME"}) {
-		if fields, _ := r[0].Value.([]any); r[0].Err == nil && len(fields) == 2 {
-			clocks = append(clocks, protocol.Number(fields, 0)*1000+protocol.Number(fields, 1)/1000)
+		if at, err := timeIn(r[0]); err == nil {
+			clocks = append(clocks, at)
 		}
 	}
 	if len(clocks) == 0 {
-		return time.Now().Truncate(time.Millisecond)
+		clocks = append(clocks, time.Now())
 	}
-	slices.Sort(clocks)
-	return protocol.Instant(clocks[len(clocks)/2])
+	slices.SortFunc(clocks, time.Time.Compare)
+	return clocks[len(clocks)/2].UTC().Truncate(time.Millisecond)
 }
 
 // awaitRun waits until one owner has claimed the tick on a majority.
-func (i *Inspector) awaitRun(ctx context.Context, name string, tick time.Time, failed *redlock.Error) (Tick, error) {
-	keys := protocol.KeysOf(i.prefix + name)
+func (i *Inspector) awaitRun(ctx context.Context, tick time.Time, failed *redlock.Error) (Tick, error) {
+	claim := driver.Command{"HKEYS", protocol.KeysOf(i.prefix + failed.Name).Tick(tick.UnixMilli())}
 	end := time.Now().Add(triggerWait)
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
-		for _, claimed := range i.claimed(ctx, keys, []int64{tick.UnixMilli()}, &redlock.Error{}) {
-			return claimed, nil
+		votes := map[string]int{}
+		for _, r := range i.askAll(ctx, claim) {
+			for _, token := range claimants(r[0]) {
+				if votes[token]++; votes[token] == i.group.Quorum {
+					return Tick{Tick: tick, Token: token, Holder: redlock.HolderOf(token)}, nil
+				}
+			}
 		}
-		if err := ctx.Err(); err != nil {
-			failed.Reason = err
+		switch {
+		case ctx.Err() != nil:
+			failed.Reason = ctx.Err()
 			return Tick{}, failed
-		}
-		if time.Now().After(end) {
-			return Tick{}, i.whyNot(ctx, name, failed)
+		case time.Now().After(end):
+			// A run or a pause may have begun meanwhile.
+			if info, err := i.Show(ctx, failed.Name); err == nil && obstacle(info) != nil {
+				return Tick{}, obstacle(info)
+			}
+			return Tick{}, failed
 		}
 		rest(ctx, pause)
 	}
-}
-
-// whyNot checks again for an obstacle: a run or a pause may have begun meanwhile.
-func (i *Inspector) whyNot(ctx context.Context, name string, failed *redlock.Error) error {
-	if info, err := i.Show(ctx, name); err == nil {
-		if refusal, ok := errors.AsType[*redlock.Error](i.obstacle(info)); ok {
-			refusal.Op = "trigger"
-			return refusal
-		}
-	}
-	return failed
 }

@@ -86,11 +86,8 @@ func checkList(t *testing.T, inspector *inspect.Inspector, names []string) error
 	if err != nil || more || fmt.Sprint(found) != fmt.Sprint(names) {
 		return fmt.Errorf("names %v, more: %v (%w); want %v", found, more, err, names)
 	}
-	for _, name := range names {
-		ticks, err := inspector.Ticks(t.Context(), name, 10)
-		if err != nil || len(ticks) != 2 {
-			return fmt.Errorf("ticks of %s: %v (%w); want 2", name, ticks, err)
-		}
+	if found, more, err = inspector.Jobs(t.Context(), "", 100); err != nil || more || fmt.Sprint(found) != fmt.Sprint(names) {
+		return fmt.Errorf("jobs %v, more: %v (%w); want %v", found, more, err, names)
 	}
 	return nil
 }
