@@ -1,6 +1,7 @@
 package redlock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -20,6 +21,7 @@ import (
 // The error lists each node that did not answer as it should. It matches
 // [ErrNoQuorum] if too few are left to grant anything.
 func (l *Locker) Check(ctx context.Context) error {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, maxCheck)
 	defer cancel()
 	t := &target{locker: l, cfg: l.cfg}
@@ -31,7 +33,7 @@ func (l *Locker) Check(ctx context.Context) error {
 		return err
 	}
 	tally := t.askUntilAnswered(ctx)
-	failure := t.fail("check", 0, &tally, ErrNoQuorum)
+	failure := t.fail("check", 0, &tally, cmp.Or(caller.Err(), ErrNoQuorum))
 	failure.Name = "" // the caller did not choose it
 	switch {
 	case len(failure.Nodes) == 0:

@@ -201,3 +201,21 @@ func TestCheck_guard(t *testing.T) {
 		ok(t, must[*redlock.Lease](t)(a.mutex(t, "job").TryLock(t.Context())).Unlock(t.Context()))
 	})
 }
+
+// Seen to fail while a Check whose caller had no more time said that there was no quorum.
+func TestCheck_endsWithItsCallerWithoutAMajority(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		a := fl.process("a")
+		fl.servers[0].Freeze()
+		fl.servers[1].Freeze()
+		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+		defer cancel()
+		err := a.Check(ctx)
+		refusal, _ := errors.AsType[*redlock.Error](err)
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redlock.ErrNoQuorum) || refusal == nil || len(refusal.Nodes) != 2 {
+			t.Errorf("%v, want DeadlineExceeded and the two nodes", err)
+		}
+		fl.servers[0].Thaw()
+		fl.servers[1].Thaw()
+	})
+}

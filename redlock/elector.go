@@ -76,6 +76,9 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 		return invalid("the elector of %q runs already; use one Elector for each Run", e.m.Name())
 	}
 	defer e.running.Store(false)
+	e.mu.Lock()
+	e.contact, e.failure = time.Time{}, nil
+	e.mu.Unlock()
 	if lead == nil {
 		lead = func(term context.Context) error {
 			<-term.Done()
@@ -148,8 +151,9 @@ func (e *Elector) IsLeader(ctx context.Context) error {
 // no node. Use it as a liveness and readiness probe rather than IsLeader, which fails
 // on followers.
 //
-// A campaign asks about once in a TTL, and after short terms at least every 30 s, so
-// use a tolerance of a minute or more, and above the TTL. Check fails
+// A campaign asks about once a second ([WithBackoff]), after short terms at least
+// every 30 s, and a leader's renewals ask every third of the TTL. So use a tolerance
+// of a minute or more, and above the TTL. Check fails
 //   - before Run, after it, and until Run reaches its first quorum;
 //   - if lead goes on for longer than tolerance after its term has ended;
 //   - while another elector or Lock of the name waits in this process before this

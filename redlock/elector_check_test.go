@@ -96,3 +96,26 @@ func TestElector_Check_stuckLead(t *testing.T) {
 		<-ended
 	})
 }
+
+// Seen to fail while what an earlier Run had reached counted for the next one.
+func TestElector_Check_runAgain(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		e := newElector(t, p.mutex(t, "leader"))
+		campaign := func() error {
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- e.Run(ctx, nil) }()
+			time.Sleep(5 * time.Second)
+			err := e.Check(time.Minute)
+			cancel()
+			<-ended
+			return err
+		}
+		ok(t, campaign())
+		p.links[0].Hang()
+		if err := campaign(); !errors.Is(err, redlock.ErrNoQuorum) {
+			t.Errorf("the second Run reached nothing: %v", err)
+		}
+	})
+}

@@ -187,6 +187,23 @@ func TestHistory_off(t *testing.T) {
 	})
 }
 
+// A quarterly job that is caught up on needs its newest tick for longer than the least lifetime, also without a history.
+//
+// Seen to fail while the next tick was only asked for if there was a history.
+func TestCatchUp_withoutHistory(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		const quarter = 91 * 24 * time.Hour
+		j := must[*redlock.Job](t)(fl.process("a").NewJob("job", redlock.WithHistory(0), redlock.WithCatchUp(time.Hour),
+			redlock.WithSchedule("quarterly", func(tick time.Time) time.Time { return tick.Add(quarter) })))
+		tick := time.Now()
+		ok(t, j.Run(t.Context(), tick, func(context.Context) error { return nil }))
+		time.Sleep(quarter + time.Minute)
+		if missed := must[time.Time](t)(j.Missed(t.Context(), func() time.Time { return tick.Add(quarter) })); missed.IsZero() {
+			t.Error("the second tick was not missed")
+		}
+	})
+}
+
 func TestHistory_withoutErrorText(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, fl *fleet) {
 		j := must[*redlock.Job](t)(fl.process("a").NewJob("job", redlock.WithoutErrorText()))

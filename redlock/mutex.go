@@ -48,15 +48,19 @@ func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context) error) error
 
 // Holder returns the token that a majority of the nodes holds for the name, or "" if
 // there is none. [HolderOf] makes it readable. If the key holds data that is not a
-// lock, the error matches [ErrTaken]; if no majority answers, [ErrNoQuorum].
+// lock, the error matches [ErrTaken]. If no majority answers, or it depends on the
+// nodes that do not answer whether a token has a majority, it matches [ErrNoQuorum].
 func (m *Mutex) Holder(ctx context.Context) (token string, err error) {
 	tally, err := m.t.ask(ctx, "holder", 0, m.t.name.Look(0, "", ""))
 	if err != nil {
 		return "", err
 	}
 	leader, _ := tally.Leader()
-	if leader.Token == protocol.Foreign {
+	switch {
+	case leader.Token == protocol.Foreign:
 		return "", m.t.fail("holder", 0, &tally, ErrTaken)
+	case tally.MayLead():
+		return "", m.t.fail("holder", 0, &tally, ErrNoQuorum)
 	}
 	return leader.Token, nil
 }

@@ -37,7 +37,7 @@ type runState struct {
 
 func newRun(l *Lease, a *acquisition) *runState {
 	r := protocol.Record{Token: l.token, Began: l.since.UnixMilli(), Schedule: l.t.cfg.schedule}
-	if next := l.t.cfg.next; next != nil && l.t.cfg.history > 0 && !a.at.IsZero() {
+	if next := l.t.cfg.next; next != nil && (l.t.cfg.history > 0 || l.t.cfg.catchUp > 0) && !a.at.IsZero() {
 		if following := next(a.at); following.After(l.Tick()) {
 			r.Next = following.UnixMilli()
 		}
