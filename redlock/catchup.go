@@ -16,8 +16,8 @@ const maxMissedPause = 15 * time.Second
 // Missed returns the tick to catch up on under [WithCatchUp], which the caller then
 // claims, or the zero time if there is none. newest must return the newest instant of
 // the schedule that has come and is no older than [Job.CatchUp], or the zero time.
-// That tick was missed if an earlier tick was granted and none since. So on the
-// first deployment nothing was missed.
+// That tick was missed if [Job.LastTick] is an earlier one. So on the first
+// deployment nothing was missed.
 //
 // While the job is paused, or no majority of the nodes answers, Missed waits until
 // ctx ends or the newest tick is too old.

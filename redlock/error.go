@@ -17,7 +17,7 @@ import (
 var (
 	// ErrTaken: another owner holds the name, or has the tick.
 	ErrTaken = errors.New("redlock: taken by another owner")
-	// ErrTickDone: the tick, or a later one, was certainly granted to another owner.
+	// ErrTickDone: the tick, a later one, or one that is nearer than WithSpacing allows was certainly granted to another owner.
 	ErrTickDone = errors.New("redlock: tick already claimed")
 	// ErrTickStale: the tick is older than the retention, so the nodes no longer know whether it ran.
 	ErrTickStale = errors.New("redlock: tick is older than the retention")

@@ -31,7 +31,7 @@ func (j *Job) AnyOrder() bool { return j.t.cfg.anyOrder }
 // a millisecond, so two ticks of one job must be at least a millisecond apart.
 //
 // If the tick is not granted, the error matches
-//   - [ErrTickDone]: the tick, or a later one, was granted to another owner;
+//   - [ErrTickDone]: the tick, a later one, or one within [WithSpacing] was granted to another owner;
 //   - [ErrTaken]: another owner has this tick, or an earlier run still holds the job;
 //   - [ErrPaused]: an operator paused the job; runs that are under way go on;
 //   - [ErrTickStale], [ErrClockSkew]: the tick is too old, or too far ahead of the nodes' clocks;
@@ -72,8 +72,10 @@ func (j *Job) Run(ctx context.Context, tick time.Time, f func(ctx context.Contex
 }
 
 // LastTick returns the newest tick that was granted, in UTC, or the zero time if the
-// nodes remember none. They remember it for at least 7 days and at least the retention
-// after a grant, and longer under [WithCatchUp], but not at all under [WithAnyOrder].
+// nodes remember none. They learn of it 10 ms after the grant, or at the unlock if
+// that is sooner; under [WithTakeover] always at the unlock. They remember it for at
+// least 7 days and at least the retention, and longer under [WithCatchUp], but not
+// at all under [WithAnyOrder].
 func (j *Job) LastTick(ctx context.Context) (time.Time, error) {
 	tally, err := j.t.ask(ctx, "last tick", 0, j.t.name.LastTick())
 	if err != nil {

@@ -136,7 +136,7 @@ func (l *Lease) Tick() time.Time { return protocol.Instant(l.tick) }
 // protected resource can refuse smaller ones:
 //   - under [WithFencing] or [WithTakeover], a counter that locks and claims of the
 //     name share;
-//   - else for a claim in order or by hand, its tick;
+//   - else for a claim of a job whose ticks are in order, also by hand, its tick;
 //   - else 0.
 //
 // Counter and tick are in microseconds of Unix time, so that fencing may be turned

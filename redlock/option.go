@@ -134,8 +134,9 @@ func WithRetention(d time.Duration) JobOption { return jobOption(func(c *config)
 
 // WithLateness sets how late a tick may begin if its claim found no quorum. The
 // claim then asks again for up to d, but not beyond the next tick that
-// [WithSchedule] knows. It does not ask again if waiting cannot help, such as
-// after a missing permission. The observer is warned when the tick is first refused.
+// [WithSchedule] knows. (It asks for a node timeout in any case.) It does not ask
+// again if waiting cannot help, such as after a missing permission. The observer is
+// warned once the claim has asked for six node timeouts.
 //
 // For a job with a schedule, as the adapters' jobs have, the default is 10 minutes,
 // but at most two thirds of its retention. For other jobs it is 0 (off). The
@@ -154,8 +155,8 @@ func WithCatchUp(d time.Duration) JobOption { return jobOption(func(c *config) {
 
 // WithHistory sets how many runs of a job, and their results, the nodes remember:
 // 0 (none) to 1000, default 20. Each takes about 300 bytes, and no round trip. They
-// are kept for at least 35 days after the last run, and for at least three intervals
-// where [WithSchedule] says when the next run is due.
+// are kept for at least 35 days after the last run, and for at least three intervals,
+// of a year at most, where [WithSchedule] says when the next run is due.
 func WithHistory(n int) JobOption { return jobOption(func(c *config) { c.history = n }) }
 
 // WithoutErrorText keeps the text of a run's error off the nodes, for errors that
@@ -177,9 +178,10 @@ func WithSchedule(words string, next func(tick time.Time) time.Time) JobOption {
 // guard's longest TTL, since a node that restarted abstains for the max skew as well.
 func WithMaxSkew(d time.Duration) JobOption { return jobOption(func(c *config) { c.maxSkew = d }) }
 
-// WithSpacing refuses a tick that is less than d after the newest tick granted. It
-// is for schedules whose ticks differ from replica to replica, such as "every 10 s
-// since start". d is 0 (off, the default) to 7 days.
+// WithSpacing refuses, with [ErrTickDone], a tick that is less than d after the newest
+// tick granted; see [Job.LastTick]. It is for schedules whose ticks differ from
+// replica to replica, such as "every 10 s since start". d is 0 (off, the default) to
+// 7 days.
 func WithSpacing(d time.Duration) JobOption { return jobOption(func(c *config) { c.spacing = d }) }
 
 // WithSpread delays each claim by less than d, depending on the name, the tick and

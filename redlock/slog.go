@@ -14,8 +14,8 @@ import (
 // [Event.Level] returns:
 //   - debug for normal work: a tick that another replica runs, a renewal;
 //   - info for acquisitions, releases, runs and leaderships;
-//   - warn for a run or a renewal that failed, a node that is out, and a lock that
-//     never expires;
+//   - warn for a run or a renewal that failed, a node that is out, and a claim that
+//     is refused by a lock that never expires;
 //   - error for what costs a run or its protection: a lost lease, no quorum, a tick
 //     that is too old or too far ahead, a key that holds other data.
 //

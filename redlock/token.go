@@ -11,7 +11,8 @@ import (
 )
 
 // HolderOf returns the holder part of a token ("hostname:pid" unless [WithHolder] is
-// set), or the whole token if another library wrote it.
+// set): what comes before the last slash, or the whole token if it has none, as
+// another library's may.
 func HolderOf(token string) string { return protocol.HolderOf(token) }
 
 // TickOf returns the tick for which a claim's token was made, in UTC, or the zero time
