@@ -231,7 +231,7 @@ func (t *target) nodeErrors(tally *quorum.Tally, reason error) (errs []*NodeErro
 		switch {
 		case a.Verdict == quorum.Paused:
 			errs = append(errs, &NodeError{Node: name, Err: errPausedHere})
-		case a.Verdict == quorum.Failed:
+		case a.Err != nil:
 			errs = append(errs, &NodeError{Node: name, Err: a.Err})
 		case a.Verdict == quorum.Pending && !tally.Certain(): // else its answer no longer mattered
 			errs = append(errs, &NodeError{Node: name, Err: t.errNoAnswer(reason)})

@@ -22,8 +22,8 @@ type releaseState struct {
 // Unlock releases the lease on all nodes and returns once a majority has confirmed
 // that. It ignores ctx, so it works with one that has ended. It waits for the node
 // timeout, or for up to half the TTL for nodes that are slow but answer other calls.
-// Nodes that do not answer in time are released in the background. Later calls
-// return the error of the first.
+// Until then, and in the background afterwards, the release is sent again to nodes
+// that fail. Later calls return the error of the first.
 //
 // The error matches [ErrLost] if the lease was lost before its release, and
 // [ErrNoQuorum] if that is not known.

@@ -24,8 +24,9 @@
 //   - A pool with MaxActive needs one connection for redlock, and two more for
 //     subscriptions if it is not a [*redis.Pool] itself; when none is free, the
 //     node counts as unreachable in that round, and leases may be lost.
-//   - An idle connection that the server has closed fails the round that uses it.
-//     TestOnBorrow avoids that, at the cost of a round trip each time.
+//   - An idle connection that the server has closed fails the commands that use it,
+//     and redlock sends them again. TestOnBorrow avoids that, at the cost of a round
+//     trip each time.
 //   - Connections must support a read timeout ([redis.ConnWithTimeout]), as all
 //     of redigo's own do.
 //   - A Do that times out while it writes or dials holds its connection until the

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"github.com/redtick/redtick/redlock"
 	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/internal/drivertest"
 	"github.com/redtick/redtick/redlock/redlocktest/redisserver"
@@ -105,4 +106,33 @@ func TestNode_Do_dialHangs(t *testing.T) {
 
 func TestNode_cutReply(t *testing.T) {
 	drivertest.TestCutReply(t, func(t testing.TB, addr string) driver.Node { return newNode(t, pool(addr)) })
+}
+
+// A server closes the idle connections while a lease is held. Its unlock is sent again, on a new connection.
+func TestLocker_idleConnectionClosed(t *testing.T) {
+	server := redisserver.Start(t)
+	locker, err := redlock.New([]driver.Node{newNode(t, pool(server.Addr()))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = locker.Close(context.Background()) }()
+	job, err := locker.NewJob("job")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		lease, err := job.Claim(t.Context(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := server.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"); err != nil || out == int64(0) {
+			t.Fatal(out, err)
+		}
+		if err := lease.Unlock(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if _, err := server.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

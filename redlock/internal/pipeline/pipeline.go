@@ -48,7 +48,8 @@ const (
 // Call is one request on its way to a node. A Pipeline owns it until it is answered or cancelled.
 type Call struct {
 	Request
-	// To receives the reply, together with Index, on the goroutine that read it. It must not block.
+	// To receives the reply, together with Index, on the goroutine that read it. It must not block. A Release or Chase that fails is
+	// sent again, and To receives each failure and the first reply of an execution.
 	To    Receiver
 	Index int
 	// Until is when the call becomes too late to be sent.
@@ -471,14 +472,14 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 		case c.Class < Release:
 		case len(first) > 0 && Executed(replies[i].Err):
 			// It may release one of the calls in first, so it must be resent after them.
-			first = append(first, c.again(now))
+			first = append(first, c.again(Discard{}, now))
 		case !Executed(replies[i].Err):
-			p.delay(c, now.Add(c.resendIn(now)))
+			p.delay(c, c.To, now.Add(c.resendIn(now)))
 		case now.Before(p.breaker.suspectUntil):
 			// Order holds per connection only. A copy of the acquire that a driver resent, or that is in the socket of a
 			// hung server, may be executed after this release. So resend the release after suspectUntil. Without the
 			// extra resendTogether, the batch of a call that is due before could take it along.
-			p.delay(c, p.breaker.suspectUntil.Add(resendTogether))
+			p.delay(c, Discard{}, p.breaker.suspectUntil.Add(resendTogether))
 		}
 	}
 	if len(first) > 0 {
@@ -487,9 +488,9 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 }
 
 // delay schedules a call to be resent at a time, unless it will have expired. The caller holds mu.
-func (p *Pipeline) delay(c *Call, at time.Time) {
+func (p *Pipeline) delay(c *Call, to Receiver, at time.Time) {
 	if !p.expired(c, at) {
-		heap.Push(&p.delayed, c.again(at))
+		heap.Push(&p.delayed, c.again(to, at))
 	}
 }
 
@@ -526,9 +527,10 @@ func (d *delayed) Pop() any {
 	return c
 }
 
-// again returns a copy of the call to be resent at a time. It discards the reply, because the receiver has the first one.
-func (c *Call) again(at time.Time) *Call {
-	return &Call{Request: c.Request, To: Discard{}, Until: c.Until, Class: c.Class, ChaseUntil: c.ChaseUntil, attempts: min(c.attempts, 254) + 1, resendAt: at}
+// again returns a copy of the call to be resent at a time. If the call was executed, its receiver has the reply, so that to discards
+// the next one.
+func (c *Call) again(to Receiver, at time.Time) *Call {
+	return &Call{Request: c.Request, To: to, Index: c.Index, Until: c.Until, Class: c.Class, ChaseUntil: c.ChaseUntil, attempts: min(c.attempts, 254) + 1, resendAt: at}
 }
 
 // Responsive reports whether the node answers, though perhaps slowly: its last

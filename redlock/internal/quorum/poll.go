@@ -178,10 +178,20 @@ func (p *Poll) mayHold(node int, a *Answer) (release pipeline.Class, ok bool) {
 func (p *Poll) Receive(node int, r driver.Reply) {
 	a := p.calls[node].decode(r)
 	p.mu.Lock()
-	if p.tally.Answers[node].Verdict == Pending {
-		p.tally.Answers[node] = a
-		p.tally = Count(p.tally.Answers, p.tally.Quorum)
+	was := &p.tally.Answers[node]
+	unanswered := was.Err != nil && !driver.Answered(was.Err) // a try of a release that may have been executed
+	switch {
+	case was.Verdict != Pending:
+	case a.Verdict == Failed && p.calls[node].Class >= pipeline.Release: // its pipeline sends it again
+		if !unanswered {
+			was.Err = a.Err
+		}
+	case a.Verdict == Refused && unanswered: // nobody knows whether the lock was ours at that try
+		was.Verdict = Failed
+	default:
+		*was = a
 	}
+	p.tally = Count(p.tally.Answers, p.tally.Quorum)
 	var certain func(*Poll)
 	if p.tally.Certain() {
 		certain, p.certain = p.certain, nil // called once
@@ -277,7 +287,7 @@ func (p *Poll) Tally() Tally {
 func (p *Poll) responsive() bool {
 	t, now := p.Tally(), time.Now()
 	for i := range t.Answers {
-		if t.Answers[i].Verdict == Pending && p.Asked(i) && p.group.Pipelines[i].Responsive(now) {
+		if a := &t.Answers[i]; a.Verdict == Pending && a.Err == nil && p.Asked(i) && p.group.Pipelines[i].Responsive(now) {
 			return true
 		}
 	}

@@ -31,7 +31,7 @@ type Answer struct {
 	Remaining time.Duration // how long the lock or the pause lasts on the node
 	Last      int64         // the newest tick granted, if the request asks for it
 	Fence     int64
-	Err       error // for a failure
+	Err       error // for a failure, and for a pending release that has failed and is sent again
 }
 
 // Tally is the state of a vote, computed from the answers alone.
