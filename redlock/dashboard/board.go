@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -25,8 +26,9 @@ const (
 
 // board is what is known of all names. Viewers share it, and it outlives them.
 type board struct {
-	turn  sync.Mutex // held during a look
-	nodes nodes      // as last sent; guarded by turn
+	turn         sync.Mutex // held during a look; guards the next two
+	nodes        nodes      // as last sent
+	nodesVersion int        // of the look that last changed nodes
 
 	mu      sync.Mutex // guards the rest
 	entries map[string]*entry
@@ -34,7 +36,6 @@ type board struct {
 	oldest  int            // gone is complete for changes after this version
 	version int            // the number of looks
 	newest  *look
-	at      time.Time // of the newest look
 	known   time.Time // when a majority of the nodes last answered
 }
 
@@ -51,28 +52,24 @@ type entry struct {
 	version int    // of the look that last changed the row
 }
 
-// look polls the nodes, one caller at a time. Unless anew is set, it may return a
-// look younger than the interval.
-func (b *board) look(ctx context.Context, p *Page, anew bool) *look {
+// look polls the nodes, one caller at a time.
+func (b *board) look(ctx context.Context, p *Page) *look {
 	b.turn.Lock()
 	defer b.turn.Unlock()
-	if !anew && b.newest != nil && time.Since(b.at) < p.interval {
-		return b.newest
-	}
-	patience := p.interval / 2
-	if !anew {
-		patience = time.Minute
-	}
 	described := make(chan []inspect.Node, 1)
 	go func() { described <- p.inspector.Nodes(ctx) }()
-	names, more, complete, err := p.roster.names(ctx, p, patience)
+	names, more, complete, err := p.roster.names(ctx, p)
 	// Queries about names begin after the nodes are described: they would lengthen the measured round trip.
-	h := head{Control: p.control, More: more, Searching: !complete, Nodes: describeAll(<-described, b.nodes)}
-	b.nodes = h.Nodes
+	h := head{Control: p.user != nil, More: more, Searching: !complete, Nodes: describeAll(<-described, b.nodes)}
 	answers := b.query(ctx, p, b.due(names, time.Now(), p.interval))
-	if h.Outage = h.Nodes.outage() || unanswered(answers); err == nil {
-		err = firstError(answers)
+	failed := 0
+	for _, a := range answers {
+		if a.err != nil {
+			failed++
+			err = cmp.Or(err, a.err)
+		}
 	}
+	h.Outage = h.Nodes.outage() || failed > 0 && failed == len(answers)
 	if err != nil {
 		h.Error = err.Error()
 	}
@@ -84,13 +81,16 @@ func (b *board) look(ctx context.Context, p *Page, anew bool) *look {
 	}
 	now := time.Now()
 	b.version++
+	if !slices.Equal(b.nodes, h.Nodes) {
+		b.nodes, b.nodesVersion = h.Nodes, b.version
+	}
 	if !h.Outage {
 		b.known = now
 		b.note(answers, now)
 		b.forget(names)
 		b.describe(p, now)
 	}
-	b.newest, b.at = b.snapshot(h, now), now
+	b.newest = b.snapshot(h, now)
 	return b.newest
 }
 
@@ -138,26 +138,26 @@ func (b *board) due(names []string, now time.Time, interval time.Duration) []str
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var fresh, others []string
-	urgency := map[string]time.Time{}
 	for _, name := range names {
-		e := b.entries[name]
-		if e == nil || now.Sub(e.asked) > 20*interval {
+		if e := b.entries[name]; e == nil || now.Sub(e.asked) > 20*interval {
 			fresh = append(fresh, name)
-			continue
+		} else {
+			others = append(others, name)
 		}
-		urgency[name] = e.asked
-		if e.urgent(now, interval) {
-			urgency[name] = e.asked.Add(-5 * interval)
-		}
-		others = append(others, name)
 	}
-	slices.SortStableFunc(others, func(x, y string) int { return urgency[x].Compare(urgency[y]) })
+	slices.SortStableFunc(others, func(x, y string) int {
+		return b.entries[x].urgency(now, interval).Compare(b.entries[y].urgency(now, interval))
+	})
 	return append(fresh, others[:min(len(others), maxAsked)]...)
 }
 
-func (e *entry) urgent(now time.Time, interval time.Duration) bool {
+// urgency returns when the name was asked about. If it runs or is due, that counts as longer ago.
+func (e *entry) urgency(now time.Time, interval time.Duration) time.Time {
 	next := time.UnixMilli(e.row.Next)
-	return e.row.Holder != "" || e.stale || e.row.Next > 0 && next.Before(now.Add(interval)) && next.After(now.Add(-time.Minute))
+	if e.row.Holder != "" || e.stale || e.row.Next > 0 && next.Before(now.Add(interval)) && next.After(now.Add(-time.Minute)) {
+		return e.asked.Add(-5 * interval)
+	}
+	return e.asked
 }
 
 // ask makes the next look ask about name.
@@ -167,25 +167,6 @@ func (b *board) ask(name string) {
 	if e := b.entries[name]; e != nil {
 		e.asked = time.Time{}
 	}
-}
-
-func firstError(answers map[string]*answer) error {
-	for _, a := range answers {
-		if a.err != nil {
-			return a.err
-		}
-	}
-	return nil
-}
-
-// unanswered reports whether all queries failed.
-func unanswered(answers map[string]*answer) bool {
-	for _, a := range answers {
-		if a.err == nil {
-			return false
-		}
-	}
-	return len(answers) > 0
 }
 
 // note stores answers. If too few nodes answered, it keeps what was known of the name.
@@ -252,13 +233,8 @@ func (e *entry) nothing() bool {
 
 // snapshot returns the state of the board. It does not change later.
 func (b *board) snapshot(h head, now time.Time) *look {
-	l := &look{head: h, version: b.version, oldest: b.oldest, gone: maps.Clone(b.gone), encoded: map[int][]byte{}}
+	l := &look{head: h, version: b.version, oldest: b.oldest, gone: maps.Clone(b.gone), nodesVersion: b.nodesVersion, encoded: map[int][]byte{}}
 	l.head.Now, l.head.Known = now.UnixMilli(), milliseconds(b.known)
-	if b.newest == nil || !slices.Equal(b.newest.head.Nodes, h.Nodes) {
-		l.nodesVersion = b.version
-	} else {
-		l.nodesVersion = b.newest.nodesVersion
-	}
 	for _, name := range slices.Sorted(maps.Keys(b.entries)) {
 		if e := b.entries[name]; e.text != nil {
 			l.rows = append(l.rows, shown{version: e.version, text: e.text})

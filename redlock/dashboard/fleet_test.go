@@ -213,12 +213,13 @@ func (l look) states() string {
 	return strings.Join(all, ", ")
 }
 
-// state returns a new look. It waits, because the page polls at most once a second.
-func (fl *fleet) state(page http.Handler) (l look) {
+// state returns what a new viewer sees first, a second after the last one.
+func (fl *fleet) state(page http.Handler) look {
 	fl.Helper()
 	time.Sleep(time.Second)
-	fl.get(page, "/state", &l)
-	return l
+	v := view(page, nil)
+	<-v.saw
+	return v.looks(fl.T)[0]
 }
 
 func (fl *fleet) get(page http.Handler, path string, v any) {

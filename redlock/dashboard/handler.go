@@ -22,7 +22,10 @@ type Option func(*Page)
 // take a name from its holder. user returns the name of a request's user, for the
 // pause and the replicas' logs; it may be nil. Default: the page is read-only.
 func WithControl(user func(*http.Request) string) Option {
-	return func(p *Page) { p.control, p.user = true, user }
+	if user == nil {
+		user = func(*http.Request) string { return "" }
+	}
+	return func(p *Page) { p.user = user }
 }
 
 // WithInterval sets how often the nodes are polled while the page has viewers. At
@@ -36,8 +39,7 @@ func WithNames(prefix string) Option { return func(p *Page) { p.names = prefix }
 // use.
 type Page struct {
 	inspector *inspect.Inspector
-	control   bool
-	user      func(*http.Request) string
+	user      func(*http.Request) string // nil if the page is read-only
 	interval  time.Duration
 	names     string
 	mux       *http.ServeMux
@@ -66,7 +68,6 @@ func New(inspector *inspect.Inspector, opts ...Option) (*Page, error) {
 	}
 	p.mux.Handle("GET /", http.FileServerFS(static))
 	p.mux.HandleFunc("GET /events", p.events)
-	p.mux.HandleFunc("GET /state", p.state)
 	p.mux.HandleFunc("GET /job", p.job)
 	p.mux.HandleFunc("POST /{order}", p.obey)
 	return p, nil
@@ -80,17 +81,6 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	p.mux.ServeHTTP(w, r)
-}
-
-// state serves all that is known, for scripts.
-func (p *Page) state(w http.ResponseWriter, r *http.Request) {
-	text, err := p.board.look(r.Context(), p, false).since(0)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(text)
 }
 
 // job serves what is known of one name. It does not contact the nodes.
@@ -118,24 +108,25 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "dashboard: this server cannot stream; give a wrapped http.ResponseWriter its Unwrap method", http.StatusInternalServerError)
 		return
 	}
-	news, leave := p.watch.join(p)
-	defer leave()
-	seen := 0
-	for {
-		select {
-		case <-news:
-			s := p.watch.look()
-			text, err := s.since(seen)
+	p.watch.join(p)
+	defer p.watch.leave()
+	for seen := 0; ; {
+		newest, next := p.watch.look()
+		if newest != nil {
+			text, err := newest.since(seen)
 			if err != nil {
 				return
 			}
-			seen = s.version
+			seen = newest.version
 			// A server may not know deadlines; then its own time-outs do.
 			_ = answer.SetWriteDeadline(time.Now().Add(writeLimit))
 			if _, err := fmt.Fprintf(w, "data: %s\n\n", text); err != nil || answer.Flush() != nil {
 				return
 			}
 			_ = answer.SetWriteDeadline(time.Time{}) // over HTTP/2 it would end an idle stream
+		}
+		select {
+		case <-next:
 		case <-r.Context().Done():
 			return
 		}

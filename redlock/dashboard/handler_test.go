@@ -166,7 +166,7 @@ func TestPage_headers(t *testing.T) {
 		page := fl.page()
 		for path, want := range map[string]string{
 			"GET /": "200 text/html", "GET /page.js": "200 text/javascript", "GET /style.css": "200 text/css", "GET /icon.svg": "200 image/svg+xml",
-			"GET /state": "200 application/json", "GET /nothing": "404 text/plain", "POST /release": "403 text/plain", "POST /pause": "403 text/plain", "POST /forget": "403 text/plain", "POST /trigger": "403 text/plain", "POST /nothing": "404 text/plain", "GET /job": "404 text/plain", "GET /release": "404 text/plain", "DELETE /state": "405 text/plain",
+			"GET /nothing": "404 text/plain", "POST /release": "403 text/plain", "POST /pause": "403 text/plain", "POST /forget": "403 text/plain", "POST /trigger": "403 text/plain", "POST /nothing": "404 text/plain", "GET /job": "404 text/plain", "GET /release": "404 text/plain", "DELETE /job": "405 text/plain",
 		} {
 			method, target, _ := strings.Cut(path, " ")
 			w := httptest.NewRecorder()
@@ -227,7 +227,7 @@ func TestPage_mounted(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		mux := http.NewServeMux()
 		mux.Handle("/redtick/", http.StripPrefix("/redtick", fl.page()))
-		for path, want := range map[string]int{"/redtick/": 200, "/redtick/page.js": 200, "/redtick/state": 200, "/redtick": 307} {
+		for path, want := range map[string]int{"/redtick/": 200, "/redtick/page.js": 200, "/redtick/icon.svg": 200, "/redtick": 307} {
 			w := httptest.NewRecorder()
 			if mux.ServeHTTP(w, httptest.NewRequest("GET", path, nil)); w.Code != want {
 				t.Errorf("%s: %d, want %d", path, w.Code, want)

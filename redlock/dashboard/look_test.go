@@ -3,7 +3,6 @@ package dashboard_test
 import (
 	"errors"
 	"fmt"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -221,9 +220,9 @@ func TestPage_state_forgets_names(t *testing.T) {
 func TestPage_state_is_no_markup(t *testing.T) {
 	inBubble(t, func(fl *fleet) {
 		fl.run(fl.locker(`"><b>`), `<script>alert("1")</script>`)
-		w := httptest.NewRecorder()
-		fl.page().ServeHTTP(w, httptest.NewRequest("GET", "/state", nil))
-		if body := w.Body.String(); strings.ContainsAny(body, "<>") || !strings.Contains(body, `\u003cscript\u003ealert(\"1\")`) {
+		v := view(fl.page(), nil)
+		v.looks(t)
+		if body := v.Body.String(); strings.ContainsAny(body, "<>") || !strings.Contains(body, `\u003cscript\u003ealert(\"1\")`) {
 			t.Errorf("%s", body)
 		}
 	})

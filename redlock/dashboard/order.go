@@ -1,6 +1,8 @@
 package dashboard
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"mime"
@@ -18,31 +20,20 @@ type order struct {
 	Token string // the holder's, for a release
 	For   int64  // how long a pause lasts, in milliseconds; 0 for until it is resumed
 	Why   string
+	by    string // who sent it
 }
 
-var orders = map[string]func(p *Page, r *http.Request, o order) error{
-	"release": func(p *Page, r *http.Request, o order) error {
-		return p.inspector.Release(r.Context(), o.Name, o.Token)
+var orders = map[string]func(i *inspect.Inspector, ctx context.Context, o order) error{
+	"release": func(i *inspect.Inspector, ctx context.Context, o order) error { return i.Release(ctx, o.Name, o.Token) },
+	"resume":  func(i *inspect.Inspector, ctx context.Context, o order) error { return i.Resume(ctx, o.Name) },
+	"forget":  func(i *inspect.Inspector, ctx context.Context, o order) error { return i.Forget(ctx, o.Name) },
+	"pause": func(i *inspect.Inspector, ctx context.Context, o order) error {
+		return i.Pause(ctx, o.Name, inspect.Pause{By: o.by, Why: o.Why, For: time.Duration(o.For) * time.Millisecond})
 	},
-	"pause": func(p *Page, r *http.Request, o order) error {
-		return p.inspector.Pause(r.Context(), o.Name, inspect.Pause{By: p.requester(r), Why: o.Why, For: time.Duration(o.For) * time.Millisecond})
-	},
-	"resume": func(p *Page, r *http.Request, o order) error { return p.inspector.Resume(r.Context(), o.Name) },
-	"trigger": func(p *Page, r *http.Request, o order) error {
-		_, err := p.inspector.Trigger(r.Context(), o.Name, p.requester(r))
+	"trigger": func(i *inspect.Inspector, ctx context.Context, o order) error {
+		_, err := i.Trigger(ctx, o.Name, o.by)
 		return err
 	},
-	"forget": func(p *Page, r *http.Request, o order) error { return p.inspector.Forget(r.Context(), o.Name) },
-}
-
-// requester returns who sent a request.
-func (p *Page) requester(r *http.Request) string {
-	if p.user != nil {
-		if name := p.user(r); name != "" {
-			return name
-		}
-	}
-	return "the page"
 }
 
 // maxFor keeps a pause from overflowing a [time.Duration].
@@ -59,7 +50,7 @@ func (p *Page) obey(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case do == nil:
 		http.NotFound(w, r)
-	case !p.control:
+	case p.user == nil:
 		http.Error(w, "this page is read-only; dashboard.WithControl allows it to "+what, http.StatusForbidden)
 	case http.NewCrossOriginProtection().Check(r) != nil:
 		http.Error(w, "the request comes from another site; use this page itself, and let a proxy in front of it pass the Host header on", http.StatusForbidden)
@@ -76,7 +67,8 @@ func (p *Page) obey(w http.ResponseWriter, r *http.Request) {
 	case !strings.HasPrefix(o.Name, p.names):
 		http.Error(w, fmt.Sprintf("this page shows only names that begin with %q", p.names), http.StatusForbidden)
 	default:
-		if err := do(p, r, o); err != nil {
+		o.by = cmp.Or(p.user(r), "the page")
+		if err := do(p.inspector, r.Context(), o); err != nil {
 			http.Error(w, err.Error(), http.StatusConflict)
 			return
 		}

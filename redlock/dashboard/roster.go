@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -21,22 +22,19 @@ type roster struct {
 	jobs, all listing
 }
 
-// names starts the scans that are due and waits for them, up to patience.
-func (r *roster) names(ctx context.Context, p *Page, patience time.Duration) (names []string, more, complete bool, err error) {
-	bounded, cancel := context.WithTimeout(ctx, patience)
+// names starts the scans that are due and waits for them, up to half the interval.
+func (r *roster) names(ctx context.Context, p *Page) (names []string, more, complete bool, err error) {
+	bounded, cancel := context.WithTimeout(ctx, p.interval/2)
 	defer cancel()
 	complete = true
 	for _, l := range []*listing{&r.jobs, &r.all} {
 		if !complete {
 			break // the first scan for jobs has the nodes to itself
 		}
-		l.begin(ctx, p)
-		listed, others, known, failed := l.await(bounded)
+		listed, others, known, failed := l.list(ctx, bounded, p)
 		names = append(names, listed...)
 		more, complete = more || others, complete && known
-		if err == nil {
-			err = failed
-		}
+		err = cmp.Or(err, failed)
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
@@ -56,37 +54,37 @@ type listing struct {
 	known bool // a scan has succeeded
 	err   error
 	next  time.Time     // when the next scan may begin
-	over  chan struct{} // closed at the end of the newest scan
+	over  chan struct{} // closed at the end of the scan; nil if none is running
 }
 
-// begin starts a scan unless one is running or it is too early.
-func (l *listing) begin(ctx context.Context, p *Page) {
+// list starts a scan unless one is running or it is too early, and waits for the running one until bounded ends.
+func (l *listing) list(ctx, bounded context.Context, p *Page) (names []string, more, known bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	begin := time.Now()
-	if begin.Before(l.next) {
-		return
+	if begin := time.Now(); l.over == nil && !begin.Before(l.next) {
+		l.over = make(chan struct{})
+		go func() {
+			names, more, err := l.find(ctx, p.names, maxNames)
+			l.end(ctx, begin, names, more, err)
+		}()
 	}
-	select {
-	case <-l.over:
-	default:
-		if l.over != nil {
-			return
+	if over := l.over; over != nil {
+		l.mu.Unlock()
+		select {
+		case <-over:
+		case <-bounded.Done():
 		}
+		l.mu.Lock()
 	}
-	over := make(chan struct{})
-	l.over = over
-	go func() {
-		defer close(over)
-		names, more, err := l.find(ctx, p.names, maxNames)
-		l.end(ctx, begin, names, more, err)
-	}()
+	return l.names, l.more, l.known, l.err
 }
 
 // end stores the result of a scan. After a failed one it keeps the known names as well.
 func (l *listing) end(ctx context.Context, begin time.Time, names []string, more bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	close(l.over)
+	l.over = nil
 	if ctx.Err() != nil {
 		return
 	}
@@ -102,19 +100,4 @@ func (l *listing) end(ctx context.Context, begin time.Time, names []string, more
 	all := slices.Concat(l.names, names)
 	slices.Sort(all)
 	l.names = slices.Compact(all)
-}
-
-func (l *listing) await(ctx context.Context) (names []string, more, known bool, err error) {
-	l.mu.Lock()
-	over := l.over
-	l.mu.Unlock()
-	if over != nil {
-		select {
-		case <-over:
-		case <-ctx.Done():
-		}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.names, l.more, l.known, l.err
 }

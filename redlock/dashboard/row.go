@@ -20,18 +20,18 @@ type row struct {
 	// Since is when the first of the Bad runs began, or for an overdue job when its tick was due.
 	Since int64 `json:",omitempty"`
 	// Bad is how many of the newest runs went wrong in a row.
-	Bad      int     `json:",omitempty"`
-	Error    string  `json:",omitempty"` // of the newest result
-	Schedule string  `json:",omitempty"`
-	Next     int64   `json:",omitempty"`
-	Paused   *pause  `json:",omitempty"`
-	Holder   string  `json:",omitempty"`
-	Token    string  `json:",omitempty"`
-	Votes    int     `json:",omitempty"`
-	Fence    int64   `json:",omitempty"`
-	Waiters  int     `json:",omitempty"`
-	Stale    bool    `json:",omitempty"` // too few nodes answered the last query
-	Runs     []brief `json:",omitempty"` // newest first
+	Bad      int    `json:",omitempty"`
+	Error    string `json:",omitempty"` // of the newest result
+	Schedule string `json:",omitempty"`
+	Next     int64  `json:",omitempty"`
+	Paused   *pause `json:",omitempty"`
+	Holder   string `json:",omitempty"`
+	Token    string `json:",omitempty"`
+	Votes    int    `json:",omitempty"`
+	Fence    int64  `json:",omitempty"`
+	Waiters  int    `json:",omitempty"`
+	Stale    bool   `json:",omitempty"` // too few nodes answered the last query
+	Runs     strip  `json:",omitempty"` // newest first
 }
 
 // pause is a job's pause. Until is 0 for a pause without end.
@@ -47,11 +47,15 @@ type run struct {
 	Error            string
 }
 
-// brief is a run encoded as [Tick, Late, Took, Result, Holder], a third of the bytes.
-type brief run
+// strip is a row's runs. Each is encoded as [Tick, Late, Took, Result, Holder], a third of the bytes.
+type strip []run
 
-func (r brief) MarshalJSON() ([]byte, error) {
-	return json.Marshal([]any{r.Tick, r.Late, r.Took, r.Result, r.Holder})
+func (s strip) MarshalJSON() ([]byte, error) {
+	all := make([][]any, len(s))
+	for n, r := range s {
+		all[n] = []any{r.Tick, r.Late, r.Took, r.Result, r.Holder}
+	}
+	return json.Marshal(all)
 }
 
 // detail is what the view of one job shows: its row with more about each run.
@@ -79,7 +83,7 @@ func (e *entry) describe(now time.Time, before row) row {
 			r.Votes++
 		}
 	}
-	r.Runs = e.strip()
+	r.Runs = e.last(maxStrip)
 	if i.Paused != nil {
 		r.Paused = &pause{By: i.Paused.By, Why: i.Paused.Why, Until: until(i.Paused, now, before.Paused)}
 	}
@@ -103,74 +107,48 @@ func until(p *inspect.Pause, now time.Time, before *pause) int64 {
 	return end
 }
 
-// strip returns the last runs, or only the newest tick if there is no history.
-func (e *entry) strip() (runs []brief) {
+// last returns the last runs, or only the newest tick if there is no history.
+func (e *entry) last(most int) (runs []run) {
 	if e.runs != nil {
-		for _, r := range e.runs.Runs[:min(len(e.runs.Runs), maxStrip)] {
-			runs = append(runs, brief(newRun(r)))
+		for _, r := range e.runs.Runs[:min(len(e.runs.Runs), most)] {
+			runs = append(runs, run{Tick: r.Tick.UnixMilli(), Late: r.Began.Sub(r.Tick).Milliseconds(), Took: r.Took.Milliseconds(), Result: r.Result, Holder: r.Holder, Error: r.Error})
 		}
 		return runs
 	}
 	if !e.info.LastTick.IsZero() {
-		r := brief{Tick: e.info.LastTick.UnixMilli(), Result: "ended", Holder: e.info.LastHolder}
+		r := run{Tick: e.info.LastTick.UnixMilli(), Result: "ended", Holder: e.info.LastHolder}
 		if e.info.Tick.Equal(e.info.LastTick) {
 			r.Result = inspect.Running
 		}
-		return []brief{r}
+		return []run{r}
 	}
 	return nil
 }
 
-func newRun(r inspect.Run) run {
-	return run{Tick: r.Tick.UnixMilli(), Late: r.Began.Sub(r.Tick).Milliseconds(), Took: r.Took.Milliseconds(), Result: r.Result, Holder: r.Holder}
-}
-
-// bad lists the results that need attention.
-var bad = map[string]bool{"failed": true, "panicked": true, "lost": true, inspect.Vanished: true}
-
 // judge sets State, Bad, Since and Error.
 func (e *entry) judge(r *row, now time.Time) {
-	for _, each := range r.Runs {
-		if each.Result == inspect.Running {
-			continue
+	if e.runs != nil {
+		for _, each := range e.runs.Runs[:len(r.Runs)] {
+			if each.Result == inspect.Running {
+				continue
+			}
+			if !each.WentWrong() {
+				break
+			}
+			r.Bad++
+			r.Since = each.Began.UnixMilli()
 		}
-		if !bad[each.Result] {
-			break
-		}
-		r.Bad++
-		r.Since = each.Tick + each.Late
 	}
-	if r.Bad > 0 && e.runs != nil {
-		r.Error = e.lastError()
+	if r.Bad > 0 {
+		r.Error = e.runs.LastEnded().Error
 	}
 	if r.State = inspect.State(e.info, e.runs, now); r.State == inspect.Overdue {
 		r.Since = r.Next
 	}
 }
 
-// lastError returns the error of the newest run that has ended.
-func (e *entry) lastError() string {
-	for _, r := range e.runs.Runs {
-		if r.Result != inspect.Running {
-			return r.Error
-		}
-	}
-	return ""
-}
-
 func (e *entry) detail() detail {
-	d := detail{row: e.row, Asked: e.asked.UnixMilli(), Remaining: e.info.Remaining.Milliseconds()}
-	for _, each := range e.row.Runs {
-		d.Runs = append(d.Runs, run(each))
-	}
-	if e.runs != nil {
-		d.Runs = nil
-		for _, r := range e.runs.Runs[:min(len(e.runs.Runs), maxRuns)] {
-			each := newRun(r)
-			each.Error = r.Error
-			d.Runs = append(d.Runs, each)
-		}
-	}
+	d := detail{row: e.row, Runs: e.last(maxRuns), Asked: e.asked.UnixMilli(), Remaining: e.info.Remaining.Milliseconds()}
 	for _, v := range e.info.Votes {
 		shown := vote{Node: v.Node, Agrees: v.Err == nil && v.Token == e.info.Token, Remaining: v.Remaining.Milliseconds()}
 		if v.Token != "" {

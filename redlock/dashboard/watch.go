@@ -9,37 +9,27 @@ import (
 // watch polls the nodes once for all viewers, and only while there are any.
 type watch struct {
 	mu      sync.Mutex
-	viewers map[chan struct{}]struct{}
-	newest  *look // nil without viewers
+	viewers int
 	stop    context.CancelFunc
+	newest  *look         // nil without viewers, and until the first look
+	next    chan struct{} // closed by the next look
 }
 
-// join adds a viewer. news signals each new look; a slow viewer misses all but the
-// newest.
-func (w *watch) join(p *Page) (news <-chan struct{}, leave func()) {
-	viewer := make(chan struct{}, 1)
+// join adds a viewer.
+func (w *watch) join(p *Page) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.viewers == nil {
-		w.viewers = map[chan struct{}]struct{}{}
-	}
-	w.viewers[viewer] = struct{}{}
-	if len(w.viewers) == 1 {
+	if w.viewers++; w.viewers == 1 {
 		ctx, stop := context.WithCancel(context.Background())
-		w.stop = stop
+		w.stop, w.next = stop, make(chan struct{})
 		go w.run(ctx, p)
 	}
-	if w.newest != nil {
-		viewer <- struct{}{}
-	}
-	return viewer, func() { w.leave(viewer) }
 }
 
-func (w *watch) leave(viewer chan struct{}) {
+func (w *watch) leave() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.viewers, viewer)
-	if len(w.viewers) == 0 {
+	if w.viewers--; w.viewers == 0 {
 		w.stop()
 		w.newest = nil
 	}
@@ -49,7 +39,7 @@ func (w *watch) run(ctx context.Context, p *Page) {
 	ticker := time.NewTicker(p.interval)
 	defer ticker.Stop()
 	for {
-		w.tell(ctx, p.board.look(ctx, p, true))
+		w.tell(ctx, p.board.look(ctx, p))
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -65,17 +55,13 @@ func (w *watch) tell(ctx context.Context, l *look) {
 		return // all viewers left during the look; newer ones have their own run
 	}
 	w.newest = l
-	for viewer := range w.viewers {
-		select {
-		case viewer <- struct{}{}:
-		default: // its last signal is still pending
-		}
-	}
+	close(w.next)
+	w.next = make(chan struct{})
 }
 
-// look returns the newest look. It is not nil for a viewer that was signaled.
-func (w *watch) look() *look {
+// look returns the newest look, if there is one, and a channel that the next one closes.
+func (w *watch) look() (newest *look, next <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.newest
+	return w.newest, w.next
 }
