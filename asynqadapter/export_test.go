@@ -18,9 +18,3 @@ func UpTo(spec string, location *time.Location, t time.Time) (time.Time, error) 
 	}
 	return s.upTo(t), nil
 }
-
-// Bound returns how many tasks a Stamp knows.
-func (s *Stamp) Bound() (n int) {
-	s.bound.Range(func(any, any) bool { n++; return true })
-	return n
-}

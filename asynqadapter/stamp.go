@@ -2,10 +2,9 @@ package asynqadapter
 
 import (
 	"maps"
-	"runtime"
+	"slices"
 	"sync"
 	"time"
-	"weak"
 
 	"github.com/hibiken/asynq"
 )
@@ -27,10 +26,8 @@ import (
 // Tasks are enqueued one at a time, because asynq's tasks share their headers. A Stamp
 // belongs to one scheduler. It is safe for concurrent use.
 type Stamp struct {
-	opts     asynq.SchedulerOpts
-	location *time.Location
-
-	bound     sync.Map   // weak.Pointer[asynq.Task] -> schedule
+	opts      asynq.SchedulerOpts
+	location  *time.Location
 	enqueuing sync.Mutex // held from PreEnqueueFunc to PostEnqueueFunc
 }
 
@@ -80,14 +77,16 @@ func (s *Stamp) Register(scheduler *asynq.Scheduler, cronspec string, task *asyn
 	if spec.after(time.Now()).IsZero() {
 		return "", invalid("spec %q has no activation in the next five years", cronspec)
 	}
-	// A task may be registered twice, so each time a copy is. asynq does not tell when it
-	// is unregistered, but then drops it.
-	bound := *task
-	key := weak.Make(&bound)
-	s.bound.Store(key, spec)
-	runtime.AddCleanup(&bound, func(key weak.Pointer[asynq.Task]) { s.bound.Delete(key) }, key)
-	return scheduler.Register(cronspec, &bound, opts...)
+	return scheduler.Register(cronspec, task, append(slices.Clip(opts), stampOption{spec})...)
 }
+
+// stampOption is an option that asynq ignores, and passes to PreEnqueueFunc. asynq's
+// Inspector panics on a text without parentheses.
+type stampOption struct{ schedule }
+
+func (stampOption) String() string         { return "Stamp()" }
+func (stampOption) Type() asynq.OptionType { return notAsynqs }
+func (stampOption) Value() any             { return nil }
 
 func (s *Stamp) before(task *asynq.Task, opts []asynq.Option) {
 	now := time.Now() // before waiting for the mutex
@@ -98,9 +97,11 @@ func (s *Stamp) before(task *asynq.Task, opts []asynq.Option) {
 			s.enqueuing.Unlock()
 		}
 	}()
-	if spec, ok := s.bound.Load(weak.Make(task)); ok {
-		if tick := spec.(schedule).upTo(now); !tick.IsZero() {
-			task.Headers()[tickHeader] = formatTick(tick)
+	for _, o := range opts {
+		if stamp, ok := o.(stampOption); ok {
+			if tick := stamp.upTo(now); !tick.IsZero() {
+				task.Headers()[tickHeader] = formatTick(tick)
+			}
 		}
 	}
 	if s.opts.PreEnqueueFunc != nil {

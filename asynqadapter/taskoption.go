@@ -105,6 +105,8 @@ func Name(name string) asynq.Option { return nameOption(name) }
 
 type nameOption string
 
+const notAsynqs asynq.OptionType = -1
+
 func (n nameOption) String() string         { return "Name(\"" + string(n) + "\")" }
-func (n nameOption) Type() asynq.OptionType { return -1 } // none of asynq's
+func (n nameOption) Type() asynq.OptionType { return notAsynqs }
 func (n nameOption) Value() any             { return string(n) }
