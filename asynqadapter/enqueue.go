@@ -22,38 +22,32 @@ const (
 // late. Trying again is safe even after an attempt that may have worked, because then
 // the task ID is taken.
 func (s *Scheduler) enqueue(e *entry, tick time.Time) {
+	var failed error
 	task, opts, err := s.prepare(e, tick)
-	if err != nil {
-		s.giveUp(e, tick, opts, err)
-		return
-	}
-	for try := 0; ; try++ {
-		if over := s.tooLate(e, tick); over != nil {
-			if err != nil {
-				over = fmt.Errorf("%w: %w", over, err)
-			}
-			s.giveUp(e, tick, opts, over)
+	for try := 0; err == nil; try++ {
+		if err = s.tooLate(e, tick); err != nil {
+			break
+		}
+		if failed = s.attempt(e, tick, task, opts); failed == nil {
 			return
 		}
-		var info *asynq.TaskInfo
-		if info, err = s.enqueueOnce(task, opts); err == nil || errors.Is(err, asynq.ErrTaskIDConflict) {
-			s.succeed(e, tick, info, err)
-			return
+		if !e.failing.Swap(true) { // in an outage attempts fail again and again, but only the first is reported
+			s.report(EnqueueFailed, e.name, tick, fmt.Errorf("%w; retrying until it is enqueued or too late", failed))
 		}
-		wait := backoff(try)
-		if s.startsFailing(e) {
-			s.report(EnqueueFailed, e, tick, fmt.Errorf("%w; retrying until it is enqueued or too late", err))
-		}
-		if pause(s.ctx, wait); s.ctx.Err() != nil {
-			s.giveUp(e, tick, opts, fmt.Errorf("asynqadapter: shut down before it was enqueued: %w", err))
-			return
+		if pause(s.ctx, backoff(try)); s.closed() {
+			err = errShutDown
 		}
 	}
+	if failed != nil {
+		err = fmt.Errorf("%w: %w", err, failed)
+	}
+	s.giveUp(e, tick, opts, err)
 }
 
 var (
 	errSetBack    = fmt.Errorf("%w: the clock was set back before it was enqueued; it is enqueued when its time comes again", ErrLate)
 	errSuperseded = fmt.Errorf("%w: a newer tick of the entry is due", ErrLate)
+	errShutDown   = errors.New("asynqadapter: shut down before it was enqueued")
 )
 
 // tooLate returns why a tick must no longer be enqueued, or nil if it may be.
@@ -97,35 +91,25 @@ func (s *Scheduler) prepare(e *entry, tick time.Time) (*asynq.Task, []asynq.Opti
 	return task, append(opts, asynq.TaskID(withTick(e.name, tick))), nil
 }
 
-// enqueueOnce does not end at Shutdown, because its outcome would then be unknown.
-func (s *Scheduler) enqueueOnce(task *asynq.Task, opts []asynq.Option) (*asynq.TaskInfo, error) {
+// attempt tries once to enqueue a tick. It returns nil also if another replica did. It
+// does not end at Shutdown, because its outcome would then be unknown.
+func (s *Scheduler) attempt(e *entry, tick time.Time, task *asynq.Task, opts []asynq.Option) error {
 	ctx, cancel := context.WithTimeout(context.Background(), enqueueTimeout)
 	defer cancel()
-	return s.client.EnqueueContext(ctx, task, opts...)
-}
-
-// startsFailing marks the entry as failing, and reports whether it was not before: in
-// an outage attempts fail again and again, but only the first is reported.
-func (s *Scheduler) startsFailing(e *entry) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	begins := !e.failing
-	e.failing = true
-	return begins
-}
-
-func (s *Scheduler) succeed(e *entry, tick time.Time, info *asynq.TaskInfo, err error) {
-	s.mu.Lock()
-	e.failing = false
-	s.mu.Unlock()
+	info, err := s.client.EnqueueContext(ctx, task, opts...)
 	kind := Enqueued
-	if err != nil {
+	switch {
+	case errors.Is(err, asynq.ErrTaskIDConflict):
 		kind = EnqueuedElsewhere
+	case err != nil:
+		return err
 	}
-	s.report(kind, e, tick, nil)
+	e.failing.Store(false)
+	s.report(kind, e.name, tick, nil)
 	if s.opts.PostEnqueueFunc != nil {
 		s.opts.PostEnqueueFunc(info, err)
 	}
+	return nil
 }
 
 func (s *Scheduler) giveUp(e *entry, tick time.Time, opts []asynq.Option, err error) {
@@ -133,7 +117,7 @@ func (s *Scheduler) giveUp(e *entry, tick time.Time, opts []asynq.Option, err er
 	if errors.Is(err, redlock.ErrInvalid) {
 		kind = redlock.Refused
 	}
-	s.report(kind, e, tick, err)
+	s.report(kind, e.name, tick, err)
 	if s.opts.PostEnqueueFunc != nil {
 		s.opts.PostEnqueueFunc(nil, err)
 	}
@@ -142,13 +126,13 @@ func (s *Scheduler) giveUp(e *entry, tick time.Time, opts []asynq.Option, err er
 	}
 }
 
-func (s *Scheduler) report(kind redlock.EventKind, e *entry, tick time.Time, err error) {
-	s.cfg.observe.tell(redlock.Event{Kind: kind, Name: e.name, Tick: tick, Err: err})
+func (s *Scheduler) report(kind redlock.EventKind, name string, tick time.Time, err error) {
+	s.cfg.observe.tell(redlock.Event{Kind: kind, Name: name, Tick: tick, Err: err})
 }
 
 // reportAsync is for callers that hold the mutex, as the observer may call Entries.
-func (s *Scheduler) reportAsync(kind redlock.EventKind, e *entry, err error) {
-	s.ticks.Go(func() { s.report(kind, e, time.Time{}, err) })
+func (s *Scheduler) reportAsync(kind redlock.EventKind, name string, err error) {
+	s.work.Go(func() { s.report(kind, name, time.Time{}, err) })
 }
 
 // pause sleeps for d, or until ctx is done.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -29,15 +30,15 @@ type entry struct {
 	schedule schedule
 	task     *asynq.Task
 	opts     []asynq.Option
-	// signature differs once a manager's entry has changed. It is computed at once
-	// because the task's contents may be changed in place.
+	// signature differs once a manager's entry has changed in more than its spec. It is
+	// computed at once because the task's contents may be changed in place.
 	signature string
 	job       *redlock.Job // nil unless it can be triggered
-	// The scheduler's mutex guards the rest.
+	// The scheduler's mutex guards the rest, except failing.
 	*progress
-	claimed bool   // the name is claimed in this process
-	stop    func() // stops listening to triggers; nil if not listening
-	shown   string // ID in the mirror; "" if not there
+	held  []any  // where the name is claimed in this process
+	stop  func() // stops listening to triggers; nil if not listening
+	shown string // ID in the mirror; "" if not there
 }
 
 // progress is how far an entry's ticks have come. An entry that is replaced within
@@ -46,7 +47,7 @@ type entry struct {
 type progress struct {
 	seen           moment // all ticks up to here were taken
 	next, previous time.Time
-	failing        bool // the last attempt failed
+	failing        atomic.Bool // the last attempt failed
 }
 
 func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option) (*entry, error) {
@@ -80,41 +81,12 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 	if e.schedule.after(s.cfg.now()).IsZero() {
 		return nil, invalid("spec %q of entry %q has no activation in the next five years", spec, e.name)
 	}
-	e.signature = e.sign()
+	e.signature = fmt.Sprintf("%q", []any{e.name, identity(task), task.Headers(), sorted(optionsInside(task)), sorted(e.opts)})
 	return e, s.prepareTriggers(e)
 }
 
-// begin derives the next and previous ticks from the wall clock again.
-func (e *entry) begin(now moment) {
-	e.seen, e.next = now, e.schedule.after(now.wall)
-	if e.previous.After(now.wall) {
-		e.previous = time.Time{}
-	}
-}
-
-// due takes the ticks that are not after now. If it leaves some out, missed is the
-// first of them and err says why. It skips over ticks before oldest instead of
-// listing them: a clock may be set forward by decades, as when a machine without a
-// clock battery first learns the time.
-func (e *entry) due(now moment, oldest time.Time, newestOnly bool) (ticks []time.Time, missed time.Time, err error) {
-	if e.next.IsZero() || e.next.After(now.wall) {
-		return nil, missed, nil
-	}
-	first := e.next
-	if first.Before(oldest) {
-		first = e.schedule.after(oldest.Add(-time.Nanosecond))
-	}
-	if newest := e.schedule.upTo(now.wall); newestOnly && newest.After(first) {
-		first = newest
-	}
-	if first.After(e.next) {
-		missed, err = e.next, fmt.Errorf("%w: it passed while this process was paused or its clock was set forward, as did all until %s", ErrLate, formatTick(first))
-	}
-	for e.next = first; !e.next.IsZero() && !e.next.After(now.wall); e.next = e.schedule.after(e.next) {
-		ticks = append(ticks, e.next)
-		e.previous = e.next
-	}
-	return ticks, missed, err
+func sorted(opts []asynq.Option) []asynq.Option {
+	return slices.SortedFunc(slices.Values(opts), func(a, b asynq.Option) int { return strings.Compare(a.String(), b.String()) })
 }
 
 // checkTask refuses arguments that asynq would refuse later or panic on.

@@ -36,7 +36,7 @@ func (s *Scheduler) makeMirror() {
 // entry is added right after a tick. s.mu must be held.
 func (s *Scheduler) show(e *entry, now time.Time) {
 	_, every := e.schedule.activations.(ticks.Grid)
-	if s.state != running || s.mirror == nil || e.shown != "" || every && now.Sub(e.previous) >= time.Second {
+	if s.mirror == nil || e.shown != "" || every && now.Sub(e.previous) >= time.Second {
 		return
 	}
 	opts := append([]asynq.Option{Name(e.name)}, e.opts...)

@@ -1,6 +1,8 @@
 package asynqadapter
 
 import (
+	"fmt"
+	"maps"
 	"time"
 )
 
@@ -30,33 +32,13 @@ func (m moment) jumped(since moment) bool {
 	return m.wall.Sub(since.wall)-m.mono.Sub(since.mono) > jumpLimit
 }
 
-func (s *Scheduler) run() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-s.ctx.Done():
-			s.fire() // ticks that came due since the last time
-			return
-		case <-timer.C:
-		case <-s.changed:
-		}
-		timer.Reset(min(s.fire(), maxSleep))
-	}
-}
-
-func (s *Scheduler) wake() {
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
-}
-
-// fire starts the ticks that are due and returns the time until the next one, at most
-// maxSleep.
-func (s *Scheduler) fire() time.Duration {
+// fire starts the ticks that are due, and sets the timer to the next one.
+func (s *Scheduler) fire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.running() {
+		return
+	}
 	now := s.moment()
 	pause := maxSleep
 	for _, e := range s.entries {
@@ -65,31 +47,49 @@ func (s *Scheduler) fire() time.Duration {
 			pause = min(pause, e.next.Sub(now.wall))
 		}
 	}
-	for id, e := range s.departed {
-		if now.mono.Sub(e.seen.mono) > reloadLimit {
-			delete(s.departed, id)
-		}
-	}
-	return max(pause, 0)
+	maps.DeleteFunc(s.departed, func(_ string, e *entry) bool { return e.gone(now) })
+	s.timer.Reset(max(pause, 0))
 }
 
-// take starts the due ticks of one entry. s.mu must be held.
+// take starts the due ticks of one entry. It skips over ticks that are too old instead
+// of listing them: a clock may be set forward by decades, as when a machine without a
+// clock battery first learns the time. s.mu must be held.
 func (s *Scheduler) take(e *entry, now moment) {
+	oldest, newestOnly := now.wall.Add(-s.cfg.lateness), s.cfg.newestOnly || now.jumped(e.seen)
 	if now.wall.Before(e.seen.wall) {
 		// The clock was set back. Ticks that come again find their task IDs taken,
 		// unless they were enqueued long ago.
 		e.begin(now)
 		s.hide(e) // asynq's scheduler does not notice a set clock
-		s.show(e, now.wall)
-		return
 	}
-	ticks, missed, late := e.due(now, now.wall.Add(-s.cfg.lateness), s.cfg.newestOnly || now.jumped(e.seen))
 	e.seen = now
-	if late != nil {
-		s.ticks.Go(func() { s.giveUp(e, missed, e.opts, late) })
-	}
-	for _, tick := range ticks {
-		s.ticks.Go(func() { s.enqueue(e, tick) })
+	if first := e.next; !first.IsZero() && !first.After(now.wall) {
+		if first.Before(oldest) {
+			first = e.schedule.after(oldest.Add(-time.Nanosecond))
+		}
+		if newest := e.schedule.upTo(now.wall); newestOnly && newest.After(first) {
+			first = newest
+		}
+		if missed := e.next; first.After(missed) {
+			err := fmt.Errorf("%w: it passed while this process was paused or its clock was set forward, as did all until %s", ErrLate, formatTick(first))
+			s.work.Go(func() { s.giveUp(e, missed, e.opts, err) })
+		}
+		for e.next = first; !e.next.IsZero() && !e.next.After(now.wall); e.next = e.schedule.after(e.next) {
+			tick := e.next
+			e.previous = tick
+			s.work.Go(func() { s.enqueue(e, tick) })
+		}
 	}
 	s.show(e, now.wall)
 }
+
+// begin derives the next and previous ticks from the wall clock again.
+func (e *entry) begin(now moment) {
+	e.seen, e.next = now, e.schedule.after(now.wall)
+	if e.previous.After(now.wall) {
+		e.previous = time.Time{}
+	}
+}
+
+// gone reports whether an entry was removed too long ago to be continued.
+func (e *entry) gone(now moment) bool { return now.mono.Sub(e.seen.mono) > reloadLimit }

@@ -83,7 +83,7 @@ func (m *PeriodicTaskManager) Start() error {
 	if err := m.sync(); err != nil {
 		return err
 	}
-	return m.scheduler.start(m.scheduler.run, m.run)
+	return m.scheduler.start(m.run)
 }
 
 func (m *PeriodicTaskManager) run() {
@@ -95,7 +95,7 @@ func (m *PeriodicTaskManager) run() {
 			return
 		case <-ticker.C:
 			if err := m.sync(); err != nil {
-				m.scheduler.cfg.observe.tell(redlock.Event{Kind: SyncFailed, Err: err})
+				m.scheduler.report(SyncFailed, "", time.Time{}, err)
 			}
 		}
 	}
@@ -107,7 +107,6 @@ func (m *PeriodicTaskManager) Run() error { return runUntilSignal(m.Start, m.Shu
 // Shutdown stops the manager, as [Scheduler.Shutdown] does, and waits for a running
 // GetConfigs. A manager cannot be started again.
 func (m *PeriodicTaskManager) Shutdown() {
-	m.scheduler.refuseStart()
 	m.scheduler.Shutdown()
 	_ = m.client.Close() // fails only if it is closed already
 }
@@ -116,7 +115,9 @@ func (m *PeriodicTaskManager) Shutdown() {
 func (m *PeriodicTaskManager) Entries() []*asynq.SchedulerEntry { return m.scheduler.Entries() }
 
 func (m *PeriodicTaskManager) sync() error {
-	configs, err := m.configs()
+	var configs []*asynq.PeriodicTaskConfig
+	err := errors.New("it called runtime.Goexit")
+	isolate(func() { configs, err = m.provider.GetConfigs() })
 	if err != nil {
 		return fmt.Errorf("asynqadapter: GetConfigs: %w", err)
 	}
@@ -125,29 +126,20 @@ func (m *PeriodicTaskManager) sync() error {
 			return invalid("config %d of GetConfigs is nil or has no Task or no Cronspec; all entries stay as they are until the provider is fixed", i)
 		}
 	}
-	for _, e := range m.scheduler.replace(m.entries(configs)) {
-		m.scheduler.cfg.observe.tell(e)
+	for e, err := range m.scheduler.replace(m.entries(configs)) {
+		m.scheduler.report(redlock.Refused, e.name, time.Time{}, err)
 	}
 	return nil
-}
-
-func (m *PeriodicTaskManager) configs() (all []*asynq.PeriodicTaskConfig, err error) {
-	err = errors.New("it called runtime.Goexit")
-	isolate(func() { all, err = m.provider.GetConfigs() })
-	return all, err
 }
 
 // entries returns the configs' entries by queue, name and spec. It refuses an entry
 // that has the name and queue of a different task, as their task IDs would collide.
 func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[string]*entry {
-	refuse := func(name string, err error) {
-		m.scheduler.cfg.observe.tell(redlock.Event{Kind: redlock.Refused, Name: name, Err: err})
-	}
 	var all []*entry
 	for _, c := range configs {
 		e, err := m.scheduler.newEntry(c.Cronspec, c.Task, c.Opts)
 		if err != nil {
-			refuse(c.Task.Type(), err)
+			m.scheduler.report(redlock.Refused, c.Task.Type(), time.Time{}, err)
 			continue
 		}
 		all = append(all, e)
@@ -159,11 +151,9 @@ func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[s
 	first, wanted := map[string]string{}, map[string]*entry{}
 	for _, e := range all {
 		id := e.queue + "\n" + e.name
-		if first[id] == "" {
-			first[id] = e.signature
-		}
-		if first[id] != e.signature {
-			refuse(e.name, invalid("the entry with spec %q has the name of another entry with different options, headers or payload; give one of them asynqadapter.Name(…)", e.spec))
+		if first[id] = cmp.Or(first[id], e.signature); first[id] != e.signature {
+			m.scheduler.report(redlock.Refused, e.name, time.Time{},
+				invalid("the entry with spec %q has the name of another entry with different options, headers or payload; give one of them asynqadapter.Name(…)", e.spec))
 			continue
 		}
 		wanted[id+"\n"+e.spec] = e
@@ -171,35 +161,14 @@ func (m *PeriodicTaskManager) entries(configs []*asynq.PeriodicTaskConfig) map[s
 	return wanted
 }
 
-// sign returns a text that is equal for entries that differ at most in their specs.
-func (e *entry) sign() string {
-	return fmt.Sprintf("%q", []any{e.name, identity(e.task), e.task.Headers(), texts(optionsInside(e.task)), texts(e.opts)})
-}
-
-func texts(opts []asynq.Option) (all []string) {
-	for _, o := range opts {
-		all = append(all, o.String())
-	}
-	slices.Sort(all)
-	return all
-}
-
-// refuseStart makes Start fail, whether it is still to come or waits for the provider.
-func (s *Scheduler) refuseStart() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state == ready {
-		s.state = closed
-	}
-}
-
 // replace makes wanted the entries. Unchanged entries go on, and the due ticks of
-// removed ones are enqueued. It returns an event for each entry whose name is taken.
-func (s *Scheduler) replace(wanted map[string]*entry) (refused []redlock.Event) {
+// removed ones are enqueued. It returns the entries whose names are taken.
+func (s *Scheduler) replace(wanted map[string]*entry) map[*entry]error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state == closed {
-		return nil
+	refused := map[*entry]error{}
+	if s.closed() {
+		return refused
 	}
 	now := s.moment()
 	for id, e := range s.entries {
@@ -212,7 +181,7 @@ func (s *Scheduler) replace(wanted map[string]*entry) (refused []redlock.Event) 
 			continue
 		}
 		if err := s.claimName(e); err != nil {
-			refused = append(refused, redlock.Event{Kind: redlock.Refused, Name: e.name, Err: err})
+			refused[e] = err
 			continue
 		}
 		s.add(id, e, now)

@@ -49,29 +49,20 @@ func (s *Scheduler) spaces(e *entry) []any {
 }
 
 func (s *Scheduler) claimName(e *entry) error {
-	if e.claimed {
-		return nil
-	}
-	spaces := s.spaces(e)
-	for i, space := range spaces {
+	for _, space := range s.spaces(e)[len(e.held):] {
 		if other := names.Reserve(space, e.name, e.owner, nil); other != nil {
-			for _, had := range spaces[:i] {
-				names.Free(had, e.name, e.owner)
-			}
+			e.releaseName()
 			return invalid("the name %q belongs in this process to %s, and this is %s; rename one of them, here with asynqadapter.Name(…), or remove the other first",
 				e.name, other, e.owner)
 		}
+		e.held = append(e.held, space)
 	}
-	e.claimed = true
 	return nil
 }
 
-func (s *Scheduler) releaseName(e *entry) {
-	if !e.claimed {
-		return
-	}
-	e.claimed = false
-	for _, space := range s.spaces(e) {
+func (e *entry) releaseName() {
+	for _, space := range e.held {
 		names.Free(space, e.name, e.owner)
 	}
+	e.held = nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/signal"
 	"slices"
 	"sync"
@@ -59,26 +58,20 @@ type Scheduler struct {
 	cfg      schedulerConfig
 	location *time.Location
 
+	ctx    context.Context // canceled by Shutdown
+	cancel func()
+	work   sync.WaitGroup // what Shutdown waits for
+
 	mu       sync.Mutex
-	state    state
 	entries  map[string]*entry
 	departed map[string]*entry // removed within reloadLimit
 	mirror   *asynq.Scheduler  // nil without a heartbeat
 	warned   bool              // of the time zone
-	changed  chan struct{}     // of capacity 1; wakes run
-	ctx      context.Context   // canceled by Shutdown
-	cancel   func()
-	loops    sync.WaitGroup
-	ticks    sync.WaitGroup
+	timer    *time.Timer       // calls fire; nil before Start
 }
 
-type state int
-
-const (
-	ready state = iota
-	running
-	closed
-)
+func (s *Scheduler) closed() bool  { return s.ctx.Err() != nil }
+func (s *Scheduler) running() bool { return s.timer != nil && !s.closed() }
 
 // NewScheduler returns a scheduler that enqueues through client. The caller closes
 // client after Shutdown. Errors match redlock.ErrInvalid.
@@ -109,10 +102,7 @@ func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...SchedulerO
 	if isNil(client) {
 		return nil, invalid("client is nil; make one with asynq.NewClient")
 	}
-	s := &Scheduler{
-		client: client, cfg: cfg, location: time.UTC, entries: map[string]*entry{}, departed: map[string]*entry{},
-		changed: make(chan struct{}, 1),
-	}
+	s := &Scheduler{client: client, cfg: cfg, location: time.UTC, entries: map[string]*entry{}, departed: map[string]*entry{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.setRedis(client)
 	if opts != nil {
@@ -151,7 +141,7 @@ func (s *Scheduler) Register(cronspec string, task *asynq.Task, opts ...asynq.Op
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state == closed {
+	if s.closed() {
 		return "", invalid("entry %q comes after Shutdown, so it would never be enqueued; make a new Scheduler", e.name)
 	}
 	if other := s.entries[e.name]; other != nil {
@@ -173,20 +163,19 @@ func (s *Scheduler) Update(entryID, cronspec string, task *asynq.Task, opts ...a
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state == closed {
+	if s.closed() {
 		return invalid("the update of entry %q comes after Shutdown, so it would never be enqueued; make a new Scheduler", entryID)
 	}
 	old, now := s.entries[entryID], s.moment() // one moment for both, so that no tick is lost between them
 	if err := s.remove(entryID, now); err != nil {
 		return err
 	}
-	if err := s.claimName(e); err != nil {
+	if err = s.claimName(e); err != nil {
 		_ = s.claimName(old) // just released, under this mutex
-		s.add(entryID, old, now)
-		return err
+		e = old
 	}
 	s.add(entryID, e, now)
-	return nil
+	return err
 }
 
 // Unregister removes an entry. Its due ticks are still enqueued.
@@ -200,7 +189,7 @@ func (s *Scheduler) Unregister(entryID string) error {
 func (s *Scheduler) add(id string, e *entry, now moment) {
 	old := s.departed[id]
 	delete(s.departed, id)
-	reloaded := old != nil && now.mono.Sub(old.seen.mono) <= reloadLimit
+	reloaded := old != nil && !old.gone(now)
 	if reloaded {
 		e.progress = old.progress
 	}
@@ -208,10 +197,10 @@ func (s *Scheduler) add(id string, e *entry, now moment) {
 		e.begin(now)
 	}
 	s.entries[id] = e
-	if s.state == running {
+	if s.running() {
 		s.present(e, now.wall)
+		s.timer.Reset(0)
 	}
-	s.wake()
 }
 
 // remove removes an entry and starts its due ticks. s.mu must be held.
@@ -220,15 +209,23 @@ func (s *Scheduler) remove(id string, now moment) error {
 	if e == nil {
 		return invalid("there is no entry %q; pass an ID that Register returned", id)
 	}
-	if s.state == running {
-		s.take(e, now)
+	s.retire(e, now)
+	if s.running() {
 		s.departed[id] = e
 	}
 	delete(s.entries, id)
-	e.stopListening()
-	s.releaseName(e)
-	s.hide(e)
 	return nil
+}
+
+// retire starts an entry's due ticks, if the scheduler runs, and makes it unknown to
+// heartbeats, triggers and other schedulers. s.mu must be held.
+func (s *Scheduler) retire(e *entry, now moment) {
+	if s.running() {
+		s.take(e, now)
+	}
+	e.stopListening()
+	e.releaseName()
+	s.hide(e)
 }
 
 // present makes an entry known to the heartbeats and to triggers, and checks its time
@@ -246,7 +243,7 @@ func (s *Scheduler) checkZone(e *entry, now time.Time) {
 		return
 	}
 	s.warned = true
-	s.reportAsync(Warning, e, fmt.Errorf("asynqadapter: entry %q follows %s; a replica in another time zone enqueues it at other times, so it runs more than once; "+
+	s.reportAsync(Warning, e.name, fmt.Errorf("asynqadapter: entry %q follows %s; a replica in another time zone enqueues it at other times, so it runs more than once; "+
 		"set asynq.SchedulerOpts.Location to a zone that all replicas have, or begin the spec with CRON_TZ=", e.name, ticks.Local(now)))
 }
 
@@ -258,7 +255,7 @@ func (s *Scheduler) Entries() []*asynq.SchedulerEntry {
 	list := make([]*asynq.SchedulerEntry, 0, len(s.entries))
 	for _, e := range s.entries {
 		listed := &asynq.SchedulerEntry{ID: e.name, Spec: e.spec, Task: e.task, Opts: slices.Clone(e.opts), Prev: e.previous}
-		if s.state == running {
+		if s.running() {
 			listed.Next = e.next
 		}
 		list = append(list, listed)
@@ -271,17 +268,17 @@ func (s *Scheduler) Entries() []*asynq.SchedulerEntry {
 
 // Start begins to enqueue, from the next tick on. It returns an error if the scheduler
 // is running or was shut down, or if another one has taken the name of an entry.
-func (s *Scheduler) Start() error { return s.start(s.run) }
+func (s *Scheduler) Start() error { return s.start() }
 
-// start starts the scheduler and its loops, which must end when s.ctx is done.
+// start starts the scheduler and loops, which must end when s.ctx is done.
 func (s *Scheduler) start(loops ...func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch s.state {
-	case running:
-		return errors.New("asynqadapter: the scheduler is already running")
-	case closed:
+	switch {
+	case s.closed():
 		return errors.New("asynqadapter: the scheduler has been shut down; make a new one")
+	case s.running():
+		return errors.New("asynqadapter: the scheduler is already running")
 	}
 	for _, e := range s.entries { // a Shutdown before Start has freed their names
 		if err := s.claimName(e); err != nil {
@@ -289,7 +286,7 @@ func (s *Scheduler) start(loops ...func()) error {
 		}
 	}
 	s.makeMirror()
-	s.state = running
+	s.timer = time.AfterFunc(0, s.fire)
 	now := s.moment()
 	for _, e := range s.entries {
 		e.begin(now)
@@ -299,7 +296,7 @@ func (s *Scheduler) start(loops ...func()) error {
 		_ = s.mirror.Start() // fails only if running or shut down
 	}
 	for _, loop := range loops {
-		s.loops.Go(loop)
+		s.work.Go(loop)
 	}
 	return nil
 }
@@ -310,13 +307,12 @@ func (s *Scheduler) Run() error {
 }
 
 func runUntilSignal(start func() error, shutdown func()) error {
-	told := make(chan os.Signal, 1)
-	signal.Notify(told, syscall.SIGINT, syscall.SIGTERM)
-	defer signal.Stop(told)
+	told, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	if err := start(); err != nil {
 		return err
 	}
-	<-told
+	<-told.Done()
 	shutdown()
 	return nil
 }
@@ -336,19 +332,16 @@ func (s *Scheduler) Ping() error {
 // names.
 func (s *Scheduler) Shutdown() {
 	s.mu.Lock()
+	now := s.moment()
 	for _, e := range s.entries {
-		e.stopListening()
-		s.releaseName(e)
-		s.hide(e) // else asynq asks Redis to clear the history of each, which has none
+		s.retire(e, now) // if it were still in the mirror, asynq would ask Redis to clear its history, which it has none of
 	}
-	if s.state == running {
-		s.state = closed
+	if s.running() || s.cfg.managed {
 		s.cancel()
 	}
 	mirror := s.mirror
 	s.mu.Unlock()
-	s.loops.Wait() // they start ticks
-	s.ticks.Wait()
+	s.work.Wait()
 	if mirror != nil {
 		mirror.Shutdown()
 	}

@@ -2,10 +2,7 @@ package asynqadapter
 
 import (
 	"context"
-	"errors"
 	"time"
-
-	"github.com/hibiken/asynq"
 
 	"github.com/redtick/redtick/redlock"
 )
@@ -41,12 +38,12 @@ func (s *Scheduler) listen(e *entry) {
 	stop, err := e.job.OnTrigger(func(tick time.Time) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.state == running && e.stop != nil { // not removed meanwhile
-			s.ticks.Go(func() { s.enqueueTriggered(e, tick) })
+		if s.running() && e.stop != nil { // not removed meanwhile
+			s.work.Go(func() { s.enqueueTriggered(e, tick) })
 		}
 	})
 	if err != nil {
-		s.reportAsync(redlock.Refused, e, err)
+		s.reportAsync(redlock.Refused, e.name, err)
 		return
 	}
 	e.stop = stop
@@ -65,15 +62,12 @@ func (e *entry) stopListening() {
 func (s *Scheduler) enqueueTriggered(e *entry, tick time.Time) {
 	_ = e.job.Triggered().Run(context.Background(), tick, func(context.Context) error {
 		task, opts, err := s.prepare(e, tick)
-		var info *asynq.TaskInfo
 		if err == nil {
-			info, err = s.enqueueOnce(task, opts)
+			err = s.attempt(e, tick, task, opts)
 		}
-		if err == nil || errors.Is(err, asynq.ErrTaskIDConflict) {
-			s.succeed(e, tick, info, err)
-			return nil
+		if err != nil {
+			s.giveUp(e, tick, opts, err)
 		}
-		s.giveUp(e, tick, opts, err)
 		return err
 	})
 }
