@@ -12,17 +12,101 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// guard is what the two middlewares share: the lease around a handler, and what
-// happens to a task that gets none.
+// guard is what the two middlewares share: how a task gets its lease, the handler under
+// it, and what happens to a task that gets none.
 type guard struct {
 	locker   *redlock.Locker
 	cfg      guardConfig
+	skipped  redlock.EventKind // a task ended without a run, as its work is done or being done
 	requeues requeues
 }
 
-// run calls the handler under the lease. The Locker's observer is told how the lease
-// ends.
+func newGuard[O any](locker *redlock.Locker, skipped redlock.EventKind, opts []O, apply func(O, *guardConfig)) (*guard, error) {
+	cfg, err := newGuardConfig(opts, apply)
+	if err == nil && locker == nil {
+		err = invalid("locker is nil; make one with redlock.New")
+	}
+	return &guard{locker: locker, cfg: cfg, skipped: skipped}, err
+}
+
+// middleware returns a middleware that passes each delivery to process.
+func middleware(process func(ctx context.Context, d delivery, next asynq.Handler) error) asynq.MiddlewareFunc {
+	return func(next asynq.Handler) asynq.Handler {
+		return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
+			return process(ctx, deliveryOf(ctx, task), next)
+		})
+	}
+}
+
+type acquireFunc func(context.Context) (*redlock.Lease, error)
+
+// serve runs the handler under a lease. try does not wait for a lease; wait does.
+func (g *guard) serve(ctx context.Context, d delivery, name string, try, wait acquireFunc, next asynq.Handler) error {
+	lease, err := g.enter(ctx, d, name, try, wait)
+	switch {
+	case err == nil:
+		return g.run(ctx, lease, d, next)
+	case covered(ctx, err):
+		return next.ProcessTask(ctx, d.task)
+	case ctx.Err() != nil:
+		return err
+	case g.superfluous(d, err):
+		g.report(d, g.skipped, name, err)
+		return nil
+	case errors.Is(err, redlock.ErrTickStale):
+		return g.refuse(d, name, err)
+	case undecided(err) && !d.last:
+		return g.sendBack(d, name, err)
+	}
+	return err
+}
+
+// enter acquires the lease. It waits as the busy policy says.
+func (g *guard) enter(ctx context.Context, d delivery, name string, try, wait acquireFunc) (*redlock.Lease, error) {
+	if g.cfg.busy == Wait && len(tokens(ctx)) == 0 { // it queues at once, as no lease of its own can block it
+		return wait(ctx)
+	}
+	lease, err := try(ctx)
+	switch {
+	case !undecided(err) || covered(ctx, err) || ctx.Err() != nil || g.superfluous(d, err):
+		return lease, err
+	case g.cfg.busy == Wait:
+		return wait(ctx)
+	case d.last:
+		g.report(d, Waiting, name, err)
+		return wait(ctx)
+	case g.cfg.maxWait == 0:
+		return nil, err
+	}
+	limited, cancel := context.WithTimeout(ctx, g.cfg.maxWait)
+	defer cancel()
+	lease, late := wait(limited)
+	if late != nil && limited.Err() != nil && ctx.Err() == nil {
+		return nil, err // the reason for waiting, not the timeout
+	}
+	return lease, late
+}
+
+// superfluous reports whether a task that got no lease need not run: its tick is done,
+// or under [Skip] its key is held, and not by an earlier delivery of the same task.
+func (g *guard) superfluous(d delivery, err error) bool {
+	refusal, _ := errors.AsType[*redlock.Error](err)
+	return errors.Is(err, redlock.ErrTickDone) ||
+		g.cfg.busy == Skip && errors.Is(err, redlock.ErrTaken) && !(refusal != nil && d.holds(refusal.Holder))
+}
+
+// undecided reports whether a task that got no lease for err may get one later.
+func undecided(err error) bool {
+	return errors.Is(err, redlock.ErrTaken) || errors.Is(err, redlock.ErrNoQuorum) || errors.Is(err, redlock.ErrClosed)
+}
+
+// run calls the handler under the lease and releases it. A claimed tick is done when the
+// handler succeeds or revokes the task. After another error or a panic asynq delivers
+// the task again. The Locker's observer is told how the lease ends, and of a release
+// that no majority confirmed.
 func (g *guard) run(ctx context.Context, lease *redlock.Lease, d delivery, next asynq.Handler) (err error) {
+	release := lease.Abandon // which unlocks a mutex
+	defer func() { _ = release(ctx) }()
 	if err := ctx.Err(); err != nil {
 		return err // asynq may have given the task to another worker by now
 	}
@@ -34,6 +118,9 @@ func (g *guard) run(ctx context.Context, lease *redlock.Lease, d delivery, next 
 	err = errPanicked
 	defer func() { lease.SetResult(err) }() // not Lease.Do, which recovers a panic: asynq would take the line where it goes on for its origin
 	err = next.ProcessTask(held, d.task)
+	if err == nil || errors.Is(err, asynq.RevokeTask) {
+		release = lease.Unlock
+	}
 	if cause := context.Cause(held); err != nil && errors.Is(cause, redlock.ErrLost) {
 		err = fmt.Errorf("%w (%w)", err, cause)
 	}
@@ -62,11 +149,6 @@ func (g *guard) report(d delivery, kind redlock.EventKind, name string, err erro
 	g.locker.Report(redlock.Event{Kind: kind, Name: name, Tick: d.tick, Err: &TaskError{Type: d.task.Type(), ID: d.id, Queue: d.queue, Err: err}})
 }
 
-// undecided reports whether a task that got no lease for err may get one later.
-func undecided(err error) bool {
-	return errors.Is(err, redlock.ErrTaken) || errors.Is(err, redlock.ErrNoQuorum) || errors.Is(err, redlock.ErrClosed)
-}
-
 // heldKey is the context key of the tokens of all leases that a handler runs under.
 // redlock.LeaseFrom returns only the innermost.
 type heldKey struct{}
@@ -83,6 +165,6 @@ func tokens(ctx context.Context) []string {
 // under, so that waiting for it would never end. The name is not enough to tell, as
 // another middleware's Locker may have other nodes.
 func covered(ctx context.Context, err error) bool {
-	var refusal *redlock.Error
-	return errors.Is(err, redlock.ErrTaken) && errors.As(err, &refusal) && slices.Contains(tokens(ctx), refusal.Holder)
+	refusal, ok := errors.AsType[*redlock.Error](err)
+	return ok && errors.Is(err, redlock.ErrTaken) && slices.Contains(tokens(ctx), refusal.Holder)
 }

@@ -44,26 +44,20 @@ import (
 // Events go to the locker's observer. Errors of OncePerTick match
 // redlock.ErrInvalid. The middleware is safe for concurrent use.
 func OncePerTick(locker *redlock.Locker, opts ...OnceOption) (asynq.MiddlewareFunc, error) {
-	cfg, err := newGuardConfig(opts, OnceOption.once)
+	g, err := newGuard(locker, Dropped, opts, OnceOption.once)
+	o := &once{guard: g, unstamped: map[string]bool{}}
+	if err == nil {
+		_, _, err = o.jobs("check", delivery{}) // now, not when the first task comes
+	}
 	if err != nil {
 		return nil, err
 	}
-	if locker == nil {
-		return nil, invalid("locker is nil; make one with redlock.New")
-	}
-	o := &once{guard: guard{locker: locker, cfg: cfg}, unstamped: map[string]bool{}}
-	if _, _, err := o.jobs("check", delivery{}); err != nil {
-		return nil, err // now, not when the first task comes
-	}
-	return func(next asynq.Handler) asynq.Handler {
-		return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
-			return o.process(ctx, deliveryOf(ctx, task), next)
-		})
-	}, nil
+	g.cfg.busy, g.cfg.maxWait = Skip, 0
+	return middleware(o.process), nil
 }
 
 type once struct {
-	guard
+	*guard
 	mu        sync.Mutex
 	unstamped map[string]bool // task types reported as Unstamped
 }
@@ -113,47 +107,16 @@ func (o *once) process(ctx context.Context, d delivery, next asynq.Handler) erro
 	if err != nil {
 		return o.refuse(d, key, err)
 	}
-	lease, err := o.claim(ctx, task, work, d)
-	switch {
-	case err == nil:
-		return o.work(ctx, lease, d, next)
-	case covered(ctx, err):
-		return next.ProcessTask(ctx, d.task)
+	try := func(ctx context.Context) (*redlock.Lease, error) { return claimBoth(ctx, task, work, d.tick) }
+	wait := func(ctx context.Context) (*redlock.Lease, error) {
+		for {
+			pause(ctx, 100*time.Millisecond+rand.N(200*time.Millisecond))
+			if lease, err := try(ctx); !undecided(err) || errors.Is(err, redlock.ErrClosed) || ctx.Err() != nil {
+				return lease, err
+			}
+		}
 	}
-	return o.reject(ctx, work.Name(), d, err)
-}
-
-// work runs the handler. The tick is done when the handler succeeds or revokes the
-// task. After another error or a panic asynq delivers the task again.
-func (o *once) work(ctx context.Context, lease *redlock.Lease, d delivery, next asynq.Handler) (err error) {
-	done := false
-	defer func() {
-		// The Locker's observer is told of a release that no majority confirmed.
-		if done {
-			_ = lease.Unlock(ctx)
-		} else {
-			_ = lease.Abandon(ctx)
-		}
-	}()
-	err = o.run(ctx, lease, d, next)
-	done = err == nil || errors.Is(err, asynq.RevokeTask)
-	return err
-}
-
-// claim claims the tick. It waits only for a task that cannot be sent back.
-func (o *once) claim(ctx context.Context, task, work *redlock.Job, d delivery) (*redlock.Lease, error) {
-	told := false
-	for {
-		lease, err := claimBoth(ctx, task, work, d.tick)
-		if !d.last || !undecided(err) || covered(ctx, err) || errors.Is(err, redlock.ErrClosed) || ctx.Err() != nil {
-			return lease, err
-		}
-		if !told {
-			o.report(d, Waiting, work.Name(), err)
-			told = true
-		}
-		pause(ctx, 100*time.Millisecond+rand.N(200*time.Millisecond))
-	}
+	return o.serve(ctx, d, work.Name(), try, wait, next)
 }
 
 func claimBoth(ctx context.Context, task, work *redlock.Job, tick time.Time) (*redlock.Lease, error) {
@@ -163,19 +126,4 @@ func claimBoth(ctx context.Context, task, work *redlock.Job, tick time.Time) (*r
 	}
 	_ = lease.Unlock(ctx) // the tick stays assigned to the task
 	return work.Claim(ctx, tick)
-}
-
-func (o *once) reject(ctx context.Context, name string, d delivery, err error) error {
-	switch {
-	case ctx.Err() != nil:
-		return err
-	case errors.Is(err, redlock.ErrTickDone), heldByAnother(d, err):
-		o.report(d, Dropped, name, err)
-		return nil
-	case errors.Is(err, redlock.ErrTickStale):
-		return o.refuse(d, name, err)
-	case undecided(err) && !d.last:
-		return o.sendBack(d, name, err)
-	}
-	return err
 }
