@@ -34,8 +34,9 @@ func (s *Scheduler) enqueue(e *entry, tick time.Time) {
 		if !e.failing.Swap(true) { // in an outage attempts fail again and again, but only the first is reported
 			s.report(EnqueueFailed, e.name, tick, fmt.Errorf("%w; retrying until it is enqueued or too late", failed))
 		}
-		if pause(s.ctx, backoff(try)); s.closed() {
-			err = errShutDown
+		wait := min(100*time.Millisecond<<min(try, 10), maxBackoff)
+		if pause(s.ctx, wait/2+rand.N(wait/2)); s.closed() {
+			err = errors.New("asynqadapter: shut down before it was enqueued")
 		}
 	}
 	if failed != nil {
@@ -44,32 +45,21 @@ func (s *Scheduler) enqueue(e *entry, tick time.Time) {
 	s.giveUp(e, tick, opts, err)
 }
 
-var (
-	errSetBack    = fmt.Errorf("%w: the clock was set back before it was enqueued; it is enqueued when its time comes again", ErrLate)
-	errSuperseded = fmt.Errorf("%w: a newer tick of the entry is due", ErrLate)
-	errShutDown   = errors.New("asynqadapter: shut down before it was enqueued")
-)
-
 // tooLate returns why a tick must no longer be enqueued, or nil if it may be.
 func (s *Scheduler) tooLate(e *entry, tick time.Time) error {
+	s.mu.Lock()
+	newest := e.previous
+	s.mu.Unlock()
 	switch late := s.cfg.now().Sub(tick); {
 	case late > s.cfg.lateness:
 		return ErrLate
 	case late < -maxSleep: // far enough that the loop is sure to notice and take the tick again
-		return errSetBack
-	}
-	if !s.cfg.newestOnly {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e.previous.After(tick) {
-		return errSuperseded
+		return fmt.Errorf("%w: the clock was set back before it was enqueued; it is enqueued when its time comes again", ErrLate)
+	case s.cfg.newestOnly && newest.After(tick):
+		return fmt.Errorf("%w: a newer tick of the entry is due", ErrLate)
 	}
 	return nil
 }
-
-var errVeto = invalid("it called runtime.Goexit, so this replica does not enqueue the tick; another one may")
 
 // prepare returns the task and options of one tick. PreEnqueueFunc may replace both in
 // place, so they are checked as in Register. The task ID is the last option, to
@@ -77,12 +67,14 @@ var errVeto = invalid("it called runtime.Goexit, so this replica does not enqueu
 func (s *Scheduler) prepare(e *entry, tick time.Time) (*asynq.Task, []asynq.Option, error) {
 	task, opts := copyOf(e.task), slices.Clone(e.opts)
 	if s.opts.PreEnqueueFunc != nil {
-		err := errVeto
-		isolate(func() { s.opts.PreEnqueueFunc(task, opts); err = checkTask(task, opts) })
-		if err == nil {
-			known, _ := readOptions(task, opts, s.cfg.managed)
-			err = known.check(e.name, s.cfg.lateness)
-		}
+		err := invalid("it called runtime.Goexit, so this replica does not enqueue the tick; another one may")
+		isolate(func() {
+			s.opts.PreEnqueueFunc(task, opts)
+			var known taskOptions
+			if known, _, err = readOptions(task, opts, s.cfg.managed); err == nil {
+				err = known.check(e.name, s.cfg.lateness)
+			}
+		})
 		if err != nil {
 			return task, opts, fmt.Errorf("after PreEnqueueFunc: %w", err)
 		}
@@ -106,9 +98,7 @@ func (s *Scheduler) attempt(e *entry, tick time.Time, task *asynq.Task, opts []a
 	}
 	e.failing.Store(false)
 	s.report(kind, e.name, tick, nil)
-	if s.opts.PostEnqueueFunc != nil {
-		s.opts.PostEnqueueFunc(info, err)
-	}
+	s.opts.PostEnqueueFunc(info, err)
 	return nil
 }
 
@@ -118,21 +108,10 @@ func (s *Scheduler) giveUp(e *entry, tick time.Time, opts []asynq.Option, err er
 		kind = redlock.Refused
 	}
 	s.report(kind, e.name, tick, err)
-	if s.opts.PostEnqueueFunc != nil {
-		s.opts.PostEnqueueFunc(nil, err)
-	}
+	s.opts.PostEnqueueFunc(nil, err)
 	if handle := s.opts.EnqueueErrorHandler; handle != nil { //nolint:staticcheck // deprecated, but programs that move here use it
 		handle(e.task, opts, err)
 	}
-}
-
-func (s *Scheduler) report(kind redlock.EventKind, name string, tick time.Time, err error) {
-	s.cfg.observe.tell(redlock.Event{Kind: kind, Name: name, Tick: tick, Err: err})
-}
-
-// reportAsync is for callers that hold the mutex, as the observer may call Entries.
-func (s *Scheduler) reportAsync(kind redlock.EventKind, name string, err error) {
-	s.work.Go(func() { s.report(kind, name, time.Time{}, err) })
 }
 
 // pause sleeps for d, or until ctx is done.
@@ -143,7 +122,51 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-func backoff(try int) time.Duration {
-	d := min(100*time.Millisecond<<min(try, 10), maxBackoff)
-	return d/2 + rand.N(d/2)
+// WithTriggers enqueues an entry's task, once in the fleet, when an operator triggers
+// the entry by its name with redtick trigger, on the page, or through
+// inspect.Inspector.Trigger. Replicas agree through locker's nodes on which one
+// enqueues it, and its history is kept there. So no other job of that Locker may have
+// the name, nor a different entry in another queue. From Start to Shutdown the Locker
+// listens on one connection to each node. The task's ID is the entry's name, "@" and
+// the trigger's tick. A failed attempt is not repeated. Default off.
+func WithTriggers(locker *redlock.Locker) SchedulerOption {
+	return func(c *schedulerConfig) {
+		if c.triggers = locker; locker == nil {
+			c.err = invalid("the Locker for WithTriggers is nil; make one with redlock.New")
+		}
+	}
+}
+
+// listen listens to triggers of the entry. s.mu must be held.
+func (s *Scheduler) listen(e *entry) {
+	if e.job == nil || e.stop != nil {
+		return
+	}
+	stop, err := e.job.OnTrigger(func(tick time.Time) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.running() && e.stop != nil { // not removed meanwhile
+			s.work.Go(func() { s.enqueueTriggered(e, tick) })
+		}
+	})
+	if err != nil {
+		s.reportAsync(redlock.Refused, e.name, err)
+		return
+	}
+	e.stop = stop
+}
+
+// enqueueTriggered enqueues a task if no other replica does. If it does not, its claim
+// tells the Locker's observer why.
+func (s *Scheduler) enqueueTriggered(e *entry, tick time.Time) {
+	_ = e.job.Triggered().Run(context.Background(), tick, func(context.Context) error {
+		task, opts, err := s.prepare(e, tick)
+		if err == nil {
+			err = s.attempt(e, tick, task, opts)
+		}
+		if err != nil {
+			s.giveUp(e, tick, opts, err)
+		}
+		return err
+	})
 }

@@ -2,6 +2,7 @@ package asynqadapter
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/redtick/redtick/internal/names"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -26,17 +28,18 @@ type entry struct {
 	name     string
 	queue    string
 	spec     string
-	owner    owner // of the name, in this process
 	schedule schedule
 	task     *asynq.Task
 	opts     []asynq.Option
 	// signature differs once a manager's entry has changed in more than its spec. It is
 	// computed at once because the task's contents may be changed in place.
 	signature string
+	owner     owner        // of the name, in this process
+	spaces    []any        // where the name must be unique: the task IDs, and the jobs of the Locker for triggers
 	job       *redlock.Job // nil unless it can be triggered
 	// The scheduler's mutex guards the rest, except failing.
 	*progress
-	held  []any  // where the name is claimed in this process
+	held  int    // in how many of spaces the name is claimed
 	stop  func() // stops listening to triggers; nil if not listening
 	shown string // ID in the mirror; "" if not there
 }
@@ -51,14 +54,11 @@ type progress struct {
 }
 
 func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option) (*entry, error) {
-	if err := checkTask(task, opts); err != nil {
+	known, others, err := readOptions(task, opts, s.cfg.managed)
+	if err != nil {
 		return nil, err
 	}
-	known, others := readOptions(task, opts, s.cfg.managed)
 	e := &entry{name: known.name, queue: known.queue, spec: spec, task: task, opts: others, progress: &progress{}}
-	if e.name == "" {
-		e.name = identity(task)
-	}
 	if len(e.name) > maxEntryName || strings.TrimSpace(e.name) == "" {
 		return nil, invalid("name %.40q has %d bytes, must have 1 to %d and not be blank", e.name, len(e.name), maxEntryName)
 	}
@@ -66,14 +66,12 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 	if !s.cfg.managed { // a manager's task may have several specs
 		e.owner.text += fmt.Sprintf(" and spec %q", spec)
 	}
-	var err error
-	if e.schedule, err = parseSpec(spec, s.location); err != nil {
+	if e.schedule, err = parseSpec(spec, s.opts.Location); err != nil {
 		return nil, err
 	}
-	if !known.retained {
-		retention := retentionFactor * s.cfg.lateness
-		e.opts = append(e.opts, asynq.Retention(retention))
-		known.retention, known.retained = retention, true
+	if known.retention == unset {
+		known.retention = retentionFactor * s.cfg.lateness
+		e.opts = append(e.opts, asynq.Retention(known.retention))
 	}
 	if err := known.check(e.name, s.cfg.lateness); err != nil {
 		return nil, err
@@ -82,20 +80,61 @@ func (s *Scheduler) newEntry(spec string, task *asynq.Task, opts []asynq.Option)
 		return nil, invalid("spec %q of entry %q has no activation in the next five years", spec, e.name)
 	}
 	e.signature = fmt.Sprintf("%q", []any{e.name, identity(task), task.Headers(), sorted(optionsInside(task)), sorted(e.opts)})
-	return e, s.prepareTriggers(e)
+	e.spaces = []any{e.owner.place}
+	if s.cfg.triggers != nil {
+		e.spaces = append(e.spaces, s.cfg.triggers)
+		e.job, err = s.cfg.triggers.NewJob(e.name, redlock.WithSchedule(e.spec, e.schedule.after))
+	}
+	return e, err
 }
 
 func sorted(opts []asynq.Option) []asynq.Option {
 	return slices.SortedFunc(slices.Values(opts), func(a, b asynq.Option) int { return strings.Compare(a.String(), b.String()) })
 }
 
-// checkTask refuses arguments that asynq would refuse later or panic on.
-func checkTask(task *asynq.Task, opts []asynq.Option) error {
-	if task == nil || strings.TrimSpace(task.Type()) == "" {
-		return invalid("task is nil or has no type; make it with asynq.NewTask(type, payload)")
+// place is where asynq's task IDs are unique: one queue of one Redis. If two
+// schedulers gave different tasks the same name there, each would lose the ticks that
+// the other enqueues.
+type place struct {
+	redis any
+	queue string
+}
+
+// owner owns an entry's name in this process. Equal owners share it: two schedulers in
+// a process with the same entry are replicas.
+type owner struct {
+	place
+	text string
+}
+
+func (o owner) String() string { return "an entry of an asynqadapter.Scheduler with " + o.text }
+func (o owner) Ended() bool    { return false }
+
+// isNil reports whether v is nil or holds a nil pointer.
+func isNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
+}
+
+// claimName claims the name of an entry that is added. s.mu must be held.
+func (s *Scheduler) claimName(e *entry) error {
+	if s.closed() {
+		return invalid("entry %q comes after Shutdown, so it would never be enqueued; make a new Scheduler", e.name)
 	}
-	if i := slices.Index(opts, nil); i >= 0 {
-		return invalid("option %d of task %q is nil; leave it out", i+1, task.Type())
+	for _, space := range e.spaces[e.held:] {
+		if other := names.Reserve(space, e.name, e.owner, nil); other != nil {
+			e.releaseName()
+			return invalid("the name %q belongs in this process to %s, and this is %s; rename one of them, here with asynqadapter.Name(…), or remove the other first",
+				e.name, other, e.owner)
+		}
+		e.held++
 	}
 	return nil
+}
+
+func (e *entry) releaseName() {
+	for _, space := range e.spaces[:e.held] {
+		names.Free(space, e.name, e.owner)
+	}
+	e.held = 0
 }

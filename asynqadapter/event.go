@@ -1,8 +1,13 @@
 package asynqadapter
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -52,40 +57,36 @@ const (
 	EnqueuedElsewhere redlock.EventKind = "enqueued_elsewhere"
 )
 
-type observer redlock.Observer
-
-// tell calls the observer. It logs a panic in it, and survives a runtime.Goexit.
-func (o observer) tell(e redlock.Event) {
-	e.At = time.Now()
+// report calls the observer. It logs a panic in it, and survives a runtime.Goexit.
+func (s *Scheduler) report(kind redlock.EventKind, name string, tick time.Time, err error) {
 	isolate(func() {
 		defer func() { _ = recover() }() // of the logger
 		defer func() {
 			if v := recover(); v != nil {
-				slog.Error("redtick: the observer panicked", "panic", v, "event", string(e.Kind), "name", e.Name, "stack", string(debug.Stack()))
+				slog.Error("redtick: the observer panicked", "panic", v, "event", string(kind), "name", name, "stack", string(debug.Stack()))
 			}
 		}()
-		o(e)
+		s.cfg.observe(redlock.Event{Kind: kind, At: time.Now(), Name: name, Tick: tick, Err: err})
 	})
+}
+
+// reportAsync is for callers that hold the mutex, as the observer may call Entries.
+func (s *Scheduler) reportAsync(kind redlock.EventKind, name string, err error) {
+	s.work.Go(func() { s.report(kind, name, time.Time{}, err) })
 }
 
 // isolate calls the user's function f on a new goroutine and waits for it, so that a
 // runtime.Goexit in f does not end the caller's goroutine.
 func isolate(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	<-done
+	var call sync.WaitGroup
+	call.Go(f)
+	call.Wait()
 }
 
 // defaultObserver writes to asynq's logger, or without one to redlock.Log(nil).
-func defaultObserver(logger asynq.Logger, lowest asynq.LogLevel) observer {
+func defaultObserver(logger asynq.Logger, lowest asynq.LogLevel) redlock.Observer {
 	if logger == nil {
-		return observer(redlock.Log(nil))
-	}
-	if lowest == 0 {
-		lowest = asynq.InfoLevel
+		return redlock.Log(nil)
 	}
 	return func(e redlock.Event) {
 		level, write := asynq.WarnLevel, logger.Warn
@@ -95,19 +96,59 @@ func defaultObserver(logger asynq.Logger, lowest asynq.LogLevel) observer {
 		case e.Level() > slog.LevelWarn:
 			level, write = asynq.ErrorLevel, logger.Error
 		}
-		if level >= lowest {
-			write("asynqadapter: " + text(e))
+		text := fmt.Sprintf("asynqadapter: %s %s", e.Kind, e.Name)
+		if !e.Tick.IsZero() {
+			text = fmt.Sprintf("asynqadapter: %s task %s", e.Kind, withTick(e.Name, e.Tick))
+		}
+		if e.Err != nil {
+			text += ": " + e.Err.Error()
+		}
+		if level >= cmp.Or(lowest, asynq.InfoLevel) {
+			write(text)
 		}
 	}
 }
 
-func text(e redlock.Event) string {
-	all := string(e.Kind) + " " + e.Name
-	if !e.Tick.IsZero() {
-		all = string(e.Kind) + " task " + withTick(e.Name, e.Tick)
-	}
-	if e.Err != nil {
-		all += ": " + e.Err.Error()
-	}
-	return all
+// ErrLate means that a tick was not enqueued because it was older than
+// [WithLateness] allows, so that its task ID may be free again although it ran; or
+// because it gave way to a newer tick, or the clock was set back before it.
+var ErrLate = errors.New("asynqadapter: tick is too late to be enqueued")
+
+// RequeueError is returned by a middleware for a task that is to run later, because its
+// key is busy or no quorum was reached. With [Configure] it does not count as a
+// failure of the task.
+type RequeueError struct {
+	// Name is the mutex's name.
+	Name string
+	// After is the delay until the task returns. asynq rounds it to whole seconds.
+	After time.Duration
+	// Err is redlock's reason.
+	Err error
+
+	configured *atomic.Bool // set when asynq asks whether the error is a failure
+}
+
+func (e *RequeueError) Error() string {
+	return fmt.Sprintf("asynqadapter: %q is sent back for %v: %v", e.Name, e.After, e.Err)
+}
+
+// Unwrap returns redlock's reason.
+func (e *RequeueError) Unwrap() error { return e.Err }
+
+// TaskError is the Err of a middleware's events. It says which task, and why.
+type TaskError struct {
+	Type, ID, Queue string
+	Err             error
+}
+
+func (e *TaskError) Error() string {
+	return fmt.Sprintf("task %s of type %q in queue %q: %v", e.ID, e.Type, e.Queue, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *TaskError) Unwrap() error { return e.Err }
+
+// invalid returns an error that matches [redlock.ErrInvalid].
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("asynqadapter: %w: "+format, append([]any{redlock.ErrInvalid}, args...)...)
 }

@@ -1,10 +1,16 @@
 package asynqadapter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -15,18 +21,39 @@ import (
 // guard is what the two middlewares share: how a task gets its lease, the handler under
 // it, and what happens to a task that gets none.
 type guard struct {
-	locker   *redlock.Locker
-	cfg      guardConfig
-	skipped  redlock.EventKind // a task ended without a run, as its work is done or being done
-	requeues requeues
+	locker  *redlock.Locker
+	cfg     guardConfig
+	skipped redlock.EventKind // a task ended without a run, as its work is done or being done
+
+	firstRequeue sync.Once
+	configured   atomic.Bool // Configure was used
 }
 
 func newGuard[O any](locker *redlock.Locker, skipped redlock.EventKind, opts []O, apply func(O, *guardConfig)) (*guard, error) {
-	cfg, err := newGuardConfig(opts, apply)
-	if err == nil && locker == nil {
-		err = invalid("locker is nil; make one with redlock.New")
+	c := guardConfig{
+		key:          func(_ context.Context, task *asynq.Task) string { return Key(task) },
+		maxWait:      DefaultMaxWait,
+		requeueDelay: DefaultRequeueDelay,
 	}
-	return &guard{locker: locker, cfg: cfg, skipped: skipped}, err
+	for i, o := range opts {
+		if any(o) == nil {
+			return nil, invalid("option %d is nil; leave it out", i+1)
+		}
+		apply(o, &c)
+	}
+	switch {
+	case c.key == nil:
+		return nil, invalid("key function is nil; leave WithKey out for the task's type and payload")
+	case c.busy < Requeue || c.busy > Wait:
+		return nil, invalid("busy policy is %d, must be Requeue, Skip or Wait", c.busy)
+	case c.maxWait < 0 || c.maxWait > time.Minute:
+		return nil, invalid("max wait is %v, must be 0 to 1m (default %v); for as long as it takes, pass WithBusy(Wait)", c.maxWait, DefaultMaxWait)
+	case c.requeueDelay < time.Second || c.requeueDelay > 24*time.Hour:
+		return nil, invalid("requeue delay is %v, must be 1s to 24h: asynq stores the return in whole seconds", c.requeueDelay)
+	case locker == nil:
+		return nil, invalid("locker is nil; make one with redlock.New")
+	}
+	return &guard{locker: locker, cfg: c, skipped: skipped}, nil
 }
 
 // middleware returns a middleware that passes each delivery to process.
@@ -131,10 +158,16 @@ var errPanicked = errors.New("asynqadapter: the handler panicked, as asynq repor
 
 // sendBack returns the error that makes asynq deliver the task again later.
 func (g *guard) sendBack(d delivery, name string, reason error) error {
-	if g.requeues.count(time.Now()) {
-		g.report(d, Unconfigured, name, invalid("a task that was sent back spent a retry; pass asynqadapter.Configure(cfg) to asynq.NewServer"))
-	}
-	e := &RequeueError{Name: name, After: jitter(g.cfg.requeueDelay), Err: reason, from: &g.requeues}
+	g.firstRequeue.Do(func() {
+		time.AfterFunc(configureLimit, func() {
+			if !g.configured.Load() {
+				g.report(d, Unconfigured, name, invalid("a task that was sent back spent a retry; pass asynqadapter.Configure(cfg) to asynq.NewServer"))
+			}
+		})
+	})
+	after := g.cfg.requeueDelay
+	after += rand.N(after / 2) // tasks sent back together do not return together
+	e := &RequeueError{Name: name, After: after, Err: reason, configured: &g.configured}
 	g.report(d, Requeued, name, e)
 	return e
 }
@@ -167,4 +200,49 @@ func tokens(ctx context.Context) []string {
 func covered(ctx context.Context, err error) bool {
 	refusal, ok := errors.AsType[*redlock.Error](err)
 	return ok && errors.Is(err, redlock.ErrTaken) && slices.Contains(tokens(ctx), refusal.Holder)
+}
+
+// delivery is one delivery of a task by asynq.
+type delivery struct {
+	task  *asynq.Task
+	id    string
+	queue string
+	tick  time.Time // zero if the task has none
+	last  bool      // no retries are left: asynq archives the task on any error, whatever IsFailure says
+}
+
+func deliveryOf(ctx context.Context, task *asynq.Task) delivery {
+	d := delivery{task: task}
+	d.tick, _ = TickOf(task)
+	d.id, _ = asynq.GetTaskID(ctx)
+	d.queue, _ = asynq.GetQueueName(ctx)
+	retried, known := asynq.GetRetryCount(ctx)
+	limit, _ := asynq.GetMaxRetry(ctx)
+	d.last = known && retried >= limit
+	return d
+}
+
+// owner returns the task's queue and ID as one word that redlock accepts. IDs are
+// unique only within a queue.
+func (d delivery) owner() string {
+	word := d.queue + "/" + d.id
+	if len(word) <= 128 && !strings.Contains(word, " ") {
+		return word
+	}
+	return digest([]byte(word))
+}
+
+// holder returns the text that shows in the lock's token which task and process hold
+// it.
+func (d delivery) holder() string {
+	host, _ := os.Hostname()
+	return fmt.Sprintf("task %s on %.64s:%d", d.owner(), cmp.Or(host, "unknown"), os.Getpid())
+}
+
+// holds reports whether token belongs to a delivery of this task, in any process:
+// asynq may deliver a task again while its handler still runs, after a Shutdown that
+// timed out or when asynq's own lease expired. As an ID may be used twice, this does
+// not prove that the task is done.
+func (d delivery) holds(token string) bool {
+	return d.id != "" && strings.HasPrefix(redlock.HolderOf(token), "task "+d.owner()+" on ")
 }

@@ -64,17 +64,13 @@ func NewPeriodicTaskManager(opts asynq.PeriodicTaskManagerOpts, more ...Schedule
 		r = shared{opts.RedisUniversalClient}
 	}
 	client := asynq.NewClient(r)
-	s, err := NewScheduler(client, opts.SchedulerOpts, append([]SchedulerOption{func(c *schedulerConfig) { c.managed, c.heartbeat = true, r }}, more...)...)
+	s, err := NewScheduler(client, opts.SchedulerOpts, append([]SchedulerOption{func(c *schedulerConfig) { c.managed, c.redis, c.heartbeat = true, r, r }}, more...)...)
 	if err != nil {
 		_ = client.Close()
 		return nil, err
 	}
-	s.setRedis(r)
-	m := &PeriodicTaskManager{scheduler: s, provider: opts.PeriodicTaskConfigProvider, interval: opts.SyncInterval, client: client}
-	if m.interval == 0 {
-		m.interval = DefaultSyncInterval
-	}
-	return m, nil
+	interval := cmp.Or(opts.SyncInterval, DefaultSyncInterval)
+	return &PeriodicTaskManager{scheduler: s, provider: opts.PeriodicTaskConfigProvider, interval: interval, client: client}, nil
 }
 
 // Start calls the provider and begins to enqueue. It returns an error when the

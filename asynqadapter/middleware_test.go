@@ -363,7 +363,7 @@ func TestMiddleware_closed(t *testing.T) {
 	})
 }
 
-// Mutation: count never returning true.
+// Mutation: configured never asked, or never set.
 func TestMiddleware_unconfigured(t *testing.T) {
 	for _, c := range []struct {
 		name      string

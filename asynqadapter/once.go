@@ -45,14 +45,14 @@ import (
 // redlock.ErrInvalid. The middleware is safe for concurrent use.
 func OncePerTick(locker *redlock.Locker, opts ...OnceOption) (asynq.MiddlewareFunc, error) {
 	g, err := newGuard(locker, Dropped, opts, OnceOption.once)
-	o := &once{guard: g, unstamped: map[string]bool{}}
-	if err == nil {
-		_, _, err = o.jobs("check", delivery{}) // now, not when the first task comes
-	}
 	if err != nil {
 		return nil, err
 	}
 	g.cfg.busy, g.cfg.maxWait = Skip, 0
+	o := &once{guard: g, unstamped: map[string]bool{}}
+	if _, _, err := o.jobs("check", delivery{}); err != nil { // now, not when the first task comes
+		return nil, err
+	}
 	return middleware(o.process), nil
 }
 
@@ -65,18 +65,6 @@ type once struct {
 // maxUnstamped bounds the task types that are reported, since some programs put IDs
 // into them.
 const maxUnstamped = 100
-
-// markUnstamped reports whether the task type is to be reported as unstamped, and
-// remembers it.
-func (o *once) markUnstamped(kind string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.unstamped[kind] || len(o.unstamped) == maxUnstamped {
-		return false
-	}
-	o.unstamped[kind] = true
-	return true
-}
 
 // jobs returns the two jobs of one tick of one key. The claim of the first one assigns
 // the tick to a task, which may claim it again. As a task ID may be used twice, that
@@ -94,7 +82,14 @@ func (o *once) jobs(name string, d delivery) (task, work *redlock.Job, err error
 
 func (o *once) process(ctx context.Context, d delivery, next asynq.Handler) error {
 	if d.tick.IsZero() {
-		if o.markUnstamped(d.task.Type()) {
+		o.mu.Lock()
+		kind := d.task.Type()
+		first := !o.unstamped[kind] && len(o.unstamped) < maxUnstamped
+		if first {
+			o.unstamped[kind] = true
+		}
+		o.mu.Unlock()
+		if first {
 			o.report(d, Unstamped, "", invalid("the task has no tick; register it with Stamp.Register"))
 		}
 		return next.ProcessTask(ctx, d.task)
@@ -107,7 +102,14 @@ func (o *once) process(ctx context.Context, d delivery, next asynq.Handler) erro
 	if err != nil {
 		return o.refuse(d, key, err)
 	}
-	try := func(ctx context.Context) (*redlock.Lease, error) { return claimBoth(ctx, task, work, d.tick) }
+	try := func(ctx context.Context) (*redlock.Lease, error) {
+		assigned, err := task.Claim(ctx, d.tick)
+		if err != nil {
+			return nil, err
+		}
+		_ = assigned.Unlock(ctx) // the tick stays assigned to the task
+		return work.Claim(ctx, d.tick)
+	}
 	wait := func(ctx context.Context) (*redlock.Lease, error) {
 		for {
 			pause(ctx, 100*time.Millisecond+rand.N(200*time.Millisecond))
@@ -117,13 +119,4 @@ func (o *once) process(ctx context.Context, d delivery, next asynq.Handler) erro
 		}
 	}
 	return o.serve(ctx, d, work.Name(), try, wait, next)
-}
-
-func claimBoth(ctx context.Context, task, work *redlock.Job, tick time.Time) (*redlock.Lease, error) {
-	lease, err := task.Claim(ctx, tick)
-	if err != nil {
-		return nil, err
-	}
-	_ = lease.Unlock(ctx) // the tick stays assigned to the task
-	return work.Claim(ctx, tick)
 }

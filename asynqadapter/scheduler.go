@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
+	"reflect"
 	"slices"
 	"sync"
 	"syscall"
@@ -20,8 +21,6 @@ import (
 type Enqueuer interface {
 	EnqueueContext(ctx context.Context, task *asynq.Task, opts ...asynq.Option) (*asynq.TaskInfo, error)
 }
-
-var _ Enqueuer = (*asynq.Client)(nil)
 
 // Scheduler enqueues periodic tasks, with the methods of asynq.Scheduler, and is meant
 // to run on every replica. Each tick is enqueued once: its task ID is the entry's name
@@ -52,11 +51,10 @@ var _ Enqueuer = (*asynq.Client)(nil)
 //
 // A Scheduler is safe for concurrent use.
 type Scheduler struct {
-	client   Enqueuer
-	redis    any // equal for schedulers that enqueue to the same Redis
-	opts     asynq.SchedulerOpts
-	cfg      schedulerConfig
-	location *time.Location
+	client Enqueuer
+	redis  any // equal for schedulers that enqueue to the same Redis
+	opts   asynq.SchedulerOpts
+	cfg    schedulerConfig
 
 	ctx    context.Context // canceled by Shutdown
 	cancel func()
@@ -95,29 +93,36 @@ func (s *Scheduler) running() bool { return s.timer != nil && !s.closed() }
 // together. They must not call Shutdown, which waits for them; that hangs in asynq's
 // own scheduler, too.
 func NewScheduler(client Enqueuer, opts *asynq.SchedulerOpts, more ...SchedulerOption) (*Scheduler, error) {
-	cfg, err := newSchedulerConfig(more)
-	if err != nil {
+	s := &Scheduler{client: client, opts: optionsOf(opts), entries: map[string]*entry{}, departed: map[string]*entry{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	var err error
+	if s.cfg, err = newSchedulerConfig(s.opts, more); err != nil {
 		return nil, err
 	}
 	if isNil(client) {
 		return nil, invalid("client is nil; make one with asynq.NewClient")
 	}
-	s := &Scheduler{client: client, cfg: cfg, location: time.UTC, entries: map[string]*entry{}, departed: map[string]*entry{}}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.setRedis(client)
-	if opts != nil {
-		s.opts = *opts
-	}
-	if s.opts.HeartbeatInterval != 0 && cfg.heartbeat == nil {
+	if s.opts.HeartbeatInterval != 0 && s.cfg.heartbeat == nil {
 		return nil, invalid("HeartbeatInterval is %v, but there is no Redis to write it to; pass asynqadapter.WithHeartbeat, or list the entries with Entries", s.opts.HeartbeatInterval)
 	}
-	if s.opts.Location != nil {
-		s.location = s.opts.Location
-	}
-	if s.cfg.observe == nil {
-		s.cfg.observe = defaultObserver(s.opts.Logger, s.opts.LogLevel)
+	s.redis = cmp.Or[any](s.cfg.redis, client)
+	if !reflect.ValueOf(s.redis).Comparable() { // checks the value: an interface inside may hold an incomparable one
+		s.redis = s // as if it shared its Redis with no other
 	}
 	return s, nil
+}
+
+// optionsOf returns a copy of a scheduler's options, which may be nil, with a Location
+// and a PostEnqueueFunc.
+func optionsOf(opts *asynq.SchedulerOpts) (o asynq.SchedulerOpts) {
+	if opts != nil {
+		o = *opts
+	}
+	o.Location = cmp.Or(o.Location, time.UTC)
+	if o.PostEnqueueFunc == nil {
+		o.PostEnqueueFunc = func(*asynq.TaskInfo, error) {}
+	}
+	return o
 }
 
 // Register adds a task to be enqueued at each tick of cronspec. It may be called before
@@ -141,9 +146,6 @@ func (s *Scheduler) Register(cronspec string, task *asynq.Task, opts ...asynq.Op
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed() {
-		return "", invalid("entry %q comes after Shutdown, so it would never be enqueued; make a new Scheduler", e.name)
-	}
 	if other := s.entries[e.name]; other != nil {
 		return "", invalid("the name %q is taken by an entry with spec %q; give one of them asynqadapter.Name(…), or replace it with Update", e.name, other.spec)
 	}
@@ -163,9 +165,6 @@ func (s *Scheduler) Update(entryID, cronspec string, task *asynq.Task, opts ...a
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed() {
-		return invalid("the update of entry %q comes after Shutdown, so it would never be enqueued; make a new Scheduler", entryID)
-	}
 	old, now := s.entries[entryID], s.moment() // one moment for both, so that no tick is lost between them
 	if err := s.remove(entryID, now); err != nil {
 		return err
@@ -187,15 +186,14 @@ func (s *Scheduler) Unregister(entryID string) error {
 
 // add adds an entry. s.mu must be held.
 func (s *Scheduler) add(id string, e *entry, now moment) {
-	old := s.departed[id]
-	delete(s.departed, id)
-	reloaded := old != nil && !old.gone(now)
-	if reloaded {
-		e.progress = old.progress
+	continues := false
+	if old := s.departed[id]; old != nil && !old.gone(now) {
+		e.progress, continues = old.progress, old.spec == e.spec
 	}
-	if !reloaded || old.spec != e.spec { // a reloaded entry keeps the ticks since its Unregister
+	if !continues {
 		e.begin(now)
 	}
+	delete(s.departed, id)
 	s.entries[id] = e
 	if s.running() {
 		s.present(e, now.wall)
@@ -210,9 +208,7 @@ func (s *Scheduler) remove(id string, now moment) error {
 		return invalid("there is no entry %q; pass an ID that Register returned", id)
 	}
 	s.retire(e, now)
-	if s.running() {
-		s.departed[id] = e
-	}
+	s.departed[id] = e
 	delete(s.entries, id)
 	return nil
 }
@@ -223,22 +219,20 @@ func (s *Scheduler) retire(e *entry, now moment) {
 	if s.running() {
 		s.take(e, now)
 	}
-	e.stopListening()
+	if e.stop != nil {
+		e.stop()
+		e.stop = nil
+	}
 	e.releaseName()
 	s.hide(e)
 }
 
-// present makes an entry known to the heartbeats and to triggers, and checks its time
-// zone. s.mu must be held.
+// present makes an entry known to the heartbeats and to triggers. It warns once when an
+// entry follows the machine's time zone, which may differ between replicas. s.mu must be
+// held.
 func (s *Scheduler) present(e *entry, now time.Time) {
 	s.show(e, now)
 	s.listen(e)
-	s.checkZone(e, now)
-}
-
-// checkZone warns once when an entry follows the machine's time zone, which may differ
-// between replicas.
-func (s *Scheduler) checkZone(e *entry, now time.Time) {
 	if s.warned || !ticks.FollowsLocal(e.schedule.activations.Next, now.In(e.schedule.location)) {
 		return
 	}
@@ -302,9 +296,7 @@ func (s *Scheduler) start(loops ...func()) error {
 }
 
 // Run calls Start, waits for SIGINT or SIGTERM, and calls Shutdown.
-func (s *Scheduler) Run() error {
-	return runUntilSignal(s.Start, s.Shutdown)
-}
+func (s *Scheduler) Run() error { return runUntilSignal(s.Start, s.Shutdown) }
 
 func runUntilSignal(start func() error, shutdown func()) error {
 	told, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

@@ -27,20 +27,12 @@ import (
 // belongs to one scheduler. It is safe for concurrent use.
 type Stamp struct {
 	opts      asynq.SchedulerOpts
-	location  *time.Location
 	enqueuing sync.Mutex // held from PreEnqueueFunc to PostEnqueueFunc
 }
 
 // NewStamp returns a stamp for a scheduler with the given options, which may be nil.
 func NewStamp(opts *asynq.SchedulerOpts) *Stamp {
-	s := &Stamp{location: time.UTC}
-	if opts != nil {
-		s.opts = *opts
-	}
-	if s.opts.Location != nil {
-		s.location = s.opts.Location
-	}
-	return s
+	return &Stamp{opts: optionsOf(opts)}
 }
 
 // SchedulerOpts returns the options to make the scheduler with. They include the
@@ -63,14 +55,14 @@ func (s *Stamp) Register(scheduler *asynq.Scheduler, cronspec string, task *asyn
 	if task == nil || task.Headers() == nil {
 		return "", invalid("task is nil or has no headers to put the tick in; make it with asynq.NewTaskWithHeaders(type, payload, map[string]string{})")
 	}
-	if err := checkTask(task, opts); err != nil {
+	known, _, err := readOptions(task, opts, false)
+	if err == nil {
+		err = known.check(identity(task), 0)
+	}
+	if err != nil {
 		return "", err
 	}
-	known, _ := readOptions(task, opts, false)
-	if err := known.checkID(identity(task)); err != nil {
-		return "", err
-	}
-	spec, err := parseSpec(cronspec, s.location)
+	spec, err := parseSpec(cronspec, s.opts.Location)
 	if err != nil {
 		return "", err
 	}
@@ -116,7 +108,5 @@ func (s *Stamp) after(info *asynq.TaskInfo, err error) {
 		// The scheduler prints info later, while another task may write the headers.
 		info.Headers = maps.Clone(info.Headers)
 	}
-	if s.opts.PostEnqueueFunc != nil {
-		s.opts.PostEnqueueFunc(info, err)
-	}
+	s.opts.PostEnqueueFunc(info, err)
 }

@@ -2,6 +2,7 @@ package asynqadapter
 
 import (
 	"cmp"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,49 +13,51 @@ import (
 
 // taskOptions are the options of a periodic task that matter for its task IDs.
 type taskOptions struct {
-	managed   bool   // from a manager's provider: a TaskID is then taken as the name
-	id        string // of such a TaskID
-	name      string
-	retention time.Duration
-	retained  bool
-	refused   string // an option that would free the ID too early, or set another one
-	queue     string
+	name, queue string
+	retention   time.Duration // unset if there is none
+	refused     string        // an option that would free the ID too early, or set another one
 }
 
+const unset time.Duration = math.MinInt64
+
 // readOptions reads the options given to Register and to asynq.NewTask. It also returns
-// those of Register that are to be passed to asynq.
-func readOptions(task *asynq.Task, opts []asynq.Option, managed bool) (known taskOptions, others []asynq.Option) {
-	known = taskOptions{managed: managed, queue: "default"}
-	for _, o := range optionsInside(task) {
-		known.read(o, " (inside the task)")
+// those of Register that are to be passed to asynq. A manager's TaskID is taken as the
+// name, unless there is a Name. It refuses arguments that asynq would refuse later or
+// panic on.
+func readOptions(task *asynq.Task, opts []asynq.Option, managed bool) (known taskOptions, others []asynq.Option, err error) {
+	if task == nil || strings.TrimSpace(task.Type()) == "" {
+		return known, nil, invalid("task is nil or has no type; make it with asynq.NewTask(type, payload)")
 	}
-	for _, o := range opts {
-		if known.read(o, "") {
+	if i := slices.Index(opts, nil); i >= 0 {
+		return known, nil, invalid("option %d of task %q is nil; leave it out", i+1, task.Type())
+	}
+	known = taskOptions{queue: "default", retention: unset}
+	id, inside := "", optionsInside(task)
+	for i, o := range slices.Concat(inside, opts) {
+		switch kind := o.Type(); {
+		case kind == notAsynqs:
+			if name, ok := o.(nameOption); ok {
+				known.name = string(name)
+				continue
+			}
+		case kind == asynq.RetentionOpt:
+			known.retention = o.Value().(time.Duration)
+		case kind == asynq.QueueOpt:
+			known.queue = o.Value().(string)
+		case kind == asynq.TaskIDOpt && managed:
+			id = o.Value().(string)
+			continue
+		case kind == asynq.TaskIDOpt, kind == asynq.UniqueOpt, kind == asynq.GroupOpt:
+			if known.refused = o.String(); i < len(inside) {
+				known.refused += " (inside the task)"
+			}
+		}
+		if i >= len(inside) {
 			others = append(others, o)
 		}
 	}
-	known.name = cmp.Or(known.name, known.id)
-	return known, others
-}
-
-// read notes an option, and reports whether it is to be passed to asynq.
-func (k *taskOptions) read(o asynq.Option, where string) bool {
-	if name, ok := o.(nameOption); ok {
-		k.name = string(name)
-		return false
-	}
-	switch kind := o.Type(); {
-	case kind == asynq.RetentionOpt:
-		k.retention, k.retained = o.Value().(time.Duration), true
-	case kind == asynq.QueueOpt:
-		k.queue = o.Value().(string)
-	case kind == asynq.TaskIDOpt && k.managed:
-		k.id = o.Value().(string)
-		return false
-	case kind == asynq.TaskIDOpt, kind == asynq.UniqueOpt, kind == asynq.GroupOpt:
-		k.refused = o.String() + where
-	}
-	return true
+	known.name = cmp.Or(known.name, id, identity(task))
+	return known, others, nil
 }
 
 // optionsInside returns the options that a task was made with, which asynq does not
@@ -75,25 +78,17 @@ func copyOf(task *asynq.Task) *asynq.Task {
 }
 
 // check refuses options with which a tick could be enqueued twice, or never.
+// lateness is 0 for a Stamp, under which task IDs are not made from ticks.
 func (k taskOptions) check(name string, lateness time.Duration) error {
-	if err := k.checkID(name); err != nil {
-		return err
-	}
-	if least := leastRetention * lateness; !k.retained || k.retention < least {
-		return invalid("entry %q has Retention(%v), must be at least %v, %d times the lateness (%v): until then a late replica would enqueue the tick again; raise it or lower WithLateness",
-			name, k.retention, least, leastRetention, lateness)
-	}
-	return nil
-}
-
-// checkID refuses options that conflict with task IDs made from ticks.
-func (k taskOptions) checkID(name string) error {
-	switch {
+	switch least := leastRetention * lateness; {
 	case k.refused != "":
 		return invalid("entry %q has the option %s; each tick needs a task of its own, "+
 			"and TaskID, Unique (whose lock outlives a conflict) and Group (which frees the ID early) do not go with that; leave it out", name, k.refused)
 	case strings.TrimSpace(k.queue) == "":
 		return invalid("entry %q has a blank queue name; leave Queue out for \"default\"", name)
+	case least > 0 && k.retention < least:
+		return invalid("entry %q has Retention(%v), must be at least %v, %d times the lateness (%v): until then a late replica would enqueue the tick again; raise it or lower WithLateness",
+			name, max(0, k.retention), least, leastRetention, lateness)
 	}
 	return nil
 }
