@@ -5,8 +5,7 @@ import (
 )
 
 func newBootstrap(t *target) *cobra.Command {
-	i := &inspection{target: t}
-	c := &cobra.Command{
+	c := t.query(&cobra.Command{
 		Use:   "bootstrap",
 		Short: "Declare new nodes fresh, for services with a restart guard",
 		Long: `bootstrap is for services that use WithRestartGuard. It declares that new nodes have
@@ -24,19 +23,12 @@ Exit codes
 JSON: nodes (how many vote from now on).`,
 		Example: `  redtick bootstrap`,
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			f, inspector, err := i.open()
-			if err != nil {
-				return err
-			}
-			defer f.disconnect()
-			if err := inspector.Bootstrap(c.Context()); err != nil {
-				return exit(exitWarning, err)
-			}
-			return i.answer(c, map[string]int{"nodes": len(f.nodes)}, "%s may vote from now on", count(len(f.nodes), "node"))
-		},
-	}
-	i.flags(c)
+	}, func(q *query, _ string) error {
+		if err := q.Bootstrap(q.ctx); err != nil {
+			return exit(exitWarning, err)
+		}
+		return q.answer(map[string]int{"nodes": len(q.fleet.nodes)}, "%s may vote from now on", count(len(q.fleet.nodes), "node"))
+	})
 	timeout := c.Flags().Lookup("timeout") // the inspector waits for 5 s in any case
 	timeout.Usage, timeout.DefValue = "how long to wait for a node that does not answer; less than 5s is 5s", "5s"
 	return c

@@ -5,17 +5,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/redtick/redtick/redlock/inspect"
 )
 
-// forgetting is the forget command.
-type forgetting struct {
-	inspection
-	force bool
-}
-
 func newForget(t *target) *cobra.Command {
-	r := &forgetting{inspection: inspection{target: t}}
-	c := &cobra.Command{
+	var force bool
+	c := t.queryName((*inspect.Inspector).Jobs, &cobra.Command{
 		Use:   "forget NAME",
 		Short: "Delete what the nodes remember of a removed job",
 		Long: `forget deletes what the nodes remember of NAME: its runs, last tick, fence and pause.
@@ -33,38 +29,30 @@ Exit codes
 
 JSON: name, which is forgotten.`,
 		Example: `  redtick forget report`,
-		Args:    oneName,
-		RunE:    func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
-	}
-	r.flags(c)
-	c.Flags().BoolVar(&r.force, "force", false, "even if the job's next tick lies ahead")
+	}, func(q *query, name string) error { return q.forget(name, force) })
+	c.Flags().BoolVar(&force, "force", false, "even if the job's next tick lies ahead")
 	return c
 }
 
-func (r *forgetting) run(c *cobra.Command, name string) error {
-	f, inspector, err := r.openFor(name)
-	if err != nil {
-		return err
-	}
-	defer f.disconnect()
-	info, err := inspector.Show(c.Context(), name)
+func (q *query) forget(name string, force bool) error {
+	info, err := q.Show(q.ctx, name)
 	if err != nil {
 		return fmt.Errorf("nothing was forgotten: %w", err)
 	}
-	runs, err := inspector.Runs(c.Context(), name)
+	runs, err := q.Runs(q.ctx, name)
 	switch {
 	case err != nil:
 		return fmt.Errorf("nothing was forgotten: %w", err)
 	case info.Token != "":
 		return exit(exitWarning, fmt.Errorf("nothing was forgotten: %s", describe(info)))
-	case runs.Next.After(time.Now()) && !r.force:
+	case runs.Next.After(time.Now()) && !force:
 		return exit(exitWarning, fmt.Errorf("nothing was forgotten: %q is due at %s; if no replica runs it any more, repeat the command with --force", name, instant(runs.Next)))
 	}
-	if err := inspector.Forget(c.Context(), name); err != nil {
+	if err := q.Forget(q.ctx, name); err != nil {
 		return err
 	}
 	if !ran(info) && info.Fence == 0 && info.Paused == nil {
-		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: nothing was remembered of %q; %s.\n", name, rightName)
+		_, _ = fmt.Fprintf(q.notes, "note: nothing was remembered of %q; %s.\n", name, rightName)
 	}
-	return r.answer(c, map[string]string{"name": name}, "%q is forgotten", name)
+	return q.answer(map[string]string{"name": name}, "%q is forgotten", name)
 }

@@ -1,12 +1,11 @@
 package main
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,20 +20,9 @@ const (
 	askedAtOnce = 64
 )
 
-// listing is the ls command, which watch repeats.
-type listing struct {
-	inspection
-	limit int
-}
-
-func (l *listing) flags(c *cobra.Command) {
-	l.inspection.flags(c)
-	c.Flags().IntVar(&l.limit, "limit", 100, fmt.Sprintf("how many names to show, 1 to %d", maxLimit))
-}
-
 func newList(t *target) *cobra.Command {
-	l := &listing{inspection: inspection{target: t}}
-	c := &cobra.Command{
+	var limit int
+	return t.queryNames(&limit, &cobra.Command{
 		Use:     "ls [PREFIX]",
 		Aliases: []string{"list"},
 		Short:   "List names: state, holder, last tick",
@@ -67,33 +55,29 @@ become U+FFFD.`,
 		Example: `  redtick ls
   redtick ls billing/ --limit 1000
   redtick ls -o json | jq -r '.names[] | select(.held) | [.name, .holder] | @tsv'`,
-		Args: onePrefix,
-		RunE: func(c *cobra.Command, args []string) error {
-			return l.run(c.Context(), c.OutOrStdout(), strings.Join(args, ""))
-		},
-	}
-	l.flags(c)
-	return c
+	}, func(q *query, prefix string) error {
+		found, err := q.find(prefix, limit)
+		return errors.Join(q.print(found, func(w io.Writer) error { return found.write(w, err) }), err)
+	})
 }
 
-func (l *listing) open() (*fleet, *inspect.Inspector, error) {
-	if l.limit < 1 || l.limit > maxLimit {
-		return nil, nil, usage("--limit is %d, must be 1 to %d; a longer PREFIX narrows the list", l.limit, maxLimit)
-	}
-	return l.inspection.open()
+// queryNames is query for a command that lists the names with a prefix.
+func (t *target) queryNames(limit *int, c *cobra.Command, do func(q *query, prefix string) error) *cobra.Command {
+	c.Args, c.ValidArgsFunction = onePrefix, t.completion((*inspect.Inspector).Names)
+	c.Flags().IntVar(limit, "limit", 100, fmt.Sprintf("how many names to show, 1 to %d", maxLimit))
+	return t.query(c, func(q *query, prefix string) error {
+		if *limit < 1 || *limit > maxLimit {
+			return usage("--limit is %d, must be 1 to %d; a longer PREFIX narrows the list", *limit, maxLimit)
+		}
+		return do(q, prefix)
+	})
 }
 
-func (l *listing) run(ctx context.Context, w io.Writer, prefix string) error {
-	f, inspector, err := l.open()
-	if err != nil {
-		return err
+func onePrefix(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usage("%d prefixes are given, must be at most one, as in: %s billing/", len(args), c.CommandPath())
 	}
-	defer f.disconnect()
-	found, err := l.find(ctx, inspector, prefix)
-	if l.json {
-		return errors.Join(writeJSON(w, found), err)
-	}
-	return errors.Join(found.write(w, err), err)
+	return nil
 }
 
 // foundNames is the answer of ls. It is encoded as JSON.
@@ -105,8 +89,8 @@ type foundNames struct {
 }
 
 // find returns what it found even if no majority answers.
-func (l *listing) find(ctx context.Context, inspector *inspect.Inspector, prefix string) (*foundNames, error) {
-	names, more, err := inspector.Names(ctx, prefix, l.limit)
+func (q *query) find(prefix string, limit int) (*foundNames, error) {
+	names, more, err := q.Names(q.ctx, prefix, limit)
 	found := &foundNames{More: more, Names: make([]nameView, len(names))}
 	if prefix != "" {
 		found.among = " that begin with " + strconv.Quote(prefix)
@@ -118,16 +102,11 @@ func (l *listing) find(ctx context.Context, inspector *inspect.Inspector, prefix
 		all.Go(func() {
 			turn <- struct{}{}
 			defer func() { <-turn }()
-			found.Names[n], errs[n] = look(ctx, inspector, name)
+			found.Names[n], errs[n] = q.look(name)
 		})
 	}
 	all.Wait()
-	for _, failed := range errs {
-		if err == nil {
-			err = failed
-		}
-	}
-	return found, err
+	return found, cmp.Or(append([]error{err}, errs...)...)
 }
 
 // write reports that there are no names only if a majority of the nodes answered.

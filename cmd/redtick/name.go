@@ -2,11 +2,8 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"github.com/redtick/redtick/redlock/inspect"
 )
@@ -94,12 +91,12 @@ func (v *nameView) cells(now time.Time) []string {
 const unknown = "unknown"
 
 // look queries a name, and its runs if there are any.
-func look(ctx context.Context, inspector *inspect.Inspector, name string) (nameView, error) {
-	info, err := inspector.Show(ctx, name)
+func (q *query) look(name string) (nameView, error) {
+	info, err := q.Show(q.ctx, name)
 	var runs *inspect.Runs
 	if info.LastRun != nil {
 		var failed error
-		runs, failed = inspector.Runs(ctx, name)
+		runs, failed = q.Runs(q.ctx, name)
 		err = cmp.Or(err, failed)
 	}
 	view := newNameView(info, runs, time.Now())
@@ -107,21 +104,6 @@ func look(ctx context.Context, inspector *inspect.Inspector, name string) (nameV
 		view.State = unknown
 	}
 	return view, err
-}
-
-// oneName requires exactly one name as argument.
-func oneName(c *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return usage("%s are given, must be one, as in: %s report", count(len(args), "name"), c.CommandPath())
-	}
-	return nil
-}
-
-func onePrefix(c *cobra.Command, args []string) error {
-	if len(args) > 1 {
-		return usage("%d prefixes are given, must be at most one, as in: %s billing/", len(args), c.CommandPath())
-	}
-	return nil
 }
 
 var nameHeading = []string{"NAME", "STATE", "HOLDER", "REMAINING", "VOTES", "LAST TICK", "LOCAL TIME", "AGE", "LAST CLAIMED BY"}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"os"
 	"os/user"
@@ -12,15 +12,9 @@ import (
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
-// pausing is the pause command.
-type pausing struct {
-	inspection
-	inspect.Pause
-}
-
 func newPause(t *target) *cobra.Command {
-	p := &pausing{inspection: inspection{target: t}}
-	c := &cobra.Command{
+	var p inspect.Pause
+	c := t.queryName((*inspect.Inspector).Jobs, &cobra.Command{
 		Use:   "pause NAME",
 		Short: "Begin no run of a job, on the whole fleet",
 		Long: `pause keeps all replicas from running ticks of the job NAME, until --for has passed
@@ -38,28 +32,18 @@ Exit codes
 JSON: as "redtick show -o json", with the pause in paused.`,
 		Example: `  redtick pause report --for 2h --why "database migration"
   redtick pause report`,
-		Args: oneName,
-		RunE: func(c *cobra.Command, args []string) error { return p.run(c, args[0]) },
-	}
-	p.flags(c)
+	}, func(q *query, name string) error {
+		p.By = cmp.Or(p.By, me())
+		return q.change("paused", name, q.Pause(q.ctx, name, p))
+	})
 	c.Flags().DurationVar(&p.For, "for", 0, "for how long; 0 is until it is resumed")
 	c.Flags().StringVar(&p.Why, "why", "", "the reason, which refused claims give")
 	c.Flags().StringVar(&p.By, "by", "", "who pauses it (default user@host)")
 	return c
 }
 
-func (p *pausing) run(c *cobra.Command, name string) error {
-	if p.By == "" {
-		p.By = me()
-	}
-	return p.change(c, "paused", name, func(ctx context.Context, inspector *inspect.Inspector) error {
-		return inspector.Pause(ctx, name, p.Pause)
-	})
-}
-
 func newResume(t *target) *cobra.Command {
-	i := &inspection{target: t}
-	c := &cobra.Command{
+	return t.queryName((*inspect.Inspector).Jobs, &cobra.Command{
 		Use:   "resume NAME",
 		Short: "End the pause of a job",
 		Long: `resume ends the pause of the job NAME. Its next tick runs.
@@ -71,36 +55,23 @@ Exit codes
 
 JSON: as "redtick show -o json", in which paused is null.`,
 		Example: `  redtick resume report`,
-		Args:    oneName,
-		RunE: func(c *cobra.Command, args []string) error {
-			return i.change(c, "resumed", args[0], func(ctx context.Context, inspector *inspect.Inspector) error {
-				return inspector.Resume(ctx, args[0])
-			})
-		},
-	}
-	i.flags(c)
-	return c
+	}, func(q *query, name string) error { return q.change("resumed", name, q.Resume(q.ctx, name)) })
 }
 
-// change pauses or resumes a job, as done says, then prints its state.
-func (i *inspection) change(c *cobra.Command, done, name string, do func(context.Context, *inspect.Inspector) error) error {
-	f, inspector, err := i.openFor(name)
-	if err != nil {
-		return err
+// change prints the state of a job that was paused or resumed, as done says, unless that failed.
+func (q *query) change(done, name string, failure error) error {
+	if failure != nil {
+		return failure
 	}
-	defer f.disconnect()
-	if err := do(c.Context(), inspector); err != nil {
-		return err
-	}
-	view, err := look(c.Context(), inspector, name)
+	view, err := q.look(name)
 	if err != nil {
 		return fmt.Errorf("%s %q, but its state cannot be read: %w", done, name, err)
 	}
-	if err := i.answer(c, view, "%q %s", name, pauseState(view.info, time.Now())); err != nil {
+	if err := q.answer(view, "%q %s", name, pauseState(view.info, time.Now())); err != nil {
 		return err
 	}
 	if !ran(view.info) {
-		_, _ = fmt.Fprintf(c.ErrOrStderr(), "note: no run of a job %q is remembered; %s. "+
+		_, _ = fmt.Fprintf(q.notes, "note: no run of a job %q is remembered; %s. "+
 			"Tasks under asynqadapter.OncePerTick are paused by their queue, not by name.\n", name, rightName)
 	}
 	return nil

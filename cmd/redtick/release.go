@@ -13,22 +13,9 @@ import (
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
-// releasing is the release command.
-type releasing struct {
-	inspection
-	token string
-}
-
-// releaseView is a released lock. It is encoded as JSON.
-type releaseView struct {
-	Name   string `json:"name"`
-	Holder string `json:"holder"`
-	Token  string `json:"token"`
-}
-
 func newRelease(t *target) *cobra.Command {
-	r := &releasing{inspection: inspection{target: t}}
-	c := &cobra.Command{
+	var token string
+	c := t.queryName((*inspect.Inspector).Names, &cobra.Command{
 		Use:   "release NAME",
 		Short: "Take a name away from its holder",
 		Long: `release takes NAME away from its holder, on all nodes. --token is the holder's
@@ -48,31 +35,22 @@ Exit codes
 JSON: name, holder and token of the released lock.`,
 		Example: `  redtick release report
   redtick release report --token "$(redtick show report -o json | jq -r .token)"`,
-		Args: oneName,
-		RunE: func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
-	}
-	r.flags(c)
-	c.Flags().StringVar(&r.token, "token", "", "the holder's token, as show prints it")
+	}, func(q *query, name string) error { return q.release(name, token) })
+	c.Flags().StringVar(&token, "token", "", "the holder's token, as show prints it")
 	return c
 }
 
-func (r *releasing) run(c *cobra.Command, name string) error {
-	f, inspector, err := r.openFor(name)
-	if err != nil {
-		return err
-	}
-	defer f.disconnect()
-	info, err := inspector.Show(c.Context(), name)
+func (q *query) release(name, token string) error {
+	info, err := q.Show(q.ctx, name)
 	if err != nil {
 		return fmt.Errorf("nothing was released: %w", err)
 	}
-	token := r.token
-	if !c.Flags().Changed("token") {
-		if token, err = r.ask(c, info); err != nil {
+	if token == "" {
+		if token, err = q.ask(info); err != nil {
 			return err
 		}
 	}
-	err = inspector.Release(c.Context(), name, token)
+	err = q.Release(q.ctx, name, token)
 	switch {
 	case errors.Is(err, redlock.ErrLost):
 		return exit(exitWarning, fmt.Errorf("nothing was released: the token is not the holder's; %s", describe(info)))
@@ -80,7 +58,7 @@ func (r *releasing) run(c *cobra.Command, name string) error {
 		return err
 	}
 	holder := redlock.HolderOf(token)
-	return r.answer(c, releaseView{name, holder, token}, "%q is released; it was held by %s", name, printable(holder))
+	return q.answer(map[string]string{"name": name, "holder": holder, "token": token}, "%q is released; it was held by %s", name, printable(holder))
 }
 
 func describe(info *inspect.Info) string {
@@ -91,14 +69,14 @@ func describe(info *inspect.Info) string {
 }
 
 // ask shows the holder and returns its token if the user agrees.
-func (r *releasing) ask(c *cobra.Command, info *inspect.Info) (token string, err error) {
+func (q *query) ask(info *inspect.Info) (token string, err error) {
 	if info.Token == "" {
 		return "", exit(exitWarning, fmt.Errorf("nothing to release: %q is free", info.Name))
 	}
-	if r.json || !isTerminal(os.Stdin) || !isTerminal(os.Stdout) {
+	if q.json || !isTerminal(os.Stdin) || !isTerminal(os.Stdout) {
 		return "", exit(exitWarning, fmt.Errorf("nothing was released: %s; repeat the command with --token to release it", describe(info)))
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s\nrelease it? [y/N] ", describe(info))
+	fmt.Fprintf(q.out, "%s\nrelease it? [y/N] ", describe(info))
 	if !agreed() {
 		return "", exit(exitWarning, errors.New("nothing was released"))
 	}

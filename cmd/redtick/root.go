@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/redtick/redtick/redlock/inspect"
 )
 
 const about = `redtick shows what a fleet's Redis nodes hold, operates its jobs, and runs any
@@ -67,11 +65,8 @@ func newRoot() *cobra.Command {
 	}
 	t := &target{}
 	t.flags(root)
-	list, show, release, watch := newList(t), newShow(t), newRelease(t), newWatch(t)
-	runs, forget, pause, resume, trigger := newRuns(t), newForget(t), newPause(t), newResume(t), newTrigger(t)
-	t.completeNames((*inspect.Inspector).Names, list, show, release, watch)
-	t.completeNames((*inspect.Inspector).Jobs, runs, forget, pause, resume, trigger)
-	root.AddCommand(newStatus(t), list, show, release, watch, newRun(t), newCron(t), runs, forget, pause, resume, trigger, newBootstrap(t))
+	root.AddCommand(newStatus(t), newList(t), newShow(t), newRelease(t), newWatch(t), newRun(t), newCron(t), newRuns(t),
+		newForget(t), newPause(t), newResume(t), newTrigger(t), newBootstrap(t))
 	root.SetFlagErrorFunc(flagError)
 	return root
 }

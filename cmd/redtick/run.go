@@ -119,9 +119,7 @@ func (r *running) flags(c *cobra.Command) {
 	f.IntVar(&r.takenCode, "taken-code", exitTaken, "the exit code when somebody else has it, 0 to 255")
 	f.StringVar(&r.ping, "ping", "", "call this URL when CMD begins, succeeds or fails (default $REDTICK_PING)")
 	f.BoolVarP(&r.verbose, "verbose", "v", false, "report on stderr what happens to the lease")
-	_ = c.RegisterFlagCompletionFunc("name", func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-		return r.complete((*inspect.Inspector).Names, typed)
-	})
+	_ = c.RegisterFlagCompletionFunc("name", r.completion((*inspect.Inspector).Names))
 	c.MarkFlagsMutuallyExclusive("try", "wait")
 	c.MarkFlagsMutuallyExclusive("tick", "wait")
 	c.MarkFlagsMutuallyExclusive("tick", "fence")

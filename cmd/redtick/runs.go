@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,8 +13,7 @@ import (
 )
 
 func newRuns(t *target) *cobra.Command {
-	i := &inspection{target: t}
-	c := &cobra.Command{
+	return t.queryName((*inspect.Inspector).Jobs, &cobra.Command{
 		Use:   "runs NAME",
 		Short: "Show a job's last runs, and when it is due",
 		Long: `runs lists the last runs of the job NAME, the newest first: the tick in UTC and its
@@ -53,13 +50,15 @@ JSON: name, schedule, next, overdue_ms, paused as in "redtick ls -o json", runs
 or null.`,
 		Example: `  redtick runs report
   redtick runs report -o json | jq -r '.runs[] | select(.result == "failed") | .error'`,
-		Args: oneName,
-		RunE: func(c *cobra.Command, args []string) error {
-			return i.runs(c.Context(), c.OutOrStdout(), args[0])
-		},
-	}
-	i.flags(c)
-	return c
+	}, func(q *query, name string) error {
+		runs, err := q.Runs(q.ctx, name)
+		now := time.Now()
+		err = errors.Join(q.print(newRunsView(runs, now), func(w io.Writer) error { return writeRuns(w, runs, now, err) }), err)
+		if err == nil && !well(runs, now) {
+			return exit(exitWarning, nil)
+		}
+		return err
+	})
 }
 
 // runsView is a job's history. It is encoded as JSON.
@@ -100,25 +99,6 @@ func took(r inspect.Run, now time.Time) time.Duration {
 	return r.Took
 }
 
-func (i *inspection) runs(ctx context.Context, w io.Writer, name string) error {
-	f, inspector, err := i.openFor(name)
-	if err != nil {
-		return err
-	}
-	defer f.disconnect()
-	runs, err := inspector.Runs(ctx, name)
-	now := time.Now()
-	if i.json {
-		err = errors.Join(writeJSON(w, newRunsView(runs, now)), err)
-	} else {
-		err = errors.Join(writeRuns(w, runs, now, err), err)
-	}
-	if err == nil && !well(runs, now) {
-		return exit(exitWarning, nil)
-	}
-	return err
-}
-
 // well reports whether the job needs no attention.
 func well(r *inspect.Runs, now time.Time) bool {
 	if r.Overdue(now) > 0 {
@@ -127,18 +107,8 @@ func well(r *inspect.Runs, now time.Time) bool {
 	if len(r.Runs) == 0 {
 		return r.Paused != nil // a name without runs may be misspelled
 	}
-	last := lastEnded(r)
-	return last == nil || !slices.Contains([]string{"failed", "panicked", "lost", inspect.Vanished}, last.Result)
-}
-
-// lastEnded returns the newest run that has ended, whose result is the job's state.
-func lastEnded(r *inspect.Runs) *inspect.Run {
-	for n := range r.Runs {
-		if r.Runs[n].Result != inspect.Running {
-			return &r.Runs[n]
-		}
-	}
-	return nil
+	last := r.LastEnded()
+	return last == nil || !last.WentWrong()
 }
 
 func writeRuns(w io.Writer, runs *inspect.Runs, now time.Time, failure error) error {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io"
 	"strconv"
@@ -15,8 +14,7 @@ import (
 )
 
 func newShow(t *target) *cobra.Command {
-	i := &inspection{target: t}
-	c := &cobra.Command{
+	return t.queryName((*inspect.Inspector).Names, &cobra.Command{
 		Use:   "show NAME",
 		Short: "Show everything about one name",
 		Long: `show prints the state of NAME, as "redtick ls" does, its holder and for how long,
@@ -32,26 +30,10 @@ Exit codes
 JSON: as one of the names of "redtick ls -o json".`,
 		Example: `  redtick show report
   redtick show report -o json | jq -r .token`,
-		Args: oneName,
-		RunE: func(c *cobra.Command, args []string) error {
-			return i.show(c.Context(), c.OutOrStdout(), args[0])
-		},
-	}
-	i.flags(c)
-	return c
-}
-
-func (i *inspection) show(ctx context.Context, w io.Writer, name string) error {
-	f, inspector, err := i.openFor(name)
-	if err != nil {
-		return err
-	}
-	defer f.disconnect()
-	view, err := look(ctx, inspector, name)
-	if i.json {
-		return errors.Join(writeJSON(w, view), err)
-	}
-	return errors.Join(view.write(w, time.Now()), err)
+	}, func(q *query, name string) error {
+		view, err := q.look(name)
+		return errors.Join(q.print(view, func(w io.Writer) error { return view.write(w, time.Now()) }), err)
+	})
 }
 
 func (v *nameView) write(w io.Writer, now time.Time) error {
@@ -79,7 +61,7 @@ func (v *nameView) write(w io.Writer, now time.Time) error {
 	}
 	if last := v.info.LastRun; last != nil {
 		t.row("last run", runText(last, now))
-		if ended := lastEnded(v.runs); ended != nil && last.Result == inspect.Running {
+		if ended := v.runs.LastEnded(); ended != nil && last.Result == inspect.Running {
 			t.row("run before", runText(ended, now))
 		}
 	}

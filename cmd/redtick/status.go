@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +17,7 @@ import (
 )
 
 func newStatus(t *target) *cobra.Command {
-	i := &inspection{target: t}
-	c := &cobra.Command{
+	return t.query(&cobra.Command{
 		Use:   "status",
 		Short: "Check the nodes",
 		Long: `status asks every node for its round trip, clock, version, topology, role,
@@ -57,65 +55,48 @@ warnings [code, nodes, text].`,
   redtick status --nodes redis-a:6379,redis-b:6379,redis-c:6379 --timeout 300ms
   redtick status -o json | jq -r '.warnings[].code'`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return i.status(c.Context(), c.OutOrStdout()) },
-	}
-	i.flags(c)
-	return c
-}
-
-func (i *inspection) status(ctx context.Context, w io.Writer) error {
-	f, inspector, err := i.open()
-	if err != nil {
-		return err
-	}
-	defer f.disconnect()
-	infos := i.look(ctx, inspector)
-	refusals, err := i.voters(ctx, f, infos)
-	if err != nil {
-		return err
-	}
-	report := newReport(infos, f.addresses, refusals)
-	if i.json {
-		err = writeJSON(w, report)
-	} else {
-		err = report.write(w)
-	}
-	return errors.Join(err, report.verdict())
-}
-
-// look asks twice if all nodes answer: the first round trip may include connecting.
-func (i *inspection) look(ctx context.Context, inspector *inspect.Inspector) []inspect.Node {
-	nodes := inspector.Nodes(ctx)
-	for _, n := range nodes {
-		if n.Err != nil {
-			return nodes
+	}, func(q *query, _ string) error {
+		infos := q.describe()
+		refusals, err := q.voters(infos)
+		if err != nil {
+			return err
 		}
+		report := newReport(infos, q.fleet.addresses, refusals)
+		return errors.Join(q.print(report, report.write), report.verdict())
+	})
+}
+
+// describe asks twice if all nodes answer: the first round trip may include connecting.
+func (q *query) describe() []inspect.Node {
+	nodes := q.Nodes(q.ctx)
+	if slices.ContainsFunc(nodes, func(n inspect.Node) bool { return n.Err != nil }) {
+		return nodes
 	}
-	return inspector.Nodes(ctx)
+	return q.Nodes(q.ctx)
 }
 
 // voters asks the nodes that answer for a vote, as services do, and returns the errors of those that refuse, by name.
-func (i *inspection) voters(ctx context.Context, f *fleet, infos []inspect.Node) (map[string]error, error) {
+func (q *query) voters(infos []inspect.Node) (map[string]error, error) {
 	var answer []driver.Node
 	for n, info := range infos {
-		if info.Err != nil || info.Role == "slave" || info.Mode == "cluster" && f.addresses[n].kind == oneServer {
+		if info.Err != nil || info.Role == "slave" || info.Mode == "cluster" && q.fleet.addresses[n].kind == oneServer {
 			continue // another warning says why
 		}
-		answer = append(answer, f.nodes[n])
+		answer = append(answer, q.fleet.nodes[n])
 	}
 	refusals := map[string]error{}
 	if len(answer) == 0 {
 		return refusals, nil
 	}
 	// Check asks three times, a node timeout apart.
-	service, err := redlock.New(answer, redlock.WithPrefix(i.prefix), redlock.WithNodeTimeout(i.timeout/2), redlock.WithTTL(10*i.timeout))
+	service, err := redlock.New(answer, redlock.WithPrefix(q.prefix), redlock.WithNodeTimeout(q.timeout/2), redlock.WithTTL(10*q.timeout))
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range nodeErrors(service.Check(ctx)) {
+	for _, n := range nodeErrors(service.Check(q.ctx)) {
 		refusals[n.Node] = n.Err
 	}
-	return refusals, service.Close(ctx)
+	return refusals, service.Close(q.ctx)
 }
 
 // statusReport is the answer of status. It is encoded as JSON.

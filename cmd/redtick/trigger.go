@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -9,23 +10,9 @@ import (
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
-// triggering is the trigger command.
-type triggering struct {
-	inspection
-	by string
-}
-
-// triggerView is a triggered run. It is encoded as JSON.
-type triggerView struct {
-	Name   string `json:"name"`
-	Tick   string `json:"tick"`
-	Holder string `json:"holder"`
-	Token  string `json:"token"`
-}
-
 func newTrigger(t *target) *cobra.Command {
-	r := &triggering{inspection: inspection{target: t}}
-	c := &cobra.Command{
+	var by string
+	c := t.queryName((*inspect.Inspector).Jobs, &cobra.Command{
 		Use:   "trigger NAME",
 		Short: "Run a job now, once in the fleet",
 		Long: `trigger makes one replica run the job NAME now, once in the fleet. The schedule goes
@@ -45,30 +32,18 @@ Exit codes
 JSON: name, tick, holder, token. The tick is in RFC 3339.`,
 		Example: `  redtick trigger report
   redtick trigger report && sleep 60 && redtick runs report`,
-		Args: oneName,
-		RunE: func(c *cobra.Command, args []string) error { return r.run(c, args[0]) },
-	}
-	r.flags(c)
-	c.Flags().StringVar(&r.by, "by", "", "who asks for it, for the replicas' logs (default user@host)")
+	}, func(q *query, name string) error {
+		run, err := q.Trigger(q.ctx, name, cmp.Or(by, me()))
+		switch {
+		case errors.Is(err, redlock.ErrPaused), errors.Is(err, redlock.ErrTaken), errors.Is(err, inspect.ErrNotTriggered):
+			return exit(exitWarning, err)
+		case err != nil:
+			return err
+		}
+		tick := instant(run.Tick)
+		return q.answer(map[string]string{"name": name, "tick": tick, "holder": run.Holder, "token": run.Token},
+			"%q runs on %s, tick %s", name, printable(run.Holder), tick)
+	})
+	c.Flags().StringVar(&by, "by", "", "who asks for it, for the replicas' logs (default user@host)")
 	return c
-}
-
-func (r *triggering) run(c *cobra.Command, name string) error {
-	f, inspector, err := r.openFor(name)
-	if err != nil {
-		return err
-	}
-	defer f.disconnect()
-	if r.by == "" {
-		r.by = me()
-	}
-	run, err := inspector.Trigger(c.Context(), name, r.by)
-	switch {
-	case errors.Is(err, redlock.ErrPaused), errors.Is(err, redlock.ErrTaken), errors.Is(err, inspect.ErrNotTriggered):
-		return exit(exitWarning, err)
-	case err != nil:
-		return err
-	}
-	tick := instant(run.Tick)
-	return r.answer(c, triggerView{name, tick, run.Holder, run.Token}, "%q runs on %s, tick %s", name, printable(run.Holder), tick)
 }

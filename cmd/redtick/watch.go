@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,15 +16,10 @@ import (
 	"github.com/redtick/redtick/redlock/inspect"
 )
 
-// watching is the watch command.
-type watching struct {
-	listing
-	interval time.Duration
-}
-
 func newWatch(t *target) *cobra.Command {
-	watch := &watching{listing: listing{inspection: inspection{target: t}}}
-	c := &cobra.Command{
+	var limit int
+	var interval time.Duration
+	c := t.queryNames(&limit, &cobra.Command{
 		Use:   "watch [PREFIX]",
 		Short: "ls, live",
 		Long: `watch repeats ls until Ctrl-C. If stdout is not a terminal, or with -o json, it
@@ -43,39 +37,26 @@ as in "redtick ls -o json" or null when the line is about the error.`,
 		Example: `  redtick watch
   redtick watch billing/ --interval 500ms
   redtick watch | tee -a holders.log`,
-		Args: onePrefix,
-		RunE: func(c *cobra.Command, args []string) error {
-			ctx, stop := signal.NotifyContext(c.Context(), endings...)
-			defer stop()
-			return watch.run(ctx, c.OutOrStdout(), c.ErrOrStderr(), strings.Join(args, ""))
-		},
-	}
-	watch.flags(c)
-	c.Flags().DurationVar(&watch.interval, "interval", time.Second, "how often to look, 100ms to 1h")
+	}, func(q *query, prefix string) error { return q.watch(prefix, limit, interval) })
+	c.Flags().DurationVar(&interval, "interval", time.Second, "how often to look, 100ms to 1h")
 	return c
 }
 
-func (watch *watching) run(ctx context.Context, w, notes io.Writer, prefix string) error {
-	if watch.interval < 100*time.Millisecond || watch.interval > time.Hour {
-		return usage("--interval is %v, must be 100ms to 1h", watch.interval)
+func (q *query) watch(prefix string, limit int, interval time.Duration) error {
+	if interval < 100*time.Millisecond || interval > time.Hour {
+		return usage("--interval is %v, must be 100ms to 1h", interval)
 	}
-	f, inspector, err := watch.open()
-	if err != nil {
-		return err
+	show := (&changes{w: q.out, notes: q.notes, limit: limit, json: q.json, seen: map[string]string{}}).show
+	if !q.json && isTerminal(os.Stdout) {
+		show = screen{q.out, prefix}.show
 	}
-	defer f.disconnect()
-	show := (&changes{w: w, notes: notes, limit: watch.limit, json: watch.json, seen: map[string]string{}}).show
-	if !watch.json && isTerminal(os.Stdout) {
-		show = screen{w, prefix}.show
-	}
-	return watch.repeat(ctx, inspector, prefix, show)
-}
-
-func (watch *watching) repeat(ctx context.Context, inspector *inspect.Inspector, prefix string, show func(*foundNames, error) error) error {
-	next := time.NewTicker(watch.interval)
+	ctx, stop := signal.NotifyContext(q.ctx, endings...)
+	defer stop()
+	q.ctx = ctx
+	next := time.NewTicker(interval)
 	defer next.Stop()
 	for {
-		found, err := watch.find(ctx, inspector, prefix)
+		found, err := q.find(prefix, limit)
 		if ctx.Err() != nil {
 			return nil
 		}
