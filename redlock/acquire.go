@@ -99,7 +99,7 @@ type outcome uint8
 const (
 	final     outcome = iota // voting again at once would change nothing
 	split                    // nobody has a majority
-	reconnect                // the nodes failed fast, perhaps because idle connections had died; new ones may work
+	reconnect                // the nodes failed fast
 )
 
 // classify returns whether to vote again after a round that was not won, and why it was not won.
@@ -128,7 +128,7 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 		return final, ErrClockSkew
 	case !tally.Blocks(tally.Missing()):
 		return split, obstacle(tally)
-	case try == 0 && tally.Pending == 0 && !tally.Blocks(failures(tally, outlastsRetry)):
+	case try == 0 && failedFast(tally):
 		return reconnect, ErrNoQuorum
 	}
 	return final, ErrNoQuorum
@@ -143,6 +143,11 @@ func obstacle(tally *quorum.Tally) error {
 		return ErrTickStale
 	}
 	return ErrNoQuorum
+}
+
+// failedFast reports whether a majority is missing because nodes failed fast. Perhaps idle connections had died, and new ones work.
+func failedFast(tally *quorum.Tally) bool {
+	return tally.Blocks(tally.Failed) && !tally.Blocks(failures(tally, outlastsRetry))
 }
 
 // failures counts the answers whose error is of a kind.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -582,6 +583,11 @@ func TestMutex_holderUnknown(t *testing.T) {
 			t.Errorf("two of three nodes: %q, want %q", holder, lease.Token())
 		}
 		p.links[2].Hang()
+		p.links[0].Inject(1, redlocktest.Fault{Err: io.EOF})
+		if holder, err := m.Holder(t.Context()); !errors.Is(err, redlock.ErrNoQuorum) {
+			t.Errorf("one fails, one does not hold it, one hangs: %q, %v; want ErrNoQuorum", holder, err)
+		}
+		time.Sleep(time.Second)
 		if holder, err := m.Holder(t.Context()); !errors.Is(err, redlock.ErrNoQuorum) {
 			t.Errorf("one holds it, one does not, one hangs: %q, %v; want ErrNoQuorum", holder, err)
 		}

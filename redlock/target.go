@@ -63,6 +63,9 @@ func (t *target) setName(full string) {
 // ask puts a question to all nodes. The error matches ErrNoQuorum if no majority answers.
 func (t *target) ask(ctx context.Context, op string, tick int64, question quorum.Request) (quorum.Tally, error) {
 	tally, err := t.poll(ctx, question)
+	if err == nil && failedFast(&tally) {
+		tally, err = t.poll(ctx, question)
+	}
 	if err == nil && tally.Blocks(tally.Missing()) {
 		err = ErrNoQuorum
 	}

@@ -108,31 +108,49 @@ func TestNode_cutReply(t *testing.T) {
 	drivertest.TestCutReply(t, func(t testing.TB, addr string) driver.Node { return newNode(t, pool(addr)) })
 }
 
-// A server closes the idle connections while a lease is held. Its unlock is sent again, on a new connection.
-func TestLocker_idleConnectionClosed(t *testing.T) {
-	server := redisserver.Start(t)
-	locker, err := redlock.New([]driver.Node{newNode(t, pool(server.Addr()))})
+// The servers close the idle connections before each call. Votes, releases and questions are sent again, on new connections.
+func TestLocker_idleConnectionsClosed(t *testing.T) {
+	servers := []*redisserver.Server{redisserver.Start(t), redisserver.Start(t), redisserver.Start(t)}
+	var nodes []driver.Node
+	for _, s := range servers {
+		nodes = append(nodes, newNode(t, pool(s.Addr())))
+	}
+	locker, err := redlock.New(nodes, redlock.WithNodeTimeout(2*time.Second)) // for busy machines
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = locker.Close(context.Background()) }()
-	job, err := locker.NewJob("job")
+	mutex, err := locker.NewMutex("job")
 	if err != nil {
 		t.Fatal(err)
 	}
+	job, err := locker.NewJob("ticks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kill := func() {
+		if err := locker.Check(t.Context()); err != nil { // no node is out
+			t.Fatal(err)
+		}
+		for _, s := range servers {
+			if _, err := s.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	for range 20 {
-		lease, err := job.Claim(t.Context(), time.Now())
+		kill()
+		lease, err := mutex.TryLock(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out, err := server.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"); err != nil || out == int64(0) {
-			t.Fatal(out, err)
-		}
-		if err := lease.Unlock(t.Context()); err != nil {
+		kill()
+		if _, err := job.LastTick(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if _, err := server.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"); err != nil {
-			t.Fatal(err)
+		kill()
+		if err := lease.Unlock(t.Context()); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func (t *Tally) Leader() (leader Answer, ok bool) {
 // MayLead reports whether the nodes that gave no answer decide whether a token has
 // a majority.
 func (t *Tally) MayLead() bool {
-	return t.most > 0 && t.most < t.Quorum && t.most+t.Failed+t.Pending >= t.Quorum
+	return t.most < t.Quorum && t.most+t.Failed+t.Pending >= t.Quorum
 }
 
 // Fence returns the largest fence among the grants. agreed reports whether a
