@@ -48,7 +48,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 		r, err := t.newRound(ctx, a)
 		if err != nil {
 			if err = t.refuse(a, nil, err); why != nil {
-				err = errors.Join(err, t.fail(a.op, a.tick, &before, why))
+				err = whileWaiting(err, t.fail(a.op, a.tick, &before, why))
 			}
 			return nil, err
 		}
@@ -88,7 +88,7 @@ func (t *target) claim(ctx context.Context, a *acquisition) (*Lease, error) {
 			return lease, err
 		}
 		if ended := t.delay(ctx, a.asked, min(maxLatePause, time.Until(t.askUntil(a)))); ended != nil {
-			return nil, errors.Join(t.refuse(a, nil, ended), err)
+			return nil, whileWaiting(t.refuse(a, nil, ended), err)
 		}
 	}
 }

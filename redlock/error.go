@@ -179,6 +179,16 @@ func refusalOf(err error) *Error {
 	return new(Error)
 }
 
+// whileWaiting returns the error of a call that its caller ended, with the reason why it still waited. The first Error of the two, which
+// errors.As finds, says who was in the way. It is a copy, since the observer may have the original.
+func whileWaiting(ended, reason error) error {
+	e, last := *refusalOf(ended), refusalOf(reason)
+	if e.Holder == "" {
+		e.Holder, e.Remaining, e.RefusedBy = last.Holder, last.Remaining, last.RefusedBy
+	}
+	return errors.Join(&e, reason)
+}
+
 // lacksQuorum reports whether only a quorum was missing, and may be there later.
 func (e *Error) lacksQuorum() bool { return e.Reason == ErrNoQuorum && !e.permanent }
 

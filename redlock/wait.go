@@ -40,11 +40,11 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 		}
 		switch gone := ctx.Err(); {
 		case gone != nil && a.reportedRetry() && !errors.Is(err, gone):
-			return nil, errors.Join(t.refuse(a, nil, gone), err)
+			return nil, whileWaiting(t.refuse(a, nil, gone), err)
 		case gone != nil && !errors.Is(err, gone):
-			return nil, errors.Join(t.fail(a.op, a.tick, nil, gone), err)
+			return nil, whileWaiting(t.fail(a.op, a.tick, nil, gone), err)
 		case gone != nil && before != nil:
-			return nil, errors.Join(err, before)
+			return nil, whileWaiting(err, before)
 		case gone != nil || !mayChange:
 			return nil, err
 		}

@@ -447,6 +447,31 @@ func TestLock_endOfContextIsTold(t *testing.T) {
 	})
 }
 
+// The error of a wait that its caller ended has the holder where errors.As looks.
+//
+// Seen to fail while only the second of two joined errors had it.
+func TestLock_endOfContextHasTheHolder(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		held := must[*redlock.Lease](t)(fl.process("a").mutex(t, "job").Lock(t.Context()))
+		m := fl.process("b").mutex(t, "job", redlock.WithTakeover())
+		for name, wait := range map[string]func(context.Context) (*redlock.Lease, error){
+			"Lock":  m.Lock,
+			"Await": func(ctx context.Context) (*redlock.Lease, error) { return m.Await(ctx, time.Now()) },
+		} {
+			for limit := time.Duration(0); limit < 3*time.Second; limit += 100 * time.Millisecond {
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				_, err := wait(ctx)
+				cancel()
+				refusal, _ := errors.AsType[*redlock.Error](err)
+				if limit > 0 && (refusal == nil || refusal.Reason != context.DeadlineExceeded || refusal.Holder != held.Token() || len(refusal.RefusedBy) < 2) {
+					t.Fatalf("%s after %v: %+v, want DeadlineExceeded and the holder", name, limit, refusal)
+				}
+			}
+		}
+		ok(t, held.Unlock(t.Context()))
+	})
+}
+
 // Two waiters of one process are told, and both give up: the next process is told.
 //
 // Seen to fail when a waiter does not hand on to its neighbour that it was told.
