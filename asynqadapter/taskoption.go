@@ -95,7 +95,7 @@ func (k taskOptions) check(name string, lateness time.Duration) error {
 
 // Name returns an option for [Scheduler.Register] or asynq.NewTask that sets the
 // entry's name. It must be the same on all replicas. The task ID of a tick is the name,
-// "@" and the tick. An empty name counts as none.
+// "@" and the tick. It has at most 200 bytes; an empty one counts as none.
 func Name(name string) asynq.Option { return nameOption(name) }
 
 type nameOption string

@@ -33,7 +33,7 @@ type running struct {
 const runAbout = `run acquires the lease of a name, runs CMD, and releases the lease: flock(1) for a
 fleet. The lease is renewed while CMD runs. By default run waits for its turn
 without limit; --try does not wait, and --wait limits the wait. It does not wait
-for nodes: without a majority at the start it ends at once.
+for nodes: without a majority at the start it ends within 2 s, with --tick 6 s.
 
 With --tick run claims a tick instead of a lock: each tick runs once in the whole
 fleet, however short CMD is, on the machine that comes first. A period stands for

@@ -54,7 +54,8 @@ func New() *Calls {
 // Observer returns an observer that calls the URL urlOf returns for a job, or none
 // if that is "". It reports the start of a tick's run and its end: Success for the
 // results "ok" and "ended", nothing for "abandoned", and Failure for all others.
-// See [Calls.Call] for the address.
+// Under redlock.WithHistory(0) a run that states no result has no end to report. See
+// [Calls.Call] for the address.
 func (c *Calls) Observer(urlOf func(job string) string) redlock.Observer {
 	return func(e redlock.Event) {
 		step := Start

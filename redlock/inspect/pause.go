@@ -28,9 +28,10 @@ const maxBy, maxWhy = 256, 1024
 // ends; their ticks are skipped. Runs in progress, and mutexes and electors of the
 // name, are not affected. p.For is measured by the nodes' clocks.
 //
-// It waits for every node, and returns nil when a majority has the pause. If the
-// error matches [redlock.ErrNoQuorum], some nodes may have it: repeat it, or call
-// Resume.
+// It waits for every node, and returns nil when a majority has the pause. If one of
+// that majority then fails, a claim may lack a quorum instead, and begin late, after
+// the pause ([redlock.WithLateness]). If the error matches [redlock.ErrNoQuorum],
+// some nodes may have it: repeat it, or call Resume.
 func (i *Inspector) Pause(ctx context.Context, name string, p Pause) error {
 	switch {
 	case len(p.By) > maxBy || len(p.Why) > maxWhy:
