@@ -29,6 +29,7 @@ func newChild(command []string) (*child, error) {
 func (c *child) start(env []string) error {
 	c.Env = env
 	c.SysProcAttr = attributes(c.group)
+	endWithParent(c.SysProcAttr)
 	if err := startProgram(c.Cmd); err != nil {
 		return cannotRun(err)
 	}

@@ -16,9 +16,7 @@ import (
 // main thread must start it, which lives as long as the process.
 func init() { runtime.LockOSThread() }
 
-func attributes(group bool) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: group, Pdeathsig: syscall.SIGKILL}
-}
+func endWithParent(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGKILL }
 
 // programs holds the children that os/exec waits for. The lock keeps reap from
 // running while a child has been started but its id is not yet recorded.

@@ -7,6 +7,8 @@ import (
 	"syscall"
 )
 
+func attributes(group bool) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: group} }
+
 func (c *child) forward(s os.Signal) {
 	number := s.(syscall.Signal)
 	if !c.group && (number == syscall.SIGINT || number == syscall.SIGQUIT) {

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redtick/redtick/cmd/redtick/internal/crontab"
+	"github.com/redtick/redtick/cronadapter"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -201,4 +204,91 @@ func (d *daemon) current(ctx context.Context, j crontab.Job) error {
 		return nil
 	}
 	return err
+}
+
+// work runs the command of a job for a granted tick. Its error is the run's result.
+func (d *daemon) work(ctx context.Context, j crontab.Job) error {
+	d.runs.Add(1)
+	defer d.runs.Add(-1)
+	lease, ok := redlock.LeaseFrom(ctx)
+	if !ok {
+		return fmt.Errorf("the run of %q has no lease", j.Name)
+	}
+	return d.calls.around(j.Ping, lease, func() error { return d.execute(lease, j) })
+}
+
+func (d *daemon) execute(lease *redlock.Lease, j crontab.Job) error {
+	log := d.log.With("name", j.Name, "tick", instant(lease.Tick()))
+	began := time.Now()
+	pipes, err := d.output.pipes(j.Name)
+	if err != nil {
+		log.Error("not started", "error", err)
+		return err
+	}
+	child := &child{Cmd: exec.Command(j.Shell, "-c", j.Command), group: true, ended: make(chan struct{})}
+	child.Stdout, child.Stderr = pipes.stdout, pipes.stderr
+	err = d.start(child, environment(slices.Concat(os.Environ(), j.Env), j.Name, lease))
+	pipes.handedOver()
+	if err != nil {
+		log.Error("not started", "error", err)
+		return err
+	}
+	log.Info("began", "fence", lease.Fence(), "pid", child.Process.Pid)
+	err = d.guard(lease, child, j)
+	pipes.drain()
+	if err != nil {
+		log.Error("failed", "took", rounded(time.Since(began)), "error", err)
+		return err
+	}
+	log.Info("ended", "took", rounded(time.Since(began)))
+	return nil
+}
+
+// start makes the main thread start the program; see init in child_linux.go.
+func (d *daemon) start(c *child, env []string) error {
+	started := make(chan error)
+	d.onMain <- func() { started <- c.start(env) }
+	return <-started
+}
+
+func (d *daemon) guard(lease *redlock.Lease, child *child, j crontab.Job) error {
+	halt, cancel := d.limit(j)
+	defer cancel()
+	if err := attend(halt, lease, child, d.grace, nil); err != nil {
+		child.end(d.grace)
+		return fmt.Errorf("%w, so the command was ended (exit code %d)", err, child.code())
+	}
+	return child.result()
+}
+
+// observe logs the library's events, except those that work logs itself.
+func (d *daemon) observe(e redlock.Event) {
+	switch {
+	case overlaps(e):
+		d.log.Warn("skipped, the lease is still held for an earlier run", "name", e.Name, "tick", instant(e.Tick),
+			"holder", printable(redlock.HolderOf(e.Holder)), "running_tick", instant(redlock.TickOf(e.Holder)))
+	case e.Kind == cronadapter.Warning && errors.Is(e.Err, cronadapter.ErrSchedule):
+		d.log.Warn("the schedule follows the time zone of this machine; on a machine with another one it runs at other instants, and then more than once: put CRON_TZ=, such as CRON_TZ=Europe/Berlin, above it", "name", e.Name)
+	case d.verbose, e.Kind != redlock.Acquired && e.Kind != redlock.Ended && (e.Kind != redlock.Released || e.Err != nil):
+		redlock.Log(d.log)(e)
+	}
+}
+
+// overlaps reports whether a tick is skipped because the run of another tick has not
+// ended. A refusal for the same tick is normal.
+func overlaps(e redlock.Event) bool {
+	return e.Kind == redlock.Refused && errors.Is(e.Err, redlock.ErrTaken) && !e.Tick.IsZero() && !redlock.TickOf(e.Holder).Equal(e.Tick)
+}
+
+// inFile adds the file's name to each problem.
+func inFile(name string, err error) error {
+	var problems crontab.Problems
+	if !errors.As(err, &problems) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	all := make([]string, len(problems))
+	for i, p := range problems {
+		all[i] = name + ": " + p.Error()
+	}
+	return errors.New(strings.Join(all, "\n"))
 }

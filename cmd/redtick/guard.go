@@ -10,7 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/redtick/redtick/redlock"
+	"github.com/redtick/redtick/redlock/checkin"
 )
 
 // guard runs child while lease is held, then releases the lease.
@@ -91,4 +95,55 @@ func environment(base []string, name string, lease *redlock.Lease) []string {
 		env = append(env, "REDTICK_FENCE="+strconv.FormatInt(fence, 10))
 	}
 	return env
+}
+
+// leasing holds the flags about leases.
+type leasing struct {
+	ttl, grace time.Duration
+}
+
+func (l *leasing) flags(f *pflag.FlagSet) {
+	f.DurationVar(&l.ttl, "ttl", redlock.DefaultTTL, "how long a lease lives without renewal: what a crash costs the others (20ms to 24h)")
+	f.DurationVar(&l.grace, "grace", 5*time.Second, "from SIGTERM to SIGKILL when the lease is lost; at most ttl/2, by default 5s but no more than ttl/6")
+}
+
+func (l *leasing) check(c *cobra.Command) error {
+	if l.ttl < 20*time.Millisecond || l.ttl > day {
+		return usage("--ttl is %v, must be 20ms to 24h; a long program needs no long TTL, because leases are renewed", l.ttl)
+	}
+	if !c.Flags().Changed("grace") {
+		l.grace = min(l.grace, l.ttl/6)
+	}
+	if l.grace < 0 || l.grace > l.ttl/2 {
+		return usage("--grace is %v, must be 0 to %v, half of --ttl: the program gets SIGTERM that long before the lease ends, and renewal needs time, too", l.grace, l.ttl/2)
+	}
+	return nil
+}
+
+const pingVariable = "REDTICK_PING"
+
+// pings makes the calls of --ping and ping=. The URLs have been checked.
+type pings struct{ *checkin.Calls }
+
+func newPings() *pings { return &pings{checkin.New()} }
+
+// around calls the URL at before and after run. If at is "", it only calls run.
+func (p *pings) around(at string, lease *redlock.Lease, run func() error) error {
+	if at == "" {
+		return run()
+	}
+	_ = p.Call(at, checkin.Start, lease.Token())
+	err, step := run(), checkin.Success
+	if err != nil {
+		step = checkin.Failure
+	}
+	_ = p.Call(at, step, lease.Token())
+	return err
+}
+
+// close waits for the last calls, which may be both calls of a run.
+func (p *pings) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*checkin.Timeout)
+	defer cancel()
+	_ = p.Close(ctx)
 }

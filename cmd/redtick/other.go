@@ -4,7 +4,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"os/signal"
 	"syscall"
 )
@@ -21,12 +20,6 @@ func (c *child) terminate() { c.kill() }
 func (c *child) kill() { _ = c.Process.Kill() }
 
 func (c *child) lives() bool { return !c.hasEnded() }
-
-func adoptOrphans() {}
-
-func startProgram(c *exec.Cmd) error { return c.Start() }
-
-func endedProgram(int) {}
 
 func (c *child) code() int { return c.ProcessState.ExitCode() }
 

@@ -291,3 +291,29 @@ func (r *running) tell(e redlock.Event) {
 func say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "redtick: "+format+"\n", args...)
 }
+
+// acquire takes a lease, and stops on a signal. If the lease is granted by then,
+// acquire releases it, because CMD has not begun.
+func acquire(ctx context.Context, l *redlock.Locker, take taking, signals <-chan os.Signal) (*redlock.Lease, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case s := <-signals:
+			cancel(exit(exitSignal+numberOf(s), nil))
+		case <-ctx.Done():
+		}
+	}()
+	lease, err := take(ctx, l)
+	cancel(nil)
+	<-done
+	var signal *exitError
+	if !errors.As(context.Cause(ctx), &signal) {
+		return lease, err
+	}
+	if lease != nil {
+		_ = lease.Unlock(ctx)
+	}
+	return nil, signal
+}

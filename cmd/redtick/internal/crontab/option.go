@@ -14,16 +14,9 @@ import (
 
 // directive holds the "# redtick:" lines above a line with a command.
 type directive struct {
-	line int // of the last one; 0 if there is none
-	text string
-	sets []func(*Job)
-	seen []string
-}
-
-func (d directive) apply(j *Job) {
-	for _, set := range d.sets {
-		set(j)
-	}
+	line  int // of the last one; 0 if there is none
+	text  string
+	words []string
 }
 
 const maxName = 512
@@ -36,66 +29,72 @@ func (p *parser) readDirective(text string) {
 		return
 	}
 	p.directive.line, p.directive.text = p.line, "# redtick: "+text
-	p.collect(&p.directive, words)
+	p.directive.words = p.checked(p.directive.words, words)
 }
 
 // setDefaults sets the default options of the lines below.
 func (p *parser) setDefaults(words []string) {
-	var d directive
-	p.collect(&d, words)
 	j := Job{Options: p.defaults, Shell: p.settings.shell}
-	d.apply(&j)
+	j.set(p.checked(nil, words))
 	if j.Name != "" {
 		p.refuse(p.line, "name=%s is a default, but every job needs its own name; put it above the line of the job", j.Name)
 	}
 	p.defaults, p.settings.shell = j.Options, j.Shell
 }
 
-func (p *parser) collect(d *directive, words []string) {
+// checked returns the options in all and the good ones in words.
+func (p *parser) checked(all, words []string) []string {
+	key := func(word string) string { return strings.SplitN(word, "=", 2)[0] }
 	for _, w := range words {
-		key, value, given := strings.Cut(w, "=")
-		set, err := option(key, value, given)
-		if err != nil {
+		if err := new(Job).option(w); err != nil {
 			p.refuse(p.line, "%v", err)
 			continue
 		}
-		if slices.Contains(d.seen, key) {
-			p.refuse(p.line, "the option %s is given twice for one job; leave one out", key)
+		if slices.ContainsFunc(all, func(other string) bool { return key(other) == key(w) }) {
+			p.refuse(p.line, "the option %s is given twice for one job; leave one out", key(w))
 		}
-		d.seen = append(d.seen, key)
-		d.sets = append(d.sets, set)
+		all = append(all, w)
+	}
+	return all
+}
+
+// set sets options that have been checked.
+func (j *Job) set(words []string) {
+	for _, w := range words {
+		_ = j.option(w)
 	}
 }
 
-// option returns what one word of a directive does to its job.
-func option(key, value string, given bool) (func(*Job), error) {
+// option sets the option in one word of a directive.
+func (j *Job) option(word string) (err error) {
+	key, value, given := strings.Cut(word, "=")
 	switch key {
 	case "name":
-		return func(j *Job) { j.Name = value }, checkName(value)
+		j.Name, err = value, checkName(value)
 	case "takeover":
-		on, err := yes(key, value, given)
-		return func(j *Job) { j.Takeover = on }, err
-	case "max-hold":
-		d, err := duration(key, value, math.MaxInt64, "no limit")
-		return func(j *Job) { j.MaxHold = d }, err
-	case "timeout":
-		d, err := duration(key, value, math.MaxInt64, "no limit")
-		return func(j *Job) { j.Timeout = d }, err
-	case "lateness":
-		d, err := duration(key, value, remembered, "not at all")
-		return func(j *Job) { j.Lateness = &d }, err
-	case "catchup":
-		d, err := duration(key, value, remembered, "not at all")
-		return func(j *Job) { j.CatchUp = d }, err
-	case "ping":
-		return func(j *Job) { j.Ping = value }, checkin.Check(value)
-	case "shell":
-		if !path.IsAbs(value) {
-			return nil, fmt.Errorf("shell is %q, must be an absolute path such as /bin/bash", value)
+		j.Takeover = !given || value == "yes"
+		if given && value != "yes" && value != "no" {
+			err = fmt.Errorf("%s is %q, must be yes or no; %s alone is yes", key, value, key)
 		}
-		return func(j *Job) { j.Shell = value }, nil
+	case "max-hold":
+		j.MaxHold, err = duration(key, value, math.MaxInt64, "no limit")
+	case "timeout":
+		j.Timeout, err = duration(key, value, math.MaxInt64, "no limit")
+	case "lateness":
+		j.Lateness = new(time.Duration)
+		*j.Lateness, err = duration(key, value, remembered, "not at all")
+	case "catchup":
+		j.CatchUp, err = duration(key, value, remembered, "not at all")
+	case "ping":
+		j.Ping, err = value, checkin.Check(value)
+	case "shell":
+		if j.Shell = value; !path.IsAbs(value) {
+			err = fmt.Errorf("shell is %q, must be an absolute path such as /bin/bash", value)
+		}
+	default:
+		err = fmt.Errorf("there is no option %q; the options are name=NAME, takeover, timeout=10m, max-hold=1h, lateness=10m, catchup=2h, ping=URL and shell=/bin/bash; put defaults before them to set them for all lines below", key)
 	}
-	return nil, fmt.Errorf("there is no option %q; the options are name=NAME, takeover, timeout=10m, max-hold=1h, lateness=10m, catchup=2h, ping=URL and shell=/bin/bash; put defaults before them to set them for all lines below", key)
+	return err
 }
 
 func checkName(name string) error {
@@ -106,17 +105,6 @@ func checkName(name string) error {
 		return fmt.Errorf("name is %q, must have only printable characters and no braces", name)
 	}
 	return nil
-}
-
-// yes parses an option that is on without a value.
-func yes(key, value string, given bool) (bool, error) {
-	switch {
-	case !given || value == "yes":
-		return true, nil
-	case value == "no":
-		return false, nil
-	}
-	return false, fmt.Errorf("%s is %q, must be yes or no; %s alone is yes", key, value, key)
 }
 
 // remembered is how long nodes remember a tick at most. redlock refuses values that are

@@ -133,7 +133,7 @@ func (p *parser) job(line string) {
 		Line: p.line, Spec: spec, Zone: p.settings.zone, Schedule: schedule, Command: strings.ReplaceAll(command, `\%`, "%"),
 		Env: p.settings.env, Shell: p.settings.shell, Options: p.defaults,
 	}
-	above.apply(&j)
+	j.set(above.words)
 	if p.name(&j) {
 		p.file.Jobs = append(p.file.Jobs, j)
 	}

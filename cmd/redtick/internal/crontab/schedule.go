@@ -1,6 +1,7 @@
 package crontab
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -84,39 +85,30 @@ func eitherDay(s cron.Schedule, spec string) bool {
 	return ok && n >= 5 && (days.Dom|days.Dow)>>63 == 0 && (fields[n-3][0] == '*' || fields[n-1][0] == '*')
 }
 
-// sundays replaces 7 for Sunday, as in other crons, by 0, which robfig/cron requires.
+var upToSeven = regexp.MustCompile(`^(?:7|([0-6])-7(?:/([1-9]\d*))?)$`)
+
+// sundays replaces 7 for Sunday, as in other crons, by 0, which robfig/cron requires,
+// and a range that ends with 7 by a list, since no range can end with 0.
 func sundays(spec string) string {
 	fields := strings.Fields(spec)
 	if len(fields) < 5 {
 		return spec
 	}
-	days := strings.Split(fields[len(fields)-1], ",")
-	for i, day := range days {
-		days[i] = sunday(day)
+	var days []string
+	for part := range strings.SplitSeq(fields[len(fields)-1], ",") {
+		found := upToSeven.FindStringSubmatch(part)
+		if found == nil {
+			days = append(days, part)
+			continue
+		}
+		from, _ := strconv.Atoi(cmp.Or(found[1], "7"))
+		step, _ := strconv.Atoi(cmp.Or(found[2], "1"))
+		for day := from; day <= 7; day += step {
+			days = append(days, strconv.Itoa(day%7))
+		}
 	}
 	fields[len(fields)-1] = strings.Join(days, ",")
 	return strings.Join(fields, " ")
-}
-
-var upToSeven = regexp.MustCompile(`^(?:7|([0-6])-7(?:/([1-9]\d*))?)$`)
-
-// sunday replaces a 7, and a range that ends with 7 by a list, since no range can end
-// with 0.
-func sunday(days string) string {
-	found := upToSeven.FindStringSubmatch(days)
-	switch {
-	case found == nil:
-		return days
-	case found[1] == "":
-		return "0"
-	}
-	from, _ := strconv.Atoi(found[1])
-	step, _ := strconv.Atoi(found[2])
-	var all []string
-	for day := from; day <= 7; day += max(step, 1) {
-		all = append(all, strconv.Itoa(day%7))
-	}
-	return strings.Join(all, ",")
 }
 
 // oldest is how far back Newest looks. It is less than the 7 days for which nodes
