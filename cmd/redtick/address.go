@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -26,15 +27,8 @@ const (
 	wholeCluster
 )
 
-// kinds maps the schemes of deployments with several addresses to their kinds and default ports. "rediss" instead of "redis"
-// means TLS.
-var kinds = map[string]struct {
-	kind
-	port string
-}{
-	"redis-sentinel": {sentinelGroup, "26379"},
-	"redis-cluster":  {wholeCluster, "6379"},
-}
+// several matches the address of a deployment with several servers: "s" for TLS, what it is, and the rest.
+var several = regexp.MustCompile(`^redis(s?)-(sentinel|cluster)://(.*)$`)
 
 // address is the address of one node.
 type address struct {
@@ -69,34 +63,23 @@ func parseAddresses(list string) ([]*address, error) {
 func splitNodes(list string) (nodes []string) {
 	open := false
 	for item := range strings.SplitSeq(list, ",") {
-		scheme, rest, isURL := strings.Cut(item, "://")
-		if open && !isURL {
+		if open && !strings.Contains(item, "://") {
 			nodes[len(nodes)-1] += "," + item
 			open = !strings.Contains(item, "/")
 			continue
 		}
 		nodes = append(nodes, item)
-		_, several := severalHosts(strings.TrimSpace(scheme))
-		open = several && !strings.Contains(rest, "/")
+		found := several.FindStringSubmatch(strings.TrimSpace(item))
+		open = found != nil && !strings.Contains(found[3], "/")
 	}
 	return nodes
 }
 
-func severalHosts(scheme string) (tls, several bool) {
-	plain, tls := strings.CutPrefix(scheme, "rediss-")
-	if tls {
-		scheme = "redis-" + plain
-	}
-	_, several = kinds[scheme]
-	return tls, several
-}
-
 func parseAddress(s string) *address {
-	scheme, rest, isURL := strings.Cut(s, "://")
-	if tls, several := severalHosts(scheme); isURL && several {
-		return parseSeveral(strings.Replace(scheme, "rediss-", "redis-", 1), rest, tls)
+	if found := several.FindStringSubmatch(s); found != nil {
+		return parseSeveral(found[2], found[3], "redis"+found[1]+"://")
 	}
-	if isURL {
+	if strings.Contains(s, "://") {
 		o, err := redis.ParseURL(s)
 		if err != nil {
 			return nil
@@ -111,12 +94,16 @@ func parseAddress(s string) *address {
 }
 
 // parseSeveral parses [user:password@]host,host/path. The path of a Sentinel group is its master, optionally with /database.
-func parseSeveral(scheme, rest string, tls bool) *address {
-	a := &address{kind: kinds[scheme].kind}
+// scheme is that of one of the servers.
+func parseSeveral(what, rest, scheme string) *address {
+	a, port := &address{kind: wholeCluster}, "6379"
+	if what == "sentinel" {
+		a.kind, port = sentinelGroup, "26379"
+	}
 	authority, path, _ := strings.Cut(rest, "/")
 	at := strings.LastIndex(authority, "@")
 	for host := range strings.SplitSeq(authority[at+1:], ",") {
-		at := withPort(strings.TrimSpace(host), kinds[scheme].port)
+		at := withPort(strings.TrimSpace(host), port)
 		if at == "" {
 			return nil
 		}
@@ -139,11 +126,7 @@ func parseSeveral(scheme, rest string, tls bool) *address {
 	a.sentinelUser, a.sentinelPassword = values.Get("sentinel_username"), values.Get("sentinel_password")
 	values.Del("sentinel_username")
 	values.Del("sentinel_password")
-	plain := "redis://"
-	if tls {
-		plain = "rediss://"
-	}
-	if a.server, err = redis.ParseURL(plain + authority[:at+1] + "servers/" + database + "?" + values.Encode()); err != nil {
+	if a.server, err = redis.ParseURL(scheme + authority[:at+1] + "servers/" + database + "?" + values.Encode()); err != nil {
 		return nil
 	}
 	if a.server.TLSConfig != nil {

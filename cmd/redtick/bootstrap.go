@@ -18,7 +18,6 @@ evict keys, refuses.
 Exit codes
   0   all nodes are declared fresh
   1   a node refused, or did not answer; the others are declared fresh
-  64  the command line is wrong
 
 JSON: nodes (how many vote from now on).`,
 		Example: `  redtick bootstrap`,

@@ -19,33 +19,32 @@ type output struct {
 // closing them would kill that with SIGPIPE.
 type pipes struct {
 	stdout, stderr *os.File
+	ours           []*os.File // our write ends
 	read           sync.WaitGroup
-	raw            bool
 }
 
 func (o *output) pipes(name string) (*pipes, error) {
+	p := &pipes{stdout: os.Stdout, stderr: os.Stderr}
 	if o.raw {
-		return &pipes{stdout: os.Stdout, stderr: os.Stderr, raw: true}, nil
+		return p, nil
 	}
-	fromOut, out, err := os.Pipe()
-	if err != nil {
-		return nil, err
+	for _, end := range []**os.File{&p.stdout, &p.stderr} {
+		from, write, err := os.Pipe()
+		if err != nil {
+			p.handedOver()
+			return nil, err
+		}
+		to := *end
+		p.read.Go(func() { o.pass(to, from, name) })
+		p.ours, *end = append(p.ours, write), write
 	}
-	fromErr, stderr, err := os.Pipe()
-	if err != nil {
-		_, _ = fromOut.Close(), out.Close()
-		return nil, err
-	}
-	p := &pipes{stdout: out, stderr: stderr}
-	p.read.Go(func() { o.pass(os.Stdout, fromOut, name) })
-	p.read.Go(func() { o.pass(os.Stderr, fromErr, name) })
 	return p, nil
 }
 
 // handedOver closes our write ends once the program has its own.
 func (p *pipes) handedOver() {
-	if !p.raw {
-		_, _ = p.stdout.Close(), p.stderr.Close()
+	for _, end := range p.ours {
+		_ = end.Close()
 	}
 }
 

@@ -25,7 +25,6 @@ Exit codes
   1   nothing was forgotten: the name is held, or the job is due later
   2   not all nodes answered: those that did have forgotten it, unless the
       message says that nothing was forgotten
-  64  the command line is wrong
 
 JSON: name, which is forgotten.`,
 		Example: `  redtick forget report`,

@@ -45,7 +45,6 @@ newest run. Bytes that could steer the terminal are quoted.
 Exit codes
   0   listed
   2   no majority of the nodes answers; what the others know is listed
-  64  the command line is wrong
 
 JSON: more (there are more names than --limit), names [name, state, held, holder,
 token, tick, remaining_ms, last_tick, last_holder, fence, waiters, paused (null,

@@ -27,7 +27,6 @@ The pause takes effect once a majority of the nodes has it.
 Exit codes
   0   paused
   2   no majority of the nodes answers; those that do may have paused it
-  64  the command line is wrong
 
 JSON: as "redtick show -o json", with the pause in paused.`,
 		Example: `  redtick pause report --for 2h --why "database migration"
@@ -51,7 +50,6 @@ func newResume(t *target) *cobra.Command {
 Exit codes
   0   resumed, or it was not paused
   2   not all nodes answered; those that did have resumed it
-  64  the command line is wrong
 
 JSON: as "redtick show -o json", in which paused is null.`,
 		Example: `  redtick resume report`,

@@ -30,7 +30,6 @@ Exit codes
   1   nothing was released: the name is free, or the token is missing or not the holder's
   2   no majority of the nodes answers: those that do may have released it, unless
       the message says that nothing was released
-  64  the command line is wrong
 
 JSON: name, holder and token of the released lock.`,
 		Example: `  redtick release report

@@ -43,7 +43,6 @@ Exit codes
   1   the job is overdue, the newest run that has ended failed, panicked, was lost or
       vanished, or no run is remembered, as for a name that is spelled wrong
   2   no majority of the nodes answers; what the others know is shown
-  64  the command line is wrong
 
 JSON: name, schedule, next, overdue_ms, paused as in "redtick ls -o json", runs
 [tick, holder, token, began, late_ms, took_ms, result, error]. Times are RFC 3339

@@ -25,7 +25,6 @@ never used is free.
 Exit codes
   0   shown, be it held or free
   2   no majority of the nodes answers; what the others know is shown
-  64  the command line is wrong
 
 JSON: as one of the names of "redtick ls -o json".`,
 		Example: `  redtick show report

@@ -28,29 +28,17 @@ so by default it ends within 2 s. Of a Cluster it asks one master.
 CLOCK is how far a node's clock is ahead of this machine's, to within half the
 round trip.
 
-It warns of
-  node-out          a node that does not answer, or answers with an error
-  even-nodes        an even number of nodes
-  same-server       two addresses of one server, which then has two votes
-  replica           a node that is a replica: it cannot vote
-  no-vote           a node that answers but refuses this user its vote
-  cluster-member    a server of a Cluster that is not given as a whole
-  persistence       a node that forgets votes when it restarts
-  maxmemory-policy  a node that may evict votes
-  clocks            clocks more than a second apart
-  unknown           settings that a node does not tell
-
 Exit codes
   0   all nodes are well
   1   there are warnings, but a majority of the nodes can vote
   2   no majority can vote, or none would for this user: no lock can be acquired
-  64  the command line is wrong
 
 JSON: quorum, reachable, voting, has_quorum, clock_spread_ms (null with fewer than two
 clocks), survives (how many nodes may fail from now on), nodes [name, ok, votes, error,
 round_trip_ms, clock_offset_ms, server, version, topology (server, sentinel,
 cluster), masters, replicas, run_id, role, persistence, maxmemory_policy],
-warnings [code, nodes, text].`,
+warnings [code (node-out, no-vote, even-nodes, same-server, replica, cluster-member,
+persistence, maxmemory-policy, clocks, unknown), nodes, text].`,
 		Example: `  redtick status
   redtick status --nodes redis-a:6379,redis-b:6379,redis-c:6379 --timeout 300ms
   redtick status -o json | jq -r '.warnings[].code'`,
@@ -142,7 +130,7 @@ func newReport(infos []inspect.Node, addresses []*address, refusals map[string]e
 		r.Nodes = append(r.Nodes, nodeView{
 			Name: n.Name, OK: n.Err == nil, Error: plain(n.Err),
 			RoundTrip: milliseconds(n.RoundTrip), ClockOffset: milliseconds(n.ClockOffset),
-			Server: n.Server, Version: n.Version, Topology: topologies[addresses[i].kind], Masters: n.Masters, Replicas: n.Replicas, RunID: n.RunID, Role: role(n.Role), Persistence: n.Persistence, MaxMemoryPolicy: n.MaxMemoryPolicy,
+			Server: n.Server, Version: n.Version, Topology: topologies[addresses[i].kind], Masters: n.Masters, Replicas: n.Replicas, RunID: n.RunID, Role: cmp.Or(roles[n.Role], n.Role), Persistence: n.Persistence, MaxMemoryPolicy: n.MaxMemoryPolicy,
 			Votes: n.Err == nil && n.Role != "slave" && refusals[n.Name] == nil, refusal: refusals[n.Name],
 			info: n, kind: addresses[i].kind,
 		})
@@ -160,16 +148,8 @@ func newReport(infos []inspect.Node, addresses []*address, refusals map[string]e
 	return r
 }
 
-// role translates the server's role to primary or replica.
-func role(s string) string {
-	switch s {
-	case "master":
-		return "primary"
-	case "slave":
-		return "replica"
-	}
-	return s
-}
+// roles are our words for the servers' roles.
+var roles = map[string]string{"master": "primary", "slave": "replica"}
 
 func (r *statusReport) compareClocks() {
 	if r.Reachable < 2 {

@@ -27,7 +27,6 @@ Exit codes
   1   no run was begun: the job is paused or already runs, or no replica with this
       job listens
   2   no majority of the nodes answers
-  64  the command line is wrong
 
 JSON: name, tick, holder, token. The tick is in RFC 3339.`,
 		Example: `  redtick trigger report

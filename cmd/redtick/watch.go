@@ -30,7 +30,6 @@ one interval. It goes on while nodes are out, and says so when no majority answe
 
 Exit codes
   0   ended by Ctrl-C (or SIGTERM)
-  64  the command line is wrong
 
 JSON: one object per line: at, error ("" unless no majority answers), and name
 as in "redtick ls -o json" or null when the line is about the error.`,
