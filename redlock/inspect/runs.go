@@ -71,15 +71,8 @@ const grace = 10 * time.Second
 // Overdue returns how long ago the next tick should have run, or 0 if that is at
 // most 10 s. A job that is running or paused is not overdue.
 func (r *Runs) Overdue(now time.Time) time.Duration {
-	if r.Paused != nil {
-		return 0
-	}
-	return r.overdue(now)
-}
-
-func (r *Runs) overdue(now time.Time) time.Duration {
 	late := now.Sub(r.Next)
-	if r.Next.IsZero() || late <= grace || len(r.Runs) > 0 && r.Runs[0].Result == Running {
+	if r.Paused != nil || r.Next.IsZero() || late <= grace || len(r.Runs) > 0 && r.Runs[0].Result == Running {
 		return 0
 	}
 	return late

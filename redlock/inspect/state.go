@@ -28,7 +28,7 @@ func State(info *Info, runs *Runs, now time.Time) string {
 	switch {
 	case info.Paused != nil:
 		return Paused
-	case runs != nil && runs.overdue(now) > 0:
+	case runs != nil && runs.Overdue(now) > 0:
 		return Overdue
 	case ended != nil:
 		return ended.Result
