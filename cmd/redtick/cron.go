@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -162,23 +163,20 @@ func (r *cronning) read() (*crontab.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := crontab.Parse(string(text))
+	file, err := crontab.Parse(r.file, string(text))
 	if err != nil {
-		return nil, inFile(r.file, err)
+		return nil, err
 	}
-	var problems crontab.Problems
+	var problems []error
 	for _, j := range file.Jobs {
 		if _, err := parseZone(j.Zone); err != nil && !strings.HasPrefix(j.Spec, "@every") {
-			problems = append(problems, crontab.Problem{Line: j.Line, Text: err.Error()})
+			problems = append(problems, crontab.Problem{File: r.file, Line: j.Line, Text: err.Error()})
 		}
 		if _, err := exec.LookPath(j.Shell); err != nil {
-			problems = append(problems, crontab.Problem{Line: j.Line, Text: "the shell cannot be run: " + err.Error() + "; give another with SHELL= or shell="})
+			problems = append(problems, crontab.Problem{File: r.file, Line: j.Line, Text: "the shell cannot be run: " + err.Error() + "; give another with SHELL= or shell="})
 		}
 	}
-	if len(problems) > 0 {
-		return nil, inFile(r.file, problems)
-	}
-	return file, nil
+	return file, errors.Join(problems...)
 }
 
 func (r *cronning) logger() *slog.Logger {
@@ -205,7 +203,7 @@ const shownRuns = 3
 // show prints what --check reports about a valid file.
 func (r *cronning) show(w io.Writer, file *crontab.File) error {
 	for _, warning := range file.Warnings {
-		say("%s: %s", r.file, warning.Error())
+		say("%v", warning)
 	}
 	if len(file.Jobs) == 0 {
 		_, err := fmt.Fprintf(w, "%s: no jobs\n", r.file)

@@ -50,7 +50,7 @@ func (d *daemon) runForever(file *crontab.File, signals <-chan os.Signal) error 
 		return err
 	}
 	if err := table.Load(file); err != nil {
-		return usage("%w", inFile(d.file, err))
+		return usage("%w", err)
 	}
 	d.table = table
 	d.logFile(file, "crontab is read")
@@ -99,9 +99,7 @@ func (d *daemon) reload() {
 
 func (d *daemon) load(file *crontab.File, err error) {
 	if err == nil {
-		if err = d.table.Load(file); err != nil {
-			err = inFile(d.file, err)
-		}
+		err = d.table.Load(file)
 	}
 	if err == nil {
 		d.logFile(file, "crontab is reloaded")
@@ -151,7 +149,7 @@ func (d *daemon) serve(signals <-chan os.Signal, done <-chan struct{}, stop func
 // runOnce claims the current tick of each job.
 func (d *daemon) runOnce(file *crontab.File, signals <-chan os.Signal) error {
 	if err := file.Check(d.fleet.locker); err != nil {
-		return usage("%w", inFile(d.file, err))
+		return usage("%w", err)
 	}
 	d.logFile(file, "crontab is read")
 	ctx, cancel := context.WithCancel(context.Background())
@@ -278,17 +276,4 @@ func (d *daemon) observe(e redlock.Event) {
 // ended. A refusal for the same tick is normal.
 func overlaps(e redlock.Event) bool {
 	return e.Kind == redlock.Refused && errors.Is(e.Err, redlock.ErrTaken) && !e.Tick.IsZero() && !redlock.TickOf(e.Holder).Equal(e.Tick)
-}
-
-// inFile adds the file's name to each problem.
-func inFile(name string, err error) error {
-	var problems crontab.Problems
-	if !errors.As(err, &problems) {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	all := make([]string, len(problems))
-	for i, p := range problems {
-		all[i] = name + ": " + p.Error()
-	}
-	return errors.New(strings.Join(all, "\n"))
 }

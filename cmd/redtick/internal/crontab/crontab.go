@@ -4,7 +4,6 @@ package crontab
 import (
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -12,6 +11,7 @@ import (
 
 // File is a parsed crontab.
 type File struct {
+	Name string
 	Jobs []Job
 	// Warnings are about valid lines that may not do what was intended.
 	Warnings []Problem
@@ -51,19 +51,9 @@ func (j Job) same(other Job) bool {
 
 // Problem is an error or a warning about one line.
 type Problem struct {
+	File string
 	Line int
 	Text string
 }
 
-func (p Problem) Error() string { return fmt.Sprintf("line %d: %s", p.Line, p.Text) }
-
-// Problems are all errors of a file.
-type Problems []Problem
-
-func (p Problems) Error() string {
-	all := make([]string, len(p))
-	for i, problem := range p {
-		all[i] = problem.Error()
-	}
-	return strings.Join(all, "\n")
-}
+func (p Problem) Error() string { return fmt.Sprintf("%s: line %d: %s", p.File, p.Line, p.Text) }

@@ -2,6 +2,7 @@ package crontab
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -11,9 +12,9 @@ import (
 	"unicode"
 )
 
-// Parse parses a crontab. Its error is a [Problems] with every bad line.
-func Parse(text string) (*File, error) {
-	p := &parser{file: &File{}, names: map[string]int{}}
+// Parse parses a crontab. Its error joins a [Problem] for each bad line.
+func Parse(name, text string) (*File, error) {
+	p := &parser{file: &File{Name: name}, names: map[string]int{}}
 	p.settings.shell = "/bin/sh"
 	text = strings.TrimPrefix(text, "\ufeff")
 	for line := range strings.Lines(text) {
@@ -23,15 +24,12 @@ func Parse(text string) (*File, error) {
 	if p.directive.line > 0 {
 		p.refuse(p.directive.line, "%q is followed by no line with a command; put it above the line it is about", p.directive.text)
 	}
-	if len(p.problems) > 0 {
-		return nil, p.problems
-	}
-	return p.file, nil
+	return p.file, errors.Join(p.problems...)
 }
 
 type parser struct {
 	file      *File
-	problems  Problems
+	problems  []error
 	line      int
 	names     map[string]int // to line numbers
 	settings  settings
@@ -46,11 +44,11 @@ type settings struct {
 }
 
 func (p *parser) refuse(line int, format string, args ...any) {
-	p.problems = append(p.problems, Problem{line, fmt.Sprintf(format, args...)})
+	p.problems = append(p.problems, Problem{p.file.Name, line, fmt.Sprintf(format, args...)})
 }
 
 func (p *parser) warn(line int, format string, args ...any) {
-	p.file.Warnings = append(p.file.Warnings, Problem{line, fmt.Sprintf(format, args...)})
+	p.file.Warnings = append(p.file.Warnings, Problem{p.file.Name, line, fmt.Sprintf(format, args...)})
 }
 
 var (

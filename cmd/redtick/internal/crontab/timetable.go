@@ -2,6 +2,7 @@ package crontab
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -33,18 +34,15 @@ func NewTimetable(locker *redlock.Locker, run func(ctx context.Context, j Job) e
 	return &Timetable{locker: locker, adapter: adapter, cron: c, run: run, jobs: map[string]Job{}}, nil
 }
 
-// Check returns [Problems] for the jobs that redlock refuses, or nil.
+// Check returns a [Problem] for each job that redlock refuses, joined, or nil.
 func (f *File) Check(locker *redlock.Locker) error {
-	var problems Problems
+	var problems []error
 	for _, j := range f.Jobs {
 		if _, err := locker.NewJob(j.Name, j.JobOptions()...); err != nil {
-			problems = append(problems, Problem{j.Line, err.Error()})
+			problems = append(problems, Problem{f.Name, j.Line, err.Error()})
 		}
 	}
-	if len(problems) > 0 {
-		return problems
-	}
-	return nil
+	return errors.Join(problems...)
 }
 
 // Load replaces the jobs by those of f. Unchanged jobs stay, and running commands go on,
@@ -65,7 +63,7 @@ func (t *Timetable) Load(f *File) error {
 	}
 	for _, j := range f.Jobs {
 		if err := t.put(j); err != nil {
-			return err
+			return Problem{f.Name, j.Line, err.Error()}
 		}
 	}
 	return nil
@@ -84,7 +82,7 @@ func (t *Timetable) put(j Job) error {
 	}
 	job, err := t.adapter.NewJob(j.Name, j.Schedule, func(ctx context.Context) error { return t.run(ctx, j) }, j.JobOptions()...)
 	if err != nil {
-		return Problem{j.Line, err.Error()}
+		return err
 	}
 	t.jobs[j.Name] = j
 	t.cron.Schedule(job, job)
