@@ -83,13 +83,14 @@ func ran(info *inspect.Info) bool {
 }
 
 func pauseState(info *inspect.Info, now time.Time) string {
-	switch {
-	case info.Paused == nil:
+	if info.Paused == nil {
 		return "is not paused"
-	case info.Token != "":
-		return "is paused" + pauseText(info.Paused, now) + "; the run of " + printable(info.Holder) + " goes on"
 	}
-	return "is paused" + pauseText(info.Paused, now)
+	text := "is paused" + pauseText(info.Paused, now)
+	if info.Token != "" {
+		text += "; the run of " + printable(info.Holder) + " goes on"
+	}
+	return text
 }
 
 // pauseText says who paused a job, until when and why.
@@ -122,13 +123,10 @@ func newPauseView(p *inspect.Pause) *pauseView {
 }
 
 func me() string {
+	host, _ := os.Hostname()
 	name := "?"
 	if u, err := user.Current(); err == nil {
 		name = u.Username
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return name
 	}
 	return name + "@" + host
 }
