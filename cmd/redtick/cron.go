@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -92,7 +91,7 @@ func newCron(t *target) *cobra.Command {
 		Example: `  redtick cron crontab                as the last command of every container
   redtick cron --check crontab        is it valid, and when does it run next?
   redtick cron --once crontab         run the current tick of each line, and end`,
-		Args: oneFile,
+		Args: one("file", "crontab"),
 		RunE: func(c *cobra.Command, args []string) error {
 			r.file = args[0]
 			return r.run(c)
@@ -112,13 +111,6 @@ func (r *cronning) flags(c *cobra.Command) {
 	f.StringVar(&r.format, "log", "text", "how to log, on stderr: text or json")
 	f.BoolVarP(&r.verbose, "verbose", "v", false, "log also what other machines run, and renewals")
 	c.MarkFlagsMutuallyExclusive("once", "check")
-}
-
-func oneFile(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return usage("%s are given, must be one, as in: redtick cron crontab", count(len(args), "file"))
-	}
-	return nil
 }
 
 func (r *cronning) checkFlags(c *cobra.Command) error {
@@ -188,14 +180,6 @@ func (r *cronning) logger() *slog.Logger {
 		return slog.New(slog.NewJSONHandler(os.Stderr, options))
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, options))
-}
-
-// limit returns a context that ends with the job's timeout or when the daemon is halted.
-func (d *daemon) limit(j crontab.Job) (context.Context, context.CancelFunc) {
-	if j.Timeout == 0 {
-		return d.halted, func() {}
-	}
-	return context.WithTimeoutCause(d.halted, j.Timeout, timedOut(j.Timeout))
 }
 
 const shownRuns = 3

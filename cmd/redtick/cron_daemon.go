@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"os/exec"
 	"slices"
@@ -35,8 +37,6 @@ type daemon struct {
 }
 
 var errHalted = errors.New("redtick was told to end")
-
-func timedOut(d time.Duration) error { return fmt.Errorf("timed out after %v", d) }
 
 func newDaemon(r *cronning) *daemon {
 	d := &daemon{cronning: r, log: r.logger(), output: &output{raw: r.raw}, onMain: make(chan func()), calls: newPings()}
@@ -250,7 +250,8 @@ func (d *daemon) start(c *child, env []string) error {
 }
 
 func (d *daemon) guard(lease *redlock.Lease, child *child, j crontab.Job) error {
-	halt, cancel := d.limit(j)
+	timedOut := fmt.Errorf("timed out after %v", j.Timeout)
+	halt, cancel := context.WithTimeoutCause(d.halted, cmp.Or(j.Timeout, math.MaxInt64), timedOut)
 	defer cancel()
 	if err := attend(halt, lease, child, d.grace, nil); err != nil {
 		child.end(d.grace)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -41,11 +42,7 @@ type fleet struct {
 
 // open returns a fleet whose clients have the timeout patience. It does not connect.
 func (t *target) open(patience time.Duration, opts ...redlock.LockerOption) (*fleet, error) {
-	list := t.nodes
-	if list == "" {
-		list = os.Getenv("REDIS_ADDRS")
-	}
-	addresses, err := parseAddresses(list)
+	addresses, err := parseAddresses(cmp.Or(t.nodes, os.Getenv("REDIS_ADDRS")))
 	if err == nil {
 		err = t.tls.apply(addresses)
 	}
@@ -96,12 +93,9 @@ func (s *secrets) apply(nodes []*address) error {
 	if *s == (secrets{}) {
 		return nil
 	}
-	roots, err := s.roots()
-	if err != nil {
-		return err
-	}
-	own, err := s.own()
-	if err != nil {
+	roots, badRoots := s.roots()
+	own, badOwn := s.own()
+	if err := cmp.Or(badRoots, badOwn); err != nil {
 		return err
 	}
 	used := false

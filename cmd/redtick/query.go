@@ -43,7 +43,7 @@ func (t *target) query(c *cobra.Command, do func(q *query, argument string) erro
 
 // queryName is query for a command about one name, of which Tab completes those that list finds.
 func (t *target) queryName(list lister, c *cobra.Command, do func(q *query, name string) error) *cobra.Command {
-	c.Args, c.ValidArgsFunction = oneName, t.completion(list)
+	c.Args, c.ValidArgsFunction = one("name", "report"), t.completion(list)
 	return t.query(c, func(q *query, name string) error {
 		if err := q.fleet.locker.CheckName(name); err != nil {
 			return err
@@ -52,12 +52,14 @@ func (t *target) queryName(list lister, c *cobra.Command, do func(q *query, name
 	})
 }
 
-// oneName requires exactly one name as argument.
-func oneName(c *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return usage("%s are given, must be one, as in: %s report", count(len(args), "name"), c.CommandPath())
+// one requires exactly one argument.
+func one(what, example string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usage("%s are given, must be one, as in: %s %s", count(len(args), what), c.CommandPath(), example)
+		}
+		return nil
 	}
-	return nil
 }
 
 // open also checks the flags.

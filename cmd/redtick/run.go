@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,10 +147,7 @@ func (r *running) check(c *cobra.Command) error {
 	if r.wait < 0 {
 		return usage("--wait is %v, must not be negative; --try does not wait", r.wait)
 	}
-	if r.ping == "" {
-		r.ping = os.Getenv(pingVariable)
-	}
-	if r.ping != "" {
+	if r.ping = cmp.Or(r.ping, os.Getenv(pingVariable)); r.ping != "" {
 		if err := checkin.Check(r.ping); err != nil {
 			return usage("--ping: %s", plain(err))
 		}
