@@ -17,9 +17,9 @@ type Adapter struct {
 	cfg      config
 	ctx      context.Context // of every run; canceled by Stop
 	cancel   context.CancelCauseFunc
-	listing  *listing
+	listing  listing
 	runners  sync.Map // by name
-	removals sync.Map // by name, the runners removed within reloadLimit
+	removals sync.Map // by name, the claims of jobs removed within reloadLimit
 
 	mu       sync.Mutex     // nothing is added to spawned once ctx is canceled
 	spawned  sync.WaitGroup // runs that cron did not start
@@ -35,15 +35,15 @@ func New(locker *redlock.Locker, opts ...Option) (*Adapter, error) {
 	if locker == nil {
 		return nil, invalid("locker is nil; make one with redlock.New")
 	}
-	cfg, err := defaults().with(opts)
+	cfg, err := newConfig(opts)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := inOrder(locker.NewJob("any", cfg.jobs...)); err != nil {
+	a := &Adapter{locker: locker, cfg: cfg}
+	a.ctx, a.cancel = context.WithCancelCause(context.Background())
+	if _, err := (&runner{a: a, name: "any"}).newJob(&pace{}, 0); err != nil {
 		return nil, fmt.Errorf("cronadapter: WithJobOptions: %w", err)
 	}
-	a := &Adapter{locker: locker, cfg: cfg, listing: newListing()}
-	a.ctx, a.cancel = context.WithCancelCause(context.Background())
 	return a, nil
 }
 
@@ -72,7 +72,7 @@ func (a *Adapter) Add(c *cron.Cron, name, spec string, job func(ctx context.Cont
 	if err != nil {
 		return 0, err
 	}
-	j.added, j.zone = true, c.Location()
+	j.zone = c.Location()
 	a.listing.attach(c)
 	return c.Schedule(j, j), nil
 }
@@ -111,7 +111,6 @@ func (a *Adapter) Remove(c *cron.Cron, name string) (found bool) {
 	}
 	if r, ok := a.runners.LoadAndDelete(name); ok {
 		r.(*runner).remove()
-		a.noteRemoval(r.(*runner))
 	}
 	return found
 }

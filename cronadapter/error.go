@@ -36,3 +36,10 @@ var (
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("cronadapter: %w: "+format, append([]any{redlock.ErrInvalid}, args...)...)
 }
+
+// Event kinds that this package adds to redlock's.
+const (
+	// Warning means that a schedule works, but may differ between replicas. Err
+	// matches [ErrSchedule].
+	Warning redlock.EventKind = "warning"
+)

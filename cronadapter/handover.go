@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/redtick/redtick/internal/ticks"
 )
 
 // turn is one run of a job and its tick. Besides cron, missed ticks, reloads and
@@ -38,22 +40,16 @@ func (o *handOver) take() *turn {
 	return t
 }
 
-func (o *handOver) put(t *turn) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.waiting = append(o.waiting, t)
-}
-
-func (o *handOver) withdraw(t *turn) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.waiting = slices.DeleteFunc(o.waiting, func(other *turn) bool { return other == t })
-}
-
 // pass runs a job through its chain.
 func (o *handOver) pass(t *turn, job cron.Job) {
-	o.put(t)
-	defer o.withdraw(t) // the chain may have skipped it, and the next run must not take it
+	o.mu.Lock()
+	o.waiting = append(o.waiting, t)
+	o.mu.Unlock()
+	defer func() { // the chain may have skipped it, and the next run must not take it
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.waiting = slices.DeleteFunc(o.waiting, func(other *turn) bool { return other == t })
+	}()
 	job.Run()
 }
 
@@ -71,16 +67,36 @@ func (o *handOver) passAll(t *turn, job cron.Job, newest func() time.Time) {
 // runFor runs the job for a turn that cron did not fire: through the cron's chain if
 // that is known, and not at all if the job was removed.
 func (j *Job) runFor(t *turn) {
-	r := j.runner
+	r, added := j.runner, j.zone != nil
 	switch entry, ok := r.a.listing.find(r); {
-	case ok && j.added && entry.Next.IsZero(): // its cron was not started; somebody else has asked for a tick
+	case ok && added && entry.Next.IsZero(): // its cron was not started; somebody else has asked for a tick
 		j.begun.Store(false)
 	case ok:
 		r.passAll(t, entry.WrappedJob, j.ticks.newest)
 	case r.ctx.Err() != nil: // removed meanwhile
-	case j.added:
+	case added:
 		r.refuse(t.tick, errRemoved)
 	default: // its chain may have a cron.Recover, so a panic must not end the process; redlock.Ended reports it
 		r.pass(t, cron.Recover(cron.DiscardLogger)(j))
 	}
+}
+
+// lookBack runs the newest missed tick, if there is one, on a new goroutine. All
+// replicas do so at the same time, and the claim decides which one runs it.
+func (j *Job) lookBack() {
+	r, job := j.runner, j.runner.pace.Load().job
+	if job.CatchUp() == 0 || j.looking.Swap(true) {
+		return
+	}
+	r.spawn(func() {
+		tick, err := job.Missed(r.ctx, func() time.Time { return ticks.Newest(r.next, r.a.cfg.now(), job.CatchUp()) })
+		j.looking.Store(false)
+		if err != nil && r.ctx.Err() == nil {
+			r.refuse(tick, err)
+		}
+		if tick.IsZero() || err != nil {
+			return
+		}
+		j.runFor(&turn{tick: tick})
+	})
 }

@@ -26,8 +26,7 @@ type Job struct {
 	ticks   recorder
 	runner  *runner
 	f       func(ctx context.Context) error
-	added   bool           // by Add, so its cron is attached
-	zone    *time.Location // of its cron, if it was made by Add
+	zone    *time.Location // of its cron, which is attached; nil if it was not made by Add
 	begun   atomic.Bool    // cron has asked for a tick
 	looking atomic.Bool    // for a missed tick
 }
@@ -77,22 +76,14 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 		p = pace{schedule: schedule, gap: p.every}
 	}
 	p.words = words
-	r, err := a.newRunner(name, p, opts)
-	if err != nil {
-		return nil, err
-	}
-	if p.relative && r.job.CatchUp() > 0 {
-		a.Remove(nil, name)
-		return nil, invalid("the schedule of job %q counts from when it is asked, so missed ticks are not known and WithCatchUp is not possible; use a schedule with the same ticks on all replicas", name)
-	}
-	j := &Job{runner: r, ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job}
-	err = r.listen(func(tick time.Time) {
+	j := &Job{ticks: recorder{schedule: schedule, now: a.cfg.now}, f: job}
+	var err error
+	j.runner, err = a.newRunner(name, p, opts, func(r *runner, tick time.Time) {
 		if j.begun.Load() { // its cron was started
 			r.spawn(func() { j.runFor(&turn{tick: tick, triggered: true}) })
 		}
 	})
 	if err != nil {
-		a.Remove(nil, name)
 		return nil, err
 	}
 	return j, nil
@@ -137,11 +128,11 @@ func (j *Job) Run() {
 // follows the machine's zone, which may differ between replicas.
 func (r *runner) checkZone(t time.Time) {
 	r.zone.Store(t.Location())
-	if p, _ := r.current(); !ticks.FollowsLocal(p.schedule.Next, t) {
+	if !ticks.FollowsLocal(r.pace.Load().schedule.Next, t) {
 		return
 	}
 	r.a.warnZone.Do(func() {
-		r.a.report(Warning, r.fullName(), time.Time{}, fmt.Errorf(
+		r.report(Warning, time.Time{}, fmt.Errorf(
 			"%w: job %q follows %s; a replica in another time zone runs it at other times, so it runs more than once; make the cron with cron.WithLocation, or begin the spec with CRON_TZ=",
 			ErrSchedule, r.name, ticks.Local(t)))
 	})

@@ -11,24 +11,17 @@ import (
 // listing finds the entries of jobs. A cron can only list all of its entries, so
 // runs that begin together share one listing: otherwise n jobs would cost n².
 type listing struct {
-	busy chan struct{} // held while listing; not a mutex, as blocking on one stops the time in a synctest bubble
+	busy sync.Mutex // held while listing
 
 	mu      sync.Mutex
 	crons   []weak.Pointer[cron.Cron] // weak: a program may make a new one for each reload
-	pending *answer                   // not begun, so a run that fires now may share it
-}
-
-type answer struct {
-	done    chan struct{}
-	entries map[*runner]found
+	pending func() map[*runner]found  // not begun, so a run that fires now may share it
 }
 
 type found struct {
 	cron.Entry
 	cron *cron.Cron
 }
-
-func newListing() *listing { return &listing{busy: make(chan struct{}, 1)} }
 
 func (l *listing) attach(c *cron.Cron) {
 	l.mu.Lock()
@@ -42,41 +35,35 @@ func (l *listing) attach(c *cron.Cron) {
 // the listing comes later.
 func (l *listing) find(r *runner) (found, bool) {
 	l.mu.Lock()
-	a := l.pending
-	first := a == nil
-	if first {
-		a = &answer{done: make(chan struct{})}
-		l.pending = a
+	if l.pending == nil {
+		l.pending = sync.OnceValue(l.list)
 	}
+	list := l.pending
 	l.mu.Unlock()
-	if first {
-		l.busy <- struct{}{}
-		l.answer(a)
-		<-l.busy
-	}
-	<-a.done
-	entry, ok := a.entries[r]
+	entry, ok := list()[r]
 	return entry, ok
 }
 
-func (l *listing) answer(a *answer) {
+func (l *listing) list() map[*runner]found {
+	l.busy.Lock()
+	defer l.busy.Unlock()
 	l.mu.Lock()
 	l.pending = nil
 	crons := slices.Clone(l.crons)
 	l.mu.Unlock()
-	a.entries = make(map[*runner]found)
+	entries := make(map[*runner]found)
 	for _, attached := range crons {
 		c := attached.Value()
 		if c == nil {
 			continue
 		}
 		for _, e := range c.Entries() {
-			if r := runnerOf(e); r != nil && !e.Prev.Before(a.entries[r].Prev) { // of several entries, the one that has just fired
-				a.entries[r] = found{e, c}
+			if r := runnerOf(e); r != nil && !e.Prev.Before(entries[r].Prev) { // of several entries, the one that has just fired
+				entries[r] = found{e, c}
 			}
 		}
 	}
-	close(a.done)
+	return entries
 }
 
 // runnerOf returns the runner of an entry's job, or nil if no adapter made the job.

@@ -59,14 +59,11 @@ func WithTriggers() Option { return func(c *config) { c.triggers = true } }
 // for its clock. Default time.Now.
 func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }
 
-func defaults() config {
-	return config{
+func newConfig(opts []Option) (config, error) {
+	c := config{
 		now:    time.Now,
 		parser: cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor),
 	}
-}
-
-func (c config) with(opts []Option) (config, error) {
 	for i, o := range opts {
 		if o == nil {
 			return c, invalid("option %d is nil; leave it out", i+1)

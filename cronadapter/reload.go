@@ -2,6 +2,8 @@ package cronadapter
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -10,34 +12,93 @@ import (
 // once on a reload, nobody would run them.
 const reloadLimit = 10 * time.Second
 
+// maxBacklog bounds how many ticks of a job wait. It is more than one a second for
+// redlock.DefaultRetention; an older tick is refused in any case.
+const maxBacklog = 1000
+
 // claims is what the claims of a job share. A job that is added again in time takes
 // it over: otherwise a reload on all replicas would lose the ticks that wait for a
 // quorum or a take-over, and under take-over new ticks would overtake waiting ones.
 type claims struct {
-	ctx     context.Context
-	cancel  func()
-	expiry  *time.Timer // calls cancel; set by a removal
-	backlog backlog
+	ctx    context.Context
+	cancel func()
+	expiry *time.Timer // calls cancel; set by a removal
+
+	mu      sync.Mutex
+	queued  int
+	last    chan struct{} // closed when the last tick in the queue leaves it
+	pending []time.Time   // ticks that came during a reload, to be claimed before later ones
+	since   time.Time     // when cron first asked for ticks
+	old     *runner       // a removed one that is to be continued; nil if its cron had not asked for ticks
+	removed time.Time     // when it was; without a monotonic reading, because ticks are instants of the wall clock
 }
 
 func (a *Adapter) claimsOf(name string) *claims {
-	if old, ok := a.removals.Load(name); ok && old.(*runner).claims.expiry.Stop() {
-		return old.(*runner).claims
+	if c, ok := a.removals.LoadAndDelete(name); ok && c.(*claims).expiry.Stop() {
+		return c.(*claims)
 	}
-	ctx, cancel := context.WithCancel(a.ctx)
-	return &claims{ctx: ctx, cancel: cancel}
+	c := &claims{last: make(chan struct{})}
+	close(c.last)
+	c.ctx, c.cancel = context.WithCancel(a.ctx)
+	return c
 }
 
-func (c *claims) expire() { c.expiry = time.AfterFunc(reloadLimit, c.cancel) }
-
-// noteRemoval remembers a removed job, if its cron has asked it for ticks.
-func (a *Adapter) noteRemoval(r *runner) {
-	if r.zone.Load() == nil {
-		return
+// remove ends the runner and frees its name. Its claims go on until reloadLimit.
+func (r *runner) remove() {
+	r.cancel()
+	c := r.claims
+	c.mu.Lock()
+	if r.zone.Load() != nil {
+		c.old, c.removed = r, r.a.cfg.now().Round(0)
 	}
-	r.removed = a.cfg.now().Round(0)
-	a.removals.Store(r.name, r)
-	time.AfterFunc(reloadLimit, func() { a.removals.CompareAndDelete(r.name, r) })
+	c.mu.Unlock()
+	c.expiry = time.AfterFunc(reloadLimit, func() {
+		c.cancel()
+		r.a.removals.CompareAndDelete(r.name, c)
+	})
+	r.a.removals.Store(r.name, c)
+	r.free()
+}
+
+// enter queues a tick and waits until it is the first one, as only that asks the nodes:
+// if a later tick were granted before it, redlock would regard it as done. Unless enter
+// fails, leave must be called at least once.
+func (c *claims) enter() (leave func(), err error) {
+	c.mu.Lock()
+	if c.queued > maxBacklog { // the first does not wait
+		c.mu.Unlock()
+		return nil, errBacklog
+	}
+	ahead, own := c.last, make(chan struct{})
+	c.last = own
+	c.queued++
+	c.mu.Unlock()
+	leave = sync.OnceFunc(func() {
+		c.mu.Lock()
+		c.queued--
+		c.mu.Unlock()
+		close(own)
+	})
+	select {
+	case <-ahead:
+		return leave, nil
+	case <-c.ctx.Done(): // the job was removed or the adapter stopped
+		leave()
+		return nil, context.Cause(c.ctx)
+	}
+}
+
+// takePending removes the pending ticks that are not after tick, and returns those
+// before it.
+func (c *claims) takePending(tick time.Time) (older []time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i, found := slices.BinarySearchFunc(c.pending, tick, time.Time.Compare)
+	older, c.pending = c.pending[:i], c.pending[i:]
+	if found {
+		c.pending = c.pending[1:]
+	}
+	return older
 }
 
 // resume runs the ticks that came during a reload: cron fired them neither for the
@@ -45,27 +106,27 @@ func (a *Adapter) noteRemoval(r *runner) {
 // them. A tick that cron did fire is claimed already. The turn is for the newest
 // tick; runInOrder claims the pending ones before it.
 func (j *Job) resume() {
-	var ticks []time.Time
-	now := j.runner.a.cfg.now().Round(0)
-	if old, ok := j.runner.a.removals.LoadAndDelete(j.runner.name); ok {
-		ticks = j.missedBy(old.(*runner), now)
-	}
-	j.runner.claims.backlog.setPending(ticks, now)
-	if n := len(ticks); n > 0 {
-		j.runner.spawn(func() { j.runFor(&turn{tick: ticks[n-1], reloaded: true}) })
-	}
-}
-
-// missedBy returns the ticks since the removal that both the removed job and this
-// one have.
-func (j *Job) missedBy(old *runner, now time.Time) (ticks []time.Time) {
-	if now.Sub(old.removed) > reloadLimit { // added again too late, or the clock was set
-		return nil
-	}
-	for tick := old.next(old.claims.backlog.after(old.removed)); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
-		if j.runner.next(tick.Add(-time.Nanosecond)).Equal(tick) {
-			ticks = append(ticks, tick)
+	r, c := j.runner, j.runner.claims
+	now := r.a.cfg.now().Round(0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var missed []time.Time
+	if old := c.old; old != nil && now.Sub(c.removed) <= reloadLimit { // else it was added again too late, or the clock was set
+		after := c.removed.Add(-time.Second) // since cron may have been late
+		switch {
+		case len(c.pending) > 0: // still, from the reload before
+			after = c.pending[0].Add(-time.Nanosecond)
+		case after.Before(c.since):
+			after = c.since
+		}
+		for tick := old.next(after); !tick.IsZero() && !tick.After(now); tick = old.next(tick) {
+			if r.next(tick.Add(-time.Nanosecond)).Equal(tick) { // both jobs have it
+				missed = append(missed, tick)
+			}
 		}
 	}
-	return ticks
+	c.old, c.pending, c.since = nil, missed, now
+	if n := len(missed); n > 0 {
+		r.spawn(func() { j.runFor(&turn{tick: missed[n-1], reloaded: true}) })
+	}
 }

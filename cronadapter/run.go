@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/redtick/redtick/internal/names"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -17,27 +18,27 @@ type runner struct {
 	name   string
 	opts   []redlock.JobOption
 	zone   atomic.Pointer[time.Location] // in which cron asks for ticks; nil before it has
+	pace   atomic.Pointer[pace]          // under Wrap, that of the entry that ran last
 	claims *claims
 	ctx    context.Context // canceled when the job is removed; a run in progress goes on
 	cancel func()
-	// removed has no monotonic reading, because ticks are instants of the wall clock.
-	removed time.Time
 	handOver
-
-	mu   sync.Mutex
-	pace pace
-	job  *redlock.Job
 }
 
-// newRunner reserves the name and checks the options.
-func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*runner, error) {
+// newRunner reserves the name, checks the options, and under [WithTriggers] calls
+// triggered for each trigger until the job is removed.
+func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption, triggered func(r *runner, tick time.Time)) (*runner, error) {
 	r := &runner{a: a, name: name, opts: opts}
 	if err := r.reserve(); err != nil {
 		return nil, err
 	}
 	r.claims = a.claimsOf(name)
 	r.ctx, r.cancel = context.WithCancel(r.claims.ctx)
-	if err := r.setPace(p); err != nil {
+	err := r.setPace(p)
+	if err == nil {
+		err = r.prepare(triggered)
+	}
+	if err != nil {
 		r.remove()
 		return nil, err
 	}
@@ -49,33 +50,35 @@ func (a *Adapter) newRunner(name string, p pace, opts []redlock.JobOption) (*run
 	return r, nil
 }
 
-func (r *runner) remove() {
-	r.cancel()
-	r.claims.expire()
-	r.free()
+// prepare refuses a catch-up for a schedule whose missed ticks are not known, and
+// listens to triggers.
+func (r *runner) prepare(triggered func(r *runner, tick time.Time)) error {
+	p := r.pace.Load()
+	switch {
+	case p.job.CatchUp() > 0 && p.schedule == nil:
+		return invalid("job %q has WithCatchUp, which Wrap cannot do because it knows no schedule before the first tick; use Add or NewJob", r.name)
+	case p.job.CatchUp() > 0 && p.relative:
+		return invalid("the schedule of job %q counts from when it is asked, so missed ticks are not known and WithCatchUp is not possible; use a schedule with the same ticks on all replicas", r.name)
+	case !r.a.cfg.triggers:
+		return nil
+	}
+	stop, err := p.job.OnTrigger(func(tick time.Time) { triggered(r, tick) })
+	if err == nil {
+		context.AfterFunc(r.ctx, stop)
+	}
+	return err
 }
 
 // setPace makes the runner's job, with the options that the schedule needs.
-func (r *runner) setPace(p pace) error {
-	job, err := r.newJob(p, p.every)
-	if err != nil {
-		return err
+func (r *runner) setPace(p pace) (err error) {
+	if p.job, err = r.newJob(&p, p.every); err != nil {
+		return fmt.Errorf("cronadapter: job %q: %w", r.name, err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.pace, r.job = p, job
+	r.pace.Store(&p)
 	return nil
 }
 
-// current returns the pace and the job. Under Wrap they are those of the entry that
-// ran last.
-func (r *runner) current() (pace, *redlock.Job) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.pace, r.job
-}
-
-func (r *runner) newJob(p pace, spacing time.Duration) (*redlock.Job, error) {
+func (r *runner) newJob(p *pace, spacing time.Duration) (*redlock.Job, error) {
 	spread := DefaultSpread
 	if p.gap > 0 {
 		spread = min(spread, p.gap/10)
@@ -84,33 +87,11 @@ func (r *runner) newJob(p pace, spacing time.Duration) (*redlock.Job, error) {
 	if spacing > 0 {
 		opts = append(opts, redlock.WithSpacing(spacing))
 	}
-	opts = append(append(opts, r.a.cfg.jobs...), r.opts...) // the user's override these
-	job, err := inOrder(r.a.locker.NewJob(r.name, opts...))
-	if err != nil {
-		return nil, fmt.Errorf("cronadapter: job %q: %w", r.name, err)
-	}
-	return job, nil
-}
-
-// inOrder refuses a job with WithAnyOrder.
-func inOrder(job *redlock.Job, err error) (*redlock.Job, error) {
+	job, err := r.a.locker.NewJob(r.name, slices.Concat(opts, r.a.cfg.jobs, r.opts)...) // the user's override these
 	if err == nil && job.AnyOrder() {
 		err = fmt.Errorf("%w: WithAnyOrder does not suit a schedule: its ticks come in order; leave it out", redlock.ErrInvalid)
 	}
 	return job, err
-}
-
-// jobFor returns the job that claims the turn's tick. A tick that other replicas may
-// not have needs a spacing of its own.
-func (r *runner) jobFor(t *turn) (*redlock.Job, error) {
-	p, job := r.current()
-	if t.triggered {
-		return job.Triggered(), nil
-	}
-	if p.every > 0 || !p.unshared {
-		return job, nil
-	}
-	return r.newJob(p, p.spacing(t.tick))
 }
 
 // run claims a tick and runs f while the lease is held. It reports errors that are
@@ -130,7 +111,7 @@ func (r *runner) run(t *turn, f func(ctx context.Context) error) error {
 // next returns the tick after the given one, or zero when there is none. A relative
 // schedule is not asked, as its Next may not be safe while cron calls it.
 func (r *runner) next(tick time.Time) time.Time {
-	p, _ := r.current()
+	p := r.pace.Load()
 	switch zone := r.zone.Load(); {
 	case p.schedule == nil:
 		return time.Time{}
@@ -145,24 +126,23 @@ func (r *runner) next(tick time.Time) time.Time {
 	return time.Time{}
 }
 
-// runInOrder claims and runs the turn's tick. It keeps the order of ticks under
-// take-over, and after a reload until the ticks that came during it are claimed.
-func (r *runner) runInOrder(t *turn, f func(ctx context.Context) error) (err error) {
-	if t.tick.IsZero() {
+// runInOrder claims and runs the turn's tick when its turn in the queue has come, and
+// the pending ticks of a reload before it.
+func (r *runner) runInOrder(t *turn, f func(ctx context.Context) error) error {
+	switch {
+	case t.tick.IsZero():
 		return errNotDue
-	}
-	p, job := r.current()
-	waits := job.Takeover()
-	if t.triggered || !waits && !t.reloaded && r.claims.backlog.empty() {
+	case t.triggered:
 		return r.claimAndRun(t, f)
 	}
-	leave, err := r.claims.backlog.enter(r.claims.ctx)
+	leave, err := r.claims.enter()
 	if err != nil {
 		return err
 	}
 	defer leave()
-	return r.afterPending(t.tick, f, func() error {
-		if waits {
+	return r.afterOlder(r.claims.takePending(t.tick), f, func() error {
+		p := r.pace.Load()
+		if p.job.Takeover() {
 			return r.claimAndRun(t, f)
 		}
 		if !t.reloaded { // let the next tick ask soon, but not beside this one, which it could overtake
@@ -175,21 +155,25 @@ func (r *runner) runInOrder(t *turn, f func(ctx context.Context) error) (err err
 	})
 }
 
-// afterPending runs the pending ticks of a reload that come before tick, and then
-// calls next, even if f panics.
-func (r *runner) afterPending(tick time.Time, f func(ctx context.Context) error, next func() error) (err error) {
-	older, ok := r.claims.backlog.takePendingBefore(tick)
-	if !ok {
+// afterOlder runs the older ticks and then calls next, even if f panics.
+func (r *runner) afterOlder(older []time.Time, f func(ctx context.Context) error, next func() error) (err error) {
+	if len(older) == 0 {
 		return next()
 	}
-	defer func() { err = r.afterPending(tick, f, next) }()
-	return r.claimAndRun(&turn{tick: older}, f)
+	defer func() { err = r.afterOlder(older[1:], f, next) }()
+	return r.claimAndRun(&turn{tick: older[0]}, f)
 }
 
 func (r *runner) claimAndRun(t *turn, f func(ctx context.Context) error) (err error) {
-	job, err := r.jobFor(t)
-	if err != nil {
-		return err
+	p := r.pace.Load()
+	job := p.job
+	switch {
+	case t.triggered:
+		job = job.Triggered()
+	case p.every == 0 && p.unshared: // other replicas may not have this tick, so it needs a spacing of its own
+		if job, err = r.newJob(p, p.spacing(t.tick)); err != nil {
+			return err
+		}
 	}
 	lease, err := job.Await(r.claims.ctx, t.tick)
 	if err != nil {
@@ -199,14 +183,11 @@ func (r *runner) claimAndRun(t *turn, f func(ctx context.Context) error) (err er
 	return lease.Do(r.a.ctx, f)
 }
 
-func (r *runner) refuse(tick time.Time, err error) {
-	r.a.report(redlock.Refused, r.fullName(), tick, err)
-}
+func (r *runner) refuse(tick time.Time, err error) { r.report(redlock.Refused, tick, err) }
 
-// fullName returns the name with the Locker's prefix, as in redlock's events.
-func (r *runner) fullName() string {
-	_, job := r.current()
-	return job.Name()
+// report reports an event with the Locker's prefix before the name, as in redlock's.
+func (r *runner) report(kind redlock.EventKind, tick time.Time, err error) {
+	r.a.locker.Report(redlock.Event{Kind: kind, Name: r.pace.Load().job.Name(), Tick: tick, Err: err})
 }
 
 // spawn runs f on a goroutine that [Adapter.Stop] waits for, unless the job was
@@ -219,15 +200,24 @@ func (r *runner) spawn(f func()) {
 	}
 }
 
-// listen calls run for each trigger of the job until the job is removed. It does
-// nothing without [WithTriggers].
-func (r *runner) listen(run func(tick time.Time)) error {
-	if !r.a.cfg.triggers {
+// String and Ended make a runner the owner of its name until Remove or Stop; see
+// package names.
+func (*runner) String() string { return "a job of another adapter" }
+func (*runner) Ended() bool    { return false }
+
+// reserve reserves the name on the adapter's Locker, or says who has it.
+func (r *runner) reserve() error {
+	if r.name == "" {
+		return invalid("name is empty; every job needs its own, the same on all replicas: it is the key of its lock")
+	}
+	other := names.Reserve(r.a.locker, r.name, r, nil)
+	switch of, cron := other.(*runner); {
+	case other == nil:
 		return nil
+	case cron && of.a == r.a:
+		return invalid("name %q belongs to another job of this adapter; two jobs of one name would take each other's ticks: choose another, or Remove that one first", r.name)
 	}
-	stop, err := r.job.OnTrigger(run)
-	if err == nil {
-		context.AfterFunc(r.ctx, stop)
-	}
-	return err
+	return invalid("name %q belongs to %s on the same Locker; two jobs of one name would take each other's ticks: choose another, or remove that one first", r.name, other)
 }
+
+func (r *runner) free() { names.Free(r.a.locker, r.name, r) }

@@ -34,16 +34,7 @@ import (
 // as a wrapper cannot return an error. Wrap refuses a name and options as Add does,
 // and redlock.WithCatchUp.
 func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper, error) {
-	r, err := a.newRunner(name, pace{}, opts)
-	if err != nil {
-		return nil, err
-	}
-	if r.job.CatchUp() > 0 {
-		a.Remove(nil, name)
-		return nil, invalid("job %q has WithCatchUp, which Wrap cannot do because it knows no schedule before the first tick; use Add or NewJob", name)
-	}
-	var used atomic.Bool
-	err = r.listen(func(tick time.Time) {
+	r, err := a.newRunner(name, pace{}, opts, func(r *runner, tick time.Time) {
 		r.spawn(func() {
 			entry, ok := a.listing.find(r)
 			switch {
@@ -58,9 +49,9 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 		})
 	})
 	if err != nil {
-		a.Remove(nil, name)
 		return nil, err
 	}
+	var used atomic.Bool
 	return func(inner cron.Job) cron.Job {
 		if used.Swap(true) {
 			never := cron.FuncJob(func() { r.refuse(time.Time{}, errUsed) })
@@ -96,7 +87,7 @@ func (w *wrapped) Run() {
 
 // setPace gives the runner the pace of the entry's schedule, unless it has that.
 func (w *wrapped) setPace(entry found) error {
-	if p, _ := w.runner.current(); same(p.schedule, entry.Schedule) {
+	if same(w.runner.pace.Load().schedule, entry.Schedule) {
 		return nil
 	}
 	now := w.runner.a.cfg.now().In(entry.cron.Location())
