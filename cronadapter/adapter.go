@@ -3,10 +3,13 @@ package cronadapter
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/robfig/cron/v3"
 
+	"github.com/redtick/redtick/internal/ticks"
 	"github.com/redtick/redtick/redlock"
 )
 
@@ -64,11 +67,18 @@ func (a *Adapter) Add(c *cron.Cron, name, spec string, job func(ctx context.Cont
 	if c == nil {
 		return 0, invalid("cron is nil for job %q; make one with cron.New", name)
 	}
-	schedule, err := a.parse(spec)
-	if err != nil {
-		return 0, err
+	schedule, err := ticks.Parse(a.cfg.parser.Parse, spec)
+	switch {
+	case err != nil:
+		return 0, invalid("spec %q: %w; a cron with a parser of its own needs WithParser here too", spec, err)
+	case schedule == nil || schedule.Next(time.Now()).IsZero():
+		return 0, invalid("spec %q does not activate within five years; is there such a date?", spec)
 	}
-	j, err := a.newJob(name, wordsOf(spec, c.Location()), schedule, job, opts)
+	words := spec // for readers of the history
+	if !strings.HasPrefix(spec, "@every") && !strings.Contains(spec, "TZ=") {
+		words += " " + c.Location().String()
+	}
+	j, err := a.newJob(name, words, schedule, job, opts)
 	if err != nil {
 		return 0, err
 	}
@@ -141,10 +151,9 @@ func (a *Adapter) Stop(c interface{ Stop() context.Context }) context.Context {
 	a.mu.Unlock()
 	a.runners.Range(func(_, r any) bool { r.(*runner).free(); return true })
 	ended, end := context.WithCancel(context.Background())
-	go func() {
-		<-stopped.Done()
+	context.AfterFunc(stopped, func() {
 		a.spawned.Wait()
 		end()
-	}()
+	})
 	return ended
 }

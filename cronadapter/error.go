@@ -24,22 +24,13 @@ var (
 	ErrSchedule = errors.New("cronadapter: schedule")
 )
 
-var (
-	errNotDue  = fmt.Errorf("%w: no tick has come yet, so cron did not start this run; call the function itself, under Mutex.Do if it must not overlap", ErrNoTick)
-	errNoEntry = fmt.Errorf("%w: no attached cron has an entry for the job; call Adapter.Attach, and put the wrapper first in its chain", ErrNoTick)
-	errRemoved = invalid("its cron has no entry for the job, so it does not run; remove a job with Adapter.Remove, which also frees its name")
-	errUsed    = invalid("the wrapper was applied to a second job, which never runs; call Adapter.Wrap with another name for each job")
-	errBacklog = fmt.Errorf("%w: %d of this job, which is slower than its schedule; run it less often, or drop ticks with cron.SkipIfStillRunning", ErrBacklog, maxBacklog)
-)
+var errNoEntry = fmt.Errorf("%w: no attached cron has an entry for the job; call Adapter.Attach, and put the wrapper first in its chain", ErrNoTick)
 
 // invalid returns an error that matches [redlock.ErrInvalid].
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("cronadapter: %w: "+format, append([]any{redlock.ErrInvalid}, args...)...)
 }
 
-// Event kinds that this package adds to redlock's.
-const (
-	// Warning means that a schedule works, but may differ between replicas. Err
-	// matches [ErrSchedule].
-	Warning redlock.EventKind = "warning"
-)
+// Warning is an event kind that this package adds to redlock's: a schedule works, but
+// may differ between replicas. Err matches [ErrSchedule].
+const Warning redlock.EventKind = "warning"

@@ -27,13 +27,13 @@ type handOver struct {
 	waiting []*turn
 }
 
-// take returns the turn of a run, or nil if cron fired it. Runs that begin at the
-// same time may take each other's turns.
-func (o *handOver) take() *turn {
+// take returns the turn of a run. If cron fired it, fired returns the tick. Runs that
+// begin at the same time may take each other's turns.
+func (o *handOver) take(fired func() time.Time) *turn {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.waiting) == 0 {
-		return nil
+		return &turn{tick: fired()}
 	}
 	t := o.waiting[0]
 	o.waiting = o.waiting[1:]
@@ -75,7 +75,7 @@ func (j *Job) runFor(t *turn) {
 		r.passAll(t, entry.WrappedJob, j.ticks.newest)
 	case r.ctx.Err() != nil: // removed meanwhile
 	case added:
-		r.refuse(t.tick, errRemoved)
+		r.refuse(t.tick, invalid("its cron has no entry for the job, so it does not run; remove a job with Adapter.Remove, which also frees its name"))
 	default: // its chain may have a cron.Recover, so a panic must not end the process; redlock.Ended reports it
 		r.pass(t, cron.Recover(cron.DiscardLogger)(j))
 	}
@@ -91,12 +91,11 @@ func (j *Job) lookBack() {
 	r.spawn(func() {
 		tick, err := job.Missed(r.ctx, func() time.Time { return ticks.Newest(r.next, r.a.cfg.now(), job.CatchUp()) })
 		j.looking.Store(false)
-		if err != nil && r.ctx.Err() == nil {
+		switch {
+		case err != nil && r.ctx.Err() == nil:
 			r.refuse(tick, err)
+		case err == nil && !tick.IsZero():
+			j.runFor(&turn{tick: tick})
 		}
-		if tick.IsZero() || err != nil {
-			return
-		}
-		j.runFor(&turn{tick: tick})
 	})
 }

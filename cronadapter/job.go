@@ -1,22 +1,15 @@
 package cronadapter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/robfig/cron/v3"
-
 	"github.com/redtick/redtick/internal/ticks"
 	"github.com/redtick/redtick/redlock"
-)
-
-var (
-	_ cron.Schedule = (*Job)(nil)
-	_ cron.Job      = (*Job)(nil)
 )
 
 // Job is a function and its schedule: it is both a cron.Job and a cron.Schedule. It
@@ -93,13 +86,8 @@ func (a *Adapter) newJob(name, words string, schedule Schedule, job func(ctx con
 // schedule is always asked in the cron's time zone. But for a job of [Adapter.NewJob] the
 // first call counts as the start of its cron.
 func (j *Job) Next(t time.Time) time.Time {
-	asked, zone := t.Location(), j.zone
-	if zone == nil {
-		zone = j.runner.zone.Load() // in which the first one asked, who is most likely the cron
-	}
-	if zone != nil {
-		t = t.In(zone)
-	}
+	asked := t.Location()
+	t = t.In(cmp.Or(j.zone, j.runner.zone.Load(), asked)) // the second is where the first one asked, who is most likely the cron
 	next, stood := j.ticks.next(t)
 	j.runner.checkZone(t)
 	first := !j.begun.Swap(true)
@@ -115,10 +103,7 @@ func (j *Job) Next(t time.Time) time.Time {
 // Run claims the newest tick that has come and, if this replica gets it, calls the
 // function. cron calls Run.
 func (j *Job) Run() {
-	t := j.runner.take()
-	if t == nil {
-		t = &turn{tick: j.ticks.tick()}
-	}
+	t := j.runner.take(j.ticks.tick)
 	if err := j.runner.run(t, j.f); !t.triggered && (errors.Is(err, redlock.ErrPaused) || errors.Is(err, redlock.ErrNoQuorum)) {
 		j.lookBack()
 	}
@@ -136,24 +121,4 @@ func (r *runner) checkZone(t time.Time) {
 			"%w: job %q follows %s; a replica in another time zone runs it at other times, so it runs more than once; make the cron with cron.WithLocation, or begin the spec with CRON_TZ=",
 			ErrSchedule, r.name, ticks.Local(t)))
 	})
-}
-
-// wordsOf returns spec with the cron's time zone, where that matters, for readers
-// of the history.
-func wordsOf(spec string, zone *time.Location) string {
-	if strings.HasPrefix(spec, "@every") || strings.Contains(spec, "TZ=") {
-		return spec
-	}
-	return spec + " " + zone.String()
-}
-
-func (a *Adapter) parse(spec string) (cron.Schedule, error) {
-	schedule, err := ticks.Parse(a.cfg.parser.Parse, spec)
-	switch {
-	case err != nil:
-		return nil, invalid("spec %q: %w; a cron with a parser of its own needs WithParser here too", spec, err)
-	case schedule == nil || schedule.Next(time.Now()).IsZero():
-		return nil, invalid("spec %q does not activate within five years; is there such a date?", spec)
-	}
-	return schedule, nil
 }

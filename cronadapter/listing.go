@@ -53,13 +53,11 @@ func (l *listing) list() map[*runner]found {
 	l.mu.Unlock()
 	entries := make(map[*runner]found)
 	for _, attached := range crons {
-		c := attached.Value()
-		if c == nil {
-			continue
-		}
-		for _, e := range c.Entries() {
-			if r := runnerOf(e); r != nil && !e.Prev.Before(entries[r].Prev) { // of several entries, the one that has just fired
-				entries[r] = found{e, c}
+		if c := attached.Value(); c != nil {
+			for _, e := range c.Entries() {
+				if r := runnerOf(e); r != nil && !e.Prev.Before(entries[r].Prev) { // of several entries, the one that has just fired
+					entries[r] = found{e, c}
+				}
 			}
 		}
 	}

@@ -2,8 +2,10 @@ package cronadapter
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,21 +26,23 @@ type claims struct {
 	cancel func()
 	expiry *time.Timer // calls cancel; set by a removal
 
+	queued atomic.Int64
+	last   atomic.Pointer[chan struct{}] // closed when the last tick in the queue leaves it
+
 	mu      sync.Mutex
-	queued  int
-	last    chan struct{} // closed when the last tick in the queue leaves it
-	pending []time.Time   // ticks that came during a reload, to be claimed before later ones
-	since   time.Time     // when cron first asked for ticks
-	old     *runner       // a removed one that is to be continued; nil if its cron had not asked for ticks
-	removed time.Time     // when it was; without a monotonic reading, because ticks are instants of the wall clock
+	pending []time.Time // ticks that came during a reload, to be claimed before later ones
+	since   time.Time   // when cron first asked for ticks
+	old     *runner     // a removed one that is to be continued; nil if its cron had not asked for ticks
+	removed time.Time   // when it was; without a monotonic reading, because ticks are instants of the wall clock
 }
 
 func (a *Adapter) claimsOf(name string) *claims {
 	if c, ok := a.removals.LoadAndDelete(name); ok && c.(*claims).expiry.Stop() {
 		return c.(*claims)
 	}
-	c := &claims{last: make(chan struct{})}
-	close(c.last)
+	c, none := &claims{}, make(chan struct{})
+	close(none)
+	c.last.Store(&none)
 	c.ctx, c.cancel = context.WithCancel(a.ctx)
 	return c
 }
@@ -64,23 +68,17 @@ func (r *runner) remove() {
 // if a later tick were granted before it, redlock would regard it as done. Unless enter
 // fails, leave must be called at least once.
 func (c *claims) enter() (leave func(), err error) {
-	c.mu.Lock()
-	if c.queued > maxBacklog { // the first does not wait
-		c.mu.Unlock()
-		return nil, errBacklog
+	if c.queued.Add(1) > maxBacklog+1 { // the first does not wait
+		c.queued.Add(-1)
+		return nil, fmt.Errorf("%w: %d of this job, which is slower than its schedule; run it less often, or drop ticks with cron.SkipIfStillRunning", ErrBacklog, maxBacklog)
 	}
-	ahead, own := c.last, make(chan struct{})
-	c.last = own
-	c.queued++
-	c.mu.Unlock()
+	own := make(chan struct{})
 	leave = sync.OnceFunc(func() {
-		c.mu.Lock()
-		c.queued--
-		c.mu.Unlock()
+		c.queued.Add(-1)
 		close(own)
 	})
 	select {
-	case <-ahead:
+	case <-*c.last.Swap(&own):
 		return leave, nil
 	case <-c.ctx.Done(): // the job was removed or the adapter stopped
 		leave()

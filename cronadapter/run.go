@@ -1,6 +1,7 @@
 package cronadapter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,10 +80,7 @@ func (r *runner) setPace(p pace) (err error) {
 }
 
 func (r *runner) newJob(p *pace, spacing time.Duration) (*redlock.Job, error) {
-	spread := DefaultSpread
-	if p.gap > 0 {
-		spread = min(spread, p.gap/10)
-	}
+	spread := min(DefaultSpread, cmp.Or(p.gap/10, DefaultSpread))
 	opts := []redlock.JobOption{redlock.WithSpread(spread), redlock.WithSchedule(p.words, r.next)}
 	if spacing > 0 {
 		opts = append(opts, redlock.WithSpacing(spacing))
@@ -101,8 +99,7 @@ func (r *runner) run(t *turn, f func(ctx context.Context) error) error {
 		t.began.Store(true)
 		return f(ctx)
 	})
-	var theirs *redlock.Error
-	if err != nil && !t.began.Load() && !errors.As(err, &theirs) {
+	if _, theirs := errors.AsType[*redlock.Error](err); err != nil && !theirs && !t.began.Load() {
 		r.refuse(t.tick, err)
 	}
 	return err
@@ -131,7 +128,7 @@ func (r *runner) next(tick time.Time) time.Time {
 func (r *runner) runInOrder(t *turn, f func(ctx context.Context) error) error {
 	switch {
 	case t.tick.IsZero():
-		return errNotDue
+		return fmt.Errorf("%w: no tick has come yet, so cron did not start this run; call the function itself, under Mutex.Do if it must not overlap", ErrNoTick)
 	case t.triggered:
 		return r.claimAndRun(t, f)
 	}
@@ -141,12 +138,11 @@ func (r *runner) runInOrder(t *turn, f func(ctx context.Context) error) error {
 	}
 	defer leave()
 	return r.afterOlder(r.claims.takePending(t.tick), f, func() error {
-		p := r.pace.Load()
-		if p.job.Takeover() {
+		if r.pace.Load().job.Takeover() {
 			return r.claimAndRun(t, f)
 		}
 		if !t.reloaded { // let the next tick ask soon, but not beside this one, which it could overtake
-			defer time.AfterFunc(p.gap/2, leave).Stop()
+			defer time.AfterFunc(r.next(t.tick).Sub(t.tick)/2, leave).Stop()
 		}
 		return r.claimAndRun(t, func(ctx context.Context) error {
 			leave() // a tick that comes during the run is skipped, not delayed

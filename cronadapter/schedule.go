@@ -136,28 +136,16 @@ func about(d, want time.Duration) bool { return d <= want && d > want-time.Secon
 // of crontab fields. In one time zone its ticks are the same on every replica.
 func isSpec(s Schedule) bool {
 	v := reflect.Indirect(reflect.ValueOf(s))
-	if v.Kind() != reflect.Struct {
-		return false
-	}
-	for _, field := range []string{"Second", "Minute", "Hour", "Dom", "Month", "Dow"} {
-		if f := v.FieldByName(field); !f.IsValid() || f.Kind() != reflect.Uint64 {
-			return false
-		}
-	}
-	return v.FieldByName("Location").IsValid()
+	return v.IsValid() && v.Type().Name() == "SpecSchedule"
 }
 
-// spacing returns how long before tick no other may have been granted. It is at most
-// the time since the schedule's previous tick, so it refuses nothing if all
-// replicas have the same ticks after all. A tenth is left for clock differences.
+// spacing returns how long before a tick that other replicas may not have no other may
+// have been granted. It is at most the time since the schedule's previous tick, so it
+// refuses nothing if all replicas have the same ticks after all. A tenth is left for
+// clock differences.
 func (p pace) spacing(tick time.Time) time.Duration {
-	switch {
-	case p.every > 0:
-		return p.every
-	case p.relative:
+	if p.relative {
 		return spaced(p.gap)
-	case !p.unshared:
-		return 0
 	}
 	for quiet := p.gap; quiet >= time.Millisecond; quiet /= 2 {
 		if p.schedule.Next(tick.Add(-quiet)).Equal(tick) {

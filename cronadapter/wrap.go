@@ -54,7 +54,9 @@ func (a *Adapter) Wrap(name string, opts ...redlock.JobOption) (cron.JobWrapper,
 	var used atomic.Bool
 	return func(inner cron.Job) cron.Job {
 		if used.Swap(true) {
-			never := cron.FuncJob(func() { r.refuse(time.Time{}, errUsed) })
+			never := cron.FuncJob(func() {
+				r.refuse(time.Time{}, invalid("the wrapper was applied to a second job, which never runs; call Adapter.Wrap with another name for each job"))
+			})
 			never()
 			return never
 		}
@@ -74,10 +76,7 @@ func (w *wrapped) Run() {
 		r.refuse(time.Time{}, errNoEntry)
 		return
 	}
-	t := r.take()
-	if t == nil {
-		t = &turn{tick: entry.Prev}
-	}
+	t := r.take(func() time.Time { return entry.Prev })
 	if err := w.setPace(entry); err != nil {
 		r.refuse(t.tick, err)
 		return
