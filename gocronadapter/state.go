@@ -231,7 +231,7 @@ func (s *jobState) claimFirst(ctx context.Context) (*run, error) {
 
 // behind refuses a run whose tick comes after others.
 func (s *jobState) behind() error {
-	n := s.queue.Len()
+	n := len(s.queue.Ticks())
 	if n == 0 {
 		return fmt.Errorf("%w: another run of job %q has already asked for the tick, which is over", ErrNoTick, s.name)
 	}

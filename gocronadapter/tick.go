@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/gocronadapter/internal/standby"
 )
 
 const (
@@ -124,7 +126,7 @@ func (s *jobState) enqueue(ticks ...time.Time) error {
 	for _, t := range ticks {
 		if !s.queue.Add(t) {
 			return fmt.Errorf("%w: %d ticks of job %q stand by on this replica, the limit, so the tick of %v is lost unless another replica runs it; is the job slower than its schedule?",
-				ErrBacklog, s.queue.Len(), s.name, t.UTC())
+				ErrBacklog, standby.Max, s.name, t.UTC())
 		}
 	}
 	return nil

@@ -25,30 +25,30 @@ var ErrBehind = errors.New("standby: earlier ticks are not over")
 // elsewhere, it and the ticks behind it stand by until ctx, the job's own context,
 // ends. The error is ErrBehind or one of the Job's.
 func (q *Queue) Claim(ctx context.Context) (*Run, error) {
-	if !q.lead() {
+	if !q.led.CompareAndSwap(false, true) {
 		return nil, ErrBehind
 	}
-	var over error
+	over := ErrBehind
 	for {
-		p, active := q.first()
+		tick, active := q.first()
 		switch {
-		case p == nil:
+		case tick.IsZero():
 			return nil, over
 		case active != nil:
 			go q.standBy(ctx)
 			return nil, ErrBehind
 		}
-		lease, err := q.job.Claim(ctx, p.tick)
+		lease, err := q.job.Claim(ctx, tick)
 		switch {
 		case err == nil:
-			run := q.begin(p, lease)
+			run := q.begin(tick, lease)
 			go q.standBy(ctx)
 			return run, nil
 		case ctx.Err() == nil && (errors.Is(err, redlock.ErrTaken) || errors.Is(err, redlock.ErrNoQuorum)):
 			go q.standBy(ctx)
 			return nil, err
 		}
-		q.remove(p)
+		q.remove(tick)
 		over = err
 	}
 }
@@ -58,48 +58,43 @@ func (q *Queue) Claim(ctx context.Context) (*Run, error) {
 // this replica too, since they may lose their lease.
 func (q *Queue) standBy(ctx context.Context) {
 	for ctx.Err() == nil {
-		p, active := q.first()
-		if p == nil {
+		tick, active := q.first()
+		if tick.IsZero() {
 			return
 		}
 		if active != nil {
 			active.wait(ctx)
 			continue
 		}
-		lease, err := q.job.Await(ctx, p.tick)
+		lease, err := q.job.Await(ctx, tick)
 		switch {
 		case err == nil:
-			q.offerRun(ctx, p, lease)
+			q.startRun(ctx, tick, lease)
 		case ctx.Err() == nil:
-			q.remove(p) // the tick is over, or too old; redlock's observer knows
+			q.remove(tick) // the tick is over, or too old; redlock's observer knows
 		}
 	}
 }
 
-// offerRun starts runs of the job until one accepts the lease. If none does, because
+// startRun starts runs of the job until one accepts the lease. If none does, because
 // the scheduler is busy, stopped or drops runs, the tick must neither be kept from
 // the other replicas nor be marked as done: the lease is abandoned, and this replica
 // waits for a while before it asks again.
-func (q *Queue) offerRun(ctx context.Context, p *pendingTick, lease *redlock.Lease) {
+func (q *Queue) startRun(ctx context.Context, tick time.Time, lease *redlock.Lease) {
 	validity := time.Until(lease.ValidUntil())
-	o := q.makeOffer(p, lease)
+	r := &Run{Lease: lease, queue: q, tick: tick, accepted: make(chan struct{}), over: make(chan struct{})}
+	q.offer(r)
 	held, stop := lease.Bind(ctx)
 	defer stop()
 	limited, cancel := context.WithTimeout(held, validity)
 	defer cancel()
-	q.job.Start(limited, o.accepted)
-	if !q.withdrawOffer(o) {
+	q.job.Start(limited, r.accepted)
+	if !q.offer(nil) {
 		return // a run has it
 	}
 	_ = lease.Abandon(ctx) // a failure is an event
-	sleep(ctx, validity+validity/4)
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(validity + validity/4):
 	case <-ctx.Done():
 	}
 }

@@ -3,8 +3,11 @@
 package standby
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redtick/redtick/redlock"
@@ -20,24 +23,21 @@ const Max = 1000
 // safe for concurrent use.
 type Queue struct {
 	job Job
+	led atomic.Bool
 
-	mu    sync.Mutex
-	ticks []*pendingTick
-	led   bool
-	offer *offer
+	mu      sync.Mutex
+	ticks   []time.Time
+	active  *Run // the newest run of this replica, until it is over
+	offered *Run // has a lease of the stand-by, and has not begun
 }
 
-// pendingTick is guarded by its queue.
-type pendingTick struct {
-	tick   time.Time
-	active *activeRun // the run of this replica that holds it, or nil
-}
-
-// offer is a lease of the stand-by that waits for a run.
-type offer struct {
-	tick     *pendingTick
-	lease    *redlock.Lease
-	accepted chan struct{}
+// Run is a run of this replica that holds the lease of its tick.
+type Run struct {
+	Lease    *redlock.Lease
+	queue    *Queue
+	tick     time.Time
+	accepted chan struct{} // closed when an offered run begins
+	over     chan struct{}
 }
 
 // New returns an empty queue.
@@ -47,124 +47,101 @@ func New(job Job) *Queue { return &Queue{job: job} }
 func (q *Queue) Add(tick time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i, there := slices.BinarySearchFunc(q.ticks, tick, func(p *pendingTick, tick time.Time) int { return p.tick.Compare(tick) })
-	if there {
-		return true
+	i, there := slices.BinarySearchFunc(q.ticks, tick, time.Time.Compare)
+	if !there && len(q.ticks) < Max {
+		q.ticks, there = slices.Insert(q.ticks, i, tick), true
 	}
-	if len(q.ticks) >= Max {
-		return false
-	}
-	q.ticks = slices.Insert(q.ticks, i, &pendingTick{tick: tick})
-	return true
-}
-
-// Len returns how many ticks run or stand by.
-func (q *Queue) Len() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.ticks)
+	return there
 }
 
 // Ticks returns the ticks that run or stand by, in order.
 func (q *Queue) Ticks() []time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	ticks := make([]time.Time, len(q.ticks))
-	for i, p := range q.ticks {
-		ticks[i] = p.tick
-	}
-	return ticks
+	return slices.Clone(q.ticks)
 }
 
-func (q *Queue) remove(p *pendingTick) {
+func (q *Queue) remove(tick time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.removeLocked(p)
-}
-
-func (q *Queue) removeLocked(p *pendingTick) {
-	q.ticks = slices.DeleteFunc(q.ticks, func(other *pendingTick) bool { return other == p })
-}
-
-// lead makes the caller the leader, if there is none and the queue is not empty, and reports whether it did.
-func (q *Queue) lead() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.led || len(q.ticks) == 0 {
-		return false
-	}
-	q.led = true
-	return true
+	q.ticks = slices.DeleteFunc(q.ticks, tick.Equal)
 }
 
 // first returns the leader's next tick, and the run of this replica that holds
-// it. If there is no tick left, the caller no longer leads.
-func (q *Queue) first() (*pendingTick, *activeRun) {
+// it. If there is no tick left, it returns zero, and the caller no longer leads.
+func (q *Queue) first() (time.Time, *Run) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.ticks) == 0 {
-		q.led = false
-		return nil, nil
+		q.led.Store(false)
+		return time.Time{}, nil
 	}
-	p := q.ticks[0]
-	if p.active != nil && p.active.lost() {
-		return p, nil
+	if a := q.active; a != nil && a.tick.Equal(q.ticks[0]) && !a.lost() {
+		return q.ticks[0], a
 	}
-	return p, p.active
+	return q.ticks[0], nil
 }
 
-func (q *Queue) begin(p *pendingTick, lease *redlock.Lease) *Run {
+func (q *Queue) begin(tick time.Time, lease *redlock.Lease) *Run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.beginLocked(p, lease)
+	q.active = &Run{Lease: lease, queue: q, tick: tick, over: make(chan struct{})}
+	return q.active
 }
 
-func (q *Queue) beginLocked(p *pendingTick, lease *redlock.Lease) *Run {
-	p.active = &activeRun{lease: lease, over: make(chan struct{})}
-	return &Run{Lease: lease, queue: q, tick: p, active: p.active}
-}
-
-// end notes that a run is over. A tick that is not known to be done stays.
-func (q *Queue) end(p *pendingTick, a *activeRun, done bool) {
+// offer lets a run begin whose lease the stand-by has. Without one it withdraws the offer, and reports whether that was still open.
+func (q *Queue) offer(r *Run) (open bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	close(a.over)
-	if p.active != a {
-		return // the lease was lost, and another run of this replica has the tick
-	}
-	p.active = nil
-	if done {
-		q.removeLocked(p)
-	}
+	open, q.offered = q.offered != nil, r
+	return open
 }
 
 // Accept gives the offered lease to the caller's run. It returns nil if there is none.
 func (q *Queue) Accept() *Run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	o := q.offer
-	if o == nil || o.lease.Context().Err() != nil {
+	r := q.offered
+	if r == nil || r.Lease.Context().Err() != nil {
 		return nil
 	}
-	q.offer = nil
-	close(o.accepted)
-	return q.beginLocked(o.tick, o.lease)
+	q.active, q.offered = r, nil
+	close(r.accepted)
+	return r
 }
 
-func (q *Queue) makeOffer(p *pendingTick, lease *redlock.Lease) *offer {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.offer = &offer{p, lease, make(chan struct{})}
-	return q.offer
-}
-
-// withdrawOffer reports whether the offer was still open. If so, no run can accept it any more.
-func (q *Queue) withdrawOffer(o *offer) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.offer != o {
-		return false
+// End says that the run is over, and whether its tick is known to be done. If not,
+// as after a failed unlock, the stand-by claims the tick again and finds out.
+func (r *Run) End(done bool) {
+	q := r.queue
+	if done {
+		q.remove(r.tick)
 	}
-	q.offer = nil
-	return true
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	close(r.over)
+	if q.active == r { // else the lease was lost, and another run has begun
+		q.active = nil
+	}
+}
+
+// lost reports whether the lease was lost, rather than held or unlocked.
+func (r *Run) lost() bool { return errors.Is(context.Cause(r.Lease.Context()), redlock.ErrLost) }
+
+// wait returns when the run is over, has lost its lease, or ctx ends.
+func (r *Run) wait(ctx context.Context) {
+	held := r.Lease.Context().Done()
+	for {
+		select {
+		case <-r.over:
+			return
+		case <-ctx.Done():
+			return
+		case <-held:
+			if r.lost() {
+				return
+			}
+			held = nil // unlocked, but not over yet
+		}
+	}
 }
