@@ -1,6 +1,7 @@
 package gocronadapter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +12,6 @@ import (
 
 	"github.com/go-co-op/gocron/v2"
 	"github.com/google/uuid"
-
-	"github.com/redtick/redtick/internal/names"
 )
 
 // answerTimeout bounds how long Lock waits for gocron to answer about a job; then the tick is lost. A machine with thousands of jobs
@@ -45,13 +44,25 @@ func (l *Locker) Attach(s gocron.Scheduler) error {
 	if s == nil {
 		return invalid("scheduler is nil; make one with gocron.NewScheduler")
 	}
+	if err := l.check(s); err != nil {
+		return err
+	}
+	a := &attachment{scheduler: s, since: l.clock.Now(), listing: make(chan struct{}, 1), states: make(map[string]*jobState), extraRuns: make(map[uuid.UUID]*extraRuns)}
+	if !l.attached.CompareAndSwap(nil, a) {
+		return invalid("this Locker is attached already; make one for each scheduler")
+	}
+	return nil
+}
+
+// check refuses a scheduler that cannot work with the Locker.
+func (l *Locker) check(s gocron.Scheduler) error {
 	if hidden(s, "elector").IsValid() {
 		return invalid("the scheduler has an elector too, and gocron then never asks its locker; leave one of them out")
 	}
 	if theirs := hidden(s, "clock"); theirs.IsValid() && theirs.Type() != reflect.TypeOf(l.clock) {
 		return invalid("gocron's clock is a %v, the Locker's is a %T; give both the same one, with WithClock of this package", theirs.Type(), l.clock)
 	}
-	return l.index.attach(s, l.clock.Now())
+	return nil
 }
 
 // hidden returns the value in this field of gocron's executor, if there is one.
@@ -71,147 +82,107 @@ func hidden(s gocron.Scheduler, field string) reflect.Value {
 	return v.Elem()
 }
 
-// index finds the job that Lock is called for. gocron passes only a name, so the
+// attachment finds the job that Lock is called for. gocron passes only a name, so the
 // scheduler's jobs are listed once and kept by name.
-type index struct {
-	listing chan struct{} // held while a job is looked up; not a mutex, which would stop the time of a synctest bubble
-
-	mu        sync.Mutex
+type attachment struct {
 	scheduler gocron.Scheduler
 	since     time.Time               // when it was attached
-	jobs      map[string][]gocron.Job // of the last listing
-	listings  int                     // how many have begun
-	states    map[identity]*jobState
-	extraRuns map[uuid.UUID]*extraRuns
+	listing   chan struct{}           // held while a job is looked up; not a mutex, which would stop the time of a synctest bubble
+	jobs      map[string][]gocron.Job // of the last listing; guarded by listing
+
+	mu        sync.Mutex
+	listings  int // how many have begun
+	states    map[string]*jobState
+	extraRuns map[uuid.UUID]*extraRuns // from a job's first run until it is gone
 }
 
-// identity distinguishes the jobs of a scheduler. gocron gives each job its own
-// context, and a new one when the job is updated or started again.
-type identity struct {
-	ctx  context.Context
-	name string
-}
-
-func newIndex() index {
-	return index{listing: make(chan struct{}, 1), states: make(map[identity]*jobState), extraRuns: make(map[uuid.UUID]*extraRuns)}
-}
-
-func (x *index) attach(s gocron.Scheduler, now time.Time) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.scheduler != nil {
-		return invalid("this Locker is attached already; make one for each scheduler")
+// known returns the state of a job, or nil, and how many listings have begun. gocron
+// gives each job its own context, and a new one when the job is updated or started
+// again.
+func (a *attachment) known(ctx context.Context, name string) (*jobState, int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.states[name]
+	if s != nil && s.ctx != ctx {
+		s = nil
 	}
-	x.scheduler, x.since = s, now
-	return nil
-}
-
-// attached returns the scheduler, or nil.
-func (x *index) attached() gocron.Scheduler {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.scheduler
+	return s, a.listings
 }
 
 // stateOf looks the job up once and keeps the handle, because gocron does not
 // list its jobs while it stops.
-func (l *Locker) stateOf(ctx context.Context, s gocron.Scheduler, name string) (*jobState, error) {
-	id := identity{ctx, name}
-	state, listings := l.index.known(id)
+func (l *Locker) stateOf(ctx context.Context, a *attachment, name string) (*jobState, error) {
+	state, listings := a.known(ctx, name)
 	if state != nil {
 		return state, nil
 	}
-	return ask(ctx, func() (*jobState, error) { return l.lookUp(s, id, listings) })
-}
-
-// known returns the state of a job, or nil, and how many listings have begun.
-func (x *index) known(id identity) (*jobState, int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.states[id], x.listings
+	return ask(ctx, func() (*jobState, error) { return l.lookUp(ctx, a, name, listings) })
 }
 
 // lookUp makes the state of a job for a run that began after so many listings.
-func (l *Locker) lookUp(s gocron.Scheduler, id identity, listings int) (*jobState, error) {
-	x := &l.index
-	x.listing <- struct{}{}
-	defer func() { <-x.listing }()
-	state, begun := x.known(id)
+func (l *Locker) lookUp(ctx context.Context, a *attachment, name string, listings int) (*jobState, error) {
+	a.listing <- struct{}{}
+	defer func() { <-a.listing }()
+	state, begun := a.known(ctx, name)
 	if state != nil {
 		return state, nil // another run of the job looked it up meanwhile
 	}
 	if begun == listings { // a job that was listed before the run may have been updated since
-		l.list(s)
+		a.list()
 	}
-	job, err := l.find(id.name)
-	if err != nil {
+	jobs := a.jobs[name]
+	switch {
+	case len(jobs) == 0:
+		return nil, fmt.Errorf("%w: the attached scheduler has no job %q; attach the Locker to the scheduler that uses it", ErrNoTick, name)
+	case len(jobs) > 1:
+		return nil, errShared(name, describeJob(jobs[0]), describeJob(jobs[1]))
+	}
+	job := &jobLocker{traits: traits{name: name}, locker: l, job: jobs[0], extraRuns: a.extraRunsOf(jobs[0].ID()), queries: make(chan struct{}, 1), ending: func() {}}
+	state = newState(ctx, job, a.since)
+	job.state.Store(state)
+	if err := l.reserve(job, nil); err != nil {
 		return nil, err
 	}
-	o := &owner{job: job, ended: id.ctx.Err}
-	if err := l.reserve(id.name, o, nil); err != nil {
-		return nil, err
-	}
-	state = l.newState(id.name, job, traits{}, x.since, x.extraRunsOf(job.ID()), func(_ context.Context, announce func()) {
-		announce()
-		_ = job.RunNow() // the run may come even after an error
-	}, new(queries))
-	x.mu.Lock()
-	x.states[id] = state
-	x.mu.Unlock()
-	context.AfterFunc(id.ctx, func() { l.forget(id, o) })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.states[name] = state
+	context.AfterFunc(ctx, func() {
+		job.forget()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.states[name] == state {
+			delete(a.states, name)
+		}
+	})
 	return state, nil
 }
 
-// extraRunsOf returns the extra runs of one job. They are kept from its first run until it is gone.
-func (x *index) extraRunsOf(id uuid.UUID) *extraRuns {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	e := x.extraRuns[id]
-	if e == nil {
-		e = new(extraRuns)
-		x.extraRuns[id] = e
+// extraRunsOf returns the extra runs of one job.
+func (a *attachment) extraRunsOf(id uuid.UUID) *extraRuns {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	x := a.extraRuns[id]
+	if x == nil {
+		x = new(extraRuns)
+		a.extraRuns[id] = x
 	}
-	return e
-}
-
-func (l *Locker) forget(id identity, o *owner) {
-	names.Free(l.locker, id.name, o)
-	x := &l.index
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	delete(x.states, id)
+	return x
 }
 
 // list lists the scheduler's jobs. The caller holds listing.
-func (l *Locker) list(s gocron.Scheduler) {
-	x := &l.index
-	x.mu.Lock()
-	x.listings++
-	x.mu.Unlock()
-	listed, there := make(map[string][]gocron.Job), make(map[uuid.UUID]bool)
-	for _, j := range s.Jobs() {
-		listed[j.Name()] = append(listed[j.Name()], j)
+func (a *attachment) list() {
+	a.mu.Lock()
+	a.listings++
+	a.mu.Unlock()
+	there := make(map[uuid.UUID]bool)
+	a.jobs = make(map[string][]gocron.Job)
+	for _, j := range a.scheduler.Jobs() {
+		a.jobs[j.Name()] = append(a.jobs[j.Name()], j)
 		there[j.ID()] = true
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.jobs = listed
-	maps.DeleteFunc(x.extraRuns, func(id uuid.UUID, _ *extraRuns) bool { return !there[id] })
-}
-
-// find returns the only job of the last listing with that name. The caller holds listing.
-func (l *Locker) find(name string) (gocron.Job, error) {
-	x := &l.index
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	switch jobs := x.jobs[name]; len(jobs) {
-	case 0:
-		return nil, fmt.Errorf("%w: the attached scheduler has no job %q; attach the Locker to the scheduler that uses it", ErrNoTick, name)
-	case 1:
-		return jobs[0], nil
-	default:
-		return nil, errShared(name, describeJob(jobs[0]), describeJob(jobs[1]))
-	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.extraRuns, func(id uuid.UUID, _ *extraRuns) bool { return !there[id] })
 }
 
 // gocronTimeout is how long gocron's handle of a job waits for the scheduler. After that it returns ErrJobNotFound, which it returns
@@ -237,7 +208,7 @@ func askBusy[T any](ctx context.Context, f func() (T, error)) (v T, err error) {
 
 // ask calls f, which blocks while gocron stops, and returns when ctx ends at the
 // latest: gocron ends the jobs' contexts first, and then waits for Lock.
-func ask[T any](ctx context.Context, f func() (T, error)) (T, error) {
+func ask[T any](ctx context.Context, f func() (T, error)) (v T, err error) {
 	type reply struct {
 		value T
 		err   error
@@ -247,46 +218,14 @@ func ask[T any](ctx context.Context, f func() (T, error)) (T, error) {
 		v, err := f()
 		replies <- reply{v, err}
 	}()
-	limit := time.NewTimer(answerTimeout)
-	defer limit.Stop()
-	var r reply
 	select {
-	case r = <-replies:
+	case r := <-replies:
+		v, err = r.value, r.err
 	case <-ctx.Done():
-	case <-limit.C:
-		r.err = errUnanswered
+	case <-time.After(answerTimeout):
+		err = errUnanswered
 	}
-	if ctx.Err() != nil {
-		return r.value, ctx.Err()
-	}
-	return r.value, r.err
+	return v, cmp.Or(ctx.Err(), err)
 }
 
 var errUnanswered = fmt.Errorf("%w: gocron did not answer about its jobs within %v; is a monitor blocking the scheduler?", ErrNoTick, answerTimeout)
-
-// queries counts the open queries for a job's ticks, so that none overlaps with an Update. After the Update they would return the new
-// job's ticks, and race with gocron: for the random numbers of a job with random intervals, or for the parser of a cron definition that
-// both jobs share.
-type queries struct {
-	mu      sync.Mutex
-	stopped bool
-	calls   sync.WaitGroup // not mu, which would stop the time of a synctest bubble
-}
-
-// begin reports whether a query may begin. If so, the caller ends it with calls.Done.
-func (q *queries) begin() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.stopped {
-		q.calls.Add(1)
-	}
-	return !q.stopped
-}
-
-// stop refuses further queries and waits for the open ones.
-func (q *queries) stop() {
-	q.mu.Lock()
-	q.stopped = true
-	q.mu.Unlock()
-	q.calls.Wait()
-}

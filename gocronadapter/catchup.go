@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
@@ -14,58 +13,37 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-// catcher finds the tick that one job has missed, under redlock.WithCatchUp, and keeps those that its predecessor left.
-type catcher struct {
-	plan    func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error)
-	planned struct{ newest, next time.Time } // used only by the goroutine that looks
-	owed    []time.Time                      // ticks that the job this one replaced may not have run, in order
-
-	mu      sync.Mutex
-	looking bool
-	again   bool // look once more
-}
+// catchesUp reports whether the job may have missed ticks to run.
+func (l *jobLocker) catchesUp() bool { return l.locker.catchesUp || len(l.owed) > 0 }
 
 // catchUp runs the newest missed tick, if there is one, in a goroutine of its own.
 // All replicas do so at the same time, and the claim decides.
 func (l *jobLocker) catchUp() {
-	life := l.life()
-	if !l.locker.catchesUp && len(l.catcher.owed) == 0 || life == nil || life.Err() != nil {
-		return
+	if !l.catchesUp() || l.looks.Add(1) > 1 {
+		return // one that looks already does so once more: another tick may have been missed by now
 	}
-	job, err := l.locker.locker.NewJob(l.traits.name, l.locker.jobOptions(l.traits.name, 0, 0)...)
-	if err != nil || job.CatchUp() == 0 && len(l.catcher.owed) == 0 {
-		return
-	}
-	c := &l.catcher
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.looking {
-		c.again = true // another tick may have been missed by now, or the goroutine is about to end
-		return
-	}
-	c.looking = true
-	go l.look(job)
+	go func() {
+		for asked := int64(1); asked > 0; asked = l.looks.Add(-asked) {
+			asked = l.looks.Load()
+			l.look()
+		}
+	}()
 }
 
-func (l *jobLocker) look(job *redlock.Job) {
-	c := &l.catcher
-	for again := true; again; {
-		l.lookOnce(l.life(), job)
-		c.mu.Lock()
-		again = c.again
-		c.looking, c.again = again, false
-		c.mu.Unlock()
+func (l *jobLocker) look() {
+	l.mu.Lock()
+	ctx, job := l.alive, l.redlock
+	l.mu.Unlock()
+	if ctx.Err() != nil {
+		return
 	}
-}
-
-func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
 	l.runOwed(ctx)
 	if job.CatchUp() == 0 {
 		return
 	}
 	var odd error
 	tick, err := job.Missed(ctx, func() (tick time.Time) {
-		tick, odd = l.catcher.newest(ctx, l.locker.clock.Now(), job.CatchUp())
+		tick, odd = l.newestMissed(ctx, l.locker.clock.Now(), job.CatchUp())
 		return tick
 	})
 	switch {
@@ -73,22 +51,20 @@ func (l *jobLocker) lookOnce(ctx context.Context, job *redlock.Job) {
 	case errors.Is(odd, gocron.ErrJobNotFound):
 		l.end() // gocron has removed the job by itself
 	case odd != nil:
-		l.locker.warn(l.traits.name, odd)
+		l.locker.warn(l.name, odd)
 	case err != nil:
-		l.locker.locker.Report(redlock.Event{Kind: redlock.Refused, Name: l.traits.name, Err: err})
-	case !tick.IsZero(): // gocron may be full, or drop the job's runs silently, until the tick is too old
-		ctx, cancel := context.WithTimeout(ctx, job.CatchUp()-wall(l.locker.clock.Now()).Sub(wall(tick)))
-		defer cancel()
-		l.runMissed(ctx, tick)
+		l.locker.locker.Report(redlock.Event{Kind: redlock.Refused, Name: l.name, Err: err})
+	case !tick.IsZero() && l.locked(): // gocron may be full, or drop the job's runs silently, until the tick is too old
+		l.runTicks(ctx, job.CatchUp()-wall(l.locker.clock.Now()).Sub(wall(tick)), false, tick)
 	}
 }
 
-// newest returns the newest tick of the schedule that has come, or zero if it is older than within. It plans anew when the next tick
-// has come, and when the clock was set back.
-func (c *catcher) newest(ctx context.Context, now time.Time, within time.Duration) (tick time.Time, err error) {
-	p := &c.planned
+// newestMissed returns the newest tick of the schedule that has come, or zero if it is older than within. It plans anew when the next
+// tick has come, and when the clock was set back.
+func (l *jobLocker) newestMissed(ctx context.Context, now time.Time, within time.Duration) (tick time.Time, err error) {
+	p := &l.planned
 	if p.newest.IsZero() || wall(now).Before(wall(p.newest)) || !wall(now).Before(wall(p.next)) {
-		if p.newest, p.next, err = c.plan(ctx, now, within); err != nil {
+		if p.newest, p.next, err = l.plan(ctx, now, within); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -98,33 +74,22 @@ func (c *catcher) newest(ctx context.Context, now time.Time, within time.Duratio
 	return p.newest, nil
 }
 
-// runMissed starts a run for the ticks, unless gocron does not lock the job: then the run would not claim them.
-func (l *jobLocker) runMissed(ctx context.Context, ticks ...time.Time) {
-	if l.locked() {
-		l.extraRuns.runTicks(ctx, l.start, false, ticks...)
-	}
-}
-
-// claimMissed serves a run that was started for missed ticks. Without take-over only the newest counts.
-func (s *jobState) claimMissed(ctx context.Context, ticks []time.Time) (*run, error) {
-	if s.queue == nil {
-		lease, err := s.Claim(ctx, ticks[len(ticks)-1])
-		return s.newRun(ctx, lease, nil, err)
-	}
-	if err := s.enqueue(ticks...); err != nil {
-		return nil, err
-	}
-	return s.claimFirst(ctx)
-}
-
 // repeatedHour is more than clocks are ever set back by at the end of summer time.
 const repeatedHour = 3 * time.Hour
 
-// plan returns the newest instant up to now at which gocron would have run a job,
+// plan returns the newest instant up to now at which gocron would have run the job,
 // and the next one. It has gocron plan the job on a clock that is set back, by
 // within at most.
-func (e *examiner) plan(ctx context.Context, job gocron.Job, p jobSpec, now time.Time, within time.Duration) (newest, next time.Time, err error) {
-	if p, err = e.planSpec(ctx, job, p); err != nil {
+func (l *jobLocker) plan(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error) {
+	select {
+	case l.queries <- struct{}{}:
+		defer func() { <-l.queries }()
+	case <-ctx.Done():
+		return newest, next, ctx.Err()
+	}
+	e := l.scheduler.examiner
+	p, err := e.planSpec(ctx, l.job, l.spec)
+	if err != nil {
 		return newest, next, err
 	}
 	for back := time.Minute; ctx.Err() == nil; back *= 2 { // once it has ended, the job may be gone

@@ -2,11 +2,15 @@ package gocronadapter
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
+
+	"github.com/redtick/redtick/redlock"
 )
 
 // extraRuns counts the runs of one job beside those for its due ticks. gocron
@@ -14,14 +18,28 @@ import (
 // asked for, and identified when they come. The counts outlive a stop and an
 // Update, as gocron's queues do. It is safe for concurrent use.
 type extraRuns struct {
+	runNows  counter     // asked for by RunNow, and not come yet
+	started  counter     // started by this package, and not come yet
+	queued   counter     // for ticks that gocron has dropped or queued
+	reported counter     // how many of these had their tick reported as lost
+	hadState atomic.Bool // the job has had a jobState
+
 	mu         sync.Mutex
-	hadState   bool       // the job has had a jobState
-	runNows    int        // asked for by RunNow, and not come yet
 	lastRunNow time.Time  // when RunNow was last called
-	started    int        // started by this package, and not come yet
-	requests   []*request // what they were started for, except those for a lease of the stand-by
-	queued     int        // for ticks that gocron has dropped or queued
-	reported   int        // how many of these had their tick reported as lost
+	requests   []*request // what runs were started for, except those for a lease of the stand-by; triggers come first
+}
+
+// counter counts runs that are still to come.
+type counter struct{ atomic.Int64 }
+
+// take counts one down, and reports whether there was one.
+func (c *counter) take() bool {
+	for n := c.Load(); n > 0; n = c.Load() {
+		if c.CompareAndSwap(n, n-1) {
+			return true
+		}
+	}
+	return false
 }
 
 // request is what a run is started for: missed ticks, or the tick of a trigger.
@@ -33,73 +51,15 @@ type request struct {
 
 // runNow counts a run and calls RunNow of the job.
 func (x *extraRuns) runNow(j gocron.Job) error {
-	x.noteRunNow()
+	x.mu.Lock()
+	x.lastRunNow = time.Now()
+	x.mu.Unlock()
+	x.runNows.Add(1)
 	err := j.RunNow()
 	if err != nil {
-		x.takeRunNow()
+		x.runNows.take()
 	}
 	return err
-}
-
-// firstPause and lastPause are the shortest and the longest pause before gocron is asked for a run again.
-const firstPause, lastPause = 50 * time.Millisecond, 5 * time.Second
-
-// startUntil starts runs, with growing pauses, until taken is closed or ctx ends: in some modes gocron drops runs silently.
-func (x *extraRuns) startUntil(ctx context.Context, start starter, taken <-chan struct{}) {
-	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
-		start(ctx, x.noteStarted)
-		timer := time.NewTimer(pause)
-		select {
-		case <-taken:
-			timer.Stop()
-			return
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-	}
-}
-
-// starter asks gocron for a run of a job, unless it is known that the scheduler is stopped. Before it asks, it calls announce.
-type starter func(ctx context.Context, announce func())
-
-// runTicks starts runs until one has taken the ticks, or ctx ends.
-func (x *extraRuns) runTicks(ctx context.Context, start starter, triggered bool, ticks ...time.Time) {
-	e := &request{ticks: ticks, triggered: triggered, taken: make(chan struct{})}
-	x.mu.Lock()
-	x.requests = append(x.requests, e)
-	x.mu.Unlock()
-	x.startUntil(ctx, start, e.taken)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.requests = slices.DeleteFunc(x.requests, func(other *request) bool { return other == e })
-}
-
-func (x *extraRuns) noteStarted() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.started++
-}
-
-func (x *extraRuns) noteRunNow() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.runNows++
-	x.lastRunNow = time.Now()
-}
-
-func (x *extraRuns) takeRunNow() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.takeRunNowLocked()
-}
-
-func (x *extraRuns) takeRunNowLocked() bool {
-	if x.runNows == 0 {
-		return false
-	}
-	x.runNows--
-	return true
 }
 
 // forgetRunNows forgets the calls of RunNow, unless the last one was within this time: in some modes gocron drops them silently.
@@ -107,118 +67,115 @@ func (x *extraRuns) forgetRunNows(within time.Duration) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if time.Since(x.lastRunNow) > within {
-		x.runNows = 0
+		x.runNows.Store(0)
 	}
-}
-
-// noteState notes that the job has a jobState, and reports whether it had one before.
-func (x *extraRuns) noteState() (had bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	had = x.hadState
-	x.hadState = true
-	return had
-}
-
-// announced reports whether a run by RunNow has still to come.
-func (x *extraRuns) announced() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.runNows > 0
-}
-
-// expected reports whether a run beside the schedule's has still to come.
-func (x *extraRuns) expected() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.runNows > 0 || x.started > 0
-}
-
-// triggerIndex returns the index of the first request by a trigger, or -1. The caller holds mu.
-func (x *extraRuns) triggerIndex() int {
-	return slices.IndexFunc(x.requests, func(e *request) bool { return e.triggered })
 }
 
 // noteQueued counts ticks that gocron did not run, and how many of them were reported as lost. If gocron is idle, its queues are empty,
 // and the count begins anew.
 func (x *extraRuns) noteQueued(ticks, reported int, idle bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	if idle {
-		x.queued, x.reported = 0, 0
+		x.queued.Store(0)
+		x.reported.Store(0)
 	}
-	x.queued, x.reported = x.queued+ticks, x.reported+reported
+	x.queued.Add(int64(ticks))
+	x.reported.Add(int64(reported))
 }
 
-// takeQueued reports whether a run without a due tick has waited in a queue of gocron until its tick was over, and whether that was
-// reported.
-func (x *extraRuns) takeQueued() (queued, reported bool) {
+// triggerWaits reports whether a run was started for a trigger, and has not come.
+func (x *extraRuns) triggerWaits() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.queued == 0 {
-		return false, false
-	}
-	x.queued--
-	if x.reported == 0 {
-		return true, false
-	}
-	x.reported--
-	return true, true
+	return len(x.requests) > 0 && x.requests[0].triggered
 }
 
-// takeOffered counts a run that has accepted a lease of the stand-by.
-func (x *extraRuns) takeOffered() {
+// next returns the request of a run that was started, or nil if another run has taken it.
+func (x *extraRuns) next() *request {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.started > 0 {
-		x.started--
+	if len(x.requests) == 0 {
+		return nil
 	}
-}
-
-// purpose is what a run without a due tick of its own was started for.
-type purpose int
-
-const (
-	unannounced purpose = iota
-	forRunNow
-	forRequest
-	surplus // another run has taken its request
-)
-
-// take returns what a run was started for. If both RunNow and this package have started runs, a waiting trigger comes first, because
-// gocron may have dropped the RunNow, and then RunNow.
-func (x *extraRuns) take() (purpose, *request) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	trigger := x.triggerIndex()
-	switch {
-	case x.started == 0 || trigger < 0 && x.runNows > 0:
-		if x.takeRunNowLocked() {
-			return forRunNow, nil
-		}
-		return unannounced, nil
-	case len(x.requests) == 0:
-		x.started--
-		return surplus, nil
-	}
-	x.started--
-	i := max(trigger, 0)
-	e := x.requests[i]
-	x.requests = slices.Delete(x.requests, i, i+1)
-	close(e.taken)
-	return forRequest, e
+	r := x.requests[0]
+	x.requests = slices.Delete(x.requests, 0, 1)
+	close(r.taken)
+	return r
 }
 
 // overtaken drops the requests for missed ticks, because a newer tick is due, and returns those ticks.
 func (x *extraRuns) overtaken() (missed []time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.requests = slices.DeleteFunc(x.requests, func(e *request) bool {
-		if !e.triggered {
-			missed = append(missed, e.ticks...)
-			close(e.taken)
+	x.requests = slices.DeleteFunc(x.requests, func(r *request) bool {
+		if !r.triggered {
+			missed = append(missed, r.ticks...)
+			close(r.taken)
 		}
-		return !e.triggered
+		return !r.triggered
 	})
 	return missed
+}
+
+// runTicks starts runs until one has taken the ticks, or ctx ends, or for as long as the limit.
+func (l *jobLocker) runTicks(ctx context.Context, limit time.Duration, triggered bool, ticks ...time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	x, r := l.extraRuns, &request{ticks, triggered, make(chan struct{})}
+	x.mu.Lock()
+	if triggered {
+		x.requests = slices.Insert(x.requests, 0, r)
+	} else {
+		x.requests = append(x.requests, r)
+	}
+	x.mu.Unlock()
+	l.Start(ctx, r.taken)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.requests = slices.DeleteFunc(x.requests, func(other *request) bool { return other == r })
+}
+
+// firstPause and lastPause are the shortest and the longest pause before gocron is asked for a run again.
+const firstPause, lastPause = 50 * time.Millisecond, 5 * time.Second
+
+// Start starts runs, with growing pauses, until taken is closed or ctx ends: in some modes gocron drops runs silently.
+func (l *jobLocker) Start(ctx context.Context, taken <-chan struct{}) {
+	start := func() {
+		l.extraRuns.started.Add(1)
+		_ = l.job.RunNow() // the run may come even after an error
+	}
+	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
+		if l.scheduler != nil {
+			l.scheduler.ifRunning(ctx, start)
+		} else {
+			start()
+		}
+		select {
+		case <-taken:
+			return
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// listen listens for triggers until ctx ends.
+func (l *jobLocker) listen(ctx context.Context, job *redlock.Job) {
+	end, err := job.OnTrigger(func(tick time.Time) { go l.runTriggered(ctx, tick) })
+	if err != nil {
+		l.locker.warn(l.name, err)
+		return
+	}
+	context.AfterFunc(ctx, end)
+}
+
+// triggerTimeout is how long the one who triggers waits for a run.
+const triggerTimeout = 3 * time.Second
+
+// runTriggered starts runs until one takes the tick.
+func (l *jobLocker) runTriggered(ctx context.Context, tick time.Time) {
+	if !l.locked() {
+		l.locker.warn(l.name, fmt.Errorf("%w: job %q has gocron.WithDisabledDistributedJobLocker, so it cannot be triggered: every replica would run it; leave the option out, or use RunNow", ErrSchedule, l.name))
+		return
+	}
+	l.runTicks(ctx, triggerTimeout, true, tick)
 }

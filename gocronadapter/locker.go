@@ -19,7 +19,7 @@ type Locker struct {
 	locker *redlock.Locker
 	config
 
-	index     index
+	attached  atomic.Pointer[attachment]
 	lastEnd   atomic.Int64 // when a run of any job last ended or was refused, in ns since createdAt; 0 if none has
 	createdAt time.Time
 	zone      sync.Once // warns about the time zone
@@ -32,31 +32,32 @@ var _ gocron.Locker = (*Locker)(nil)
 // its Start. NewLocker does not contact the nodes. An option that does not suit
 // gives an error that matches redlock.ErrInvalid.
 func NewLocker(locker *redlock.Locker, opts ...Option) (*Locker, error) {
+	l, err := newLocker(locker, opts)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(l.scheduler) > 0:
+		return nil, invalid("NewLocker makes no scheduler; pass gocron's options to gocron.NewScheduler, or use NewScheduler of this package")
+	case l.catchesUp:
+		return nil, invalid("WithCatchUp needs a scheduler of NewScheduler: gocron does not tell a Locker how its jobs are defined, so what was missed is not known")
+	case l.triggers:
+		return nil, invalid("WithTriggers needs a scheduler of NewScheduler: gocron does not give a Locker its jobs, so there is nothing to run; make the scheduler with it")
+	}
+	return l, nil
+}
+
+func newLocker(locker *redlock.Locker, opts []Option) (*Locker, error) {
 	c, err := newConfig(opts)
+	if err == nil && locker == nil {
+		err = invalid("locker is nil; make one with redlock.New")
+	}
+	if err == nil {
+		err = c.check(locker)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if len(c.scheduler) > 0 {
-		return nil, invalid("NewLocker makes no scheduler; pass gocron's options to gocron.NewScheduler, or use NewScheduler of this package")
-	}
-	l, err := newLocker(locker, c)
-	if err == nil && l.catchesUp {
-		return nil, invalid("WithCatchUp needs a scheduler of NewScheduler: gocron does not tell a Locker how its jobs are defined, so what was missed is not known")
-	}
-	if err == nil && l.triggers {
-		return nil, invalid("WithTriggers needs a scheduler of NewScheduler: gocron does not give a Locker its jobs, so there is nothing to run; make the scheduler with it")
-	}
-	return l, err
-}
-
-func newLocker(locker *redlock.Locker, c config) (*Locker, error) {
-	if locker == nil {
-		return nil, invalid("locker is nil; make one with redlock.New")
-	}
-	if err := c.check(locker); err != nil {
-		return nil, err
-	}
-	return &Locker{locker: locker, config: c, index: newIndex(), createdAt: time.Now()}, nil
+	return &Locker{locker: locker, config: c, createdAt: time.Now()}, nil
 }
 
 // Lock is called by gocron when a run is due. It never waits for another owner's
@@ -74,11 +75,11 @@ func (l *Locker) acquire(ctx context.Context, key string) (*run, error) {
 	if err := checkName(key); err != nil {
 		return nil, err
 	}
-	s := l.index.attached()
-	if s == nil {
+	a := l.attached.Load()
+	if a == nil {
 		return l.acquireByTime(ctx, key)
 	}
-	state, err := l.stateOf(ctx, s, key)
+	state, err := l.stateOf(ctx, a, key)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func (l *Locker) acquireByTime(ctx context.Context, key string) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &run{job: ctx, lease: lease, locker: l, name: key}, nil
+	return &run{job: ctx, lease: lease, locker: l}, nil
 }
 
 // answer ends every call of Lock: it reports a refusal, or keeps the run for its task.
@@ -115,12 +116,9 @@ func (l *Locker) answer(key string, r *run, err error) (gocron.Lock, error) {
 
 // reportRefusal reports what redlock itself has not reported.
 func (l *Locker) reportRefusal(key string, err error) {
-	core, reported := errors.AsType[*redlock.Error](err)
-	switch {
-	case reported && core.Op == opBehind:
-		l.locker.Report(redlock.Event{Kind: redlock.Refused, Name: core.Name, Err: err})
-	case reported, errors.Is(err, errReportedLost), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the job has ended
-	default:
+	_, reported := errors.AsType[*redlock.Error](err)
+	ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) // the job's context
+	if !reported && !ended && !errors.Is(err, errReportedLost) {
 		l.locker.Report(redlock.Event{Kind: redlock.Refused, Name: key, Err: err})
 	}
 }
@@ -146,4 +144,9 @@ const queueGap = 5 * time.Millisecond
 // same, except right after a run that took longer than the job's interval: then it
 // looks like a run that waited in a queue until its tick was over, and the next such
 // run is refused with [ErrNoTick].
-func (l *Locker) RunNow(j gocron.Job) error { return l.index.extraRunsOf(j.ID()).runNow(j) }
+func (l *Locker) RunNow(j gocron.Job) error {
+	if a := l.attached.Load(); a != nil {
+		return a.extraRunsOf(j.ID()).runNow(j)
+	}
+	return j.RunNow()
+}

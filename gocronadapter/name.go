@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"sync"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
@@ -15,51 +14,19 @@ import (
 // compiled matches the name of a function literal, main.f.func1, also after inlining, main.f.func1.g.2.
 var compiled = regexp.MustCompile(`\.func\d+(\.|$)`)
 
-// checkName refuses a name that the compiler made for a function literal, and that
-// of this package's own wrapper.
+// checkName refuses a name that the compiler made for a function literal, such as the one of Task.
 func checkName(name string) error {
-	if compiled.MatchString(name) || name == taskName {
+	if compiled.MatchString(name) {
 		return fmt.Errorf("%w: %q is what the compiler called a function without a name, and in the next build it may be another function; name the job with gocron.WithName",
 			ErrJobName, name)
 	}
 	return nil
 }
 
-// owner is a job that has reserved a name.
-type owner struct {
-	mu    sync.Mutex
-	job   gocron.Job   // nil while NewJob has not returned
-	ended func() error // nil unless the scheduler is merely attached
-}
-
-func (o *owner) set(j gocron.Job) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.job = j
-}
-
-func (o *owner) get() gocron.Job {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.job
-}
-
-// String describes the job for error texts.
-func (o *owner) String() string { return describeJob(o.get()) }
-
-// Ended reports whether the job is gone. It asks gocron, which removes jobs by itself.
-func (o *owner) Ended() bool {
-	if o.ended != nil {
-		return o.ended() != nil
-	}
-	j := o.get()
-	return j != nil && gone(j)
-}
-
-// reserve reserves a name for a job. It fails if another job has the name, unless that is the one replaced.
-func (l *Locker) reserve(name string, o, replaced *owner) error {
-	if other := names.Reserve(l.locker, name, o, replaced); other != nil {
-		return errShared(name, other.String(), o.String())
+// reserve reserves the name of a job. It fails if another job has the name, unless that is the one replaced.
+func (l *Locker) reserve(job, replaced *jobLocker) error {
+	if other := names.Reserve(l.locker, job.name, job, replaced); other != nil {
+		return errShared(job.name, other.String(), job.String())
 	}
 	return nil
 }

@@ -80,6 +80,22 @@ func WithSchedulerOptions(opts ...gocron.SchedulerOption) Option {
 // tick is recognized. Default: the real clock.
 func WithClock(clock clockwork.Clock) Option { return func(c *config) { c.clock = clock } }
 
+// WithTriggers lets an operator run a job, once in the fleet: with redtick trigger,
+// on the page, or by inspect.Inspector.Trigger. Default off. It needs
+// [NewScheduler], because gocron does not give a Locker its jobs. While the
+// scheduler runs, it listens on one connection to each node.
+//
+// The run is started by the job's RunNow and is like its other runs: it reaches the
+// listeners, counts for WithLimitedRuns, and may wait in a queue of gocron. If
+// gocron drops it, it is started again for up to 3 s. On the replicas that do not
+// get it, it ends like a tick that another replica runs. redlock.Job.Triggered says
+// why such a run is refused.
+//
+// A job with gocron.WithDisabledDistributedJobLocker cannot be triggered. Nor can
+// one with gocron.WithIntervalFromCompletion while it rests, because its lock is
+// held.
+func WithTriggers() Option { return func(c *config) { c.triggers = true } }
+
 // WithWindow sets the length of the window of time that counts as one tick, 10 ms
 // to 24 h, for a Locker that is not attached; see [Locker.Attach]. [NewScheduler]
 // refuses it. Default [DefaultWindow], 1 s.

@@ -22,21 +22,24 @@ type departure struct {
 // afterwards.
 func (s *scheduler) noteDeparture(l *jobLocker) {
 	now := s.locker.clock.Now()
-	gone := &departure{l.standingBy()}
-	if now.Sub(l.createdAt) < reloadLimit {
-		gone.ticks = append(gone.ticks, l.catcher.owed...) // their runs may not have come
+	gone := new(departure)
+	state := l.state.Load()
+	if state != nil && state.queue != nil {
+		gone.ticks = state.queue.Ticks()
 	}
-	j := l.owner.get()
-	if _, random := j.Schedule().(gocron.DurationRandomJobSchedule); !random {
-		pending, _ := foresee(j, now, 1) // the claim of the first may be under way; it ends with the job
+	if now.Sub(l.spec.createdAt) < reloadLimit {
+		gone.ticks = append(gone.ticks, l.owed...) // their runs may not have come
+	}
+	if _, random := l.job.Schedule().(gocron.DurationRandomJobSchedule); !random {
+		pending, _ := foresee(l.job, now, 1) // the claim of the first may be under way; it ends with the job
 		gone.ticks = append(gone.ticks, pending...)
-		l.noteQueued(pending, now)
+		l.noteQueued(state, pending, now)
 	}
-	stopped := s.life() == nil
+	stopped := s.life().Err() != nil
 	gone.ticks = slices.DeleteFunc(gone.ticks, func(t time.Time) bool { // gocron does not run ticks that came while it was stopped
 		return stopped || wall(t).Before(wall(*s.started.Load()))
 	})
-	name := l.traits.name
+	name := l.name
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.departed[name] = gone
@@ -54,33 +57,21 @@ func (s *scheduler) noteDeparture(l *jobLocker) {
 func (s *scheduler) inherit(l *jobLocker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	gone := s.departed[l.traits.name]
-	delete(s.departed, l.traits.name)
+	gone := s.departed[l.name]
+	delete(s.departed, l.name)
 	if gone != nil {
 		now := wall(s.locker.clock.Now())
 		slices.SortFunc(gone.ticks, time.Time.Compare)
-		l.catcher.owed = slices.DeleteFunc(slices.CompactFunc(gone.ticks, time.Time.Equal), func(t time.Time) bool { return wall(t).After(now) })
+		l.owed = slices.DeleteFunc(slices.CompactFunc(gone.ticks, time.Time.Equal), func(t time.Time) bool { return wall(t).After(now) })
 	}
-}
-
-// standingBy returns the job's ticks that run or stand by, under take-over.
-func (l *jobLocker) standingBy() []time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.state == nil || l.state.queue == nil {
-		return nil
-	}
-	return l.state.queue.Ticks()
 }
 
 // noteQueued counts the runs that gocron may have in a queue, from where they go to the job that replaces this one. A run holds the
 // state's mutex while it asks gocron, so noteQueued is called after gocron has answered, and not for random schedules, which are not
 // asked.
-func (l *jobLocker) noteQueued(pending []time.Time, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *jobLocker) noteQueued(s *jobState, pending []time.Time, now time.Time) {
 	var asked time.Time
-	if s := l.state; s != nil {
+	if s != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		asked = s.asked
@@ -91,14 +82,12 @@ func (l *jobLocker) noteQueued(pending []time.Time, now time.Time) {
 
 // runOwed runs the ticks that the job's predecessor left, if the newest is a tick of this job too. The claim refuses those that have run.
 func (l *jobLocker) runOwed(ctx context.Context) {
-	owed := l.catcher.owed
-	if len(owed) == 0 || l.locker.clock.Now().Sub(l.createdAt) > reloadLimit {
+	owed := l.owed
+	if len(owed) == 0 || l.locker.clock.Now().Sub(l.spec.createdAt) > reloadLimit {
 		return
 	}
 	tick := owed[len(owed)-1]
-	if ours, _, err := l.catcher.plan(ctx, tick, time.Minute); err == nil && ours.Equal(tick) {
-		ctx, cancel := context.WithTimeout(ctx, redlock.DefaultRetention) // gocron may drop the job's runs silently
-		defer cancel()
-		l.runMissed(ctx, owed...)
+	if ours, _, err := l.plan(ctx, tick, time.Minute); err == nil && ours.Equal(tick) && l.locked() {
+		l.runTicks(ctx, redlock.DefaultRetention, false, owed...) // gocron may drop the job's runs silently
 	}
 }

@@ -3,7 +3,10 @@ package gocronadapter
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
+
+	"github.com/go-co-op/gocron/v2"
 
 	"github.com/redtick/redtick/gocronadapter/internal/standby"
 	"github.com/redtick/redtick/redlock"
@@ -12,26 +15,28 @@ import (
 // run is one run of a job. It is the gocron.Lock that gocron unlocks when the run is over.
 type run struct {
 	job       context.Context // identifies the job
-	name      string
 	lease     *redlock.Lease
 	locker    *Locker
-	state     *jobState     // nil when the Locker is not attached
-	tick      *standby.Run  // nil unless the job's ticks are taken over
-	triggered bool          // by WithTriggers, so the job does not rest after it
-	began     time.Time     // when the lease was granted
-	ended     time.Time     // when its task ended, if that is known; guarded by state.mu
-	unlocked  chan struct{} // closed when gocron has unlocked it, for one who waits, else nil; guarded by state.mu
-	begun     bool          // its Task has begun; guarded by handOver.mu
+	state     *jobState    // nil when the Locker is not attached
+	tick      *standby.Run // nil unless the job's ticks are taken over
+	triggered bool         // by WithTriggers, so the job does not rest after it
+	began     time.Time    // when the lease was granted
+
+	begun atomic.Bool               // its Task has begun
+	ended atomic.Pointer[time.Time] // when its task ended, if that is known
 }
 
 // Unlock is called by gocron when the run is over, with a context that
 // Shutdown and RemoveJob have already cancelled.
 func (r *run) Unlock(ctx context.Context) error {
-	begun := handOver.drop(r)
+	handOver.drop(r)
 	defer r.locker.noteEnd()
-	if r.state != nil {
-		defer r.state.noteUnlock(r)
-		if r.state.vetoed(begun) {
+	if s := r.state; s != nil {
+		defer s.current.CompareAndSwap(r, nil)
+		switch {
+		case r.begun.Load():
+			s.tasked.Store(true)
+		case s.tasked.Load():
 			return r.veto(ctx)
 		}
 	}
@@ -44,11 +49,8 @@ func (r *run) Unlock(ctx context.Context) error {
 
 // taskEnded notes the time. It is called before gocron learns that the task has ended.
 func (r *run) taskEnded() {
-	if s := r.state; s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		r.ended = s.locker.clock.Now()
-	}
+	now := r.locker.clock.Now()
+	r.ended.Store(&now)
 }
 
 func (r *run) end(ctx context.Context) error {
@@ -63,7 +65,7 @@ func (r *run) end(ctx context.Context) error {
 // BeforeJobRunsSkipIfBeforeFuncErrors of this replica returned an error. Under
 // take-over the tick is left to the other replicas, so this one does not stand by.
 func (r *run) veto(ctx context.Context) error {
-	event := redlock.Event{Kind: redlock.Refused, Name: r.name, Tick: r.lease.Tick(), Token: r.lease.Token()}
+	event := redlock.Event{Kind: redlock.Refused, Name: r.state.name, Tick: r.lease.Tick(), Token: r.lease.Token()}
 	defer func() { r.locker.locker.Report(event) }()
 	if r.tick == nil {
 		event.Err = fmt.Errorf("%w: BeforeJobRunsSkipIfBeforeFuncErrors returned an error after the tick was claimed, so no replica runs it; use redlock.WithTakeover to have another one run it",
@@ -74,4 +76,63 @@ func (r *run) veto(ctx context.Context) error {
 	err := r.lease.Abandon(ctx)
 	r.tick.End(true)
 	return err
+}
+
+// rests reports whether the job rests after this run, because its interval counts
+// from the end of a run. gocron has no method for that, but its LastRun shows it: it
+// is set before the task begins, or, for such a job, once the task has ended.
+func (r *run) rests(ctx context.Context) bool {
+	s := r.state
+	if s == nil || r.triggered || r.lease.Tick().IsZero() {
+		return false
+	}
+	now := s.locker.clock.Now()
+	s.mu.Lock()
+	known, resting, interval := s.restsKnown, s.resting, s.interval()
+	s.mu.Unlock()
+	took := now.Sub(r.began)
+	if known || took < interval/200 || interval == 0 { // the spacing makes up for runs that short
+		return resting
+	}
+	if (wall(now).Sub(wall(r.began)) - took).Abs() > took/10 {
+		return false // the wall clock, by which gocron sets LastRun, was changed meanwhile; the next run will show
+	}
+	ended := r.ended.Load()
+	if ended == nil { // the user's listener took the place of this package's
+		ended = new(now.Add(-took / 10))
+	}
+	noted, err := askBusy(ctx, s.job.LastRun) //nolint:staticcheck // LastRunStartedAt, its successor, is always the start of the run
+	if err != nil || noted.Before(r.began) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.restsKnown, s.resting = true, !noted.Before(*ended)
+	return s.resting
+}
+
+// interval returns the job's interval, or 0 if gocron.WithIntervalFromCompletion
+// does not apply to it.
+func (s *jobState) interval() time.Duration {
+	switch d := s.job.Schedule().(type) {
+	case gocron.DurationJobSchedule:
+		return d.Duration
+	case gocron.DurationRandomJobSchedule:
+		return d.Min
+	}
+	return 0
+}
+
+// rest keeps the lock for nine tenths of the interval after the run, so that no
+// other replica begins earlier. Under take-over the tick counts as done only once
+// the lock is released, so there the rest ends with the job.
+func (r *run) rest() {
+	d := r.state.interval()
+	rest, cancel := context.WithTimeout(r.lease.Context(), d-d/10)
+	defer cancel()
+	if r.tick != nil {
+		defer context.AfterFunc(r.job, cancel)()
+	}
+	<-rest.Done()
+	_ = r.end(context.Background()) // redlock reports a loss; Unlock is bounded by the node timeout
 }

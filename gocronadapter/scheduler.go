@@ -39,19 +39,14 @@ import (
 // NewScheduler does not contact the nodes. An option that does not suit gives an
 // error that matches redlock.ErrInvalid.
 func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, error) {
-	c, err := newConfig(opts)
-	if err != nil {
+	l, err := newLocker(locker, opts)
+	switch {
+	case err != nil:
 		return nil, err
+	case l.window != DefaultWindow:
+		return nil, invalid("window is %v, but a scheduler of NewScheduler knows its ticks; leave WithWindow out", l.window)
 	}
-	if c.window != DefaultWindow {
-		return nil, invalid("window is %v, but a scheduler of NewScheduler knows its ticks; leave WithWindow out", c.window)
-	}
-	l, err := newLocker(locker, c)
-	if err != nil {
-		return nil, err
-	}
-	options := slices.Concat([]gocron.SchedulerOption{gocron.WithClock(c.clock)}, c.scheduler,
-		[]gocron.SchedulerOption{gocron.WithDistributedLocker(l)})
+	options := append([]gocron.SchedulerOption{gocron.WithClock(l.clock)}, l.config.scheduler...)
 	examiner, err := newExaminer(options)
 	if err != nil {
 		return nil, err
@@ -60,10 +55,11 @@ func NewScheduler(locker *redlock.Locker, opts ...Option) (gocron.Scheduler, err
 	if err != nil {
 		return nil, err
 	}
-	if err := l.Attach(s); err != nil {
+	if err := l.check(s); err != nil {
 		return nil, errors.Join(err, s.Shutdown())
 	}
-	return &scheduler{Scheduler: s, locker: l, examiner: examiner, jobs: make(map[uuid.UUID]*jobLocker), departed: make(map[string]*departure), starting: make(chan struct{}, 1)}, nil
+	return &scheduler{Scheduler: s, locker: l, examiner: examiner, jobs: make(map[uuid.UUID]*jobLocker), departed: make(map[string]*departure),
+		running: examiner.canceled, stop: func() {}, starting: make(chan struct{}, 1)}, nil
 }
 
 // scheduler wraps gocron's and gives each job a Locker of its own, which need not
@@ -74,12 +70,11 @@ type scheduler struct {
 	examiner *examiner
 
 	mu       sync.Mutex
-	jobs     map[uuid.UUID]*jobLocker
-	departed map[string]*departure // by name, for reloadLimit
-	sweepAt  int                   // the number of jobs above which sweep is called
-	shut     bool
+	jobs     map[uuid.UUID]*jobLocker // nil after Shutdown
+	departed map[string]*departure    // by name, for reloadLimit
+	sweepAt  int                      // the number of jobs above which sweep is called
 
-	running  context.Context // from the end of Start to the next stop, else nil
+	running  context.Context // lasts from the end of Start to the next stop
 	stop     context.CancelFunc
 	starting chan struct{} // held to start a run, and to start or stop gocron; not a mutex, which would stop the time of a synctest bubble
 
@@ -98,16 +93,17 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 	}
 	j, err := s.add(old, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) {
 		if old != nil {
-			old.queries.stop()
+			old.queries <- struct{}{} // for good. A query after the Update would return the new job's ticks, and race with gocron for
+			// the random numbers of a job with random intervals, or for the parser of a cron definition that both jobs share.
 		}
 		return s.Scheduler.Update(id, d, t, opts...)
 	})
 	switch {
 	case err == nil || old == nil:
-	case !errors.Is(err, ErrJobName) && gone(old.owner.get()):
+	case !errors.Is(err, ErrJobName) && gone(old.job):
 		s.forget(old) // gocron removes the job before it looks at the new definition
 	default:
-		s.begin(old)
+		old.begin(s.life())
 	}
 	return j, err
 }
@@ -129,64 +125,57 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 	if err != nil {
 		return nil, err
 	}
-	j, err := add(append([]gocron.JobOption{gocron.WithDistributedJobLocker(l), l.onEnd(), l.onError()}, opts...))
+	j, err := add(append(l.options(), opts...))
 	if err != nil || j == nil {
-		l.discard()
+		close(l.ready)
+		l.forget()
 		return j, err
 	}
-	l.catcher.plan = func(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error) {
-		if !l.queries.begin() {
-			return newest, next, context.Canceled
-		}
-		defer l.queries.calls.Done()
-		return s.examiner.plan(ctx, j, jobSpec{d, opts, l.createdAt}, now, within)
-	}
+	l.job, l.spec.definition = j, d
 	l.locked = sync.OnceValue(func() bool { return s.examiner.locks(opts) })
-	l.traits.startsImmediately = s.examiner.startsImmediately(j.Schedule(), opts)
+	l.startsImmediately = s.examiner.startsImmediately(j.Schedule(), opts)
 	s.inherit(l)
-	l.setJob(j) // from here on a run may read what is set above
+	close(l.ready) // from here on a run may read what is set above
 	s.remember(l)
 	s.locker.checkDates(traits.name, j.Schedule())
 	s.locker.checkZone(traits.name, j.Schedule(), s.examiner.zone)
-	s.begin(l)
+	l.begin(s.life())
 	return &job{Job: j, scheduler: s}, nil
 }
 
 // lockerFor reserves the job's name and makes its locker.
 func (s *scheduler) lockerFor(t traits, old *jobLocker, opts []gocron.JobOption) (*jobLocker, error) {
-	l := &jobLocker{scheduler: s, locker: s.locker, traits: t, owner: new(owner), extraRuns: new(extraRuns), ready: make(chan struct{})}
+	l := &jobLocker{traits: t, locker: s.locker, queries: make(chan struct{}, 1), extraRuns: new(extraRuns), scheduler: s, ready: make(chan struct{}),
+		alive: s.examiner.canceled, ending: func() {}}
 	if old != nil {
 		l.extraRuns = old.extraRuns
-	}
-	var replaced *owner
-	if old != nil && old.traits.name == t.name {
-		replaced = old.owner
 	}
 	err := checkName(t.name)
 	if err == nil {
 		err = s.locker.locker.CheckName(t.name)
 	}
 	if err == nil {
-		err = s.locker.reserve(t.name, l.owner, replaced)
+		err = s.locker.reserve(l, old)
 	}
 	if err != nil && s.examiner.locks(opts) {
 		return nil, err
 	}
-	l.createdAt = s.locker.clock.Now()
+	l.spec.options, l.spec.createdAt = opts, s.locker.clock.Now()
 	return l, nil
 }
 
 func (s *scheduler) remember(l *jobLocker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.shut {
+	if s.jobs == nil {
 		l.forget() // gocron returns a job even after Shutdown
 		return
 	}
-	if was := s.jobs[l.id]; was != nil && was.traits.name != l.traits.name { // by Update, or by gocron.WithIdentifier
+	id := l.job.ID()
+	if was := s.jobs[id]; was != nil && was.name != l.name { // by Update, or by gocron.WithIdentifier
 		was.forget()
 	}
-	s.jobs[l.id] = l
+	s.jobs[id] = l
 	if len(s.jobs) > max(s.sweepAt, minSweep) {
 		s.sweep()
 		s.sweepAt = 2 * len(s.jobs)
@@ -203,19 +192,19 @@ func (s *scheduler) sweep() {
 	for _, j := range s.Scheduler.Jobs() {
 		there[j.ID()] = true
 	}
-	for id, l := range s.jobs {
+	maps.DeleteFunc(s.jobs, func(id uuid.UUID, l *jobLocker) bool {
 		if !there[id] {
-			delete(s.jobs, id)
 			l.forget()
 		}
-	}
+		return !there[id]
+	})
 }
 
 func (s *scheduler) forget(l *jobLocker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.jobs[l.id] == l {
-		delete(s.jobs, l.id)
+	if id := l.job.ID(); s.jobs[id] == l {
+		delete(s.jobs, id)
 	}
 	l.forget()
 }
@@ -239,23 +228,17 @@ func (s *scheduler) jobOf(id uuid.UUID) *jobLocker {
 }
 
 func (s *scheduler) RemoveByTags(tags ...string) {
-	var tagged []*jobLocker
 	for _, j := range s.Scheduler.Jobs() {
-		if l := s.jobOf(j.ID()); l != nil && slices.ContainsFunc(j.Tags(), func(tag string) bool { return slices.Contains(tags, tag) }) {
-			s.noteDeparture(l)
-			tagged = append(tagged, l)
+		if slices.ContainsFunc(j.Tags(), func(tag string) bool { return slices.Contains(tags, tag) }) {
+			_ = s.RemoveJob(j.ID()) // it may have ended by itself
 		}
-	}
-	s.Scheduler.RemoveByTags(tags...)
-	for _, l := range tagged {
-		s.forget(l)
 	}
 }
 
 func (s *scheduler) Start() {
 	s.starting <- struct{}{}
 	defer func() { <-s.starting }()
-	if s.life() != nil {
+	if s.life().Err() == nil {
 		s.Scheduler.Start() // which does nothing but log
 		return
 	}
@@ -288,14 +271,7 @@ func (s *scheduler) removeFinished() {
 	}
 }
 
-// begin begins the extra runs of a job, if the scheduler runs.
-func (s *scheduler) begin(l *jobLocker) {
-	if life := s.life(); life != nil {
-		l.begin(life)
-	}
-}
-
-// life returns a context that lasts from Start to the next stop, or nil while gocron is stopped.
+// life returns a context that lasts until gocron is stopped; while it is, that has ended.
 func (s *scheduler) life() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -310,63 +286,56 @@ func (s *scheduler) ifRunning(ctx context.Context, f func()) {
 		return
 	}
 	defer func() { <-s.starting }()
-	if s.life() != nil && ctx.Err() == nil {
+	if s.life().Err() == nil && ctx.Err() == nil {
 		f()
 	}
 }
 
-// stopStarting ends the extra runs before gocron stops: once it has returned, none is started.
-func (s *scheduler) stopStarting() {
-	s.starting <- struct{}{}
-	defer func() { <-s.starting }()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.running != nil {
-		s.stop()
-	}
-	s.running = nil
-}
-
-func (s *scheduler) StopJobs() error {
-	s.stopStarting()
-	return s.waitStopped(s.Scheduler.StopJobs())
-}
+func (s *scheduler) StopJobs() error { return s.halt(s.Scheduler.StopJobs) }
 
 func (s *scheduler) StopJobsWithContext(ctx context.Context) error {
-	s.stopStarting()
-	return s.waitStopped(s.Scheduler.StopJobsWithContext(ctx))
+	return s.halt(func() error { return s.Scheduler.StopJobsWithContext(ctx) })
 }
 
-// waitStopped waits until gocron has noted that it has stopped. Its stop returns a moment earlier, and a Start in that moment would do
-// nothing. (That is too rare for a test: once in some 50,000 stops.)
-func (s *scheduler) waitStopped(err error) error {
+func (s *scheduler) Shutdown() error {
+	defer s.releaseNames()
+	return s.halt(s.Scheduler.Shutdown)
+}
+
+func (s *scheduler) ShutdownWithContext(ctx context.Context) error {
+	defer s.releaseNames()
+	return s.halt(func() error { return s.Scheduler.ShutdownWithContext(ctx) })
+}
+
+// halt ends the extra runs and stops gocron. It waits until gocron has noted that: gocron's stop returns a moment earlier, and a Start
+// in that moment would do nothing. (That is too rare for a test: once in some 50,000 stops.)
+func (s *scheduler) halt(stop func() error) error {
+	s.endExtraRuns()
+	err := stop()
 	unanswered := errors.Is(err, gocron.ErrStopSchedulerTimedOut) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	if !unanswered {
-		s.Scheduler.Jobs()
+		s.Scheduler.Jobs() // returns at once after a shutdown
 	}
 	return err
 }
 
-func (s *scheduler) Shutdown() error {
-	s.stopStarting()
-	return s.releaseNames(s.Scheduler.Shutdown())
-}
-
-func (s *scheduler) ShutdownWithContext(ctx context.Context) error {
-	s.stopStarting()
-	return s.releaseNames(s.Scheduler.ShutdownWithContext(ctx))
+// endExtraRuns ends the extra runs: once it has returned, none is started.
+func (s *scheduler) endExtraRuns() {
+	s.starting <- struct{}{}
+	defer func() { <-s.starting }()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop()
 }
 
 // releaseNames releases all names after Shutdown, when gocron makes no job any more.
-func (s *scheduler) releaseNames(err error) error {
+func (s *scheduler) releaseNames() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.jobs {
 		l.forget()
 	}
-	clear(s.jobs)
-	s.shut = true
-	return err
+	s.jobs = nil
 }
 
 func (s *scheduler) Jobs() []gocron.Job {

@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/go-co-op/gocron/v2"
 
 	"github.com/redtick/redtick/gocronadapter/internal/standby"
 	"github.com/redtick/redtick/redlock"
 )
-
-// opBehind is the Op of a redlock.Error that this package makes itself.
-const opBehind = "stand by"
 
 // jobState is what one replica knows about the ticks of one job, from one start
 // of the job to the next. gocron passes Lock no tick, so the tick is read from the
@@ -22,17 +18,11 @@ const opBehind = "stand by"
 // enough: gocron also keeps ticks it has skipped, and drops those that came due
 // while Lock was busy.
 type jobState struct {
-	locker      *Locker
-	name        string
-	job         gocron.Job
-	traits      traits
-	description string    // of the schedule
-	since       time.Time // about when the job started
-	extraRuns   *extraRuns
-	start       starter
-	queue       *standby.Queue // nil unless the job's ticks are taken over
-
-	queries *queries
+	*jobLocker
+	ctx         context.Context // of the job: gocron makes a new one at each start
+	description string          // of the schedule
+	since       time.Time       // about when the job started
+	queue       *standby.Queue  // nil unless the job's ticks are taken over
 
 	mu           sync.Mutex
 	armed        time.Time     // about when the timer of the next tick was set
@@ -44,19 +34,21 @@ type jobState struct {
 	gap          time.Duration // the shortest time between ticks
 	startInstant time.Time     // the instant of a start at once, which is no tick
 	startPending bool          // the run of startInstant has not come
-	blockedUntil time.Time     // until when the last Lock kept gocron from other ticks
-	current      *run          // the last run that holds the lock and that gocron has not unlocked
+	blockedUntil time.Time     // the end of the last Lock: gocron plans the next tick only then, and drops or queues those in between
 	noQuorum     bool          // the last Lock reached no quorum
-	intervalFrom intervalFrom
+	restsKnown   bool          // rests has found out whether the job rests
+	resting      bool          // the job rests after its runs
 	cached       cachedJob
 	restarted    bool // the job had a jobState before, and no run of a random schedule has come since
-	tasked       bool // the job's task is a Task, which says that it has begun
+
+	current atomic.Pointer[run] // the last run that holds the lock and that gocron has not unlocked
+	tasked  atomic.Bool         // the job's task is a Task: a run that ends before it has begun was vetoed. It is not known of other tasks
 }
 
-func (l *Locker) newState(name string, job gocron.Job, t traits, since time.Time, x *extraRuns, start starter, q *queries) *jobState {
-	s := &jobState{locker: l, name: name, job: job, traits: t, description: describeSchedule(job.Schedule()), extraRuns: x, start: start,
-		since: since, armed: since, queries: q, tasked: t.task, restarted: x.noteState()}
-	if l.takesOver(name) {
+func newState(ctx context.Context, l *jobLocker, since time.Time) *jobState {
+	s := &jobState{jobLocker: l, ctx: ctx, description: describeSchedule(l.job.Schedule()), since: since, armed: since, restarted: l.extraRuns.hadState.Swap(true)}
+	s.tasked.Store(l.task)
+	if l.locker.takesOver(l.name) {
 		s.queue = standby.New(s)
 	}
 	return s
@@ -113,24 +105,19 @@ func (s *jobState) Await(ctx context.Context, tick time.Time) (*redlock.Lease, e
 	return j.Await(ctx, tick)
 }
 
-// Start starts runs until one has accepted the lease of the stand-by, or ctx ends.
-func (s *jobState) Start(ctx context.Context, accepted <-chan struct{}) {
-	s.extraRuns.startUntil(ctx, s.start, accepted)
-}
-
 func (s *jobState) acquire(ctx context.Context) (*run, error) {
 	if s.locker.idle() { // this run has not waited in a queue of gocron, so the queues are empty
 		s.extraRuns.forgetRunNows(queueGap)
 	}
 	now := s.locker.clock.Now()
-	d, err := askBusy(ctx, func() (due, error) { return s.due(now) })
+	d, err := askBusy(ctx, func() (due, error) { return s.due(ctx, now) })
 	if d.fresh {
 		err = errors.Join(err, s.enqueue(s.extraRuns.overtaken()...)) // under take-over these come before the due tick
 	}
 	if s.queue != nil && ctx.Err() == nil {
 		if tick := s.queue.Accept(); tick != nil {
 			if !d.fresh && !d.immediate {
-				s.extraRuns.takeOffered()
+				s.extraRuns.started.take()
 			}
 			return s.newRun(ctx, tick.Lease, tick, nil)
 		}
@@ -144,7 +131,7 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 		return s.claimDue(ctx, d)
 	}
 	r, err := s.acquireExtra(ctx, d)
-	if err != nil && s.traits.announces {
+	if err != nil && s.scheduler != nil {
 		go s.runDropped(ctx)
 	}
 	return r, err
@@ -156,22 +143,23 @@ func (s *jobState) claimDue(ctx context.Context, d due) (*run, error) {
 	}
 	s.reportLost(d)
 	lease, err := s.Claim(ctx, d.tick)
-	s.noteBlocked(errors.Is(err, redlock.ErrNoQuorum))
+	now := s.locker.clock.Now()
+	s.mu.Lock()
+	s.blockedUntil, s.noQuorum = now, errors.Is(err, redlock.ErrNoQuorum)
+	s.mu.Unlock()
 	return s.newRun(ctx, lease, nil, err)
 }
 
 // acquireExtra serves a run without a due tick of its own.
 func (s *jobState) acquireExtra(ctx context.Context, d due) (*run, error) {
-	purpose, request := s.extraRuns.take()
+	x := s.extraRuns
 	switch {
-	case purpose == forRunNow:
+	case !x.triggerWaits() && x.runNows.take(): // gocron may have dropped the RunNow, so a trigger comes first
 		return s.lockOnly(ctx)
-	case purpose == surplus:
-		return nil, fmt.Errorf("%w: %w: a run of job %q was started for a tick that another run of this replica has taken", ErrNoTick, redlock.ErrTickDone, s.name)
-	case purpose == forRequest && request.triggered:
-		return s.claimTriggered(ctx, request.ticks[0])
-	case purpose == forRequest:
-		return s.claimMissed(ctx, request.ticks)
+	case x.started.take():
+		return s.claimRequest(ctx, x.next())
+	case x.runNows.take():
+		return s.lockOnly(ctx)
 	case d.tick.IsZero():
 		return s.lockUnannounced(ctx)
 	case s.queue != nil:
@@ -180,28 +168,56 @@ func (s *jobState) acquireExtra(ctx context.Context, d due) (*run, error) {
 	return s.claimDue(ctx, d) // which refuses it: it was asked for before
 }
 
+// claimRequest serves a run that was started for ticks. Without take-over only the newest counts.
+func (s *jobState) claimRequest(ctx context.Context, r *request) (*run, error) {
+	switch {
+	case r == nil:
+		return nil, fmt.Errorf("%w: %w: a run of job %q was started for a tick that another run of this replica has taken", ErrNoTick, redlock.ErrTickDone, s.name)
+	case r.triggered:
+		return s.claimTriggered(ctx, r.ticks[0])
+	case s.queue == nil:
+		lease, err := s.Claim(ctx, r.ticks[len(r.ticks)-1])
+		return s.newRun(ctx, lease, nil, err)
+	}
+	if err := s.enqueue(r.ticks...); err != nil {
+		return nil, err
+	}
+	return s.claimFirst(ctx)
+}
+
+// claimTriggered serves a run that was started for a trigger.
+func (s *jobState) claimTriggered(ctx context.Context, tick time.Time) (*run, error) {
+	job, err := s.redlockJob(time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	lease, err := job.Triggered().Claim(ctx, tick)
+	r, err := s.newRun(ctx, lease, nil, err)
+	if err == nil {
+		r.triggered = true
+	}
+	return r, err
+}
+
 // runDropped runs the tick that came due while an extra run was being refused. Some modes of gocron drop that tick, on all replicas if
 // an operator has just triggered the job.
 func (s *jobState) runDropped(ctx context.Context) {
-	pause := time.NewTimer(firstPause) // the other modes run the tick meanwhile
-	defer pause.Stop()
 	select {
-	case <-pause.C:
+	case <-time.After(firstPause): // the other modes run the tick meanwhile
 	case <-ctx.Done():
 		return
 	}
 	now := s.locker.clock.Now()
 	s.mu.Lock()
-	tick := newest(time.Time{}, s.known, func(t time.Time) bool { return t.After(s.asked) && t.After(s.lastDropped) && !wall(t).After(wall(now)) })
-	found := !tick.IsZero() && !s.uncommon // the planned ticks of other schedules may have moved
-	if found {
+	tick := newest(time.Time{}, s.known, func(t time.Time) bool {
+		return !s.uncommon && t.After(s.asked) && t.After(s.lastDropped) && !wall(t).After(wall(now)) // uncommon ones may have moved
+	})
+	if !tick.IsZero() {
 		s.lastDropped = tick
 	}
 	s.mu.Unlock()
-	if found {
-		ctx, cancel := context.WithTimeout(ctx, triggerTimeout)
-		defer cancel()
-		s.extraRuns.runTicks(ctx, s.start, false, tick)
+	if !tick.IsZero() {
+		s.runTicks(ctx, triggerTimeout, false, tick)
 	}
 }
 
@@ -209,10 +225,8 @@ func (s *jobState) newRun(ctx context.Context, lease *redlock.Lease, tick *stand
 	if err != nil {
 		return nil, err
 	}
-	r := &run{job: ctx, name: s.name, lease: lease, locker: s.locker, state: s, tick: tick, began: s.locker.clock.Now()}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.current = r
+	r := &run{job: ctx, lease: lease, locker: s.locker, state: s, tick: tick, began: s.locker.clock.Now()}
+	s.current.Store(r)
 	return r, nil
 }
 
@@ -235,8 +249,10 @@ func (s *jobState) behind() error {
 	if n == 0 {
 		return fmt.Errorf("%w: another run of job %q has already asked for the tick, which is over", ErrNoTick, s.name)
 	}
-	return &redlock.Error{Op: opBehind, Name: s.name, Reason: redlock.ErrTaken,
+	err := &redlock.Error{Op: "stand by", Name: s.name, Reason: redlock.ErrTaken,
 		Detail: fmt.Sprintf("%d ticks are run or stand by on this replica, and come one after the other", n)}
+	s.locker.locker.Report(redlock.Event{Kind: redlock.Refused, Name: s.name, Err: err})
+	return err
 }
 
 // lockOnly takes the lock without a tick, for runs that are each replica's own.
@@ -262,62 +278,23 @@ const listenerTimeout = time.Second
 // awaitUnlock waits until gocron has unlocked the run of this replica that holds the lock, unless its task is known to be running. A listener
 // may call RunNow to repeat a failed run, but gocron unlocks only after the listener.
 func (s *jobState) awaitUnlock(ctx context.Context) {
-	unlocked := s.ending()
-	if unlocked == nil {
-		return
+	ending := func() bool {
+		r := s.current.Load()
+		return r != nil && (r.ended.Load() != nil || !r.begun.Load())
 	}
-	timer := time.NewTimer(listenerTimeout)
-	defer timer.Stop()
-	select {
-	case <-unlocked:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
-// ending returns a channel that is closed when the current run is unlocked, or nil if there is none whose task may have ended.
-func (s *jobState) ending() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.current
-	if r == nil || r.ended.IsZero() && handOver.hasBegun(r) {
-		return nil
-	}
-	if r.unlocked == nil {
-		r.unlocked = make(chan struct{})
-	}
-	return r.unlocked
-}
-
-// noteUnlock notes that gocron has unlocked a run.
-func (s *jobState) noteUnlock(r *run) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.current == r {
-		s.current = nil
-	}
-	if r.unlocked != nil {
-		close(r.unlocked)
+	for limit := time.Now().Add(listenerTimeout); ending() && time.Now().Before(limit) && ctx.Err() == nil; {
+		time.Sleep(queueGap)
 	}
 }
 
 // lockUnannounced serves a run that no tick is due for and that nobody has announced: by RunNow of gocron's own job, or one that waited
 // in a queue of gocron until its tick was over.
 func (s *jobState) lockUnannounced(ctx context.Context) (*run, error) {
-	switch queued, reported := s.extraRuns.takeQueued(); {
-	case reported:
-		return nil, errReportedLost
-	case queued:
+	if s.extraRuns.queued.take() {
+		if s.extraRuns.reported.take() {
+			return nil, errReportedLost
+		}
 		return nil, fmt.Errorf("%w: job %q waited in a queue until its tick was over or taken by the run before; use Locker.RunNow if this was a RunNow", ErrNoTick, s.name)
 	}
 	return s.lockOnly(ctx)
-}
-
-// vetoed reports whether a run has ended without its task. It is not known unless
-// the task is a Task, which says that it has begun.
-func (s *jobState) vetoed(begun bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tasked = s.tasked || begun
-	return s.tasked && !begun
 }

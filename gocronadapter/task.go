@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -26,7 +25,7 @@ func Task(f func(ctx context.Context) error) gocron.Task {
 	if f == nil {
 		return gocron.NewTask(nil) // NewJob refuses it
 	}
-	return known(gocron.NewTask(wrapper{f}.run))
+	return known(gocron.NewTask(func(ctx context.Context) error { return runTask(ctx, f) }))
 }
 
 // known returns a task that isTask recognizes by its code pointer. Inlining would make more than one copy of the code.
@@ -37,17 +36,9 @@ func known[T any](task func() T) func() T { return func() T { return task() } }
 // isTask reports whether a task was made by Task.
 func isTask(task gocron.Task) bool { return reflect.ValueOf(task).Pointer() == taskCode }
 
-var (
-	taskCode = reflect.ValueOf(Task(func(context.Context) error { return nil })).Pointer()
-	taskName = runtime.FuncForPC(reflect.ValueOf(wrapper{}.run).Pointer()).Name() // gocron's name for a job of Task without a name
-)
+var taskCode = reflect.ValueOf(known(gocron.NewTask(nil))).Pointer()
 
-// wrapper is a named type so that its method has a known name, taskName.
-type wrapper struct {
-	f func(ctx context.Context) error
-}
-
-func (w wrapper) run(ctx context.Context) error {
+func runTask(ctx context.Context, f func(ctx context.Context) error) error {
 	r := handOver.take(ctx)
 	if r == nil {
 		return fmt.Errorf("%w: the scheduler did not lock this run; it needs a Locker of this package, and no elector beside it", ErrNoLease)
@@ -57,7 +48,7 @@ func (w wrapper) run(ctx context.Context) error {
 	}
 	return r.lease.Do(ctx, func(held context.Context) error {
 		defer r.taskEnded()
-		err := w.f(held)
+		err := f(held)
 		if lost := context.Cause(held); errors.Is(lost, redlock.ErrLost) && !errors.Is(err, redlock.ErrLost) {
 			err = errors.Join(err, lost)
 		}
@@ -66,27 +57,28 @@ func (w wrapper) run(ctx context.Context) error {
 }
 
 // handOver carries a run from Lock to its task. All that gocron passes to both is the job's context.
-var handOver = runs{waiting: make(map[context.Context][]*run)}
+var handOver = runs{of: make(map[context.Context][]*run)}
 
+// runs are the runs of each job, oldest first, until they are unlocked. There are two only if the older one has lost its lease.
 type runs struct {
-	mu      sync.Mutex
-	waiting map[context.Context][]*run
+	mu sync.Mutex
+	of map[context.Context][]*run
 }
 
 func (q *runs) put(r *run) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.waiting[r.job] = append(q.waiting[r.job], r)
+	q.of[r.job] = append(q.of[r.job], r)
 }
 
-// oldest returns the job's oldest run, or nil. If there are two, the oldest has lost its lease.
+// oldest returns the job's oldest run, or nil.
 func (q *runs) oldest(job context.Context) *run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.waiting[job]) == 0 {
+	if len(q.of[job]) == 0 {
 		return nil
 	}
-	return q.waiting[job][0]
+	return q.of[job][0]
 }
 
 // take returns the newest run of the job that has not begun, or nil. There is an
@@ -94,35 +86,19 @@ func (q *runs) oldest(job context.Context) *run {
 func (q *runs) take(job context.Context) *run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.waiting[job]) == 0 {
-		return nil
+	for _, r := range slices.Backward(q.of[job]) {
+		if r.begun.CompareAndSwap(false, true) {
+			return r
+		}
 	}
-	r := q.waiting[job][len(q.waiting[job])-1]
-	q.remove(r)
-	r.begun = true
-	return r
+	return nil
 }
 
-// hasBegun reports whether a task has taken the run.
-func (q *runs) hasBegun(r *run) bool {
+func (q *runs) drop(r *run) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return r.begun
-}
-
-// drop removes a run and reports whether a task had taken it.
-func (q *runs) drop(r *run) (begun bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.remove(r)
-	return r.begun
-}
-
-func (q *runs) remove(r *run) {
-	rest := slices.DeleteFunc(q.waiting[r.job], func(other *run) bool { return other == r })
-	if len(rest) == 0 {
-		delete(q.waiting, r.job)
-		return
+	q.of[r.job] = slices.DeleteFunc(q.of[r.job], func(other *run) bool { return other == r })
+	if len(q.of[r.job]) == 0 {
+		delete(q.of, r.job)
 	}
-	q.waiting[r.job] = rest
 }

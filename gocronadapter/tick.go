@@ -9,6 +9,7 @@ import (
 	"github.com/go-co-op/gocron/v2"
 
 	"github.com/redtick/redtick/gocronadapter/internal/standby"
+	"github.com/redtick/redtick/redlock"
 )
 
 const (
@@ -23,16 +24,19 @@ type due struct {
 	tick      time.Time   // zero if the run has none and only takes the lock
 	fresh     bool        // no run has asked for the tick before
 	immediate bool        // the job starts with this run, without a tick
-	lost      []time.Time // ticks that gocron dropped or queued while Lock waited for the nodes
+	lost      []time.Time // ticks that gocron dropped or queued during the last Lock
+	noQuorum  bool        // that of the last Lock
 }
 
 // due finds the tick of the run that begins now. Under take-over the tick stands by
 // from here on, behind those that gocron has skipped.
-func (s *jobState) due(now time.Time) (due, error) {
-	if !s.queries.begin() {
-		return due{}, context.Canceled // the job was replaced, and its context ends
+func (s *jobState) due(ctx context.Context, now time.Time) (due, error) {
+	select {
+	case s.queries <- struct{}{}:
+		defer func() { <-s.queries }()
+	case <-ctx.Done():
+		return due{}, ctx.Err()
 	}
-	defer s.queries.calls.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, random := s.job.Schedule().(gocron.DurationRandomJobSchedule); random {
@@ -52,7 +56,7 @@ func (s *jobState) listed(now time.Time) (due, error) {
 		return due{}, err
 	}
 	s.learn(pending)
-	if s.extraRuns.announced() || s.startPending { // the run is more likely one of these than one left in a queue
+	if s.extraRuns.runNows.Load() > 0 || s.startPending { // the run is more likely one of these than one left in a queue
 		pending = slices.DeleteFunc(pending, s.leftOver)
 	}
 	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !s.startInstant.IsZero() && t.Equal(s.startInstant) })
@@ -75,19 +79,19 @@ func (s *jobState) listed(now time.Time) (due, error) {
 	lost := s.lostBefore(skipped, tick)
 	s.extraRuns.noteQueued(len(skipped), len(lost), s.locker.idle())
 	switch {
-	case s.queue == nil, s.asked.IsZero() && !s.traits.announces:
+	case s.queue == nil, s.asked.IsZero() && s.scheduler == nil:
 		skipped = nil // those before the first look may be over
 	case s.asked.IsZero():
 		skipped = slices.DeleteFunc(skipped, s.leftOver)
 	}
 	s.asked = tick
-	return due{tick: tick, fresh: true, lost: lost}, s.enqueue(append(skipped, tick)...)
+	return due{tick: tick, fresh: true, lost: lost, noQuorum: s.noQuorum}, s.enqueue(append(skipped, tick)...)
 }
 
 // leftOver reports whether gocron has had a tick pending since before its last start. For a scheduler that is merely attached, that time
 // is not known.
 func (s *jobState) leftOver(t time.Time) bool {
-	return s.traits.announces && wall(t).Before(wall(s.since))
+	return s.scheduler != nil && wall(t).Before(wall(s.since))
 }
 
 // learn finds out from the first list whether the job's ticks are common, and at
@@ -97,7 +101,10 @@ func (s *jobState) leftOver(t time.Time) bool {
 func (s *jobState) learn(pending []time.Time) {
 	if !s.learned && len(pending) > 0 {
 		s.learned = true
-		zone := s.traits.zoneOf(s.job.Schedule(), pending)
+		zone := pending[0].Location()
+		if _, cron := s.job.Schedule().(gocron.CronJobSchedule); cron && s.zone != nil {
+			zone = s.zone // the ticks of a crontab are in the zone of its start date
+		}
 		s.uncommon = !common(s.job.Schedule(), pending, zone)
 		s.startPending = s.findStart(pending)
 		s.locker.checkZone(s.name, s.job.Schedule(), zone)
@@ -109,7 +116,7 @@ func (s *jobState) learn(pending []time.Time) {
 // whether there is one.
 func (s *jobState) findStart(pending []time.Time) bool {
 	began := func(t time.Time) bool {
-		return s.traits.startsImmediately && !s.uncommon && !wall(t).Before(wall(s.since))
+		return s.startsImmediately && !s.uncommon && !wall(t).Before(wall(s.since))
 	}
 	if once, ok := s.job.Schedule().(gocron.OneTimeJobSchedule); ok {
 		began = func(t time.Time) bool { return !slices.ContainsFunc(once.StartAt, t.Equal) }
@@ -136,16 +143,14 @@ func (s *jobState) enqueue(ticks ...time.Time) error {
 // known ticks count only if this one is among them: an interval that counts from
 // the end of a run moves with each run.
 func (s *jobState) skipped(pending []time.Time, tick time.Time) (ticks []time.Time) {
-	between := func(all []time.Time) {
-		for _, t := range all {
-			if t.After(s.asked) && t.Before(tick) {
-				ticks = append(ticks, t)
-			}
-		}
-	}
-	between(pending)
+	all := pending
 	if slices.ContainsFunc(s.known, tick.Equal) {
-		between(s.known)
+		all = slices.Concat(pending, s.known)
+	}
+	for _, t := range all {
+		if t.After(s.asked) && t.Before(tick) {
+			ticks = append(ticks, t)
+		}
 	}
 	slices.SortFunc(ticks, time.Time.Compare)
 	return slices.CompactFunc(ticks, time.Time.Equal)
@@ -228,7 +233,8 @@ func (s *jobState) randomTick(now time.Time) (time.Time, error) {
 		return time.Time{}, err
 	}
 	fired := !s.restarted && s.fired(next, now, early)
-	if !fired && (s.extraRuns.expected() || !s.restarted && !s.traits.announces) {
+	expected := s.extraRuns.runNows.Load() > 0 || s.extraRuns.started.Load() > 0
+	if !fired && (expected || !s.restarted && s.scheduler == nil) {
 		return time.Time{}, nil
 	}
 	s.armed, s.restarted = now, false
@@ -242,11 +248,48 @@ func foresee(job gocron.Job, now time.Time, n int) ([]time.Time, error) {
 		if err != nil {
 			return nil, err
 		}
-		if end := slices.IndexFunc(ticks, time.Time.IsZero); end >= 0 {
-			return slices.Clone(ticks[:end]), nil // after that a one-time job lists its dates again
+		end := slices.IndexFunc(ticks, time.Time.IsZero)
+		if end >= 0 {
+			ticks = ticks[:end] // after that a one-time job lists its dates again
 		}
-		if len(ticks) < n || n >= maxLookAhead || wall(ticks[n-1]).After(wall(now)) {
+		if end >= 0 || len(ticks) < n || n >= maxLookAhead || wall(ticks[n-1]).After(wall(now)) {
 			return slices.Clone(ticks), nil
 		}
+	}
+}
+
+// lostBefore returns the ticks before this one that came during the previous Lock.
+func (s *jobState) lostBefore(skipped []time.Time, tick time.Time) []time.Time {
+	if d, ok := s.job.Schedule().(gocron.DurationJobSchedule); ok && !s.asked.IsZero() && d.Duration > 0 && tick.Sub(s.asked)%d.Duration == 0 {
+		skipped = nil // gocron does not list all of them
+		for t := s.asked.Add(d.Duration); t.Before(tick) && !wall(t).After(wall(s.blockedUntil)); t = t.Add(d.Duration) {
+			skipped = append(skipped, t)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(skipped), func(t time.Time) bool { return wall(t).After(wall(s.blockedUntil)) })
+}
+
+// reportLost reports the ticks that were lost during the previous Lock. Without a quorum that may be half of the ticks of a job that runs
+// each second, so they are reported like the tick of the Lock.
+func (s *jobState) reportLost(d due) {
+	ticks := d.lost
+	if len(ticks) == 0 {
+		return
+	}
+	j, err := s.redlockJob(d.tick)
+	if err != nil {
+		return // Claim returns the error
+	}
+	event := redlock.Event{Kind: redlock.Refused, Name: j.Name(), Tick: ticks[len(ticks)-1]}
+	if !d.noQuorum {
+		event.Err = fmt.Errorf("%w: %d ticks of job %q, since %v, came while the votes on the one before took longer than its interval, so gocron did not run them here; is a node slow?",
+			ErrNoTick, len(ticks), s.name, ticks[0].UTC())
+		s.locker.locker.Report(event)
+		return
+	}
+	for _, event.Tick = range ticks {
+		event.Err = &redlock.Error{Op: "claim", Name: event.Name, Tick: event.Tick.UTC(), Reason: redlock.ErrNoQuorum,
+			Detail: "gocron did not run the tick, which came while the votes on the one before took longer than its interval"}
+		s.locker.locker.Report(event)
 	}
 }
