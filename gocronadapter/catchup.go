@@ -126,11 +126,10 @@ type jobSpec struct {
 
 // planSpec returns a spec with the same schedule, or errOwnTicks if the job's ticks count from its start. All jobs of a cron definition
 // share its parser, which must not be used while gocron uses it, so gocron's own parser takes its place.
-func (e *examiner) planSpec(ctx context.Context, job gocron.Job, p jobSpec) (jobSpec, error) {
+func (e *examiner) planSpec(ctx context.Context, job gocron.Job, p jobSpec) (_ jobSpec, err error) {
 	var ticks []time.Time
 	switch schedule := job.Schedule().(type) {
 	case gocron.CronJobSchedule:
-		var err error
 		if ticks, err = askBusy(ctx, func() ([]time.Time, error) { return job.NextRuns(3) }); err != nil {
 			return p, err
 		}
@@ -169,23 +168,14 @@ func (e *examiner) planFrom(p jobSpec, from, until time.Time) (last, next time.T
 	if err != nil {
 		return last, next, err
 	}
-	for _, t := range ticks {
-		switch {
-		case wall(t).After(wall(until)):
-			return last, t, nil
-		case wall(t).After(wall(from)):
-			last = t
-		}
-	}
-	return last, next, nil
+	last = newest(last, ticks, func(t time.Time) bool { return wall(t).After(wall(from)) && !wall(t).After(wall(until)) })
+	return last, oldest(ticks, func(t time.Time) bool { return wall(t).After(wall(until)) }), nil
 }
 
 // asOf applies an option as of the earlier of two instants: a start date that lay ahead when the job was made may have passed.
 func asOf[J any, O ~func(J, time.Time) error](option O, createdAt, from time.Time) O {
-	return func(j J, _ time.Time) error {
-		if wall(createdAt).Before(wall(from)) {
-			return option(j, createdAt)
-		}
-		return option(j, from)
+	if wall(createdAt).Before(wall(from)) {
+		from = createdAt
 	}
+	return func(j J, _ time.Time) error { return option(j, from) }
 }

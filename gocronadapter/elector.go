@@ -75,8 +75,14 @@ func (e *Elector) Task(f func(ctx context.Context) error) gocron.Task {
 		return gocron.NewTask(nil) // NewJob refuses it
 	}
 	return gocron.NewTask(func(ctx context.Context) error {
-		term := e.enter()
-		if term == nil {
+		e.mu.Lock()
+		term := e.term
+		leads := term != nil && term.Err() == nil
+		if leads {
+			e.tasks.Add(1)
+		}
+		e.mu.Unlock()
+		if !leads {
 			return fmt.Errorf("%w: %w", ErrNoLease, redlock.ErrNotLeader)
 		}
 		defer e.tasks.Done()
@@ -85,17 +91,6 @@ func (e *Elector) Task(f func(ctx context.Context) error) gocron.Task {
 		defer context.AfterFunc(term, func() { cancel(context.Cause(term)) })()
 		return f(ctx)
 	})
-}
-
-// enter adds a task to e.tasks and returns its term, or returns nil without leadership.
-func (e *Elector) enter() context.Context {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.term == nil || e.term.Err() != nil {
-		return nil
-	}
-	e.tasks.Add(1)
-	return e.term
 }
 
 // Resign hands the leadership to another replica. [Elector.Run] keeps campaigning.

@@ -14,10 +14,9 @@ import (
 // traits are facts about a job that its gocron.Job does not tell.
 type traits struct {
 	name              string
-	startsImmediately bool           // gocron.WithStartImmediately
-	task              bool           // made by Task
-	otherLocker       bool           // it has a locker of its own
-	zone              *time.Location // of its scheduler, or nil if not known
+	startsImmediately bool // gocron.WithStartImmediately
+	task              bool // made by Task
+	otherLocker       bool // it has a locker of its own
 }
 
 // examiner finds out a job's traits from what gocron does with its options. NewJob
@@ -39,9 +38,7 @@ func newExaminer(options []gocron.SchedulerOption) (*examiner, error) {
 	if e.closed, err = gocron.NewScheduler(e.options...); err != nil {
 		return nil, err
 	}
-	if err := e.closed.Shutdown(); err != nil {
-		return nil, err
-	}
+	_ = e.closed.Shutdown() // has nothing to stop
 	daily := gocron.DailyJob(1, gocron.NewAtTimes(gocron.NewAtTime(0, 0, 0)))
 	if j, err := e.closed.NewJob(daily, noTask, gocron.WithContext(ctx)); err == nil && j != nil {
 		if s, ok := j.Schedule().(gocron.DailyJobSchedule); ok && len(s.AtTimes) > 0 {
@@ -61,7 +58,7 @@ func (e *examiner) examine(task gocron.Task, opts []gocron.JobOption) (traits, e
 	if err != nil || j == nil {
 		return t, err
 	}
-	t.name, t.task, t.zone = j.Name(), isTask(task), e.zone
+	t.name, t.task = j.Name(), isTask(task)
 	return t, nil
 }
 

@@ -24,9 +24,10 @@ type extraRuns struct {
 	reported counter     // how many of these had their tick reported as lost
 	hadState atomic.Bool // the job has had a jobState
 
-	mu         sync.Mutex
-	lastRunNow time.Time  // when RunNow was last called
-	requests   []*request // what runs were started for, except those for a lease of the stand-by; triggers come first
+	lastRunNow atomic.Pointer[time.Time] // when RunNow was last called
+
+	mu       sync.Mutex
+	requests []*request // what runs were started for, except those for a lease of the stand-by; triggers come first
 }
 
 // counter counts runs that are still to come.
@@ -51,9 +52,7 @@ type request struct {
 
 // runNow counts a run and calls RunNow of the job.
 func (x *extraRuns) runNow(j gocron.Job) error {
-	x.mu.Lock()
-	x.lastRunNow = time.Now()
-	x.mu.Unlock()
+	x.lastRunNow.Store(new(time.Now()))
 	x.runNows.Add(1)
 	err := j.RunNow()
 	if err != nil {
@@ -64,9 +63,7 @@ func (x *extraRuns) runNow(j gocron.Job) error {
 
 // forgetRunNows forgets the calls of RunNow, unless the last one was within this time: in some modes gocron drops them silently.
 func (x *extraRuns) forgetRunNows(within time.Duration) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if time.Since(x.lastRunNow) > within {
+	if last := x.lastRunNow.Load(); last != nil && time.Since(*last) > within {
 		x.runNows.Store(0)
 	}
 }

@@ -87,15 +87,13 @@ func (l *jobLocker) Lock(ctx context.Context, _ string) (gocron.Lock, error) {
 // options are the options that the job gets before the user's. Its listeners record the result of a task that was not made by Task; a
 // Task records its own. gocron keeps one listener of each kind per job: if the user has set one, the run just counts as ended.
 func (l *jobLocker) options() []gocron.JobOption {
-	locked := gocron.WithDistributedJobLocker(l)
-	if l.task {
-		return []gocron.JobOption{locked}
+	opts := []gocron.JobOption{gocron.WithDistributedJobLocker(l)}
+	if !l.task {
+		opts = append(opts,
+			ifUnset("afterJobRuns", gocron.WithEventListeners(gocron.AfterJobRuns(func(uuid.UUID, string) { l.setResult(nil) }))),
+			ifUnset("afterJobRunsWithError", gocron.WithEventListeners(gocron.AfterJobRunsWithError(func(_ uuid.UUID, _ string, err error) { l.setResult(err) }))))
 	}
-	return []gocron.JobOption{
-		locked,
-		ifUnset("afterJobRuns", gocron.WithEventListeners(gocron.AfterJobRuns(func(uuid.UUID, string) { l.setResult(nil) }))),
-		ifUnset("afterJobRunsWithError", gocron.WithEventListeners(gocron.AfterJobRunsWithError(func(_ uuid.UUID, _ string, err error) { l.setResult(err) }))),
-	}
+	return opts
 }
 
 // setResult records how a run has ended. gocron does not say which. A run that lost its lease and goes on beside the next one most

@@ -1,6 +1,7 @@
 package gocronadapter
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -23,8 +24,11 @@ func checkName(name string) error {
 	return nil
 }
 
-// reserve reserves the name of a job. It fails if another job has the name, unless that is the one replaced.
+// reserve reserves the name of a job. It fails if the name identifies no job, or no lock, or if another job has it, unless that is the one replaced.
 func (l *Locker) reserve(job, replaced *jobLocker) error {
+	if err := cmp.Or(checkName(job.name), l.locker.CheckName(job.name)); err != nil {
+		return err
+	}
 	if other := names.Reserve(l.locker, job.name, job, replaced); other != nil {
 		return errShared(job.name, other.String(), job.String())
 	}

@@ -26,10 +26,7 @@ const DefaultSpread = 100 * time.Millisecond
 // wideGap is the shortest time between two ticks at which the spread is the default.
 const gapPerSpread, wideGap = 10, gapPerSpread * DefaultSpread
 
-const (
-	minWindow = 10 * time.Millisecond
-	maxWindow = 24 * time.Hour
-)
+const minWindow, maxWindow = 10 * time.Millisecond, 24 * time.Hour
 
 // Option configures [NewLocker] or [NewScheduler], which check every value.
 type Option func(*config)
@@ -152,10 +149,8 @@ func (c *config) check(locker *redlock.Locker) error {
 // takesOver reports whether the ticks of the job with this name run at least once. It is called at each job's first tick, so it makes
 // no redlock.Job.
 func (c *config) takesOver(name string) bool {
-	if takeover, ok := c.takeover[name]; ok {
-		return takeover
-	}
-	return c.takeover[""]
+	takeover, own := c.takeover[name]
+	return takeover || !own && c.takeover[""]
 }
 
 func (c *config) checkJob(locker *redlock.Locker, name string, own []redlock.JobOption) (takeover bool, err error) {

@@ -33,7 +33,14 @@ func (s *scheduler) noteDeparture(l *jobLocker) {
 	if _, random := l.job.Schedule().(gocron.DurationRandomJobSchedule); !random {
 		pending, _ := foresee(l.job, now, 1) // the claim of the first may be under way; it ends with the job
 		gone.ticks = append(gone.ticks, pending...)
-		l.noteQueued(state, pending, now)
+		var asked time.Time
+		if state != nil {
+			state.mu.Lock() // a run holds it while it asks gocron, which has just answered
+			asked = state.asked
+			state.mu.Unlock()
+		}
+		queued := slices.DeleteFunc(pending, func(t time.Time) bool { return !t.After(asked) || wall(t).After(wall(now)) })
+		l.extraRuns.noteQueued(len(queued), 0, false) // their runs go to the new job; the queue may still hold what an earlier run left
 	}
 	stopped := s.life().Err() != nil
 	gone.ticks = slices.DeleteFunc(gone.ticks, func(t time.Time) bool { // gocron does not run ticks that came while it was stopped
@@ -64,20 +71,6 @@ func (s *scheduler) inherit(l *jobLocker) {
 		slices.SortFunc(gone.ticks, time.Time.Compare)
 		l.owed = slices.DeleteFunc(slices.CompactFunc(gone.ticks, time.Time.Equal), func(t time.Time) bool { return wall(t).After(now) })
 	}
-}
-
-// noteQueued counts the runs that gocron may have in a queue, from where they go to the job that replaces this one. A run holds the
-// state's mutex while it asks gocron, so noteQueued is called after gocron has answered, and not for random schedules, which are not
-// asked.
-func (l *jobLocker) noteQueued(s *jobState, pending []time.Time, now time.Time) {
-	var asked time.Time
-	if s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		asked = s.asked
-	}
-	pending = slices.DeleteFunc(pending, func(t time.Time) bool { return !t.After(asked) || wall(t).After(wall(now)) })
-	l.extraRuns.noteQueued(len(pending), 0, false) // the queue may still hold what an earlier run left
 }
 
 // runOwed runs the ticks that the job's predecessor left, if the newest is a tick of this job too. The claim refuses those that have run.

@@ -33,10 +33,9 @@ func (r *run) Unlock(ctx context.Context) error {
 	defer r.locker.noteEnd()
 	if s := r.state; s != nil {
 		defer s.current.CompareAndSwap(r, nil)
-		switch {
-		case r.begun.Load():
+		if r.begun.Load() {
 			s.tasked.Store(true)
-		case s.tasked.Load():
+		} else if s.tasked.Load() {
 			return r.veto(ctx)
 		}
 	}
@@ -86,13 +85,13 @@ func (r *run) rests(ctx context.Context) bool {
 	if s == nil || r.triggered || r.lease.Tick().IsZero() {
 		return false
 	}
-	now := s.locker.clock.Now()
-	s.mu.Lock()
-	known, resting, interval := s.restsKnown, s.resting, s.interval()
-	s.mu.Unlock()
+	if known := s.resting.Load(); known != nil {
+		return *known
+	}
+	now, interval := s.locker.clock.Now(), s.interval()
 	took := now.Sub(r.began)
-	if known || took < interval/200 || interval == 0 { // the spacing makes up for runs that short
-		return resting
+	if took < interval/200 || interval == 0 { // the spacing makes up for runs that short
+		return false
 	}
 	if (wall(now).Sub(wall(r.began)) - took).Abs() > took/10 {
 		return false // the wall clock, by which gocron sets LastRun, was changed meanwhile; the next run will show
@@ -105,10 +104,9 @@ func (r *run) rests(ctx context.Context) bool {
 	if err != nil || noted.Before(r.began) {
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.restsKnown, s.resting = true, !noted.Before(*ended)
-	return s.resting
+	rests := !noted.Before(*ended)
+	s.resting.Store(&rests)
+	return rests
 }
 
 // interval returns the job's interval, or 0 if gocron.WithIntervalFromCompletion

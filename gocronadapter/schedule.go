@@ -16,12 +16,11 @@ const maxSpacing = 7 * 24 * time.Hour
 
 // spacing returns the shortest time between two runs of a schedule whose ticks may
 // differ from replica to replica, and 0 for other schedules. An eleventh of the
-// interval is left for clocks that differ, so at least nine tenths remain.
+// interval is left for clocks that differ, so at least nine tenths remain. The caller
+// holds mu.
 func (s *jobState) spacing() time.Duration {
 	d := s.interval()
 	if d == 0 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		if !s.uncommon {
 			return 0
 		}
@@ -158,12 +157,7 @@ func (s *jobState) next(tick time.Time) time.Time {
 	if d, ok := s.job.Schedule().(gocron.DurationJobSchedule); ok {
 		return tick.Add(d.Duration)
 	}
-	for _, t := range s.known {
-		if t.After(tick) {
-			return t
-		}
-	}
-	return time.Time{}
+	return oldest(s.known, func(t time.Time) bool { return t.After(tick) })
 }
 
 // Aligned puts the ticks of a gocron.DurationJob(d) on a grid that all replicas

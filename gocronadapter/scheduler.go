@@ -82,7 +82,7 @@ type scheduler struct {
 }
 
 func (s *scheduler) NewJob(d gocron.JobDefinition, t gocron.Task, opts ...gocron.JobOption) (gocron.Job, error) {
-	return s.add(nil, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.NewJob(d, t, opts...) })
+	return s.add(nil, jobSpec{d, opts, s.locker.clock.Now()}, t, func(opts []gocron.JobOption) (gocron.Job, error) { return s.Scheduler.NewJob(d, t, opts...) })
 }
 
 func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, opts ...gocron.JobOption) (gocron.Job, error) {
@@ -91,7 +91,7 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 		s.noteDeparture(old)
 		old.end()
 	}
-	j, err := s.add(old, d, opts, t, func(opts []gocron.JobOption) (gocron.Job, error) {
+	j, err := s.add(old, jobSpec{d, opts, s.locker.clock.Now()}, t, func(opts []gocron.JobOption) (gocron.Job, error) {
 		if old != nil {
 			old.queries <- struct{}{} // for good. A query after the Update would return the new job's ticks, and race with gocron for
 			// the random numbers of a job with random intervals, or for the parser of a cron definition that both jobs share.
@@ -109,7 +109,8 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 }
 
 // add makes a job, or replaces the old one.
-func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.JobOption, t gocron.Task, add func([]gocron.JobOption) (gocron.Job, error)) (gocron.Job, error) {
+func (s *scheduler) add(old *jobLocker, spec jobSpec, t gocron.Task, add func([]gocron.JobOption) (gocron.Job, error)) (gocron.Job, error) {
+	opts := spec.options
 	traits, err := s.examiner.examine(t, opts)
 	if err != nil {
 		return add(opts) // gocron refuses it too
@@ -121,7 +122,7 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		}
 		return j, err
 	}
-	l, err := s.lockerFor(traits, old, opts)
+	l, err := s.lockerFor(traits, old, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +132,7 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 		l.forget()
 		return j, err
 	}
-	l.job, l.spec.definition = j, d
+	l.job = j
 	l.locked = sync.OnceValue(func() bool { return s.examiner.locks(opts) })
 	l.startsImmediately = s.examiner.startsImmediately(j.Schedule(), opts)
 	s.inherit(l)
@@ -144,23 +145,15 @@ func (s *scheduler) add(old *jobLocker, d gocron.JobDefinition, opts []gocron.Jo
 }
 
 // lockerFor reserves the job's name and makes its locker.
-func (s *scheduler) lockerFor(t traits, old *jobLocker, opts []gocron.JobOption) (*jobLocker, error) {
+func (s *scheduler) lockerFor(t traits, old *jobLocker, spec jobSpec) (*jobLocker, error) {
 	l := &jobLocker{traits: t, locker: s.locker, queries: make(chan struct{}, 1), extraRuns: new(extraRuns), scheduler: s, ready: make(chan struct{}),
-		alive: s.examiner.canceled, ending: func() {}}
+		spec: spec, alive: s.examiner.canceled, ending: func() {}}
 	if old != nil {
 		l.extraRuns = old.extraRuns
 	}
-	err := checkName(t.name)
-	if err == nil {
-		err = s.locker.locker.CheckName(t.name)
-	}
-	if err == nil {
-		err = s.locker.reserve(l, old)
-	}
-	if err != nil && s.examiner.locks(opts) {
+	if err := s.locker.reserve(l, old); err != nil && s.examiner.locks(spec.options) {
 		return nil, err
 	}
-	l.spec.options, l.spec.createdAt = opts, s.locker.clock.Now()
 	return l, nil
 }
 
@@ -312,8 +305,7 @@ func (s *scheduler) ShutdownWithContext(ctx context.Context) error {
 func (s *scheduler) halt(stop func() error) error {
 	s.endExtraRuns()
 	err := stop()
-	unanswered := errors.Is(err, gocron.ErrStopSchedulerTimedOut) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-	if !unanswered {
+	if !errors.Is(err, gocron.ErrStopSchedulerTimedOut) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		s.Scheduler.Jobs() // returns at once after a shutdown
 	}
 	return err

@@ -24,25 +24,25 @@ type jobState struct {
 	since       time.Time       // about when the job started
 	queue       *standby.Queue  // nil unless the job's ticks are taken over
 
-	mu           sync.Mutex
-	armed        time.Time     // about when the timer of the next tick was set
-	asked        time.Time     // the newest tick that was asked for
-	lastDropped  time.Time     // the newest tick that gocron dropped and runDropped started a run for
-	known        []time.Time   // the ticks that gocron had pending or planned at the last look
-	learned      bool          // learn has looked at the job's ticks
-	uncommon     bool          // the ticks differ from replica to replica
-	gap          time.Duration // the shortest time between ticks
-	startInstant time.Time     // the instant of a start at once, which is no tick
-	startPending bool          // the run of startInstant has not come
-	blockedUntil time.Time     // the end of the last Lock: gocron plans the next tick only then, and drops or queues those in between
-	noQuorum     bool          // the last Lock reached no quorum
-	restsKnown   bool          // rests has found out whether the job rests
-	resting      bool          // the job rests after its runs
-	cached       cachedJob
-	restarted    bool // the job had a jobState before, and no run of a random schedule has come since
+	mu                       sync.Mutex
+	armed                    time.Time     // about when the timer of the next tick was set
+	asked                    time.Time     // the newest tick that was asked for
+	lastDropped              time.Time     // the newest tick that gocron dropped and runDropped started a run for
+	known                    []time.Time   // the ticks that gocron had pending or planned at the last look
+	learned                  bool          // learn has looked at the job's ticks
+	uncommon                 bool          // the ticks differ from replica to replica
+	gap                      time.Duration // the shortest time between ticks
+	startInstant             time.Time     // the instant of a start at once, which is no tick
+	startPending             bool          // the run of startInstant has not come
+	blockedUntil             time.Time     // the end of the last Lock: gocron plans the next tick only then, and drops or queues those in between
+	noQuorum                 bool          // the last Lock reached no quorum
+	cached                   *redlock.Job  // kept until the options of the schedule change, which is rare
+	cachedSpacing, cachedGap time.Duration
+	restarted                bool // the job had a jobState before, and no run of a random schedule has come since
 
-	current atomic.Pointer[run] // the last run that holds the lock and that gocron has not unlocked
-	tasked  atomic.Bool         // the job's task is a Task: a run that ends before it has begun was vetoed. It is not known of other tasks
+	resting atomic.Pointer[bool] // whether the job rests after its runs, once that is known
+	current atomic.Pointer[run]  // the last run that holds the lock and that gocron has not unlocked
+	tasked  atomic.Bool          // the job's task is a Task: a run that ends before it has begun was vetoed. It is not known of other tasks
 }
 
 func newState(ctx context.Context, l *jobLocker, since time.Time) *jobState {
@@ -54,33 +54,23 @@ func newState(ctx context.Context, l *jobLocker, since time.Time) *jobState {
 	return s
 }
 
-// cachedJob is redlock's job, kept until the options of its schedule change, which is rare.
-type cachedJob struct {
-	job          *redlock.Job
-	spacing, gap time.Duration
-}
-
 // redlockJob returns redlock's job, with the spacing of the present schedule and,
 // for a tick that is just due, a spread. Nobody competes for older ticks.
 func (s *jobState) redlockJob(tick time.Time) (*redlock.Job, error) {
-	spacing := s.spacing()
 	s.mu.Lock()
-	m, gap := s.cached, min(s.gap, wideGap)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	spacing, gap := s.spacing(), min(s.gap, wideGap)
 	if tick.IsZero() || s.locker.clock.Now().Sub(tick) > DefaultSpread {
 		gap = 0
 	}
-	if m.job != nil && m.spacing == spacing && m.gap == gap {
-		return m.job, nil
+	if s.cached != nil && s.cachedSpacing == spacing && s.cachedGap == gap {
+		return s.cached, nil
 	}
 	j, err := s.locker.locker.NewJob(s.name, s.options(spacing, gap)...)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		s.cached, s.cachedSpacing, s.cachedGap = j, spacing, gap
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cached = cachedJob{j, spacing, gap}
-	return j, nil
+	return j, err
 }
 
 func (s *jobState) options(spacing, gap time.Duration) []redlock.JobOption {
@@ -258,8 +248,11 @@ func (s *jobState) behind() error {
 // lockOnly takes the lock without a tick, for runs that are each replica's own.
 func (s *jobState) lockOnly(ctx context.Context) (*run, error) {
 	s.awaitUnlock(ctx)
+	s.mu.Lock()
+	spacing := s.spacing()
+	s.mu.Unlock()
 	var opts []redlock.MutexOption
-	for _, o := range s.options(s.spacing(), 0) {
+	for _, o := range s.options(spacing, 0) {
 		if o, ok := o.(redlock.MutexOption); ok {
 			opts = append(opts, o)
 		}

@@ -1,6 +1,7 @@
 package gocronadapter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,12 +13,11 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
-const (
-	// early is how far ahead of its tick a run may start.
-	early = time.Millisecond
-	// lookAhead is how many ticks gocron is asked for at first; maxLookAhead is the limit.
-	lookAhead, maxLookAhead = 16, 1 << 16
-)
+// early is how far ahead of its tick a run may start.
+const early = time.Millisecond
+
+// lookAhead is how many ticks gocron is asked for at first; maxLookAhead is the limit.
+const lookAhead, maxLookAhead = 16, 1 << 16
 
 // due says what a run is for.
 type due struct {
@@ -40,11 +40,7 @@ func (s *jobState) due(ctx context.Context, now time.Time) (due, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, random := s.job.Schedule().(gocron.DurationRandomJobSchedule); random {
-		tick, err := s.randomTick(now)
-		if err != nil || tick.IsZero() {
-			return due{}, err
-		}
-		return due{tick: tick, fresh: true}, s.enqueue(tick)
+		return s.random(now)
 	}
 	return s.listed(now)
 }
@@ -65,12 +61,16 @@ func (s *jobState) listed(now time.Time) (due, error) {
 	if len(pending) > 0 {
 		s.known = pending
 	}
-	if s.startPending && !tick.After(s.asked) {
+	_, once := s.job.Schedule().(gocron.OneTimeJobSchedule)
+	switch {
+	case s.startPending && !tick.After(s.asked):
 		s.startPending = false
 		return due{immediate: true}, nil
-	}
-	if tick.IsZero() {
-		return due{}, s.dropped(pending)
+	case tick.IsZero() && len(pending) == 0 && !once: // else gocron has the next tick pending, until the job's last one
+		return due{}, fmt.Errorf("%w: gocron has dropped the tick of job %q while the votes on those before took longer than its interval; is a node slow?",
+			ErrNoTick, s.name)
+	case tick.IsZero():
+		return due{}, nil
 	}
 	s.armed = now
 	if !tick.After(s.asked) {
@@ -94,35 +94,30 @@ func (s *jobState) leftOver(t time.Time) bool {
 	return s.scheduler != nil && wall(t).Before(wall(s.since))
 }
 
-// learn finds out from the first list whether the job's ticks are common, and at
-// which instant the job started at once. That instant is no tick: no other replica
+// learn finds out from the first list whether the job's ticks are common, and, if so,
+// at which instant the job started at once. That instant is no tick: no other replica
 // has it, and claiming it would refuse the last regular tick to a replica that is a
 // little late.
 func (s *jobState) learn(pending []time.Time) {
-	if !s.learned && len(pending) > 0 {
-		s.learned = true
-		zone := pending[0].Location()
-		if _, cron := s.job.Schedule().(gocron.CronJobSchedule); cron && s.zone != nil {
-			zone = s.zone // the ticks of a crontab are in the zone of its start date
-		}
-		s.uncommon = !common(s.job.Schedule(), pending, zone)
-		s.startPending = s.findStart(pending)
-		s.locker.checkZone(s.name, s.job.Schedule(), zone)
-	}
 	s.gap = gapOf(s.asked, pending)
-}
-
-// findStart sets startInstant, for jobs whose other ticks are common, and reports
-// whether there is one.
-func (s *jobState) findStart(pending []time.Time) bool {
+	if s.learned || len(pending) == 0 {
+		return
+	}
+	s.learned = true
+	schedule, zone := s.job.Schedule(), pending[0].Location()
+	if _, cron := schedule.(gocron.CronJobSchedule); cron && s.scheduler != nil {
+		zone = cmp.Or(s.scheduler.examiner.zone, zone) // the ticks of a crontab are in the zone of its start date
+	}
+	s.locker.checkZone(s.name, schedule, zone)
+	s.uncommon = !common(schedule, pending, zone)
 	began := func(t time.Time) bool {
 		return s.startsImmediately && !s.uncommon && !wall(t).Before(wall(s.since))
 	}
-	if once, ok := s.job.Schedule().(gocron.OneTimeJobSchedule); ok {
+	if once, ok := schedule.(gocron.OneTimeJobSchedule); ok {
 		began = func(t time.Time) bool { return !slices.ContainsFunc(once.StartAt, t.Equal) }
 	}
 	s.startInstant = oldest(pending, began)
-	return !s.startInstant.IsZero()
+	s.startPending = !s.startInstant.IsZero()
 }
 
 // enqueue makes ticks stand by, under take-over.
@@ -154,18 +149,6 @@ func (s *jobState) skipped(pending []time.Time, tick time.Time) (ticks []time.Ti
 	}
 	slices.SortFunc(ticks, time.Time.Compare)
 	return slices.CompactFunc(ticks, time.Time.Equal)
-}
-
-// dropped returns an error for a run whose tick gocron has dropped, and nil for one
-// that never had any. Without a drop, gocron has the next tick pending until the
-// job's last one.
-func (s *jobState) dropped(pending []time.Time) error {
-	_, once := s.job.Schedule().(gocron.OneTimeJobSchedule)
-	if once || len(pending) > 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: gocron has dropped the tick of job %q while the votes on those before took longer than its interval; is a node slow?",
-		ErrNoTick, s.name)
 }
 
 // choose returns the newest tick that is due and was not asked for. Older ones were
@@ -221,24 +204,24 @@ func (s *jobState) fired(tick, now time.Time, tolerance time.Duration) bool {
 // have none.
 func wall(t time.Time) time.Time { return t.Round(0) }
 
-// randomTick returns now for a run of the schedule, and zero for an extra run:
+// random is due for a job whose ticks are random: now for a run of the schedule, and nothing for an extra run. The
 // replicas have no tick in common, so only the spacing counts. It asks for the next
 // run only, because asking for more would race with gocron for the job's random
 // numbers. The next run may be left over from before a stop and never come, and a
 // run that waited in a queue comes before it. So where extra runs are announced, a
 // run is the schedule's unless an extra one is expected.
-func (s *jobState) randomTick(now time.Time) (time.Time, error) {
+func (s *jobState) random(now time.Time) (due, error) {
 	next, err := s.job.NextRun()
 	if err != nil {
-		return time.Time{}, err
+		return due{}, err
 	}
 	fired := !s.restarted && s.fired(next, now, early)
 	expected := s.extraRuns.runNows.Load() > 0 || s.extraRuns.started.Load() > 0
 	if !fired && (expected || !s.restarted && s.scheduler == nil) {
-		return time.Time{}, nil
+		return due{}, nil
 	}
 	s.armed, s.restarted = now, false
-	return now, nil
+	return due{tick: now, fresh: true}, s.enqueue(now)
 }
 
 // foresee lists the job's ticks until one lies in the future. It asks for n at first, and for twice as many each further time.

@@ -13,6 +13,19 @@ import (
 	"github.com/redtick/redtick/redlock"
 )
 
+// Job claims ticks under redlock.WithTakeover. Claim never waits. Await waits
+// until the tick is over or can be taken over. Start starts runs of the job,
+// each of which calls [Queue.Accept], until accepted is closed or ctx ends.
+type Job interface {
+	Claim(ctx context.Context, tick time.Time) (*redlock.Lease, error)
+	Await(ctx context.Context, tick time.Time) (*redlock.Lease, error)
+	Start(ctx context.Context, accepted <-chan struct{})
+}
+
+// ErrBehind refuses a run because earlier ticks of the job run, or stand by, on
+// this replica.
+var ErrBehind = errors.New("standby: earlier ticks are not over")
+
 // Max bounds the ticks of a job that stand by. It is more than one a second for
 // redlock.DefaultRetention; older ticks are refused anyway.
 const Max = 1000
@@ -130,34 +143,18 @@ func (r *Run) lost() bool { return errors.Is(context.Cause(r.Lease.Context()), r
 
 // wait returns when the run is over, has lost its lease, or ctx ends.
 func (r *Run) wait(ctx context.Context) {
-	held := r.Lease.Context().Done()
-	for {
-		select {
-		case <-r.over:
-			return
-		case <-ctx.Done():
-			return
-		case <-held:
-			if r.lost() {
-				return
-			}
-			held = nil // unlocked, but not over yet
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.Lease.Context(), func() {
+		if r.lost() {
+			cancel()
 		}
+	})()
+	select {
+	case <-r.over:
+	case <-ctx.Done():
 	}
 }
-
-// Job claims ticks under redlock.WithTakeover. Claim never waits. Await waits
-// until the tick is over or can be taken over. Start starts runs of the job,
-// each of which calls [Queue.Accept], until accepted is closed or ctx ends.
-type Job interface {
-	Claim(ctx context.Context, tick time.Time) (*redlock.Lease, error)
-	Await(ctx context.Context, tick time.Time) (*redlock.Lease, error)
-	Start(ctx context.Context, accepted <-chan struct{})
-}
-
-// ErrBehind refuses a run because earlier ticks of the job run, or stand by, on
-// this replica.
-var ErrBehind = errors.New("standby: earlier ticks are not over")
 
 // Claim claims the first tick of the queue that is not over. If that is held
 // elsewhere, it and the ticks behind it stand by until ctx, the job's own context,
