@@ -83,8 +83,16 @@ func (t *target) swap(ctx context.Context, a *acquisition, from string, over boo
 	if err != nil {
 		return nil, quorum.Tally{}, err
 	}
-	err = s.vote(ctx, t.name.Swap(from, s.token, over))
-	return s, s.poll.Tally(), err
+	tally, err := s.swap(ctx, t.name.Swap(from, s.token, over))
+	return s, tally, err
+}
+
+// swap votes on a swap. Unlike other votes, it may be repeated with the same token.
+func (r *round) swap(ctx context.Context, request quorum.Request) (quorum.Tally, error) {
+	return twice(func() (quorum.Tally, error) {
+		err := r.vote(ctx, request)
+		return r.poll.Tally(), err
+	})
 }
 
 // notAdopted returns why an adoption failed.

@@ -59,11 +59,18 @@ func (l *Lease) scheduleRenewal(at time.Time) {
 // the nodes has agreed within the lease's validity. An error that matches [ErrLost]
 // is final. After any other error the lease stands until ValidUntil.
 func (l *Lease) Extend(ctx context.Context) error {
-	p, err := l.extend(nil)
-	if err != nil {
+	var p *quorum.Poll
+	_, err := twice(func() (tally quorum.Tally, err error) {
+		if p, err = l.extend(nil); err == nil {
+			err = p.Wait(ctx, l.t.cfg.nodeTimeout, l.t.cfg.validity()/2)
+			tally = p.Tally()
+		}
+		return tally, err
+	})
+	if p == nil {
 		return err
 	}
-	return l.applyExtension(p, p.Wait(ctx, l.t.cfg.nodeTimeout, l.t.cfg.validity()/2))
+	return l.applyExtension(p, err)
 }
 
 // renew extends the lease in the background. It does not wait for the outcome, so it needs no goroutine.

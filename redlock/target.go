@@ -62,10 +62,7 @@ func (t *target) setName(full string) {
 
 // ask puts a question to all nodes. The error matches ErrNoQuorum if no majority answers.
 func (t *target) ask(ctx context.Context, op string, tick int64, question quorum.Request) (quorum.Tally, error) {
-	tally, err := t.poll(ctx, question)
-	if err == nil && failedFast(&tally) {
-		tally, err = t.poll(ctx, question)
-	}
+	tally, err := twice(func() (quorum.Tally, error) { return t.poll(ctx, question) })
 	if err == nil && tally.Blocks(tally.Missing()) {
 		err = ErrNoQuorum
 	}
@@ -73,6 +70,15 @@ func (t *target) ask(ctx context.Context, op string, tick int64, question quorum
 		return tally, t.fail(op, tick, &tally, err)
 	}
 	return tally, nil
+}
+
+// twice polls again if the nodes failed fast.
+func twice(poll func() (quorum.Tally, error)) (quorum.Tally, error) {
+	tally, err := poll()
+	if err == nil && failedFast(&tally) {
+		return poll()
+	}
+	return tally, err
 }
 
 // poll puts one request to all nodes and waits for the outcome.

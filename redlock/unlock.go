@@ -151,8 +151,7 @@ func (l *Lease) detach() (string, error) {
 	next := protocol.Detached(l.t.cfg.holder, random, l.tick)
 	s := &round{t: l.t, a: &acquisition{op: "detach", tick: l.tick}, token: next}
 	swap := l.t.name.Swap(l.token, next, true)
-	_ = s.vote(context.Background(), swap)
-	tally := s.poll.Tally()
+	tally, _ := s.swap(context.Background(), swap)
 	l.conclude(time.Now(), true, !tally.Won())
 	if !tally.Won() {
 		s.abort(false)

@@ -145,6 +145,19 @@ func TestLocker_idleConnectionsClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		kill()
+		if err := lease.Extend(t.Context()); err != nil {
+			t.Error(err)
+		}
+		kill()
+		token, err := lease.Detach()
+		if err != nil {
+			t.Fatal(err)
+		}
+		kill()
+		if lease, err = mutex.Adopt(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		kill()
 		if _, err := job.LastTick(t.Context()); err != nil {
 			t.Error(err)
 		}
