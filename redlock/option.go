@@ -333,6 +333,8 @@ func (c *config) check() error {
 		return c.staleBefore("catch-up", c.catchUp)
 	case c.spread < 0 || c.spread > maxDelay || c.handicap < 0 || c.handicap > maxDelay:
 		return invalid("spread is %v and handicap %v, each must be 0 (off) to %v; a claim waits that long before it asks", c.spread, c.handicap, maxDelay)
+	case c.spread+c.handicap >= c.retention:
+		return invalid("spread is %v and handicap %v, together they must be less than the retention (%v), after which a tick is stale; lower them, or raise or leave out WithRetention", c.spread, c.handicap, c.retention)
 	}
 	return c.checkModes()
 }
