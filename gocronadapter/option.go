@@ -94,8 +94,8 @@ func WithClock(clock clockwork.Clock) Option { return func(c *config) { c.clock 
 func WithTriggers() Option { return func(c *config) { c.triggers = true } }
 
 // WithWindow sets the length of the window of time that counts as one tick, 10 ms
-// to 24 h, for a Locker that is not attached; see [Locker.Attach]. [NewScheduler]
-// refuses it. Default [DefaultWindow], 1 s.
+// to 24 h, for a Locker that is not attached; see [Locker.Attach]. Default
+// [DefaultWindow], 1 s; [NewScheduler] refuses any other.
 func WithWindow(d time.Duration) Option { return func(c *config) { c.window = d } }
 
 func newConfig(opts []Option) (config, error) {

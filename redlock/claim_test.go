@@ -241,6 +241,23 @@ func TestClaim_spacing(t *testing.T) {
 	})
 }
 
+// A tick that was claimed ahead of its time keeps the longest spacing, too.
+//
+// Seen to fail when the nodes remember the newest tick for no longer than the spacing, from its grant on.
+func TestClaim_spacingOfATickAhead(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		const spacing = 7 * 24 * time.Hour
+		j := must[*redlock.Job](t)(fl.process("a").NewJob("job", redlock.WithSpacing(spacing)))
+		tick, nothing := time.Now().Add(4*time.Minute), func(context.Context) error { return nil }
+		ok(t, j.Run(t.Context(), tick, nothing))
+		time.Sleep(spacing + time.Minute)
+		if err := j.Run(t.Context(), tick.Add(spacing-time.Minute), nothing); !errors.Is(err, redlock.ErrTickDone) {
+			t.Errorf("a minute too near: %v, want ErrTickDone", err)
+		}
+		ok(t, j.Run(t.Context(), tick.Add(spacing), nothing))
+	})
+}
+
 // The holder of a tick dies: with take-over another one runs the same tick once the lock has expired; if it lives,
 // nobody else does.
 func TestJob_takeover(t *testing.T) {

@@ -65,7 +65,7 @@ const LastLifetime = 7 * 24 * time.Hour
 // NewParameters returns the parameters with these settings.
 func NewParameters(s Settings) *Parameters {
 	// A finished tick must be remembered until it is too old to be asked for, however far it lay ahead.
-	beyond := s.Retention + s.MaxSkew + time.Second
+	beyond := max(s.Retention, s.Spacing) + s.MaxSkew + time.Second
 	p := &Parameters{Settings: s,
 		ttl: milliseconds(s.TTL), retention: milliseconds(s.Retention), maxSkew: milliseconds(s.MaxSkew),
 		spacing: milliseconds(max(s.Spacing, time.Millisecond)), guard: milliseconds(s.Guard), keep: decimal(int64(s.History)),
