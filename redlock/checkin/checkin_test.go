@@ -114,7 +114,6 @@ func TestCalls_Call_neverBlocks(t *testing.T) {
 	hung := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hung }))
 	defer s.Close()
-	defer close(hung)
 	calls := checkin.New()
 	for range 2 * 256 {
 		if err := calls.Call(s.URL, checkin.Start, "run"); err != nil {
@@ -126,6 +125,8 @@ func TestCalls_Call_neverBlocks(t *testing.T) {
 	if err := calls.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
+	close(hung)
+	closeAll(t, calls) // or its failures would be logged in another test
 }
 
 // Seen to fail with the URL in the text.
