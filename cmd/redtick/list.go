@@ -121,7 +121,7 @@ func (f *foundNames) write(w io.Writer, failure error) error {
 		_, err := fmt.Fprintf(w, "no names%s: nothing is held or remembered\n", f.among)
 		return err
 	}
-	if err := t.without("LOCAL TIME").write(w); err != nil {
+	if err := t.write(w); err != nil {
 		return err
 	}
 	if f.More {

@@ -131,7 +131,7 @@ func writeRuns(w io.Writer, runs *inspect.Runs, now time.Time, failure error) er
 		}
 		t.row(instant(r.Tick), local(r.Tick), away(r.Tick, now), r.Holder, rounded(r.Began.Sub(r.Tick)), text, result)
 	}
-	return t.without("LOCAL TIME").write(w)
+	return t.write(w)
 }
 
 // writeNoRuns reports that there are none only if a majority of the nodes answered.

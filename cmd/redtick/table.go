@@ -13,29 +13,21 @@ type table [][]string
 
 func (t *table) row(cells ...string) { *t = append(*t, cells) }
 
-// without returns the table without the column of heading if that is blank.
-func (t table) without(heading string) table {
-	at := slices.Index(t[0], heading)
-	for _, cells := range t[1:] {
-		if at < len(cells) && cells[at] != "" {
-			return t
-		}
-	}
-	rest := slices.Clone(t)
-	for k, cells := range t {
-		if at < len(cells) {
-			rest[k] = slices.Concat(cells[:at], cells[at+1:])
-		}
-	}
-	return rest
-}
-
+// write leaves out the columns that have nothing but a heading.
 func (t table) write(w io.Writer) error {
+	var used []int
+	for i := range t[0] {
+		if slices.ContainsFunc(t[1:], func(cells []string) bool { return i < len(cells) && cells[i] != "" }) {
+			used = append(used, i)
+		}
+	}
 	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, cells := range t {
-		shown := make([]string, len(t[0])) // a short row would end the columns
-		for i, cell := range cells {
-			shown[i] = printable(cell)
+		shown := make([]string, len(used)) // a short row would end the columns
+		for k, i := range used {
+			if i < len(cells) {
+				shown[k] = printable(cells[i])
+			}
 		}
 		if _, err := io.WriteString(columns, strings.Join(shown, "\t")+"\n"); err != nil {
 			return err
