@@ -65,7 +65,7 @@ func rounded(d time.Duration) string {
 	case a >= time.Hour:
 		return units(d, time.Hour, "h", time.Minute, "m")
 	case a >= time.Minute:
-		return units(d.Round(time.Second), time.Minute, "m", time.Second, "s")
+		return units(d, time.Minute, "m", time.Second, "s")
 	case a >= time.Second:
 		return d.Round(100 * time.Millisecond).String()
 	case a >= time.Millisecond:
