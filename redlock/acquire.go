@@ -110,7 +110,7 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 		return final, err
 	case tally.Done > 0:
 		return final, ErrTickDone
-	case t.locker.isClosed():
+	case t.locker.closing.Err() != nil:
 		return final, ErrClosed
 	case tally.Won():
 		return split, ErrNoQuorum // won too late, or without a fence that a majority has
@@ -204,6 +204,6 @@ func (l *Locker) sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
-	case <-l.closing:
+	case <-l.closing.Done():
 	}
 }

@@ -27,7 +27,7 @@ func (m *Mutex) Adopt(ctx context.Context, token string) (*Lease, error) {
 	if token == "" {
 		return nil, invalid("token is empty; pass what Lease.Detach returned")
 	}
-	t, a := m.t, &acquisition{op: "adopt", begin: time.Now(), tick: protocol.TickOf(token)}
+	t, a := &m.t, &acquisition{op: "adopt", begin: time.Now(), tick: protocol.TickOf(token)}
 	t.locker.beginCall()
 	defer t.locker.endCall()
 	detached := protocol.IsDetached(token)
@@ -100,7 +100,7 @@ func (t *target) notAdopted(tally *quorum.Tally, err error) error {
 	switch {
 	case err != nil:
 		return err
-	case t.locker.isClosed():
+	case t.locker.closing.Err() != nil:
 		return ErrClosed
 	case tally.Blocks(tally.Refused):
 		return ErrLost

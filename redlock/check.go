@@ -24,9 +24,9 @@ func (l *Locker) Check(ctx context.Context) error {
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, maxCheck)
 	defer cancel()
-	t := &target{locker: l, cfg: l.cfg}
-	t.cfg.guardWindow = 0 // asking the guard would start its memory, and Bootstrap would refuse the node afterwards
-	if err := t.init("redtick:check", true); err != nil {
+	t := new(target)
+	unguarded := WithRestartGuard(0) // asking the guard would start its memory, and Bootstrap would refuse the node afterwards
+	if err := initTarget(t, l, "redtick:check", true, []LockerOption{unguarded}); err != nil {
 		return err
 	}
 	if err := l.usable(ctx); err != nil {

@@ -150,7 +150,7 @@ func (l *Lease) whyExpired() string {
 		return "its validity has ended, and under WithoutRenewal only Extend prolongs it"
 	case l.heldTooLong():
 		return fmt.Sprintf("it was held for longer than WithMaxHold allows, which is %v", l.t.cfg.maxHold)
-	case l.t.locker.isClosed():
+	case l.t.locker.closing.Err() != nil:
 		return "the Locker was closed, which ends renewal; unlock first"
 	}
 	return "its validity ended before a majority renewed it"

@@ -30,10 +30,10 @@ type Locker struct {
 	tokens     tokenSource
 	parameters atomic.Pointer[protocol.Parameters] // of the newest target
 	triggers   trigger.Listener
-	slots      chan struct{} // holds one entry for each acquisition that is voting
-	calls      atomic.Int64  // acquiring calls under way
-	closing    chan struct{}
-	close      sync.Once
+	slots      chan struct{}   // holds one entry for each acquisition that is voting
+	calls      atomic.Int64    // acquiring calls under way
+	closing    context.Context // ends with Close
+	close      context.CancelFunc
 	idle       chan struct{} // closed once the Locker is closed and no call is under way
 	idleOnce   sync.Once
 }
@@ -64,8 +64,9 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 		return nil, invalid("%w", err)
 	}
 	l := &Locker{cfg: cfg, outages: outages{jobs: make(map[string]*outage)}, tokens: tokenSource{random: cfg.random},
-		slots: make(chan struct{}, maxVotes), closing: make(chan struct{}), idle: make(chan struct{}),
+		slots: make(chan struct{}, maxVotes), idle: make(chan struct{}),
 		renewer: renewer{born: time.Now(), due: make(map[time.Duration]map[*Lease]struct{})}}
+	l.closing, l.close = context.WithCancel(context.Background())
 	l.events.Handle = l.observe
 	id, err := l.tokens.next()
 	if err != nil {
@@ -86,24 +87,18 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 // one of the keys that redlock adds to a name. opts override the Locker's. NewMutex
 // does not contact the nodes.
 func (l *Locker) NewMutex(name string, opts ...MutexOption) (*Mutex, error) {
-	t := &target{locker: l, cfg: l.cfg}
-	if err := apply(&t.cfg, opts); err != nil {
+	m := new(Mutex)
+	if err := initTarget(&m.t, l, name, true, opts); err != nil {
 		return nil, err
 	}
-	if err := t.init(name, true); err != nil {
-		return nil, err
-	}
-	return &Mutex{t}, nil
+	return m, nil
 }
 
 // NewJob returns the job of that name, under the rules of [Locker.NewMutex]. A
 // mutex and a job of one name exclude each other.
 func (l *Locker) NewJob(name string, opts ...JobOption) (*Job, error) {
-	j := &Job{target{locker: l, cfg: l.cfg}}
-	if err := apply(&j.t.cfg, opts); err != nil {
-		return nil, err
-	}
-	if err := j.t.init(name, false); err != nil {
+	j := new(Job)
+	if err := initTarget(&j.t, l, name, false, opts); err != nil {
 		return nil, err
 	}
 	return j, nil
@@ -139,7 +134,7 @@ func (l *Locker) reportNode(name string, out bool, cause error) {
 // returns, Close waits up to a second for the observer.
 func (l *Locker) Close(ctx context.Context) error {
 	l.beginCall()
-	l.close.Do(func() { close(l.closing) })
+	l.close()
 	l.endCall() // closes idle if no other call is under way
 	l.queue.Close()
 	l.triggers.Close()
@@ -178,20 +173,11 @@ func (l *Locker) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (l *Locker) isClosed() bool {
-	select {
-	case <-l.closing:
-		return true
-	default:
-		return false
-	}
-}
-
 // beginCall and endCall enclose each call that acquires, including the posting of its releases. Close waits for such calls.
 func (l *Locker) beginCall() { l.calls.Add(1) }
 
 func (l *Locker) endCall() {
-	if l.calls.Add(-1) == 0 && l.isClosed() {
+	if l.calls.Add(-1) == 0 && l.closing.Err() != nil {
 		l.idleOnce.Do(func() { close(l.idle) })
 	}
 }
@@ -203,7 +189,7 @@ func (l *Locker) admit(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-l.closing:
+	case <-l.closing.Done():
 		return ErrClosed
 	}
 }
@@ -213,7 +199,7 @@ func (l *Locker) usable(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if l.isClosed() {
+	if l.closing.Err() != nil {
 		return ErrClosed
 	}
 	return nil

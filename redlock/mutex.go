@@ -10,7 +10,7 @@ import (
 // Mutex is a lock's name and options. It is immutable, so any number of goroutines
 // may share it. Two calls of Lock exclude each other, even on one Mutex: what is held
 // and unlocked is the [Lease].
-type Mutex struct{ t *target }
+type Mutex struct{ t target }
 
 // Name returns the mutex's name with the prefix, which is the lock's key in Redis.
 func (m *Mutex) Name() string { return m.t.name.Lock }

@@ -75,7 +75,7 @@ func (l *Lease) Extend(ctx context.Context) error {
 
 // renew extends the lease in the background. It does not wait for the outcome, so it needs no goroutine.
 func (l *Lease) renew() {
-	if l.heldTooLong() || l.t.locker.isClosed() {
+	if l.heldTooLong() || l.t.locker.closing.Err() != nil {
 		return
 	}
 	l.mu.Lock()

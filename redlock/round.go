@@ -66,7 +66,7 @@ func (r *round) limit() time.Duration {
 // lease returns the lease of a round that was won, or nil. The validity is checked after the votes are counted, since they may
 // have come slowly.
 func (r *round) lease(ctx context.Context, tally *quorum.Tally, err error) (*Lease, error) {
-	if err != nil || !tally.Won() || r.t.locker.isClosed() {
+	if err != nil || !tally.Won() || r.t.locker.closing.Err() != nil {
 		return nil, err
 	}
 	fence := r.a.tick * 1000 // in microseconds like the counters, so that fencing can be turned on later

@@ -49,7 +49,7 @@ func newRun(l *Lease, a *acquisition) *runState {
 // and notes that the run began. Under take-over it does not mark the tick as done, since only the unlock may. The caller holds mu,
 // so that the release is posted after the confirm.
 func (l *Lease) confirm() {
-	if l.run == nil || l.run.confirmed || l.t.locker.isClosed() {
+	if l.run == nil || l.run.confirmed || l.t.locker.closing.Err() != nil {
 		return
 	}
 	l.run.confirmed = true

@@ -18,9 +18,13 @@ type target struct {
 	released func(driver.Reply) quorum.Answer // decodes the reply to a release
 }
 
-// init completes a target whose options are set.
-func (t *target) init(name string, isLock bool) error {
-	l, cfg := t.locker, &t.cfg
+// initTarget sets the target of a Mutex or a Job.
+func initTarget[O LockerOption](t *target, l *Locker, name string, isLock bool, opts []O) error {
+	t.locker, t.cfg = l, l.cfg
+	cfg := &t.cfg
+	if err := apply(cfg, opts); err != nil {
+		return err
+	}
 	if err := cfg.derive(); err != nil {
 		return err
 	}
