@@ -139,10 +139,11 @@ func WithTriggers(locker *redlock.Locker) SchedulerOption {
 
 // listen listens to triggers of the entry. s.mu must be held.
 func (s *Scheduler) listen(e *entry) {
-	if e.job == nil || e.stop != nil {
+	if e.job == nil {
 		return
 	}
-	stop, err := e.job.OnTrigger(func(tick time.Time) {
+	var err error
+	e.stop, err = e.job.OnTrigger(func(tick time.Time) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.running() && e.stop != nil { // not removed meanwhile
@@ -150,10 +151,8 @@ func (s *Scheduler) listen(e *entry) {
 		}
 	})
 	if err != nil {
-		s.reportAsync(redlock.Refused, e.name, err)
-		return
+		s.work.Go(func() { s.report(redlock.Refused, e.name, time.Time{}, err) })
 	}
-	e.stop = stop
 }
 
 // enqueueTriggered enqueues a task if no other replica does. If it does not, its claim

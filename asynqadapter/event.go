@@ -57,7 +57,8 @@ const (
 	EnqueuedElsewhere redlock.EventKind = "enqueued_elsewhere"
 )
 
-// report calls the observer. It logs a panic in it, and survives a runtime.Goexit.
+// report calls the observer. It logs a panic in it, and survives a runtime.Goexit. s.mu
+// must not be held, as the observer may call Entries.
 func (s *Scheduler) report(kind redlock.EventKind, name string, tick time.Time, err error) {
 	isolate(func() {
 		defer func() { _ = recover() }() // of the logger
@@ -68,11 +69,6 @@ func (s *Scheduler) report(kind redlock.EventKind, name string, tick time.Time, 
 		}()
 		s.cfg.observe(redlock.Event{Kind: kind, At: time.Now(), Name: name, Tick: tick, Err: err})
 	})
-}
-
-// reportAsync is for callers that hold the mutex, as the observer may call Entries.
-func (s *Scheduler) reportAsync(kind redlock.EventKind, name string, err error) {
-	s.work.Go(func() { s.report(kind, name, time.Time{}, err) })
 }
 
 // isolate calls the user's function f on a new goroutine and waits for it, so that a

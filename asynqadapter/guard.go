@@ -142,7 +142,7 @@ func (g *guard) run(ctx context.Context, lease *redlock.Lease, d delivery, next 
 	}
 	held, stop := lease.Bind(context.WithValue(ctx, heldKey{}, append(slices.Clip(tokens(ctx)), lease.Token())))
 	defer stop()
-	err = errPanicked
+	err = errors.New("asynqadapter: the handler panicked, as asynq reports, or called runtime.Goexit")
 	defer func() { lease.SetResult(err) }() // not Lease.Do, which recovers a panic: asynq would take the line where it goes on for its origin
 	err = next.ProcessTask(held, d.task)
 	if err == nil || errors.Is(err, asynq.RevokeTask) {
@@ -153,8 +153,6 @@ func (g *guard) run(ctx context.Context, lease *redlock.Lease, d delivery, next 
 	}
 	return err
 }
-
-var errPanicked = errors.New("asynqadapter: the handler panicked, as asynq reports, or called runtime.Goexit")
 
 // sendBack returns the error that makes asynq deliver the task again later.
 func (g *guard) sendBack(d delivery, name string, reason error) error {

@@ -69,8 +69,7 @@ func NewPeriodicTaskManager(opts asynq.PeriodicTaskManagerOpts, more ...Schedule
 		_ = client.Close()
 		return nil, err
 	}
-	interval := cmp.Or(opts.SyncInterval, DefaultSyncInterval)
-	return &PeriodicTaskManager{scheduler: s, provider: opts.PeriodicTaskConfigProvider, interval: interval, client: client}, nil
+	return &PeriodicTaskManager{s, opts.PeriodicTaskConfigProvider, cmp.Or(opts.SyncInterval, DefaultSyncInterval), client}, nil
 }
 
 // Start calls the provider and begins to enqueue. It returns an error when the
@@ -83,16 +82,9 @@ func (m *PeriodicTaskManager) Start() error {
 }
 
 func (m *PeriodicTaskManager) run() {
-	ticker := time.NewTicker(m.interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-m.scheduler.ctx.Done():
-			return
-		case <-ticker.C:
-			if err := m.sync(); err != nil {
-				m.scheduler.report(SyncFailed, "", time.Time{}, err)
-			}
+	for pause(m.scheduler.ctx, m.interval); !m.scheduler.closed(); pause(m.scheduler.ctx, m.interval) {
+		if err := m.sync(); err != nil {
+			m.scheduler.report(SyncFailed, "", time.Time{}, err)
 		}
 	}
 }
@@ -176,11 +168,11 @@ func (s *Scheduler) replace(wanted map[string]*entry) map[*entry]error {
 		if s.entries[id] != nil {
 			continue
 		}
-		if err := s.claimName(e); err != nil {
+		if err := s.claimName(e); err == nil {
+			s.add(id, e, now)
+		} else {
 			refused[e] = err
-			continue
 		}
-		s.add(id, e, now)
 	}
 	return refused
 }

@@ -237,8 +237,9 @@ func (s *Scheduler) present(e *entry, now time.Time) {
 		return
 	}
 	s.warned = true
-	s.reportAsync(Warning, e.name, fmt.Errorf("asynqadapter: entry %q follows %s; a replica in another time zone enqueues it at other times, so it runs more than once; "+
-		"set asynq.SchedulerOpts.Location to a zone that all replicas have, or begin the spec with CRON_TZ=", e.name, ticks.Local(now)))
+	err := fmt.Errorf("asynqadapter: entry %q follows %s; a replica in another time zone enqueues it at other times, so it runs more than once; "+
+		"set asynq.SchedulerOpts.Location to a zone that all replicas have, or begin the spec with CRON_TZ=", e.name, ticks.Local(now))
+	s.work.Go(func() { s.report(Warning, e.name, time.Time{}, err) })
 }
 
 // Entries lists the registered entries by their next ticks. Next is zero
