@@ -34,9 +34,9 @@ const (
 	// Ended: the run of a claim ended; Event.Result says how. Under WithHistory(0) it is reported only if the result was stated
 	// or the lease was lost.
 	Ended EventKind = "ended"
-	// TicksLost: an outage that cost a job ticks is over, or the Locker was closed. Event.Err says how many. It is reported only
-	// if some of their refusals went to debug level; see [Log].
-	TicksLost EventKind = "ticks_lost"
+	// OutageEnded: an outage that cost a job ticks, or made calls for a lock fail, is over, or the Locker was closed. Event.Err
+	// says how many. It is reported only if some of their refusals went to debug level; see [Log].
+	OutageEnded EventKind = "outage_ended"
 )
 
 // Event is one thing that happened. Fields that do not apply are zero.

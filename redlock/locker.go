@@ -63,7 +63,7 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	if err != nil {
 		return nil, invalid("%w", err)
 	}
-	l := &Locker{cfg: cfg, outages: outages{jobs: make(map[string]*outage)}, tokens: tokenSource{random: cfg.random},
+	l := &Locker{cfg: cfg, outages: outages{names: make(map[string]*outage)}, tokens: tokenSource{random: cfg.random},
 		slots: make(chan struct{}, maxVotes), idle: make(chan struct{}),
 		renewer: renewer{born: time.Now(), due: make(map[time.Duration]map[*Lease]struct{})}}
 	l.closing, l.close = context.WithCancel(context.Background())

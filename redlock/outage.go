@@ -1,6 +1,7 @@
 package redlock
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,23 +10,23 @@ import (
 	"time"
 )
 
-// outages keeps a job that lacks a quorum for many ticks from flooding the log. It logs when that begins, when the first tick is
-// lost, once an hour, and when it ends, with a count. The events in between go to debug level.
+// outages keeps a name that lacks a quorum for many ticks, or for many calls that lock, from flooding the log. It logs when that
+// begins, when the first tick is lost, once an hour, and when it ends, with a count. The events in between go to debug level.
 //
 // A tick counts as lost once a call for it has ended without a quorum. It may still run elsewhere, or here if it is asked for again.
 type outages struct {
-	open  atomic.Int32 // len(jobs), read without mu
+	open  atomic.Int32 // len(names), read without mu
 	mu    sync.Mutex
-	jobs  map[string]*outage
+	names map[string]*outage
 	swept time.Time // when forget last ran
 }
 
-// outage is the outage of one job.
+// outage is the outage of one name.
 type outage struct {
-	lost   int       // ticks
+	lost   int       // ticks, or calls that lock
 	hidden int       // how many of them went to debug level and are not in a logged count yet
-	since  time.Time // the first lost tick
-	last   time.Time // the newest lost tick
+	since  time.Time // the first lost tick, or when the first call failed
+	last   time.Time // the newest lost tick; zero for a lock
 	op     string    // the call that lost it
 	logged time.Time // when the outage was last logged
 }
@@ -45,9 +46,7 @@ func (o *outages) note(e Event) (before *Event, _ Event) {
 	switch {
 	case e.Kind == Acquired, refusal.retry != retryUnknown && slices.Contains(byQuorum, refusal.Reason):
 		return o.end(e.Name, "there is a quorum again"), e
-	case e.Tick.IsZero():
-		return nil, e
-	case refusal.Reason == ErrNoQuorum, refusal.Reason == context.DeadlineExceeded && o.jobs[e.Name] != nil:
+	case refusal.Reason == ErrNoQuorum, refusal.Reason == context.DeadlineExceeded && o.names[e.Name] != nil:
 		return nil, o.noteNoQuorum(e, refusal)
 	}
 	return nil, e
@@ -55,7 +54,7 @@ func (o *outages) note(e Event) (before *Event, _ Event) {
 
 // unlock updates open and releases mu.
 func (o *outages) unlock() {
-	o.open.Store(int32(len(o.jobs)))
+	o.open.Store(int32(len(o.names)))
 	o.mu.Unlock()
 }
 
@@ -66,30 +65,30 @@ func (o *outages) forget() {
 		return
 	}
 	o.swept = time.Now()
-	for name, j := range o.jobs {
+	for name, j := range o.names {
 		if j.hidden == 0 && time.Since(j.logged) >= remindEvery {
-			delete(o.jobs, name)
+			delete(o.names, name)
 		}
 	}
 }
 
-// noteNoQuorum notes that a job's claim lacks a quorum, and returns the event as it must be reported. The caller holds mu.
+// noteNoQuorum notes that a claim or a lock lacks a quorum, and returns the event as it must be reported. The caller holds mu.
 func (o *outages) noteNoQuorum(e Event, refusal *Error) Event {
-	j := o.jobs[e.Name]
+	j := o.names[e.Name]
 	begins := j == nil
 	if begins {
 		j = &outage{logged: time.Now()}
-		o.jobs[e.Name] = j
+		o.names[e.Name] = j
 	}
-	if refusal.retry == retrying { // its tick is not lost yet
+	if refusal.retry == retrying { // nothing is lost yet
 		e.repeated = !begins
 		return e
 	}
 	e.repeated = j.lost > 0 && time.Since(j.logged) < remindEvery
-	fresh := e.Tick.After(j.last) // if not, another call has already lost it, as under take-over or in a queue
+	fresh := e.Tick.IsZero() || e.Tick.After(j.last) // if not, another call has already lost it, as under take-over or in a queue
 	if fresh {
-		if j.lost == 0 {
-			j.since = e.Tick
+		if j.since = cmp.Or(j.since, e.Tick); j.since.IsZero() {
+			j.since = time.Now()
 		}
 		j.lost++
 		j.last, j.op = e.Tick, refusal.Op
@@ -108,27 +107,31 @@ func (o *outages) noteNoQuorum(e Event, refusal *Error) Event {
 }
 
 func (j *outage) count() string {
-	return fmt.Sprintf("%d ticks were lost since %s, %d of them not logged", j.lost, j.since.UTC().Format(time.RFC3339), j.hidden)
+	what := "ticks were lost"
+	if j.last.IsZero() {
+		what = "calls failed"
+	}
+	return fmt.Sprintf("%d %s since %s, %d of them not logged", j.lost, what, j.since.UTC().Format(time.RFC3339), j.hidden)
 }
 
-// end ends a job's outage, if there is one. It returns an event with the count if ticks were hidden, or else nil. The caller holds mu.
+// end ends a name's outage, if there is one. It returns an event with the count if any were hidden, or else nil. The caller holds mu.
 func (o *outages) end(name, why string) *Event {
-	j := o.jobs[name]
+	j := o.names[name]
 	if j == nil {
 		return nil
 	}
-	delete(o.jobs, name)
+	delete(o.names, name)
 	if j.hidden == 0 {
 		return nil
 	}
-	return &Event{Kind: TicksLost, Name: name, Tick: j.last, Err: &Error{Op: j.op, Name: name, Tick: j.last, Reason: ErrNoQuorum, Detail: j.count() + "; " + why}}
+	return &Event{Kind: OutageEnded, Name: name, Tick: j.last, Err: &Error{Op: j.op, Name: name, Tick: j.last, Reason: ErrNoQuorum, Detail: j.count() + "; " + why}}
 }
 
 // endAll ends all outages when the Locker is closed.
 func (o *outages) endAll() (events []Event) {
 	o.mu.Lock()
 	defer o.unlock()
-	for name := range o.jobs {
+	for name := range o.names {
 		if e := o.end(name, "the Locker was closed"); e != nil {
 			events = append(events, *e)
 		}

@@ -102,6 +102,40 @@ func TestOutage_log(t *testing.T) {
 	})
 }
 
+// A lock that is tried, or waited for, again and again in an outage. The log counts the tries like a job's ticks.
+//
+// Seen to fail while only ticks were counted: each call had a line.
+func TestOutage_locks(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		var log logged
+		p := fl.process("a", log.option())
+		m := p.mutex(t, "job")
+		calls := func(n int) {
+			for range n {
+				if lease, err := m.TryLock(t.Context()); err == nil {
+					ok(t, lease.Unlock(t.Context()))
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				if lease, err := m.Lock(ctx); err == nil {
+					ok(t, lease.Unlock(t.Context()))
+				}
+				cancel()
+				time.Sleep(4 * time.Second)
+			}
+		}
+		calls(3)
+		log.want(t, "before")
+		p.links[0].Inject(-1, redlocktest.Fault{Err: errors.New("connection refused")})
+		calls(1)
+		log.want(t, "at first", "level=ERROR")
+		calls(60)
+		log.want(t, "in the first minutes")
+		p.links[0].Heal()
+		calls(3)
+		log.want(t, "after it", "no quorum: 61 calls failed since 2000-01-01T00:00:12Z, 60 of them not logged; there is a quorum again")
+	})
+}
+
 // A Locker that is closed in an outage reports its count, and the claims that still wait.
 //
 // Seen to fail without the last words, and with the end of a caller at debug level.

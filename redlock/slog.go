@@ -21,10 +21,11 @@ import (
 //
 // Each line has all that is known: name, tick, holder, and each node's cause.
 //
-// If tick after tick of a job lacks a quorum, only the first refusal and the first
-// lost tick are written at their own level, the others at debug. A count follows once
-// an hour, at the end of the outage, and at [Locker.Close]. A tick counts as lost once
-// a call for it has ended without a quorum. Under [WithTakeover] it may still run.
+// If tick after tick of a job lacks a quorum, or call after call for a lock, only the
+// first refusal and the first lost tick or call are written at their own level, the
+// others at debug. A count follows once an hour, at the end of the outage, and at
+// [Locker.Close]. A tick counts as lost once a call for it has ended without a quorum.
+// Under [WithTakeover] it may still run.
 //
 // If logger is nil, the observer writes only warnings and errors, to [slog.Default] at
 // the time of the event. A [Locker] without [WithObserver] does the same.
@@ -105,7 +106,7 @@ var kinds = map[EventKind]struct {
 	Elected:         {"elected leader", slog.LevelInfo},
 	SteppedDown:     {"stepped down as leader", slog.LevelInfo},
 	Ended:           {"run ended", slog.LevelInfo},
-	TicksLost:       {"ticks were lost without a quorum", slog.LevelWarn},
+	OutageEnded:     {"an outage has ended, in which there was no quorum", slog.LevelWarn},
 	Triggered:       {"triggered; one of the replicas that listen runs it", slog.LevelInfo},
 	NoticesUnheard:  {"release notices from this node are not heard; waiting locks use those of another node, or poll", slog.LevelWarn},
 	TriggersUnheard: {"triggers from this node are not heard; subscribing again", slog.LevelWarn},
