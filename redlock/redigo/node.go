@@ -2,6 +2,8 @@ package redigo
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -12,10 +14,18 @@ import (
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
-var (
-	_ driver.Node       = (*Node)(nil)
-	_ driver.Subscriber = (*Node)(nil)
-)
+var _ driver.Subscriber = (*Node)(nil)
+
+// Pool provides a node's connections: a [*redis.Pool], or a wrapper. GetContext
+// must be safe for concurrent use. The caller closes the connection.
+//
+// A pool may also have an IdleCount() int method, as *redis.Pool does. It tells
+// the node how many connections to test or close after one went silent or led to
+// a demoted server. Without it each of these fails a batch. If the pool has a
+// String method, its result names the node.
+type Pool interface {
+	GetContext(ctx context.Context) (redis.Conn, error)
+}
 
 // Node is one Redis server behind a redigo pool. It is safe for concurrent
 // use, as the pool is. It does not close the pool.
@@ -28,10 +38,17 @@ type Node struct {
 // NewNode returns a node that uses pool. It does not connect. A nil pool is an
 // error, and so is a *redis.Pool with neither Dial nor DialContext.
 func NewNode(pool Pool) (*Node, error) {
-	if err := check(pool); err != nil {
-		return nil, err
+	if exchange.IsNil(pool) {
+		return nil, errors.New("redigo: the pool is nil; make a redis.Pool")
 	}
-	return &Node{pool: pool, name: name(pool)}, nil
+	if p, ok := pool.(*redis.Pool); ok && p.Dial == nil && p.DialContext == nil {
+		return nil, errors.New("redigo: the pool has neither Dial nor DialContext; set one of them")
+	}
+	n := &Node{pool: pool, name: exchange.Unnamed("redigo", pool)}
+	if named, ok := pool.(fmt.Stringer); ok {
+		n.name = named.String()
+	}
+	return n, nil
 }
 
 // Nodes returns one node for each pool, in order. A pool that NewNode rejects
@@ -59,6 +76,20 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	return replies
 }
 
+func (n *Node) idle() int {
+	if counted, ok := n.pool.(interface{ IdleCount() int }); ok {
+		return counted.IdleCount()
+	}
+	return 0
+}
+
+// lendsAtOnce reports whether the pool hands out an idle connection without using
+// it first or dialing a new one instead.
+func lendsAtOnce(pool Pool) bool {
+	p, ok := pool.(*redis.Pool)
+	return ok && p.TestOnBorrow == nil && p.TestOnBorrowContext == nil && p.MaxConnLifetime == 0
+}
+
 func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply {
 	conn, err := n.pool.GetContext(ctx)
 	if err != nil {
@@ -78,7 +109,9 @@ func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply
 	}
 	replies := receiveAll(ctx, conn, len(commands))
 	if exchange.Demoted(replies...) || slices.ContainsFunc(replies, turnedAway) {
-		drop(conn)
+		// The pool would keep it, because the server answered. After a read that times out
+		// it does not.
+		_, _ = redis.ReceiveWithTimeout(conn, time.Nanosecond)
 	}
 	return replies
 }

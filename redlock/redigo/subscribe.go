@@ -30,19 +30,38 @@ func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deli
 		conn.Close()
 		return err
 	}
-	var use sync.Mutex // guards writes to the connection and its Close
+	var use sync.Mutex // guards writes to a lent connection and its Close
 	alive, heard, stop := exchange.Pulse(ctx, func() {
 		use.Lock()
 		defer use.Unlock()
 		_ = sub.Ping("")
 	})
 	defer stop()
-	if lent {
-		return listenLent(alive, &use, sub, heard, ready, deliver)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- listen(sub, heard, ready, func(message string) {
+			if alive.Err() == nil {
+				deliver(message)
+			}
+		})
+		use.Lock()
+		defer use.Unlock()
+		conn.Close()
+	}()
+	select {
+	case err = <-ended:
+	case <-alive.Done():
+		if lent {
+			// A pool's connection must not be closed while it is being read. A server that
+			// hangs blocks the goroutine, not the caller.
+			use.Lock()
+			defer use.Unlock()
+			_ = sub.Unsubscribe()
+		} else {
+			_ = conn.Close()
+			err = <-ended
+		}
 	}
-	defer conn.Close()
-	defer context.AfterFunc(alive, func() { _ = conn.Close() })()
-	err = listen(sub, heard, ready, deliver)
 	return cmp.Or(context.Cause(alive), err)
 }
 
@@ -57,34 +76,6 @@ func (n *Node) dial(ctx context.Context) (conn redis.Conn, lent bool, err error)
 		conn, err = pool.Dial()
 	}
 	return conn, !ok, err
-}
-
-// listenLent reads in a goroutine, because a pool's connection must not be closed
-// while it is being read. When ctx ends it only unsubscribes: a server that hangs
-// blocks the goroutine, not the caller.
-func listenLent(alive context.Context, use *sync.Mutex, sub redis.PubSubConn, heard, ready func(), deliver func(message string)) error {
-	ended := make(chan error, 1)
-	go func() {
-		defer func() {
-			use.Lock()
-			defer use.Unlock()
-			sub.Close()
-		}()
-		ended <- listen(sub, heard, ready, func(message string) {
-			if alive.Err() == nil {
-				deliver(message)
-			}
-		})
-	}()
-	select {
-	case err := <-ended:
-		return err
-	case <-alive.Done():
-		use.Lock()
-		defer use.Unlock()
-		_ = sub.Unsubscribe()
-		return context.Cause(alive)
-	}
 }
 
 func listen(conn redis.PubSubConn, heard, ready func(), deliver func(message string)) error {
