@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -15,20 +16,42 @@ import (
 // command is a go-redis command that is sent at most once.
 type command struct {
 	redis.Cmd
+	ctx      context.Context // nil for a client of one server
 	written  bool
 	answered bool // the whole reply was read, and is no error
 }
 
-// newCommand does not copy c, which nodes share: go-redis only reads it.
-func newCommand(ctx context.Context, c driver.Command) command {
-	return command{Cmd: *redis.NewCmd(ctx, c...)}
+// Args marks the command as written. For a client of one server, go-redis calls it
+// only to write the command. Others route commands by their arguments, and hooks read
+// them, so there the last argument records that it is written.
+func (c *command) Args() []any {
+	if c.ctx == nil {
+		c.written = true
+		return c.Cmd.Args()
+	}
+	args := slices.Clone(c.Cmd.Args())
+	args[len(args)-1] = (*lastArg)(c)
+	return args
 }
 
-// Args marks the command as written. For a client of one server, go-redis calls
-// it only to write the command.
-func (c *command) Args() []any {
-	c.written = true
-	return c.Cmd.Args()
+// lastArg is the last argument of a command.
+type lastArg command
+
+// String is for hooks that print a command.
+func (a *lastArg) String() string {
+	args := a.Cmd.Args()
+	return args[len(args)-1].(string)
+}
+
+// MarshalBinary returns the text that go-redis writes, or an error once the context
+// has ended: go-redis may write long after the batch was abandoned, when later
+// commands have overtaken it.
+func (a *lastArg) MarshalBinary() ([]byte, error) {
+	if err := a.ctx.Err(); err != nil {
+		return nil, err
+	}
+	a.written = true
+	return []byte(a.String()), nil
 }
 
 // NoRetry reports true, so that go-redis does not resend the command. A resent
@@ -41,6 +64,8 @@ func (*command) NoRetry() bool { return true }
 func (c *command) SetErr(err error) {
 	c.Cmd.SetErr(err)
 	c.answered = c.answered || err == nil
+	// What comes after a redirect may be a failure to connect elsewhere.
+	c.written = c.written && (err == nil || err == redis.Nil)
 }
 
 // reply converts the command's result. failure is the client's error for the

@@ -15,10 +15,11 @@
 // When a server answers READONLY, MASTERDOWN, LOADING or MOVED, the client's idle
 // connections are closed with QUIT. New connections resolve the host name again.
 //
-// A Cluster's layout is reloaded as soon as a server fails; go-redis itself
-// reloads it once a minute. While one shard does not answer, the driver refuses
-// its keys at once with CLUSTERDOWN and probes the shard every 100 ms. Names on
-// other shards are not affected.
+// In a Cluster and a Ring, the driver asks the client which server owns a key, and
+// sends that server's commands to it. While one server does not answer, the driver
+// refuses its keys at once with CLUSTERDOWN and probes it every 100 ms. Names on other
+// servers are not affected. Meanwhile a Cluster's layout is reloaded a few times a
+// second; go-redis itself reloads it once a minute.
 //
 // # Listing
 //
@@ -28,21 +29,17 @@
 //
 // # Limits
 //
-//   - For one server or a Sentinel group, the client's hooks are called when it
-//     dials, but not for the node's commands.
-//   - With ReadOnly, RouteByLatency or RouteRandomly a Cluster client still sends
-//     votes to masters. Read-only calls such as LastTick may be answered by a
-//     replica, which may lag behind.
+//   - The client's hooks are called when it dials, but not for the node's commands,
+//     unless the client is a wrapper or a Cluster redirects a command.
 //   - In a Cluster and a Ring a batch is split by server: commands keep their
 //     order per hash slot, not across slots.
 //   - Connections through SSH do not support deadlines: set ReadTimeout and
 //     WriteTimeout to -2, as go-redis' guide says. A Do that timed out then holds
 //     its connection until the connection ends. While eight are held, one Do a
 //     minute is tried and the others fail.
-//   - With a Cluster, a Ring or a wrapper, a Do that timed out may hold a
-//     connection for the client's ReadTimeout (3 s by default, in newer versions
-//     5 s) unless the client has ContextTimeoutEnabled. Nothing is sent after the
-//     deadline.
+//   - With a wrapper, a Do that timed out may hold a connection for the client's
+//     ReadTimeout (3 s by default, in newer versions 5 s) unless the client has
+//     ContextTimeoutEnabled. Nothing is sent after the deadline.
 //   - A Ring spreads keys and channels over independent servers, so a waiting Lock
 //     is notified of a release only if the key and the channel happen to be on the
 //     same server. Otherwise it gets the lock when it polls again.

@@ -3,8 +3,6 @@ package goredis
 import (
 	"context"
 	"reflect"
-	"slices"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -21,64 +19,22 @@ func punctual(client *redis.Client) *redis.Client {
 	return own
 }
 
-// sweepFor closes the idle connections to servers that refuse writes, and tests
-// those to servers that left a command unanswered. go-redis itself closes only the
+// sweep sends commands on every idle connection. go-redis itself closes only the
 // connection it used, and only if the first reply of a batch refuses.
-func (n *Node) sweepFor(commands []driver.Command, replies []driver.Reply) {
-	if exchange.IdleCommands(replies...) == nil {
-		return
-	}
-	n.layout.reload()
-	commands, replies = slices.Clone(commands), slices.Clone(replies) // the sweep may outlast this call
-	ctx, cancel := context.WithTimeout(context.Background(), exchange.SweepLimit)
-	swept := make(chan struct{})
-	go func() {
-		defer close(swept)
-		defer cancel()
-		seen := map[*redis.Client]bool{} // nil stands for a wrapper, which may not be comparable
-		for i, r := range replies {
-			send := exchange.IdleCommands(r)
-			if send == nil {
-				continue
-			}
-			owner, err := n.owner(ctx, exchange.Key(commands[i]))
-			if c, _ := owner.(*redis.Client); err == nil && !seen[c] {
-				seen[c] = true
-				sweep(owner, send)
-			}
-		}
-	}()
-	select {
-	case <-swept:
-	case <-time.After(2 * exchange.SettleLimit):
-	}
-}
-
-// owner returns the client of the server that has key. A Cluster client may have
-// to load its layout first.
-func (n *Node) owner(ctx context.Context, key string) (redis.UniversalClient, error) {
-	switch {
-	case n.cluster != nil:
-		return n.cluster.MasterForKey(ctx, key)
-	case n.ring != nil:
-		return n.ring.GetShardClientForKey(key)
-	}
-	return n.client, nil
-}
-
-// sweep sends commands on every idle connection of a client.
-func sweep(client redis.UniversalClient, commands []driver.Command) {
-	if c, ok := client.(*redis.Client); ok {
-		client = punctual(c)
-		exchange.Sweep(func() int { single, _ := idle(c); return single }, func(ctx context.Context) {
+func (n *Node) sweep(commands []driver.Command) {
+	client := n.client
+	if n.single != nil {
+		own := punctual(n.single)
+		client = own
+		exchange.Sweep(func() int { single, _ := idle(own); return single }, func(ctx context.Context) {
 			// A copy for each Conn: a handshake writes the client's options without a lock.
-			conn := punctual(c).Conn()
+			conn := punctual(own).Conn()
 			defer conn.Close()
-			exec(ctx, conn.Pipeline(), commands)
+			n.exec(ctx, conn.Pipeline(), commands)
 		})
 	}
 	exchange.Sweep(func() int { _, piped := idle(client); return piped }, func(ctx context.Context) {
-		exec(ctx, client.Pipeline(), commands)
+		n.exec(ctx, client.Pipeline(), commands)
 	})
 }
 
@@ -91,12 +47,4 @@ func idle(client redis.UniversalClient) (single, piped int) {
 		return int(stats.IdleConns), int(p.Elem().FieldByName("IdleConns").Uint())
 	}
 	return 0, int(stats.IdleConns)
-}
-
-func exec(ctx context.Context, pipe redis.Pipeliner, commands []driver.Command) {
-	for _, c := range commands {
-		c := newCommand(ctx, c)
-		_ = pipe.Process(ctx, &c)
-	}
-	_, _ = pipe.Exec(ctx)
 }

@@ -1,9 +1,9 @@
 package goredis
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -11,40 +11,25 @@ import (
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
-var (
-	_ driver.Node       = (*Node)(nil)
-	_ driver.Subscriber = (*Node)(nil)
-	_ driver.Cluster    = (*Node)(nil)
-)
+var _ driver.Subscriber = (*Node)(nil)
+var _ driver.Cluster = (*Node)(nil)
 
 // Node is one Redis deployment behind a go-redis client. It is safe for
 // concurrent use, as the client is. It does not close the client.
 type Node struct {
 	client redis.UniversalClient
 	name   string
-	// At most one of these is set; none for a wrapper that hides its client.
-	single  *redis.Client // for one server or Sentinel group; shares the client's connections
-	cluster cluster
-	ring    ring
+	single *redis.Client // for one server or a Sentinel group; shares the client's connections
+	late   bool          // Do may outlast a deadline: user callbacks, connections without deadlines, or a wrapper
+	watch  exchange.Watch
 
-	late   bool             // single may outlast a deadline: user callbacks, or connections without deadlines
-	watch  exchange.Watch   // used if late
-	shards *exchange.Shards // nil unless a Cluster
-	layout layout
-}
+	// For a Cluster or a Ring.
+	shards  *exchange.Shards
+	forEach forEach
+	ring    ring // nil for a Cluster
 
-// cluster identifies a Cluster client, including one embedded in a wrapper.
-type cluster interface {
-	MasterForKey(ctx context.Context, key string) (*redis.Client, error)
-	ForEachMaster(ctx context.Context, visit func(context.Context, *redis.Client) error) error
-}
-
-// ring identifies a Ring, including one embedded in a wrapper.
-type ring interface {
-	GetShardClientForKey(key string) (*redis.Client, error)
-	ForEachShard(ctx context.Context, visit func(context.Context, *redis.Client) error) error
-	Len() int
-	Options() *redis.RingOptions
+	mu      sync.Mutex
+	servers map[*redis.Client]*Node // of a Cluster or a Ring, that were used
 }
 
 // NewNode returns a node that uses client. It does not connect. A nil client is
@@ -53,20 +38,20 @@ func NewNode(client redis.UniversalClient) (*Node, error) {
 	if exchange.IsNil(client) {
 		return nil, errors.New("goredis: the client is nil; make one with redis.NewClient")
 	}
-	n := &Node{client: client, name: name(client)}
+	n := &Node{client: client, name: name(client), late: true}
 	switch c := client.(type) {
 	case *redis.Client:
-		n.single = punctual(c)
 		o := c.Options()
+		n.single = punctual(c)
 		n.late = o.OnConnect != nil || o.CredentialsProvider != nil || o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil
 		if o.ReadTimeout < 0 { // setting a deadline on the connection would fail
 			n.single, n.late = c.WithTimeout(o.ReadTimeout), true
 		}
 	case cluster:
-		n.cluster, n.layout.cluster = c, c
-		n.shards = exchange.NewShards(n.doSeveral)
+		n.split(c.MasterForKey, c.ForEachMaster)
 	case ring:
 		n.ring = c
+		n.split(n.ringServer, c.ForEachShard)
 	}
 	return n, nil
 }
@@ -85,42 +70,52 @@ func (n *Node) String() string { return n.name }
 // Punctual reports whether Do meets its deadline without a watching goroutine.
 // It does for one server or a Sentinel group, unless the client has an OnConnect,
 // a credentials provider or a ReadTimeout of -2.
-func (n *Node) Punctual() bool { return n.single != nil && !n.late }
+func (n *Node) Punctual() bool { return !n.late }
 
 // Do sends commands as one pipeline and returns a reply for each, in order. It
 // returns by the context's deadline, whatever the client's options say. A
 // connection that did not answer by then is not used again.
 func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
-	switch {
-	case n.shards != nil:
+	if n.shards != nil {
 		return n.shards.Do(ctx, commands)
-	case n.single == nil:
-		return n.doSeveral(ctx, commands)
-	case n.late:
-		return n.watch.Do(ctx, commands, false, func() []driver.Reply { return n.doSingle(ctx, commands) })
 	}
-	return n.doSingle(ctx, commands)
-}
-
-func (n *Node) doSingle(ctx context.Context, commands []driver.Command) []driver.Reply {
-	replies := n.sendSingle(ctx, commands)
-	n.sweepFor(commands, replies)
+	var replies []driver.Reply
+	if n.late {
+		replies = n.doWatched(ctx, commands)
+	} else {
+		replies = n.do(ctx, commands)
+	}
+	if send := exchange.IdleCommands(replies...); send != nil {
+		n.sweep(send)
+	}
 	return replies
 }
 
-func (n *Node) sendSingle(ctx context.Context, commands []driver.Command) []driver.Reply {
-	if len(commands) == 1 {
+func (n *Node) doWatched(ctx context.Context, commands []driver.Command) []driver.Reply {
+	return n.watch.Do(ctx, commands, false, func() []driver.Reply { return n.do(ctx, commands) })
+}
+
+func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply {
+	switch {
+	case n.single == nil:
+		// A pipeline even for one command. For its first single command a Cluster client
+		// sends COMMAND to a random server, and when that one hangs, everything waits.
+		return n.exec(ctx, n.client.Pipeline(), commands)
+	case len(commands) == 1:
 		// Three quarters of the allocations of a pipeline of one.
-		c := newCommand(ctx, commands[0])
+		c := n.newCommand(ctx, commands[0])
 		err := n.single.Process(ctx, &c)
 		return []driver.Reply{c.reply(err)}
 	}
+	return n.exec(ctx, n.single.Pipeline(), commands)
+}
+
+func (n *Node) exec(ctx context.Context, pipe redis.Pipeliner, commands []driver.Command) []driver.Reply {
 	sent, cmds := make([]command, len(commands)), make([]redis.Cmder, len(commands))
 	for i := range commands {
-		sent[i] = newCommand(ctx, commands[i])
+		sent[i] = n.newCommand(ctx, commands[i])
 		cmds[i] = &sent[i]
 	}
-	pipe := n.single.Pipeline()
 	_ = pipe.BatchProcess(ctx, cmds...)
 	_, err := pipe.Exec(ctx)
 	replies := make([]driver.Reply, len(cmds))
@@ -130,22 +125,11 @@ func (n *Node) sendSingle(ctx context.Context, commands []driver.Command) []driv
 	return replies
 }
 
-// doSeveral returns the replies of the shards that answer even if another shard
-// does not.
-func (n *Node) doSeveral(ctx context.Context, commands []driver.Command) []driver.Reply {
-	if err := n.whole(); err != nil {
-		return exchange.Fail(len(commands), err)
+// newCommand does not copy c, which nodes share: go-redis only reads it.
+func (n *Node) newCommand(ctx context.Context, c driver.Command) command {
+	cmd := command{Cmd: *redis.NewCmd(ctx, c...)}
+	if n.single == nil {
+		cmd.ctx = ctx
 	}
-	b := newBatch(ctx, commands)
-	replies := exchange.Within(ctx,
-		func() []driver.Reply {
-			err := b.send(ctx, n.client)
-			return b.replies(cmp.Or(err, exchange.ErrMissing), true)
-		},
-		func() []driver.Reply { return b.replies(ctx.Err(), false) })
-	n.sweepFor(commands, replies)
-	if err := n.whole(); err != nil { // a server may have gone down meanwhile
-		return exchange.Fail(len(commands), err)
-	}
-	return replies
+	return cmd
 }

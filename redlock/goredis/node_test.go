@@ -98,7 +98,7 @@ func TestNode_Do_noAnswerIsNotNull(t *testing.T) {
 	defer client.Close()
 	client.AddHook(dropping{})
 	for _, commands := range [][]driver.Command{{{"GET", "k"}}, {{"GET", "k"}, {"GET", "k"}}} {
-		for _, r := range goredis.Nodes(client)[0].Do(context.Background(), commands) {
+		for _, r := range goredis.Nodes(hidden{UniversalClient: client})[0].Do(context.Background(), commands) {
 			if r.Err == nil {
 				t.Error("a command that was not sent counts as a null")
 			}
@@ -106,15 +106,24 @@ func TestNode_Do_noAnswerIsNotNull(t *testing.T) {
 	}
 }
 
-// A client of several servers continues an abandoned batch. When it connects
+// A client that ignores its context continues an abandoned batch. When it connects
 // after the deadline, it must not send commands that later ones have overtaken.
 //
-// Seen to fail when tracked.Args ignores the context.
+// Seen to fail when lastArg.MarshalBinary ignores the context.
 func TestNode_Do_nothingIsSentLate(t *testing.T) {
+	for name, wrap := range map[string]func(r *redis.Ring) redis.UniversalClient{
+		"Ring":    func(r *redis.Ring) redis.UniversalClient { return r },
+		"wrapper": func(r *redis.Ring) redis.UniversalClient { return hidden{UniversalClient: r} },
+	} {
+		t.Run(name, func(t *testing.T) { checkNothingIsSentLate(t, wrap) })
+	}
+}
+
+func checkNothingIsSentLate(t *testing.T, wrap func(r *redis.Ring) redis.UniversalClient) {
 	server := redisserver.Start(t)
 	client := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": server.Addr()}, HeartbeatFrequency: time.Hour})
 	t.Cleanup(func() { _ = client.Close() })
-	node := goredis.Nodes(client)[0]
+	node := goredis.Nodes(wrap(client))[0]
 	server.Pause()
 	for key, commands := range map[string][]driver.Command{
 		"single": {{"INCR", "single"}},
@@ -293,6 +302,13 @@ func TestNode_nullOfOnConnect(t *testing.T) {
 		},
 		"Cluster": func(f connected) redis.UniversalClient {
 			return redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{redisserver.StartCluster(t).Addr()}, OnConnect: f})
+		},
+		"wrapped Ring": func(f connected) redis.UniversalClient {
+			addrs := map[string]string{"a": redisserver.Start(t).Addr()}
+			return hidden{UniversalClient: redis.NewRing(&redis.RingOptions{Addrs: addrs, OnConnect: f, HeartbeatFrequency: time.Hour})}
+		},
+		"wrapped Cluster": func(f connected) redis.UniversalClient {
+			return hidden{UniversalClient: redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{redisserver.StartCluster(t).Addr()}, OnConnect: f})}
 		},
 	} {
 		for _, null := range []error{redis.Nil, fmt.Errorf("the token is missing: %w", redis.Nil)} {

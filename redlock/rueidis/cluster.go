@@ -2,199 +2,199 @@ package rueidis
 
 import (
 	"context"
-	"maps"
+	"errors"
+	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
-
-	"github.com/redis/rueidis"
 
 	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
-// distrustFor is how long the client's own PING may take to detect a dead
-// connection: it is sent every second, and times out after ten.
-const distrustFor = 12 * time.Second
-
-// regainLimit is how long a shared connection has to answer the first PING. It
-// doubles with each attempt.
-const regainLimit = 100 * time.Millisecond
-
-// trust records which hash tags were answered on the client's shared connections
-// while others were not. The connections of the others may be dead, yet kept by
-// the client.
-type trust struct {
-	mu    sync.Mutex
-	until time.Time // from then on all tags are trusted
-	tags  map[string]bool
+// cluster is the layout of a Cluster. rueidis has one of its own, but sends a pipeline
+// only on shared connections, and keeps those for 12 s after they went silent.
+type cluster struct {
+	mu      sync.Mutex
+	slots   []slots
+	servers map[string]*Node // by address, replicas included
 }
 
-// split returns the indices of the commands for shared connections, and of the
-// others, by hash tag.
-func (t *trust) split(commands []driver.Command) (shared []int, apart map[string][]int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	all := !time.Now().Before(t.until)
-	for i, c := range commands {
-		if tag := exchange.Tag(exchange.Key(c)); all || t.tags[tag] {
-			shared = append(shared, i)
-		} else {
-			if apart == nil {
-				apart = map[string][]int{}
+// slots is a range of slots and the address of their master.
+type slots struct {
+	first, last uint16
+	master      string
+}
+
+// owner returns the node of the master to which key belongs.
+func (n *Node) owner(ctx context.Context, key string) (driver.Node, error) {
+	slot := n.slot(key)
+	owner := n.find(slot)
+	if owner == nil {
+		if err := n.reload(ctx); err != nil {
+			return nil, err
+		}
+		owner = n.find(slot)
+	}
+	return owner, nil
+}
+
+// find returns the node of a slot's master. If the client does not know it, another
+// server will do, which redirects.
+func (n *Node) find(slot uint16) (server *Node) {
+	n.cluster.mu.Lock()
+	defer n.cluster.mu.Unlock()
+	for _, s := range n.cluster.slots {
+		if s.first <= slot && slot <= s.last && n.cluster.servers[s.master] != nil {
+			return n.cluster.servers[s.master]
+		}
+	}
+	for _, server = range n.cluster.servers {
+		break
+	}
+	return server
+}
+
+func (n *Node) slot(key string) uint16 {
+	c := n.client.B().Arbitrary("GET").Keys(key).Build()
+	return c.Slot()
+}
+
+// redirect sends each command to a random server, since rueidis does so without a slot,
+// and follows MOVED and ASK. That also makes the client know new servers. It sends no
+// pipeline of blocking commands: rueidis would fail to recognize its own ASKING.
+func (n *Node) redirect(ctx context.Context, commands []driver.Command) []driver.Reply {
+	return n.watch.Do(ctx, commands, false, func() []driver.Reply {
+		replies := make([]driver.Reply, len(commands))
+		for i, c := range commands {
+			if i > 0 && !driver.Answered(replies[i-1].Err) {
+				replies[i] = replies[i-1] // a later command must not overtake that one
+				continue
 			}
-			apart[tag] = append(apart[tag], i)
+			replies[i] = reply(n.client.Do(ctx, n.exclusive(c)))
 		}
-	}
-	return shared, apart
-}
-
-// doCluster sends commands on the client's shared connections, except those whose
-// tags are not trusted.
-func (n *Node) doCluster(ctx context.Context, commands []driver.Command) []driver.Reply {
-	shared, apart := n.trust.split(commands)
-	replies := exchange.Fail(len(commands), exchange.ErrMissing)
-	var both sync.WaitGroup
-	if len(apart) > 0 {
-		both.Go(func() { n.doApart(ctx, commands, apart, replies) })
-	}
-	if len(shared) > 0 {
-		n.doShared(ctx, commands, shared, replies)
-	}
-	both.Wait()
-	return replies
-}
-
-// doShared sends a pipeline on the client's shared connections. A pipeline of
-// blocking commands would get exclusive ones, but makes rueidis panic when a slot
-// migrates: it fails to recognize its own ASKING.
-func (n *Node) doShared(ctx context.Context, commands []driver.Command, indices []int, replies []driver.Reply) {
-	batch := make(rueidis.Commands, len(indices))
-	for i, index := range indices {
-		// Every command gets a slot, even without a key: rueidis panics when a batch
-		// mixes commands without a slot and commands of different slots.
-		batch[i] = n.build(commands[index]).SetSlot(exchange.Key(commands[index]))
-	}
-	var answered []string
-	silent := map[string]string{}
-	for i, r := range translate(n.client.DoMulti(ctx, batch...), len(batch)) {
-		replies[indices[i]] = r
-		key := exchange.Key(commands[indices[i]])
-		if driver.Answered(r.Err) {
-			answered = append(answered, exchange.Tag(key))
-		} else {
-			silent[exchange.Tag(key)] = key
-		}
-	}
-	if len(silent) > 0 {
-		n.distrust(answered, silent)
-	}
-}
-
-// update trusts the answered tags, and for distrustFor no others. Tags that were
-// trusted stay so unless they are silent.
-func (t *trust) update(answered []string, silent map[string]string) {
-	now := time.Now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !now.Before(t.until) {
-		t.tags = map[string]bool{}
-	}
-	for _, tag := range answered {
-		t.tags[tag] = true
-	}
-	for tag := range silent {
-		delete(t.tags, tag)
-	}
-	t.until = now.Add(distrustFor)
-}
-
-// add trusts one more tag, unless all are trusted.
-func (t *trust) add(tag string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if time.Now().Before(t.until) {
-		t.tags[tag] = true
-	}
-}
-
-// distrust keeps all tags but the answered ones off the shared connections for a
-// while. It tests the shared connections, and the idle exclusive ones, of the
-// silent tags.
-func (n *Node) distrust(answered []string, silent map[string]string) {
-	n.trust.update(answered, silent)
-	go n.regain(maps.Clone(silent))
-	n.sweep(func(ctx context.Context) {
-		var all sync.WaitGroup
-		for _, key := range silent {
-			all.Go(func() { n.client.Do(ctx, n.buildExclusive(exchange.Ping[0]).SetSlot(key)) })
-		}
-		all.Wait()
+		return replies
 	})
 }
 
-// regain trusts a silent tag again once its shared connection answers a PING.
-// After a short stall the connections are sound, and there are too few exclusive
-// ones for the names of several shards while one shard is dead.
-func (n *Node) regain(silent map[string]string) {
-	for limit := regainLimit; len(silent) > 0 && limit < distrustFor; limit *= 2 {
-		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		keys := slices.Collect(maps.Values(silent))
-		batch := make(rueidis.Commands, len(keys))
-		for i, key := range keys {
-			batch[i] = n.build(exchange.Ping[0]).SetSlot(key)
+// askLimit is how long a server has to return the layout.
+const askLimit = 500 * time.Millisecond
+
+// reload asks random servers for the layout until one returns it.
+func (n *Node) reload(ctx context.Context) error {
+	layout, err := exchange.Hedge(ctx, func() ([]slots, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
+		defer cancel()
+		for addr, server := range n.meet() { // in random order
+			return read(server.Do(ctx, []driver.Command{{"CLUSTER", "SLOTS"}})[0], addr)
 		}
-		for i, r := range translate(n.client.DoMulti(ctx, batch...), len(batch)) {
-			if tag := exchange.Tag(keys[i]); driver.Answered(r.Err) {
-				n.trust.add(tag)
-				delete(silent, tag)
-			}
+		return nil, errors.New("the client knows no server")
+	})
+	if err != nil {
+		return fmt.Errorf("rueidis: no server returned the Cluster's layout: %w", err)
+	}
+	n.cluster.mu.Lock()
+	defer n.cluster.mu.Unlock()
+	n.cluster.slots = layout
+	return nil
+}
+
+// meet returns the servers that the client knows now.
+func (n *Node) meet() map[string]*Node {
+	n.cluster.mu.Lock()
+	defer n.cluster.mu.Unlock()
+	known := map[string]*Node{}
+	for addr, client := range n.client.Nodes() {
+		if known[addr] = n.cluster.servers[addr]; known[addr] == nil || known[addr].closed.Load() {
+			known[addr] = &Node{client: client, name: addr}
 		}
-		if len(silent) > 0 {
-			<-ctx.Done()
+	}
+	n.cluster.servers = known
+	return known
+}
+
+// read reads a reply to CLUSTER SLOTS. An empty host stands for the server that was
+// asked.
+func read(r driver.Reply, asked string) (layout []slots, err error) {
+	ranges, _ := r.Value.([]any)
+	for _, entry := range ranges {
+		fields, _ := entry.([]any)
+		var master []any
+		if len(fields) > 2 {
+			master, _ = fields[2].([]any)
 		}
+		if len(master) < 2 {
+			return nil, fmt.Errorf("%s answered CLUSTER SLOTS with %v", asked, entry)
+		}
+		first, _ := fields[0].(int64)
+		last, _ := fields[1].(int64)
+		host, _ := master[0].(string)
+		port, _ := master[1].(int64)
+		if host == "" {
+			host, _, _ = net.SplitHostPort(asked)
+		}
+		layout = append(layout, slots{uint16(first), uint16(last), net.JoinHostPort(host, strconv.FormatInt(port, 10))})
+	}
+	if layout == nil {
+		return nil, errors.Join(r.Err, fmt.Errorf("%s knows no slots", asked))
+	}
+	return layout, nil
+}
+
+// meetPause is how long Masters waits for the client to meet a master.
+const meetPause = 100 * time.Millisecond
+
+// Masters returns a node for each master of a Cluster, and none for one server or
+// a Sentinel group. The nodes share the client's connections. A server that hangs
+// delays it by 250 ms, after which another one is asked for the layout as well. It
+// fails if none returns it within two seconds, or if ctx ends before the client knows
+// every master.
+func (n *Node) Masters(ctx context.Context) ([]driver.Node, error) {
+	if n.shards == nil {
+		return nil, nil
+	}
+	for {
+		if err := n.reload(ctx); err != nil {
+			return nil, err
+		}
+		nodes, stranger := n.masters()
+		if stranger == nil {
+			return nodes, nil
+		}
+		// Every server but the owner redirects a command for the slot.
+		asked, cancel := context.WithTimeout(ctx, meetPause)
+		n.redirect(asked, []driver.Command{{"PTTL", n.keyIn(stranger.first)}})
+		<-asked.Done()
 		cancel()
-	}
-}
-
-// maxExclusive is how many exclusive connections are used at once. A batch may
-// have a thousand names, and each connection costs rueidis a megabyte.
-const maxExclusive = 16
-
-// doApart sends single commands on exclusive connections: in order for each hash
-// tag, and concurrently for different tags.
-func (n *Node) doApart(ctx context.Context, commands []driver.Command, byTag map[string][]int, replies []driver.Reply) {
-	free := make(chan struct{}, maxExclusive)
-	var busy sync.WaitGroup
-	for _, indices := range byTag {
-		free <- struct{}{}
-		busy.Go(func() {
-			defer func() { <-free }()
-			n.doInOrder(ctx, commands, indices, replies)
-		})
-	}
-	busy.Wait()
-}
-
-// doInOrder stops at the first command that is not answered: the server may still
-// execute it. It does not begin after the deadline, because connecting would delay
-// the whole batch.
-func (n *Node) doInOrder(ctx context.Context, commands []driver.Command, indices []int, replies []driver.Reply) {
-	var failed error
-	if deadline, _ := ctx.Deadline(); !time.Now().Before(deadline) {
-		failed = context.DeadlineExceeded
-	} else {
-		n.conns.take()
-		defer func() { n.conns.put(failed == nil) }()
-	}
-	for _, i := range indices {
-		if failed != nil {
-			replies[i].Err = failed
-			continue
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("rueidis: the client does not know the master %s yet; retry in a second: %w", stranger.master, ctx.Err())
 		}
-		replies[i] = reply(n.client.Do(ctx, n.buildExclusive(commands[i]).SetSlot(exchange.Key(commands[i]))))
-		if !driver.Answered(replies[i].Err) {
-			failed = replies[i].Err
+	}
+}
+
+// masters returns a node for each master, or the slots of a master that the client does
+// not know.
+func (n *Node) masters() (nodes []driver.Node, stranger *slots) {
+	n.cluster.mu.Lock()
+	defer n.cluster.mu.Unlock()
+	for _, s := range n.cluster.slots {
+		server := n.cluster.servers[s.master]
+		if server == nil {
+			return nil, &s
+		}
+		if !slices.Contains(nodes, driver.Node(server)) {
+			nodes = append(nodes, server)
+		}
+	}
+	return nodes, nil
+}
+
+func (n *Node) keyIn(slot uint16) string {
+	for i := 0; ; i++ {
+		if key := strconv.Itoa(i); n.slot(key) == slot {
+			return key
 		}
 	}
 }

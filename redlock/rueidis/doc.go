@@ -9,18 +9,16 @@
 //
 // # When servers fail over
 //
-// A Do returns by its context's deadline. For one server or a Sentinel group it
-// takes an exclusive connection from the client's pool for blocking commands. A
+// A Do returns by its context's deadline. It takes an exclusive connection from the
+// client's pool for blocking commands: rueidis may keep a dead shared one for 12 s. A
 // connection that did not answer by the deadline is closed, and so is one to a
 // server that answers READONLY, MASTERDOWN, LOADING or MOVED. New connections
 // resolve the host name again.
 //
-// In a Cluster, rueidis may keep a dead shared connection for 12 s. So for 12 s
-// after a command was left unanswered, the shared connections serve only names
-// that they answered or whose PING they have answered since. Other names use
-// exclusive connections, at most 16 at a time. While one shard does not answer,
-// the driver refuses its keys at once with CLUSTERDOWN and probes the shard every
-// 100 ms. Names on other shards are not affected.
+// In a Cluster, the driver reads the layout itself and sends each master its commands
+// on such a connection. While one shard does not answer, the driver refuses its keys
+// at once with CLUSTERDOWN, probes the shard every 100 ms, and reads the layout a few
+// times a second. Names on other shards are not affected.
 //
 // # Listing
 //
@@ -51,8 +49,6 @@
 //   - In a Cluster a batch is split by server: commands keep their order per
 //     hash slot, not across slots. Commands without a key are routed as if their
 //     first argument were a key.
-//   - When a context ends, commands already handed to the connection are still
-//     executed, in order.
 //   - A subscription may outlast its context by the Dialer's timeout while it
 //     connects, and while the pool for blocking commands has no free connection.
 //   - rueidis strips "ERR " from server errors. The driver restores it unless the

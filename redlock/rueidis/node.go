@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -14,22 +16,27 @@ import (
 	"github.com/redtick/redtick/redlock/internal/exchange"
 )
 
-var (
-	_ driver.Node       = (*Node)(nil)
-	_ driver.Subscriber = (*Node)(nil)
-	_ driver.Cluster    = (*Node)(nil)
-)
+var _ driver.Subscriber = (*Node)(nil)
+var _ driver.Cluster = (*Node)(nil)
 
 // Node is one Redis or Valkey deployment behind a rueidis client. It is safe
 // for concurrent use, as the client is. It does not close the client.
 type Node struct {
 	client rueidis.Client
 	name   string
-	shards *exchange.Shards // nil unless a Cluster
-	conns  connections
 	watch  exchange.Watch
-	trust  trust // used for a Cluster
+	// idle estimates how many of the node's connections are idle in the client's pool,
+	// which does not expose that.
+	idle   atomic.Int64
+	closed atomic.Bool // of a server in a Cluster: the client has dropped it
+
+	shards  *exchange.Shards // nil unless a Cluster
+	cluster cluster
 }
+
+// defaultLimit is for contexts without a deadline: rueidis' own default, which it
+// does not apply to blocking commands.
+const defaultLimit = 10 * time.Second
 
 // NewNode returns a node that uses client. It sends nothing. A nil client is an
 // error.
@@ -42,7 +49,7 @@ func NewNode(client rueidis.Client) (*Node, error) {
 		name:   cmp.Or(strings.Join(slices.Sorted(maps.Keys(client.Nodes())), ","), exchange.Unnamed("rueidis", client)),
 	}
 	if client.Mode() == rueidis.ClientModeCluster {
-		n.shards = exchange.NewShards(n.doWithin)
+		n.shards = exchange.NewShards(exchange.Cluster{Owner: n.owner, Redirect: n.redirect, Reload: n.reload})
 	}
 	return n, nil
 }
@@ -69,28 +76,11 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	if n.shards != nil {
 		return n.shards.Do(ctx, commands)
 	}
-	replies := n.doSingle(ctx, commands)
+	replies := n.watch.Do(ctx, commands, n.idle.Load() > 0, func() []driver.Reply { return n.do(ctx, commands) })
 	if send := exchange.IdleCommands(replies...); send != nil {
-		n.sweep(func(ctx context.Context) { n.do(ctx, send) })
+		exchange.Sweep(func() int { return int(n.idle.Load()) }, func(ctx context.Context) { n.do(ctx, send) })
 	}
 	return replies
-}
-
-func (n *Node) doWithin(ctx context.Context, commands []driver.Command) []driver.Reply {
-	return exchange.Within(ctx, func() []driver.Reply {
-		ctx, cancel := newPunctual(ctx)
-		defer cancel()
-		return n.doCluster(ctx, commands)
-	}, func() []driver.Reply { return exchange.Fail(len(commands), ctx.Err()) })
-}
-
-func (n *Node) doSingle(ctx context.Context, commands []driver.Command) []driver.Reply {
-	return n.watch.Do(ctx, commands, n.conns.idle() > 0, func() []driver.Reply {
-		n.conns.take()
-		replies := n.do(ctx, commands)
-		n.conns.put(exchange.AllAnswered(replies))
-		return replies
-	})
 }
 
 func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply {
@@ -101,9 +91,19 @@ func (n *Node) do(ctx context.Context, commands []driver.Command) []driver.Reply
 	}
 	batch := make(rueidis.Commands, len(commands))
 	for i, c := range commands {
-		batch[i] = n.buildExclusive(c)
+		batch[i] = n.exclusive(c)
 	}
-	return translate(n.client.DoMulti(ctx, batch...), len(commands))
+	for idle := n.idle.Load(); idle > 0 && !n.idle.CompareAndSwap(idle, idle-1); idle = n.idle.Load() {
+	}
+	results := n.client.DoMulti(ctx, batch...)
+	replies := translate(results, len(commands))
+	if exchange.AllAnswered(replies) {
+		n.idle.Add(1)
+	}
+	if len(results) > 0 && errors.Is(results[0].NonRedisError(), rueidis.ErrClosing) {
+		n.closed.Store(true)
+	}
+	return replies
 }
 
 // translate converts results to replies. It does not fill in missing ones with
@@ -116,24 +116,14 @@ func translate(results []rueidis.RedisResult, wanted int) []driver.Reply {
 	return replies
 }
 
-// build adds keys as plain arguments. If they were marked with Arbitrary.Keys, a
-// client of one server would pick one of its four connections at random, and a
-// batch could overtake the one before it.
-func (n *Node) build(c driver.Command) rueidis.Completed {
-	return n.client.B().Arbitrary(stringsOf(c)...).Build()
-}
-
-// buildExclusive marks a command as blocking, so that rueidis sends it on an
-// exclusive connection and closes that at the deadline. A shared connection would
-// be kept until the client's own PING has gone unanswered for ten seconds.
-func (n *Node) buildExclusive(c driver.Command) rueidis.Completed {
-	return n.client.B().Arbitrary(stringsOf(c)...).Blocking()
-}
-
-func stringsOf(c driver.Command) []string {
+// exclusive marks a command as blocking, so that rueidis sends it on an exclusive
+// connection and closes that at the deadline. A shared connection would be kept until the
+// client's own PING has gone unanswered for ten seconds. Keys are plain arguments: by
+// those of Arbitrary.Keys, a client of one server would pick one of its four connections.
+func (n *Node) exclusive(c driver.Command) rueidis.Completed {
 	all := make([]string, len(c))
 	for i, element := range c {
 		all[i] = element.(string)
 	}
-	return all
+	return n.client.B().Arbitrary(all...).Blocking()
 }

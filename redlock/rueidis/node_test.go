@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -188,6 +190,46 @@ func TestNode_nullOfCredentials(t *testing.T) {
 			if r.Err == nil {
 				t.Errorf("%v: the reply is %v, want an error", commands, r.Value)
 			}
+		}
+	}
+}
+
+// changing is a client of a Cluster whose servers the test sets.
+type changing struct {
+	rueidis.Client
+	servers atomic.Pointer[map[string]rueidis.Client]
+}
+
+func (c *changing) Nodes() map[string]rueidis.Client { return *c.servers.Load() }
+
+// A client closes its connections to a server that leaves the Cluster, and opens others
+// when it comes back.
+//
+// Seen to fail without Node.closed.
+func TestNode_Do_serverComesBack(t *testing.T) {
+	option := rueidis.ClientOption{InitAddress: []string{redisserver.StartCluster(t).Addr()}}
+	connect := func(single bool) rueidis.Client {
+		option.ForceSingleClient = single
+		client, err := rueidis.NewClient(option)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.Close)
+		return client
+	}
+	client := &changing{Client: connect(false)}
+	before, after := connect(true), connect(true)
+	client.servers.Store(&map[string]rueidis.Client{option.InitAddress[0]: before})
+	node := rueidisnode.Nodes(client)[0]
+	set := driver.Command{"SET", "k", "v"}
+	if got := do(node, set); got[0] != "OK" {
+		t.Fatal(got)
+	}
+	before.Close()
+	client.servers.Store(&map[string]rueidis.Client{option.InitAddress[0]: after})
+	for end := time.Now().Add(5 * time.Second); do(node, set)[0] != "OK"; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the node keeps to closed connections")
 		}
 	}
 }

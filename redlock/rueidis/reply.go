@@ -14,31 +14,25 @@ var errNotConnected = errors.New("rueidis: connecting failed: AuthCredentialsFn 
 
 func reply(result rueidis.RedisResult) driver.Reply {
 	// An error of a user callback while the client connected must pass neither for
-	// the server's null, which is a vote, nor for a server's error.
+	// the server's null, which is a vote, nor for a server's error. ErrNoCache wraps
+	// the server's answer to client-side caching.
 	switch err := result.NonRedisError(); {
 	case rueidis.IsRedisNil(err):
 		return driver.Reply{Err: errNotConnected}
-	case err != nil && !refusal(err):
+	case err != nil && !isServers(err) && !errors.Is(err, rueidis.ErrNoCache):
 		return driver.Reply{Err: exchange.Own(err)}
 	}
 	value, err := result.ToAny()
-	if rueidis.IsRedisNil(err) {
+	switch {
+	case rueidis.IsRedisNil(err):
 		return driver.Reply{}
+	case isServers(err) && driver.ErrorCode(err) == "":
+		err = fmt.Errorf("ERR %w", err) // which rueidis strips
 	}
-	return driver.Reply{Value: exchange.Plain(value), Err: restore(err)}
+	return driver.Reply{Value: exchange.Plain(value), Err: err}
 }
 
-// refusal reports whether err is a server's answer while the client connected.
-// ErrNoCache wraps the answer to client-side caching.
-func refusal(err error) bool {
+func isServers(err error) bool {
 	_, servers := rueidis.IsRedisErr(err)
-	return servers || errors.Is(err, rueidis.ErrNoCache)
-}
-
-// restore puts back the "ERR " that rueidis strips.
-func restore(err error) error {
-	if _, servers := rueidis.IsRedisErr(err); !servers || driver.ErrorCode(err) != "" {
-		return err
-	}
-	return fmt.Errorf("ERR %w", err)
+	return servers
 }

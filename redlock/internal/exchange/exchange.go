@@ -19,10 +19,25 @@ import (
 // deadline returns shortly after it, with a more specific error.
 const grace = 50 * time.Millisecond
 
-// Within calls do in a goroutine and returns its replies. If do has not returned
-// shortly after ctx ends, Within returns the replies of late and leaves do running.
-func Within(ctx context.Context, do, late func() []driver.Reply) []driver.Reply {
-	return new(Watch).within(ctx, do, late)
+// Within calls do in a goroutine and returns its result. If do has not returned
+// shortly after ctx ends, Within returns the result of late and leaves do running.
+func Within[T any](ctx context.Context, do, late func() T) T {
+	if ctx.Done() == nil {
+		return do()
+	}
+	done := make(chan T, 1)
+	go func() { done <- do() }()
+	select {
+	case result := <-done:
+		return result
+	case <-ctx.Done():
+	}
+	select {
+	case result := <-done:
+		return result
+	case <-time.After(grace):
+		return late()
+	}
 }
 
 // Watch is Within for one node. While the node answers, it uses no goroutine:
@@ -68,12 +83,20 @@ func (w *Watch) Do(ctx context.Context, commands []driver.Command, idle bool, do
 		replies = fail(errAbandoned)
 	default:
 		w.tried.Store(now)
-		share := func() []driver.Reply {
+		ended := make(chan struct{})
+		replies = Within(ctx, func() []driver.Reply {
+			defer close(ended)
 			w.turn.RLock()
 			defer w.turn.RUnlock()
 			return do()
-		}
-		replies = w.within(ctx, share, func() []driver.Reply { return fail(ctx.Err()) })
+		}, func() []driver.Reply {
+			w.abandoned.Add(1)
+			go func() {
+				<-ended
+				w.abandoned.Add(-1)
+			}()
+			return fail(ctx.Err())
+		})
 	}
 	if AllAnswered(replies) {
 		w.answered.Store(time.Now().UnixNano())
@@ -83,46 +106,16 @@ func (w *Watch) Do(ctx context.Context, commands []driver.Command, idle bool, do
 	return replies
 }
 
-func (w *Watch) within(ctx context.Context, do, late func() []driver.Reply) []driver.Reply {
-	if ctx.Done() == nil {
-		return do()
-	}
-	answered, givenUp := make(chan []driver.Reply), make(chan struct{})
-	go func() {
-		replies := do()
-		select {
-		case answered <- replies:
-		case <-givenUp:
-			w.abandoned.Add(-1)
-		}
-	}()
-	select {
-	case replies := <-answered:
-		return replies
-	case <-ctx.Done():
-	}
-	last := time.NewTimer(grace)
-	defer last.Stop()
-	select {
-	case replies := <-answered:
-		return replies
-	case <-last.C:
-		w.abandoned.Add(1)
-		close(givenUp)
-		return late()
-	}
-}
-
 const (
-	// SweepLimit is how long an idle connection has to answer a PING.
-	SweepLimit = 500 * time.Millisecond
-	// SettleLimit is how long Sweep waits at most.
-	SettleLimit = 10 * time.Millisecond
+	// sweepLimit is how long an idle connection has to answer a PING.
+	sweepLimit = 500 * time.Millisecond
+	// settleLimit is how long Sweep waits at most.
+	settleLimit = 10 * time.Millisecond
 )
 
 var (
-	// Ping tests an idle connection.
-	Ping = []driver.Command{{"PING"}}
+	// ping tests an idle connection.
+	ping = []driver.Command{{"PING"}}
 	// quit closes a connection. The PING fails on it, so that the client drops it at
 	// once.
 	quit = []driver.Command{{"QUIT"}, {"PING"}}
@@ -136,7 +129,7 @@ func IdleCommands(replies ...driver.Reply) []driver.Command {
 	case Demoted(replies...):
 		return quit
 	case !AllAnswered(replies):
-		return Ping
+		return ping
 	}
 	return nil
 }
@@ -147,9 +140,9 @@ func IdleCommands(replies ...driver.Reply) []driver.Command {
 //
 // When one connection is silent or leads to a demoted server, so do the others,
 // and each would fail a batch. Sweep returns when no connection is idle, or after
-// SettleLimit, so that the next Do gets a new one.
+// settleLimit, so that the next Do gets a new one.
 func Sweep(idle func() int, use func(ctx context.Context)) {
-	ctx, cancel := context.WithTimeout(context.Background(), SweepLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), sweepLimit)
 	var all sync.WaitGroup
 	for range idle() {
 		all.Go(func() { use(ctx) })
@@ -158,9 +151,8 @@ func Sweep(idle func() int, use func(ctx context.Context)) {
 		defer cancel()
 		all.Wait()
 	}()
-	const pause = 200 * time.Microsecond
-	for end := time.Now().Add(SettleLimit); idle() > 0 && time.Now().Before(end); {
-		time.Sleep(pause)
+	for end := time.Now().Add(settleLimit); idle() > 0 && time.Now().Before(end); {
+		time.Sleep(200 * time.Microsecond)
 	}
 }
 

@@ -3,6 +3,7 @@ package exchange
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,24 +34,14 @@ func Own(err error) error {
 
 // AllAnswered reports whether all replies came from the server.
 func AllAnswered(replies []driver.Reply) bool {
-	for i := range replies {
-		if !driver.Answered(replies[i].Err) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(replies, func(r driver.Reply) bool { return !driver.Answered(r.Err) })
 }
 
 // Demoted reports whether one of replies says that the server is not a primary, does
 // not own the key, or has not loaded its data. Once a host name has moved to another
 // server, existing connections still lead to the old one.
 func Demoted(replies ...driver.Reply) bool {
-	for i := range replies {
-		if err := replies[i].Err; err != nil && demotes(err.Error()) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(replies, func(r driver.Reply) bool { return r.Err != nil && demotes(r.Err.Error()) })
 }
 
 func demotes(text string) bool {

@@ -3,8 +3,6 @@ package exchange
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,107 +16,112 @@ const (
 	probePause = 100 * time.Millisecond
 	// firstLimit bounds the first probe, for which later callers wait.
 	firstLimit = 100 * time.Millisecond
-	// probeLimit bounds a probe where shards answer fast. A probe that began before
-	// the shard was replaced may hang, and delays the next.
+	// probeLimit bounds a probe where shards answer fast.
 	probeLimit = 250 * time.Millisecond
 	// probeFor is how long a shard is probed after the last command for it.
 	probeFor = 5 * time.Second
 	// aliveFor is how long an answer proves that the Cluster is not down as a whole.
 	aliveFor = time.Second
-	// samples is how many random keys are probed as well, so that some belong to a
-	// healthy shard.
-	samples = 4
-	// maxKeys is how many silent keys are probed while none answers. A shard may have
-	// thousands, and each may take a connection.
-	maxKeys = 12
+	// maxAsked bounds the requests for a layout: each may hang on a dead server.
+	maxAsked = 8
+	// hedgePause is the time between two calls of a Hedge.
+	hedgePause = 250 * time.Millisecond
 )
 
 // errShardSilent uses the code of a Cluster that has no server for a key. As there,
 // the command was not executed.
 var errShardSilent = errors.New("CLUSTERDOWN the shard of this key does not answer, though other shards do; it is asked every 100ms")
 
-// Shards keeps a Cluster's dead shard from stalling names on the others. A Do lasts
-// until its last command is answered, so commands for a hung shard would delay all
-// later ones. Once a shard has left a command unanswered, its keys are refused at
-// once until it answers a probe.
+// Cluster is what a client knows of a Cluster or a Ring. Each function may take any
+// time.
+type Cluster struct {
+	// Owner returns the node of the server to which key belongs, the same one each time.
+	Owner func(ctx context.Context, key string) (driver.Node, error)
+	// Redirect sends commands that another server owns by now. It follows MOVED and ASK.
+	Redirect func(ctx context.Context, commands []driver.Command) []driver.Reply
+	// Reload makes Owner learn who owns which keys now.
+	Reload func(ctx context.Context) error
+}
+
+// Shards sends each command to the server that owns its key, and keeps a dead server
+// from stalling names on the others. A Do lasts until its last command is answered,
+// so commands for a hung shard would delay all later ones. Once a shard has left a
+// command unanswered, its commands are refused at once until it answers a probe.
 type Shards struct {
-	send func(ctx context.Context, commands []driver.Command) []driver.Reply
+	cluster Cluster
+	reloads atomic.Int32 // in flight
 
-	mu       sync.Mutex
-	slowest  time.Duration         // decaying maximum over answered batches
-	answered time.Time             // when any shard last answered
-	silent   map[string]*silentKey // by hash tag
-	probing  bool
+	mu      sync.Mutex
+	slowest time.Duration // decaying maximum over answered batches
+	known   map[driver.Node]*shard
+	probing bool
 }
 
-type silentKey struct {
-	key    string
-	used   time.Time
-	probed chan struct{} // closed after the first probe
+type shard struct {
+	used, answered time.Time
+	silent         chan struct{} // nil if it answers; closed after the first probe
 }
 
-// NewShards returns a Shards that sends commands by calling send, one pipeline each.
-func NewShards(send func(ctx context.Context, commands []driver.Command) []driver.Reply) *Shards {
-	return &Shards{send: send, silent: map[string]*silentKey{}}
+// NewShards returns a Shards for a cluster.
+func NewShards(cluster Cluster) *Shards {
+	return &Shards{cluster: cluster, known: map[driver.Node]*shard{}}
 }
 
 // Do sends the commands, except those for silent shards, which fail at once.
 func (s *Shards) Do(ctx context.Context, commands []driver.Command) []driver.Reply {
-	s.awaitFirstProbe(ctx, commands)
-	replies := Fail(len(commands), ErrMissing)
-	sent, indices := s.split(commands, replies)
-	if len(sent) == 0 {
-		return replies
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.limit(ctx))
 	defer cancel()
-	start := time.Now()
-	for i, r := range s.send(ctx, sent) {
-		replies[indices[i]] = r
+	byOwner := map[driver.Node][]int{}
+	err := Within(ctx, func() error {
+		for i, c := range commands {
+			owner, err := s.cluster.Owner(ctx, Key(c))
+			if err != nil {
+				return err
+			}
+			byOwner[owner] = append(byOwner[owner], i)
+		}
+		return nil
+	}, ctx.Err)
+	if err != nil {
+		return Fail(len(commands), err)
 	}
-	s.learn(commands, replies, time.Since(start))
+	replies := Fail(len(commands), ErrMissing)
+	var all sync.WaitGroup
+	for owner, indices := range byOwner {
+		all.Go(func() {
+			if s.refuses(ctx, owner) {
+				spread(replies, indices, Fail(len(indices), errShardSilent))
+			} else {
+				spread(replies, indices, s.ask(ctx, owner, pick(commands, indices)))
+			}
+		})
+	}
+	all.Wait()
+	var moved []int
+	for i, r := range replies {
+		if code := driver.ErrorCode(r.Err); code == "MOVED" || code == "ASK" {
+			moved = append(moved, i)
+		}
+	}
+	if moved != nil {
+		s.reload()
+		spread(replies, moved, s.cluster.Redirect(ctx, pick(commands, moved)))
+	}
 	return replies
 }
 
-// awaitFirstProbe waits for the first probe of a silent shard. If only a connection
-// had gone silent, the probe finds out and the next vote is not refused.
-func (s *Shards) awaitFirstProbe(ctx context.Context, commands []driver.Command) {
-	var probes []chan struct{}
-	s.mu.Lock()
-	if len(s.silent) > 0 {
-		for _, c := range commands {
-			if silent := s.silent[Tag(Key(c))]; silent != nil {
-				probes = append(probes, silent.probed)
-			}
-		}
+func pick(commands []driver.Command, indices []int) []driver.Command {
+	some := make([]driver.Command, len(indices))
+	for i, index := range indices {
+		some[i] = commands[index]
 	}
-	s.mu.Unlock()
-	for _, probed := range probes {
-		select {
-		case <-probed:
-		case <-ctx.Done():
-			return
-		}
-	}
+	return some
 }
 
-// split fails the replies to commands for silent shards, and returns the other
-// commands with their indices.
-func (s *Shards) split(commands []driver.Command, replies []driver.Reply) (sent []driver.Command, indices []int) {
-	now := time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	// If nothing answers, more than one shard is down, and the core must see that.
-	refuse := len(s.silent) > 0 && now.Sub(s.answered) < aliveFor
-	for i, c := range commands {
-		if silent := s.silent[Tag(Key(c))]; refuse && silent != nil {
-			silent.used = now
-			replies[i].Err = errShardSilent
-			continue
-		}
-		sent, indices = append(sent, c), append(indices, i)
+func spread(replies []driver.Reply, indices []int, some []driver.Reply) {
+	for i, r := range some {
+		replies[indices[i]] = r
 	}
-	return sent, indices
 }
 
 // limit returns half of the time left, so that the core does not count the whole
@@ -133,123 +136,151 @@ func (s *Shards) limit(ctx context.Context) time.Duration {
 	return max(time.Until(deadline)/2, 4*s.slowest)
 }
 
-func (s *Shards) learn(commands []driver.Command, replies []driver.Reply, took time.Duration) {
+// refuses reports whether a shard is silent while another one answers. If none does,
+// the core must see that. It waits for a silent shard's first probe: if only a
+// connection had gone silent, the probe finds out and the next vote is not refused.
+func (s *Shards) refuses(ctx context.Context, owner driver.Node) bool {
 	now := time.Now()
-	var fresh []string
-	probed := make(chan struct{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := true
-	for i, r := range replies {
-		switch {
-		case r.Err == errShardSilent:
-		case driver.Answered(r.Err):
-			s.answered = now
-			delete(s.silent, Tag(Key(commands[i])))
-		default:
-			all = false
-			key := Key(commands[i])
-			if s.silent[Tag(key)] == nil {
-				s.silent[Tag(key)] = &silentKey{key: key, used: now, probed: probed}
-				fresh = append(fresh, key)
-			}
+	if s.known[owner] == nil {
+		s.known[owner] = &shard{}
+	}
+	this := s.known[owner]
+	this.used = now
+	if silent := this.silent; silent != nil {
+		s.mu.Unlock()
+		select {
+		case <-silent:
+		case <-ctx.Done():
+		}
+		s.mu.Lock()
+	}
+	if this.silent == nil {
+		return false
+	}
+	for _, other := range s.known {
+		if other != this && now.Sub(other.answered) < aliveFor {
+			return true
 		}
 	}
-	if fresh != nil {
+	return false
+}
+
+// ask sends commands and notes whether their owner is silent.
+func (s *Shards) ask(ctx context.Context, owner driver.Node, commands []driver.Command) []driver.Reply {
+	start := time.Now()
+	replies := owner.Do(ctx, commands)
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	this := s.known[owner]
+	switch {
+	case this == nil: // a probe of a shard that is no longer used
+	case AllAnswered(replies):
+		this.answered, this.silent = now, nil
+		s.slowest = max(now.Sub(start), s.slowest-s.slowest/16)
+	case this.silent == nil:
+		probed := make(chan struct{})
+		this.silent = probed
 		go func() {
 			defer close(probed)
-			if n := min(maxKeys, len(fresh)); s.probe(fresh[:n], firstLimit) && n < len(fresh) {
-				s.probe(fresh[n:], firstLimit)
-			}
+			s.probe(owner, firstLimit)
 		}()
+		if !s.probing {
+			s.probing = true
+			go s.probeAll()
+		}
 	}
-	if all {
-		s.slowest = max(took, s.slowest-s.slowest/16)
-	}
-	if len(s.silent) > 0 && !s.probing {
-		s.probing = true
-		go s.probeAll()
-	}
+	return replies
 }
 
-// probeAll probes the silent keys until they answer or are no longer used.
+// probeAll probes the shards, and reloads the layout, until no shard in use is silent.
+// Those that answer are probed as well, because nobody else may ask them.
 func (s *Shards) probeAll() {
-	revived := false
 	for {
 		time.Sleep(probePause)
-		keys, limit := s.wanted()
-		if keys == nil {
+		shards, limit := s.wanted()
+		if shards == nil {
 			return
 		}
-		if !revived {
-			keys = keys[:min(maxKeys, len(keys))]
+		s.reload()
+		var all sync.WaitGroup
+		for _, owner := range shards {
+			all.Go(func() { s.probe(owner, limit) })
 		}
-		for range samples {
-			keys = append(keys, strconv.FormatUint(rand.Uint64(), 36))
-		}
-		revived = s.probe(keys, limit)
+		all.Wait()
 	}
 }
 
-// wanted returns the silent keys still in use, in any order, and the limit of a
-// probe. If there are none, it ends the probing.
-func (s *Shards) wanted() (keys []string, limit time.Duration) {
+// wanted returns the shards to probe and the limit of a probe. If there are none, it
+// ends the probing.
+func (s *Shards) wanted() (shards []driver.Node, limit time.Duration) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, silent := range s.silent {
-		if now.Sub(silent.used) > probeFor {
-			delete(s.silent, name)
+	s.probing = false
+	for owner, this := range s.known {
+		if this.silent != nil && now.Sub(this.used) > probeFor {
+			delete(s.known, owner)
 			continue
 		}
-		keys = append(keys, silent.key)
+		s.probing = s.probing || this.silent != nil
+		shards = append(shards, owner)
 	}
-	s.probing = keys != nil
-	return keys, max(probeLimit, 4*s.slowest)
+	if !s.probing {
+		return nil, 0
+	}
+	return shards, max(probeLimit, 4*s.slowest)
 }
 
-// probe asks for keys: a few separately, so that none delays another, or many in one
-// pipeline. It reports whether a silent one was answered.
-func (s *Shards) probe(keys []string, limit time.Duration) (revived bool) {
+// look is a probe. PING would not do: a server that lets writes wait, as during a
+// failover by hand, answers it.
+var look = []driver.Command{{"EVAL", "return 0", "0"}}
+
+func (s *Shards) probe(owner driver.Node, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	if len(keys) > maxKeys+samples {
-		return s.ask(ctx, keys)
-	}
-	var found atomic.Bool
-	var all sync.WaitGroup
-	for i := range keys {
-		all.Go(func() {
-			if s.ask(ctx, keys[i:i+1]) {
-				found.Store(true)
-			}
-		})
-	}
-	all.Wait()
-	return found.Load()
+	s.ask(ctx, owner, look)
 }
 
-// ask sends a script for each key. A client may route a read-only command to a
-// replica, which would answer for a dead master.
-func (s *Shards) ask(ctx context.Context, keys []string) (revived bool) {
-	batch := make([]driver.Command, len(keys))
-	for i, key := range keys {
-		batch[i] = driver.Command{"EVAL", "return 0", "1", key}
+func (s *Shards) reload() {
+	if s.reloads.Add(1) > maxAsked {
+		s.reloads.Add(-1)
+		return
 	}
-	replies := s.send(ctx, batch)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, r := range replies {
-		if !driver.Answered(r.Err) {
-			continue
-		}
-		s.answered = time.Now()
-		if name := Tag(keys[i]); s.silent[name] != nil {
-			delete(s.silent, name)
-			revived = true
+	go func() {
+		defer s.reloads.Add(-1)
+		_ = s.cluster.Reload(context.Background())
+	}()
+}
+
+// Hedge calls f, which asks a random server of a Cluster, until a call succeeds. A call
+// may hang, so another one is made 250 ms later.
+func Hedge[T any](ctx context.Context, f func() (T, error)) (result T, err error) {
+	type answer struct {
+		result T
+		err    error
+	}
+	answers := make(chan answer, maxAsked)
+	err = errors.New("no answer in 2s")
+	for range maxAsked {
+		go func() {
+			result, err := f()
+			answers <- answer{result, err}
+		}()
+		select {
+		case a := <-answers:
+			if a.err == nil {
+				return a.result, nil
+			}
+			err = a.err
+		case <-ctx.Done():
+			return result, ctx.Err()
+		case <-time.After(hedgePause):
 		}
 	}
-	return revived
+	return result, err
 }
 
 // Key returns the key by which a Cluster routes c. For a command without a key the
@@ -262,14 +293,4 @@ func Key(c driver.Command) string {
 		return c[1].(string)
 	}
 	return ""
-}
-
-// Tag returns the part of key that determines its slot.
-func Tag(key string) string {
-	if _, rest, ok := strings.Cut(key, "{"); ok {
-		if inner, _, ok := strings.Cut(rest, "}"); ok && inner != "" {
-			return inner
-		}
-	}
-	return key
 }
