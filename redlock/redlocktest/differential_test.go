@@ -155,7 +155,7 @@ func brief(commands ...[]string) string {
 
 // unordered lists commands whose replies have no order in Redis, or none for a hash with
 // long values.
-var unordered = []string{"KEYS", "SCAN", "HKEYS", "HGETALL"}
+var unordered = []string{"SCAN", "HKEYS", "HGETALL"}
 
 func sorted(value any) {
 	list, _ := value.([]any)
@@ -245,10 +245,10 @@ func (g *generator) sequence(n int, next func() []string) [][]string {
 		commands = append(commands, next())
 	}
 	for _, key := range keyNames {
-		commands = append(commands, []string{"TYPE", key}, []string{"PTTL", key}, []string{"GET", key},
+		commands = append(commands, []string{"PTTL", key}, []string{"GET", key},
 			[]string{"HGETALL", key}, []string{"ZRANGE", key, "0", "-1", "WITHSCORES"})
 	}
-	return append(commands, []string{"DBSIZE"}, []string{"KEYS", "*"}, []string{"SCAN", "0", "COUNT", "1000"})
+	return append(commands, []string{"SCAN", "0", "COUNT", "1000"})
 }
 
 const (
@@ -305,20 +305,17 @@ func (g *generator) simple() []string {
 	templates := []func() []string{
 		func() []string { return []string{"SET", g.key(), g.value()} },
 		func() []string { return []string{"SET", g.key(), g.token(), "NX", "PX", g.pick("60000", "90000")} },
-		func() []string { return []string{"SET", g.key(), g.value(), "KEEPTTL"} },
 		func() []string { return []string{"GET", g.key()} },
 		func() []string { return []string{"DEL", g.key(), g.key()} },
 		func() []string { return []string{"EXISTS", g.key(), g.key()} },
 		func() []string { return []string{"PEXPIRE", g.key(), g.pick("60000", "90000", "0", "-5")} },
 		func() []string { return []string{"PTTL", g.key()} },
-		func() []string { return []string{"TYPE", g.key()} },
 		func() []string { return []string{"HSET", g.key(), g.field(), g.value(), g.field(), g.value()} },
 		func() []string { return []string{"HGET", g.key(), g.field()} },
 		func() []string { return []string{"HMGET", g.key(), g.field(), g.field()} },
 		func() []string { return []string{"MGET", g.key(), g.key()} },
 		func() []string { return []string{"HDEL", g.key(), g.field(), g.field()} },
 		func() []string { return []string{"HEXISTS", g.key(), g.field()} },
-		func() []string { return []string{"HLEN", g.key()} },
 		func() []string { return []string{"ZADD", g.key(), g.pick("1", "2", "1.5", "-3"), g.value()} },
 		func() []string { return []string{"ZADD", g.key(), "NX", g.pick("1", "2", "7"), g.value()} },
 		func() []string { return []string{"ZPOPMIN", g.key()} },
@@ -341,23 +338,15 @@ func (g *generator) odd() []string {
 		func() []string { return []string{"SET", g.key(), g.value(), "PX", soon} },
 		func() []string { return []string{"set", g.key(), g.value(), g.option(), g.option(), g.option()} },
 		func() []string { return []string{"SET", g.key(), g.value(), g.option(), g.option(), "90000"} },
-		func() []string {
-			return []string{"SET", g.key(), g.value(), g.pick("EX", "PXAT", "EXAT"), g.pick("9000", "90000000000000", "9223372036854775807", "x")}
-		},
 		func() []string { return []string{"incr", g.key()} },
 		func() []string { return []string{"PEXPIRE", g.key(), g.badNumber()} },
-		func() []string { return []string{"ZADD", g.key(), g.score(), g.value(), g.score(), g.value()} },
+		func() []string { return []string{"ZADD", g.key(), g.score(), g.value()} },
 		func() []string { return []string{"ZADD", g.key(), g.pick("NX", "nx", "1"), g.score()} },
-		func() []string { return []string{"ZPOPMIN", g.key(), g.badNumber()} },
-		func() []string { return []string{"ZPOPMIN", g.key(), g.pick("0", "2", "9")} },
 		func() []string { return []string{"ZRANGE", g.key(), g.badNumber(), g.badNumber()} },
 		func() []string { return []string{"ZRANGE", g.key(), "-100", "100", g.pick("WITHSCORES", "withscores")} },
 		func() []string { return []string{"HKEYS", g.key()} },
 		func() []string { return []string{"HSET", g.key(), g.field(), g.value(), g.field()} },
-		func() []string { return []string{"KEYS", g.glob()} },
-		func() []string {
-			return []string{"SCAN", "0", "MATCH", g.glob(), "COUNT", "1000", "TYPE", g.pick("string", "HASH", "zset")}
-		},
+		func() []string { return []string{"SCAN", "0", "MATCH", g.glob(), "COUNT", "1000"} },
 		func() []string {
 			return []string{"SCAN", g.pick("x", "0"), g.pick("COUNT", "MATCH"), g.badNumber()}
 		},
@@ -365,7 +354,7 @@ func (g *generator) odd() []string {
 			return []string{g.pick("GET", "SET", "DEL", "HGET", "ZADD", "TIME", "PING", "PUBLISH", "SCRIPT", "EVAL", "nosuch"), "x", "y", "z"}
 		},
 		func() []string {
-			return []string{g.pick("GET", "SET", "DEL", "HGET", "ZADD", "PUBLISH", "NoSuch", "EVALSHA", "INCR", "TYPE")}
+			return []string{g.pick("GET", "SET", "DEL", "HGET", "ZADD", "PUBLISH", "NoSuch", "EVALSHA", "INCR")}
 		},
 		func() []string { return []string{g.pick("EVAL", "EVALSHA"), "return 1", g.badNumber(), "k"} },
 	}
@@ -373,11 +362,11 @@ func (g *generator) odd() []string {
 }
 
 func (g *generator) option() string {
-	return g.pick("NX", "XX", "GET", "KEEPTTL", "PX", "nx", "get", "keepttl", "bad")
+	return g.pick("NX", "XX", "GET", "PX", "nx", "get", "bad")
 }
 
 func (g *generator) glob() string {
-	return g.pick("*", "?", "[a-c]", "[^a]", "{a}*", "\\a", "[", "[a", "*a*", "**", "", "[c-a]", "[\\a]", "a*")
+	return g.pick("*", "?", "[a-c]", "[^a]", "{a}*", "\\a", "*a*", "**", "", "[\\a]", "a*", "\\[f\\]")
 }
 
 // script runs one of the real scripts. Each file has to be here.
@@ -479,13 +468,10 @@ func fixedCommands() [][]string {
 		{"EVALSHA", "0000000000000000000000000000000000000000", "0"},
 		{"EVALSHA", "short", "0"},
 		{"SCRIPT", "LOAD", "return 1"},
-		{"SCRIPT", "FLUSH", "SYNC"},
-		{"SCRIPT", "EXISTS", "e0e1f9fabfc9d4800c877a703b823ac0578ff8db", "x"},
+		{"SCRIPT", "FLUSH"},
+		{"SCRIPT", "EXISTS", "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"},
 		{"CONFIG", "GET", "maxmemory-policy"},
-		{"CONFIG", "GET", "appendonl[xy]"},
-		{"PING", "back"},
-		{"FLUSHALL", "ASYNC"},
-		{"FLUSHDB", "soon"},
+		{"CONFIG", "GET", "nothing"},
 	}
 	for _, script := range fixedScripts {
 		commands = append(commands, []string{"EVAL", script, "1", "key", "argument"})
@@ -500,11 +486,11 @@ var fixedScripts = []string{
 	"return {1, nil, 3}", "return {{1, {2}}, {}}", "return {a = 1}", "return {1, a = 2}", "return {ok = 'FINE'}",
 	"return {err = 'MY error'}", "return {err = 'ERR'}", "return {false, {ok = 'FINE'}}", "return {ok = 5}",
 	"return redis.status_reply('FINE')", "return redis.error_reply('MY error')", "return redis.error_reply('WORD')",
-	"return redis.error_reply('-MY error')", "return redis.error_reply('-WORD')", "return redis.sha1hex('text')", "return redis.sha1hex('')",
+	"return redis.error_reply('-MY error')", "return redis.error_reply('-WORD')",
 	// What redis.call returns.
 	"return redis.call('SET', KEYS[1], 'x')", "return redis.call('SET', KEYS[1], 'x').ok", "return type(redis.call('GET', KEYS[1]))",
 	"return redis.call('GET', KEYS[1]) == false", "return redis.call('HMGET', KEYS[1], 'a', 'b')", "return redis.call('MGET', KEYS[1], 'b')",
-	"return #redis.call('HMGET', KEYS[1], 'a', 'b')", "return redis.call('TYPE', KEYS[1])", "return type(redis.call('TYPE', KEYS[1]))",
+	"return #redis.call('HMGET', KEYS[1], 'a', 'b')",
 	"return redis.call('PING')", "return redis.call('EXISTS', KEYS[1])", "return #redis.call('TIME')", "return redis.call('CONFIG', 'GET', 'x')",
 	"redis.call('ZADD', KEYS[1], 1.5, 'm'); return redis.call('ZPOPMIN', KEYS[1])", "return redis.call('ZPOPMIN', KEYS[1])",
 	// What it takes.
@@ -519,7 +505,6 @@ var fixedScripts = []string{
 	"return redis.call('INCR', redis.call('SET', KEYS[1], 'x') and KEYS[1])", "redis.call('SET', KEYS[1], 'x')\n\nreturn redis.call('HGET', KEYS[1], 'f')",
 	"redis.call('SET', KEYS[1], 'x')\nreturn redis.pcall('HGET', KEYS[1], 'f')", "redis.call('SET', KEYS[1], 'x')\nreturn redis.pcall('HGET', KEYS[1], 'f').err",
 	"redis.call('SET', KEYS[1], 'x')\nlocal function f()\n return (redis.call('HGET', KEYS[1], 'f'))\nend\nreturn (f())",
-	"redis.call('SET', KEYS[1], 'x')\nlocal ok, err = pcall(redis.call, 'HGET', KEYS[1], 'f')\nreturn err.err", "local ok, err = pcall(redis.call)\nreturn {tostring(ok), err.err}",
 	"error('oh')", "error('oh', 0)", "\nerror({err = 'MY error'})", "error({err = 'MY'})", "return pcall(error, 'oh')", "local a = nil\nreturn a.b",
 	"return 1 + nil", "return 'a' < 1", "return nothing", "something = 1", "local x = {}\nx.y.z = 1",
 	"return print", "return dofile", "return require", "return loadfile", "return module",

@@ -21,8 +21,9 @@
 //
 //   - It is not Redis. It has the commands that redlock sends and those with which
 //     tests look around. Other commands are refused as unknown, and so are options
-//     that it does not implement. There is one database, and there are no
-//     transactions, no memory limit and no lagging replicas.
+//     that it does not implement. SCAN reads patterns as [path.Match] does. There is
+//     one database, and there are no transactions, no memory limit and no lagging
+//     replicas.
 //   - Scripts run in an interpreter written in Go. Redis' errors for a failed
 //     command are exact, Lua's errors for a mistake in the script are not. ".."
 //     formats numbers as Lua 5.1 does only up to 14 digits, and text with leading

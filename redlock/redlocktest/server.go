@@ -141,9 +141,8 @@ func (s *Server) Answer(code string) {
 //
 //	ERR Error running script (call to f_<sha>): @user_script:1: WRONGTYPE …
 //
-// Before 6.2 SET does not support GET, EXAT and PXAT. Before 6.0 SET does not support
-// KEEPTTL, and SCAN does not support TYPE. A restart keeps the version. Version panics
-// if version is not listed here.
+// Before 6.2 SET does not support GET. A restart keeps the version. Version panics if
+// version is not listed here.
 func (s *Server) Version(version string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,7 +25,6 @@ func TestServer_keys_end(t *testing.T) {
 		if keys := server.Keys(); len(keys) != 0 {
 			t.Errorf("keys %q, want none", keys)
 		}
-		wantReply(t, node, int64(0), 0, "DBSIZE")
 		wantReply(t, node, nil, 0, "GET", "k")
 		wantReply(t, node, "OK", 0, "SET", "k", "w", "NX")
 		wantReply(t, node, int64(-1), 0, "PTTL", "k")
@@ -194,6 +193,16 @@ func TestServer_counts(t *testing.T) {
 	}
 	if n := server.Batches(); n != 2 {
 		t.Errorf("%d batches, want 2", n)
+	}
+}
+
+func TestServer_Do_endlessRecursion(t *testing.T) {
+	server := redlocktest.NewServer()
+	if reply := server.Do("EVAL", "local function f() return 1 + f() end return f()", "0"); reply.Err == nil || !strings.Contains(reply.Err.Error(), "overflow") {
+		t.Errorf("got %v, error %v", reply.Value, reply.Err)
+	}
+	if reply := server.Do("EVAL", "return 1", "0"); reply.Value != int64(1) {
+		t.Errorf("afterwards: %v, error %v", reply.Value, reply.Err)
 	}
 }
 

@@ -20,9 +20,6 @@ func TestServer_Version(t *testing.T) {
 		{"SET k v NX PX 9000", [4]string{}},
 		{"SET k v NX GET PX 9000", [4]string{syntax, syntax, syntax, ""}},
 		{"SET k v GET", [4]string{syntax, syntax, "", ""}},
-		{"SET k v PXAT 9000000000000", [4]string{syntax, syntax, "", ""}},
-		{"SET k v KEEPTTL", [4]string{syntax, "", "", ""}},
-		{"SCAN 0 TYPE string", [4]string{syntax, "", "", ""}},
 		{"NOSUCH a b", [4]string{
 			"ERR unknown command `NOSUCH`, with args beginning with: `a`, `b`, ", "ERR unknown command `NOSUCH`, with args beginning with: `a`, `b`, ",
 			"ERR unknown command `NOSUCH`, with args beginning with: `a`, `b`, ", "ERR unknown command 'NOSUCH', with args beginning with: 'a' 'b' ",

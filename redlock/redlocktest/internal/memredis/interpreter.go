@@ -1,9 +1,8 @@
 package memredis
 
 import (
-	"crypto/sha1"
-	"encoding/hex"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,11 +52,9 @@ func newInterpreter(dispatch func(args []string) any) *interpreter {
 	in.globals.RawSetString("redis", state.SetFuncs(state.NewTable(), map[string]lua.LGFunction{
 		"call":         in.call,
 		"pcall":        in.pcall,
-		"sha1hex":      sha1Hex,
 		"error_reply":  errorReply,
 		"status_reply": statusReply,
 	}))
-	in.globals.RawSetString("KEYS", lua.LNil)
 	in.protect()
 	return in
 }
@@ -74,7 +71,6 @@ func (in *interpreter) protect() {
 	library.RawSetString("random", lua.LNil)
 	library.RawSetString("randomseed", lua.LNil)
 	in.globals.RawSetString("tostring", in.state.NewFunction(toString))
-	in.globals.RawSetString("pcall", in.state.NewFunction(textualPCall(in.globals.RawGetString("pcall").(*lua.LFunction))))
 	in.globals.Metatable = in.state.SetFuncs(in.state.NewTable(), map[string]lua.LGFunction{
 		"__index": func(l *lua.LState) int {
 			l.RaiseError("Script attempted to access nonexistent global variable '%s'", l.ToString(2))
@@ -103,12 +99,9 @@ func (in *interpreter) run(script *lua.FunctionProto, keys, args []string) any {
 type scriptError struct{ text, line string }
 
 func newScriptError(err error) scriptError {
-	raised, ok := err.(*lua.ApiError)
-	if !ok {
-		return scriptError{text: "ERR " + err.Error()}
-	}
+	raised := err.(*lua.ApiError)
 	located, ok := raised.Object.(*lua.LTable)
-	if !ok {
+	if !ok { // the stack was full, so locate could not run
 		return scriptError{text: "ERR " + raised.Object.String()}
 	}
 	return scriptError{lua.LVAsString(located.RawGetString("err")), lua.LVAsString(located.RawGetString("line"))}
@@ -200,12 +193,6 @@ func lineOf(l *lua.LState) string {
 	}
 }
 
-func sha1Hex(l *lua.LState) int {
-	sum := sha1.Sum([]byte(l.CheckString(1)))
-	l.Push(lua.LString(hex.EncodeToString(sum[:])))
-	return 1
-}
-
 func errorReply(l *lua.LState) int {
 	text := strings.TrimPrefix(l.CheckString(1), "-")
 	if !strings.Contains(text, " ") {
@@ -231,17 +218,84 @@ func toString(l *lua.LState) int {
 	return 1
 }
 
-// textualPCall makes Lua's pcall return the text of an error of redis.call, as in
-// Redis, not the table.
-func textualPCall(pcall *lua.LFunction) lua.LGFunction {
-	return func(l *lua.LState) int {
-		results := pcall.GFunction(l)
-		if raised, ok := l.Get(-1).(*lua.LTable); ok && results == 2 && l.Get(-2) == lua.LFalse {
-			if text := raised.RawGetString("err"); lua.LVCanConvToString(text) {
-				l.Pop(1)
-				l.Push(text)
-			}
+// toLua converts a reply to the value that redis.call returns.
+func toLua(l *lua.LState, reply any) lua.LValue {
+	switch reply := reply.(type) {
+	case int64:
+		return lua.LNumber(reply)
+	case string:
+		return lua.LString(reply)
+	case status:
+		table := l.NewTable()
+		table.RawSetString("ok", lua.LString(reply))
+		return table
+	case failure:
+		return errorTable(l, reply)
+	case []any:
+		table := l.CreateTable(len(reply), 0)
+		for _, element := range reply {
+			table.Append(toLua(l, element))
 		}
-		return results
+		return table
 	}
+	return lua.LFalse
+}
+
+// fromLua converts the result of a script to a reply, with the same losses as in
+// Redis: a number becomes an integer, false becomes null, and an array ends at its
+// first nil.
+func fromLua(value lua.LValue) any {
+	switch value := value.(type) {
+	case lua.LString:
+		return string(value)
+	case lua.LNumber:
+		return truncate(float64(value))
+	case lua.LBool:
+		if value {
+			return int64(1)
+		}
+	case *lua.LTable:
+		return fromTable(value)
+	}
+	return nil
+}
+
+func fromTable(table *lua.LTable) any {
+	if text, ok := table.RawGetString("err").(lua.LString); ok {
+		return failure(text)
+	}
+	if text, ok := table.RawGetString("ok").(lua.LString); ok {
+		return status(text)
+	}
+	elements := make([]any, 0, table.Len())
+	for i := 1; ; i++ {
+		element := table.RawGetInt(i)
+		if element == lua.LNil {
+			return elements
+		}
+		elements = append(elements, fromLua(element))
+	}
+}
+
+// truncate converts to an integer as C does on amd64. Out of range, Go does not define
+// the result.
+func truncate(f float64) int64 {
+	if f >= math.MaxInt64 || f < math.MinInt64 || math.IsNaN(f) {
+		return math.MinInt64
+	}
+	return int64(f)
+}
+
+func errorTable(l *lua.LState, err failure) *lua.LTable {
+	table := l.NewTable()
+	table.RawSetString("err", lua.LString(err))
+	return table
+}
+
+func stringTable(l *lua.LState, values []string) *lua.LTable {
+	table := l.CreateTable(len(values), 0)
+	for _, value := range values {
+		table.Append(lua.LString(value))
+	}
+	return table
 }

@@ -17,7 +17,7 @@ type keyspace struct {
 
 type entry struct {
 	key     string
-	value   any    // string, *hash or *sortedSet
+	value   any    // string or *collection
 	expires int64  // Unix ms by the server's clock, 0: never
 	born    uint64 // a scan goes from old to new, so it misses no key that stays
 }
@@ -68,25 +68,98 @@ func (k *keyspace) sweep() {
 // first.
 func (k *keyspace) live(after uint64) []*entry {
 	k.sweep()
-	var found []*entry
-	for _, e := range k.entries {
-		if e.born > after {
-			found = append(found, e)
-		}
-	}
-	slices.SortFunc(found, func(a, b *entry) int { return cmp.Compare(a.born, b.born) })
-	return found
+	found := slices.SortedFunc(maps.Values(k.entries), func(a, b *entry) int { return cmp.Compare(a.born, b.born) })
+	return slices.DeleteFunc(found, func(e *entry) bool { return e.born <= after })
 }
 
-// lookup finds a value of type T. A missing key is not an error; another type is.
-func lookup[T any](k *keyspace, key string) (value T, found bool, err error) {
+// text returns the string at key.
+func (k *keyspace) text(key string) (text string, found bool) {
 	e := k.find(key)
 	if e == nil {
-		return value, false, nil
+		return "", false
 	}
-	value, found = e.value.(T)
+	text, found = e.value.(string)
 	if !found {
-		return value, false, errWrongType
+		panic(errWrongType)
 	}
-	return value, true, nil
+	return text, true
+}
+
+// A collection is a hash or a sorted set. A hash is in the order of insertion, as in
+// Redis while it is small, and a sorted set by score and name.
+type collection struct {
+	kind    kind
+	members []member
+}
+
+type kind string
+
+const (
+	hash      kind = "hash"
+	sortedSet kind = "zset"
+)
+
+type member struct {
+	name, value string
+	score       float64
+}
+
+// collection calls its function with the collection at a key, or an empty one. It
+// deletes the key if the collection is empty afterwards.
+func (k *keyspace) collection(key string, kind kind, use func(c *collection) any) any {
+	c := &collection{kind: kind}
+	e := k.find(key)
+	if e != nil {
+		existing, _ := e.value.(*collection)
+		if existing == nil || existing.kind != kind {
+			panic(errWrongType)
+		}
+		c = existing
+	}
+	reply := use(c)
+	switch {
+	case len(c.members) == 0:
+		k.remove(key)
+	case e == nil:
+		k.put(key, c)
+	}
+	return reply
+}
+
+func (c *collection) index(name string) int {
+	return slices.IndexFunc(c.members, func(m member) bool { return m.name == name })
+}
+
+// get returns the value of a field, or nil.
+func (c *collection) get(name string) any {
+	if i := c.index(name); i >= 0 {
+		return c.members[i].value
+	}
+	return nil
+}
+
+// set puts a member into its place and reports whether it is new.
+func (c *collection) set(m member) (added bool) {
+	i := c.index(m.name)
+	if c.kind == hash && i >= 0 {
+		c.members[i] = m
+		return false
+	}
+	place := len(c.members)
+	if c.kind == sortedSet {
+		c.remove(m.name)
+		place, _ = slices.BinarySearchFunc(c.members, m, func(a, b member) int {
+			return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.name, b.name))
+		})
+	}
+	c.members = slices.Insert(c.members, place, m)
+	return i < 0
+}
+
+func (c *collection) remove(name string) bool {
+	i := c.index(name)
+	if i >= 0 {
+		c.members = slices.Delete(c.members, i, i+1)
+	}
+	return i >= 0
 }

@@ -10,7 +10,7 @@ import (
 // instead of executing them.
 type refusal struct {
 	text     failure
-	concerns func(args []string) bool
+	concerns func(c command, args []string) bool
 	inScript bool // the script runs until it calls such a command
 }
 
@@ -23,9 +23,9 @@ var refusals = map[string]refusal{
 		"Commands that may modify the data set are disabled, because this instance is configured to report errors during " +
 		"writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). " +
 		"Please check the Redis logs for details about the RDB error.", writesOrPings, true},
-	"NOREPLICAS": {"NOREPLICAS Not enough good replicas to write.", writes, true},
-	"OOM":        {"OOM command not allowed when used memory > 'maxmemory'.", grows, true},
-	"READONLY":   {"READONLY You can't write against a read only replica.", writes, true},
+	"NOREPLICAS": {"NOREPLICAS Not enough good replicas to write.", flagged(writes), true},
+	"OOM":        {"OOM command not allowed when used memory > 'maxmemory'.", flagged(grows), true},
+	"READONLY":   {"READONLY You can't write against a read only replica.", flagged(writes), true},
 	"TRYAGAIN":   {"TRYAGAIN Multiple keys request during rehashing of slot", hasManyKeys, false},
 }
 
@@ -46,8 +46,9 @@ func (s *Server) Refuse(code string) bool {
 // Refused returns the error with which a client's command is refused now, or nil.
 func (s *Server) Refused(args []string) error {
 	r := s.refusal
+	c, known := commands[strings.ToUpper(args[0])]
 	switch {
-	case r.concerns == nil || !r.concerns(args):
+	case r.concerns == nil || !known || !c.accepts(args) || !r.concerns(c, args):
 		return nil
 	case s.version < redis7:
 		return failure(olderWords.Replace(string(r.text)))
@@ -55,44 +56,15 @@ func (s *Server) Refused(args []string) error {
 	return r.text
 }
 
-// refusedInScript is Refused for commands in a script. A script that has written runs
-// to its end.
-func (s *Server) refusedInScript(args []string) error {
-	if s.dirty || !s.refusal.inScript || !writes(args) {
-		return nil
-	}
-	return s.Refused(args)
+func flagged(f flags) func(c command, args []string) bool {
+	return func(c command, _ []string) bool { return c.flags&f != 0 }
 }
 
-func isOneOf(names ...string) func(args []string) bool {
-	return func(args []string) bool { return slices.Contains(names, strings.ToUpper(args[0])) }
+func writesOrPings(c command, args []string) bool {
+	return c.flags&writes != 0 || strings.EqualFold(args[0], "PING")
 }
 
-var (
-	grows         = isOneOf("SET", "INCR", "HSET", "ZADD")
-	writes        = isOneOf("SET", "INCR", "HSET", "ZADD", "DEL", "PEXPIRE", "HDEL", "ZREM", "ZREMRANGEBYRANK", "ZPOPMIN", "FLUSHALL", "FLUSHDB")
-	writesOrPings = func(args []string) bool { return writes(args) || strings.EqualFold(args[0], "PING") }
-	withoutData   = isOneOf("TIME", "INFO", "CONFIG", "CLIENT", "PUBLISH", "SUBSCRIBE")
-)
-
-func anything([]string) bool         { return true }
-func needsData(args []string) bool   { return !withoutData(args) }
-func hasKeys(args []string) bool     { return keyCount(args) > 0 }
-func hasManyKeys(args []string) bool { return keyCount(args) > 1 }
-
-// keyCount returns the number of keys that a command names.
-func keyCount(args []string) int64 {
-	switch name := strings.ToUpper(args[0]); name {
-	case "PING", "TIME", "DBSIZE", "FLUSHALL", "FLUSHDB", "PUBLISH", "SUBSCRIBE", "INFO", "CONFIG", "CLIENT", "SCRIPT", "KEYS", "SCAN":
-		return 0
-	case "DEL", "EXISTS":
-		return int64(len(args) - 1)
-	case "EVAL", "EVALSHA":
-		if len(args) < 3 {
-			return 0
-		}
-		n, _ := integer(args[2])
-		return n
-	}
-	return int64(min(1, len(args)-1))
-}
+func anything(command, []string) bool           { return true }
+func needsData(c command, _ []string) bool      { return c.flags&noData == 0 }
+func hasKeys(c command, args []string) bool     { return c.keyCount(args) > 0 }
+func hasManyKeys(c command, args []string) bool { return c.keyCount(args) > 1 }

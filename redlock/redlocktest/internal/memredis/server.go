@@ -1,3 +1,6 @@
+// Package memredis implements in memory the part of Redis that redlock's scripts and
+// tests need: expiring keys, commands and Lua. It has no network; redlocktest adds
+// that.
 package memredis
 
 import (
@@ -5,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -16,6 +20,25 @@ import (
 
 // ErrEmpty is the answer to no command at all.
 var ErrEmpty = errors.New("redlocktest: a command needs a name")
+
+// version is the version of Redis that a server imitates, major and minor in one number.
+type version int
+
+const (
+	redis62 version = 602
+	redis7  version = 700
+)
+
+// versions lists the supported versions, with their names in INFO.
+var versions = map[string]struct {
+	version
+	full string
+}{
+	"5.0": {500, "5.0.14"}, "6.0": {600, "6.0.20"}, "6.2": {redis62, "6.2.14"}, "7.0": {redis7, "7.0.15"},
+}
+
+// Versions returns the versions that [Server.Imitate] supports.
+func Versions() []string { return slices.Sorted(maps.Keys(versions)) }
 
 // Server is one Redis: its keys, scripts, settings and ids. It is not safe for
 // concurrent use.
@@ -58,6 +81,16 @@ func newID() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Imitate makes the server answer like a version. It reports whether the version is
+// supported.
+func (s *Server) Imitate(version string) bool {
+	v, known := versions[version]
+	if known {
+		s.version, s.fullVersion = v.version, v.full
+	}
+	return known
+}
+
 // Restart drops the scripts, and the keys unless they are kept, ends a refusal, and
 // makes new ids.
 func (s *Server) Restart(keep bool) {
@@ -85,12 +118,11 @@ func (s *Server) Do(args []string) driver.Reply {
 		return driver.Reply{Err: ErrEmpty}
 	}
 	s.data.now = s.now().UnixMilli()
-	switch reply := s.dispatch(args).(type) {
-	case error:
-		return driver.Reply{Err: reply}
-	default:
-		return driver.Reply{Value: plain(reply)}
+	reply := s.dispatch(args)
+	if err, failed := reply.(failure); failed {
+		return driver.Reply{Err: err}
 	}
+	return driver.Reply{Value: plain(reply)}
 }
 
 // plain converts a reply to the types of a [driver.Reply].
@@ -111,10 +143,6 @@ func plain(reply any) any {
 // Keys returns the keys that have not expired, sorted.
 func (s *Server) Keys() []string {
 	s.data.now = s.now().UnixMilli()
-	keys := []string{}
-	for _, e := range s.data.live(0) {
-		keys = append(keys, e.key)
-	}
-	slices.Sort(keys)
-	return keys
+	s.data.sweep()
+	return slices.Sorted(maps.Keys(s.data.entries))
 }

@@ -1,34 +1,86 @@
 package memredis
 
 import (
+	"crypto/sha1"
+	"encoding/hex"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-var serverCommands = map[string]command{
-	"PING":     {arity: -1, run: runPing},
-	"TIME":     {arity: 1, run: runTime},
-	"DBSIZE":   {arity: 1, run: func(s *Server, _ []string) any { return int64(len(s.data.live(0))) }},
-	"FLUSHALL": {arity: -1, run: runFlush},
-	"FLUSHDB":  {arity: -1, run: runFlush},
-	"PUBLISH":  {arity: 3, run: func(s *Server, args []string) any { return s.publish(args[1], args[2]) }},
-	"INFO":     {arity: -1, run: runInfo},
-	"CONFIG":   {arity: -2, topLevel: true, run: runConfig},
-	"CLIENT":   {arity: -2, topLevel: true, run: runClient},
+const errNoScript = failure("NOSCRIPT No matching script. Please use EVAL.")
+
+func runEval(s *Server, args []string) any {
+	keys := numberOfKeys(args)
+	return s.runScript(s.load(args[1]), args[3:3+keys], args[3+keys:])
 }
 
-func runPing(_ *Server, args []string) any {
-	switch len(args) {
-	case 1:
-		return status("PONG")
-	case 2:
-		return args[1]
+func runEvalSHA(s *Server, args []string) any {
+	sha := strings.ToLower(args[1])
+	if len(sha) != 2*sha1.Size {
+		return errNoScript
 	}
-	return failure("ERR wrong number of arguments for 'ping' command")
+	keys := numberOfKeys(args)
+	if _, known := s.scripts[sha]; !known {
+		return errNoScript
+	}
+	return s.runScript(sha, args[3:3+keys], args[3+keys:])
+}
+
+func numberOfKeys(args []string) int64 {
+	n := integer(args[2])
+	switch {
+	case n > int64(len(args)-3):
+		panic(failure("ERR Number of keys can't be greater than number of args"))
+	case n < 0:
+		panic(failure("ERR Number of keys can't be negative"))
+	}
+	return n
+}
+
+func (s *Server) runScript(sha string, keys, args []string) any {
+	if s.lua == nil {
+		s.lua = newInterpreter(s.dispatchInScript)
+	}
+	s.dirty = false
+	reply := s.lua.run(s.scripts[sha], keys, args)
+	if err, failed := reply.(scriptError); failed {
+		return err.reply(sha, s.version)
+	}
+	return reply
+}
+
+func (s *Server) load(text string) (sha string) {
+	sum := sha1.Sum([]byte(text))
+	sha = hex.EncodeToString(sum[:])
+	if _, known := s.scripts[sha]; !known {
+		script, err := compile(text)
+		if err != nil {
+			panic(failure("ERR Error compiling script (new function): " + err.Error()))
+		}
+		s.scripts[sha] = script
+	}
+	return sha
+}
+
+// runScript supports LOAD, EXISTS for one script, and FLUSH.
+func runScript(s *Server, args []string) any {
+	switch sub := strings.ToUpper(args[1]); {
+	case sub == "LOAD" && len(args) == 3:
+		return s.load(args[2])
+	case sub == "EXISTS" && len(args) == 3:
+		_, found := s.scripts[strings.ToLower(args[2])]
+		return []any{flag(found)}
+	case sub == "FLUSH" && len(args) == 2:
+		clear(s.scripts)
+		return status("OK")
+	}
+	return unknownSubcommand(args)
+}
+
+func unknownSubcommand(args []string) failure {
+	return failure(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", args[1], strings.ToUpper(args[0])))
 }
 
 // runClient supports only CLIENT KILL TYPE pubsub.
@@ -45,73 +97,42 @@ func runTime(s *Server, _ []string) any {
 	return []any{strconv.FormatInt(micros/second, 10), strconv.FormatInt(micros%second, 10)}
 }
 
-func runFlush(s *Server, args []string) any {
-	if len(args) > 2 || len(args) == 2 && !isFlushMode(args[1]) {
-		return errSyntax
-	}
+func runFlushAll(s *Server, _ []string) any {
 	clear(s.data.entries)
 	return status("OK")
 }
 
-func isFlushMode(text string) bool {
-	return strings.EqualFold(text, "ASYNC") || strings.EqualFold(text, "SYNC")
-}
-
+// runInfo supports no section or one.
 func runInfo(s *Server, args []string) any {
 	aof := flag(s.config["appendonly"] == "yes")
-	sections := []struct{ name, lines string }{
+	var found []string
+	for _, section := range []struct{ name, lines string }{
 		{"Server", fmt.Sprintf("redis_version:%s\r\nredis_mode:standalone\r\nrun_id:%s\r\n", s.fullVersion, s.runID)},
 		{"Memory", fmt.Sprintf("maxmemory:0\r\nmaxmemory_policy:%s\r\n", s.config["maxmemory-policy"])},
 		{"Persistence", fmt.Sprintf("loading:0\r\naof_enabled:%d\r\n", aof)},
 		{"Replication", fmt.Sprintf("role:master\r\nconnected_slaves:0\r\nmaster_replid:%s\r\n", s.replID)},
-	}
-	var found []string
-	for _, section := range sections {
-		wanted := func(arg string) bool {
-			return strings.EqualFold(arg, section.name) ||
-				slices.Contains([]string{"all", "default", "everything"}, strings.ToLower(arg))
-		}
-		if len(args) == 1 || slices.ContainsFunc(args[1:], wanted) {
+	} {
+		if len(args) == 1 || strings.EqualFold(args[1], section.name) {
 			found = append(found, "# "+section.name+"\r\n"+section.lines)
 		}
 	}
 	return strings.Join(found, "\r\n")
 }
 
+// runConfig supports GET and SET of one setting.
 func runConfig(s *Server, args []string) any {
-	switch strings.ToUpper(args[1]) {
-	case "GET":
-		return getConfig(s, args[2:])
-	case "SET":
-		return setConfig(s, args[2:])
+	name := strings.ToLower(args[2])
+	value, known := s.config[name]
+	switch sub := strings.ToUpper(args[1]); {
+	case sub == "GET" && len(args) == 3 && known:
+		return []any{name, value}
+	case sub == "GET" && len(args) == 3:
+		return []any{}
+	case sub == "SET" && len(args) == 4 && known:
+		s.config[name] = args[3]
+		return status("OK")
+	case sub == "SET" && len(args) == 4:
+		return failure(fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", args[2]))
 	}
-	return failure(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try CONFIG HELP.", args[1]))
-}
-
-func getConfig(s *Server, patterns []string) any {
-	if len(patterns) == 0 {
-		return failure("ERR wrong number of arguments for 'config|get' command")
-	}
-	pairs := []any{}
-	for _, name := range slices.Sorted(maps.Keys(s.config)) {
-		if slices.ContainsFunc(patterns, func(p string) bool { return glob(strings.ToLower(p), name) }) {
-			pairs = append(pairs, name, s.config[name])
-		}
-	}
-	return pairs
-}
-
-func setConfig(s *Server, pairs []string) any {
-	if len(pairs) == 0 || len(pairs)%2 != 0 {
-		return failure("ERR wrong number of arguments for 'config|set' command")
-	}
-	for i := 0; i < len(pairs); i += 2 {
-		if _, known := s.config[strings.ToLower(pairs[i])]; !known {
-			return failure(fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", pairs[i]))
-		}
-	}
-	for i := 0; i < len(pairs); i += 2 {
-		s.config[strings.ToLower(pairs[i])] = pairs[i+1]
-	}
-	return status("OK")
+	return unknownSubcommand(args)
 }
