@@ -320,6 +320,38 @@ func testVetoed(t *testing.T, takeover bool) {
 	leaveAll(t, fleet)
 }
 
+// An attached Locker learns from the first run of a Task that the job's task is one.
+//
+// Seen to fail when Unlock does not note that a Task has begun.
+func TestLocker_Attach_vetoed_after_a_run(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		events, l := observed(t)
+		adapter, err := gocronadapter.NewLocker(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newGocron(t, gocron.WithDistributedLocker(adapter))
+		if err := adapter.Attach(s); err != nil {
+			t.Fatal(err)
+		}
+		asked := 0
+		veto := func(uuid.UUID, string) error {
+			if asked++; asked == 2 {
+				return nil
+			}
+			return errors.New("draining")
+		}
+		mustJob(t, s, gocronadapter.Task(func(context.Context) error { return nil }), gocron.WithName("x"),
+			gocron.WithEventListeners(gocron.BeforeJobRunsSkipIfBeforeFuncErrors(veto)))
+		s.Start()
+		time.Sleep(3500 * time.Millisecond)
+		if n := len(events.of(redlock.Refused, gocronadapter.ErrVetoed)); asked != 3 || n != 1 {
+			t.Errorf("%d events for %d runs of which the first and the third were vetoed, want 1 for the third", n, asked)
+		}
+		closeAll(t, l, s)
+	})
+}
+
 // A plain function does not say that it has begun, so its run does not count as vetoed.
 func TestNewScheduler_plain_task_is_not_vetoed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
