@@ -39,8 +39,9 @@ func TestStamp(t *testing.T) {
 				PostEnqueueFunc: func(info *asynq.TaskInfo, _ error) { after.Store(info.Headers["redtick-tick"], true) },
 			})
 			task := asynq.NewTaskWithHeaders("job", nil, map[string]string{"mine": "kept"}, asynq.Queue("inside"))
+			opts := append(make([]asynq.Option, 0, 2), asynq.MaxRetry(3))
 			for _, spec := range []string{"* * * * *", "30 19 * * *", "@every 90s"} {
-				if _, err := stamp.Register(scheduler, spec, task); err != nil {
+				if _, err := stamp.Register(scheduler, spec, task, opts...); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -143,7 +143,7 @@ func TestWithTriggers_manager(t *testing.T) {
 
 // A trigger's name must be unique on its Locker: if another job had it too, either one might run.
 //
-// Seen to fail when a name was reserved in its queue alone.
+// Seen to fail when a name was reserved in its queue alone, and when a refused one stayed reserved there.
 func TestWithTriggers_names(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		locker := triggering(t, redlocktest.Servers(1), "r")
@@ -174,6 +174,9 @@ func TestWithTriggers_names(t *testing.T) {
 				t.Errorf("%s: %v", c.name, err)
 			}
 			second.Shutdown()
+		}
+		if _, err := newScheduler(t, client, nil).Register("@daily", asynq.NewTask("cron", nil)); err != nil {
+			t.Errorf("a refused entry kept its name in the queue: %v", err)
 		}
 		if _, err := jobs.AddFunc(cron.New(), "report", "@hourly", func() {}); !errors.Is(err, redlock.ErrInvalid) {
 			t.Errorf("a cron job took the entry's name: %v", err)
