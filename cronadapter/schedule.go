@@ -87,9 +87,6 @@ func (r *recorder) advance(now time.Time) {
 	}
 }
 
-// maxSpacing is the longest redlock.WithSpacing.
-const maxSpacing = 7 * 24 * time.Hour
-
 // pace is what a schedule's answers tell about its ticks. Its type tells little:
 // each fork has another one for "@every", and a schedule that counts from its start
 // may have any.
@@ -155,4 +152,5 @@ func (p pace) spacing(tick time.Time) time.Duration {
 	return 0
 }
 
-func spaced(d time.Duration) time.Duration { return min(d-d/10, maxSpacing) }
+// spaced returns most of d, but no more than redlock.WithSpacing takes.
+func spaced(d time.Duration) time.Duration { return min(d-d/10, 7*24*time.Hour) }
