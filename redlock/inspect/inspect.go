@@ -63,7 +63,7 @@ func New(nodes []driver.Node, opts ...Option) (*Inspector, error) {
 	}
 	pipelines := make([]*pipeline.Pipeline, len(nodes))
 	for n := range nodes {
-		pipelines[n] = pipeline.New(nodes[n], names[n], i.timeout/2, func(bool, error) {})
+		pipelines[n] = pipeline.New(nodes[n], names[n], i.timeout/2, nil)
 	}
 	i.group = quorum.NewGroup(pipelines)
 	return i, nil

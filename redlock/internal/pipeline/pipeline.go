@@ -121,7 +121,8 @@ type Pipeline struct {
 
 // New returns a pipeline to node. A batch that takes longer than timeout counts
 // as unanswered. report is called when the node goes out and when it is back, in
-// that order; it must not block or call the pipeline.
+// that order; it must not block or call the pipeline. If it is nil, nobody is told,
+// and a node that is out is asked only when there is something to send.
 func New(node driver.Node, name string, timeout time.Duration, report func(out bool, cause error)) *Pipeline {
 	punctual, ok := node.(driver.Punctual)
 	p := &Pipeline{node: node, name: name, punctual: ok && timeout <= maxExchange && punctual.Punctual(), report: report, breaker: breaker{timeout: timeout, most: maxBatch}}
@@ -158,7 +159,9 @@ func (p *Pipeline) reportOut(out bool) (cause error) {
 	}
 	if out != p.breaker.reported {
 		p.breaker.reported = out
-		p.report(out, cause)
+		if p.report != nil {
+			p.report(out, cause)
+		}
 	}
 	return cause
 }
@@ -236,6 +239,9 @@ func (p *Pipeline) setTimer(now time.Time) {
 	if len(p.urgent)+len(p.votes) > 0 { // the node is skipped, else they would be under way
 		at = now
 	}
+	if at.IsZero() && p.watches() {
+		at = now.Add(idleProbe)
+	}
 	if at.IsZero() {
 		return
 	}
@@ -248,12 +254,23 @@ func (p *Pipeline) setTimer(now time.Time) {
 	p.timer = time.AfterFunc(at.Sub(now), p.onTimer)
 }
 
+// idleProbe is how often a node that is out is asked while there is nothing to send to it.
+const idleProbe = 5 * time.Second
+
+// watches reports whether to notice by itself that the node is back, since somebody was told that it is out. The caller holds mu.
+func (p *Pipeline) watches() bool {
+	return p.report != nil && p.breaker.reported && p.breaker.failing() && p.flushed.IsZero()
+}
+
 // onTimer sends the delayed calls that are due.
 func (p *Pipeline) onTimer() {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.moveDue(now)
+	if len(p.urgent)+len(p.votes)+len(p.delayed) == 0 && !p.sending && p.watches() {
+		p.enqueue(&Call{Request: Request{Command: ping}, To: Discard{}, Until: now.Add(p.breaker.timeout)})
+	}
 	p.start(now)
 	p.signalIdle()
 }
