@@ -119,7 +119,7 @@ func line(elements ...string) driver.Command {
 
 func short(elements []string) string { return fmt.Sprintf("%.100q", elements) }
 
-func typed(value any) string { return fmt.Sprintf("%.200s (%T)", fmt.Sprintf("%q", value), value) }
+func typed(value any) string { return fmt.Sprintf("%.200s (%T)", fmt.Sprintf("%#v", value), value) }
 
 func checkString(t *testing.T, node subject) {
 	named, ok := node.node.(fmt.Stringer)
