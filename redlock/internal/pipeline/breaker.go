@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/redtick/redtick/redlock/driver"
 )
 
 // ErrOut is the error for a node that is skipped because it did not answer.
@@ -46,11 +48,8 @@ func (b *breaker) open(now time.Time) bool {
 	return !b.since.IsZero() && now.Sub(b.since) > b.timeout || b.skipping(now)
 }
 
-// failing reports whether the node failed so often that it is probed before anything else is sent.
-func (b *breaker) failing() bool { return b.fails >= outAfter }
-
-// skipping reports whether the node fails and its next probe is not due.
-func (b *breaker) skipping(now time.Time) bool { return b.failing() && now.Before(b.probeAt) }
+// skipping reports whether the node failed too often and its next probe is not due.
+func (b *breaker) skipping(now time.Time) bool { return b.fails >= outAfter && now.Before(b.probeAt) }
 
 // refusing reports whether the node answers but executes no votes. It is not skipped, since a refusal costs no time.
 func (b *breaker) refusing() bool { return b.refusals >= outAfter }
@@ -66,42 +65,42 @@ func (b *breaker) error() error {
 	return ErrOut
 }
 
-// outcome is the result of a batch.
-type outcome struct {
-	calls    int   // the size of the batch
-	alive    bool  // at least one reply came from the server
-	cause    error // the error of the last reply
-	executed bool  // the server executed at least one vote
-	refusal  error // the error of the last vote, or nil
-}
-
-// returned records the outcome of the batch under way.
-func (b *breaker) returned(o outcome, now time.Time) {
+// returned records the replies to the batch under way.
+func (b *breaker) returned(batch []*Call, replies []driver.Reply, now time.Time) {
+	alive, executed := false, false // at least one reply, or vote
+	var cause, refusal error        // of the last reply, and of the last vote
+	for i, c := range batch {
+		cause = replies[i].Err
+		alive = alive || driver.Answered(cause)
+		if c.Class == Vote {
+			executed, refusal = executed || Executed(cause), cause
+		}
+	}
 	took := now.Sub(b.since)
-	b.answered, b.since = o.alive, time.Time{}
-	if !o.alive || took > b.timeout {
+	b.answered, b.since = alive, time.Time{}
+	if !alive || took > b.timeout {
 		b.suspectUntil = now.Add(took + afterHang)
 	}
 	switch {
 	case took > b.timeout/2:
 		b.most = max(b.most/2, minBatch)
-	case took < b.timeout/4 && o.calls >= b.most:
+	case took < b.timeout/4 && len(batch) >= b.most:
 		b.most = min(2*b.most, maxBatch)
 	}
 	switch {
-	case o.executed:
+	case executed:
 		if !b.refusing() || now.Sub(b.refusedAt) > backAfter {
 			b.refusals = 0
 		}
-	case o.alive && o.refusal != nil:
+	case alive && refusal != nil:
 		b.refusals++
-		b.refusal, b.refusedAt = o.refusal, now
+		b.refusal, b.refusedAt = refusal, now
 	}
-	if o.alive {
+	if alive {
 		b.fails, b.cause = 0, nil
 		return
 	}
 	b.fails++
-	b.cause = o.cause
+	b.cause = cause
 	b.probeAt = now.Add(min(firstProbe<<min(max(b.fails-outAfter, 0), 8), lastProbe))
 }

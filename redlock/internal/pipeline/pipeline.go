@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -106,7 +107,7 @@ type Pipeline struct {
 	delayed delayed // to be resent
 	sending bool
 	sentAt  time.Time // when calls, and not a ping, were last sent
-	loaded  scripts   // scripts that were sent in full
+	loaded  []*Script // those that were sent in full
 	dialect dialect
 	timer   *time.Timer
 	idle    chan struct{} // closed once nothing is left; nil while nobody waits in Flushed
@@ -147,8 +148,12 @@ func (p *Pipeline) Post(c *Call, now time.Time) {
 		c.To.Receive(c.Index, driver.Reply{Err: cause})
 		return
 	}
-	p.enqueue(c)
-	p.start(now)
+	if c.Class <= Vote {
+		p.votes = append(p.votes, c)
+	} else {
+		p.urgent = append(p.urgent, c)
+	}
+	p.advance(now)
 	p.mu.Unlock()
 }
 
@@ -166,15 +171,6 @@ func (p *Pipeline) reportOut(out bool) (cause error) {
 	return cause
 }
 
-// enqueue puts a call last in its queue. The caller holds mu.
-func (p *Pipeline) enqueue(c *Call) {
-	if c.Class <= Vote {
-		p.votes = append(p.votes, c)
-	} else {
-		p.urgent = append(p.urgent, c)
-	}
-}
-
 // maxExchange is the longest timeout with which a caller sends by itself: it cannot notice meanwhile that it was cancelled. With a
 // longer one, as for a slow link, handing the call over costs little in comparison.
 const maxExchange = 500 * time.Millisecond
@@ -186,30 +182,22 @@ func (p *Pipeline) Exchange(ctx context.Context, c *Call, now time.Time) {
 	deadline, bounded := ctx.Deadline()
 	short := ctx.Err() != nil || bounded && deadline.Sub(now) < longest(p.breaker.timeout)
 	p.mu.Lock()
-	if short || !p.punctual || p.sending || p.breaker.fails > 0 || len(p.urgent)+len(p.votes)+len(p.delayed) > 0 {
-		p.mu.Unlock()
-		p.Post(c, now)
-		return
-	}
-	p.sending = true
-	p.enqueue(c)
+	alone := !short && p.punctual && !p.sending && p.breaker.fails == 0 && len(p.urgent)+len(p.votes)+len(p.delayed) == 0
+	p.sending = p.sending || alone
 	p.mu.Unlock()
-	sending := true
-	defer func() { // even if the driver panics, since the caller may recover
-		if sending {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.stop(time.Now())
-		}
-	}()
-	sending = p.send(p.breaker.timeout)
+	p.Post(c, now)
+	if alone {
+		defer p.stop() // even if the driver panics, since the caller may recover
+		p.send(p.breaker.timeout)
+	}
 }
 
-// stop ends the sending. If more was queued meanwhile, a new goroutine sends it. The caller holds mu.
-func (p *Pipeline) stop(now time.Time) {
+// stop ends the sending. If more was queued meanwhile, a new goroutine sends it.
+func (p *Pipeline) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.sending = false
-	p.start(now)
-	p.signalIdle()
+	p.advance(time.Now())
 }
 
 // Send posts a request and discards its reply.
@@ -217,79 +205,51 @@ func (p *Pipeline) Send(r Request, until time.Time, class Class) {
 	p.Post(&Call{Request: r, To: Discard{}, Until: until, Class: class}, time.Now())
 }
 
-// start starts the sending goroutine, or sets the timer for when it may run. The caller holds mu.
-func (p *Pipeline) start(now time.Time) {
+// idleProbe is by how much the probes of a node that is out are delayed while there is nothing to send to it.
+const idleProbe = 5*time.Second - lastProbe
+
+// advance does what is next while nothing is being sent. It starts the sending goroutine, or sets the timer to when that may
+// send, or wakes those who wait in Flushed because nothing is left. The caller holds mu.
+func (p *Pipeline) advance(now time.Time) {
 	if p.sending {
 		return
 	}
-	if !p.breaker.skipping(now) && len(p.urgent)+len(p.votes) > 0 {
+	var wait time.Duration
+	switch {
+	case len(p.urgent)+len(p.votes) > 0:
+	case len(p.delayed) > 0:
+		wait = p.delayed[0].resendAt.Sub(now)
+	case p.idle != nil:
+		close(p.idle)
+		p.idle = nil
+		return
+	case p.report != nil && p.breaker.reported && p.breaker.fails >= outAfter && p.flushed.IsZero():
+		// Somebody was told that the node is out, so notice that it is back even if nobody calls.
+		wait = p.breaker.probeAt.Add(idleProbe).Sub(now)
+	default:
+		return
+	}
+	if p.breaker.skipping(now) {
+		wait = max(wait, p.breaker.probeAt.Sub(now))
+	}
+	if wait <= 0 {
 		p.sending = true
 		go p.sender()
 		return
 	}
-	p.setTimer(now)
-}
-
-// setTimer sets the timer to when something may be sent. A skipped node is not woken before its next probe. The caller holds mu.
-func (p *Pipeline) setTimer(now time.Time) {
-	var at time.Time
-	if len(p.delayed) > 0 {
-		at = p.delayed[0].resendAt
-	}
-	if len(p.urgent)+len(p.votes) > 0 { // the node is skipped, else they would be under way
-		at = now
-	}
-	if at.IsZero() && p.watches() {
-		at = now.Add(idleProbe)
-	}
-	if at.IsZero() {
-		return
-	}
-	if p.breaker.skipping(now) && p.breaker.probeAt.After(at) {
-		at = p.breaker.probeAt
-	}
 	if p.timer != nil {
 		p.timer.Stop()
 	}
-	p.timer = time.AfterFunc(at.Sub(now), p.onTimer)
-}
-
-// idleProbe is how often a node that is out is asked while there is nothing to send to it.
-const idleProbe = 5 * time.Second
-
-// watches reports whether to notice by itself that the node is back, since somebody was told that it is out. The caller holds mu.
-func (p *Pipeline) watches() bool {
-	return p.report != nil && p.breaker.reported && p.breaker.failing() && p.flushed.IsZero()
-}
-
-// onTimer sends the delayed calls that are due.
-func (p *Pipeline) onTimer() {
-	now := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.moveDue(now)
-	if len(p.urgent)+len(p.votes)+len(p.delayed) == 0 && !p.sending && p.watches() {
-		p.enqueue(&Call{Request: Request{Command: ping}, To: Discard{}, Until: now.Add(p.breaker.timeout)})
-	}
-	p.start(now)
-	p.signalIdle()
-}
-
-// moveDue moves the delayed calls that are due ahead of all others. The caller holds mu.
-func (p *Pipeline) moveDue(now time.Time) {
-	var due []*Call
-	for len(p.delayed) > 0 && !p.delayed[0].resendAt.After(now.Add(resendTogether)) {
-		if c := heap.Pop(&p.delayed).(*Call); !p.expired(c, now) {
-			due = append(due, c)
-		}
-	}
-	if len(due) > 0 {
-		p.urgent = append(due, p.urgent...)
-	}
+	p.timer = time.AfterFunc(wait, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.advance(time.Now())
+	})
 }
 
 // run sends batch after batch until nothing is left that may be sent.
 func (p *Pipeline) run() {
+	defer p.stop()
 	_ = growStack(len(p.name))
 	for p.send(2 * p.breaker.timeout) {
 		if len(p.batch) > 1 {
@@ -308,19 +268,19 @@ func growStack(i int) byte {
 	return room[i%len(room)]
 }
 
-// send forms a batch and sends it, with at least leave until its deadline. It reports whether there was one; if not, the
-// pipeline has stopped sending.
+// send forms a batch and sends it, with at least leave until its deadline. It reports whether there was one.
 func (p *Pipeline) send(leave time.Duration) bool {
-	refused, cause, more := p.next(leave)
+	refused, cause := p.next(leave)
 	for _, c := range refused {
 		c.To.Receive(c.Index, driver.Reply{Err: cause})
 	}
-	if more {
-		var replies []driver.Reply
-		defer func() { p.deliver(replies) }() // even if the driver panics, to keep calls that must be delivered
-		replies = p.node.Do(p.limit.ctx, p.commands)
+	if len(p.batch) == 0 {
+		return false
 	}
-	return more
+	var replies []driver.Reply
+	defer func() { p.deliver(replies) }() // even if the driver panics, to keep calls that must be delivered
+	replies = p.node.Do(p.limit.ctx, p.commands)
+	return true
 }
 
 // limit is a context that ends some time after a batch should have been answered. Batches share one while enough time is
@@ -346,20 +306,24 @@ func (l *limit) renew(now time.Time, d time.Duration) {
 	l.ctx, l.cancel = context.WithDeadline(context.Background(), l.end)
 }
 
-// next forms the next batch, with at least leave until its deadline. If there is nothing to send, the pipeline stops sending.
-// If that is because the node is out, next returns the calls to refuse and why.
-func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error, more bool) {
+// next forms the next batch, with at least leave until its deadline. If the node is out, next returns the calls to refuse and
+// why.
+func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now() // under the lock, as MayHaveSent compares with it
 	clear(p.batch)
 	clear(p.commands)
 	p.batch, p.commands = p.batch[:0], p.commands[:0]
-	p.moveDue(now) // a pipeline that is never idle sets no timer
+	var due []*Call // these go ahead of all others
+	for len(p.delayed) > 0 && !p.delayed[0].resendAt.After(now.Add(resendTogether)) {
+		due = append(due, heap.Pop(&p.delayed).(*Call))
+	}
+	p.urgent = slices.Insert(p.urgent, 0, due...)
 	switch {
 	case p.breaker.skipping(now):
-		refused, cause = p.refuse(now), p.breaker.error()
-	case p.breaker.failing() && len(p.urgent)+len(p.votes) > 0:
+		return p.refuse(now), p.breaker.error()
+	case p.breaker.fails >= outAfter:
 		// A hung node may execute a vote whenever it resumes, so ask first whether it is back.
 		p.batch, p.commands = append(p.batch, &Call{To: Discard{}}), append(p.commands, ping)
 	default:
@@ -370,10 +334,8 @@ func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error, more
 	if len(p.batch) > 0 {
 		p.breaker.since = now
 		p.limit.renew(now, leave)
-		return nil, nil, true
 	}
-	p.stop(now)
-	return refused, cause, false
+	return nil, nil
 }
 
 var ping = driver.Command{"PING"}
@@ -395,18 +357,16 @@ func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 		c.stage = sent
 		asking = asking || c.Legacy != nil && p.dialect == unasked
 		if c.Legacy != nil && p.dialect == needsLegacy {
-			c.Command, c.Script, c.Legacy = c.Legacy.of(c.Command), c.Legacy, nil
+			c.Command, c.Script, c.Legacy = c.Legacy.Command(c.Command[1:2], c.Command[2:]...), c.Legacy, nil
 		}
-		if c.Script != nil && p.loaded&c.Script.bit == 0 {
-			p.loaded |= c.Script.bit
+		if c.Script != nil && !slices.Contains(p.loaded, c.Script) {
+			p.loaded = append(p.loaded, c.Script)
 			c.Command, c.Script = c.Script.inFull(c.Command), nil
 		}
 		p.batch = append(p.batch, c)
 		p.commands = append(p.commands, c.Command)
 	}
-	kept := append(queue[:0], queue[n:]...)
-	clear(queue[len(kept):])
-	return kept
+	return slices.Delete(queue, 0, n)
 }
 
 // refuse removes the calls that need not be delivered from the queues. It returns those neither cancelled nor expired.
@@ -433,20 +393,13 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	for len(replies) < len(p.batch) {
 		replies = append(replies, driver.Reply{Err: fmt.Errorf("driver left out a reply to command %d of %d", len(replies), len(p.batch))})
 	}
-	o := outcome{calls: len(p.batch)}
-	for i, c := range p.batch {
-		err := ownTimeout(replies[i].Err)
-		replies[i].Err, o.cause = err, err
-		o.alive = o.alive || driver.Answered(err)
-		if c.Class == Vote {
-			o.executed = o.executed || Executed(err)
-			o.refusal = err
-		}
+	for i := range replies {
+		replies[i].Err = ownTimeout(replies[i].Err)
 	}
 	p.mu.Lock()
-	p.breaker.returned(o, now)
+	p.breaker.returned(p.batch, replies, now)
 	p.keep(replies, now)
-	_ = p.reportOut(!o.alive && p.breaker.reported || p.breaker.skipping(now) || p.breaker.refusing())
+	_ = p.reportOut(!p.breaker.answered && p.breaker.reported || p.breaker.skipping(now) || p.breaker.refusing())
 	p.mu.Unlock()
 	for i, c := range p.batch {
 		if c != nil {
@@ -475,23 +428,24 @@ func (p *Pipeline) expired(c *Call, now time.Time) bool {
 func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 	var first []*Call
 	for i, c := range p.batch {
-		if c.Legacy != nil && Executed(replies[i].Err) {
+		err := replies[i].Err
+		if c.Legacy != nil && Executed(err) {
 			p.dialect = knowsSet
 		}
 		switch {
-		case c.Script != nil && driver.ErrorCode(replies[i].Err) == "NOSCRIPT":
-			p.loaded = 0 // the server restarted and has forgotten all scripts
+		case c.Script != nil && driver.ErrorCode(err) == "NOSCRIPT":
+			p.loaded = nil // the server restarted and has forgotten all scripts
 			c.Command, c.Script, c.stage = c.Script.inFull(c.Command), nil, queued
 			first, p.batch[i] = append(first, c), nil
-		case c.Legacy != nil && isSyntaxError(replies[i].Err):
+		case c.Legacy != nil && err != nil && strings.HasPrefix(err.Error(), "ERR syntax error"):
 			p.dialect, c.stage = needsLegacy, queued
 			first, p.batch[i] = append(first, c), nil
 		case c.Class < Release:
-		case len(first) > 0 && Executed(replies[i].Err):
+		case !Executed(err):
+			p.delay(c, c.To, now.Add(c.resendIn(now)))
+		case len(first) > 0:
 			// It may release one of the calls in first, so it must be resent after them.
 			first = append(first, c.again(Discard{}, now))
-		case !Executed(replies[i].Err):
-			p.delay(c, c.To, now.Add(c.resendIn(now)))
 		case now.Before(p.breaker.suspectUntil):
 			// Order holds per connection only. A copy of the acquire that a driver resent, or that is in the socket of a
 			// hung server, may be executed after this release. So resend the release after suspectUntil. Without the
@@ -499,9 +453,7 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 			p.delay(c, Discard{}, p.breaker.suspectUntil.Add(resendTogether))
 		}
 	}
-	if len(first) > 0 {
-		p.urgent = append(first, p.urgent...)
-	}
+	p.urgent = slices.Insert(p.urgent, 0, first...)
 }
 
 // delay schedules a call to be resent at a time, unless it will have expired. The caller holds mu.
@@ -595,14 +547,6 @@ func (p *Pipeline) Flushed() <-chan struct{} {
 		heap.Init(&p.delayed)
 	}
 	idle := p.idle
-	p.signalIdle()
+	p.advance(time.Now())
 	return idle
-}
-
-// signalIdle wakes those who wait in Flushed when nothing is left. The caller holds mu.
-func (p *Pipeline) signalIdle() {
-	if p.idle != nil && !p.sending && len(p.urgent)+len(p.votes)+len(p.delayed) == 0 {
-		close(p.idle)
-		p.idle = nil
-	}
 }

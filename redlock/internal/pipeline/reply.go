@@ -21,10 +21,6 @@ func IsWrongType(err error) bool {
 	return code == "WRONGTYPE" || code == "ERR" && strings.Contains(err.Error(), ": WRONGTYPE ")
 }
 
-func isSyntaxError(err error) bool {
-	return err != nil && strings.HasPrefix(err.Error(), "ERR syntax error")
-}
-
 // ownTimeout wraps the error of a batch's or driver's context, so that it does not pass for that of the caller's.
 func ownTimeout(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
@@ -33,13 +29,11 @@ func ownTimeout(err error) error {
 	return err
 }
 
-type timedOut struct{ cause error }
-
-func (e timedOut) Error() string { return e.cause.Error() }
+type timedOut struct{ error }
 
 // Is and As still find the driver's error, such as a net.Error.
 func (e timedOut) Is(target error) bool {
-	return target != context.DeadlineExceeded && target != context.Canceled && errors.Is(e.cause, target)
+	return target != context.DeadlineExceeded && target != context.Canceled && errors.Is(e.error, target)
 }
 
-func (e timedOut) As(target any) bool { return errors.As(e.cause, target) }
+func (e timedOut) As(target any) bool { return errors.As(e.error, target) }

@@ -11,23 +11,12 @@ import (
 type Script struct {
 	text   string
 	digest any // a string
-	bit    scripts
 }
 
-// scripts is a set of scripts, one bit each.
-type scripts uint32
-
-var nextBit scripts = 1
-
-// NewScript returns a script. It is for package-level variables: it panics when
-// there are more than 32, and is not safe for concurrent use.
+// NewScript returns a script.
 func NewScript(text string) *Script {
 	sum := sha1.Sum([]byte(text))
-	s := &Script{text: text, digest: hex.EncodeToString(sum[:]), bit: nextBit}
-	if nextBit <<= 1; s.bit == 0 {
-		panic("pipeline: more than 32 scripts")
-	}
-	return s
+	return &Script{text: text, digest: hex.EncodeToString(sum[:])}
 }
 
 // Text returns the script's source.
@@ -47,9 +36,4 @@ func (s *Script) Command(keys []any, args ...any) driver.Command {
 // inFull returns the same command with the script's text in place of its digest.
 func (s *Script) inFull(c driver.Command) driver.Command {
 	return append(driver.Command{"EVAL", s.text}, c[2:]...)
-}
-
-// of returns an EVALSHA of the script in place of a plain command, whose first argument becomes the key.
-func (s *Script) of(c driver.Command) driver.Command {
-	return append(driver.Command{"EVALSHA", s.digest, "1"}, c[1:]...)
 }
