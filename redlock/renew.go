@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
@@ -107,7 +106,7 @@ func (l *Lease) extend(certain func(*quorum.Poll)) (*quorum.Poll, error) {
 	}
 	request, until := l.extension, l.until
 	l.mu.Unlock()
-	return l.t.locker.group.AskThen(request, until, pipeline.Renewal, certain), nil
+	return l.t.locker.group.Renew(request, until, certain), nil
 }
 
 // applyExtension prolongs the lease if the extension succeeded, or marks it as lost if too many nodes hold other tokens.

@@ -27,7 +27,13 @@ type Group struct {
 
 // NewGroup returns the group of the nodes of pipelines.
 func NewGroup(pipelines []*pipeline.Pipeline) *Group {
-	return &Group{Pipelines: pipelines, Quorum: len(pipelines)/2 + 1}
+	g := &Group{Pipelines: pipelines, Quorum: len(pipelines)/2 + 1}
+	g.timers.New = func() any {
+		t := time.NewTimer(time.Hour)
+		t.Stop()
+		return t
+	}
+	return g
 }
 
 // Poll sends one request to the nodes and counts their answers. Replies are counted
@@ -41,9 +47,9 @@ type Poll struct {
 	certain func(*Poll) // called once the outcome is certain; it must not block
 	tally   Tally       // of the answers so far
 	calls   []ballot
-	enough  func(*Tally) bool // reports whether the answers end the latest wait
-	wake    chan struct{}     // made by the first call that waits
-	// release is set by GiveUp, and called for each node that grants after that, or may have granted. It must not block.
+	enough  func(*Tally) bool // reports whether the answers end the wait; nil while nobody waits
+	wake    chan struct{}     // closed, and enough set to nil, at the end of the wait
+	// release is set by GiveUp, and called for each node that grants, or may have granted. It must not block.
 	release func(node int, release pipeline.Class)
 }
 
@@ -92,13 +98,13 @@ func (g *Group) Ask(ctx context.Context, r Request, until time.Time, c pipeline.
 	return p
 }
 
-// AskThen is like Ask for a caller that does not wait. certain, if not nil, is
+// Renew sends a renewal to every node, without waiting. certain, if not nil, is
 // called once the outcome is certain. It must not block.
-func (g *Group) AskThen(r Request, until time.Time, c pipeline.Class, certain func(*Poll)) *Poll {
+func (g *Group) Renew(r Request, until time.Time, certain func(*Poll)) *Poll {
 	p := g.NewPoll()
 	p.certain = certain
 	for i := range p.calls {
-		g.Pipelines[i].Post(p.prepare(i, r, until, c), p.Start)
+		p.AskOne(context.Background(), i, r, until, pipeline.Renewal)
 	}
 	return p
 }
@@ -112,21 +118,18 @@ func (g *Group) Send(r Request, until time.Time) {
 }
 
 // AskOne sends the request to one node, for a caller that then waits until ctx
-// ends. If the group has no other node, AskOne may itself wait for the answer.
+// ends. If the group has no other node, AskOne may itself wait for the answer,
+// except to a renewal.
 func (p *Poll) AskOne(ctx context.Context, node int, r Request, until time.Time, c pipeline.Class) {
-	call := p.prepare(node, r, until, c)
-	now := time.Now() // not Start, since another node may have been asked first
-	if len(p.calls) == 1 {
-		p.group.Pipelines[node].Exchange(ctx, call, now)
-	} else {
-		p.group.Pipelines[node].Post(call, now)
-	}
-}
-
-func (p *Poll) prepare(node int, r Request, until time.Time, c pipeline.Class) *pipeline.Call {
-	p.calls[node] = ballot{decode: r.Decode, dryRun: r.DryRun, Call: pipeline.Call{
+	b, to := &p.calls[node], p.group.Pipelines[node]
+	*b = ballot{decode: r.Decode, dryRun: r.DryRun, Call: pipeline.Call{
 		Request: r.Request, To: p, Index: node, Until: until, Class: c}}
-	return &p.calls[node].Call
+	now := time.Now() // not Start, since another node may have been asked first
+	if len(p.calls) == 1 && c != pipeline.Renewal {
+		to.Exchange(ctx, &b.Call, now)
+	} else {
+		to.Post(&b.Call, now)
+	}
 }
 
 // Asked reports whether the node was asked.
@@ -138,13 +141,17 @@ func (p *Poll) Asked(node int) bool { return p.calls[node].To != nil }
 // cancelled.
 func (p *Poll) GiveUp(release func(node int, c pipeline.Class)) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.release = release
-	answers := slices.Clone(p.tally.Answers)
-	p.mu.Unlock()
-	for i := range answers {
-		if c, ok := p.mayHold(i, &answers[i]); ok && answers[i].Verdict != Pending { // a pending answer is left to Receive
-			release(i, c)
-		}
+	for i := range p.calls {
+		p.takeBack(i)
+	}
+}
+
+// takeBack calls release for a node if needed, but leaves a pending answer to Receive. The caller holds mu.
+func (p *Poll) takeBack(node int) {
+	if c, ok := p.mayHold(node); ok && p.tally.Answers[node].Verdict != Pending {
+		p.release(node, c)
 	}
 }
 
@@ -152,14 +159,13 @@ func (p *Poll) GiveUp(release func(node int, c pipeline.Class)) {
 // the class of its release. A call that was not sent is cancelled.
 func (p *Poll) MayHold(node int) (release pipeline.Class, ok bool) {
 	p.mu.Lock()
-	a := p.tally.Answers[node]
-	p.mu.Unlock()
-	return p.mayHold(node, &a)
+	defer p.mu.Unlock()
+	return p.mayHold(node)
 }
 
-// mayHold is MayHold for a node with this answer.
-func (p *Poll) mayHold(node int, a *Answer) (release pipeline.Class, ok bool) {
-	b := &p.calls[node]
+// mayHold is MayHold for a caller that holds mu.
+func (p *Poll) mayHold(node int) (release pipeline.Class, ok bool) {
+	a, b := &p.tally.Answers[node], &p.calls[node]
 	if b.To == nil || b.dryRun || !p.group.Pipelines[node].Cancel(&b.Call) {
 		return pipeline.Release, false
 	}
@@ -196,22 +202,16 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 	if p.tally.Certain() {
 		certain, p.certain = p.certain, nil // called once
 	}
-	enough := p.enough != nil && p.enough(&p.tally)
-	release, wake := p.release, p.wake
-	p.mu.Unlock()
-	if release != nil {
-		if c, ok := p.mayHold(node, &a); ok {
-			release(node, c)
-		}
+	if p.enough != nil && p.enough(&p.tally) {
+		p.enough = nil
+		close(p.wake)
 	}
+	if p.release != nil {
+		p.takeBack(node)
+	}
+	p.mu.Unlock()
 	if certain != nil {
 		certain(p)
-	}
-	if enough {
-		select {
-		case wake <- struct{}{}:
-		default: // a wake-up is pending already
-		}
 	}
 }
 
@@ -221,7 +221,7 @@ func (p *Poll) Receive(node int, r driver.Reply) {
 func (p *Poll) Wait(ctx context.Context, limit, busy time.Duration) error {
 	for step := max(limit/4, time.Millisecond); ; limit = step {
 		err := p.WaitFor(ctx, limit, (*Tally).Certain)
-		if err != nil || p.hasEnough() || time.Since(p.Start) > busy || !p.responsive() {
+		if err != nil || time.Since(p.Start) > busy || !p.responsive() {
 			return err
 		}
 	}
@@ -235,42 +235,30 @@ func (p *Poll) WaitForOne(ctx context.Context, limit time.Duration, node int) er
 
 // WaitFor waits until enough reports true, limit has passed, or ctx ends. In the
 // last case it returns ctx's error.
-func (p *Poll) WaitFor(ctx context.Context, limit time.Duration, enough func(*Tally) bool) (err error) {
+func (p *Poll) WaitFor(ctx context.Context, limit time.Duration, enough func(*Tally) bool) error {
 	p.mu.Lock()
-	p.enough = enough
-	if p.wake == nil {
-		p.wake = make(chan struct{}, 1)
-	}
-	p.mu.Unlock()
-	if p.hasEnough() {
+	if enough(&p.tally) {
+		p.mu.Unlock()
 		return nil
 	}
-	timer, used := p.group.timers.Get().(*time.Timer)
-	if used {
-		timer.Reset(limit)
-	} else {
-		timer = time.NewTimer(limit)
-	}
-	for timedOut := false; !timedOut && err == nil && !p.hasEnough(); {
-		select {
-		case <-p.wake:
-		case <-timer.C:
-			timedOut = true
-		case <-ctx.Done():
-			if !p.hasEnough() { // do not discard a vote that was won
-				err = ctx.Err()
-			}
-		}
+	p.enough, p.wake = enough, make(chan struct{})
+	p.mu.Unlock()
+	timer := p.group.timers.Get().(*time.Timer)
+	timer.Reset(limit)
+	select {
+	case <-p.wake:
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 	timer.Stop()
 	p.group.timers.Put(timer)
-	return err
-}
-
-func (p *Poll) hasEnough() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.enough(&p.tally)
+	if p.enough == nil {
+		return nil // even if ctx has ended: do not discard a vote that was won
+	}
+	p.enough = nil
+	return ctx.Err()
 }
 
 // Tally returns the state of the vote so far.
@@ -282,12 +270,16 @@ func (p *Poll) Tally() Tally {
 	return t
 }
 
-// responsive reports whether a missing answer may come soon, because its node still
-// answers other calls.
+// responsive reports whether the outcome is open and a missing answer may come soon, because its node still answers other calls.
 func (p *Poll) responsive() bool {
-	t, now := p.Tally(), time.Now()
-	for i := range t.Answers {
-		if a := &t.Answers[i]; a.Verdict == Pending && a.Err == nil && p.Asked(i) && p.group.Pipelines[i].Responsive(now) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tally.Certain() {
+		return false
+	}
+	now := time.Now()
+	for i := range p.tally.Answers {
+		if a := &p.tally.Answers[i]; a.Verdict == Pending && a.Err == nil && p.Asked(i) && p.group.Pipelines[i].Responsive(now) {
 			return true
 		}
 	}

@@ -46,29 +46,16 @@ type Tally struct {
 
 // Count returns the tally of answers. A majority is at least quorum of them.
 func Count(answers []Answer, quorum int) Tally {
-	t := Tally{Answers: answers, Quorum: quorum}
+	var n [Vacant + 1]int
+	most := 0
 	for i := range answers {
-		switch answers[i].Verdict {
-		case Pending:
-			t.Pending++
-		case Granted:
-			t.Granted++
-		case Refused:
-			t.Refused++
-			t.most = max(t.most, same(answers, i))
-		case Done:
-			t.Done++
-		case Stale:
-			t.Stale++
-		case TooFarAhead:
-			t.TooFarAhead++
-		case Paused:
-			t.Paused++
-		case Failed:
-			t.Failed++
+		n[answers[i].Verdict]++
+		if answers[i].Verdict == Refused {
+			most = max(most, same(answers, i))
 		}
 	}
-	return t
+	return Tally{Answers: answers, Quorum: quorum, Granted: n[Granted], Refused: n[Refused], Done: n[Done], Stale: n[Stale],
+		TooFarAhead: n[TooFarAhead], Paused: n[Paused], Failed: n[Failed], Pending: n[Pending], most: most}
 }
 
 // same counts the refusals that name the same token as the i-th.
