@@ -40,8 +40,8 @@ func initTarget[O LockerOption](t *target, l *Locker, name string, isLock bool, 
 	}
 	t.setName(cfg.prefix + name)
 	t.released = func(r driver.Reply) quorum.Answer {
-		a, woke := protocol.DecodeRelease(r)
-		if woke {
+		a := protocol.DecodeCount(r)
+		if a.Woke {
 			l.queue.HandedOff(t.name.Lock)
 		}
 		return a

@@ -36,24 +36,16 @@ func decoder(decode func(value any) (a quorum.Answer, known bool)) func(driver.R
 		if a, known := decode(r.Value); known {
 			return a
 		}
-		return unexpected(r)
+		return failed(Unexpected(r))
 	}
 }
 
-var (
-	decodeVote    = decoder(vote)
-	decodeFenced  = decoder(fenced)
-	decodeLook    = decoder(look)
-	decodeCount   = decoder(count)
-	decodeExtend  = decoder(extension)
-	decodeLast    = decoder(last)
-	decodePlace   = decoder(place)
-	decodeRelease = func(r driver.Reply) quorum.Answer { a, _ := DecodeRelease(r); return a }
-	// decodeAny treats any value as an acknowledgement.
-	decodeAny = decoder(func(any) (quorum.Answer, bool) { return granted, true })
-)
-
 var granted = quorum.Answer{Verdict: quorum.Granted}
+
+func failed(err error) quorum.Answer { return quorum.Answer{Verdict: quorum.Failed, Err: err} }
+
+// decodeAny treats any value as an acknowledgement.
+var decodeAny = decoder(func(any) (quorum.Answer, bool) { return granted, true })
 
 // decodeSet decodes the reply to SET NX GET: null if the key was free, otherwise the holder's token. Our own token means that
 // the driver resent a command that had been executed.
@@ -67,7 +59,7 @@ func decodeSet(token string) func(driver.Reply) quorum.Answer {
 		case r.Value == nil || holder == token:
 			return granted
 		case !isString:
-			return unexpected(r)
+			return failed(Unexpected(r))
 		}
 		return quorum.Answer{Verdict: quorum.Refused, Token: holder}
 	}
@@ -93,90 +85,87 @@ func vote(value any) (a quorum.Answer, known bool) {
 	case "PAUSED":
 		return quorum.Answer{Verdict: quorum.Paused, Token: text, Remaining: Lifetime(number), Lasting: number == -1}, true
 	case "LOST":
-		return quorum.Answer{Verdict: quorum.Failed, Err: errLostVote}, true
+		return failed(errLostVote), true
 	case "DEAD":
-		return quorum.Answer{Verdict: quorum.Failed, Err: errDeadToken}, true
+		return failed(errDeadToken), true
 	case "YOUNG":
 		return young(fields), true
 	}
 	return a, false
 }
 
-// fenced decodes a vote whose grant must have a fence.
-func fenced(value any) (quorum.Answer, bool) {
+var decodeVote = decoder(vote)
+
+// decodeFenced decodes a vote whose grant must have a fence.
+var decodeFenced = decoder(func(value any) (quorum.Answer, bool) {
 	a, known := vote(value)
 	return a, known && (a.Verdict != quorum.Granted || a.Fence != 0)
-}
+})
 
-// look decodes the vote of a dry run, whose grant is only Vacant.
-func look(value any) (quorum.Answer, bool) {
+// decodeLook decodes the vote of a dry run, whose grant is only Vacant.
+var decodeLook = decoder(func(value any) (quorum.Answer, bool) {
 	a, known := vote(value)
 	if a.Verdict == quorum.Granted {
 		a.Verdict = quorum.Vacant
 	}
 	return a, known
-}
+})
 
 func young(fields []any) quorum.Answer {
-	return quorum.Answer{Verdict: quorum.Failed, Err: fmt.Errorf("%w; it votes again in %v (a fresh fleet is started with redtick bootstrap, or Inspector.Bootstrap)",
-		ErrYoung, time.Duration(Number(fields, 1))*time.Millisecond)}
+	return failed(fmt.Errorf("%w; it votes again in %v (a fresh fleet is started with redtick bootstrap, or Inspector.Bootstrap)",
+		ErrYoung, time.Duration(Number(fields, 1))*time.Millisecond))
 }
 
-// count decodes 1, for a key that holds our token, and 0.
+// count decodes 1, for a key that holds our token, and 0. A release answers 2 if it also woke a waiter.
 func count(value any) (quorum.Answer, bool) {
-	n, known := value.(int64)
-	if n == 1 {
-		return granted, true
+	switch n, known := value.(int64); n {
+	case 1, 2:
+		return quorum.Answer{Verdict: quorum.Granted, Woke: n == 2}, true
+	default:
+		return quorum.Answer{Verdict: quorum.Refused}, known && n == 0
 	}
-	return quorum.Answer{Verdict: quorum.Refused}, known && n == 0
 }
 
-// DecodeRelease decodes the reply to a release: a count, or 2 if the release woke a waiter, which woke reports.
-func DecodeRelease(r driver.Reply) (a quorum.Answer, woke bool) {
-	if r.Err == nil && r.Value == int64(2) {
-		return granted, true
-	}
-	return decodeCount(r), false
-}
+// DecodeCount decodes the reply to a release, or another count.
+var DecodeCount = decoder(count)
 
-// extension decodes a count, or the answer of a node that abstains.
-func extension(value any) (quorum.Answer, bool) {
+// decodeExtend decodes a count, or the answer of a node that abstains.
+var decodeExtend = decoder(func(value any) (quorum.Answer, bool) {
 	if fields, _ := value.([]any); Text(fields, 0) == "YOUNG" {
 		return young(fields), true
 	}
 	return count(value)
-}
+})
 
-func last(value any) (quorum.Answer, bool) {
+var decodeLast = decoder(func(value any) (quorum.Answer, bool) {
 	text, isString := value.(string)
 	n, _ := strconv.ParseInt(text, 10, 64)
 	return quorum.Answer{Verdict: quorum.Granted, Last: n}, value == nil || isString
-}
+})
 
-func place(value any) (quorum.Answer, bool) {
+var decodePlace = decoder(func(value any) (quorum.Answer, bool) {
 	fields, _ := value.([]any)
 	return quorum.Answer{Verdict: quorum.Granted, Remaining: Lifetime(Number(fields, 0)), Token: Text(fields, 1)}, len(fields) == 2
-}
+})
 
 func decodeBootstrap(r driver.Reply) quorum.Answer {
-	failure := func(err error) quorum.Answer { return quorum.Answer{Verdict: quorum.Failed, Err: err} }
 	if pipeline.IsWrongType(r.Err) {
-		return failure(fmt.Errorf("the key %q holds data of another type; delete it", GuardKey))
+		return failed(fmt.Errorf("the key %q holds data of another type; delete it", GuardKey))
 	}
 	if r.Err != nil {
 		return decodeError(r.Err)
 	}
 	fields, _ := r.Value.([]any)
 	if policy := Text(fields, 0); policy != "noeviction" {
-		return failure(fmt.Errorf("maxmemory-policy is %q, must be noeviction: an evicted key is a forgotten vote", policy))
+		return failed(fmt.Errorf("maxmemory-policy is %q, must be noeviction: an evicted key is a forgotten vote", policy))
 	}
 	if Text(fields, 2) == "0" {
-		return failure(errors.New("it was declared fresh before, and votes"))
+		return failed(errors.New("it was declared fresh before, and votes"))
 	}
 	if age := Number(fields, 1); age >= 0 {
-		return failure(fmt.Errorf("%w; it is not fresh: its memory is %v old, and it votes by itself once that is more than the longest TTL of the fleet", ErrYoung, time.Duration(age)*time.Millisecond))
+		return failed(fmt.Errorf("%w; it is not fresh: its memory is %v old, and it votes by itself once that is more than the longest TTL of the fleet", ErrYoung, time.Duration(age)*time.Millisecond))
 	}
-	return quorum.Answer{Verdict: quorum.Granted}
+	return granted
 }
 
 // Foreign takes the place of a token if a key of the name, or the guard's, holds data of another type.
@@ -187,7 +176,7 @@ func decodeError(err error) quorum.Answer {
 	if pipeline.IsWrongType(err) {
 		return quorum.Answer{Verdict: quorum.Refused, Lasting: true, Token: Foreign}
 	}
-	return quorum.Answer{Verdict: quorum.Failed, Err: WithCure(err)}
+	return failed(WithCure(err))
 }
 
 // cures lists the errors that do not pass by themselves. code is a prefix of the error. within is the reason that an error
@@ -251,10 +240,6 @@ func Lifetime(ms int64) time.Duration {
 	return time.Duration(min(max(ms, 0), int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
 }
 
-func unexpected(r driver.Reply) quorum.Answer {
-	return quorum.Answer{Verdict: quorum.Failed, Err: Unexpected(r)}
-}
-
 // Unexpected returns the error for a reply that cannot be decoded.
 func Unexpected(r driver.Reply) error {
 	return fmt.Errorf("unexpected reply %s (%T); is this address a Redis server?", Clip(fmt.Sprint(r.Value)), r.Value)
@@ -271,17 +256,17 @@ func Text(fields []any, i int) string {
 
 // Number returns the i-th field of a reply if it is an integer or the text of one, otherwise 0.
 func Number(fields []any, i int) int64 {
-	if i < len(fields) {
-		if n, ok := fields[i].(int64); ok {
-			return n
-		}
+	if i >= len(fields) {
+		return 0
 	}
-	text := Text(fields, i)
-	if text == "" {
-		return 0 // avoids allocating the parse error: a grant has fewer fields than a refusal
+	switch f := fields[i].(type) {
+	case int64:
+		return f
+	case string:
+		n, _ := strconv.ParseInt(f, 10, 64)
+		return n
 	}
-	n, _ := strconv.ParseInt(text, 10, 64)
-	return n
+	return 0
 }
 
 // Clip shortens and quotes a server's text for one line of a log. The text may be any data of any size.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redtick/redtick/redlock/driver"
+	"github.com/redtick/redtick/redlock/internal/quorum"
 )
 
 // Mode says how the ticks of a name may be granted.
@@ -41,8 +42,9 @@ type Parameters struct {
 	twice, granted, lastLifetime            any // twice is 2 TTLs, which outlasts each copy of a vote and each place in line
 	keep                                    any // how many runs
 
-	vote     driver.Command // votes on a claim; complete except for the keys, the tick, the token and the owner
-	voteArgs int            // the index of the first argument of vote
+	vote     driver.Command                   // votes on a claim; complete except for the keys, the tick, the token and the owner
+	voteArgs int                              // the index of the first argument of vote
+	decode   func(driver.Reply) quorum.Answer // decodes a vote
 }
 
 // Name is one name: its keys, and its parameters. The keys share a hash slot, so
@@ -72,6 +74,10 @@ func NewParameters(s Settings) *Parameters {
 		twice: milliseconds(2 * s.TTL), granted: milliseconds(beyond), lastLifetime: milliseconds(max(LastLifetime, beyond)),
 	}
 	p.vote, p.voteArgs = p.newVote()
+	p.decode = decodeVote
+	if p.Fencing {
+		p.decode = decodeFenced
+	}
 	return p
 }
 
@@ -109,9 +115,6 @@ func KeysOf(name string) Keys {
 func (k Keys) Tick(ms int64) string { return k.tick(decimal(ms)) }
 
 func (k Keys) tick(ms string) string { return k.base + "tick:" + ms }
-
-// TickPrefix returns the common prefix of the keys of all ticks.
-func (k Keys) TickPrefix() string { return k.tick("") }
 
 func (k Keys) dead(token string) string { return k.base + "dead:" + token }
 
@@ -156,12 +159,9 @@ func CheckName(prefix, name string) error {
 
 // hashTag returns the part of a key that decides its slot, or "" if the whole key does.
 func hashTag(key string) string {
-	_, after, found := strings.Cut(key, "{")
-	if !found {
-		return ""
-	}
-	tag, _, found := strings.Cut(after, "}")
-	if !found {
+	_, after, _ := strings.Cut(key, "{")
+	tag, _, closed := strings.Cut(after, "}")
+	if !closed {
 		return ""
 	}
 	return tag

@@ -70,9 +70,40 @@ func (r *Record) lifetime() string {
 	return milliseconds(max(RunsLifetime, 3*interval))
 }
 
+// EncodePause returns a pause as the nodes store it.
+func EncodePause(by, why string) string { return strconv.Itoa(len(by)) + " " + by + why }
+
+// DecodePause decodes the result of EncodePause. Any other text, which pauses the
+// job as well, is the reason.
+func DecodePause(text string) (by, why string) {
+	by, why, _ = cutSized(text, " ")
+	return by, why
+}
+
+// PauseText returns a phrase that says who paused a job, until when and why.
+func PauseText(until, by, why string) string {
+	if by != "" {
+		until = "by " + Clip(by) + ", " + until
+	}
+	if why != "" {
+		until += ": " + Clip(why)
+	}
+	return until
+}
+
 // cutNumber returns the number before the first space in text, and the rest after that space.
 func cutNumber(text string) (n int64, rest string, ok bool) {
 	number, rest, found := strings.Cut(text, " ")
 	n, err := strconv.ParseInt(number, 10, 64)
 	return n, rest, found && err == nil
+}
+
+// cutSized returns the part of text whose length stands before the first separator, and the rest after that part.
+func cutSized(text, separator string) (part, rest string, ok bool) {
+	length, rest, found := strings.Cut(text, separator)
+	n, err := strconv.Atoi(length)
+	if !found || err != nil || n < 0 || n > len(rest) {
+		return "", text, false
+	}
+	return rest[:n], rest[n:], true
 }

@@ -19,11 +19,7 @@ func (n *Name) Acquire(token string) quorum.Request {
 	if n.plain() {
 		return quorum.Request{Request: pipeline.Request{Command: driver.Command{"SET", n.lock, token, "NX", "GET", "PX", n.ttl}, Legacy: lockScript}, Decode: decodeSet(token)}
 	}
-	decode := decodeVote
-	if n.Fencing {
-		decode = decodeFenced
-	}
-	return request(acquireScript, decode, n.withGuard(n.lock, n.dead(token), n.Fence),
+	return request(acquireScript, n.decode, n.withGuard(n.lock, n.dead(token), n.Fence),
 		token, n.ttl, flag(n.Fencing), n.guard)
 }
 
@@ -50,11 +46,7 @@ func (n *Name) Claim(tick int64, token, owner string) quorum.Request {
 	if owner != "" {
 		args[3] = owner
 	}
-	r := quorum.Request{Request: pipeline.Request{Command: c, Script: claimScript}, Decode: decodeVote}
-	if n.Fencing {
-		r.Decode = decodeFenced
-	}
-	return r
+	return quorum.Request{Request: pipeline.Request{Command: c, Script: claimScript}, Decode: n.decode}
 }
 
 // newVote returns the part of a claim's command that all claims share, and where its arguments begin.
@@ -89,18 +81,17 @@ func (n *Name) Look(tick int64, token, owner string) quorum.Request {
 
 // Stand raises a node's counter to fence, provided that the token holds the lock there.
 func (n *Name) Stand(token string, fence int64) quorum.Request {
-	return request(standScript, decodeCount, []any{n.lock, n.Fence}, token, decimal(fence))
+	return request(standScript, DecodeCount, []any{n.lock, n.Fence}, token, decimal(fence))
 }
 
 // Swap transfers the lock from one token to another. over means that no handle relies
 // on the old one.
 func (n *Name) Swap(from, to string, over bool) quorum.Request {
 	keys := append(make([]any, 0, 5), n.lock, n.dead(from), n.dead(to))
-	decode := decodeVote
 	if n.Fencing {
-		keys, decode = append(keys, n.Fence), decodeFenced
+		keys = append(keys, n.Fence)
 	}
-	return request(swapScript, decode, n.withGuard(keys...), from, to, n.ttl, longest, flag(n.Fencing), n.guard, flag(over))
+	return request(swapScript, n.decode, n.withGuard(keys...), from, to, n.ttl, longest, flag(n.Fencing), n.guard, flag(over))
 }
 
 // longest is the longest TTL allowed, in ms. It is used where a token's TTL is not known.
@@ -120,7 +111,7 @@ func (n *Name) bar(token string, tick int64, lifetime any) quorum.Request {
 	if tick != 0 {
 		keys = append(keys, n.Tick(tick))
 	}
-	return request(abortScript, decodeCount, keys, token, lifetime)
+	return request(abortScript, DecodeCount, keys, token, lifetime)
 }
 
 // Bar takes the lock from a token, and bars the token for as long as a handle may try
@@ -138,7 +129,7 @@ func (n *Name) Release(token string, wake bool) quorum.Request {
 	if !wake {
 		keys = keys[:1]
 	}
-	return request(releaseScript, decodeRelease, keys, token)
+	return request(releaseScript, DecodeCount, keys, token)
 }
 
 // Confirm tells a node that a majority granted the claim. It marks the tick, except
@@ -149,31 +140,32 @@ func (n *Name) Confirm(r *Record, owner string) quorum.Request {
 	if !marks && n.History == 0 {
 		return quorum.Request{}
 	}
-	mark, args := n.ending(r, owner, marks)
+	mark, args := n.report(nil, r, owner, marks)
 	keys := append(make([]any, 0, 3), mark)
 	if n.History > 0 {
 		keys = append(keys, n.lock, n.Runs)
 	}
-	return n.noted(confirmScript, decodeAny, keys, args, nil, r)
+	return request(confirmScript, decodeAny, keys, args...)
 }
 
 // Finish releases the lock of a claim. It marks the tick as done if marks is set, and
 // records the run's end. If begun is set, that replaces the record of its beginning.
 func (n *Name) Finish(r *Record, owner string, marks, begun bool) quorum.Request {
-	mark, args := n.ending(r, owner, marks)
-	keys := append(make([]any, 0, 4), n.lock, n.waiters, mark)
-	if n.History > 0 {
-		keys = append(keys, n.Runs)
-	}
 	var before *Record
 	if begun {
 		before = &Record{Token: r.Token, Began: r.Began, Next: r.Next, Schedule: r.Schedule}
 	}
-	return n.noted(finishScript, decodeRelease, keys, args, before, r)
+	mark, args := n.report(before, r, owner, marks)
+	keys := append(make([]any, 0, 4), n.lock, n.waiters, mark)
+	if n.History > 0 {
+		keys = append(keys, n.Runs)
+	}
+	return request(finishScript, DecodeCount, keys, args...)
 }
 
-// ending returns the key of the mark, which proves that a tick was granted, and the arguments that Confirm and Finish share.
-func (n *Name) ending(r *Record, owner string, marks bool) (mark any, args []any) {
+// report returns the key of the mark, which proves that a tick was granted, and the arguments that Confirm and Finish share. With
+// a history, these have the run's record, and the one before that it replaces.
+func (n *Name) report(before, r *Record, owner string, marks bool) (mark any, args []any) {
 	tick := r.Tick()
 	mark, markOwner, lifetime := n.last, "", n.lastLifetime
 	if n.Mode == AnyOrder {
@@ -185,15 +177,11 @@ func (n *Name) ending(r *Record, owner string, marks bool) (mark any, args []any
 	case n.KeepLast:
 		lifetime = r.lifetime()
 	}
-	return mark, append(make([]any, 0, 8), r.Token, decimal(tick), markOwner, lifetime)
-}
-
-// noted adds the arguments for the history: the run's record, and the one that it replaces.
-func (n *Name) noted(s *pipeline.Script, decode func(driver.Reply) quorum.Answer, keys, args []any, before, r *Record) quorum.Request {
+	args = append(make([]any, 0, 8), r.Token, decimal(tick), markOwner, lifetime)
 	if n.History > 0 {
 		args = append(args, n.keep, before.Encode(), r.Encode(), r.lifetime())
 	}
-	return request(s, decode, keys, args...)
+	return mark, args
 }
 
 // LastTick returns the query for the newest tick granted.
@@ -223,9 +211,6 @@ func (n *Name) TryWrite() quorum.Request {
 func Bootstrap() quorum.Request {
 	return request(bootstrapScript, decodeBootstrap, []any{GuardKey})
 }
-
-// WakeChannel returns the channel on which a waiting process receives notices.
-func WakeChannel(waiter string) string { return "redtick:wake:" + waiter }
 
 func flag(on bool) any {
 	if on {

@@ -27,6 +27,7 @@ const (
 type Answer struct {
 	Verdict   Verdict
 	Lasting   bool          // for a refusal or a pause: its key never expires
+	Woke      bool          // for a release: it woke a waiter
 	Token     string        // for a refusal: the other token; for a pause: who paused, and why
 	Remaining time.Duration // how long the lock or the pause lasts on the node
 	Last      int64         // the newest tick granted, if the request asks for it
