@@ -54,27 +54,20 @@ func (l *Listener) Listen(name string, run func(t protocol.Trigger)) (stop func(
 	j := &job{name: name, run: run}
 	l.jobs = append(l.jobs, j)
 	if l.end == nil {
-		l.begin()
-	}
-	return func() { l.remove(j) }, true
-}
-
-// begin subscribes to every node. The caller holds mu.
-func (l *Listener) begin() {
-	ctx, cancel := context.WithCancel(context.Background())
-	l.end = cancel
-	for _, p := range l.Pipelines {
-		if sub, ok := p.Node().(driver.Subscriber); ok {
-			go l.subscribe(ctx, p.Name(), sub)
+		var ctx context.Context
+		ctx, l.end = context.WithCancel(context.Background())
+		for _, p := range l.Pipelines {
+			if sub, ok := p.Node().(driver.Subscriber); ok {
+				go l.subscribe(ctx, p.Name(), sub)
+			}
 		}
 	}
-}
-
-func (l *Listener) remove(j *job) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.jobs = slices.DeleteFunc(l.jobs, func(other *job) bool { return other == j })
-	l.endIfIdle()
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.jobs = slices.DeleteFunc(l.jobs, func(other *job) bool { return other == j })
+		l.endIfIdle()
+	}, true
 }
 
 // Close ends all listening.
@@ -121,7 +114,20 @@ func (l *Listener) hear(message string) {
 	if !ok {
 		return
 	}
-	jobs := l.jobsFor(t, message)
+	var jobs []*job
+	l.mu.Lock()
+	if !slices.Contains(l.heard[:], message) {
+		for _, j := range l.jobs {
+			if j.name == t.Name {
+				jobs = append(jobs, j)
+			}
+		}
+	}
+	if len(jobs) > 0 {
+		l.heard[l.next%len(l.heard)] = message
+		l.next++
+	}
+	l.mu.Unlock()
 	if len(jobs) == 0 {
 		return
 	}
@@ -129,21 +135,4 @@ func (l *Listener) hear(message string) {
 	for _, j := range jobs {
 		j.run(t)
 	}
-}
-
-// jobsFor returns the jobs that a trigger is for, or none if its message was heard before.
-func (l *Listener) jobsFor(t protocol.Trigger, message string) (jobs []*job) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, j := range l.jobs {
-		if j.name == t.Name {
-			jobs = append(jobs, j)
-		}
-	}
-	if len(jobs) == 0 || slices.Contains(l.heard[:], message) {
-		return nil
-	}
-	l.heard[l.next%len(l.heard)] = message
-	l.next++
-	return jobs
 }

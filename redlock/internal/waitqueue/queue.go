@@ -7,8 +7,6 @@ import (
 	"container/list"
 	"context"
 	"maps"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,17 +18,17 @@ import (
 // Queue holds a process's waiters. It is safe for concurrent use.
 type Queue struct {
 	group   *quorum.Group
-	id      string // the process, in the lines in Redis
+	id      string          // the process, in the lines in Redis
+	open    context.Context // ends with Close
+	close   context.CancelFunc
+	idle    *time.Timer // ends the subscriptions
 	unheard func(node string, cause error)
 
 	mu            sync.Mutex
 	lines         map[string]*line
 	handedOff     map[string]time.Time // names that went to a waiter elsewhere, and when
 	swept         time.Time            // when the old ones of these were last removed
-	subscriptions []*subscription      // to each node, or nil
-	failures      []failures           // to subscribe, by node
-	idle          *time.Timer          // ends the subscriptions
-	closed        chan struct{}
+	subscriptions []subscription       // to each node
 }
 
 // line is a process's waiters for one name, in order of arrival.
@@ -50,8 +48,17 @@ func (l *line) first() *Waiter {
 // New returns a queue for the process called id. No other process may have that id.
 // unheard is called, once, when the subscription to a node that answers keeps failing.
 func New(group *quorum.Group, id string, unheard func(node string, cause error)) *Queue {
-	return &Queue{group: group, id: id, unheard: unheard, lines: map[string]*line{}, handedOff: map[string]time.Time{},
-		subscriptions: make([]*subscription, len(group.Pipelines)), failures: make([]failures, len(group.Pipelines)), closed: make(chan struct{})}
+	q := &Queue{group: group, id: id, unheard: unheard, lines: map[string]*line{}, handedOff: map[string]time.Time{},
+		subscriptions: make([]subscription, len(group.Pipelines))}
+	q.open, q.close = context.WithCancel(context.Background())
+	q.idle = time.AfterFunc(linger, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if len(q.lines) == 0 {
+			q.unsubscribe()
+		}
+	})
+	return q
 }
 
 // Enter waits until the caller is the first of this process in line for a name. The
@@ -81,19 +88,8 @@ func (q *Queue) Enter(ctx context.Context, name *protocol.Name, nodeTimeout, ttl
 func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.isClosed() {
-		close(q.closed)
-	}
-	q.stopAll()
-}
-
-func (q *Queue) isClosed() bool {
-	select {
-	case <-q.closed:
-		return true
-	default:
-		return false
-	}
+	q.close()
+	q.unsubscribe()
 }
 
 // handoffGrace is how long a process that has just released a name to a waiter
@@ -112,30 +108,14 @@ func (q *Queue) HandedOff(name string) {
 	q.handedOff[name] = now
 }
 
-// shouldYield returns how long this process must let others go first, once for each
-// hand-off. If it yielded again after a release that woke nobody, two processes
-// could yield to each other while the name is free.
-func (q *Queue) shouldYield(name string) time.Duration {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	at, found := q.handedOff[name]
-	if !found {
-		return 0
-	}
-	delete(q.handedOff, name)
-	return max(handoffGrace-time.Since(at), 0)
-}
-
 // notify passes a notice, "length:token" followed by the name, to the first in
 // line. A notice wakes one waiter and must not be lost, so if nobody waits here
 // any more, the next process gets it.
 func (q *Queue) notify(node int, notice string) {
-	length, rest, _ := strings.Cut(notice, ":")
-	n, err := strconv.Atoi(length)
-	if err != nil || n < 0 || n > len(rest) {
+	token, name, ok := protocol.DecodeNotice(notice)
+	if !ok {
 		return // not ours
 	}
-	token, name := rest[:n], rest[n:]
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	at := q.lines[name]

@@ -2,7 +2,6 @@ package waitqueue
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/redtick/redtick/redlock/driver"
@@ -14,17 +13,13 @@ const linger = 2 * time.Second
 
 // subscription is to one node, for all waiters of the process. The queue's mutex guards it.
 type subscription struct {
-	cancel   context.CancelFunc
-	ready    chan struct{} // closed once it is active, or has ended
+	cancel   context.CancelFunc // nil while there is none
+	ready    chan struct{}      // closed once it is active, or has ended
 	active   bool
-	timedOut bool // a waiter has waited for it in vain; others do not wait
-}
-
-// failures counts the attempts in a row to subscribe to a node that failed.
-type failures struct {
-	count int
-	until time.Time // when the next attempt may be made
-	told  bool      // unheard was called
+	timedOut bool      // a waiter has waited for it in vain; others do not wait
+	failures int       // how many attempts in a row failed
+	until    time.Time // when the next attempt may be made
+	told     bool      // unheard was called for these failures
 }
 
 // tellAfter is how many failures take about 3 s, in which a node that is down is reported as out.
@@ -39,108 +34,77 @@ func (q *Queue) listen(ctx context.Context, node int, limit time.Duration) bool 
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := q.subscriptions[node]
-	if s == nil {
-		if q.isClosed() || time.Now().Before(q.failures[node].until) {
+	s := &q.subscriptions[node]
+	if s.cancel == nil {
+		if q.open.Err() != nil || time.Now().Before(s.until) {
 			return false
 		}
-		s = q.subscribe(node, sub)
+		q.subscribe(node, sub)
 	}
 	if s.active || s.timedOut {
 		return s.active
 	}
+	ready := s.ready
 	q.mu.Unlock()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	late := false
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	select {
-	case <-s.ready:
-	case <-timer.C:
-		late = true
-	case <-ctx.Done():
+	case <-ready:
+	case <-limited.Done():
 	}
 	q.mu.Lock()
-	s.timedOut = s.timedOut || late && !s.active
+	s.timedOut = s.timedOut || !s.active && limited.Err() != nil && ctx.Err() == nil
 	return s.active
 }
 
 // subscribe begins a subscription. The caller holds mu.
-func (q *Queue) subscribe(node int, sub driver.Subscriber) *subscription {
+func (q *Queue) subscribe(node int, sub driver.Subscriber) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &subscription{cancel: cancel, ready: make(chan struct{})}
-	q.subscriptions[node] = s
+	s := &q.subscriptions[node]
+	s.cancel, s.ready = cancel, make(chan struct{})
 	go func() {
-		err := sub.Subscribe(ctx, protocol.WakeChannel(q.id),
-			func() { q.activate(node, s) },
-			func(notice string) { q.notify(node, notice) })
+		err := sub.Subscribe(ctx, protocol.WakeChannel(q.id), func() {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			if ctx.Err() == nil && !s.active {
+				*s = subscription{cancel: cancel, ready: s.ready, active: true}
+				close(s.ready)
+			}
+		}, func(notice string) { q.notify(node, notice) })
 		// The subscription ended. The next waiter begins a new one; until then waiters poll.
 		q.mu.Lock()
-		tell := q.failed(node, s)
-		q.stop(node, s)
+		tell := false
+		if ctx.Err() == nil && !s.active {
+			s.failures++
+			s.until = time.Now().Add(protocol.SubscribePause(s.failures)) // or each name that is waited for would make an attempt
+			tell = s.failures >= tellAfter && !s.told && !q.group.Pipelines[node].Out()
+			s.told = s.told || tell
+		}
+		if ctx.Err() == nil {
+			s.end()
+		}
 		q.mu.Unlock()
 		if tell {
 			q.unheard(q.group.Pipelines[node].Name(), protocol.WhyEnded(err))
 		}
 	}()
-	return s
 }
 
-// failed notes that a subscription has ended, perhaps before it was active. It reports whether to call unheard. The caller holds mu.
-func (q *Queue) failed(node int, s *subscription) (tell bool) {
-	if s != q.subscriptions[node] || s.active {
-		return false
-	}
-	f := &q.failures[node]
-	f.count++
-	f.until = time.Now().Add(protocol.SubscribePause(f.count)) // or each name that is waited for would make an attempt
-	tell = f.count >= tellAfter && !f.told && !q.group.Pipelines[node].Out()
-	f.told = f.told || tell
-	return tell
-}
-
-// activate records that a subscription is active.
-func (q *Queue) activate(node int, s *subscription) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if s == q.subscriptions[node] && !s.active {
-		s.active, s.timedOut, q.failures[node] = true, false, failures{}
-		close(s.ready)
-	}
-}
-
-// stop ends a subscription, unless it has ended and perhaps been replaced. The caller holds mu.
-func (q *Queue) stop(node int, s *subscription) {
-	if s == nil || s != q.subscriptions[node] {
+// end ends a subscription if there is one. The caller holds the queue's mutex.
+func (s *subscription) end() {
+	if s.cancel == nil {
 		return
 	}
-	q.subscriptions[node] = nil
 	s.cancel()
 	if !s.active {
 		close(s.ready)
 	}
-	s.active = false
+	s.cancel, s.active, s.timedOut = nil, false, false
 }
 
-// stopAll ends all subscriptions. The caller holds mu.
-func (q *Queue) stopAll() {
-	for node, s := range q.subscriptions {
-		q.stop(node, s)
-	}
-}
-
-// closeIdle ends the subscriptions after linger, unless somebody waits by then. The caller holds mu.
-func (q *Queue) closeIdle() {
-	switch {
-	case !slices.ContainsFunc(q.subscriptions, func(s *subscription) bool { return s != nil }):
-	case q.idle == nil:
-		q.idle = time.AfterFunc(linger, func() {
-			q.mu.Lock()
-			defer q.mu.Unlock()
-			if len(q.lines) == 0 {
-				q.stopAll()
-			}
-		})
-	default:
-		q.idle.Reset(linger)
+// unsubscribe ends all subscriptions. The caller holds mu.
+func (q *Queue) unsubscribe() {
+	for node := range q.subscriptions {
+		q.subscriptions[node].end()
 	}
 }

@@ -25,10 +25,16 @@ type Waiter struct {
 }
 
 // Yield lets a waiter elsewhere go first if a release of this process has just
-// woken it. This caller is nearer and would overtake it.
+// woken it. This caller is nearer and would overtake it. There is one Yield for each
+// hand-off: if the process yielded again after a release that woke nobody, two
+// processes could yield to each other while the name is free.
 func (w *Waiter) Yield(ctx context.Context) error {
-	grace := w.queue.shouldYield(w.name.Lock)
-	if grace == 0 {
+	q := w.queue
+	q.mu.Lock()
+	grace := handoffGrace - time.Since(q.handedOff[w.name.Lock])
+	delete(q.handedOff, w.name.Lock)
+	q.mu.Unlock()
+	if grace <= 0 {
 		return nil
 	}
 	if _, listening := w.enqueue(ctx); !listening {
@@ -136,7 +142,7 @@ func (w *Waiter) Leave(served bool) {
 		}
 	}
 	if len(q.lines) == 0 {
-		q.closeIdle()
+		q.idle.Reset(linger)
 	}
 }
 
@@ -164,7 +170,7 @@ func (w *Waiter) await(ctx context.Context, timeout <-chan time.Time) error {
 	select {
 	case <-w.signal:
 	case <-timeout:
-	case <-w.queue.closed:
+	case <-w.queue.open.Done():
 	case <-ctx.Done():
 		return ctx.Err()
 	}
