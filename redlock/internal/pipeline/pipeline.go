@@ -7,7 +7,6 @@
 package pipeline
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"runtime"
@@ -104,7 +103,7 @@ type Pipeline struct {
 	mu      sync.Mutex
 	urgent  []*Call // renewals and releases
 	votes   []*Call
-	delayed delayed // to be resent
+	delayed []*Call // to be resent, by when they are due
 	sending bool
 	sentAt  time.Time // when calls, and not a ping, were last sent
 	loaded  []*Script // those that were sent in full
@@ -117,7 +116,10 @@ type Pipeline struct {
 	// Only the goroutine that is sending uses these. It changes batch with mu held, because Flushed reads it.
 	batch    []*Call
 	commands []driver.Command
-	limit    limit
+	// limit ends some time after a batch should have been answered. Batches share one while enough time is left on it, because
+	// making a context takes as long as writing a command.
+	limit  context.Context
+	cancel context.CancelFunc
 }
 
 // New returns a pipeline to node. A batch that takes longer than timeout counts
@@ -126,7 +128,8 @@ type Pipeline struct {
 // and a node that is out is asked only when there is something to send.
 func New(node driver.Node, name string, timeout time.Duration, report func(out bool, cause error)) *Pipeline {
 	punctual, ok := node.(driver.Punctual)
-	p := &Pipeline{node: node, name: name, punctual: ok && timeout <= maxExchange && punctual.Punctual(), report: report, breaker: breaker{timeout: timeout, most: maxBatch}}
+	p := &Pipeline{node: node, name: name, punctual: ok && timeout <= maxExchange && punctual.Punctual(), report: report,
+		breaker: breaker{timeout: timeout, most: maxBatch}, limit: context.Background(), cancel: func() {}}
 	p.sender = p.run
 	return p
 }
@@ -279,32 +282,12 @@ func (p *Pipeline) send(leave time.Duration) bool {
 	}
 	var replies []driver.Reply
 	defer func() { p.deliver(replies) }() // even if the driver panics, to keep calls that must be delivered
-	replies = p.node.Do(p.limit.ctx, p.commands)
+	replies = p.node.Do(p.limit, p.commands)
 	return true
-}
-
-// limit is a context that ends some time after a batch should have been answered. Batches share one while enough time is
-// left on it, because making a context takes as long as writing a command.
-type limit struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	end    time.Time
 }
 
 // longest returns the time on a new limit for a batch that needs d. The additional quarter lets later batches share it.
 func longest(d time.Duration) time.Duration { return d + d/4 }
-
-// renew replaces the limit unless the time left on it is between d and longest(d).
-func (l *limit) renew(now time.Time, d time.Duration) {
-	if left := l.end.Sub(now); left >= d && left <= longest(d) {
-		return
-	}
-	if l.cancel != nil {
-		l.cancel()
-	}
-	l.end = now.Add(longest(d))
-	l.ctx, l.cancel = context.WithDeadline(context.Background(), l.end)
-}
 
 // next forms the next batch, with at least leave until its deadline. If the node is out, next returns the calls to refuse and
 // why.
@@ -315,11 +298,12 @@ func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error) {
 	clear(p.batch)
 	clear(p.commands)
 	p.batch, p.commands = p.batch[:0], p.commands[:0]
-	var due []*Call // these go ahead of all others
-	for len(p.delayed) > 0 && !p.delayed[0].resendAt.After(now.Add(resendTogether)) {
-		due = append(due, heap.Pop(&p.delayed).(*Call))
+	due := 0
+	for due < len(p.delayed) && !p.delayed[due].resendAt.After(now.Add(resendTogether)) {
+		due++
 	}
-	p.urgent = slices.Insert(p.urgent, 0, due...)
+	p.urgent = slices.Insert(p.urgent, 0, p.delayed[:due]...)
+	p.delayed = slices.Delete(p.delayed, 0, due)
 	switch {
 	case p.breaker.skipping(now):
 		return p.refuse(now), p.breaker.error()
@@ -333,7 +317,11 @@ func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error) {
 	}
 	if len(p.batch) > 0 {
 		p.breaker.since = now
-		p.limit.renew(now, leave)
+		end, _ := p.limit.Deadline()
+		if left := end.Sub(now); left < leave || left > longest(leave) {
+			p.cancel()
+			p.limit, p.cancel = context.WithDeadline(context.Background(), now.Add(longest(leave)))
+		}
 	}
 	return nil, nil
 }
@@ -458,9 +446,16 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 
 // delay schedules a call to be resent at a time, unless it will have expired. The caller holds mu.
 func (p *Pipeline) delay(c *Call, to Receiver, at time.Time) {
-	if !p.expired(c, at) {
-		heap.Push(&p.delayed, c.again(to, at))
+	if p.expired(c, at) {
+		return
 	}
+	i, _ := slices.BinarySearchFunc(p.delayed, at, func(d *Call, at time.Time) int {
+		if d.resendAt.After(at) {
+			return 1
+		}
+		return -1 // it goes behind those that are due at the same time
+	})
+	p.delayed = slices.Insert(p.delayed, i, c.again(to, at))
 }
 
 const (
@@ -478,22 +473,6 @@ func (c *Call) resendIn(now time.Time) time.Duration {
 		pause = min(pause, max(left/2, 10*firstResend))
 	}
 	return pause
-}
-
-// delayed is a heap of calls, by when they are due. A node that refuses releases may have many thousands.
-type delayed []*Call
-
-func (d delayed) Len() int           { return len(d) }
-func (d delayed) Less(i, k int) bool { return d[i].resendAt.Before(d[k].resendAt) }
-func (d delayed) Swap(i, k int)      { d[i], d[k] = d[k], d[i] }
-func (d *delayed) Push(c any)        { *d = append(*d, c.(*Call)) }
-
-func (d *delayed) Pop() any {
-	last := len(*d) - 1
-	c := (*d)[last]
-	(*d)[last] = nil
-	*d = (*d)[:last]
-	return c
 }
 
 // again returns a copy of the call to be resent at a time. If the call was executed, its receiver has the reply, so that to discards
@@ -544,7 +523,6 @@ func (p *Pipeline) Flushed() <-chan struct{} {
 	if p.idle == nil {
 		p.idle, p.flushed = make(chan struct{}), time.Now()
 		p.delayed = slices.DeleteFunc(p.delayed, func(c *Call) bool { return p.expired(c, c.resendAt) })
-		heap.Init(&p.delayed)
 	}
 	idle := p.idle
 	p.advance(time.Now())
