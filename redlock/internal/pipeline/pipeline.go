@@ -63,15 +63,6 @@ type Call struct {
 	resendAt time.Time // when to resend it, while it is delayed
 }
 
-// dialect says whether the server knows SET with both NX and GET, which came with Redis 7.0.
-type dialect uint8
-
-const (
-	unasked dialect = iota
-	knowsSet
-	needsLegacy
-)
-
 type stage uint8
 
 const (
@@ -107,7 +98,8 @@ type Pipeline struct {
 	sending bool
 	sentAt  time.Time // when calls, and not a ping, were last sent
 	loaded  []*Script // those that were sent in full
-	dialect dialect
+	asked   bool      // whether the server has answered SET with both NX and GET, which came with Redis 7.0
+	legacy  bool      // it does not know that
 	timer   *time.Timer
 	idle    chan struct{} // closed once nothing is left; nil while nobody waits in Flushed
 	flushed time.Time     // when idle was made
@@ -343,8 +335,8 @@ func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 			continue
 		}
 		c.stage = sent
-		asking = asking || c.Legacy != nil && p.dialect == unasked
-		if c.Legacy != nil && p.dialect == needsLegacy {
+		asking = asking || c.Legacy != nil && !p.asked
+		if c.Legacy != nil && p.legacy {
 			c.Command, c.Script, c.Legacy = c.Legacy.Command(c.Command[1:2], c.Command[2:]...), c.Legacy, nil
 		}
 		if c.Script != nil && !slices.Contains(p.loaded, c.Script) {
@@ -418,7 +410,7 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 	for i, c := range p.batch {
 		err := replies[i].Err
 		if c.Legacy != nil && Executed(err) {
-			p.dialect = knowsSet
+			p.asked = true
 		}
 		switch {
 		case c.Script != nil && driver.ErrorCode(err) == "NOSCRIPT":
@@ -426,7 +418,7 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 			c.Command, c.Script, c.stage = c.Script.inFull(c.Command), nil, queued
 			first, p.batch[i] = append(first, c), nil
 		case c.Legacy != nil && err != nil && strings.HasPrefix(err.Error(), "ERR syntax error"):
-			p.dialect, c.stage = needsLegacy, queued
+			p.asked, p.legacy, c.stage = true, true, queued
 			first, p.batch[i] = append(first, c), nil
 		case c.Class < Release:
 		case !Executed(err):

@@ -38,9 +38,9 @@ type Settings struct {
 type Parameters struct {
 	Settings
 
-	ttl, retention, maxSkew, spacing, guard any
-	twice, granted, lastLifetime            any // twice is 2 TTLs, which outlasts each copy of a vote and each place in line
-	keep                                    any // how many runs
+	ttl, guard                   any
+	twice, granted, lastLifetime any // twice is 2 TTLs, which outlasts each copy of a vote and each place in line
+	keep                         any // how many runs
 
 	vote     driver.Command                   // votes on a claim; complete except for the keys, the tick, the token and the owner
 	voteArgs int                              // the index of the first argument of vote
@@ -69,15 +69,10 @@ func NewParameters(s Settings) *Parameters {
 	// A finished tick must be remembered until it is too old to be asked for, however far it lay ahead.
 	beyond := max(s.Retention, s.Spacing) + s.MaxSkew + time.Second
 	p := &Parameters{Settings: s,
-		ttl: milliseconds(s.TTL), retention: milliseconds(s.Retention), maxSkew: milliseconds(s.MaxSkew),
-		spacing: milliseconds(max(s.Spacing, time.Millisecond)), guard: milliseconds(s.Guard), keep: decimal(int64(s.History)),
-		twice: milliseconds(2 * s.TTL), granted: milliseconds(beyond), lastLifetime: milliseconds(max(LastLifetime, beyond)),
+		ttl: milliseconds(s.TTL), twice: milliseconds(2 * s.TTL), guard: milliseconds(s.Guard), keep: decimal(int64(s.History)),
+		granted: milliseconds(beyond), lastLifetime: milliseconds(max(LastLifetime, beyond)),
 	}
-	p.vote, p.voteArgs = p.newVote()
-	p.decode = decodeVote
-	if p.Fencing {
-		p.decode = decodeFenced
-	}
+	p.prepareVote()
 	return p
 }
 

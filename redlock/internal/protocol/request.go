@@ -3,6 +3,7 @@ package protocol
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/internal/pipeline"
@@ -49,21 +50,23 @@ func (n *Name) Claim(tick int64, token, owner string) quorum.Request {
 	return quorum.Request{Request: pipeline.Request{Command: c, Script: claimScript}, Decode: n.decode}
 }
 
-// newVote returns the part of a claim's command that all claims share, and where its arguments begin.
-func (p *Parameters) newVote() (vote driver.Command, args int) {
+// prepareVote sets what all votes share.
+func (p *Parameters) prepareVote() {
 	keys := make([]any, 5, 7)
+	p.decode = decodeVote
 	if p.Fencing {
-		keys = append(keys, nil)
+		keys, p.decode = append(keys, nil), decodeFenced
 	}
 	keys = p.withGuard(keys...)
-	vote = claimScript.Command(keys, nil, p.ttl, nil, nil, p.retention, p.maxSkew, p.spacing, string(p.Mode), p.guard, flag(p.Fencing))
+	p.voteArgs = 3 + len(keys)
+	p.vote = claimScript.Command(keys, nil, p.ttl, nil, nil, milliseconds(p.Retention), milliseconds(p.MaxSkew),
+		milliseconds(max(p.Spacing, time.Millisecond)), string(p.Mode), p.guard, flag(p.Fencing))
 	for _, standard := range [...]string{"0", "0", string(InOrder), "1"} {
-		if vote[len(vote)-1] != standard {
+		if p.vote[len(p.vote)-1] != standard {
 			break
 		}
-		vote = vote[:len(vote)-1]
+		p.vote = p.vote[:len(p.vote)-1]
 	}
-	return vote, 3 + len(keys)
 }
 
 // Look returns a dry run of a vote, which changes nothing. For a lock, tick is 0.
