@@ -19,9 +19,6 @@ func NewScript(text string) *Script {
 	return &Script{text: text, digest: hex.EncodeToString(sum[:])}
 }
 
-// Text returns the script's source.
-func (s *Script) Text() string { return s.text }
-
 // counts are the numbers of keys that a script may have.
 var counts = [...]any{"0", "1", "2", "3", "4", "5", "6", "7"}
 
