@@ -7,6 +7,7 @@
 package pipeline
 
 import (
+	"container/heap"
 	"context"
 	"fmt"
 	"runtime"
@@ -94,7 +95,7 @@ type Pipeline struct {
 	mu      sync.Mutex
 	urgent  []*Call // renewals and releases
 	votes   []*Call
-	delayed []*Call // to be resent, by when they are due
+	delayed delayed // to be resent
 	sending bool
 	sentAt  time.Time // when calls, and not a ping, were last sent
 	loaded  []*Script // those that were sent in full
@@ -290,12 +291,11 @@ func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error) {
 	clear(p.batch)
 	clear(p.commands)
 	p.batch, p.commands = p.batch[:0], p.commands[:0]
-	due := 0
-	for due < len(p.delayed) && !p.delayed[due].resendAt.After(now.Add(resendTogether)) {
-		due++
+	var due []*Call
+	for len(p.delayed) > 0 && !p.delayed[0].resendAt.After(now.Add(resendTogether)) {
+		due = append(due, heap.Pop(&p.delayed).(*Call))
 	}
-	p.urgent = slices.Insert(p.urgent, 0, p.delayed[:due]...)
-	p.delayed = slices.Delete(p.delayed, 0, due)
+	p.urgent = slices.Insert(p.urgent, 0, due...)
 	switch {
 	case p.breaker.skipping(now):
 		return p.refuse(now), p.breaker.error()
@@ -438,16 +438,25 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 
 // delay schedules a call to be resent at a time, unless it will have expired. The caller holds mu.
 func (p *Pipeline) delay(c *Call, to Receiver, at time.Time) {
-	if p.expired(c, at) {
-		return
+	if !p.expired(c, at) {
+		heap.Push(&p.delayed, c.again(to, at))
 	}
-	i, _ := slices.BinarySearchFunc(p.delayed, at, func(d *Call, at time.Time) int {
-		if d.resendAt.After(at) {
-			return 1
-		}
-		return -1 // it goes behind those that are due at the same time
-	})
-	p.delayed = slices.Insert(p.delayed, i, c.again(to, at))
+}
+
+// delayed is a heap of calls, by when they are due. A node that refuses releases may have hundreds of thousands, of which a sorted
+// slice resends half as many a second.
+type delayed []*Call
+
+func (d delayed) Len() int           { return len(d) }
+func (d delayed) Less(i, k int) bool { return d[i].resendAt.Before(d[k].resendAt) }
+func (d delayed) Swap(i, k int)      { d[i], d[k] = d[k], d[i] }
+func (d *delayed) Push(c any)        { *d = append(*d, c.(*Call)) }
+
+func (d *delayed) Pop() any {
+	last := len(*d) - 1
+	c := (*d)[last]
+	*d = slices.Delete(*d, last, last+1)
+	return c
 }
 
 const (
@@ -515,6 +524,7 @@ func (p *Pipeline) Flushed() <-chan struct{} {
 	if p.idle == nil {
 		p.idle, p.flushed = make(chan struct{}), time.Now()
 		p.delayed = slices.DeleteFunc(p.delayed, func(c *Call) bool { return p.expired(c, c.resendAt) })
+		heap.Init(&p.delayed)
 	}
 	idle := p.idle
 	p.advance(time.Now())
