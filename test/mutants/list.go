@@ -71,7 +71,7 @@ var mutants = []mutant{
 	{name: "unlock counts a release's first failure", file: "internal/pipeline/pipeline.go", old: "p.delay(c, c.To, now", new: "p.delay(c, Discard{}, now"},
 	{name: "a release that was perhaps executed twice counts as refused", file: "internal/quorum/poll.go", old: "case a.Verdict == Refused && unanswered:", new: "case false:"},
 	{name: "releases are not repeated on a shaky node", file: "internal/pipeline/pipeline.go", old: "\t\t\tp.delay(c, Discard{}, p.breaker.suspectUntil.Add(resendTogether))\n", new: ""},
-	{name: "owed releases wait for an idle pipeline", file: "internal/pipeline/pipeline.go", old: "for due < len(p.delayed) &&", new: "for len(p.urgent)+len(p.votes) == 0 && due < len(p.delayed) &&"},
+	{name: "owed releases wait for an idle pipeline", file: "internal/pipeline/pipeline.go", old: "for len(p.delayed) > 0 &&", new: "for len(p.urgent)+len(p.votes) == 0 && len(p.delayed) > 0 &&"},
 	{name: "what is owed expires while the node hangs", file: "internal/pipeline/pipeline.go", old: "case c.Class == Chase && p.idle == nil:", new: "case false:"},
 	{name: "votes are counted for all owners together", file: "internal/quorum/tally.go", old: "answers[k].Verdict == Refused && answers[k].Token == answers[i].Token", new: "answers[k].Verdict == Refused"},
 	{name: "a failed node counts as a refusal", file: "internal/quorum/tally.go", old: "Refused: n[Refused]", new: "Refused: n[Refused] + n[Failed]"},
