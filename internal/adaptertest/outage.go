@@ -107,6 +107,7 @@ func goesAway(t *testing.T, o outage, lasting time.Duration, start Start) {
 		return
 	}
 	time.Sleep(time.Until(tick.Add(lasting)))
+	f.await(t, "each replica's warning", func() bool { return f.count(warned) >= 3 }) // later than that on a busy machine
 	back := time.Now()
 	o.end()
 	f.await(t, "the end of each replica's claim", func() bool { return f.count(decided) >= 3 })
