@@ -47,11 +47,6 @@ func (r *round) request() quorum.Request {
 // vote puts a request of this round to all nodes at once.
 func (r *round) vote(ctx context.Context, request quorum.Request) error {
 	r.poll = r.t.locker.group.Ask(ctx, request, time.Now().Add(r.t.cfg.validity()), pipeline.Vote)
-	return r.wait(ctx)
-}
-
-// wait waits for the outcome.
-func (r *round) wait(ctx context.Context) error {
 	return r.poll.Wait(ctx, r.limit(), r.t.cfg.validity()/2)
 }
 

@@ -47,7 +47,7 @@ func (r *round) voteInOrder(ctx context.Context, first int) error {
 			r.poll.AskOne(ctx, i, request, until, class)
 		}
 	}
-	return r.wait(ctx)
+	return r.poll.Wait(ctx, r.limit(), cfg.validity()/2)
 }
 
 // observe moves on to another first node if the same token blocks the current one twice without a majority. Most likely it is a
