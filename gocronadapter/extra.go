@@ -119,11 +119,11 @@ func (l *jobLocker) runTicks(ctx context.Context, limit time.Duration, triggered
 	defer cancel()
 	x, r := l.extraRuns, &request{ticks, triggered, make(chan struct{})}
 	x.mu.Lock()
-	if triggered {
-		x.requests = slices.Insert(x.requests, 0, r)
-	} else {
-		x.requests = append(x.requests, r)
+	at := len(x.requests)
+	if i := slices.IndexFunc(x.requests, func(other *request) bool { return !other.triggered }); triggered && i >= 0 {
+		at = i
 	}
+	x.requests = slices.Insert(x.requests, at, r)
 	x.mu.Unlock()
 	l.Start(ctx, r.taken)
 	x.mu.Lock()

@@ -385,3 +385,36 @@ func TestTrigger_rest(t *testing.T) {
 		time.Sleep(5 * time.Minute) // it rests
 	})
 }
+
+// Two triggers of a job wait while gocron is full. Their runs come in the order of the triggers, so the later one has the larger fence.
+//
+// Seen to fail when a trigger is put before those that wait.
+func TestTrigger_order(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers, log := redlocktest.Servers(1), newLedger()
+		r := newSchedulerOn(t, lockerOn(t, servers, "a"), gocronadapter.WithClock(newClock(0)), gocronadapter.WithTriggers(),
+			gocronadapter.WithSchedulerOptions(gocron.WithLimitConcurrentJobs(1, gocron.LimitModeReschedule)))
+		var ticks []time.Time
+		r.job(t, gocron.CronJob("0 0 1 1 *", false), gocronadapter.Task(func(ctx context.Context) error {
+			tick, _ := redlock.TickFrom(ctx)
+			ticks = append(ticks, tick)
+			return nil
+		}), gocron.WithName("job"))
+		r.job(t, gocron.CronJob("*/5 * * * *", false), log.task("other", 700*time.Millisecond), gocron.WithName("other"))
+		r.Start()
+		time.Sleep(time.Until(time.Now().Truncate(5 * time.Minute).Add(5*time.Minute + 100*time.Millisecond)))
+		for range 2 {
+			go func() {
+				if _, err := ops(t, servers).Trigger(t.Context(), "job", ""); err != nil {
+					t.Error(err)
+				}
+			}()
+			time.Sleep(300 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		leaveAll(t, []*replica{r})
+		if len(ticks) != 2 || !ticks[0].Before(ticks[1]) {
+			t.Errorf("runs: %v, want two, the older trigger's first", ticks)
+		}
+	})
+}
