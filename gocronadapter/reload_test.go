@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -276,4 +277,45 @@ func testReload(t *testing.T, m mode, opts []redlock.JobOption, before time.Dura
 			t.Errorf("runs of the ticks %v, want %d of %v", got, want, tick)
 		}
 	})
+}
+
+// An Update ends, also if another one of the job ended while its own was under way.
+//
+// Seen to fail when the second one waits for the queries, which the first one holds for good.
+func TestNewScheduler_two_updates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, log := newSchedulers(t, nil, 0)[0], newLedger()
+		id := r.job(t, gocron.CronJob("*/5 * * * *", false), log.task("job", 0), gocron.WithName("job")).ID()
+		r.Start()
+		update := func(name string, task gocron.Task) error {
+			_, err := r.Update(id, gocron.CronJob("*/5 * * * *", false), task, gocron.WithName(name))
+			return err
+		}
+		first, second := make(chan struct{}), make(chan error, 1)
+		go func() {
+			second <- update("second", delayed(log.task("job", 0), sync.OnceFunc(func() { <-first })))
+		}()
+		synctest.Wait()
+		if err := update("first", log.task("job", 0)); err != nil {
+			t.Error(err)
+		}
+		close(first)
+		select {
+		case err := <-second:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("the second Update hangs")
+		}
+		leaveAll(t, []*replica{r})
+	})
+}
+
+// delayed returns a task that calls wait when gocron looks at it.
+func delayed[T any](task func() T, wait func()) func() T {
+	return func() T {
+		wait()
+		return task()
+	}
 }

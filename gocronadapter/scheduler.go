@@ -93,8 +93,9 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 	}
 	j, err := s.add(old, jobSpec{d, opts, s.locker.clock.Now()}, t, func(opts []gocron.JobOption) (gocron.Job, error) {
 		if old != nil {
-			old.queries <- struct{}{} // for good. A query after the Update would return the new job's ticks, and race with gocron for
-			// the random numbers of a job with random intervals, or for the parser of a cron definition that both jobs share.
+			// For good. A query after the Update would return the new job's ticks, and race with gocron for the random numbers of a job with
+			// random intervals, or for the parser of a cron definition that both jobs share.
+			old.replaced.Do(func() { old.queries <- struct{}{} })
 		}
 		return s.Scheduler.Update(id, d, t, opts...)
 	})
