@@ -127,14 +127,15 @@ func (q *Queue) Accept() *Run {
 // as after a failed unlock, the stand-by claims the tick again and finds out.
 func (r *Run) End(done bool) {
 	q := r.queue
-	if done {
-		q.remove(r.tick)
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	close(r.over)
-	if q.active == r { // else the lease was lost, and another run has begun
-		q.active = nil
+	if q.active != r {
+		return // the lease was lost, and another run has begun
+	}
+	q.active = nil
+	if done {
+		q.ticks = slices.DeleteFunc(q.ticks, r.tick.Equal)
 	}
 }
 
