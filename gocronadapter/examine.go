@@ -81,12 +81,13 @@ func (e *examiner) locks(opts []gocron.JobOption) bool {
 		return true
 	}
 	defer func() { _ = s.Shutdown() }()
-	locks := make(chan bool, 2)
+	const interval = time.Second // no run of a singleton job whose next one would be after its stop date begins
+	locks := make(chan bool, 1+answerTimeout/interval)
 	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()
 	opts = append(slices.Clip(opts), gocron.WithContext(ctx), gocron.WithStartAt(gocron.WithStartImmediately()), noListeners(),
 		gocron.WithDistributedJobLocker(refusingLocker(func() { locks <- true })))
-	if _, err = s.NewJob(gocron.DurationJob(2*answerTimeout), gocron.NewTask(func() { locks <- false }), opts...); err != nil {
+	if _, err = s.NewJob(gocron.DurationJob(interval), gocron.NewTask(func() { locks <- false }), opts...); err != nil {
 		return true
 	}
 	s.Start()

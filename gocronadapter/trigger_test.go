@@ -418,3 +418,21 @@ func TestTrigger_order(t *testing.T) {
 		}
 	})
 }
+
+// A singleton job is triggered half a minute before its stop date.
+//
+// Seen to fail when the job that shows whether gocron locks this one has its next run after that date: gocron then never starts it.
+func TestTrigger_before_the_stop_date(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers, log, clk := redlocktest.Servers(1), newLedger(), newClock(0)
+		r := newSchedulerOn(t, lockerOn(t, servers, "a"), gocronadapter.WithClock(clk), gocronadapter.WithTriggers())
+		r.Start()
+		r.job(t, gocron.CronJob("*/5 * * * * *", true), log.task("job", 0), gocron.WithName("job"), gocron.WithSingletonMode(gocron.LimitModeWait),
+			gocron.WithStopAt(gocron.WithStopDateTime(clk.Now().Add(40*time.Second))))
+		time.Sleep(2 * time.Second)
+		if _, err := ops(t, servers).Trigger(t.Context(), "job", ""); err != nil {
+			t.Error(err)
+		}
+		leaveAll(t, []*replica{r})
+	})
+}
