@@ -72,7 +72,7 @@ func (s *Stamp) Register(scheduler *asynq.Scheduler, cronspec string, task *asyn
 	return scheduler.Register(cronspec, task, append(slices.Clip(opts), stampOption{spec})...)
 }
 
-// stampOption is an option that asynq ignores, and passes to PreEnqueueFunc. asynq's
+// stampOption is an entry's last option, which asynq ignores and passes to PreEnqueueFunc. asynq's
 // Inspector panics on a text without parentheses.
 type stampOption struct{ schedule }
 
@@ -89,11 +89,12 @@ func (s *Stamp) before(task *asynq.Task, opts []asynq.Option) {
 			s.enqueuing.Unlock()
 		}
 	}()
-	for _, o := range opts {
-		if stamp, ok := o.(stampOption); ok {
+	if last := len(opts) - 1; last >= 0 {
+		if stamp, ok := opts[last].(stampOption); ok {
 			if tick := stamp.upTo(now); !tick.IsZero() {
 				task.Headers()[tickHeader] = formatTick(tick)
 			}
+			opts = slices.Clip(opts[:last]) // out of reach of the user's function
 		}
 	}
 	if s.opts.PreEnqueueFunc != nil {
