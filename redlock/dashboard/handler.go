@@ -56,7 +56,10 @@ func New(inspector *inspect.Inspector, opts ...Option) (*Page, error) {
 	p := &Page{inspector: inspector, interval: time.Second, mux: http.NewServeMux()}
 	p.roster.jobs.find, p.roster.all.find = inspector.Jobs, inspector.Names
 	p.board.entries, p.board.gone = map[string]*entry{}, map[string]int{}
-	for _, o := range opts {
+	for i, o := range opts {
+		if o == nil {
+			return nil, fmt.Errorf("dashboard: option %d is nil; leave it out", i+1)
+		}
 		o(p)
 	}
 	if p.interval < 100*time.Millisecond {

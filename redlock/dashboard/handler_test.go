@@ -29,6 +29,9 @@ func TestNew(t *testing.T) {
 		if err != nil {
 			fl.Fatal(err)
 		}
+		if _, err := dashboard.New(l, nil); err == nil || !strings.Contains(err.Error(), "option 1 is nil") {
+			t.Errorf("a nil option: %v", err)
+		}
 		if _, err := dashboard.New(l, dashboard.WithInterval(99*time.Millisecond)); err == nil || !strings.Contains(err.Error(), "99ms, must be at least 100ms") {
 			t.Errorf("a short interval: %v", err)
 		}

@@ -51,7 +51,10 @@ func WithTimeout(d time.Duration) Option { return func(i *Inspector) { i.timeout
 // New returns an inspector of nodes. It does not contact them.
 func New(nodes []driver.Node, opts ...Option) (*Inspector, error) {
 	i := &Inspector{nodes: nodes, timeout: time.Second}
-	for _, o := range opts {
+	for n, o := range opts {
+		if o == nil {
+			return nil, fmt.Errorf("%w: option %d is nil; leave it out", redlock.ErrInvalid, n+1)
+		}
 		o(i)
 	}
 	names, err := pipeline.Names(nodes)

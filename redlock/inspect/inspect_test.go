@@ -237,6 +237,9 @@ func TestInspector_refusals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := inspect.New(redlocktest.Nodes(redlocktest.Servers(1), "ops"), inspect.WithPrefix(""), nil); !errors.Is(err, redlock.ErrInvalid) || !strings.Contains(err.Error(), "option 2 is nil") {
+			t.Error(err)
+		}
 		ctx, start := t.Context(), time.Now()
 		for name, reason := range map[string]string{"": "name is empty, must have 1 to 1024 bytes", "a{b": "leave braces out"} {
 			_, triggered := inspector.Trigger(ctx, name, "ops")

@@ -41,6 +41,7 @@ package otelredlock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -81,7 +82,10 @@ func NewObserver(meters metric.MeterProvider, tracers trace.TracerProvider, opts
 		return nil, errors.New("otelredlock: a provider is nil; use OpenTelemetry's noop provider to leave metrics or spans out")
 	}
 	o := &observer{tracer: tracers.Tracer(scope)}
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fmt.Errorf("otelredlock: option %d is nil; leave it out", i+1)
+		}
 		opt(o)
 	}
 	if err := o.instruments(meters.Meter(scope)); err != nil {

@@ -118,6 +118,19 @@ func collect(t *testing.T, reader *metric.ManualReader) map[string]int64 {
 	return sums
 }
 
+// Without the check, the nil option panicked.
+func TestNewObserver_refusals(t *testing.T) {
+	meters, tracers := metric.NewMeterProvider(), trace.NewTracerProvider()
+	for want, make := range map[string]func() (redlock.Observer, error){
+		"a provider is nil": func() (redlock.Observer, error) { return otelredlock.NewObserver(meters, nil) },
+		"option 1 is nil":   func() (redlock.Observer, error) { return otelredlock.NewObserver(meters, tracers, nil) },
+	} {
+		if _, err := make(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
 // A run's span is a child of the caller's, and the parent of the work's.
 //
 // Seen to fail when f is given the caller's context, and without the status.
