@@ -17,7 +17,8 @@ func newTrigger(t *target) *cobra.Command {
 		Short: "Run a job now, once in the fleet",
 		Long: `trigger makes one replica run the job NAME now, once in the fleet. The schedule goes
 on: only a tick that comes during this run is skipped. trigger returns once a
-replica has begun, and waits up to 3 s for that; "redtick runs NAME" has the result.
+replica has begun, and waits up to 3 s for that, or twice as long if a node does not
+answer; "redtick runs NAME" has the result.
 
 It works for jobs of "redtick cron", and of services whose adapter was given
 WithTriggers. The --prefix must be theirs.

@@ -27,8 +27,8 @@ const triggerWait = 3 * time.Second
 
 // Trigger makes the fleet run a job now, once. It asks the replicas that listen
 // ([redlock.Job.OnTrigger], the adapters' WithTriggers, redtick cron), waits up to
-// 3 s until one has begun, and returns the tick that it runs. by, up to 256 bytes,
-// names the caller for the replicas' logs.
+// 3 s until one has begun, or twice as long if a node does not answer, and returns
+// the tick that it runs. by, up to 256 bytes, names the caller for the replicas' logs.
 //
 // The run's tick is the time by the nodes' clocks, adjusted to be later than every
 // remembered run and earlier than the next expected tick. No tick of the schedule
