@@ -77,7 +77,7 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 		pipelines[i] = pipeline.New(n, names[i], derived.nodeTimeout, func(out bool, cause error) { l.reportNode(names[i], out, cause) })
 	}
 	l.group = quorum.NewGroup(pipelines)
-	l.queue = waitqueue.New(l.group, id, func(node string, cause error) { l.reportUnheard(NoticesUnheard, node, cause) })
+	l.queue = waitqueue.New(l.closing, l.group, id, func(node string, cause error) { l.reportUnheard(NoticesUnheard, node, cause) })
 	l.triggers = trigger.Listener{Pipelines: pipelines, Jitter: cfg.jitter, Heard: l.reportTrigger, Unheard: func(node string, cause error) { l.reportUnheard(TriggersUnheard, node, cause) }}
 	return l, nil
 }

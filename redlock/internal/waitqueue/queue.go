@@ -19,9 +19,8 @@ import (
 type Queue struct {
 	group   *quorum.Group
 	id      string          // the process, in the lines in Redis
-	open    context.Context // ends with Close
-	close   context.CancelFunc
-	idle    *time.Timer // ends the subscriptions
+	closing context.Context // ends all waiting, now and later
+	idle    *time.Timer     // ends the subscriptions; runs from when the last waiter has left
 	unheard func(node string, cause error)
 
 	mu            sync.Mutex
@@ -46,11 +45,11 @@ func (l *line) first() *Waiter {
 }
 
 // New returns a queue for the process called id. No other process may have that id.
-// unheard is called, once, when the subscription to a node that answers keeps failing.
-func New(group *quorum.Group, id string, unheard func(node string, cause error)) *Queue {
-	q := &Queue{group: group, id: id, unheard: unheard, lines: map[string]*line{}, handedOff: map[string]time.Time{},
+// The end of closing ends all waiting, now and later; call Close then. unheard is
+// called, once, when the subscription to a node that answers keeps failing.
+func New(closing context.Context, group *quorum.Group, id string, unheard func(node string, cause error)) *Queue {
+	q := &Queue{closing: closing, group: group, id: id, unheard: unheard, lines: map[string]*line{}, handedOff: map[string]time.Time{},
 		subscriptions: make([]subscription, len(group.Pipelines))}
-	q.open, q.close = context.WithCancel(context.Background())
 	q.idle = time.AfterFunc(linger, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
@@ -58,12 +57,13 @@ func New(group *quorum.Group, id string, unheard func(node string, cause error))
 			q.unsubscribe()
 		}
 	})
+	q.idle.Stop()
 	return q
 }
 
 // Enter waits until the caller is the first of this process in line for a name. The
-// caller must call Leave. The only error is ctx's. Once the queue is closed, Enter
-// does not wait.
+// caller must call Leave. The only error is ctx's. Once closing has ended, Enter does
+// not wait.
 func (q *Queue) Enter(ctx context.Context, name *protocol.Name, nodeTimeout, ttl time.Duration) (*Waiter, error) {
 	w := &Waiter{queue: q, name: name, nodeTimeout: nodeTimeout, ttl: ttl, signal: make(chan struct{}, 1)}
 	q.mu.Lock()
@@ -84,11 +84,10 @@ func (q *Queue) Enter(ctx context.Context, name *protocol.Name, nodeTimeout, ttl
 	return w, nil
 }
 
-// Close ends all waiting, now and later.
+// Close ends the subscriptions.
 func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.close()
 	q.unsubscribe()
 }
 

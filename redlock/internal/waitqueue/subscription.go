@@ -36,7 +36,7 @@ func (q *Queue) listen(ctx context.Context, node int, limit time.Duration) bool 
 	defer q.mu.Unlock()
 	s := &q.subscriptions[node]
 	if s.cancel == nil {
-		if q.open.Err() != nil || time.Now().Before(s.until) {
+		if q.closing.Err() != nil || time.Now().Before(s.until) {
 			return false
 		}
 		q.subscribe(node, sub)

@@ -170,7 +170,7 @@ func (w *Waiter) await(ctx context.Context, timeout <-chan time.Time) error {
 	select {
 	case <-w.signal:
 	case <-timeout:
-	case <-w.queue.open.Done():
+	case <-w.queue.closing.Done():
 	case <-ctx.Done():
 		return ctx.Err()
 	}
