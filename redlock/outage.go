@@ -87,9 +87,7 @@ func (o *outages) noteNoQuorum(e Event, refusal *Error) Event {
 	e.repeated = j.lost > 0 && time.Since(j.logged) < remindEvery
 	fresh := e.Tick.IsZero() || e.Tick.After(j.last) // if not, another call has already lost it, as under take-over or in a queue
 	if fresh {
-		if j.since = cmp.Or(j.since, e.Tick); j.since.IsZero() {
-			j.since = time.Now()
-		}
+		j.since = cmp.Or(j.since, e.Tick, time.Now())
 		j.lost++
 		j.last, j.op = e.Tick, refusal.Op
 	}
