@@ -106,7 +106,7 @@ func TestAdapter_reload_backlog(t *testing.T) {
 }
 
 // All replicas reload a job for some seconds in which ticks come, once or again before those are run, and just
-// before the next tick: all of them run, also when each run panics.
+// before the next tick: all of them run, even if each run panics.
 //
 // Seen to fail when the ticks were asked for beside those that cron fires then, when a panic ended the asking, and when the
 // second reload forgot what the first had left.

@@ -226,14 +226,8 @@ func TestLease_unlockConfirmedBySecondTry(t *testing.T) {
 				}
 				lease := must[*redlock.Lease](t)(p.mutex(t, "job").TryLock(t.Context()))
 				synctest.Wait()
-				for _, s := range fl.servers {
-					s.Answer("BUSY")
-				}
-				time.AfterFunc(200*time.Millisecond, func() {
-					for _, s := range fl.servers {
-						s.Answer("")
-					}
-				})
+				fl.answer("BUSY")
+				time.AfterFunc(200*time.Millisecond, func() { fl.answer("") })
 				ok(t, lease.Unlock(t.Context()))
 			})
 		})
@@ -614,10 +608,8 @@ func TestCleanup_failedAdoption(t *testing.T) {
 			return adopt(ctx)
 		},
 		"while the nodes are busy": func(t *testing.T, _ *process, fl *fleet, adopt func(context.Context) error) error {
-			for _, s := range fl.servers {
-				s.Answer("BUSY")
-				defer s.Answer("")
-			}
+			fl.answer("BUSY")
+			defer fl.answer("")
 			return adopt(t.Context())
 		},
 		"while the nodes are out": func(t *testing.T, p *process, _ *fleet, adopt func(context.Context) error) error {
@@ -759,14 +751,8 @@ func TestCleanup_refusedUnderLoad(t *testing.T) {
 		}
 		for range 20 { // a pipeline may happen to be idle
 			lease := must[*redlock.Lease](t)(p.mutex(t, "job").TryLock(t.Context()))
-			for _, s := range fl.servers {
-				s.Answer("BUSY")
-			}
-			time.AfterFunc(5*time.Millisecond, func() {
-				for _, s := range fl.servers {
-					s.Answer("")
-				}
-			})
+			fl.answer("BUSY")
+			time.AfterFunc(5*time.Millisecond, func() { fl.answer("") })
 			ok(t, lease.Unlock(t.Context()))
 			time.Sleep(100 * time.Millisecond)
 			if left := fl.locks("job"); len(left) > 0 {

@@ -54,6 +54,13 @@ func (fl *fleet) close() {
 	}
 }
 
+// answer makes every server answer with the error code, or as usual for "".
+func (fl *fleet) answer(code string) {
+	for _, s := range fl.servers {
+		s.Answer(code)
+	}
+}
+
 // process is one replica: its locker and its links.
 type process struct {
 	*redlock.Locker
