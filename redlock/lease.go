@@ -140,7 +140,7 @@ func (l *Lease) Tick() time.Time { return protocol.Instant(l.tick) }
 //   - else 0.
 //
 // Counter and tick are in microseconds of Unix time, so that fencing may be turned
-// on later.
+// on later, once the newest tick granted is no longer ahead of the nodes' clocks.
 func (l *Lease) Fence() int64 { return l.fence }
 
 // whyExpired says why the validity has ended.
