@@ -175,7 +175,7 @@ func TestHungMinority(t *testing.T) {
 			t.Errorf("left on server %d", i+1)
 		}
 	}
-	if clients := fmt.Sprint(must[any](t)(servers[2].Do("CLIENT", "LIST"))); strings.Count(clients, "addr=") > 6 {
+	if clients := fmt.Sprint(must[any](t)(servers[2].Do("CLIENT", "LIST"))); strings.Count(clients, " addr=") > 6 {
 		t.Errorf("connections piled up:\n%s", clients)
 	}
 }
