@@ -344,6 +344,27 @@ func TestScheduler_Update_atTheTick(t *testing.T) {
 	}
 }
 
+// An entry that is removed before Start and comes again after it has no ticks from before Start.
+//
+// Seen to fail when it went on where it was.
+func TestScheduler_reload_aroundStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ids := newLedger()
+		s := newScheduler(t, link{ids, 0}, nil)
+		id := register(t, s, "@every 1s", asynq.NewTask("job", nil))
+		if err := s.Unregister(id); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2500 * time.Millisecond)
+		start(t, s)
+		register(t, s, "@every 1s", asynq.NewTask("job", nil))
+		time.Sleep(time.Second)
+		if got, want := ids.ids(), []string{"job@2000-01-01T00:00:03Z"}; !slices.Equal(got, want) {
+			t.Errorf("enqueued %q, want %q", got, want)
+		}
+	})
+}
+
 func TestScheduler_Update_invalid(t *testing.T) {
 	s := newScheduler(t, link{newLedger(), 0}, nil)
 	register(t, s, "@hourly", asynq.NewTask("job", nil))

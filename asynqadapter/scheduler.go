@@ -283,6 +283,7 @@ func (s *Scheduler) start(loops ...func()) error {
 	s.makeMirror()
 	s.timer = time.AfterFunc(0, s.fire)
 	now := s.moment()
+	clear(s.departed) // they had no ticks
 	for _, e := range s.entries {
 		e.begin(now)
 		s.present(e, now.wall)

@@ -554,29 +554,29 @@ func TestScheduler_PreEnqueueFunc(t *testing.T) {
 	}
 }
 
-// copies keeps the headers that each task has once it is enqueued.
+// copies keeps a header and the payload that each task has once it is enqueued.
 type copies struct {
 	link
-	mu      sync.Mutex // beside the ledger's
-	headers map[string]string
+	mu   sync.Mutex // beside the ledger's
+	kept map[string]string
 }
 
 func (c *copies) EnqueueContext(ctx context.Context, task *asynq.Task, opts ...asynq.Option) (*asynq.TaskInfo, error) {
 	info, err := c.link.EnqueueContext(ctx, task, opts...)
 	if err == nil {
 		c.mu.Lock()
-		c.headers[info.ID] = task.Headers()["trace"]
+		c.kept[info.ID] = task.Headers()["trace"] + string(task.Payload())
 		c.mu.Unlock()
 	}
 	return info, err
 }
 
-// What PreEnqueueFunc writes into the headers is for one tick, though others are still tried.
+// What PreEnqueueFunc writes into the headers and the payload is for one tick, though others are still tried.
 //
-// Seen to fail when the ticks of an entry shared a map.
-func TestScheduler_PreEnqueueFunc_headers(t *testing.T) {
+// Seen to fail when the ticks of an entry shared a map, and when they shared the payload.
+func TestScheduler_PreEnqueueFunc_inPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &copies{link: link{newLedger(), 0}, headers: map[string]string{}}
+		c := &copies{link: link{newLedger(), 0}, kept: map[string]string{}}
 		var mu sync.Mutex
 		ticks := 0
 		s := newScheduler(t, c, &asynq.SchedulerOpts{PreEnqueueFunc: func(task *asynq.Task, _ []asynq.Option) {
@@ -584,8 +584,9 @@ func TestScheduler_PreEnqueueFunc_headers(t *testing.T) {
 			defer mu.Unlock()
 			ticks++
 			task.Headers()["trace"] = fmt.Sprint(ticks)
+			task.Payload()[0]++
 		}})
-		register(t, s, "* * * * *", asynq.NewTaskWithHeaders("job", nil, map[string]string{}))
+		register(t, s, "* * * * *", asynq.NewTaskWithHeaders("job", []byte("a"), map[string]string{}), asynqadapter.Name("job"))
 		c.fail(errors.New("connection refused"))
 		start(t, s)
 		time.Sleep(2*time.Minute + 30*time.Second)
@@ -593,8 +594,8 @@ func TestScheduler_PreEnqueueFunc_headers(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if want := map[string]string{"job@2000-01-01T00:01:00Z": "1", "job@2000-01-01T00:02:00Z": "2"}; !maps.Equal(c.headers, want) {
-			t.Errorf("headers %v, want %v", c.headers, want)
+		if want := map[string]string{"job@2000-01-01T00:01:00Z": "1b", "job@2000-01-01T00:02:00Z": "2b"}; !maps.Equal(c.kept, want) {
+			t.Errorf("enqueued %v, want %v", c.kept, want)
 		}
 	})
 }

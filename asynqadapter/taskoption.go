@@ -71,10 +71,10 @@ func optionsInside(task *asynq.Task) []asynq.Option {
 	return slices.DeleteFunc(slices.Clone(all), func(o asynq.Option) bool { return o == nil }) // asynq ignores these
 }
 
-// copyOf returns a copy of a task with headers and options of its own. PreEnqueueFunc
-// may write to them while another tick of the entry is being enqueued.
+// copyOf returns a copy of a task with payload, headers and options of its own.
+// PreEnqueueFunc may write to them while another tick of the entry is being enqueued.
 func copyOf(task *asynq.Task) *asynq.Task {
-	return asynq.NewTaskWithHeaders(task.Type(), task.Payload(), task.Headers(), optionsInside(task)...)
+	return asynq.NewTaskWithHeaders(task.Type(), slices.Clone(task.Payload()), task.Headers(), optionsInside(task)...)
 }
 
 // check refuses options with which a tick could be enqueued twice, or never.
