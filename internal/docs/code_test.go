@@ -16,6 +16,8 @@ var (
 	goBlock   = regexp.MustCompile("(?s)```go\n(.*?)```")
 	diffBlock = regexp.MustCompile("(?s)```diff\n(.*?)```")
 	space     = regexp.MustCompile(`\s+`)
+	testName  = regexp.MustCompile("`((?:Test|Example|Fuzz)\\w*\\*?)`")
+	eventName = regexp.MustCompile("(?m)^\\| `([a-z_]+)`")
 )
 
 // programs are the complete ones on all pages, and both sides of each diff.
@@ -74,17 +76,7 @@ func TestPrograms(t *testing.T) {
 // Every other piece of Go on every page stands in a Go file of the repository,
 // where it is compiled and, in most cases, run.
 func TestSnippets(t *testing.T) {
-	code := ""
-	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-		if err == nil && filepath.Ext(name) == ".go" {
-			text, _ := os.ReadFile(name)
-			code += space.ReplaceAllString(string(text), " ") + "\n"
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	code := code(t)
 	checked := 0
 	for name, text := range pages(t) {
 		for _, b := range goBlock.FindAllStringSubmatch(text, -1) {
@@ -100,4 +92,46 @@ func TestSnippets(t *testing.T) {
 	if checked < 6 {
 		t.Errorf("only %d snippets were found", checked)
 	}
+}
+
+// Every test and every event that a page names is there.
+func TestNames(t *testing.T) {
+	code := code(t)
+	checked := 0
+	for name, text := range pages(t) {
+		for _, n := range testName.FindAllStringSubmatch(text, -1) {
+			checked++
+			if !strings.Contains(code, "func "+strings.TrimSuffix(n[1]+"(", "*(")) {
+				t.Errorf("%s: there is no %s", name, n[1])
+			}
+		}
+	}
+	_, events, _ := strings.Cut(read(t, "docs/operations.md"), "| event |")
+	events, _, _ = strings.Cut(events, "\n\n")
+	for _, n := range eventName.FindAllStringSubmatch(events, -1) {
+		checked++
+		if !strings.Contains(code, `EventKind = "`+n[1]+`"`) {
+			t.Errorf("docs/operations.md: there is no event %s", n[1])
+		}
+	}
+	if checked < 60 {
+		t.Errorf("only %d names were found", checked)
+	}
+}
+
+// code is all Go of the repository, with single spaces.
+func code(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(name) == ".go" {
+			text, _ := os.ReadFile(name)
+			all.WriteString(space.ReplaceAllString(string(text), " ") + "\n")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
 }
