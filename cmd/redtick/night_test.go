@@ -124,6 +124,24 @@ func TestTimes(t *testing.T) {
 	has(t, f.redtick("ls").stdout, "paused")
 }
 
+// Seen to fail when show says that fewer than a majority have a split name, and that nobody holds one whose holder the
+// nodes that are out know.
+func TestShow_votes(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.hold("report")
+	for n, token := range []string{"a", "b"} {
+		if _, err := f.servers[n].Do("SET", "split", token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = "no holder is seen to have a majority"
+	has(t, f.redtick("show", "split").stdout, "2/3: "+want)
+	f.servers[0].Kill()
+	f.servers[1].Kill()
+	has(t, f.redtick("show", "report").stdout, "unknown", "1/3: "+want)
+}
+
 // Seen to fail when a name of blanks is not quoted.
 func TestList_blank_names(t *testing.T) {
 	t.Parallel()

@@ -151,7 +151,7 @@ func (v *nameView) write(w io.Writer, now time.Time) error {
 		t.row("holder", "-")
 	}
 	if !v.Held && v.votes() != "-" {
-		t.row("votes", v.votes()+": fewer than a majority, so nobody holds it")
+		t.row("votes", v.votes()+": no holder is seen to have a majority")
 	}
 	if v.Tick != nil {
 		t.row("runs tick", when(v.info.Tick, now))
