@@ -114,6 +114,8 @@ func (t *target) classify(a *acquisition, tally *quorum.Tally, err error, try in
 		return final, ErrClosed
 	case tally.Won():
 		return split, ErrNoQuorum // won too late, or without a fence that a majority has
+	case tally.Blocks(tally.Lasting()):
+		return final, ErrTaken
 	case led && slices.Contains(a.former, maphash.String(formerSeed, leader.Token)):
 		return final, ErrNoQuorum // our own earlier round, whose answers were lost and whose abort has not arrived
 	case led:

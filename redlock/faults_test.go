@@ -428,6 +428,28 @@ func TestTryLock_lastingSplit(t *testing.T) {
 	})
 }
 
+// So they are for a claim, which would else ask for as long as its lateness says. The keys may have different values.
+//
+// Seen to fail when only a lock looks for such keys: after 9m58s no quorum.
+func TestClaim_lastingSplit(t *testing.T) {
+	for nodes, lasting := range map[int]int{2: 1, 3: 2, 4: 2, 5: 3} {
+		inBubble(t, nodes, func(t *testing.T, fl *fleet) {
+			for i, s := range fl.servers[:lasting] {
+				s.Do("SET", "job", fmt.Sprint("somebody's ", i))
+			}
+			hourly := redlock.WithSchedule("hourly", func(tick time.Time) time.Time { return tick.Add(time.Hour) })
+			begin := time.Now()
+			_, err := fl.process("a").mutex(t, "job", hourly).Claim(t.Context(), begin)
+			if took := time.Since(begin); !errors.Is(err, redlock.ErrTaken) || took > 500*time.Millisecond {
+				t.Errorf("%d nodes, after %v: %v, want ErrTaken within a node timeout", nodes, took, err)
+			}
+			for _, s := range fl.servers[:lasting] {
+				s.Do("DEL", "job")
+			}
+		})
+	}
+}
+
 // A second Unlock at the same time waits on a channel, so that a bubble can see it.
 //
 // Seen to fail when it waits on a mutex.
