@@ -31,7 +31,7 @@ const (
 
 // roles are what a replica's process may do until it is told to end. Each prints when it
 // begins to enqueue.
-var roles = map[string]func(addr string) error{"scheduler": schedulerRole, "manager": managerRole}
+var roles = map[string]func(addr string) error{"scheduler": schedulerRole, "manager": managerRole, "hanging manager": hangingRole}
 
 func schedulerRole(addr string) error {
 	client := asynq.NewClient(asynq.RedisClientOpt{Addr: addr})
@@ -66,6 +66,25 @@ func managerRole(addr string) error {
 		return err
 	}
 	fmt.Println("ready")
+	return m.Run()
+}
+
+// hanging is a provider whose database does not answer.
+type hanging struct{}
+
+func (hanging) GetConfigs() ([]*asynq.PeriodicTaskConfig, error) {
+	fmt.Println("ready")
+	time.Sleep(time.Minute)
+	return nil, nil
+}
+
+func hangingRole(addr string) error {
+	m, err := asynqadapter.NewPeriodicTaskManager(asynq.PeriodicTaskManagerOpts{
+		PeriodicTaskConfigProvider: hanging{}, RedisConnOpt: asynq.RedisClientOpt{Addr: addr},
+	})
+	if err != nil {
+		return err
+	}
 	return m.Run()
 }
 
@@ -237,6 +256,22 @@ func TestPeriodicTaskManager_processes(t *testing.T) {
 	missing, ticks := gaps(t, book)
 	if missing != 0 || ticks < 6 {
 		t.Errorf("%d of %d ticks missing", missing, missing+ticks)
+	}
+}
+
+// A signal ends a process that is still in Start, as it does with asynq's manager.
+//
+// Seen to fail when Run asked for signals before it called Start.
+func TestPeriodicTaskManager_Run_signalInStart(t *testing.T) {
+	t.Parallel() // it waits for a process
+	r := launch(t, "hanging manager", "127.0.0.1:1")
+	<-r.ready
+	r.signal(syscall.SIGTERM)
+	select {
+	case <-r.ended:
+		r.ended = nil
+	case <-time.After(20 * time.Second):
+		t.Error("it did not end")
 	}
 }
 

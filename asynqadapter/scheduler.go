@@ -301,11 +301,11 @@ func (s *Scheduler) start(loops ...func()) error {
 func (s *Scheduler) Run() error { return runUntilSignal(s.Start, s.Shutdown) }
 
 func runUntilSignal(start func() error, shutdown func()) error {
-	told, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
 	if err := start(); err != nil {
 		return err
 	}
+	told, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	<-told.Done()
 	shutdown()
 	return nil
