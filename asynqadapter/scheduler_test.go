@@ -289,6 +289,10 @@ func TestScheduler_Register_invalid(t *testing.T) {
 		{"blank queue", "@hourly", asynq.NewTask("job", nil), []asynq.Option{asynq.Queue(" ")}, "blank queue"},
 		{"blank name", "@hourly", asynq.NewTask("job", nil), []asynq.Option{asynqadapter.Name(" ")}, "not be blank"},
 		{"long name", "@hourly", asynq.NewTask("job", nil), []asynq.Option{asynqadapter.Name(strings.Repeat("n", 201))}, "201 bytes"},
+		{"type in Latin-1", "@hourly", asynq.NewTask("caf\xe9", nil), []asynq.Option{asynqadapter.Name("job")}, "not UTF-8"},
+		{"name in Latin-1", "@hourly", asynq.NewTask("job", nil), []asynq.Option{asynqadapter.Name("caf\xe9")}, "not UTF-8"},
+		{"queue in Latin-1", "@hourly", asynq.NewTask("job", nil), []asynq.Option{asynq.Queue("caf\xe9")}, "not UTF-8"},
+		{"header in Latin-1", "@hourly", asynq.NewTaskWithHeaders("job", nil, map[string]string{"place": "caf\xe9"}), nil, "not UTF-8"},
 		{"repeated name", "@daily", asynq.NewTask("taken", []byte("payload")), nil, "@weekly"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -2,11 +2,13 @@ package asynqadapter
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hibiken/asynq"
 )
@@ -57,7 +59,10 @@ func readOptions(task *asynq.Task, opts []asynq.Option, managed bool) (known tas
 		}
 	}
 	known.name = cmp.Or(known.name, id, identity(task))
-	return known, others, nil
+	if !utf8.ValidString(fmt.Sprint(task.Type(), known.name, known.queue, task.Headers())) {
+		err = invalid("task %q has a type, name, queue or header that is not UTF-8, as which asynq stores them", task.Type())
+	}
+	return known, others, err
 }
 
 // optionsInside returns the options that a task was made with, which asynq does not
