@@ -378,6 +378,27 @@ func TestScheduler_Update_invalid(t *testing.T) {
 	}
 }
 
+// An Update is refused while a tick of the entry is being enqueued, which goes on with the entry. For the race detector.
+//
+// Seen to fail when the entry that stays was written to as if it were another.
+func TestScheduler_Update_refused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := link{newLedger(), time.Second}
+		s, other := newScheduler(t, client, nil), newScheduler(t, client, nil)
+		register(t, s, "* * * * *", asynq.NewTask("job", nil))
+		register(t, other, "* * * * *", asynq.NewTask("job", nil))
+		start(t, s)
+		time.Sleep(time.Minute + time.Second)
+		if err := s.Update("job", "@hourly", asynq.NewTask("job", nil)); !errors.Is(err, redlock.ErrInvalid) {
+			t.Errorf("the other scheduler has the name with another spec, but Update returned %v", err)
+		}
+		time.Sleep(time.Minute + time.Second)
+		if got, want := client.ids(), []string{"job@2000-01-01T00:01:00Z", "job@2000-01-01T00:02:00Z"}; !slices.Equal(got, want) {
+			t.Errorf("enqueued %q, want %q", got, want)
+		}
+	})
+}
+
 // A tick that is due but not yet taken when Shutdown comes is tried once.
 // Mutation: run returning without fire.
 func TestScheduler_Shutdown_due(t *testing.T) {

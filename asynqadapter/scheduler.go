@@ -187,7 +187,7 @@ func (s *Scheduler) Unregister(entryID string) error {
 // add adds an entry. s.mu must be held.
 func (s *Scheduler) add(id string, e *entry, now moment) {
 	continues := false
-	if old := s.departed[id]; old != nil && !old.gone(now) {
+	if old := s.departed[id]; old != nil && old != e && !old.gone(now) { // old is e if an Update was refused
 		e.progress, continues = old.progress, old.spec == e.spec
 	}
 	if !continues {
