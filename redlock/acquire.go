@@ -79,9 +79,9 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 	}
 }
 
-// claim acquires a tick. While only a quorum is missing it asks again, for minLateness at least and for as long as WithLateness
-// says. It gives up its slot for voting while it pauses, since others need it.
-func (t *target) claim(ctx context.Context, a *acquisition) (*Lease, error) {
+// acquireTick acquires a tick. While only a quorum is missing it asks again, for minLateness at least and for as long as
+// WithLateness says. It gives up its slot for voting while it pauses, since others need it.
+func (t *target) acquireTick(ctx context.Context, a *acquisition) (*Lease, error) {
 	for {
 		lease, err := t.acquire(ctx, a)
 		if err == nil || refusalOf(err).retry != retrying {

@@ -46,7 +46,7 @@ func (j *Job) AnyOrder() bool { return j.t.cfg.anyOrder }
 // may a claimer whose ctx ends or whose Locker is closed before it has counted the
 // votes, and one whose link is slower than the node timeout.
 func (j *Job) Claim(ctx context.Context, tick time.Time) (*Lease, error) {
-	return j.claim(ctx, "claim", tick, j.t.claim)
+	return j.claim(ctx, "claim", tick, j.t.acquireTick)
 }
 
 // Await claims the tick as [Job.Claim] does. Under [WithTakeover] it also waits while
@@ -92,7 +92,7 @@ func (j *Job) claim(ctx context.Context, op string, tick time.Time, acquire func
 	j.t.locker.beginCall()
 	defer j.t.locker.endCall()
 	ms := tick.UnixMilli()
-	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms <= 0 {
+	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms == 0 { // 0 stands for a lock
 		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
 	}
 	if d := j.t.headStart(ms); d > 0 {

@@ -5,20 +5,6 @@ import (
 	"time"
 )
 
-// deriveLateness derives the retention from a lateness that was set, and otherwise the lateness from the retention.
-func (c *config) deriveLateness() {
-	if c.retention == 0 {
-		c.retention = DefaultRetention
-		if c.anyOrder {
-			c.retention = DefaultAnyOrderRetention
-		}
-		c.retention = min(max(c.retention, c.ttl, c.lateness+c.maxSkew, c.catchUp+c.maxSkew), maxRetention)
-	}
-	if !c.latenessSet && c.next != nil {
-		c.lateness = min(DefaultLateness, c.retention*2/3)
-	}
-}
-
 // maxLatePause is the longest pause before a claim asks again.
 const maxLatePause = 5 * time.Second
 
@@ -41,6 +27,7 @@ func (t *target) askUntil(a *acquisition) time.Time {
 		d = t.cfg.lateness
 		if t.cfg.next != nil {
 			if next := t.cfg.next(a.at); next.After(a.at) { // a schedule that ended returns zero, and a broken one may go back
+				// Until next by the wall clock, but no longer than an interval if that clock is set back.
 				d = min(d, next.Sub(a.at), time.Since(a.asked)+time.Until(next))
 			}
 		}

@@ -300,10 +300,20 @@ func (c *config) derive() error {
 	if c.maxSkew == 0 {
 		c.maxSkew = DefaultMaxSkew
 		if c.guardWindow > 0 {
-			c.maxSkew = max(min(c.guardWindow, maxTTL), time.Second) // a longer guard is refused as such
+			c.maxSkew = max(min(c.guardWindow, maxTTL), time.Second) // at most maxTTL, so that a guard that is too long is not refused as a max skew
 		}
 	}
-	c.deriveLateness()
+	// The retention follows a lateness that was set, and a lateness that was not follows the retention.
+	if c.retention == 0 {
+		c.retention = DefaultRetention
+		if c.anyOrder {
+			c.retention = DefaultAnyOrderRetention
+		}
+		c.retention = min(max(c.retention, c.ttl, c.lateness+c.maxSkew, c.catchUp+c.maxSkew), maxRetention)
+	}
+	if !c.latenessSet && c.next != nil {
+		c.lateness = min(DefaultLateness, c.retention*2/3)
+	}
 	return c.check()
 }
 
@@ -311,7 +321,7 @@ func (c *config) check() error {
 	switch {
 	case c.ttl < minTTL || c.ttl > maxTTL:
 		return invalid("TTL is %v, must be %v to %v; long jobs need no long TTL, leases are renewed", c.ttl, minTTL, maxTTL)
-	case !(c.drift >= 0 && c.drift <= 0.5):
+	case !(c.drift >= 0 && c.drift <= 0.5): // so written, it refuses NaN, too
 		return invalid("drift is %v, must be 0 to 0.5 of the TTL (default %v)", c.drift, DefaultDrift)
 	case c.validity() <= c.nodeTimeout:
 		return invalid("TTL %v less its drift leaves %v, which must be more than the node timeout %v; raise WithTTL or lower WithDrift or WithNodeTimeout", c.ttl, c.validity(), c.nodeTimeout)
