@@ -63,7 +63,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 			lease.report(Acquired, time.Since(a.begin), a.firstRefusal)
 			return lease, nil
 		}
-		r.abort(t.locker.usable(ctx) != nil) // whatever was sent: a vote that is still on its way must not outlive the round
+		r.abort(t.locker.stopped(ctx) != nil) // whatever was sent: a vote that is still on its way must not outlive the round
 		result, reason := t.classify(a, &tally, err, try)
 		probe.observe(r, &tally, result)
 		if try >= lastingFrom && result == split && a.tick == 0 {

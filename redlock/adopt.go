@@ -71,7 +71,7 @@ func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ou
 		}
 	}
 	t.locker.sleep(ctx, remaining)
-	if err := t.locker.usable(ctx); err != nil {
+	if err := t.locker.stopped(ctx); err != nil {
 		return "", t.refuse(a, nil, err)
 	}
 	return s.token, nil

@@ -29,7 +29,7 @@ func (l *Locker) Check(ctx context.Context) error {
 	if err := initTarget(t, l, "redtick:check", true, []LockerOption{unguarded}); err != nil {
 		return err
 	}
-	if err := l.usable(ctx); err != nil {
+	if err := l.stopped(ctx); err != nil {
 		return err
 	}
 	tally := t.askUntilAnswered(ctx)

@@ -13,7 +13,7 @@ const maxLatePause = 5 * time.Second
 func (t *target) delay(ctx context.Context, begin time.Time, longest time.Duration) error {
 	d := min(max(time.Since(begin), t.cfg.nodeTimeout)/4, longest)
 	t.locker.sleep(ctx, min(t.jitter(d, 0), longest))
-	return t.locker.usable(ctx)
+	return t.locker.stopped(ctx)
 }
 
 // minLateness is how long a claim without a quorum asks again, whatever its lateness, before it is reported.

@@ -28,7 +28,7 @@ type Locker struct {
 	outages    outages
 	events     feed.Feed[Event]
 	tokens     tokenSource
-	parameters atomic.Pointer[protocol.Parameters] // of the newest target
+	parameters atomic.Pointer[protocol.Parameters] // of the newest target, for the next one to share
 	triggers   trigger.Listener
 	slots      chan struct{}   // holds one entry for each acquisition that is voting
 	calls      atomic.Int64    // acquiring calls under way
@@ -68,7 +68,7 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 		renewer: renewer{born: time.Now(), due: make(map[time.Duration]map[*Lease]struct{})}}
 	l.closing, l.close = context.WithCancel(context.Background())
 	l.events.Handle = l.observe
-	id, err := l.tokens.next()
+	id, err := l.tokens.next() // of this process, in the lines of waiters
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (l *Locker) Close(ctx context.Context) error {
 	}
 	for i, p := range l.group.Pipelines {
 		select {
-		case <-flushed[i]:
+		case <-flushed[i]: // even if ctx has ended
 			continue
 		default:
 		}
@@ -194,8 +194,8 @@ func (l *Locker) admit(ctx context.Context) error {
 	}
 }
 
-// usable returns ctx's error if it has ended, or ErrClosed if the Locker is closed.
-func (l *Locker) usable(ctx context.Context) error {
+// stopped returns why a call must stop: ctx's error, or ErrClosed once the Locker is closed. It returns nil if it need not.
+func (l *Locker) stopped(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type round struct {
 }
 
 func (t *target) newRound(ctx context.Context, a *acquisition) (*round, error) {
-	if err := t.locker.usable(ctx); err != nil {
+	if err := t.locker.stopped(ctx); err != nil {
 		return nil, err
 	}
 	random, err := t.locker.tokens.next()

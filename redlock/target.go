@@ -12,10 +12,10 @@ import (
 
 // target is a name with its options, as a Mutex or a Job has it. It holds no state of an acquisition.
 type target struct {
-	locker   *Locker
-	cfg      config
-	name     *protocol.Name
-	released func(driver.Reply) quorum.Answer // decodes the reply to a release
+	locker        *Locker
+	cfg           config
+	name          *protocol.Name
+	decodeRelease func(driver.Reply) quorum.Answer // also tells the queue if the release woke a waiter
 }
 
 // initTarget sets the target of a Mutex or a Job.
@@ -29,7 +29,8 @@ func initTarget[O LockerOption](t *target, l *Locker, name string, isLock bool, 
 		return err
 	}
 	if isLock {
-		// Only its job knows whether an adopted claim is under take-over. Assume so: then only the unlock ends its tick.
+		// Only its job knows whether an adopted claim is under take-over. Assume so: then only the unlock ends its tick. Do so after
+		// derive, in which a take-over turns fencing on.
 		cfg.takeover = !cfg.anyOrder
 	}
 	if isLock || cfg.takeover {
@@ -39,7 +40,7 @@ func initTarget[O LockerOption](t *target, l *Locker, name string, isLock bool, 
 		return err
 	}
 	t.setName(cfg.prefix + name)
-	t.released = func(r driver.Reply) quorum.Answer {
+	t.decodeRelease = func(r driver.Reply) quorum.Answer {
 		a := protocol.DecodeCount(r)
 		if a.Woke {
 			l.queue.HandedOff(t.name.Lock)

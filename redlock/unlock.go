@@ -102,7 +102,7 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	} else {
 		request = l.t.name.Release(l.token, true)
 	}
-	request.Decode = l.t.released
+	request.Decode = l.t.decodeRelease
 	l.mu.Lock()
 	extended := l.extension.Command != nil
 	l.mu.Unlock()

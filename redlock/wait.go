@@ -14,7 +14,7 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 	served := false
 	if err == nil {
 		defer func() { w.Leave(served) }()
-		if err = t.locker.usable(ctx); err == nil {
+		if err = t.locker.stopped(ctx); err == nil {
 			err = w.Yield(ctx)
 		}
 	}
