@@ -75,7 +75,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 			return nil, t.refuse(a, probe.mostInformative(&tally, reason), reason)
 		}
 		before, why = tally, reason
-		t.locker.sleep(ctx, t.jitter(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
+		t.locker.sleep(ctx, t.randomPause(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
 	}
 }
 
@@ -174,7 +174,8 @@ func outlastsRetry(err error) bool { return isPermanent(err) || errors.Is(err, p
 // lastingFrom is the round from which a split vote is checked for keys that never expire.
 const lastingFrom = 2
 
-// lookForLasting asks whether keys that never expire keep the name, so that voting again is useless. If so, it sets tally to what it saw.
+// lookForLasting asks whether keys that never expire keep the name, so that voting again is useless. If so, it sets tally to what
+// it saw. Only a lock needs it, since SET NX GET does not tell, and a claim's votes do.
 func (t *target) lookForLasting(ctx context.Context, tally *quorum.Tally, reason error) (outcome, error) {
 	seen, err := t.poll(ctx, t.name.Look(0, "", ""))
 	if err != nil || !seen.Blocks(seen.Lasting()) {
@@ -192,9 +193,9 @@ func (t *target) budget(result outcome) time.Duration {
 	return t.cfg.nodeTimeout
 }
 
-// jitter returns a random pause that grows with the tries and with the time a round takes. It separates contenders that split
-// the vote.
-func (t *target) jitter(round time.Duration, try int) time.Duration {
+// randomPause returns a pause that grows with the tries and with the time a round takes. It separates contenders that split the
+// vote.
+func (t *target) randomPause(round time.Duration, try int) time.Duration {
 	base := max(round, 500*time.Microsecond)
 	return base/2 + t.cfg.jitter(base<<min(try, 3))
 }

@@ -77,18 +77,18 @@ func (t *target) takeFrom(ctx context.Context, a *acquisition, token string) (ou
 	return s.token, nil
 }
 
-// swap votes to replace a token by a fresh one. over says that nobody relies on the old token any more.
-func (t *target) swap(ctx context.Context, a *acquisition, from string, over bool) (*round, quorum.Tally, error) {
+// swap votes to replace a token by a fresh one. unused says that nobody relies on the old token any more.
+func (t *target) swap(ctx context.Context, a *acquisition, from string, unused bool) (*round, quorum.Tally, error) {
 	s, err := t.newRound(ctx, a)
 	if err != nil {
 		return nil, quorum.Tally{}, err
 	}
-	tally, err := s.swap(ctx, t.name.Swap(from, s.token, over))
+	tally, err := s.voteOnSwap(ctx, t.name.Swap(from, s.token, unused))
 	return s, tally, err
 }
 
-// swap votes on a swap. Unlike other votes, it may be repeated with the same token.
-func (r *round) swap(ctx context.Context, request quorum.Request) (quorum.Tally, error) {
+// voteOnSwap puts a swap to all nodes. Unlike other votes, it may be repeated with the same token.
+func (r *round) voteOnSwap(ctx context.Context, request quorum.Request) (quorum.Tally, error) {
 	return twice(func() (quorum.Tally, error) {
 		err := r.vote(ctx, request)
 		return r.poll.Tally(), err

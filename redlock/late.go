@@ -12,7 +12,7 @@ const maxLatePause = 5 * time.Second
 // returns an error if ctx ends or the Locker is closed.
 func (t *target) delay(ctx context.Context, begin time.Time, longest time.Duration) error {
 	d := min(max(time.Since(begin), t.cfg.nodeTimeout)/4, longest)
-	t.locker.sleep(ctx, min(t.jitter(d, 0), longest))
+	t.locker.sleep(ctx, min(t.randomPause(d, 0), longest))
 	return t.locker.stopped(ctx)
 }
 

@@ -165,6 +165,7 @@ func (l *Lease) elapse() {
 		l.deadline.Reset(l.until.Sub(now))
 		if !l.established {
 			l.established = true
+			// A third of the TTL after the vote, or after the latest extension, began.
 			l.scheduleRenewal(l.until.Add(l.t.cfg.ttl/3 - l.t.cfg.validity()))
 			l.confirm()
 		}

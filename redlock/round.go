@@ -50,10 +50,11 @@ func (r *round) vote(ctx context.Context, request quorum.Request) error {
 	return r.poll.Wait(ctx, r.limit(), r.t.cfg.validity()/2)
 }
 
-// limit returns how long a round waits for nodes that do not answer.
+// limit returns how long a round waits for nodes that do not answer. For a claim that is as long as a pipeline waits. A new round's
+// vote would not be sent sooner, and losers that have met this round's may have given up the tick.
 func (r *round) limit() time.Duration {
 	if r.a.tick != 0 {
-		return 2 * r.t.cfg.nodeTimeout // as long as a pipeline waits: a new vote would queue behind this one, which losers may have seen
+		return 2 * r.t.cfg.nodeTimeout
 	}
 	return r.t.cfg.nodeTimeout
 }
@@ -64,7 +65,7 @@ func (r *round) lease(ctx context.Context, tally *quorum.Tally, err error) (*Lea
 	if err != nil || !tally.Won() || r.t.locker.closing.Err() != nil {
 		return nil, err
 	}
-	fence := r.a.tick * 1000 // in microseconds like the counters, so that fencing can be turned on later
+	fence := r.a.tick * 1000 // in microseconds like the counters, so that fencing can be turned on later; 0 for a lock
 	if r.t.cfg.anyOrder && !r.t.cfg.triggered {
 		fence = 0 // ticks in any order need not grow
 	}

@@ -78,7 +78,7 @@ func (e Event) refusalLevel() slog.Level {
 	switch {
 	case refusal.Holder == protocol.Foreign: // this never ends by itself
 		return slog.LevelError
-	case refusal.Reason == ErrTaken && refusal.permanent, refusal.retry > noRetry:
+	case refusal.Reason == ErrTaken && refusal.permanent, refusal.retry > noRetry: // the tick is not lost yet, or its caller stopped asking
 		return slog.LevelWarn
 	case errors.Is(e.Err, ErrTaken), errors.Is(e.Err, ErrTickDone), errors.Is(e.Err, context.Canceled):
 		return slog.LevelDebug

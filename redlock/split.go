@@ -13,9 +13,9 @@ import (
 type orderedProbe struct {
 	on      bool
 	first   int
-	blocker string        // the token that last held the first node
-	blocked time.Time     // since when it has
-	failed  *quorum.Tally // the latest vote that lacked answers
+	blocker string       // the token that last held the first node
+	blocked time.Time    // since when it has
+	failed  quorum.Tally // the latest vote that lacked answers
 }
 
 // voteInOrder asks one node first, or the next one if that fails. If it granted, it asks the others to vote, too. If it refused,
@@ -55,8 +55,7 @@ func (r *round) voteInOrder(ctx context.Context, first int) error {
 // on from a live one would have each of the two take a node, round after round.
 func (o *orderedProbe) observe(r *round, tally *quorum.Tally, result outcome) {
 	if tally.Failed > 0 {
-		failed := *tally
-		o.failed = &failed
+		o.failed = *tally
 	}
 	switch {
 	case !o.on || result != split || !r.looked:
@@ -71,8 +70,8 @@ func (o *orderedProbe) observe(r *round, tally *quorum.Tally, result outcome) {
 // mostInformative returns the tally that says most about the reason. Without a quorum the last tally may say little, because nodes
 // that were only asked who holds the name did not say why they would not vote.
 func (o *orderedProbe) mostInformative(tally *quorum.Tally, reason error) *quorum.Tally {
-	if reason == ErrTaken || reason == ErrTickDone || reason == ErrPaused || tally.Failed > 0 || o.failed == nil {
+	if reason == ErrTaken || reason == ErrTickDone || reason == ErrPaused || tally.Failed > 0 || o.failed.Failed == 0 {
 		return tally
 	}
-	return o.failed
+	return &o.failed
 }

@@ -111,7 +111,7 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 	for i, node := range l.t.locker.group.Pipelines {
 		class, holds := l.vote.MayHold(i) // cancels a vote that is still queued
 		if !holds && !(extended && node.MayHaveSent(l.since)) && !(endsTick && l.t.cfg.takeover) {
-			class = pipeline.Renewal
+			class = pipeline.Renewal // before votes, like a release, but not kept
 		}
 		p.AskOne(context.Background(), i, request, until, class)
 	}
@@ -146,12 +146,12 @@ func (l *Lease) detach() (string, error) {
 	}
 	l.posting.Wait()
 	l.mu.Lock()
-	l.confirm()
+	l.confirm() // the adopter does not: see initTarget
 	l.mu.Unlock()
 	next := protocol.Detached(l.t.cfg.holder, random, l.tick)
 	s := &round{t: l.t, a: &acquisition{op: "detach", tick: l.tick}, token: next}
 	swap := l.t.name.Swap(l.token, next, true)
-	tally, _ := s.swap(context.Background(), swap)
+	tally, _ := s.voteOnSwap(context.Background(), swap)
 	l.conclude(time.Now(), true, !tally.Won())
 	if !tally.Won() {
 		s.abort(false)

@@ -39,6 +39,7 @@ func (t *target) await(ctx context.Context, a *acquisition) (*Lease, error) {
 			_ = w.Wait(ctx, holder, max(t.cfg.backoff(try), time.Millisecond))
 		}
 		switch gone := ctx.Err(); {
+		// The observer was told that the call asks again, so tell it that it no longer does.
 		case gone != nil && a.reportedRetry() && !errors.Is(err, gone):
 			return nil, whileWaiting(t.refuse(a, nil, gone), err)
 		case gone != nil && !errors.Is(err, gone):

@@ -87,14 +87,14 @@ func (n *Name) Stand(token string, fence int64) quorum.Request {
 	return request(standScript, DecodeCount, []any{n.lock, n.Fence}, token, decimal(fence))
 }
 
-// Swap transfers the lock from one token to another. over means that no handle relies
-// on the old one.
-func (n *Name) Swap(from, to string, over bool) quorum.Request {
+// Swap transfers the lock from one token to another. unused means that no handle
+// relies on the old one.
+func (n *Name) Swap(from, to string, unused bool) quorum.Request {
 	keys := append(make([]any, 0, 5), n.lock, n.dead(from), n.dead(to))
 	if n.Fencing {
 		keys = append(keys, n.Fence)
 	}
-	return request(swapScript, n.decode, n.withGuard(keys...), from, to, n.ttl, longest, flag(n.Fencing), n.guard, flag(over))
+	return request(swapScript, n.decode, n.withGuard(keys...), from, to, n.ttl, longest, flag(n.Fencing), n.guard, flag(unused))
 }
 
 // longest is the longest TTL allowed, in ms. It is used where a token's TTL is not known.

@@ -2,7 +2,7 @@
 -- The old token gets a tombstone wherever it may still turn up, so that a late extension cannot restore it.
 -- KEYS: lock, the old token's tombstone, the new one's, fence (only with ARGV 5), guard (the last one, only with ARGV 6)
 -- ARGV: old token, new token, ttl in ms, the tombstone's lifetime in ms, fencing (1 or 0), guard window in ms (0: no guard),
---       over (1 when no handle relies on the old token)
+--       unused (1 when no handle relies on the old token)
 -- Answers {'GRANTED', fence, what remained for the old token in ms} or {'TAKEN', token, remaining ms}, {'DEAD'}, or
 --       {'YOUNG', ms until it votes}: the lock may be handed over then too, but it does not count; see extend.lua.
 local holder = redis.call('GET', KEYS[1])
