@@ -32,9 +32,9 @@ type Request struct {
 // Class says how a pipeline treats a call.
 type Class uint8
 
-// The classes.
+// The classes, in the order of their importance. Up to Vote they wait behind all others, from Release on they are kept.
 const (
-	// Question is asked like a vote, but its answer does not tell whether the node votes: a replica answers questions.
+	// Question is any other call. It does not tell whether the node votes, because a replica answers questions, too.
 	Question Class = iota
 	// Vote is a new acquisition. Renewals and releases go first, so that a flood of votes costs nobody a lease.
 	Vote
@@ -99,14 +99,14 @@ type Pipeline struct {
 	sending bool
 	sentAt  time.Time // when calls, and not a ping, were last sent
 	loaded  []*Script // those that were sent in full
-	asked   bool      // whether the server has answered SET with both NX and GET, which came with Redis 7.0
+	tested  bool      // whether the server has answered SET with both NX and GET, which came with Redis 7.0
 	legacy  bool      // it does not know that
 	timer   *time.Timer
 	idle    chan struct{} // closed once nothing is left; nil while nobody waits in Flushed
-	flushed time.Time     // when idle was made
+	flushed time.Time     // when Flushed was called, which is at the end of its use; zero before
 	breaker breaker
 
-	// Only the goroutine that is sending uses these. It changes batch with mu held, because Flushed reads it.
+	// Only the goroutine that is sending uses these.
 	batch    []*Call
 	commands []driver.Command
 	// limit ends some time after a batch should have been answered. Batches share one while enough time is left on it, because
@@ -247,7 +247,7 @@ func (p *Pipeline) advance(now time.Time) {
 func (p *Pipeline) run() {
 	defer p.stop()
 	_ = growStack(len(p.name))
-	for p.send(2 * p.breaker.timeout) {
+	for p.send(2 * p.breaker.timeout) { // an answer that is late for those who wait still tells what the node has executed
 		if len(p.batch) > 1 {
 			// Let the callers just woken add to the next batch: deep batches cost less per call.
 			runtime.Gosched()
@@ -264,9 +264,9 @@ func growStack(i int) byte {
 	return room[i%len(room)]
 }
 
-// send forms a batch and sends it, with at least leave until its deadline. It reports whether there was one.
-func (p *Pipeline) send(leave time.Duration) bool {
-	refused, cause := p.next(leave)
+// send forms a batch and sends it, with at least atLeast until its deadline. It reports whether there was one.
+func (p *Pipeline) send(atLeast time.Duration) bool {
+	refused, cause := p.next(atLeast)
 	for _, c := range refused {
 		c.To.Receive(c.Index, driver.Reply{Err: cause})
 	}
@@ -282,9 +282,9 @@ func (p *Pipeline) send(leave time.Duration) bool {
 // longest returns the time on a new limit for a batch that needs d. The additional quarter lets later batches share it.
 func longest(d time.Duration) time.Duration { return d + d/4 }
 
-// next forms the next batch, with at least leave until its deadline. If the node is out, next returns the calls to refuse and
+// next forms the next batch, with at least atLeast until its deadline. If the node is out, next returns the calls to refuse and
 // why.
-func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error) {
+func (p *Pipeline) next(atLeast time.Duration) (refused []*Call, cause error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now() // under the lock, as MayHaveSent compares with it
@@ -310,9 +310,9 @@ func (p *Pipeline) next(leave time.Duration) (refused []*Call, cause error) {
 	if len(p.batch) > 0 {
 		p.breaker.since = now
 		end, _ := p.limit.Deadline()
-		if left := end.Sub(now); left < leave || left > longest(leave) {
+		if left := end.Sub(now); left < atLeast || left > longest(atLeast) {
 			p.cancel()
-			p.limit, p.cancel = context.WithDeadline(context.Background(), now.Add(longest(leave)))
+			p.limit, p.cancel = context.WithDeadline(context.Background(), now.Add(longest(atLeast)))
 		}
 	}
 	return nil, nil
@@ -322,11 +322,11 @@ var ping = driver.Command{"PING"}
 
 // fill moves calls from a queue to the batch, and returns what is left of the queue.
 func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
-	n, asking := 0, false
+	n, testing := 0, false
 	for _, c := range queue {
 		// If the server turns out not to know SET NX GET, the first one is resent as a script, so its release must not
 		// be in the same batch.
-		if len(p.batch) >= p.breaker.most || asking && c.Legacy == nil {
+		if len(p.batch) >= p.breaker.most || testing && c.Legacy == nil {
 			break
 		}
 		n++
@@ -335,7 +335,7 @@ func (p *Pipeline) fill(queue []*Call, now time.Time) []*Call {
 			continue
 		}
 		c.stage = sent
-		asking = asking || c.Legacy != nil && !p.asked
+		testing = testing || c.Legacy != nil && !p.tested
 		if c.Legacy != nil && p.legacy {
 			c.Command, c.Script, c.Legacy = c.Legacy.Command(c.Command[1:2], c.Command[2:]...), c.Legacy, nil
 		}
@@ -379,10 +379,11 @@ func (p *Pipeline) deliver(replies []driver.Reply) {
 	p.mu.Lock()
 	p.breaker.returned(p.batch, replies, now)
 	p.keep(replies, now)
+	// A node that was reported is out until it answers.
 	_ = p.reportOut(!p.breaker.answered && p.breaker.reported || p.breaker.skipping(now) || p.breaker.refusing())
 	p.mu.Unlock()
 	for i, c := range p.batch {
-		if c != nil {
+		if c != nil { // else it is in the queue again
 			c.To.Receive(c.Index, replies[i])
 		}
 	}
@@ -410,7 +411,7 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 	for i, c := range p.batch {
 		err := replies[i].Err
 		if c.Legacy != nil && Executed(err) {
-			p.asked = true
+			p.tested = true
 		}
 		switch {
 		case c.Script != nil && driver.ErrorCode(err) == "NOSCRIPT":
@@ -418,7 +419,7 @@ func (p *Pipeline) keep(replies []driver.Reply, now time.Time) {
 			c.Command, c.Script, c.stage = c.Script.inFull(c.Command), nil, queued
 			first, p.batch[i] = append(first, c), nil
 		case c.Legacy != nil && err != nil && strings.HasPrefix(err.Error(), "ERR syntax error"):
-			p.asked, p.legacy, c.stage = true, true, queued
+			p.tested, p.legacy, c.stage = true, true, queued
 			first, p.batch[i] = append(first, c), nil
 		case c.Class < Release:
 		case !Executed(err):
@@ -523,6 +524,7 @@ func (p *Pipeline) Flushed() <-chan struct{} {
 	defer p.mu.Unlock()
 	if p.idle == nil {
 		p.idle, p.flushed = make(chan struct{}), time.Now()
+		// From now on a Chase expires earlier.
 		p.delayed = slices.DeleteFunc(p.delayed, func(c *Call) bool { return p.expired(c, c.resendAt) })
 		heap.Init(&p.delayed)
 	}
