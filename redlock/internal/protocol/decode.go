@@ -65,8 +65,8 @@ func decodeSet(token string) func(driver.Reply) quorum.Answer {
 	}
 }
 
-// vote decodes the result of a script that votes.
-func vote(value any) (a quorum.Answer, known bool) {
+// voteIn decodes the result of a script that votes.
+func voteIn(value any) (a quorum.Answer, known bool) {
 	fields, _ := value.([]any)
 	switch text, number := Text(fields, 1), Number(fields, 2); Text(fields, 0) {
 	case "GRANTED":
@@ -94,17 +94,17 @@ func vote(value any) (a quorum.Answer, known bool) {
 	return a, false
 }
 
-var decodeVote = decoder(vote)
+var decodeVote = decoder(voteIn)
 
 // decodeFenced decodes a vote whose grant must have a fence.
 var decodeFenced = decoder(func(value any) (quorum.Answer, bool) {
-	a, known := vote(value)
+	a, known := voteIn(value)
 	return a, known && (a.Verdict != quorum.Granted || a.Fence != 0)
 })
 
 // decodeLook decodes the vote of a dry run, whose grant is only Vacant.
 var decodeLook = decoder(func(value any) (quorum.Answer, bool) {
-	a, known := vote(value)
+	a, known := voteIn(value)
 	if a.Verdict == quorum.Granted {
 		a.Verdict = quorum.Vacant
 	}
@@ -116,8 +116,8 @@ func young(fields []any) quorum.Answer {
 		ErrYoung, time.Duration(Number(fields, 1))*time.Millisecond))
 }
 
-// count decodes 1, for a key that holds our token, and 0. A release answers 2 if it also woke a waiter.
-func count(value any) (quorum.Answer, bool) {
+// countIn decodes 1, for a key that holds our token, and 0. A release answers 2 if it also woke a waiter.
+func countIn(value any) (quorum.Answer, bool) {
 	switch n, known := value.(int64); n {
 	case 1, 2:
 		return quorum.Answer{Verdict: quorum.Granted, Woke: n == 2}, true
@@ -127,14 +127,14 @@ func count(value any) (quorum.Answer, bool) {
 }
 
 // DecodeCount decodes the reply to a release, or another count.
-var DecodeCount = decoder(count)
+var DecodeCount = decoder(countIn)
 
 // decodeExtend decodes a count, or the answer of a node that abstains.
 var decodeExtend = decoder(func(value any) (quorum.Answer, bool) {
 	if fields, _ := value.([]any); Text(fields, 0) == "YOUNG" {
 		return young(fields), true
 	}
-	return count(value)
+	return countIn(value)
 })
 
 var decodeLast = decoder(func(value any) (quorum.Answer, bool) {

@@ -38,9 +38,9 @@ type Settings struct {
 type Parameters struct {
 	Settings
 
-	ttl, guard                   any
-	twice, granted, lastLifetime any // twice is 2 TTLs, which outlasts each copy of a vote and each place in line
-	keep                         any // how many runs
+	ttl, twoTTLs, guard any // twoTTLs outlasts each copy of a vote and each place in line
+	grantedFor, lastFor any // how long the mark of a granted tick lives, with ticks in any order and in order
+	runsKept            any // how many
 
 	vote     driver.Command                   // votes on a claim; complete except for the keys, the tick, the token and the owner
 	voteArgs int                              // the index of the first argument of vote
@@ -69,8 +69,8 @@ func NewParameters(s Settings) *Parameters {
 	// A finished tick must be remembered until it is too old to be asked for, however far it lay ahead.
 	beyond := max(s.Retention, s.Spacing) + s.MaxSkew + time.Second
 	p := &Parameters{Settings: s,
-		ttl: milliseconds(s.TTL), twice: milliseconds(2 * s.TTL), guard: milliseconds(s.Guard), keep: decimal(int64(s.History)),
-		granted: milliseconds(beyond), lastLifetime: milliseconds(max(LastLifetime, beyond)),
+		ttl: milliseconds(s.TTL), twoTTLs: milliseconds(2 * s.TTL), guard: milliseconds(s.Guard), runsKept: decimal(int64(s.History)),
+		grantedFor: milliseconds(beyond), lastFor: milliseconds(max(LastLifetime, beyond)),
 	}
 	p.prepareVote()
 	return p

@@ -37,13 +37,13 @@ func (p *Parameters) withGuard(keys ...any) []any {
 
 // Claim returns the vote on a tick. Without an owner, the token is the owner.
 func (n *Name) Claim(tick int64, token, owner string) quorum.Request {
-	c, us, ms := slices.Clone(n.vote), any(token), decimal(tick)
+	c, self, at := slices.Clone(n.vote), any(token), decimal(tick)
 	keys, args := c[3:], c[n.voteArgs:]
-	keys[0], keys[1], keys[2], keys[3], keys[4] = n.lock, n.tick(ms), n.last, n.dead(token), n.pause
+	keys[0], keys[1], keys[2], keys[3], keys[4] = n.lock, n.tick(at), n.last, n.dead(token), n.pause
 	if n.Fencing {
 		keys[5] = n.fence
 	}
-	args[0], args[2], args[3] = us, ms, us
+	args[0], args[2], args[3] = self, at, self
 	if owner != "" {
 		args[3] = owner
 	}
@@ -61,6 +61,7 @@ func (p *Parameters) prepareVote() {
 	p.voteArgs = 3 + len(keys)
 	p.vote = claimScript.Command(keys, nil, p.ttl, nil, nil, milliseconds(p.Retention), milliseconds(p.MaxSkew),
 		milliseconds(max(p.Spacing, time.Millisecond)), string(p.Mode), p.guard, flag(p.Fencing))
+	// claim.lua takes these for granted, so most votes need not send them.
 	for _, standard := range [...]string{"0", "0", string(InOrder), "1"} {
 		if p.vote[len(p.vote)-1] != standard {
 			break
@@ -106,7 +107,7 @@ func (n *Name) Abort(token string, tick int64) quorum.Request {
 	if tick == 0 && n.plain() {
 		return n.Release(token, false)
 	}
-	return n.bar(token, tick, n.twice)
+	return n.bar(token, tick, n.twoTTLs)
 }
 
 func (n *Name) bar(token string, tick int64, lifetime any) quorum.Request {
@@ -143,7 +144,7 @@ func (n *Name) Confirm(r *Record, owner string) quorum.Request {
 	if !marks && n.History == 0 {
 		return quorum.Request{}
 	}
-	mark, args := n.report(nil, r, owner, marks)
+	mark, args := n.markAndNote(nil, r, owner, marks)
 	keys := append(make([]any, 0, 3), mark)
 	if n.History > 0 {
 		keys = append(keys, n.lock, n.Runs)
@@ -158,7 +159,7 @@ func (n *Name) Finish(r *Record, owner string, marks, begun bool) quorum.Request
 	if begun {
 		before = &Record{Token: r.Token, Began: r.Began, Next: r.Next, Schedule: r.Schedule}
 	}
-	mark, args := n.report(before, r, owner, marks)
+	mark, args := n.markAndNote(before, r, owner, marks)
 	keys := append(make([]any, 0, 4), n.lock, n.waiters, mark)
 	if n.History > 0 {
 		keys = append(keys, n.Runs)
@@ -166,13 +167,13 @@ func (n *Name) Finish(r *Record, owner string, marks, begun bool) quorum.Request
 	return request(finishScript, DecodeCount, keys, args...)
 }
 
-// report returns the key of the mark, which proves that a tick was granted, and the arguments that Confirm and Finish share. With
-// a history, these have the run's record, and the one before that it replaces.
-func (n *Name) report(before, r *Record, owner string, marks bool) (mark any, args []any) {
+// markAndNote returns the key of the mark, which proves that a tick was granted, and the arguments that Confirm and Finish share.
+// With a history, these have the run's record, and the one before that it replaces.
+func (n *Name) markAndNote(before, r *Record, owner string, marks bool) (mark any, args []any) {
 	tick := r.Tick()
-	mark, markOwner, lifetime := n.last, "", n.lastLifetime
+	mark, markOwner, lifetime := n.last, "", n.lastFor
 	if n.Mode == AnyOrder {
-		mark, markOwner, lifetime = n.Tick(tick), cmp.Or(owner, r.Token), n.granted
+		mark, markOwner, lifetime = n.Tick(tick), cmp.Or(owner, r.Token), n.grantedFor
 	}
 	switch {
 	case !marks:
@@ -182,7 +183,7 @@ func (n *Name) report(before, r *Record, owner string, marks bool) (mark any, ar
 	}
 	args = append(make([]any, 0, 8), r.Token, decimal(tick), markOwner, lifetime)
 	if n.History > 0 {
-		args = append(args, n.keep, before.Encode(), r.Encode(), r.lifetime())
+		args = append(args, n.runsKept, before.Encode(), r.Encode(), r.lifetime())
 	}
 	return mark, args
 }
@@ -196,7 +197,7 @@ func (n *Name) LastTick() quorum.Request {
 // or "". The answer's Token is its place, and Remaining is the remaining time of the
 // holder's lock.
 func (n *Name) Enqueue(waiter, place string) quorum.Request {
-	return request(enqueueScript, decodePlace, []any{n.lock, n.waiters}, waiter, n.twice, place)
+	return request(enqueueScript, decodePlace, []any{n.lock, n.waiters}, waiter, n.twoTTLs, place)
 }
 
 // Dequeue takes a process out of line.

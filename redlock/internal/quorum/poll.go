@@ -39,7 +39,7 @@ func NewGroup(pipelines []*pipeline.Pipeline) *Group {
 // Poll sends one request to the nodes and counts their answers. Replies are counted
 // on the goroutines that read them, and the caller is woken once.
 type Poll struct {
-	Start time.Time
+	Start time.Time // before the first command was sent
 
 	group *Group
 

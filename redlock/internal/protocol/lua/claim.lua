@@ -41,6 +41,7 @@ if owner and owner ~= ARGV[4] then
   end
   return { 'SEEN', theirs, redis.call('PTTL', lock) }
 end
+-- This token's vote was counted here, and has lost the lock since: a late copy of it must not win that back.
 if counted and holder ~= token then
   return { 'LOST' }
 end

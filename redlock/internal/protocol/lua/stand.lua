@@ -2,6 +2,7 @@
 -- counter that was lost must start at the time of the next vote, and not at this fence, which may be older.
 -- KEYS: lock, fence
 -- ARGV: token, fence
+-- Answers 1 when the fence stands, else 0.
 local seen = redis.call('GET', KEYS[2])
 if not seen or redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
