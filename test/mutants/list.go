@@ -30,7 +30,7 @@ var mutants = []mutant{
 	{name: "a cancelled vote wakes nobody", file: "acquire.go", old: "r.abort(t.locker.stopped(ctx) != nil)", new: "r.abort(false)"},
 	{name: "a hand-over leaves the old token on a node that missed it", file: "unlock.go", old: "l.t.sendWhereMissed(swap, &tally)", new: ""},
 	{name: "a failed adoption leaves the token it was given", file: "adopt.go", old: "if detached { //", new: "if false { //"},
-	{name: "a refused subscription is tried again at once", file: "internal/waitqueue/subscription.go", old: "q.closing.Err() != nil || time.Now().Before(s.until)", new: "q.closing.Err() != nil"},
+	{name: "a refused subscription is tried again at once", file: "internal/waitqueue/subscription.go", old: "q.closing.Err() != nil || time.Now().Before(s.retryAt)", new: "q.closing.Err() != nil"},
 	{name: "no abort of a failed round", file: "acquire.go", old: "\t\tr.abort(t.locker.stopped(ctx) != nil) // whatever", new: "\t\t// whatever"},
 	{name: "abort forgets votes that failed", file: "internal/quorum/poll.go", old: "case Pending, Failed: // it", new: "case Pending: // it"},
 	{name: "votes that a server refused are chased", file: "internal/quorum/poll.go", old: "if a.Err == nil || !driver.Answered(a.Err) {", new: "if true {"},

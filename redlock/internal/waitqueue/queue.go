@@ -67,13 +67,13 @@ func New(closing context.Context, group *quorum.Group, id string, unheard func(n
 func (q *Queue) Enter(ctx context.Context, name *protocol.Name, nodeTimeout, ttl time.Duration) (*Waiter, error) {
 	w := &Waiter{queue: q, name: name, nodeTimeout: nodeTimeout, ttl: ttl, signal: make(chan struct{}, 1)}
 	q.mu.Lock()
-	at := q.lines[name.Lock]
-	if at == nil {
-		at = &line{node: -1}
-		q.lines[name.Lock] = at
+	l := q.lines[name.Lock]
+	if l == nil {
+		l = &line{node: -1}
+		q.lines[name.Lock] = l
 	}
-	w.inLine = at.waiters.PushBack(w)
-	if at.first() == w {
+	w.element = l.waiters.PushBack(w)
+	if l.first() == w {
 		w.wake()
 	}
 	q.mu.Unlock()
@@ -117,12 +117,12 @@ func (q *Queue) notify(node int, notice string) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	at := q.lines[name]
-	if at == nil {
+	l := q.lines[name]
+	if l == nil {
 		q.pass(node, protocol.NewParameters(protocol.Settings{}).Name(name))
 		return
 	}
-	at.first().notice(token)
+	l.first().notice(token)
 }
 
 // pass wakes the next process in line, by releasing a token that nobody has. It cannot release the announced token, whose

@@ -18,7 +18,7 @@ type subscription struct {
 	active   bool
 	timedOut bool      // a waiter has waited for it in vain; others do not wait
 	failures int       // how many attempts in a row failed
-	until    time.Time // when the next attempt may be made
+	retryAt  time.Time // when the next attempt may be made
 	told     bool      // unheard was called for these failures
 }
 
@@ -36,7 +36,7 @@ func (q *Queue) listen(ctx context.Context, node int, limit time.Duration) bool 
 	defer q.mu.Unlock()
 	s := &q.subscriptions[node]
 	if s.cancel == nil {
-		if q.closing.Err() != nil || time.Now().Before(s.until) {
+		if q.closing.Err() != nil || time.Now().Before(s.retryAt) {
 			return false
 		}
 		q.subscribe(node, sub)
@@ -74,13 +74,13 @@ func (q *Queue) subscribe(node int, sub driver.Subscriber) {
 		// The subscription ended. The next waiter begins a new one; until then waiters poll.
 		q.mu.Lock()
 		tell := false
-		if ctx.Err() == nil && !s.active {
-			s.failures++
-			s.until = time.Now().Add(protocol.SubscribePause(s.failures)) // or each name that is waited for would make an attempt
-			tell = s.failures >= tellAfter && !s.told && !q.group.Pipelines[node].Out()
-			s.told = s.told || tell
-		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil { // else end was called, and s may be the next one
+			if !s.active {
+				s.failures++
+				s.retryAt = time.Now().Add(protocol.SubscribePause(s.failures)) // or each name that is waited for would make an attempt
+				tell = s.failures >= tellAfter && !s.told && !q.group.Pipelines[node].Out()
+				s.told = s.told || tell
+			}
 			s.end()
 		}
 		q.mu.Unlock()

@@ -16,7 +16,7 @@ type Waiter struct {
 	queue            *Queue
 	name             *protocol.Name
 	nodeTimeout, ttl time.Duration
-	inLine           *list.Element
+	element          *list.Element // of the line
 	signal           chan struct{} // its turn has come, or the name was released
 	place            string        // in the line in Redis; kept when the process enqueues again on the same node
 
@@ -70,7 +70,7 @@ func (w *Waiter) Wait(ctx context.Context, holder string, backoff time.Duration)
 		backoff = min(4*min(backoff, w.ttl), w.ttl)
 	}
 	if remaining > 0 {
-		backoff = min(backoff-time.Millisecond, remaining) + time.Millisecond
+		backoff = min(backoff-time.Millisecond, remaining) + time.Millisecond // so written, no sum overflows
 	}
 	return w.sleep(ctx, backoff)
 }
@@ -99,8 +99,8 @@ func (w *Waiter) enqueue(ctx context.Context) (remaining time.Duration, listenin
 			continue
 		}
 		q.mu.Lock()
-		if at := q.lines[w.name.Lock]; at.node != i {
-			at.node, w.place = i, "" // a place is a time by that node's clock
+		if l := q.lines[w.name.Lock]; l.node != i {
+			l.node, w.place = i, "" // a place is a time by that node's clock
 		}
 		q.mu.Unlock()
 		p := q.group.NewPoll()
@@ -121,11 +121,11 @@ func (w *Waiter) Leave(served bool) {
 	q := w.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	at := q.lines[w.name.Lock]
-	wasFirst := at.first() == w
-	at.waiters.Remove(w.inLine)
+	l := q.lines[w.name.Lock]
+	wasFirst := l.first() == w
+	l.waiters.Remove(w.element)
 	unused := w.released != "" && !served
-	if next := at.first(); next != nil {
+	if next := l.first(); next != nil {
 		if unused {
 			next.notice(w.released)
 		}
@@ -135,10 +135,10 @@ func (w *Waiter) Leave(served bool) {
 		return
 	}
 	delete(q.lines, w.name.Lock)
-	if at.node >= 0 {
-		q.group.Pipelines[at.node].Send(w.name.Dequeue(q.id), time.Now().Add(w.ttl), pipeline.Question)
+	if l.node >= 0 {
+		q.group.Pipelines[l.node].Send(w.name.Dequeue(q.id), time.Now().Add(w.ttl), pipeline.Question)
 		if unused {
-			q.pass(at.node, w.name)
+			q.pass(l.node, w.name)
 		}
 	}
 	if len(q.lines) == 0 {
