@@ -134,7 +134,7 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 	info := &Info{Name: name}
 	failed := i.failure("show", name)
 	count, newest := map[string]int{}, int64(0)
-	noted := map[string]protocol.Record{}
+	records := map[string]protocol.Record{}
 	var pauses pauses
 	for n, r := range i.askAll(ctx, tokenOf(lock), driver.Command{"PTTL", lock}, driver.Command{"GET", keys.Last},
 		driver.Command{"GET", keys.Fence}, driver.Command{"ZCARD", keys.Waiters},
@@ -154,7 +154,7 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 		vote.Remaining = protocol.Lifetime(numberIn(r[1]))
 		newest = max(newest, numberIn(r[2]))
 		pauses.add(r[5], r[6])
-		note(noted, r[7])
+		addRecords(records, r[7])
 		info.Fence = max(info.Fence, numberIn(r[3]))
 		info.Waiters = max(info.Waiters, int(numberIn(r[4])))
 		if count[vote.Token]++; vote.Token != "" && count[vote.Token] >= i.group.Quorum {
@@ -168,7 +168,7 @@ func (i *Inspector) Show(ctx context.Context, name string) (*Info, error) {
 			info.Remaining = max(info.Remaining, v.Remaining)
 		}
 	}
-	if last := i.history(name, noted, count).Runs; len(last) > 0 {
+	if last := i.history(name, records, count).Runs; len(last) > 0 {
 		info.LastRun = &last[0]
 	}
 	if newest > 0 {
@@ -348,7 +348,7 @@ func (i *Inspector) do(ctx context.Context, node int, calls ...pipeline.Call) []
 	}
 	bounded, cancel := context.WithDeadline(ctx, now.Add(i.timeout))
 	defer cancel()
-	for left := len(calls); left > 0 && (bounded.Err() == nil || len(came) > 0); {
+	for left := len(calls); left > 0 && (bounded.Err() == nil || len(came) > 0); { // at the end, take what has come
 		select {
 		case a := <-came:
 			left--

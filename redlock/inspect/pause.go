@@ -21,6 +21,15 @@ type Pause struct {
 	For time.Duration
 }
 
+// String returns who paused the job, for how long and why.
+func (p *Pause) String() string {
+	text := "until it is resumed"
+	if p.For > 0 {
+		text = "for another " + p.For.Round(time.Millisecond).String()
+	}
+	return protocol.PauseText(text, p.By, p.Why)
+}
+
 const maxBy, maxWhy = 256, 1024
 
 // Pause pauses a job for the whole fleet, replacing an earlier pause. Claims that

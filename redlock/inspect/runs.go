@@ -85,7 +85,7 @@ func (i *Inspector) Runs(ctx context.Context, name string) (*Runs, error) {
 	lock := i.prefix + name
 	keys := protocol.KeysOf(lock)
 	failed := i.failure("runs", name)
-	noted := map[string]protocol.Record{}
+	records := map[string]protocol.Record{}
 	held := map[string]int{}
 	var pauses pauses
 	for n, r := range i.askAll(ctx, tokenOf(lock), driver.Command{"ZRANGE", keys.Runs, "0", "-1"},
@@ -98,22 +98,22 @@ func (i *Inspector) Runs(ctx context.Context, name string) (*Runs, error) {
 		held[token]++
 		pauses.add(r[2], r[3])
 		pauses.ends = append(pauses.ends, numberIn(r[4]))
-		note(noted, r[1])
+		addRecords(records, r[1])
 	}
-	runs := i.history(name, noted, held)
+	runs := i.history(name, records, held)
 	runs.Paused = pauses.agreed(i)
-	runs.Next = after(pauses.end(i), runs.Next, noted)
+	runs.Next = after(pauses.end(i), runs.Next, records)
 	if len(runs.Runs) > 0 && !runs.Next.Before(runs.Runs[0].Began) {
-		runs.Next = after(runs.Runs[0].Began.Add(runs.Runs[0].Took), runs.Next, noted)
+		runs.Next = after(runs.Runs[0].Began.Add(runs.Runs[0].Took), runs.Next, records)
 	}
 	return runs, failed.outcome(ctx)
 }
 
 // after returns the next tick to expect after a pause or a run that lasted until end. It knows only the intervals of the
 // ticks, not the schedule.
-func after(end, next time.Time, noted map[string]protocol.Record) time.Time {
+func after(end, next time.Time, records map[string]protocol.Record) time.Time {
 	shortest, longest := time.Duration(math.MaxInt64), time.Millisecond
-	for _, r := range noted {
+	for _, r := range records {
 		if interval := protocol.Lifetime(r.Next - r.Tick()); interval > 0 {
 			shortest, longest = min(shortest, interval), max(longest, interval)
 		}
@@ -127,21 +127,21 @@ func after(end, next time.Time, noted map[string]protocol.Record) time.Time {
 	return next.Add((end.Sub(next)/longest + 1) * longest)
 }
 
-// note adds the records of a reply. The record of a run's end replaces that of its beginning.
-func note(noted map[string]protocol.Record, r driver.Reply) {
+// addRecords adds the records of a reply. The record of a run's end replaces that of its beginning.
+func addRecords(records map[string]protocol.Record, r driver.Reply) {
 	members, _ := r.Value.([]any)
 	for k := range members {
-		if record, ok := protocol.DecodeRecord(protocol.Text(members, k)); ok && noted[record.Token].Result == "" {
-			noted[record.Token] = record
+		if record, ok := protocol.DecodeRecord(protocol.Text(members, k)); ok && records[record.Token].Result == "" {
+			records[record.Token] = record
 		}
 	}
 }
 
 // history makes Runs of the records. A run without a recorded end is Running while a majority holds its token.
-func (i *Inspector) history(name string, noted map[string]protocol.Record, held map[string]int) *Runs {
+func (i *Inspector) history(name string, records map[string]protocol.Record, held map[string]int) *Runs {
 	all := &Runs{Name: name}
 	newest := protocol.Record{}
-	for token, r := range noted {
+	for token, r := range records {
 		if r.Tick() > newest.Tick() {
 			newest = r
 		}

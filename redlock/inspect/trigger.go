@@ -120,15 +120,6 @@ func obstacle(info *Info) error {
 	return refusal
 }
 
-// String returns who paused the job, for how long and why.
-func (p *Pause) String() string {
-	text := "until it is resumed"
-	if p.For > 0 {
-		text = "for another " + p.For.Round(time.Millisecond).String()
-	}
-	return protocol.PauseText(text, p.By, p.Why)
-}
-
 // clock returns the median of the nodes' clocks, against which ticks are checked, in whole milliseconds.
 func (i *Inspector) clock(ctx context.Context) time.Time {
 	var clocks []time.Time
