@@ -85,7 +85,7 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 			return nil
 		}
 	}
-	for short := 0; ; short++ {
+	for short := 0; ; short++ { // counts the short terms and failed campaigns in a row
 		lease, err := e.m.t.await(ctx, &acquisition{op: "lock", begin: time.Now(), tried: e.tried})
 		switch {
 		case err == nil:

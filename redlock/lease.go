@@ -19,7 +19,7 @@ type Lease struct {
 	token  string
 	tick   int64 // Unix ms; 0 for a lock
 	fence  int64
-	since  time.Time
+	since  time.Time       // when the winning vote began
 	values context.Context // the acquisition's, for its values
 	vote   *quorum.Poll    // the poll that put the token on the nodes
 

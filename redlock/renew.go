@@ -17,7 +17,7 @@ type renewer struct {
 }
 
 func (r *renewer) schedule(l *Lease, at time.Time) {
-	due := at.Sub(r.born).Truncate(l.t.cfg.ttl / 48)
+	due := at.Sub(r.born).Truncate(l.t.cfg.ttl / 48) // early by up to a sixteenth of the interval
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.due[l.renewal], l)
