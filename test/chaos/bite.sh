@@ -41,11 +41,11 @@ mutant() {
 chosen="$*"
 mutant quorum        internal/quorum/poll.go       's{Quorum: len\(pipelines\)/2 \+ 1}{Quorum: len(pipelines) / 2}'
 mutant write-back    round.go                      's{if stands \{}{if stands || true \{}'
-mutant tick-memory   internal/protocol/lua/claim.lua 's{local last, dead, paused = [^\n]*}{local last, dead, paused = false, known[2], known[3]}; s{local owner = [^\n]*}{local owner = false}'
-mutant abort         acquire.go                    's{\t\tr\.abort\(\) // [^\n]*\n}{}'
-mutant owed-release  internal/quorum/poll.go       's{MustDeliver: c >= Release}{MustDeliver: false}'
+mutant tick-memory   internal/protocol/lua/claim.lua 's{order ~= .any. and known\[1\]}{false}; s{= marks\[1\],}{= false,}'
+mutant abort         acquire.go                    's{\t\tr\.abort\([^\n]*\n}{}'
+mutant owed-release  internal/pipeline/pipeline.go 's{p\.delay\(c, c\.To,[^\n]*}{}'
 mutant deadline      lease.go                      's{if !early}{if false}'
 mutant guard         internal/protocol/lua/guard.lua 's{return now - tonumber\(known\[2\]\), tonumber\(known\[2\]\)}{return 1e12, 0}'
 mutant compare       internal/protocol/lua/release.lua 's{local mine = [^\n]*}{local mine = true}'
-mutant error-reply   internal/pipeline/reply.go 's{return r\.Err == nil \|\| IsWrongType\(r\.Err\)}{return Answered(r)}'
+mutant error-reply   internal/pipeline/reply.go 's{return err == nil \|\| IsWrongType\(err\)}{return driver.Answered(err)}'
 exit $status
