@@ -19,7 +19,7 @@ import (
 var ErrYoung = errors.New("redlock: node abstains: it restarted or lost its data and may have forgotten votes")
 
 var (
-	errLostVote  = errors.New("the vote of this round was lost again; the next round has a fresh token")
+	errLostVote  = errors.New("this round's vote was granted here, but its lock is gone; the next round has a fresh token")
 	errDeadToken = errors.New("this round's token was aborted before the vote arrived")
 )
 
