@@ -27,7 +27,7 @@ const (
 
 const (
 	minTTL     = 20 * time.Millisecond
-	maxTTL     = 24 * time.Hour
+	maxTTL     = protocol.MaxTTL
 	driftFloor = 2 * time.Millisecond
 	maxDelay   = time.Minute
 	maxHistory = 1000

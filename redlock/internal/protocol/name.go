@@ -61,6 +61,9 @@ type Name struct {
 // server, which is why the guard is not available on Redis Cluster.
 const GuardKey = "redtick:guard"
 
+// MaxTTL is the longest TTL allowed.
+const MaxTTL = 24 * time.Hour
+
 // LastLifetime is the least time for which the newest tick granted is remembered.
 const LastLifetime = 7 * 24 * time.Hour
 

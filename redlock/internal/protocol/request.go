@@ -98,8 +98,8 @@ func (n *Name) Swap(from, to string, unused bool) quorum.Request {
 	return request(swapScript, n.decode, n.withGuard(keys...), from, to, n.ttl, longest, flag(n.Fencing), n.guard, flag(unused))
 }
 
-// longest is the longest TTL allowed, in ms. It is used where a token's TTL is not known.
-const longest = "86400000"
+// longest is MaxTTL in ms. It is used where a token's TTL is not known.
+var longest any = milliseconds(MaxTTL)
 
 // Abort takes back a token's vote on a tick, or on the lock if tick is 0. It also bars
 // late copies of the vote, except on a plain lock: SET does not check tombstones.
