@@ -39,6 +39,7 @@ demo: ## three replicas, one schedule
 
 chaos: ## replicas on real servers that are killed, frozen and cut off; FOR=60s for less, LOCKER=redsync to compare
 	@scripts/need redis-server
+	LIMIT=0 test/chaos/bite.sh
 	cd test/chaos && $(GO) test . && $(GO) run . -for $(or $(FOR),10m) -locker $(or $(LOCKER),redtick)
 
 outages: ## adapters whose only Redis is away for 5 s, 30 s and 300 s at the instant of a daily job; make test has the 5 s
