@@ -120,3 +120,16 @@ func TestNewScheduler_interval_from_completion_RunNow(t *testing.T) {
 		leaveAll(t, fleet)
 	})
 }
+
+// A replica that leaves while its job rests leaves no goroutine behind.
+//
+// Seen to fail when a goroutine waits for the end of the rest: the bubble's main goroutine exits before it.
+func TestNewScheduler_leaves_at_rest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, r := newLedger(), newSchedulers(t, nil, 0)[0]
+		r.job(t, gocron.DurationJob(10*time.Second), log.task("job", 4*time.Second), gocron.WithName("job"), gocron.WithIntervalFromCompletion())
+		r.Start()
+		time.Sleep(15 * time.Second)
+		r.leave(t)
+	})
+}

@@ -40,7 +40,7 @@ func (r *run) Unlock(ctx context.Context) error {
 		}
 	}
 	if r.rests(ctx) {
-		go r.rest() //nolint:gosec // it outlives ctx, which ends with the job
+		r.rest()
 		return nil
 	}
 	return r.end(ctx)
@@ -123,14 +123,17 @@ func (s *jobState) interval() time.Duration {
 
 // rest keeps the lock for nine tenths of the interval after the run, so that no
 // other replica begins earlier. Under take-over the tick counts as done only once
-// the lock is released, so there the rest ends with the job.
+// the lock is released, so there the rest ends with the job. No goroutine waits, so
+// none outlives Shutdown.
 func (r *run) rest() {
 	d := r.state.interval()
 	rest, cancel := context.WithTimeout(r.lease.Context(), d-d/10)
-	defer cancel()
 	if r.tick != nil {
-		defer context.AfterFunc(r.job, cancel)()
+		stop := context.AfterFunc(r.job, cancel)
+		context.AfterFunc(rest, func() { stop() })
 	}
-	<-rest.Done()
-	_ = r.end(context.Background()) // redlock reports a loss; Unlock is bounded by the node timeout
+	context.AfterFunc(rest, func() {
+		cancel()
+		_ = r.end(context.Background()) // redlock reports a loss; Unlock is bounded by the node timeout
+	})
 }
