@@ -270,7 +270,8 @@ func (p *Poll) Tally() Tally {
 	return t
 }
 
-// responsive reports whether the outcome is open and a missing answer may come soon, because its node still answers other calls.
+// responsive reports whether the outcome is open and a missing answer may come soon, because its node still answers other calls. A
+// release that has failed is sent again, but not soon.
 func (p *Poll) responsive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
