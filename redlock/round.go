@@ -50,10 +50,10 @@ func (r *round) vote(ctx context.Context, request quorum.Request) error {
 	return r.poll.Wait(ctx, r.limit(), r.t.cfg.validity()/2)
 }
 
-// limit returns how long a round waits for nodes that do not answer. For a claim that is as long as a pipeline waits. A new round's
-// vote would not be sent sooner, and losers that have met this round's may have given up the tick.
+// limit returns how long a round waits for nodes that do not answer. For a claim or a waiting lock that is as long as a pipeline
+// waits. A new round's vote would not be sent sooner, and losers that have met this round's may have given up the tick.
 func (r *round) limit() time.Duration {
-	if r.a.tick != 0 {
+	if r.a.tick != 0 || r.a.waits {
 		return 2 * r.t.cfg.nodeTimeout
 	}
 	return r.t.cfg.nodeTimeout

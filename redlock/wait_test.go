@@ -314,6 +314,30 @@ func TestLock_deadWaitersInLine(t *testing.T) {
 	})
 }
 
+// A free name is locked in one round trip, although the link is slower than the node timeout.
+//
+// Seen to fail when a Lock's round waits for one node timeout: then each vote queues behind the late release of the one before, and
+// with one node there was no lock after a minute.
+func TestLock_slowLink(t *testing.T) {
+	for _, nodes := range []int{1, 3, 5} {
+		inBubble(t, nodes, func(t *testing.T, fl *fleet) {
+			p := fl.process("a", redlock.WithTTL(time.Second))                                           // a node timeout of 100 ms
+			ok(t, must[*redlock.Lease](t)(p.mutex(t, "other").TryLock(t.Context())).Unlock(t.Context())) // an old server refuses the first SET NX GET
+			p.delay(85*time.Millisecond, 95*time.Millisecond)
+			begin := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			lease, err := p.mutex(t, "job").Lock(ctx)
+			if took := time.Since(begin); err != nil || took > 200*time.Millisecond {
+				t.Errorf("%d nodes, after %v: %v", nodes, took, err)
+			}
+			if lease != nil {
+				_ = lease.Unlock(ctx) // which waits for one node timeout
+			}
+		})
+	}
+}
+
 // The first node hangs: waiters get in line on the next.
 func TestLock_firstNodeHangs(t *testing.T) {
 	inBubble(t, 5, func(t *testing.T, fl *fleet) {
