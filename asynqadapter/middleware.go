@@ -49,7 +49,7 @@ func (g *guard) exclude(ctx context.Context, d delivery, next asynq.Handler) err
 }
 
 func (g *guard) mutex(name string, d delivery) (*redlock.Mutex, error) {
-	return g.locker.NewMutex(name, slices.Concat([]redlock.MutexOption{redlock.WithHolder(d.holder())}, g.cfg.mutex)...)
+	return g.locker.NewMutex(name, slices.Concat(g.cfg.mutex, []redlock.MutexOption{redlock.WithHolder(d.holder())})...)
 }
 
 // Key returns the default name of a task's mutex: "task:", its type and, unless the

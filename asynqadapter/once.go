@@ -74,9 +74,10 @@ const maxUnstamped = 100
 // name includes the tick, so that ticks of one key may run side by side. There is no
 // history, as it would be of one tick and outlive it by weeks.
 func (o *once) jobs(name string, d delivery) (task, work *redlock.Job, err error) {
-	first := []redlock.JobOption{redlock.WithHolder(d.holder()), redlock.WithRetention(redlock.DefaultAnyOrderRetention), redlock.WithHistory(0)}
-	task, err1 := o.locker.NewJob(name, slices.Concat(first, o.cfg.job, []redlock.JobOption{redlock.WithAnyOrder(), redlock.WithOwner(d.owner())})...)
-	work, err2 := o.locker.NewJob(name, slices.Concat(first, o.cfg.job, []redlock.JobOption{redlock.WithTakeover()})...)
+	opts := slices.Concat([]redlock.JobOption{redlock.WithRetention(redlock.DefaultAnyOrderRetention), redlock.WithHistory(0)},
+		o.cfg.job, []redlock.JobOption{redlock.WithHolder(d.holder())})
+	task, err1 := o.locker.NewJob(name, slices.Concat(opts, []redlock.JobOption{redlock.WithAnyOrder(), redlock.WithOwner(d.owner())})...)
+	work, err2 := o.locker.NewJob(name, slices.Concat(opts, []redlock.JobOption{redlock.WithTakeover()})...)
 	return task, work, errors.Join(err1, err2)
 }
 

@@ -180,6 +180,7 @@ func TestOncePerTick_outcomes(t *testing.T) {
 
 // A task without retries cannot be sent back while nodes are away, nor while
 // an earlier delivery of it still runs. When that delivery finishes, the task is done. Mutations: claim without its loop; Abandon for Unlock.
+// Seen to fail when a user's holder hid whose delivery that is.
 func TestOncePerTick_waits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, nodes, seen, book := newQueue(t), redlocktest.Servers(3), &events{}, newDiary()
@@ -191,7 +192,7 @@ func TestOncePerTick_waits(t *testing.T) {
 				defer book.end(tick, true)
 				time.Sleep(15 * time.Second)
 				return nil
-			}, oncePerTick(t, newLocker(t, nodes, seen.watched())))
+			}, oncePerTick(t, newLocker(t, nodes, seen.watched()), asynqadapter.WithJob(redlock.WithHolder("worker"))))
 		}
 		first := serve()
 		nodes[0].Freeze()

@@ -78,13 +78,15 @@ func WithMaxWait(d time.Duration) MiddlewareOption {
 }
 
 // WithMutex passes options to the mutexes, such as redlock.WithTTL. Default none: the
-// Locker's apply.
+// Locker's apply. The holder is the task and the process in any case, so that a task is
+// known when asynq delivers it again.
 func WithMutex(opts ...redlock.MutexOption) MiddlewareOption {
 	return middlewareOption(func(c *guardConfig) { c.mutex = append(c.mutex, opts...) })
 }
 
 // WithJob passes options to the jobs whose ticks are claimed, such as
-// redlock.WithRetention. Default none: the Locker's apply.
+// redlock.WithRetention. Default none: the Locker's apply. The holder is as with
+// [WithMutex], and the owner is the task.
 func WithJob(opts ...redlock.JobOption) OnceOption {
 	return onceOption(func(c *guardConfig) { c.job = append(c.job, opts...) })
 }
