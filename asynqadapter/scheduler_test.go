@@ -289,6 +289,7 @@ func TestScheduler_Register_invalid(t *testing.T) {
 		{"blank queue", "@hourly", asynq.NewTask("job", nil), []asynq.Option{asynq.Queue(" ")}, "blank queue"},
 		{"blank name", "@hourly", asynq.NewTask("job", nil), []asynq.Option{asynqadapter.Name(" ")}, "not be blank"},
 		{"long name", "@hourly", asynq.NewTask("job", nil), []asynq.Option{asynqadapter.Name(strings.Repeat("n", 201))}, "201 bytes"},
+		{"type and name in Latin-1", "@hourly", asynq.NewTask("\xc3", nil), []asynq.Option{asynqadapter.Name("\xa9")}, "not UTF-8"}, // together they are
 		{"type in Latin-1", "@hourly", asynq.NewTask("caf\xe9", nil), []asynq.Option{asynqadapter.Name("job")}, "not UTF-8"},
 		{"name in Latin-1", "@hourly", asynq.NewTask("job", nil), []asynq.Option{asynqadapter.Name("caf\xe9")}, "not UTF-8"},
 		{"queue in Latin-1", "@hourly", asynq.NewTask("job", nil), []asynq.Option{asynq.Queue("caf\xe9")}, "not UTF-8"},

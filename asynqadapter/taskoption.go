@@ -59,7 +59,7 @@ func readOptions(task *asynq.Task, opts []asynq.Option, managed bool) (known tas
 		}
 	}
 	known.name = cmp.Or(known.name, id, identity(task))
-	if !utf8.ValidString(fmt.Sprint(task.Type(), known.name, known.queue, task.Headers())) {
+	if !utf8.ValidString(fmt.Sprintln(task.Type(), known.name, known.queue, task.Headers())) {
 		err = invalid("task %q has a type, name, queue or header that is not UTF-8, as which asynq stores them", task.Type())
 	}
 	return known, others, err
