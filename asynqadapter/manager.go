@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -164,7 +165,8 @@ func (s *Scheduler) replace(wanted map[string]*entry) map[*entry]error {
 			_ = s.remove(id, now)
 		}
 	}
-	for id, e := range wanted {
+	for _, id := range slices.Sorted(maps.Keys(wanted)) {
+		e := wanted[id]
 		if s.entries[id] != nil {
 			continue
 		}

@@ -141,6 +141,22 @@ func TestWithTriggers_manager(t *testing.T) {
 	})
 }
 
+// A name that two queues have is refused for one of them, and for the same one on all replicas: else both would get the ticks.
+//
+// Seen to fail when a map's order decided.
+func TestWithTriggers_queues(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			p := &configs{}
+			p.set(nil, each("@yearly", "report", asynq.Queue("a")), each("@yearly", "report", asynq.Queue("b")))
+			m := manage(t, newQueue(t), p, asynqadapter.WithTriggers(newLocker(t, redlocktest.Servers(1))), asynqadapter.WithObserver(func(redlock.Event) {}))
+			if got := fmt.Sprint(m.Entries()[0].Opts[0]); got != `Queue("a")` || len(m.Entries()) != 1 {
+				t.Fatalf("%d entries, one with %s", len(m.Entries()), got)
+			}
+		})
+	}
+}
+
 // A trigger's name must be unique on its Locker: if another job had it too, either one might run.
 //
 // Seen to fail when a name was reserved in its queue alone, and when a refused one stayed reserved there.
