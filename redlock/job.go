@@ -2,9 +2,6 @@ package redlock
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"fmt"
 	"time"
 
 	"github.com/redtick/redtick/redlock/internal/protocol"
@@ -95,18 +92,17 @@ func (j *Job) claim(ctx context.Context, op string, tick time.Time, acquire func
 	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms == 0 { // 0 stands for a lock
 		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
 	}
-	if d := j.t.headStart(ms); d > 0 {
+	if d := j.t.headStart(); d > 0 {
 		j.t.locker.sleep(ctx, d)
 	}
 	return acquire(ctx, &acquisition{op: op, begin: time.Now(), tick: ms, at: tick})
 }
 
 // headStart returns how long this replica lets the others go first.
-func (t *target) headStart(tick int64) time.Duration {
+func (t *target) headStart() time.Duration {
 	wait := t.cfg.handicap
 	if t.cfg.spread > 0 {
-		sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s", t.name.Lock, tick, t.cfg.holder))
-		wait += time.Duration(binary.BigEndian.Uint64(sum[:]) % uint64(t.cfg.spread))
+		wait += t.cfg.jitter(t.cfg.spread)
 	}
 	return wait
 }

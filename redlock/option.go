@@ -184,10 +184,9 @@ func WithMaxSkew(d time.Duration) JobOption { return jobOption(func(c *config) {
 // 7 days.
 func WithSpacing(d time.Duration) JobOption { return jobOption(func(c *config) { c.spacing = d }) }
 
-// WithSpread delays each claim by less than d, depending on the name, the tick and
-// the holder. It shares out the ticks where one replica would always be first,
-// because its clock is ahead or its link is faster. d is 0 (off, the default) to
-// 1 minute.
+// WithSpread delays each claim by less than d, at random. It shares out the ticks
+// where one replica would always be first, because its clock is ahead or its link is
+// faster. d is 0 (off, the default) to 1 minute.
 func WithSpread(d time.Duration) JobOption { return jobOption(func(c *config) { c.spread = d }) }
 
 // WithHandicap delays each claim by d, in addition to [WithSpread]. It is for a
