@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -262,4 +263,31 @@ func TestElector_tokenFunctionFails(t *testing.T) {
 			t.Errorf("%d tries in a minute, %d of them told", tries, told)
 		}
 	})
+}
+
+// A leader whose work fails is a warning. One whose term ends is none.
+//
+// Seen to fail while stepping down was info, so that nothing told of a fleet whose leaders fail one after the other.
+func TestElector_failedWorkIsWarned(t *testing.T) {
+	for want, lead := range map[slog.Level]func(context.Context) error{
+		slog.LevelWarn: func(context.Context) error { return errors.New("disk full") },
+		slog.LevelInfo: func(term context.Context) error { <-term.Done(); return fmt.Errorf("ended: %w", term.Err()) },
+	} {
+		inBubble(t, 1, func(t *testing.T, fl *fleet) {
+			var d diary
+			e := newElector(t, fl.process("a", redlock.WithObserver(d.observe)).mutex(t, "leader"))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			time.AfterFunc(5*time.Second, cancel)
+			_ = e.Run(ctx, lead)
+			synctest.Wait()
+			for _, e := range d.events {
+				if e.Kind == redlock.SteppedDown && e.Level() != want {
+					t.Errorf("%v after %v, want %v", e.Level(), e.Err, want)
+				}
+			}
+			if len(d.events) == 0 {
+				t.Error("nobody was elected")
+			}
+		})
+	}
 }

@@ -14,8 +14,8 @@ import (
 // [Event.Level] returns:
 //   - debug for normal work: a tick that another replica runs, a renewal;
 //   - info for acquisitions, releases, runs and leaderships;
-//   - warn for a run or a renewal that failed, a node that is out, and a claim that
-//     is refused by a lock that never expires;
+//   - warn for a run, a leader's work or a renewal that failed, a node that is out,
+//     and a claim that is refused by a lock that never expires;
 //   - error for what costs a run or its protection: a lost lease, no quorum, a tick
 //     that is too old or too far ahead, a key that holds other data.
 //
@@ -65,7 +65,8 @@ func (e Event) level() slog.Level {
 		return slog.LevelDebug
 	case e.Kind == Refused:
 		return e.refusalLevel()
-	case e.Err != nil && (e.Kind == Released || e.Kind == Ended):
+	case e.Err != nil && (e.Kind == Released || e.Kind == Ended),
+		e.Err != nil && e.Kind == SteppedDown && !errors.Is(e.Err, context.Canceled): // which work returns at the end of its term
 		return slog.LevelWarn
 	case e.Err != nil && !known: // an adapter's
 		return min(slog.LevelWarn, e.refusalLevel())
