@@ -255,7 +255,7 @@ func (t *target) errNoAnswer(reason error) error {
 	if endedByCaller(reason) {
 		return errors.New("no answer before the call ended")
 	}
-	return fmt.Errorf("no answer within the node timeout of %v", t.cfg.nodeTimeout)
+	return fmt.Errorf("no answer within the node timeout of %v (WithNodeTimeout)", t.cfg.nodeTimeout)
 }
 
 // errPausedHere is the error of a node with a pause that no majority has. The job is not paused then, so it is not ErrPaused.

@@ -103,7 +103,7 @@ func wantOnly(t *testing.T, err error, want ...error) {
 //
 // Seen to fail while the advice was given after 150 ms, too.
 func TestErrors_noAnswer(t *testing.T) {
-	const slow, ended = "no answer within the node timeout of 500ms", "no answer before the call ended"
+	const slow, ended = "no answer within the node timeout of 500ms (WithNodeTimeout)", "no answer before the call ended"
 	try := func(ctx context.Context, s *subject, _ *redlock.Lease) error { _, err := s.TryLock(ctx); return err }
 	claim := func(ctx context.Context, s *subject, _ *redlock.Lease) error {
 		_, err := s.Claim(ctx, time.Now())
