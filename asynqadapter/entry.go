@@ -107,8 +107,10 @@ type owner struct {
 	text string
 }
 
-func (o owner) String() string { return "an entry of an asynqadapter.Scheduler with " + o.text }
-func (o owner) Ended() bool    { return false }
+func (o owner) String() string {
+	return fmt.Sprintf("an entry of an asynqadapter.Scheduler with %s in queue %q", o.text, o.queue)
+}
+func (o owner) Ended() bool { return false }
 
 // isNil reports whether v is nil or holds a nil pointer.
 func isNil(v any) bool {

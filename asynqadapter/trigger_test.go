@@ -143,15 +143,18 @@ func TestWithTriggers_manager(t *testing.T) {
 
 // A name that two queues have is refused for one of them, and for the same one on all replicas: else both would get the ticks.
 //
-// Seen to fail when a map's order decided.
+// Seen to fail when a map's order decided, and when the error did not say how the two differ.
 func TestWithTriggers_queues(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
-			p := &configs{}
+			p, seen := &configs{}, &events{}
 			p.set(nil, each("@yearly", "report", asynq.Queue("a")), each("@yearly", "report", asynq.Queue("b")))
-			m := manage(t, newQueue(t), p, asynqadapter.WithTriggers(newLocker(t, redlocktest.Servers(1))), asynqadapter.WithObserver(func(redlock.Event) {}))
+			m := manage(t, newQueue(t), p, asynqadapter.WithTriggers(newLocker(t, redlocktest.Servers(1))), asynqadapter.WithObserver(seen.observe))
 			if got := fmt.Sprint(m.Entries()[0].Opts[0]); got != `Queue("a")` || len(m.Entries()) != 1 {
 				t.Fatalf("%d entries, one with %s", len(m.Entries()), got)
+			}
+			if err := fmt.Sprint(seen.all[0].Err); !strings.Contains(err, `queue "a"`) || !strings.Contains(err, `queue "b"`) {
+				t.Fatalf("refused with %s", err)
 			}
 		})
 	}
