@@ -163,6 +163,7 @@ func TestErrors_extendAndUnlock(t *testing.T) {
 		p := fl.process("a")
 		m := p.mutex(t, "job", redlock.WithoutRenewal())
 		lease := must[*redlock.Lease](t)(m.Lock(t.Context()))
+		synctest.Wait() // for a vote that an old server is sent as a script
 		for _, l := range p.links[:2] {
 			l.Inject(-1, redlocktest.Fault{Err: errRefused})
 		}

@@ -118,8 +118,8 @@ func WithDrift(fraction float64) MutexOption {
 // WithNodeTimeout sets how long a vote that the other nodes have not decided waits
 // for a silent node: at least 1 ms and less than half the TTL. The default is a
 // tenth of the TTL, but at least 10 ms (or a third of the TTL if that is less) and
-// at most 500 ms. Claims and Lock wait twice as long. For slow nodes pass it to
-// [New], whose value decides when a node counts as out.
+// at most 500 ms. Claims, Lock and Unlock wait twice as long. For slow nodes pass
+// it to [New], whose value decides when a node counts as out.
 func WithNodeTimeout(d time.Duration) MutexOption {
 	return mutexOption(func(c *config) { c.nodeTimeout = d })
 }

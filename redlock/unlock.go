@@ -20,8 +20,8 @@ type releaseState struct {
 }
 
 // Unlock releases the lease on all nodes and returns once a majority has confirmed
-// that. It ignores ctx, so it works with one that has ended. It waits for the node
-// timeout, or for up to half the TTL for nodes that are slow but answer other calls.
+// that. It ignores ctx, so it works with one that has ended. It waits for two node
+// timeouts, or for up to half the TTL for nodes that are slow but answer other calls.
 // Until then, and in the background afterwards, the release is sent again to nodes
 // that fail. Later calls return the error of the first.
 //
@@ -67,8 +67,8 @@ func (l *Lease) unlock(abandoned bool) error {
 	if !held {
 		return l.errLost("unlock")
 	}
-	// Ignore the caller's context: gocron and cron cancel a job's context before they unlock.
-	_ = p.Wait(context.Background(), l.t.cfg.nodeTimeout, l.t.cfg.validity()/2)
+	// Ignore the caller's context: gocron and cron cancel a job's context before they unlock. Wait for as long as a pipeline does.
+	_ = p.Wait(context.Background(), 2*l.t.cfg.nodeTimeout, l.t.cfg.validity()/2)
 	tally := p.Tally()
 	var err error
 	switch {
