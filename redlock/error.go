@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -241,6 +242,8 @@ func (t *target) nodeErrors(tally *quorum.Tally, reason error) (errs []*NodeErro
 		switch {
 		case a.Verdict == quorum.Paused:
 			errs = append(errs, &NodeError{Node: name, Err: errPausedHere})
+		case timedOut(a.Err):
+			errs = append(errs, &NodeError{Node: name, Err: fmt.Errorf("%w: %w", t.errNoAnswer(nil), a.Err)})
 		case a.Err != nil:
 			errs = append(errs, &NodeError{Node: name, Err: a.Err})
 		case a.Verdict == quorum.Pending && !tally.Certain(): // else its answer no longer mattered
@@ -248,6 +251,12 @@ func (t *target) nodeErrors(tally *quorum.Tally, reason error) (errs []*NodeErro
 		}
 	}
 	return errs
+}
+
+// timedOut reports whether a driver's error is that of a time-out, which may not say how long it waited.
+func timedOut(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout() && !errors.Is(err, pipeline.ErrOut)
 }
 
 // errNoAnswer returns the error of a node that did not answer. If the caller ended the call early, the node had too little time.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -142,6 +143,27 @@ func TestErrors_noAnswer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// With one node the driver's time-out may come first. Its text does not say how long it waited.
+//
+// Seen to fail while the cause was that text alone.
+func TestErrors_timeOut(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		m, cause := p.mutex(t, "job"), &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
+		p.links[0].Inject(-1, redlocktest.Fault{Err: cause})
+		_, err := m.TryLock(t.Context())
+		if want := "a/1: no answer within the node timeout of 500ms (WithNodeTimeout): read tcp: i/o timeout"; !errors.Is(err, cause) || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		for range 3 {
+			_, err = m.TryLock(t.Context())
+		}
+		if !errors.Is(err, redlock.ErrNodeOut) || strings.Contains(err.Error(), "WithNodeTimeout") {
+			t.Errorf("%v, want that the node is out", err)
+		}
+	})
 }
 
 // A long text is cut between two characters.
