@@ -98,9 +98,9 @@ func TestAdapter_WithTakeover(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				travel(nights[0].noon)
 				f := newFleet(t, 3)
-				fleet := []*replica{f.replica("a", 0), f.replica("b", -40*time.Millisecond)}
-				for _, r := range fleet {
-					r.add("job", "@hourly", 3*time.Minute, redlock.WithTakeover())
+				fleet := []*replica{f.replica("a", 0), f.replica("b", 0)}
+				for i, r := range fleet {
+					r.add("job", "@hourly", 3*time.Minute, redlock.WithTakeover(), redlock.WithHandicap(time.Duration(i)*time.Second))
 					r.Start()
 				}
 				travel(time.Now().Add(time.Hour + 10*time.Second))
