@@ -128,11 +128,12 @@ func (s *jobState) interval() time.Duration {
 func (r *run) rest() {
 	d := r.state.interval()
 	rest, cancel := context.WithTimeout(r.lease.Context(), d-d/10)
+	stop := func() bool { return false }
 	if r.tick != nil {
-		stop := context.AfterFunc(r.job, cancel)
-		context.AfterFunc(rest, func() { stop() })
+		stop = context.AfterFunc(r.job, cancel)
 	}
 	context.AfterFunc(rest, func() {
+		stop()
 		cancel()
 		_ = r.end(context.Background()) // redlock reports a loss; Unlock is bounded by the node timeout
 	})
