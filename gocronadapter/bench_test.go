@@ -145,13 +145,18 @@ func BenchmarkNewJob(b *testing.B) {
 
 // BenchmarkFirstTick is the time from a tick that n jobs share until each of them
 // has run on one of three replicas. gocron, beside it, runs each of them on all.
-func BenchmarkFirstTick(b *testing.B) {
+func BenchmarkFirstTick(b *testing.B) { benchFirstTick(b, onceAt) }
+
+// BenchmarkFirstTick_cron has jobs with a crontab, of which gocron takes microseconds to find the next tick.
+func BenchmarkFirstTick_cron(b *testing.B) { benchFirstTick(b, hourlyAt) }
+
+func benchFirstTick(b *testing.B, definition func(at time.Time) gocron.JobDefinition) {
 	for _, jobs := range []int{100, 1_000, 4_000, 10_000} {
 		for kind, fleet := range kinds() {
 			b.Run(fmt.Sprintf("jobs=%d/%s", jobs, kind), func(b *testing.B) {
 				var took time.Duration
 				for b.Loop() {
-					d, err := firstTick(b, fleet, jobs, kind == "gocron", nil)
+					d, err := firstTick(b, fleet, jobs, kind == "gocron", definition, nil)
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -163,11 +168,19 @@ func BenchmarkFirstTick(b *testing.B) {
 	}
 }
 
+func onceAt(at time.Time) gocron.JobDefinition {
+	return gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at))
+}
+
+func hourlyAt(at time.Time) gocron.JobDefinition {
+	return gocron.CronJob(fmt.Sprintf("%d %d * * * *", at.Second(), at.Minute()), true)
+}
+
 // BenchmarkFirstTick_anew has each job replaced by Update before that, and the schedulers stopped and started.
 func BenchmarkFirstTick_anew(b *testing.B) {
 	anew := func(tb testing.TB, s gocron.Scheduler, at time.Time, f func()) {
 		for _, j := range s.Jobs() {
-			if _, err := s.Update(j.ID(), gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at)), gocron.NewTask(f), gocron.WithName(j.Name())); err != nil {
+			if _, err := s.Update(j.ID(), onceAt(at), gocron.NewTask(f), gocron.WithName(j.Name())); err != nil {
 				tb.Fatal(err)
 			}
 		}
@@ -180,7 +193,7 @@ func BenchmarkFirstTick_anew(b *testing.B) {
 		b.Run("jobs=4000/"+kind, func(b *testing.B) {
 			var took time.Duration
 			for b.Loop() {
-				d, err := firstTick(b, fleet, 4000, kind == "gocron", anew)
+				d, err := firstTick(b, fleet, 4000, kind == "gocron", onceAt, anew)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -191,7 +204,7 @@ func BenchmarkFirstTick_anew(b *testing.B) {
 	}
 }
 
-func firstTick(tb testing.TB, fleet fleetOf, jobs int, onEach bool, anew func(testing.TB, gocron.Scheduler, time.Time, func())) (time.Duration, error) {
+func firstTick(tb testing.TB, fleet fleetOf, jobs int, onEach bool, definition func(at time.Time) gocron.JobDefinition, anew func(testing.TB, gocron.Scheduler, time.Time, func())) (time.Duration, error) {
 	schedulers, end := fleet(tb, 3)
 	defer end()
 	var runs, last atomic.Int64
@@ -199,6 +212,7 @@ func firstTick(tb testing.TB, fleet fleetOf, jobs int, onEach bool, anew func(te
 	if anew != nil {
 		at = at.Add(time.Duration(jobs) * 900 * time.Microsecond)
 	}
+	at = at.Truncate(time.Second).Add(time.Second) // as crontabs need it
 	want := int64(jobs)
 	if onEach {
 		want *= 3
@@ -208,7 +222,7 @@ func firstTick(tb testing.TB, fleet fleetOf, jobs int, onEach bool, anew func(te
 		runs.Add(1)
 	}
 	for _, s := range schedulers {
-		addJobs(tb, s, jobs, func() gocron.JobDefinition { return gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(at)) }, run)
+		addJobs(tb, s, jobs, func() gocron.JobDefinition { return definition(at) }, run)
 		s.Start()
 		if anew != nil {
 			anew(tb, s, at, run)

@@ -19,6 +19,10 @@ const early = time.Millisecond
 // lookAhead is how many ticks gocron is asked for at first; maxLookAhead is the limit.
 const lookAhead, maxLookAhead = 16, 1 << 16
 
+// few ticks are enough if those after the next one are more than reach ahead, because a Lock rarely takes that long. gocron needs
+// about 5 µs to find one more tick of a crontab, and all jobs of a tick ask it at the same time.
+const few, reach = 4, time.Minute
+
 // due says what a run is for.
 type due struct {
 	tick      time.Time   // zero if the run has none and only takes the lock
@@ -47,7 +51,7 @@ func (s *jobState) due(ctx context.Context, now time.Time) (due, error) {
 
 // listed is due for a job whose ticks gocron can list. The caller holds mu.
 func (s *jobState) listed(now time.Time) (due, error) {
-	pending, err := foresee(s.job, now, lookAhead)
+	pending, err := s.pending(now)
 	if err != nil {
 		return due{}, err
 	}
@@ -222,6 +226,19 @@ func (s *jobState) random(now time.Time) (due, error) {
 	}
 	s.armed, s.restarted = now, false
 	return due{tick: now, fresh: true}, s.enqueue(now)
+}
+
+// pending lists the ticks that gocron has pending or planned. The caller holds mu.
+func (s *jobState) pending(now time.Time) ([]time.Time, error) {
+	if s.queue == nil && (s.gap == 0 || 2*s.gap > reach) {
+		ticks, err := foresee(s.job, now, few)
+		n := len(ticks)
+		// The last two show what the schedule is. The others may be left over from earlier starts, some of them twice.
+		if err != nil || n < few || wall(ticks[n-2]).After(wall(now.Add(reach))) && !ticks[n-2].Equal(ticks[n-1]) {
+			return ticks, err
+		}
+	}
+	return foresee(s.job, now, lookAhead)
 }
 
 // foresee lists the job's ticks until one lies in the future. It asks for n at first, and for twice as many each further time.
