@@ -30,10 +30,12 @@ type Queue struct {
 	subscriptions []subscription       // to each node
 }
 
-// line is a process's waiters for one name, in order of arrival.
+// line is a process's waiters for one name, in order of arrival. The queue's mutex guards it.
 type line struct {
-	waiters list.List // of *Waiter; a list, since thousands may leave from its middle at once
-	node    int       // where the process is in line in Redis, or -1
+	waiters  list.List // of *Waiter; a list, since thousands may leave from its middle at once
+	node     int       // where the process is in line in Redis, or -1
+	released string    // the token of the last notice, until a waiter gets the lock
+	hurries  int       // quick retries since that notice
 }
 
 // first returns the first waiter, or nil.
@@ -65,13 +67,13 @@ func New(closing context.Context, group *quorum.Group, id string, unheard func(n
 // caller must call Leave. The only error is ctx's. Once closing has ended, Enter does
 // not wait.
 func (q *Queue) Enter(ctx context.Context, name *protocol.Name, nodeTimeout, ttl time.Duration) (*Waiter, error) {
-	w := &Waiter{queue: q, name: name, nodeTimeout: nodeTimeout, ttl: ttl, signal: make(chan struct{}, 1)}
 	q.mu.Lock()
 	l := q.lines[name.Lock]
 	if l == nil {
 		l = &line{node: -1}
 		q.lines[name.Lock] = l
 	}
+	w := &Waiter{queue: q, line: l, name: name, nodeTimeout: nodeTimeout, ttl: ttl, signal: make(chan struct{}, 1)}
 	w.element = l.waiters.PushBack(w)
 	if l.first() == w {
 		w.wake()
@@ -122,7 +124,13 @@ func (q *Queue) notify(node int, notice string) {
 		q.pass(node, protocol.NewParameters(protocol.Settings{}).Name(name))
 		return
 	}
-	l.first().notice(token)
+	l.notice(token)
+}
+
+// notice tells the first waiter that token is gone, or about to be. The caller holds the queue's mutex.
+func (l *line) notice(token string) {
+	l.released, l.hurries = token, 0
+	l.first().wake()
 }
 
 // pass wakes the next process in line, by releasing a token that nobody has. It cannot release the announced token, whose

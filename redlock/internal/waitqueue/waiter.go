@@ -14,14 +14,12 @@ import (
 // process. Only one goroutine may use it.
 type Waiter struct {
 	queue            *Queue
+	line             *line
 	name             *protocol.Name
 	nodeTimeout, ttl time.Duration
 	element          *list.Element // of the line
 	signal           chan struct{} // its turn has come, or the name was released
 	place            string        // in the line in Redis; kept when the process enqueues again on the same node
-
-	released string // the token of the last notice; guarded by the queue
-	hurries  int    // quick retries since that notice; guarded by the queue
 }
 
 // Yield lets a waiter elsewhere go first if a release of this process has just
@@ -57,8 +55,8 @@ func (w *Waiter) Wait(ctx context.Context, holder string, backoff time.Duration)
 	if listening && remaining == 0 {
 		// The lock was released before we were in line, so the notice may have gone to nobody.
 		w.queue.mu.Lock()
-		if w.released != holder {
-			w.notice(holder)
+		if w.line.released != holder {
+			w.line.notice(holder)
 		}
 		w.queue.mu.Unlock()
 		if d, hurry := w.hurry(holder); hurry {
@@ -83,11 +81,11 @@ const maxHurries = 8
 func (w *Waiter) hurry(holder string) (d time.Duration, ok bool) {
 	w.queue.mu.Lock()
 	defer w.queue.mu.Unlock()
-	if holder != w.released || w.hurries >= maxHurries {
+	if holder != w.line.released || w.line.hurries >= maxHurries {
 		return 0, false
 	}
-	w.hurries++
-	return 250 * time.Microsecond << (w.hurries - 1), true
+	w.line.hurries++
+	return 250 * time.Microsecond << (w.line.hurries - 1), true
 }
 
 // enqueue gets in line on the first node that answers and can notify, so that all processes use one line. It returns the
@@ -99,8 +97,8 @@ func (w *Waiter) enqueue(ctx context.Context) (remaining time.Duration, listenin
 			continue
 		}
 		q.mu.Lock()
-		if l := q.lines[w.name.Lock]; l.node != i {
-			l.node, w.place = i, "" // a place is a time by that node's clock
+		if w.line.node != i {
+			w.line.node, w.place = i, "" // a place is a time by that node's clock
 		}
 		q.mu.Unlock()
 		p := q.group.NewPoll()
@@ -115,20 +113,18 @@ func (w *Waiter) enqueue(ctx context.Context) (remaining time.Duration, listenin
 }
 
 // Leave gives the turn to the next waiter. served means that this one got the lock.
-// If it did not, its unused notice goes to the next waiter, here or in another
+// If it did not, a notice that it had is the next waiter's, here or in another
 // process. The last waiter of this process also leaves the line in Redis.
 func (w *Waiter) Leave(served bool) {
-	q := w.queue
+	q, l := w.queue, w.line
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l := q.lines[w.name.Lock]
 	wasFirst := l.first() == w
 	l.waiters.Remove(w.element)
-	unused := w.released != "" && !served
+	if served {
+		l.released = ""
+	}
 	if next := l.first(); next != nil {
-		if unused {
-			next.notice(w.released)
-		}
 		if wasFirst {
 			next.wake()
 		}
@@ -137,19 +133,13 @@ func (w *Waiter) Leave(served bool) {
 	delete(q.lines, w.name.Lock)
 	if l.node >= 0 {
 		q.group.Pipelines[l.node].Send(w.name.Dequeue(q.id), time.Now().Add(w.ttl), pipeline.Question)
-		if unused {
+		if l.released != "" {
 			q.pass(l.node, w.name)
 		}
 	}
 	if len(q.lines) == 0 {
 		q.idle.Reset(linger)
 	}
-}
-
-// notice tells the waiter that token is gone, or about to be. The caller holds the queue's mutex.
-func (w *Waiter) notice(token string) {
-	w.released, w.hurries = token, 0
-	w.wake()
 }
 
 func (w *Waiter) wake() {
