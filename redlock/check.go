@@ -61,7 +61,7 @@ func (t *target) askUntilAnswered(ctx context.Context) quorum.Tally {
 	}
 }
 
-// askAll asks every node for a read and a write, since a replica, or a server with a full disk, answers reads. It asks for the read
+// askAll asks every node for a read and for writes, since a replica, or a server with a full disk, answers reads. It asks for the read
 // twice: a script is sent in full first and by its digest after that, and a node may forbid either. It waits for all nodes, even
 // once the outcome is certain.
 func (t *target) askAll(ctx context.Context) quorum.Tally {
@@ -70,7 +70,7 @@ func (t *target) askAll(ctx context.Context) quorum.Tally {
 	limit, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	var polls []*quorum.Poll
-	for _, r := range []quorum.Request{t.name.Look(now.UnixMilli(), "", ""), t.name.Look(now.UnixMilli(), "", ""), t.name.TryWrite()} {
+	for _, r := range append(t.name.TryWrites(), t.name.Look(now.UnixMilli(), "", ""), t.name.Look(now.UnixMilli(), "", "")) {
 		polls = append(polls, t.locker.group.Ask(limit, r, until, pipeline.Question))
 	}
 	answers := make([]quorum.Answer, len(t.locker.group.Pipelines))

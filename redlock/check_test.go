@@ -145,10 +145,12 @@ func TestCheck_closed(t *testing.T) {
 
 // The error for a common mistake has the cure.
 //
-// Seen to fail while Check sent its script once, in full: a user without EVALSHA passed, whose second unlock was refused.
+// Seen to fail while Check sent its script once, in full: a user without EVALSHA passed, whose second unlock was refused. And
+// while its only write was a ZADD: a user without SET got no lock, one without DEL could release none, and one without PEXPIRE
+// lost each lease after a TTL.
 func TestCheck_accessRule(t *testing.T) {
 	server := redisserver.Start(t)
-	for _, missing := range []string{"-@scripting", "-evalsha"} {
+	for _, missing := range []string{"-@scripting", "-evalsha", "-set", "-del", "-pexpire"} {
 		must[any](t)(server.Do("ACL", "SETUSER", "weak", "reset", "on", ">secret", "~*", "&*", "+@all", missing))
 		client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "weak", Password: "secret"})
 		defer client.Close()

@@ -205,10 +205,16 @@ func (n *Name) Dequeue(waiter string) pipeline.Request {
 	return pipeline.Request{Command: driver.Command{"ZREM", n.waiters, waiter}}
 }
 
-// TryWrite returns a write that changes nothing, because no waiter is called "-". It fails where a vote would: on a read-only
-// replica, and when memory is full, because Redis then refuses every ZADD.
-func (n *Name) TryWrite() quorum.Request {
-	return quorum.Request{Request: pipeline.Request{Command: driver.Command{"ZADD", n.waiters, "XX", "0", "-"}}, Decode: decodeAny, DryRun: true}
+// TryWrites returns the writes by which a lock is taken, renewed and released. They change nothing, because no token is "-" and so
+// its key does not exist. They fail where a vote would: without the right, on a read-only replica, and when memory is full, because
+// Redis then refuses every SET.
+func (n *Name) TryWrites() []quorum.Request {
+	key := n.dead("-")
+	var writes []quorum.Request
+	for _, c := range []driver.Command{{"SET", key, "", "XX", "PX", "1"}, {"PEXPIRE", key, "1"}, {"DEL", key}} {
+		writes = append(writes, quorum.Request{Request: pipeline.Request{Command: c}, Decode: decodeAny, DryRun: true})
+	}
+	return writes
 }
 
 // Bootstrap declares a node without data to be new.
