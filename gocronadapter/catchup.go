@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
-	"github.com/jonboulle/clockwork"
 
 	"github.com/redtick/redtick/redlock"
 )
@@ -64,7 +63,7 @@ func (l *jobLocker) look() {
 func (l *jobLocker) newestMissed(ctx context.Context, now time.Time, within time.Duration) (tick time.Time, err error) {
 	p := &l.planned
 	if p.newest.IsZero() || wall(now).Before(wall(p.newest)) || !wall(now).Before(wall(p.next)) {
-		if p.newest, p.next, err = l.plan(ctx, now, within); err != nil {
+		if *p, err = l.plan(ctx, now, within); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -77,39 +76,45 @@ func (l *jobLocker) newestMissed(ctx context.Context, now time.Time, within time
 // repeatedHour is more than clocks are ever set back by at the end of summer time.
 const repeatedHour = 3 * time.Hour
 
+// plan is what gocron would have done with a job.
+type plan struct {
+	newest, next time.Time     // the ticks around an instant, or zero
+	gap          time.Duration // the shortest time between ticks, or 0
+}
+
 // plan returns the newest instant up to now at which gocron would have run the job,
 // and the next one. It has gocron plan the job on a clock that is set back, by
 // within at most.
-func (l *jobLocker) plan(ctx context.Context, now time.Time, within time.Duration) (newest, next time.Time, err error) {
+func (l *jobLocker) plan(ctx context.Context, now time.Time, within time.Duration) (found plan, err error) {
 	select {
 	case l.queries <- struct{}{}:
 		defer func() { <-l.queries }()
 	case <-ctx.Done():
-		return newest, next, ctx.Err()
+		return found, ctx.Err()
 	}
 	e := l.scheduler.examiner
 	p, err := e.planSpec(ctx, l.job, l.spec)
 	if err != nil {
-		return newest, next, err
+		return found, err
 	}
-	for back := time.Minute; ctx.Err() == nil; back *= 2 { // once it has ended, the job may be gone
-		newest, next, err = e.planFrom(p, now.Add(-min(back, within)), now)
-		if err != nil || !newest.IsZero() || back >= within {
+	for back := time.Minute; ctx.Err() == nil; back = max(2*back, found.gap) { // once it has ended, the job may be gone
+		found, err = e.planFrom(ctx, p, now.Add(-min(back, within)), now)
+		if err != nil || !found.newest.IsZero() || back >= within {
 			break
 		}
 	}
-	if before := newest.Add(-repeatedHour); err == nil && !newest.IsZero() && offset(newest) < offset(before) {
-		newest, next, err = e.planFrom(p, before, now) // gocron skips the second pass of the hour if it was up for the first
+	if before := found.newest.Add(-repeatedHour); err == nil && !found.newest.IsZero() && offset(found.newest) < offset(before) {
+		found, err = e.planFrom(ctx, p, before, now) // gocron skips the second pass of the hour if it was up for the first
 	}
-	if err != nil || newest.IsZero() {
-		return newest, next, err
+	if err != nil || found.newest.IsZero() {
+		return found, err
 	}
 	// Ticks that count from the start of a replica change with the start.
-	other, _, err := e.planFrom(p, newest.Add(-17*time.Millisecond), now)
-	if err != nil || !other.Equal(newest) {
-		return newest, next, errors.Join(err, errOwnTicks)
+	other, err := e.planFrom(ctx, p, found.newest.Add(-17*time.Millisecond), now)
+	if err != nil || !other.newest.Equal(found.newest) {
+		return found, errors.Join(err, errOwnTicks)
 	}
-	return newest, next, nil
+	return found, nil
 }
 
 func offset(t time.Time) (seconds int) {
@@ -146,30 +151,29 @@ func (e *examiner) planSpec(ctx context.Context, job gocron.Job, p jobSpec) (_ j
 
 var errOwnTicks = fmt.Errorf("%w: the job's ticks count from the start of its replica, so missed ticks are not known and WithCatchUp does nothing; use Aligned, or a calendar schedule with an interval of 1", ErrSchedule)
 
-func (e *examiner) planFrom(p jobSpec, from, until time.Time) (last, next time.Time, err error) {
-	s, err := gocron.NewScheduler(append(slices.Clip(e.options), gocron.WithClock(clockwork.NewFakeClockAt(from)))...)
-	if err != nil {
-		return last, next, err
-	}
-	defer func() { _ = s.Shutdown() }()
-	var opts []gocron.JobOption
-	for _, o := range p.options {
-		opts = append(opts, asOf(o, p.createdAt, from))
-	}
-	j, err := s.NewJob(p.definition, noTask, append(opts, noListeners(), gocron.WithDistributedJobLocker(refusingLocker(func() {})))...)
+func (e *examiner) planFrom(ctx context.Context, p jobSpec, from, until time.Time) (found plan, err error) {
+	err = e.try(ctx, func(t trial) error {
+		t.clock.Advance(wall(from).Sub(t.clock.Now()))
+		var opts []gocron.JobOption
+		for _, o := range p.options {
+			opts = append(opts, asOf(o, p.createdAt, from))
+		}
+		j, err := t.NewJob(p.definition, noTask, append(opts, noListeners(), gocron.WithDistributedJobLocker(refusingLocker(func() {})))...)
+		if err != nil {
+			return err
+		}
+		defer t.remove(j)
+		ticks, err := foresee(j, until, few)
+		found = plan{
+			newest: newest(time.Time{}, ticks, func(t time.Time) bool { return wall(t).After(wall(from)) && !wall(t).After(wall(until)) }),
+			next:   oldest(ticks, func(t time.Time) bool { return wall(t).After(wall(until)) }),
+			gap:    gapOf(time.Time{}, ticks)}
+		return err
+	})
 	if errors.Is(err, gocron.ErrOneTimeJobStartDateTimePast) {
-		return last, next, nil
+		err = nil
 	}
-	if err != nil {
-		return last, next, err
-	}
-	s.Start()
-	ticks, err := foresee(j, until, lookAhead)
-	if err != nil {
-		return last, next, err
-	}
-	last = newest(last, ticks, func(t time.Time) bool { return wall(t).After(wall(from)) && !wall(t).After(wall(until)) })
-	return last, oldest(ticks, func(t time.Time) bool { return wall(t).After(wall(until)) }), nil
+	return found, err
 }
 
 // asOf applies an option as of the earlier of two instants: a start date that lay ahead when the job was made may have passed.

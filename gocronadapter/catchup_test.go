@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -470,5 +471,50 @@ func TestCatchUp_tooOldOnceThereIsRoom(t *testing.T) {
 		time.Sleep(time.Hour)
 		leaveAll(t, []*replica{r})
 		wantTicks(t, "job", log.of("job"), []time.Time{start.Add(time.Hour), start.Add(3 * time.Hour)})
+	})
+}
+
+// counting returns an option that counts the schedulers that gocron makes. Its first argument serves only to infer gocron's type.
+func counting[S any](_ func(S) error, made *atomic.Int32) func(S) error {
+	return func(S) error {
+		made.Add(1)
+		return nil
+	}
+}
+
+// A look for missed ticks makes no scheduler of its own, because gocron spins while it stops one. It used to make a dozen, so a thousand
+// jobs kept the process busy for minutes, and it took its nodes for hung.
+//
+// Seen to fail when planFrom, or locks, makes a scheduler.
+func TestCatchUp_manyJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const jobs = 20
+		var made, runs atomic.Int32
+		servers := redlocktest.Servers(1)
+		start := func() *replica {
+			r := newSchedulerOn(t, lockerOn(t, servers, "a", redlock.WithObserver(func(redlock.Event) {})), gocronadapter.WithClock(newClock(0)),
+				gocronadapter.WithJobOptions(redlock.WithCatchUp(24*time.Hour)),
+				gocronadapter.WithSchedulerOptions(counting(gocron.WithLocation(time.UTC), &made), gocron.WithLocation(time.UTC)))
+			for i := range jobs {
+				r.job(t, gocron.DailyJob(1, gocron.NewAtTimes(gocron.NewAtTime(3, 0, 0))),
+					gocron.NewTask(func() { runs.Add(1) }), gocron.WithName(fmt.Sprint("job ", i)))
+			}
+			r.Start()
+			return r
+		}
+		r := start()
+		time.Sleep(4 * time.Hour) // the first ticks run
+		leaveAll(t, []*replica{r})
+		time.Sleep(24 * time.Hour) // the second ones are missed
+		made.Store(0)
+		r = start()
+		time.Sleep(time.Minute)
+		leaveAll(t, []*replica{r})
+		if n := runs.Load(); n != 2*jobs {
+			t.Errorf("%d runs, want %d", n, 2*jobs)
+		}
+		if n := made.Load(); n > 3 {
+			t.Errorf("%d schedulers were made for %d jobs, want 3: gocron's own, and one each to examine jobs and to plan them", n, jobs)
+		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-co-op/gocron/v2"
 	"github.com/google/uuid"
+	"github.com/jonboulle/clockwork"
 )
 
 // traits are facts about a job that its gocron.Job does not tell.
@@ -26,14 +27,59 @@ type examiner struct {
 	closed   gocron.Scheduler
 	canceled context.Context
 	zone     *time.Location // of the scheduler, which a daily job's times are in, or nil
+	trials   chan trial     // holds the trial while nobody uses it; closed by close
+}
+
+// trial is a running scheduler, without jobs, to try one on. It is made once: while gocron stops a scheduler it spins, and if thousands
+// of jobs did so at once, the process would do nothing else.
+type trial struct {
+	gocron.Scheduler // nil before the first use
+	clock            *clockwork.FakeClock
+}
+
+func (t trial) remove(j gocron.Job) { _ = t.RemoveJob(j.ID()) } // it may have ended by itself
+
+// try calls f with the trial, or returns an error if ctx ends or the scheduler is shut down.
+func (e *examiner) try(ctx context.Context, f func(trial) error) (err error) {
+	var t trial
+	select {
+	case open, ok := <-e.trials:
+		if !ok {
+			return context.Canceled
+		}
+		t = open
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { e.trials <- t }()
+	if t.Scheduler == nil {
+		t.clock = clockwork.NewFakeClock()
+		if t.Scheduler, err = gocron.NewScheduler(append(slices.Clip(e.options), gocron.WithClock(t.clock))...); err != nil {
+			return err
+		}
+		t.Start()
+	}
+	return f(t)
+}
+
+// close ends the trial.
+func (e *examiner) close() {
+	t, open := <-e.trials
+	if t.Scheduler != nil {
+		_ = t.Shutdown() // has nothing to stop
+	}
+	if open {
+		close(e.trials)
+	}
 }
 
 func newExaminer(options []gocron.SchedulerOption) (*examiner, error) {
-	e := &examiner{options: append(slices.Clip(options), gocron.WithLogger(gocron.NewLogger(gocron.LogLevelError-1)), gocron.WithSchedulerMonitor(noMonitor{}),
+	e := &examiner{trials: make(chan trial, 1), options: append(slices.Clip(options), gocron.WithLogger(gocron.NewLogger(gocron.LogLevelError-1)), gocron.WithSchedulerMonitor(noMonitor{}),
 		gocron.WithMonitor(noStatistics{}), gocron.WithMonitorStatus(noStatistics{}))}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	e.canceled = ctx
+	e.trials <- trial{}
 	var err error
 	if e.closed, err = gocron.NewScheduler(e.options...); err != nil {
 		return nil, err
@@ -76,27 +122,25 @@ func (e *examiner) startsImmediately(schedule gocron.JobSchedule, opts []gocron.
 // locks reports whether gocron locks the runs of a job with these options, which
 // gocron.WithDisabledDistributedJobLocker prevents. It starts such a job to see.
 func (e *examiner) locks(opts []gocron.JobOption) bool {
-	s, err := gocron.NewScheduler(e.options...)
-	if err != nil {
-		return true
-	}
-	defer func() { _ = s.Shutdown() }()
-	const interval = time.Second // no run of a singleton job whose next one would be after its stop date begins
-	locks := make(chan bool, 1+answerTimeout/interval)
 	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()
+	locks := make(chan bool, 1)
 	opts = append(slices.Clip(opts), gocron.WithContext(ctx), gocron.WithStartAt(gocron.WithStartImmediately()), noListeners(),
 		gocron.WithDistributedJobLocker(refusingLocker(func() { locks <- true })))
-	if _, err = s.NewJob(gocron.DurationJob(interval), gocron.NewTask(func() { locks <- false }), opts...); err != nil {
-		return true
-	}
-	s.Start()
-	select {
-	case yes := <-locks:
-		return yes
-	case <-ctx.Done():
-		return true
-	}
+	answer := true
+	_ = e.try(ctx, func(t trial) error {
+		j, err := t.NewJob(gocron.DurationJob(1), gocron.NewTask(func() { locks <- false }), opts...) // a singleton's next run must come before its stop date
+		if err != nil {
+			return err
+		}
+		defer t.remove(j)
+		select {
+		case answer = <-locks:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	return answer
 }
 
 // ifUnset applies option unless this field of the job is set already, by

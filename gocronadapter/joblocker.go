@@ -27,12 +27,12 @@ type jobLocker struct {
 	scheduler *scheduler
 	ready     chan struct{} // closed once NewJob has returned and job is set; a job may run before that
 	spec      jobSpec
-	replaced  sync.Once                        // holds queries, though Updates of the job may come at the same time
-	locked    func() bool                      // whether gocron locks the job's runs; otherwise none is started beside the schedule's
-	owed      []time.Time                      // ticks that the job this one replaced may not have run, in order
-	looks     atomic.Int64                     // for a missed tick: how many were asked for since the last one began
-	planned   struct{ newest, next time.Time } // used only by the goroutine that looks
-	state     atomic.Pointer[jobState]         // nil before the first run
+	replaced  sync.Once                // holds queries, though Updates of the job may come at the same time
+	locked    func() bool              // whether gocron locks the job's runs; otherwise none is started beside the schedule's
+	owed      []time.Time              // ticks that the job this one replaced may not have run, in order
+	looks     atomic.Int64             // for a missed tick: how many were asked for since the last one began
+	planned   plan                     // used only by the goroutine that looks
+	state     atomic.Pointer[jobState] // nil before the first run
 
 	mu      sync.Mutex         // held also to change the state
 	alive   context.Context    // ends when no run may be started any more

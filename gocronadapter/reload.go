@@ -80,7 +80,7 @@ func (l *jobLocker) runOwed(ctx context.Context) {
 		return
 	}
 	tick := owed[len(owed)-1]
-	if ours, _, err := l.plan(ctx, tick, time.Minute); err == nil && ours.Equal(tick) && l.locked() {
+	if ours, err := l.plan(ctx, tick, time.Minute); err == nil && ours.newest.Equal(tick) && l.locked() {
 		l.runTicks(ctx, redlock.DefaultRetention, false, owed...) // gocron may drop the job's runs silently
 	}
 }

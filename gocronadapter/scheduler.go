@@ -323,6 +323,7 @@ func (s *scheduler) endExtraRuns() {
 
 // releaseNames releases all names after Shutdown, when gocron makes no job any more.
 func (s *scheduler) releaseNames() {
+	s.examiner.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.jobs {
