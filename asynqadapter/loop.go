@@ -1,9 +1,11 @@
 package asynqadapter
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -54,7 +56,18 @@ func (s *Scheduler) fire() {
 		}
 	}
 	maps.DeleteFunc(s.departed, func(_ string, e *entry) bool { return e.gone(now) })
+	s.wakeAt = now.mono.Add(pause)
 	s.timer.Reset(max(pause, 0))
+}
+
+// wakeBy makes fire be called by an instant of the wall clock. fire looks at all entries, so it is not called for each that is added.
+// s.mu must be held.
+func (s *Scheduler) wakeBy(at time.Time, now moment) {
+	pause := at.Sub(now.wall)
+	if due := now.mono.Add(pause); due.Before(s.wakeAt) {
+		s.wakeAt = due
+		s.timer.Reset(max(pause, 0))
+	}
 }
 
 // take starts the due ticks of one entry. It skips over ticks that are too old instead
@@ -73,8 +86,10 @@ func (s *Scheduler) take(e *entry, now moment) {
 		if first.Before(oldest) {
 			first = e.schedule.after(oldest.Add(-time.Nanosecond))
 		}
-		if newest := e.schedule.upTo(now.wall); newestOnly && newest.After(first) {
-			first = newest
+		if newestOnly {
+			if newest := e.schedule.upTo(now.wall); newest.After(first) {
+				first = newest
+			}
 		}
 		if missed := e.next; first.After(missed) {
 			err := fmt.Errorf("%w: it passed while this process was paused or its clock was set forward, as did all until %s", ErrLate, formatTick(first))
@@ -106,6 +121,19 @@ type shared struct{ redis.UniversalClient }
 func (s shared) MakeRedisClient() any { return s }
 func (shared) Close() error           { return nil }
 
+// noHistory deletes no history of enqueue events, which asynq would do for each entry, one after the other, when it shuts down: the mirror
+// has none.
+type noHistory struct{ redis.UniversalClient }
+
+func (c noHistory) MakeRedisClient() any { return c }
+
+func (c noHistory) Del(ctx context.Context, keys ...string) *redis.IntCmd {
+	if len(keys) == 1 && strings.HasPrefix(keys[0], "asynq:scheduler_history:") {
+		return redis.NewIntCmd(ctx)
+	}
+	return c.UniversalClient.Del(ctx, keys...)
+}
+
 // makeMirror makes a stock scheduler that has the same entries and enqueues nothing.
 // It writes the heartbeats that asynqmon and asynq.Inspector.SchedulerEntries read;
 // their format is internal to asynq.
@@ -113,7 +141,11 @@ func (s *Scheduler) makeMirror() {
 	if s.cfg.heartbeat == nil {
 		return
 	}
-	s.mirror = asynq.NewScheduler(s.cfg.heartbeat, &asynq.SchedulerOpts{
+	r := s.cfg.heartbeat
+	if client, ok := r.MakeRedisClient().(redis.UniversalClient); ok { // otherwise asynq panics
+		r = noHistory{client}
+	}
+	s.mirror = asynq.NewScheduler(r, &asynq.SchedulerOpts{
 		HeartbeatInterval: s.opts.HeartbeatInterval, Location: s.opts.Location,
 		Logger: s.opts.Logger, LogLevel: max(s.opts.LogLevel, asynq.WarnLevel),
 		// asynq calls this on a goroutine of its own for each tick, right before it
@@ -135,7 +167,7 @@ func (s *Scheduler) show(e *entry, now time.Time) {
 
 // hide removes an entry from the mirror. s.mu must be held.
 func (s *Scheduler) hide(e *entry) {
-	if e.shown != "" {
+	if e.shown != "" && s.mirror != nil {
 		_ = s.mirror.Unregister(e.shown)
 		e.shown = ""
 	}

@@ -66,6 +66,7 @@ type Scheduler struct {
 	mirror   *asynq.Scheduler  // nil without a heartbeat
 	warned   bool              // of the time zone
 	timer    *time.Timer       // calls fire; nil before Start
+	wakeAt   time.Time         // when it does, by the monotonic clock; zero until it first has
 }
 
 func (s *Scheduler) closed() bool  { return s.ctx.Err() != nil }
@@ -197,7 +198,7 @@ func (s *Scheduler) add(id string, e *entry, now moment) {
 	s.entries[id] = e
 	if s.running() {
 		s.present(e, now.wall)
-		s.timer.Reset(0)
+		s.wakeBy(e.next, now)
 	}
 }
 
@@ -326,14 +327,14 @@ func (s *Scheduler) Ping() error {
 // names.
 func (s *Scheduler) Shutdown() {
 	s.mu.Lock()
-	now := s.moment()
+	mirror, now := s.mirror, s.moment()
+	s.mirror = nil // asynq looks at all entries for each that is removed
 	for _, e := range s.entries {
-		s.retire(e, now) // if it were still in the mirror, asynq would ask Redis to clear its history, which it has none of
+		s.retire(e, now)
 	}
 	if s.running() || s.cfg.managed {
 		s.cancel()
 	}
-	mirror := s.mirror
 	s.mu.Unlock()
 	s.work.Wait()
 	if mirror != nil {

@@ -664,3 +664,39 @@ func TestScheduler_Register_clientThatCannotBeCompared(t *testing.T) {
 	s := newScheduler(t, traced{link{newLedger(), 0}, map[string]string{"service": "x"}}, nil)
 	register(t, s, "* * * * *", asynq.NewTask("job", nil))
 }
+
+// A running scheduler looks at all of its entries when a tick is due, and not at each Register: 10,000 of them would cost 10 s.
+// An entry that is due before the others runs on time nevertheless.
+//
+// Seen to fail when add called fire.
+func TestScheduler_Register_running(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64 // each look asks the clock once, and each Register twice
+		clock := func() time.Time { asked.Add(1); return time.Now() }
+		enqueued := newLedger()
+		s := newScheduler(t, link{enqueued, 0}, nil, asynqadapter.WithClock(clock))
+		start(t, s)
+		time.Sleep(time.Millisecond)
+		before := asked.Load()
+		const entries = 50
+		for i := range entries {
+			register(t, s, "@daily", asynq.NewTask(fmt.Sprint(i), nil))
+			time.Sleep(time.Millisecond)
+		}
+		if n := asked.Load() - before; n > 2*entries {
+			t.Errorf("%d Registers took %d looks at the entries, want none", entries, n-2*entries)
+		}
+		register(t, s, "@every 1s", asynq.NewTask("soon", nil))
+		time.Sleep(10 * time.Second)
+		s.Shutdown()
+		var soon int
+		for _, id := range enqueued.ids() {
+			if strings.HasPrefix(id, "soon@") {
+				soon++
+			}
+		}
+		if soon != 10 {
+			t.Errorf("the entry that came last was enqueued %d times in 10 s, want 10", soon)
+		}
+	})
+}
