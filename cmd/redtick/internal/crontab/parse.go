@@ -12,7 +12,10 @@ import (
 	"unicode"
 )
 
-// Parse parses a crontab. Its error joins a [Problem] for each bad line.
+// maxProblems is how many bad lines an error describes. A file that is no crontab has more.
+const maxProblems = 20
+
+// Parse parses a crontab. Its error joins a [Problem] for each bad line, up to maxProblems.
 func Parse(name, text string) (*File, error) {
 	p := &parser{file: &File{Name: name}, names: map[string]int{}}
 	p.settings.shell = "/bin/sh"
@@ -23,6 +26,9 @@ func Parse(name, text string) (*File, error) {
 	}
 	if p.directive.line > 0 {
 		p.refuse(p.directive.line, "%q is followed by no line with a command; put it above the line it is about", p.directive.text)
+	}
+	if more := len(p.problems) - maxProblems; more > 0 {
+		p.problems = append(p.problems[:maxProblems], fmt.Errorf("%s: %d more lines are bad; is it a crontab?", name, more))
 	}
 	return p.file, errors.Join(p.problems...)
 }

@@ -246,3 +246,14 @@ func TestParse_other_spaces(t *testing.T) {
 		}
 	}
 }
+
+// A file that is no crontab, given by mistake, does not flood the log.
+//
+// Seen to fail with an error of 10,000 lines: a reload of a binary wrote 19 MB to the log.
+func TestParse_notACrontab(t *testing.T) {
+	_, err := crontab.Parse("tab", strings.Repeat("{\n", 10000))
+	lines := strings.Split(err.Error(), "\n")
+	if want := "tab: 9980 more lines are bad; is it a crontab?"; len(lines) != 21 || lines[20] != want {
+		t.Errorf("%d lines, the last is %q, want %q", len(lines), lines[len(lines)-1], want)
+	}
+}
