@@ -26,9 +26,9 @@ type Listener struct {
 	Unheard func(node string, cause error)
 
 	mu     sync.Mutex
-	jobs   []*job
-	heard  [16]string // the last messages, to drop the copies from other nodes
-	next   int        // the next index in heard, modulo its length
+	jobs   map[*job]struct{} // thousands may come and go at once
+	heard  [16]string        // the last messages, to drop the copies from other nodes
+	next   int               // the next index in heard, modulo its length
 	end    context.CancelFunc
 	closed bool
 }
@@ -52,7 +52,10 @@ func (l *Listener) Listen(name string, run func(t protocol.Trigger)) (stop func(
 		return nil, false
 	}
 	j := &job{name: name, run: run}
-	l.jobs = append(l.jobs, j)
+	if l.jobs == nil {
+		l.jobs = make(map[*job]struct{})
+	}
+	l.jobs[j] = struct{}{}
 	if l.end == nil {
 		var ctx context.Context
 		ctx, l.end = context.WithCancel(context.Background())
@@ -65,7 +68,7 @@ func (l *Listener) Listen(name string, run func(t protocol.Trigger)) (stop func(
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.jobs = slices.DeleteFunc(l.jobs, func(other *job) bool { return other == j })
+		delete(l.jobs, j)
 		l.endIfIdle()
 	}, true
 }
@@ -117,7 +120,7 @@ func (l *Listener) hear(message string) {
 	var jobs []*job
 	l.mu.Lock()
 	if !slices.Contains(l.heard[:], message) {
-		for _, j := range l.jobs {
+		for j := range l.jobs {
 			if j.name == t.Name {
 				jobs = append(jobs, j)
 			}
