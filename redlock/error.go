@@ -238,16 +238,17 @@ func (t *target) fail(op string, tick int64, tally *quorum.Tally, reason error) 
 // nodeErrors returns why nodes gave no vote.
 func (t *target) nodeErrors(tally *quorum.Tally, reason error) (errs []*NodeError) {
 	for i, a := range tally.Answers {
-		name := t.locker.group.Pipelines[i].Name()
+		err := a.Err
 		switch {
 		case a.Verdict == quorum.Paused:
-			errs = append(errs, &NodeError{Node: name, Err: errPausedHere})
-		case timedOut(a.Err):
-			errs = append(errs, &NodeError{Node: name, Err: fmt.Errorf("%w: %w", t.errNoAnswer(nil), a.Err)})
-		case a.Err != nil:
-			errs = append(errs, &NodeError{Node: name, Err: a.Err})
-		case a.Verdict == quorum.Pending && !tally.Certain(): // else its answer no longer mattered
-			errs = append(errs, &NodeError{Node: name, Err: t.errNoAnswer(reason)})
+			err = errPausedHere
+		case timedOut(err):
+			err = fmt.Errorf("%w: %w", t.errNoAnswer(nil), err)
+		case err == nil && a.Verdict == quorum.Pending && !tally.Certain(): // else its answer no longer mattered
+			err = t.errNoAnswer(reason)
+		}
+		if err != nil {
+			errs = append(errs, &NodeError{Node: t.locker.group.Pipelines[i].Name(), Err: err})
 		}
 	}
 	return errs

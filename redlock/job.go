@@ -2,6 +2,7 @@ package redlock
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/redtick/redtick/redlock/internal/protocol"
@@ -92,17 +93,96 @@ func (j *Job) claim(ctx context.Context, op string, tick time.Time, acquire func
 	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms == 0 { // 0 stands for a lock
 		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
 	}
-	if d := j.t.headStart(); d > 0 {
-		j.t.locker.sleep(ctx, d)
+	wait := j.t.cfg.handicap
+	if j.t.cfg.spread > 0 {
+		wait += j.t.cfg.jitter(j.t.cfg.spread)
+	}
+	if wait > 0 {
+		j.t.locker.sleep(ctx, wait) // the other replicas go first
 	}
 	return acquire(ctx, &acquisition{op: op, begin: time.Now(), tick: ms, at: tick})
 }
 
-// headStart returns how long this replica lets the others go first.
-func (t *target) headStart() time.Duration {
-	wait := t.cfg.handicap
-	if t.cfg.spread > 0 {
-		wait += t.cfg.jitter(t.cfg.spread)
+// CatchUp returns how old a missed tick may be to be run, or 0 if none is; see
+// [WithCatchUp].
+func (j *Job) CatchUp() time.Duration { return j.t.cfg.catchUp }
+
+// maxMissedPause is the longest pause before Missed asks again.
+const maxMissedPause = 15 * time.Second
+
+// Missed returns the tick to catch up on under [WithCatchUp], which the caller then
+// claims, or the zero time if there is none. newest must return the newest instant of
+// the schedule that has come and is no older than [Job.CatchUp], or the zero time.
+// That tick was missed if [Job.LastTick] is an earlier one. So on the first
+// deployment nothing was missed.
+//
+// While the job is paused, or no majority of the nodes answers, Missed waits until
+// ctx ends or the newest tick is too old.
+func (j *Job) Missed(ctx context.Context, newest func() time.Time) (time.Time, error) {
+	for begin := time.Now(); ; {
+		tick := newest()
+		if tick.IsZero() {
+			return time.Time{}, nil
+		}
+		missed, err := j.missed(ctx, tick)
+		switch {
+		case err == nil && missed:
+			return tick, nil
+		case err == nil || !errors.Is(err, ErrPaused) && !refusalOf(err).lacksQuorum():
+			return time.Time{}, err
+		}
+		if ended := j.t.delay(ctx, begin, maxMissedPause); ended != nil {
+			return time.Time{}, errors.Join(ended, err)
+		}
 	}
-	return wait
+}
+
+func (j *Job) missed(ctx context.Context, tick time.Time) (bool, error) {
+	last, err := j.LastTick(ctx)
+	if err != nil || last.IsZero() || !last.Before(tick) {
+		return false, err
+	}
+	tally, err := j.t.ask(ctx, "missed", tick.UnixMilli(), j.t.name.Look(tick.UnixMilli(), "", ""))
+	if err == nil && tally.Blocks(tally.Paused) {
+		err = j.t.fail("missed", tick.UnixMilli(), &tally, ErrPaused)
+	}
+	return err == nil, err
+}
+
+// Triggered returns the job on which to claim the ticks of [Job.OnTrigger], which are
+// runs by hand. Such a claim does not affect the order of the schedule's ticks, so it
+// blocks a scheduled tick only while its run lasts. It is not taken over, caught up
+// on, or asked for again once refused. Pauses apply to it, spacing does not.
+func (j *Job) Triggered() *Job {
+	t := j.t
+	t.cfg.triggered = !t.cfg.anyOrder // if the job's ticks are in order, a tick stays its claim's fence
+	t.cfg.anyOrder, t.cfg.takeover, t.cfg.owner = true, false, ""
+	t.cfg.catchUp, t.cfg.lateness = 0, 0
+	t.setName(t.name.Lock)
+	return &Job{t}
+}
+
+// OnTrigger calls run on every listening replica each time an operator triggers the
+// job, with the tick to claim on [Job.Triggered]. One replica is granted it. run must
+// not block. The observer is told of each trigger, and if a node's triggers cannot be
+// heard. A trigger reaches jobs of the same name in all databases of a server.
+//
+// The Locker subscribes once on each node for all its jobs, on a connection of its
+// own, from the first OnTrigger until the last stop or Close. A trigger published
+// while nobody is subscribed is lost, and the operator is told so. If run is nil or
+// no node is a [driver.Subscriber] the error matches [ErrInvalid], and after Close it
+// is [ErrClosed].
+func (j *Job) OnTrigger(run func(tick time.Time)) (stop func(), err error) {
+	if run == nil {
+		return nil, invalid("the function for triggers of job %q is nil; pass one that claims the tick on the job of Triggered", j.Name())
+	}
+	l := &j.t.locker.triggers
+	if !l.Subscribable() {
+		return nil, invalid("no node is a driver.Subscriber, so job %q would hear no trigger; use another driver, or leave triggers out", j.Name())
+	}
+	stop, ok := l.Listen(j.Name(), func(t protocol.Trigger) { run(protocol.Instant(t.Tick)) })
+	if !ok {
+		return nil, ErrClosed
+	}
+	return stop, nil
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/redtick/redtick/redlock/driver"
 	"github.com/redtick/redtick/redlock/internal/feed"
-	"github.com/redtick/redtick/redlock/internal/pipeline"
 	"github.com/redtick/redtick/redlock/internal/protocol"
 	"github.com/redtick/redtick/redlock/internal/quorum"
 	"github.com/redtick/redtick/redlock/internal/trigger"
@@ -59,26 +58,21 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	if err := derived.derive(); err != nil {
 		return nil, err
 	}
-	names, err := pipeline.Names(nodes)
-	if err != nil {
-		return nil, invalid("%w", err)
-	}
 	l := &Locker{cfg: cfg, outages: outages{names: make(map[string]*outage)}, tokens: tokenSource{random: cfg.random},
 		slots: make(chan struct{}, maxVotes), idle: make(chan struct{}),
 		renewer: renewer{born: time.Now(), due: make(map[time.Duration]map[*Lease]struct{})}}
 	l.closing, l.close = context.WithCancel(context.Background())
 	l.events.Handle = l.observe
+	var err error
+	if l.group, err = quorum.NewGroup(nodes, derived.nodeTimeout, l.reportNode); err != nil {
+		return nil, invalid("%w", err)
+	}
 	id, err := l.tokens.next() // of this process, in the lines of waiters
 	if err != nil {
 		return nil, err
 	}
-	pipelines := make([]*pipeline.Pipeline, len(nodes))
-	for i, n := range nodes {
-		pipelines[i] = pipeline.New(n, names[i], derived.nodeTimeout, func(out bool, cause error) { l.reportNode(names[i], out, cause) })
-	}
-	l.group = quorum.NewGroup(pipelines)
-	l.queue = waitqueue.New(l.closing, l.group, id, func(node string, cause error) { l.reportUnheard(NoticesUnheard, node, cause) })
-	l.triggers = trigger.Listener{Pipelines: pipelines, Jitter: cfg.jitter, Heard: l.reportTrigger, Unheard: func(node string, cause error) { l.reportUnheard(TriggersUnheard, node, cause) }}
+	l.queue = waitqueue.New(l.closing, l.group, id, l.reportUnheard(NoticesUnheard))
+	l.triggers = trigger.Listener{Pipelines: l.group.Pipelines, Jitter: cfg.jitter, Heard: l.reportTrigger, Unheard: l.reportUnheard(TriggersUnheard)}
 	return l, nil
 }
 
@@ -120,6 +114,14 @@ func (l *Locker) reportNode(name string, out bool, cause error) {
 	} else {
 		l.Report(Event{Kind: NodeBack, Node: name})
 	}
+}
+
+func (l *Locker) reportTrigger(t protocol.Trigger) {
+	l.Report(Event{Kind: Triggered, Name: t.Name, Tick: protocol.Instant(t.Tick), By: protocol.Clip(t.By)})
+}
+
+func (l *Locker) reportUnheard(kind EventKind) func(node string, cause error) {
+	return func(node string, cause error) { l.Report(Event{Kind: kind, Node: node, Err: cause}) }
 }
 
 // Close ends all acquisitions, including Locks that wait, with [ErrClosed], and ends

@@ -103,9 +103,7 @@ func (l *Lease) postRelease(endsTick bool) *quorum.Poll {
 		request = l.t.name.Release(l.token, true)
 	}
 	request.Decode = l.t.decodeRelease
-	l.mu.Lock()
-	extended := l.extension.Command != nil
-	l.mu.Unlock()
+	extended := l.extension.Command != nil // no lock: the lease has ended, and no extension is being posted any more
 	until := l.t.releaseDeadline()
 	p := l.t.locker.group.NewPoll()
 	for i, node := range l.t.locker.group.Pipelines {

@@ -57,18 +57,13 @@ func New(nodes []driver.Node, opts ...Option) (*Inspector, error) {
 		}
 		o(i)
 	}
-	names, err := pipeline.Names(nodes)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", redlock.ErrInvalid, err)
-	case i.timeout <= 0:
+	if i.timeout <= 0 {
 		return nil, fmt.Errorf("%w: timeout is %v, must be more than 0; leave WithTimeout out for 1s", redlock.ErrInvalid, i.timeout)
 	}
-	pipelines := make([]*pipeline.Pipeline, len(nodes))
-	for n := range nodes {
-		pipelines[n] = pipeline.New(nodes[n], names[n], i.timeout/2, nil)
+	var err error
+	if i.group, err = quorum.NewGroup(nodes, i.timeout/2, nil); err != nil {
+		return nil, fmt.Errorf("%w: %w", redlock.ErrInvalid, err)
 	}
-	i.group = quorum.NewGroup(pipelines)
 	return i, nil
 }
 
@@ -309,25 +304,24 @@ func (i *Inspector) Bootstrap(ctx context.Context) error {
 
 // vote sends a request to every node and waits for all of them, at most the timeout.
 func (i *Inspector) vote(ctx context.Context, r quorum.Request) quorum.Tally {
-	answers := make([]quorum.Answer, len(i.nodes))
-	i.each(func(n int) { answers[n] = r.Decode(i.do(ctx, n, pipeline.Call{Request: r.Request})[0]) })
+	answers := each(i, func(n int) quorum.Answer { return r.Decode(i.do(ctx, n, pipeline.Call{Request: r.Request})[0]) })
 	return quorum.Count(answers, i.group.Quorum)
 }
 
 // askAll sends the commands to every node and waits for all of them, at most the timeout.
 func (i *Inspector) askAll(ctx context.Context, commands ...driver.Command) [][]driver.Reply {
-	all := make([][]driver.Reply, len(i.nodes))
-	i.each(func(n int) { all[n] = i.ask(ctx, n, commands...) })
-	return all
+	return each(i, func(n int) []driver.Reply { return i.ask(ctx, n, commands...) })
 }
 
-// each calls f for all nodes at once.
-func (i *Inspector) each(f func(node int)) {
+// each calls f for all nodes at once, and returns the results in the order of the nodes.
+func each[T any](i *Inspector, f func(node int) T) []T {
+	results := make([]T, len(i.nodes))
 	var all sync.WaitGroup
-	for n := range i.nodes {
-		all.Go(func() { f(n) })
+	for n := range results {
+		all.Go(func() { results[n] = f(n) })
 	}
 	all.Wait()
+	return results
 }
 
 // ask sends the commands to one node.

@@ -36,15 +36,11 @@ type Node struct {
 
 // Nodes describes all nodes, in order.
 func (i *Inspector) Nodes(ctx context.Context) []Node {
-	nodes := make([]Node, len(i.nodes))
-	i.each(func(n int) {
-		nodes[n] = i.node(ctx, n)
-		nodes[n].Name = i.group.Pipelines[n].Name()
-	})
-	return nodes
+	return each(i, func(n int) Node { return i.node(ctx, n) })
 }
 
 func (i *Inspector) node(ctx context.Context, n int) (node Node) {
+	node.Name = i.group.Pipelines[n].Name()
 	replies := i.ask(ctx, n, driver.Command{"INFO"}, driver.Command{"CONFIG", "GET", "appendfsync"}, driver.Command{"CONFIG", "GET", "save"})
 	if node.Err = replies[0].Err; !driver.Answered(node.Err) {
 		return node

@@ -40,10 +40,10 @@ func (i *Inspector) list(ctx context.Context, prefix, pattern string, limit int,
 	}
 	failed := i.failure("list", prefix)
 	full := i.prefix + prefix
-	found, errs := make([]map[string]bool, len(i.nodes)), make([]error, len(i.nodes))
-	i.each(func(n int) {
+	found := make([]map[string]bool, len(i.nodes))
+	errs := each(i, func(n int) error {
 		found[n] = map[string]bool{}
-		errs[n] = i.scan(ctx, n, escapeGlob(full)+pattern, func(keys []string) error {
+		return i.scan(ctx, n, escapeGlob(full)+pattern, func(keys []string) error {
 			candidates := companionsIn(full, keys, found[n])
 			if !locked {
 				return nil

@@ -7,8 +7,8 @@ type mutant struct {
 }
 
 var mutants = []mutant{
-	{name: "quorum one less", file: "internal/quorum/poll.go", old: "Quorum: len(pipelines)/2 + 1", new: "Quorum: max(len(pipelines)/2, 1)"},
-	{name: "quorum one more", file: "internal/quorum/poll.go", old: "Quorum: len(pipelines)/2 + 1", new: "Quorum: min(len(pipelines)/2 + 2, len(pipelines))"},
+	{name: "quorum one less", file: "internal/quorum/poll.go", old: "Quorum: len(nodes)/2 + 1", new: "Quorum: max(len(nodes)/2, 1)"},
+	{name: "quorum one more", file: "internal/quorum/poll.go", old: "Quorum: len(nodes)/2 + 1", new: "Quorum: min(len(nodes)/2 + 2, len(nodes))"},
 	{name: "no validity check at the decision", file: "round.go", old: "if over(time.Now(), until) {", new: "if false {"},
 	{name: "validity ignores the drift", file: "option.go", old: "return c.ttl - time.Duration(float64(c.ttl)*c.drift) - driftFloor", new: "return c.ttl"},
 	{name: "validity counted from the answer", file: "round.go", old: "until := r.poll.Start.Add(r.t.cfg.validity())", new: "until := time.Now().Add(r.t.cfg.validity())"},

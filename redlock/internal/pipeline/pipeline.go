@@ -89,7 +89,7 @@ type Pipeline struct {
 	node     driver.Node
 	name     string
 	punctual bool // Do returns by its context's deadline, which is near enough for Exchange
-	report   func(out bool, cause error)
+	report   func(node string, out bool, cause error)
 	sender   func() // the method run as a value, because a go statement with a method allocates each time
 
 	mu      sync.Mutex
@@ -119,7 +119,7 @@ type Pipeline struct {
 // as unanswered. report is called when the node goes out and when it is back, in
 // that order; it must not block or call the pipeline. If it is nil, nobody is told,
 // and a node that is out is asked only when there is something to send.
-func New(node driver.Node, name string, timeout time.Duration, report func(out bool, cause error)) *Pipeline {
+func New(node driver.Node, name string, timeout time.Duration, report func(node string, out bool, cause error)) *Pipeline {
 	punctual, ok := node.(driver.Punctual)
 	p := &Pipeline{node: node, name: name, punctual: ok && timeout <= maxExchange && punctual.Punctual(), report: report,
 		breaker: breaker{timeout: timeout, most: maxBatch}, limit: context.Background(), cancel: func() {}}
@@ -161,7 +161,7 @@ func (p *Pipeline) reportOut(out bool) (cause error) {
 	if out != p.breaker.reported {
 		p.breaker.reported = out
 		if p.report != nil {
-			p.report(out, cause)
+			p.report(p.name, out, cause)
 		}
 	}
 	return cause

@@ -46,7 +46,7 @@ func TestPipeline_releases_of_a_suspect_node(t *testing.T) {
 			}
 			return nil
 		}}
-		p := pipeline.New(n, "node", timeout, func(bool, error) {})
+		p := pipeline.New(n, "node", timeout, func(string, bool, error) {})
 		release := func() {
 			p.Send(pipeline.Request{Command: driver.Command{"DEL", "k"}}, time.Now().Add(time.Minute), pipeline.Release)
 			synctest.Wait()
@@ -80,7 +80,7 @@ func TestPipeline_release_beside_a_delayed_one(t *testing.T) {
 			}
 			return nil
 		}}
-		p := pipeline.New(n, "node", timeout, func(bool, error) {})
+		p := pipeline.New(n, "node", timeout, func(string, bool, error) {})
 		send := func(class pipeline.Class) {
 			p.Send(pipeline.Request{Command: driver.Command{"DEL", "k"}}, time.Now().Add(time.Minute), class)
 			synctest.Wait()
@@ -107,7 +107,7 @@ func TestPipeline_release_beside_a_delayed_one(t *testing.T) {
 func TestPipeline_many_delayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &node{answer: func(int) error { return errors.New("MISCONF no disk") }}
-		p := pipeline.New(n, "node", time.Second, func(bool, error) {})
+		p := pipeline.New(n, "node", time.Second, func(string, bool, error) {})
 		send := func(class pipeline.Class, times int) (bytes uint64) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -145,7 +145,7 @@ func TestPipeline_Flushed_too_late(t *testing.T) {
 				}
 				return nil
 			}}
-			p := pipeline.New(n, "node", timeout, func(bool, error) {})
+			p := pipeline.New(n, "node", timeout, func(string, bool, error) {})
 			begin := time.Now()
 			for _, class := range []pipeline.Class{pipeline.Question, pipeline.Release, pipeline.Chase} {
 				p.Send(pipeline.Request{Command: driver.Command{"DEL", "k"}}, begin.Add(21*timeout), class)

@@ -25,15 +25,23 @@ type Group struct {
 	timers    sync.Pool // of stopped timers: a new one for each wait would double a vote's memory
 }
 
-// NewGroup returns the group of the nodes of pipelines.
-func NewGroup(pipelines []*pipeline.Pipeline) *Group {
-	g := &Group{Pipelines: pipelines, Quorum: len(pipelines)/2 + 1}
+// NewGroup returns the group of nodes, each with a pipeline; see [pipeline.New]. It
+// rejects nodes as [pipeline.Names] does.
+func NewGroup(nodes []driver.Node, timeout time.Duration, report func(node string, out bool, cause error)) (*Group, error) {
+	names, err := pipeline.Names(nodes)
+	if err != nil {
+		return nil, err
+	}
+	g := &Group{Quorum: len(nodes)/2 + 1}
+	for i, n := range nodes {
+		g.Pipelines = append(g.Pipelines, pipeline.New(n, names[i], timeout, report))
+	}
 	g.timers.New = func() any {
 		t := time.NewTimer(time.Hour)
 		t.Stop()
 		return t
 	}
-	return g
+	return g, nil
 }
 
 // Poll sends one request to the nodes and counts their answers. Replies are counted
