@@ -54,7 +54,7 @@ func (r *round) vote(ctx context.Context, request quorum.Request) error {
 // waits. A new round's vote would not be sent sooner, and losers that have met this round's may have given up the tick.
 func (r *round) limit() time.Duration {
 	if r.a.tick != 0 || r.a.waits {
-		return 2 * r.t.cfg.nodeTimeout
+		return pipeline.LateTimeouts * r.t.cfg.nodeTimeout
 	}
 	return r.t.cfg.nodeTimeout
 }

@@ -68,7 +68,7 @@ func (l *Lease) unlock(abandoned bool) error {
 		return l.errLost("unlock")
 	}
 	// Ignore the caller's context: gocron and cron cancel a job's context before they unlock. Wait for as long as a pipeline does.
-	_ = p.Wait(context.Background(), 2*l.t.cfg.nodeTimeout, l.t.cfg.validity()/2)
+	_ = p.Wait(context.Background(), pipeline.LateTimeouts*l.t.cfg.nodeTimeout, l.t.cfg.validity()/2)
 	tally := p.Tally()
 	var err error
 	switch {

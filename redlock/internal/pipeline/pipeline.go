@@ -243,11 +243,15 @@ func (p *Pipeline) advance(now time.Time) {
 	})
 }
 
+// LateTimeouts is for how many timeouts a pipeline waits for a batch's answers. An answer that is late for those who wait still tells
+// what the node has executed, and until it comes no other call is sent.
+const LateTimeouts = 2
+
 // run sends batch after batch until nothing is left that may be sent.
 func (p *Pipeline) run() {
 	defer p.stop()
 	_ = growStack(len(p.name))
-	for p.send(2 * p.breaker.timeout) { // an answer that is late for those who wait still tells what the node has executed
+	for p.send(LateTimeouts * p.breaker.timeout) {
 		if len(p.batch) > 1 {
 			// Let the callers just woken add to the next batch: deep batches cost less per call.
 			runtime.Gosched()
