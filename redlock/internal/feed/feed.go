@@ -18,8 +18,7 @@ type Feed[T any] struct {
 	mu     sync.Mutex
 	queue  []entry[T]
 	missed int
-	busy   bool
-	idle   chan struct{} // closed once no item is left; nil while nobody waits in Drained
+	idle   chan struct{} // closed once no item is left; nil if there is none
 }
 
 type entry[T any] struct {
@@ -37,8 +36,8 @@ func (f *Feed[T]) Push(item T) {
 	}
 	f.queue = append(f.queue, entry[T]{item, f.missed})
 	f.missed = 0
-	if !f.busy {
-		f.busy = true
+	if f.idle == nil {
+		f.idle = make(chan struct{})
 		go f.drain()
 	}
 }
@@ -53,8 +52,9 @@ func (f *Feed[T]) drain() {
 	for {
 		f.mu.Lock()
 		if len(f.queue) == 0 {
-			f.busy, ended = false, true
-			f.signalIdle()
+			ended = true
+			close(f.idle)
+			f.idle = nil
 			f.mu.Unlock()
 			return
 		}
@@ -70,18 +70,10 @@ func (f *Feed[T]) drain() {
 func (f *Feed[T]) Drained() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.idle == nil {
-		f.idle = make(chan struct{})
+	if f.idle != nil {
+		return f.idle
 	}
-	idle := f.idle
-	f.signalIdle()
-	return idle
-}
-
-// signalIdle wakes those who wait in Drained if no item is left. The caller holds mu.
-func (f *Feed[T]) signalIdle() {
-	if f.idle != nil && !f.busy {
-		close(f.idle)
-		f.idle = nil
-	}
+	none := make(chan struct{})
+	close(none)
+	return none
 }
