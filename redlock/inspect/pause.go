@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -54,7 +55,10 @@ func (i *Inspector) Pause(ctx context.Context, name string, p Pause) error {
 		end := append(commands[0], "PX", strconv.FormatInt(p.For.Milliseconds(), 10))
 		commands = []driver.Command{resumed(keys, time.Now().Add(p.For), p.For), end}
 	}
-	_, err := i.execute(ctx, "pause", name, commands...)
+	err := i.execute(ctx, "pause", name, commands...)
+	if errors.Is(err, ErrSomeNodes) {
+		return nil // a majority with the pause denies every claim its votes
+	}
 	return err
 }
 
@@ -77,26 +81,22 @@ func (i *Inspector) Resume(ctx context.Context, name string) error {
 			commands = []driver.Command{resumed(keys, time.Now(), 0), {"DEL", keys.Pause}}
 		}
 	}
-	return i.everywhere(ctx, "resume", name, commands...)
+	return i.execute(ctx, "resume", name, commands...)
 }
 
-// execute sends commands to every node. The failure lists the nodes that did not execute the last one.
-func (i *Inspector) execute(ctx context.Context, op, name string, commands ...driver.Command) (failure, error) {
-	failed := i.failure(op, name)
+// execute sends commands to every node. The failure lists the nodes that did not execute the last one; it matches
+// [ErrSomeNodes] if a majority did.
+func (i *Inspector) execute(ctx context.Context, op, name string, commands ...driver.Command) error {
 	if err := i.check(name); err != nil {
-		return failed, err
+		return err
 	}
+	failed := i.failure(op, name)
 	for n, r := range i.askAll(ctx, commands...) {
 		if err := r[len(r)-1].Err; !pipeline.Executed(err) {
 			failed.note(n, err)
 		}
 	}
-	return failed, failed.outcome(ctx)
-}
-
-// everywhere is like execute, but its error matches [ErrSomeNodes] if some nodes failed.
-func (i *Inspector) everywhere(ctx context.Context, op, name string, commands ...driver.Command) error {
-	failed, err := i.execute(ctx, op, name, commands...)
+	err := failed.outcome(ctx)
 	if err == nil && len(failed.Nodes) > 0 {
 		failed.Reason = ErrSomeNodes
 		return failed.Error

@@ -170,7 +170,7 @@ func (i *Inspector) history(name string, records map[string]protocol.Record, hel
 // newest tick could run again.
 func (i *Inspector) Forget(ctx context.Context, name string) error {
 	keys := protocol.KeysOf(i.prefix + name)
-	return i.everywhere(ctx, "forget", name, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause, keys.Resumed})
+	return i.execute(ctx, "forget", name, driver.Command{"DEL", keys.Runs, keys.Last, keys.Fence, keys.Pause, keys.Resumed})
 }
 
 // States of a name, besides the results of a [Run].

@@ -2,6 +2,9 @@ package quorum
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -26,9 +29,9 @@ type Group struct {
 }
 
 // NewGroup returns the group of nodes, each with a pipeline; see [pipeline.New]. It
-// rejects nodes as [pipeline.Names] does.
+// rejects a node that is nil or listed twice.
 func NewGroup(nodes []driver.Node, timeout time.Duration, report func(node string, out bool, cause error)) (*Group, error) {
-	names, err := pipeline.Names(nodes)
+	names, err := namesOf(nodes)
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +45,29 @@ func NewGroup(nodes []driver.Node, timeout time.Duration, report func(node strin
 		return t
 	}
 	return g, nil
+}
+
+// namesOf returns the nodes' names. It rejects a node that is nil or listed twice: a
+// majority means nothing if one server has two votes.
+func namesOf(nodes []driver.Node) ([]string, error) {
+	if len(nodes) == 0 {
+		return nil, errors.New("no nodes; pass at least one, or an odd number of independent ones to survive failures")
+	}
+	var names []string
+	for i, n := range nodes {
+		if v := reflect.ValueOf(n); n == nil || v.Kind() == reflect.Pointer && v.IsNil() {
+			return nil, fmt.Errorf("node %d of %d is nil; was its client made?", i+1, len(nodes))
+		}
+		name := fmt.Sprintf("node %d", i+1)
+		if s, ok := n.(fmt.Stringer); ok {
+			name = s.String()
+		}
+		if same := slices.Index(names, name); same >= 0 {
+			return nil, fmt.Errorf("nodes %d and %d are the same (%s); every node needs a Redis of its own", same+1, i+1, name)
+		}
+		names = append(names, name)
+	}
+	return names, nil
 }
 
 // Poll sends one request to the nodes and counts their answers. Replies are counted
