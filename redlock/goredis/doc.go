@@ -12,8 +12,9 @@
 // again, and the client's idle connections are tested with PING: a firewall that
 // forgot one connection has probably forgotten others.
 //
-// When a server answers READONLY, MASTERDOWN, LOADING or MOVED, the client's idle
-// connections are closed with QUIT. New connections resolve the host name again.
+// When a server answers READONLY, MASTERDOWN, LOADING or MOVED, subscriptions end (not
+// those of a Ring), and the client's idle connections are closed with QUIT. New
+// connections resolve the host name again.
 //
 // In a Cluster and a Ring, the driver asks the client which server owns a key, and
 // sends that server's commands to it. While one server does not answer, the driver

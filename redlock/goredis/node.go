@@ -22,6 +22,7 @@ type Node struct {
 	single *redis.Client // for one server or a Sentinel group; shares the client's connections
 	late   bool          // Do may outlast a deadline: user callbacks, connections without deadlines, or a wrapper
 	watch  exchange.Watch
+	tenure exchange.Tenure
 
 	// For a Cluster or a Ring.
 	shards  *exchange.Shards
@@ -88,6 +89,7 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	if send := exchange.IdleCommands(replies...); send != nil {
 		n.sweep(send)
 	}
+	n.tenure.Note(replies)
 	return replies
 }
 

@@ -18,6 +18,8 @@ var errReconnected = errors.New("goredis: the subscription was interrupted")
 // for each message, and returns ctx.Err() or the connection's error. While it
 // connects it may outlast ctx by the client's timeouts.
 func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error {
+	ctx, end := n.tenure.Bound(ctx)
+	defer end()
 	pubsub, err := n.subscribe(ctx, channel)
 	if err != nil {
 		return err

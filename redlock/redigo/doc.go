@@ -9,8 +9,9 @@
 // A Do returns by its context's deadline, even while the pool dials. A connection
 // that did not answer by then is closed, and the pool's idle connections are
 // tested with PING: a firewall that forgot one connection has probably forgotten
-// others. When a server answers READONLY, MASTERDOWN, LOADING or MOVED, the pool's
-// idle connections are closed. New connections resolve the host name again.
+// others. When a server answers READONLY, MASTERDOWN, LOADING or MOVED, subscriptions
+// end and the pool's idle connections are closed. New connections resolve the host
+// name again.
 //
 // redigo supports neither Sentinel nor Cluster. For Sentinel, let the pool's
 // DialContext ask the Sentinels for the master each time; see

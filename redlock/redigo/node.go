@@ -30,9 +30,10 @@ type Pool interface {
 // Node is one Redis server behind a redigo pool. It is safe for concurrent
 // use, as the pool is. It does not close the pool.
 type Node struct {
-	pool  Pool
-	name  string
-	watch exchange.Watch
+	pool   Pool
+	name   string
+	watch  exchange.Watch
+	tenure exchange.Tenure
 }
 
 // NewNode returns a node that uses pool. It does not connect. A nil pool is an
@@ -73,6 +74,7 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	if send := exchange.IdleCommands(replies...); send != nil {
 		exchange.Sweep(n.idle, func(ctx context.Context) { n.do(ctx, send) })
 	}
+	n.tenure.Note(replies)
 	return replies
 }
 

@@ -21,6 +21,8 @@ var errUnsubscribed = errors.New("redigo: the server ended the subscription")
 // MaxActive. With any other pool it holds one of the pool's connections while it
 // runs.
 func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error {
+	ctx, end := n.tenure.Bound(ctx)
+	defer end()
 	conn, lent, err := n.dial(ctx)
 	if err != nil {
 		return err

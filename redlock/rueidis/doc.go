@@ -12,8 +12,8 @@
 // A Do returns by its context's deadline. It takes an exclusive connection from the
 // client's pool for blocking commands: rueidis may keep a dead shared one for 12 s. A
 // connection that did not answer by the deadline is closed, and so is one to a
-// server that answers READONLY, MASTERDOWN, LOADING or MOVED. New connections
-// resolve the host name again.
+// server that answers READONLY, MASTERDOWN, LOADING or MOVED, whose subscriptions end
+// as well. New connections resolve the host name again.
 //
 // In a Cluster, the driver reads the layout itself and sends each master its commands
 // on such a connection. While one shard does not answer, the driver refuses its keys

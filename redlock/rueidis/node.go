@@ -25,6 +25,7 @@ type Node struct {
 	client rueidis.Client
 	name   string
 	watch  exchange.Watch
+	tenure exchange.Tenure
 	// idle estimates how many of the node's connections are idle in the client's pool,
 	// which does not expose that.
 	idle   atomic.Int64
@@ -80,6 +81,7 @@ func (n *Node) Do(ctx context.Context, commands []driver.Command) []driver.Reply
 	if send := exchange.IdleCommands(replies...); send != nil {
 		exchange.Sweep(func() int { return int(n.idle.Load()) }, func(ctx context.Context) { n.do(ctx, send) })
 	}
+	n.tenure.Note(replies)
 	return replies
 }
 

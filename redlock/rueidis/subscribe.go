@@ -1,6 +1,7 @@
 package rueidis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -13,6 +14,8 @@ var errClosed = errors.New("rueidis: the subscription was closed")
 // connection is lost. It calls ready once the server has confirmed, then deliver
 // for each message, and returns ctx.Err() or the connection's error.
 func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deliver func(message string)) error {
+	ctx, end := n.tenure.Bound(ctx)
+	defer end()
 	// Client.Receive would reconnect silently and not report missed messages. A
 	// dedicated client ends with its connection.
 	client, _ := n.client.Dedicate()
@@ -34,11 +37,5 @@ func (n *Node) Subscribe(ctx context.Context, channel string, ready func(), deli
 	})
 	subscribe := client.B().Subscribe().Channel(channel).Build()
 	err := client.Receive(confirmed, subscribe, func(m rueidis.PubSubMessage) { deliver(m.Message) })
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err == nil {
-		return errClosed
-	}
-	return err
+	return cmp.Or(context.Cause(ctx), err, errClosed)
 }

@@ -5,6 +5,7 @@ package drivertest
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -29,6 +30,46 @@ func TestSubscriber(t *testing.T, connect func(t testing.TB, addr string) driver
 			server := redisserver.Start(t)
 			check(t, server, connect(t, server.Addr()).(driver.Subscriber))
 		})
+	}
+	t.Run("MovedEndpoint", func(t *testing.T) {
+		t.Parallel()
+		checkMovedSubscription(t, connect)
+	})
+}
+
+// checkMovedSubscription demotes a primary without closing its connections, and moves its name later. A subscription must not stay
+// with the old server, where the new one does not count it.
+func checkMovedSubscription(t *testing.T, connect func(t testing.TB, addr string) driver.Node) {
+	old := redisserver.Start(t)
+	promoted := redisserver.Start(t)
+	endpoint := redisserver.Forward(t, old.Addr())
+	node := connect(t, endpoint.Addr())
+	s := subscribe(t.Context(), node.(driver.Subscriber))
+	receive(t, "ready", s.ready)
+	command(t, old, "REPLICAOF", "127.0.0.1", strconv.Itoa(promoted.Port()))
+	if err := firstError(send(t, node, batches["a write"])); err == nil { // the name has not moved yet
+		t.Fatal("a replica accepted a write")
+	}
+	if err := receive(t, "end", s.ended); err == nil {
+		t.Error("ended without a reason")
+	}
+	s = subscribe(t.Context(), node.(driver.Subscriber))
+	receive(t, "ready", s.ready)
+	send(t, node, batches["a write"])
+	endpoint.Move(promoted.Addr())
+	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		send(t, node, batches["a write"])
+		select {
+		case err := <-s.ended:
+			if err == nil {
+				t.Error("ended without a reason")
+			}
+			return
+		default:
+		}
+		if time.Since(begin) > 15*time.Second {
+			t.Fatal("a subscription stayed with the old server")
+		}
 	}
 }
 
