@@ -74,6 +74,17 @@ func TestCures(t *testing.T) {
 			has(t, o.stdout, s.Addr()+" answers but would not vote: NOPERM")
 		}
 	})
+	// Seen to fail when a node that refuses INFO is out, and so no lock can be acquired.
+	t.Run("may vote, but not use INFO", func(t *testing.T) {
+		if _, err := plain.Do("ACL", "SETUSER", "votes", "on", ">pw", "~*", "&*", "+@all", "-info"); err != nil {
+			t.Fatal(err)
+		}
+		o := redtick(t, "redis://votes:pw@"+plain.Addr(), "status")
+		has(t, o.stdout, "1 of 1 nodes answer, 1 needed: locks can be acquired", "allow INFO and CONFIG GET")
+		if o.code != 1 {
+			t.Errorf("exit code %d, want 1", o.code)
+		}
+	})
 	t.Run("names that cannot be read", func(t *testing.T) {
 		redtick(t, plain.Addr(), "pause", "other")
 		if _, err := plain.Do("ACL", "SETUSER", "partly", "on", ">pw", "~app:*", "+@all"); err != nil {

@@ -42,7 +42,8 @@ func (i *Inspector) Nodes(ctx context.Context) []Node {
 func (i *Inspector) node(ctx context.Context, n int) (node Node) {
 	node.Name = i.group.Pipelines[n].Name()
 	replies := i.ask(ctx, n, driver.Command{"INFO"}, driver.Command{"CONFIG", "GET", "appendfsync"}, driver.Command{"CONFIG", "GET", "save"})
-	if node.Err = replies[0].Err; !driver.Answered(node.Err) {
+	if err := replies[0].Err; !driver.Answered(err) { // a user who may not use INFO may still vote
+		node.Err = err
 		return node
 	}
 	begin := time.Now() // not before, when the client may still have had to connect
@@ -55,9 +56,10 @@ func (i *Inspector) node(ctx context.Context, n int) (node Node) {
 	}
 	node.ClockOffset = theirs.Sub(begin.Add(node.RoundTrip / 2)).Round(time.Microsecond)
 	info, _ := replies[0].Value.(string)
-	node.Server, node.Version = "redis", infoField(info, "redis_version")
-	if v := infoField(info, "valkey_version"); v != "" {
-		node.Server, node.Version = "valkey", v
+	for _, server := range []string{"redis", "valkey"} { // Valkey reports both
+		if v := infoField(info, server+"_version"); v != "" {
+			node.Server, node.Version = server, v
+		}
 	}
 	node.Mode = cmp.Or(infoField(info, "server_mode"), infoField(info, "redis_mode"))
 	node.RunID, node.Role, node.MaxMemoryPolicy = infoField(info, "run_id"), infoField(info, "role"), infoField(info, "maxmemory_policy")
