@@ -75,7 +75,7 @@ func (t *target) acquire(ctx context.Context, a *acquisition) (*Lease, error) {
 			return nil, t.refuse(a, probe.mostInformative(&tally, reason), reason)
 		}
 		before, why = tally, reason
-		t.locker.sleep(ctx, t.randomPause(min(time.Since(r.poll.Start), 20*time.Millisecond), try))
+		t.pause(ctx, r.poll.Start, try)
 	}
 }
 
@@ -178,9 +178,10 @@ func obstacle(tally *quorum.Tally) error {
 	return ErrNoQuorum
 }
 
-// failedFast reports whether a majority is missing because nodes failed fast. Perhaps idle connections had died, and new ones work.
+// failedFast reports whether a majority may grant once the nodes that failed fast are asked again. Perhaps idle connections had died,
+// and new ones work.
 func failedFast(tally *quorum.Tally) bool {
-	return tally.Blocks(tally.Failed) && !tally.Blocks(failures(tally, outlastsRetry))
+	return !tally.Won() && tally.Granted+tally.Failed-failures(tally, outlastsRetry) >= tally.Quorum
 }
 
 // failures counts the answers whose error is of a kind.
@@ -222,6 +223,11 @@ func (t *target) budget(result outcome) time.Duration {
 		return 4 * t.cfg.nodeTimeout
 	}
 	return t.cfg.nodeTimeout
+}
+
+// pause separates a round from the next one, after the given number of tries.
+func (t *target) pause(ctx context.Context, start time.Time, try int) {
+	t.locker.sleep(ctx, t.randomPause(min(time.Since(start), 20*time.Millisecond), try))
 }
 
 // randomPause returns a pause that grows with the tries and with the time a round takes. It separates contenders that split the

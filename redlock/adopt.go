@@ -89,7 +89,7 @@ func (t *target) swap(ctx context.Context, a *acquisition, from string, unused b
 
 // voteOnSwap puts a swap to all nodes. Unlike other votes, it may be repeated with the same token.
 func (r *round) voteOnSwap(ctx context.Context, request quorum.Request) (quorum.Tally, error) {
-	return twice(func() (quorum.Tally, error) {
+	return r.t.twice(ctx, func() (quorum.Tally, error) {
 		err := r.vote(ctx, request)
 		return r.poll.Tally(), err
 	})

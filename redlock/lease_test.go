@@ -3,6 +3,7 @@ package redlock_test
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -348,6 +349,26 @@ func TestLease_maxHold(t *testing.T) {
 			t.Errorf("held for %v, want about a minute", held)
 		}
 		_ = lease.Unlock(t.Context())
+	})
+}
+
+// A node has lost the lock, and the connection to another has died: with the third node, the other one decides.
+//
+// Seen to fail while a node was asked again only if those that failed had a majority.
+func TestLease_detachAndAdopt_oneNodeForgot(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, fl *fleet) {
+		p := fl.process("a")
+		m := p.mutex(t, "job")
+		lease := must[*redlock.Lease](t)(m.Lock(t.Context()))
+		hurt := func() {
+			synctest.Wait()
+			fl.servers[2].Do("DEL", "job")
+			p.links[1].Inject(1, redlocktest.Fault{Err: io.EOF})
+		}
+		hurt()
+		token := must[string](t)(lease.Detach())
+		hurt()
+		ok(t, must[*redlock.Lease](t)(m.Adopt(t.Context(), token)).Unlock(t.Context()))
 	})
 }
 

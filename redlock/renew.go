@@ -59,7 +59,7 @@ func (l *Lease) scheduleRenewal(at time.Time) {
 // is final. After any other error the lease stands until ValidUntil.
 func (l *Lease) Extend(ctx context.Context) error {
 	var p *quorum.Poll
-	_, err := twice(func() (tally quorum.Tally, err error) {
+	_, err := l.t.twice(ctx, func() (tally quorum.Tally, err error) {
 		if p, err = l.extend(nil); err == nil {
 			err = p.Wait(ctx, l.t.cfg.nodeTimeout, l.t.cfg.validity()/2)
 			tally = p.Tally()

@@ -67,7 +67,7 @@ func (t *target) setName(full string) {
 
 // ask puts a question to all nodes. The error matches ErrNoQuorum if no majority answers.
 func (t *target) ask(ctx context.Context, op string, tick int64, question quorum.Request) (quorum.Tally, error) {
-	tally, err := twice(func() (quorum.Tally, error) { return t.poll(ctx, question) })
+	tally, err := t.twice(ctx, func() (quorum.Tally, error) { return t.poll(ctx, question) })
 	if err == nil && tally.Blocks(tally.Missing()) {
 		err = ErrNoQuorum
 	}
@@ -77,10 +77,12 @@ func (t *target) ask(ctx context.Context, op string, tick int64, question quorum
 	return tally, nil
 }
 
-// twice polls again if the nodes failed fast.
-func twice(poll func() (quorum.Tally, error)) (quorum.Tally, error) {
+// twice polls again if the nodes failed fast, but not at once: the call to a node that is still to fail would share its batch.
+func (t *target) twice(ctx context.Context, poll func() (quorum.Tally, error)) (quorum.Tally, error) {
+	start := time.Now()
 	tally, err := poll()
 	if err == nil && failedFast(&tally) {
+		t.pause(ctx, start, 0)
 		return poll()
 	}
 	return tally, err
