@@ -41,7 +41,7 @@ mutant() {
 }
 
 chosen="$*"
-mutant quorum        internal/quorum/poll.go       's{Quorum: len\(pipelines\)/2 \+ 1}{Quorum: len(pipelines) / 2}'
+mutant quorum        internal/quorum/poll.go       's{Quorum: len\(nodes\)/2 \+ 1}{Quorum: len(nodes) / 2}'
 mutant write-back    round.go                      's{if stands \{}{if stands || true \{}'
 mutant tick-memory   internal/protocol/lua/claim.lua 's{order ~= .any. and known\[1\]}{false}; s{= marks\[1\],}{= false,}'
 mutant abort         acquire.go                    's{\t\tr\.abort\([^\n]*\n}{}'
