@@ -2,12 +2,14 @@
 
 GO ?= go
 SOAK ?= 1h
+# One package more is tested at a time than there are processors, since many tests wait for real servers and clocks.
+PACKAGES := $(shell expr 1 + "$$(getconf _NPROCESSORS_ONLN)")
 
 .PHONY: test compat newest lint golangci release-check bench demo outages soak chaos model browsertest rules mutants cover
 
 test: ## all tests of the library, with the race detector, on real redis-server processes
 	@scripts/need redis-server
-	REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
+	REDTICK_REQUIRE_REDIS=1 $(GO) test -race -p $(PACKAGES) ./...
 	$(GO) test -run 'TestCost_|TestSimulation|_overload' ./redlock # in full, and with exact counts
 	cd redlock/otelredlock && REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
 	cd examples/migration && REDTICK_REQUIRE_REDIS=1 $(GO) test -race ./...
