@@ -292,12 +292,12 @@ func (s *scheduler) StopJobsWithContext(ctx context.Context) error {
 }
 
 func (s *scheduler) Shutdown() error {
-	defer s.releaseNames()
+	defer s.conclude()
 	return s.halt(s.Scheduler.Shutdown)
 }
 
 func (s *scheduler) ShutdownWithContext(ctx context.Context) error {
-	defer s.releaseNames()
+	defer s.conclude()
 	return s.halt(func() error { return s.Scheduler.ShutdownWithContext(ctx) })
 }
 
@@ -321,8 +321,8 @@ func (s *scheduler) endExtraRuns() {
 	s.stop()
 }
 
-// releaseNames releases all names after Shutdown, when gocron makes no job any more.
-func (s *scheduler) releaseNames() {
+// conclude ends the examiner and releases all names after Shutdown, when gocron makes no job any more.
+func (s *scheduler) conclude() {
 	s.examiner.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
