@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
+	"github.com/jonboulle/clockwork"
 
 	"github.com/redtick/redtick/gocronadapter"
 	"github.com/redtick/redtick/redlock"
@@ -77,7 +78,7 @@ func (l *busyLock) Unlock(ctx context.Context) error {
 
 // newReplica attaches a Locker to a plain gocron scheduler. Without a spread,
 // runs begin exactly with their ticks.
-func newReplica(t *testing.T, locker linked, c *clock, opts ...gocron.SchedulerOption) *replica {
+func newReplica(t *testing.T, locker linked, c clockwork.Clock, opts ...gocron.SchedulerOption) *replica {
 	t.Helper()
 	adapter, err := gocronadapter.NewLocker(locker.Locker, gocronadapter.WithClock(c), gocronadapter.WithJobOptions(redlock.WithSpread(0)))
 	if err != nil {

@@ -1,13 +1,16 @@
 package gocronadapter_test
 
 import (
+	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
 	"github.com/google/uuid"
+	"github.com/jonboulle/clockwork"
 
 	"github.com/redtick/redtick/gocronadapter"
 	"github.com/redtick/redtick/redlock"
@@ -94,6 +97,49 @@ func TestNewScheduler_busy_gocron_does_not_rest(t *testing.T) {
 				leaveAll(t, []*replica{r})
 			})
 		})
+	}
+}
+
+// slowClock is the clock of a gocron that is busy: each look at it takes a while.
+type slowClock struct{ clockwork.Clock }
+
+func (c slowClock) Now() time.Time {
+	time.Sleep(2 * time.Millisecond)
+	return c.Clock.Now()
+}
+
+// A busy gocron may note that a task has begun only after the task's end. No job rests then, so each tick runs.
+//
+// Seen to fail when rests compares times alone: every second tick was refused.
+func TestLocker_instant_task_does_not_rest(t *testing.T) {
+	for _, attach := range []bool{false, true} {
+		for _, known := range []bool{false, true} {
+			t.Run(fmt.Sprintf("attach %v, Task %v", attach, known), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					const interval = 100 * time.Millisecond
+					time.Sleep(time.Second) // no tick is due at the start
+					locker, c := lockerOn(t, redlocktest.Servers(1), "a"), slowClock{newClock(0)}
+					var r *replica
+					if attach {
+						r = newReplica(t, locker, c)
+					} else {
+						r = newSchedulerOn(t, locker, gocronadapter.WithClock(c))
+					}
+					var runs atomic.Int64
+					task := gocron.NewTask(func() { runs.Add(1) })
+					if known {
+						task = gocronadapter.Task(func(context.Context) error { runs.Add(1); return nil })
+					}
+					r.job(t, gocron.DurationJob(interval), task, gocron.WithName("job"), gocronadapter.Aligned(interval))
+					r.Start()
+					time.Sleep(100*interval + interval/2)
+					if n := runs.Load(); n < 100 {
+						t.Errorf("ran %d times in 100 intervals", n)
+					}
+					leaveAll(t, []*replica{r})
+				})
+			})
+		}
 	}
 }
 

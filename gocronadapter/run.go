@@ -22,8 +22,9 @@ type run struct {
 	triggered bool         // by WithTriggers, so the job does not rest after it
 	began     time.Time    // when the lease was granted
 
-	begun atomic.Bool               // its Task has begun
-	ended atomic.Pointer[time.Time] // when its task ended, if that is known
+	begun   atomic.Bool               // its Task has begun
+	ended   atomic.Pointer[time.Time] // when its task ended, if that is known
+	unnoted atomic.Bool               // at the end of the task, gocron's LastRun was not this run
 }
 
 // Unlock is called by gocron when the run is over, with a context that
@@ -39,17 +40,24 @@ func (r *run) Unlock(ctx context.Context) error {
 			return r.veto(ctx)
 		}
 	}
-	if r.rests(ctx) {
+	if r.rests() {
 		r.rest()
 		return nil
 	}
 	return r.end(ctx)
 }
 
-// taskEnded notes the time. It is called before gocron learns that the task has ended.
+// taskEnded is called before gocron learns that the task has ended.
 func (r *run) taskEnded() {
 	now := r.locker.clock.Now()
 	r.ended.Store(&now)
+	switch noted, ok := r.lastRun(now); {
+	case !ok:
+	case noted.Before(r.began):
+		r.unnoted.Store(true)
+	default:
+		r.state.resting.Store(new(false))
+	}
 }
 
 func (r *run) end(ctx context.Context) error {
@@ -79,34 +87,54 @@ func (r *run) veto(ctx context.Context) error {
 
 // rests reports whether the job rests after this run, because its interval counts
 // from the end of a run. gocron has no method for that, but its LastRun shows it: it
-// is set before the task begins, or, for such a job, once the task has ended.
-func (r *run) rests(ctx context.Context) bool {
+// is set before the task begins, or, for such a job, once the task has ended. The
+// times alone do not show it: a busy gocron sets it late.
+func (r *run) rests() bool {
+	now := r.locker.clock.Now()
+	if r.ended.Load() == nil || r.unnoted.Load() { // else taskEnded has found out what it could
+		noted, ok := r.lastRun(now)
+		if ok && !noted.Before(r.began) { // gocron does not note the last of a limited number of runs
+			r.state.resting.Store(new(r.unnoted.Load() || r.seemsToRest(now, noted)))
+		}
+	}
+	if r.state == nil || r.triggered || r.lease.Tick().IsZero() {
+		return false
+	}
+	rests := r.state.resting.Load()
+	return rests != nil && *rests
+}
+
+// seemsToRest judges by the times, if nothing told when the task ended. Except under take-over, the next tick shows a run that
+// was noted late: it counts from this run's tick.
+func (r *run) seemsToRest(now, noted time.Time) bool {
 	s := r.state
-	if s == nil || r.triggered || r.lease.Tick().IsZero() {
+	if noted.Before(now.Add(-now.Sub(r.began) / 10)) {
 		return false
 	}
-	if known := s.resting.Load(); known != nil {
-		return *known
+	if s.queue != nil {
+		return true
 	}
-	now, interval := s.locker.clock.Now(), s.interval()
-	took := now.Sub(r.began)
+	planned, err := askBusy(r.job, func() ([]time.Time, error) { return foresee(s.job, now, 1) })
+	next := oldest(planned, func(t time.Time) bool { return wall(t).After(wall(now)) })
+	return err == nil && next.Sub(r.lease.Tick())%s.interval() >= time.Millisecond // to which a lease's tick is rounded
+}
+
+// lastRun returns what gocron has noted as the job's last run. It does not ask if what that shows is known, does not matter, or would
+// be uncertain.
+func (r *run) lastRun(now time.Time) (noted time.Time, ok bool) {
+	s := r.state
+	if s == nil || r.triggered || r.lease.Tick().IsZero() || s.resting.Load() != nil {
+		return time.Time{}, false
+	}
+	interval, took := s.interval(), now.Sub(r.began)
 	if took < interval/200 || interval == 0 { // the spacing makes up for runs that short
-		return false
+		return time.Time{}, false
 	}
 	if (wall(now).Sub(wall(r.began)) - took).Abs() > took/10 {
-		return false // the wall clock, by which gocron sets LastRun, was changed meanwhile; the next run will show
+		return time.Time{}, false // the wall clock, by which gocron sets LastRun, was changed meanwhile; the next run will show
 	}
-	ended := r.ended.Load()
-	if ended == nil { // the user's listener took the place of this package's
-		ended = new(now.Add(-took / 10))
-	}
-	noted, err := askBusy(ctx, s.job.LastRun) //nolint:staticcheck // LastRunStartedAt, its successor, is always the start of the run
-	if err != nil || noted.Before(r.began) {
-		return false
-	}
-	rests := !noted.Before(*ended)
-	s.resting.Store(&rests)
-	return rests
+	noted, err := askBusy(r.job, s.job.LastRun) //nolint:staticcheck // LastRunStartedAt, its successor, is always the start of the run
+	return noted, err == nil
 }
 
 // interval returns the job's interval, or 0 if gocron.WithIntervalFromCompletion
