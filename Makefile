@@ -5,7 +5,7 @@ SOAK ?= 1h
 # One package more is tested at a time than there are processors, since many tests wait for real servers and clocks.
 PACKAGES := $(shell expr 1 + "$$(getconf _NPROCESSORS_ONLN)")
 
-.PHONY: test compat newest lint golangci release-check bench demo outages soak chaos model browsertest rules mutants cover
+.PHONY: test compat gocrontests newest lint golangci release-check bench demo outages soak chaos model browsertest rules mutants cover
 
 test: ## all tests of the library, with the race detector, on real redis-server processes
 	@scripts/need redis-server
@@ -19,6 +19,9 @@ test: ## all tests of the library, with the race detector, on real redis-server 
 
 compat: ## on Redis and Valkey from Debian's packages: the drivers, and a fleet through every failover; QUICK=1 for a minute
 	scripts/compat $(if $(QUICK),-quick)
+
+gocrontests: ## gocron's own tests of its scheduler, on gocronadapter's; test/gocron/differences.txt lists those that fail, and why
+	test/gocron/run
 
 newest: ## the drivers, adapters and the command with the newest releases of the libraries they stand on
 	scripts/newest
