@@ -32,7 +32,9 @@ const answerTimeout = 30 * time.Second
 //     replica ran that tick;
 //   - names are checked when a job first runs;
 //   - a run that a listener vetoes is noticed only once a [Task] of the job has
-//     run before.
+//     run before;
+//   - a stop of gocron may wait a second for runs that are about to begin, so
+//     gocron.WithStopTimeout must be longer.
 //
 // A Locker that is not attached knows only the time. A run's tick is then the
 // second (or [WithWindow]) in which it starts. Schedules on whole seconds, such as
