@@ -20,6 +20,7 @@ type run struct {
 	state     *jobState    // nil when the Locker is not attached
 	tick      *standby.Run // nil unless the job's ticks are taken over
 	triggered bool         // by WithTriggers, so the job does not rest after it
+	extra     bool         // gocron has planned nothing after it
 	began     time.Time    // when the lease was granted
 
 	begun   atomic.Bool               // its Task has begun
@@ -87,36 +88,61 @@ func (r *run) veto(ctx context.Context) error {
 
 // rests reports whether the job rests after this run, because its interval counts
 // from the end of a run. gocron has no method for that, but its LastRun shows it: it
-// is set before the task begins, or, for such a job, once the task has ended. The
-// times alone do not show it: a busy gocron sets it late.
+// is set before the task begins, or, for such a job, once the task has ended.
 func (r *run) rests() bool {
-	now := r.locker.clock.Now()
+	now, rests := r.locker.clock.Now(), false
 	if r.ended.Load() == nil || r.unnoted.Load() { // else taskEnded has found out what it could
 		noted, ok := r.lastRun(now)
 		if ok && !noted.Before(r.began) { // gocron does not note the last of a limited number of runs
-			r.state.resting.Store(new(r.unnoted.Load() || r.seemsToRest(now, noted)))
+			var sure bool
+			if rests, sure = r.seemsToRest(now, noted); sure {
+				r.state.resting.Store(&rests)
+			}
 		}
 	}
 	if r.state == nil || r.triggered || r.lease.Tick().IsZero() {
 		return false
 	}
-	rests := r.state.resting.Load()
-	return rests != nil && *rests
+	if known := r.state.resting.Load(); known != nil {
+		return *known
+	}
+	return rests
 }
 
-// seemsToRest judges by the times, if nothing told when the task ended. Except under take-over, the next tick shows a run that
-// was noted late: it counts from this run's tick.
-func (r *run) seemsToRest(now, noted time.Time) bool {
-	s := r.state
-	if noted.Before(now.Add(-now.Sub(r.began) / 10)) {
-		return false
+// seemsToRest judges by what gocron has noted and planned. Unless taskEnded has found out, the times alone are not sure, because a busy
+// gocron notes a beginning late, and goes on late after an end. But the next tick counts from the tick of this run, or from its end.
+func (r *run) seemsToRest(now, noted time.Time) (rests, sure bool) {
+	if r.unnoted.Load() {
+		return true, true
 	}
-	if s.queue != nil {
-		return true
+	s, late := r.state, !noted.Before(now.Add(-now.Sub(r.began)/10))
+	next, err := askBusy(r.job, func() (time.Time, error) { return s.planned(now) })
+	if r.extra || err != nil || next.IsZero() {
+		return late, false
 	}
-	planned, err := askBusy(r.job, func() ([]time.Time, error) { return foresee(s.job, now, 1) })
-	next := oldest(planned, func(t time.Time) bool { return wall(t).After(wall(now)) })
-	return err == nil && next.Sub(r.lease.Tick())%s.interval() >= time.Millisecond // to which a lease's tick is rounded
+	switch d := s.job.Schedule().(type) {
+	case gocron.DurationJobSchedule:
+		if noted.Sub(r.lease.Tick())%d.Duration >= time.Millisecond { // to which a lease's tick is rounded
+			return next.Sub(noted)%d.Duration == 0, true
+		}
+	case gocron.DurationRandomJobSchedule:
+		if next.Before(noted.Add(d.Min)) {
+			return false, true
+		}
+	}
+	return late, false
+}
+
+// planned returns the next tick that gocron has planned, or zero. Of a random job it looks at one only; see random.
+func (s *jobState) planned(now time.Time) (next time.Time, err error) {
+	var ticks []time.Time
+	if _, random := s.job.Schedule().(gocron.DurationRandomJobSchedule); random {
+		next, err = s.job.NextRun()
+		ticks = append(ticks, next)
+	} else {
+		ticks, err = foresee(s.job, now, 1)
+	}
+	return oldest(ticks, func(t time.Time) bool { return wall(t).After(wall(now)) }), err
 }
 
 // lastRun returns what gocron has noted as the job's last run. It does not ask if what that shows is known, does not matter, or would

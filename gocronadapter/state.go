@@ -109,7 +109,9 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 			if !d.fresh && !d.immediate {
 				s.extraRuns.started.take()
 			}
-			return s.newRun(ctx, tick.Lease, tick, nil)
+			r, err := s.newRun(ctx, tick.Lease, tick, nil)
+			r.extra = !d.fresh
+			return r, err
 		}
 	}
 	switch {
@@ -121,7 +123,10 @@ func (s *jobState) acquire(ctx context.Context) (*run, error) {
 		return s.claimDue(ctx, d)
 	}
 	r, err := s.acquireExtra(ctx, d)
-	if err != nil && s.scheduler != nil {
+	switch {
+	case err == nil:
+		r.extra = true
+	case s.scheduler != nil:
 		go s.runDropped(ctx)
 	}
 	return r, err
