@@ -32,9 +32,7 @@ const answerTimeout = 30 * time.Second
 //     replica ran that tick;
 //   - names are checked when a job first runs;
 //   - a run that a listener vetoes is noticed only once a [Task] of the job has
-//     run before;
-//   - a stop of gocron may wait a second for runs that are about to begin, so
-//     gocron.WithStopTimeout must be longer.
+//     run before.
 //
 // A Locker that is not attached knows only the time. A run's tick is then the
 // second (or [WithWindow]) in which it starts. Schedules on whole seconds, such as
@@ -90,7 +88,7 @@ type attachment struct {
 	scheduler gocron.Scheduler
 	since     time.Time               // when it was attached
 	listing   chan struct{}           // held while a job is looked up; not a mutex, which would stop the time of a synctest bubble
-	jobs      map[string][]gocron.Job // of the last listing; guarded by listing
+	jobs      map[string][]gocron.Job // of the last listing, nil if there was no answer; guarded by listing
 
 	mu        sync.Mutex
 	listings  int // how many have begun
@@ -134,12 +132,14 @@ func (l *Locker) lookUp(ctx context.Context, a *attachment, name string, listing
 	}
 	jobs := a.jobs[name]
 	switch {
+	case a.jobs == nil:
+		return nil, errStopping
 	case len(jobs) == 0:
 		return nil, fmt.Errorf("%w: the attached scheduler has no job %q; attach the Locker to the scheduler that uses it", ErrNoTick, name)
 	case len(jobs) > 1:
 		return nil, errShared(name, describeJob(jobs[0]), describeJob(jobs[1]))
 	}
-	job := &jobLocker{traits: traits{name: name}, locker: l, job: jobs[0], extraRuns: a.extraRunsOf(jobs[0].ID()), queries: make(chan struct{}, 1), ending: func() {}}
+	job := &jobLocker{traits: traits{name: name}, locker: l, job: attachedJob{jobs[0], ctx}, extraRuns: a.extraRunsOf(jobs[0].ID()), queries: make(chan struct{}, 1), ending: func() {}}
 	state = newState(ctx, job, a.since)
 	job.state.Store(state)
 	if err := l.reserve(job, nil); err != nil {
@@ -176,9 +176,13 @@ func (a *attachment) list() {
 	a.mu.Lock()
 	a.listings++
 	a.mu.Unlock()
+	all := a.scheduler.Jobs()
+	if a.jobs = nil; all == nil {
+		return // it was shut down
+	}
 	there := make(map[uuid.UUID]bool)
 	a.jobs = make(map[string][]gocron.Job)
-	for _, j := range a.scheduler.Jobs() {
+	for _, j := range all {
 		a.jobs[j.Name()] = append(a.jobs[j.Name()], j)
 		there[j.ID()] = true
 	}
@@ -187,12 +191,26 @@ func (a *attachment) list() {
 	maps.DeleteFunc(a.extraRuns, func(id uuid.UUID, _ *extraRuns) bool { return !there[id] })
 }
 
+// attachedJob is gocron's handle for the questions of this package. None outlasts the job's context: gocron answers nothing while it
+// stops, and would wait for the run that asks, for up to gocronTimeout or its own stop timeout.
+type attachedJob struct {
+	gocron.Job
+	ctx context.Context
+}
+
+func (j attachedJob) LastRun() (time.Time, error) { return ask(j.ctx, j.Job.LastRun) } //nolint:staticcheck // see run.lastRun
+
+func (j attachedJob) NextRun() (time.Time, error) { return ask(j.ctx, j.Job.NextRun) }
+
+func (j attachedJob) NextRuns(n int) ([]time.Time, error) {
+	return ask(j.ctx, func() ([]time.Time, error) { return j.Job.NextRuns(n) })
+}
+
 // gocronTimeout is how long gocron's handle of a job waits for the scheduler. After that it returns ErrJobNotFound, which it returns
 // at once for a job that is gone.
 const gocronTimeout = time.Second
 
-// askBusy calls f, which asks the handle of a job, again each time it times out, until ctx ends or answerTimeout is over. It needs no
-// goroutine, because it holds up gocron's stop for one gocronTimeout at most.
+// askBusy calls f, which asks the handle of a job, again each time it times out, until ctx ends or answerTimeout is over.
 func askBusy[T any](ctx context.Context, f func() (T, error)) (v T, err error) {
 	for end := time.Now().Add(answerTimeout); ctx.Err() == nil; {
 		asked := time.Now()
