@@ -163,7 +163,7 @@ func (e *examiner) planFrom(ctx context.Context, p jobSpec, from, until time.Tim
 			return err
 		}
 		defer t.remove(j)
-		ticks, err := foresee(j, until, few)
+		ticks, err := askBusy(ctx, func() ([]time.Time, error) { return foresee(j, until, few) })
 		found = plan{
 			newest: newest(time.Time{}, ticks, func(t time.Time) bool { return wall(t).After(wall(from)) && !wall(t).After(wall(until)) }),
 			next:   oldest(ticks, func(t time.Time) bool { return wall(t).After(wall(until)) }),
