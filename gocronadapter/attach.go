@@ -1,9 +1,7 @@
 package gocronadapter
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -13,10 +11,6 @@ import (
 	"github.com/go-co-op/gocron/v2"
 	"github.com/google/uuid"
 )
-
-// answerTimeout bounds how long Lock waits for gocron to answer about a job; then the tick is lost. A machine with thousands of jobs
-// due at once may be busy for ten seconds.
-const answerTimeout = 30 * time.Second
 
 // Attach lets the Locker ask the scheduler for the tick of each run. Call it
 // once, before Start, with the scheduler that was made with this Locker. Its error
@@ -139,7 +133,7 @@ func (l *Locker) lookUp(ctx context.Context, a *attachment, name string, listing
 	case len(jobs) > 1:
 		return nil, errShared(name, describeJob(jobs[0]), describeJob(jobs[1]))
 	}
-	job := &jobLocker{traits: traits{name: name}, locker: l, job: attachedJob{jobs[0], ctx}, extraRuns: a.extraRunsOf(jobs[0].ID()), queries: make(chan struct{}, 1), ending: func() {}}
+	job := &jobLocker{traits: traits{name: name}, locker: l, job: askedJob{Job: jobs[0], ctx: ctx}, extraRuns: a.extraRunsOf(jobs[0].ID()), queries: make(chan struct{}, 1), ending: func() {}}
 	state = newState(ctx, job, a.since)
 	job.state.Store(state)
 	if err := l.reserve(job, nil); err != nil {
@@ -190,62 +184,3 @@ func (a *attachment) list() {
 	defer a.mu.Unlock()
 	maps.DeleteFunc(a.extraRuns, func(id uuid.UUID, _ *extraRuns) bool { return !there[id] })
 }
-
-// attachedJob is gocron's handle for the questions of this package. None outlasts the job's context: gocron answers nothing while it
-// stops, and would wait for the run that asks, for up to gocronTimeout or its own stop timeout.
-type attachedJob struct {
-	gocron.Job
-	ctx context.Context
-}
-
-func (j attachedJob) LastRun() (time.Time, error) { return ask(j.ctx, j.Job.LastRun) } //nolint:staticcheck // see run.lastRun
-
-func (j attachedJob) NextRun() (time.Time, error) { return ask(j.ctx, j.Job.NextRun) }
-
-func (j attachedJob) NextRuns(n int) ([]time.Time, error) {
-	return ask(j.ctx, func() ([]time.Time, error) { return j.Job.NextRuns(n) })
-}
-
-// gocronTimeout is how long gocron's handle of a job waits for the scheduler. After that it returns ErrJobNotFound, which it returns
-// at once for a job that is gone.
-const gocronTimeout = time.Second
-
-// askBusy calls f, which asks the handle of a job, again each time it times out, until ctx ends or answerTimeout is over.
-func askBusy[T any](ctx context.Context, f func() (T, error)) (v T, err error) {
-	for end := time.Now().Add(answerTimeout); ctx.Err() == nil; {
-		asked := time.Now()
-		v, err = f()
-		switch {
-		case ctx.Err() != nil:
-		case !errors.Is(err, gocron.ErrJobNotFound) || time.Since(asked) < gocronTimeout:
-			return v, err
-		case !time.Now().Before(end):
-			return v, errUnanswered
-		}
-	}
-	return v, ctx.Err()
-}
-
-// ask calls f, which blocks while gocron stops, and returns when ctx ends at the
-// latest: gocron ends the jobs' contexts first, and then waits for Lock.
-func ask[T any](ctx context.Context, f func() (T, error)) (v T, err error) {
-	type reply struct {
-		value T
-		err   error
-	}
-	replies := make(chan reply, 1)
-	go func() {
-		v, err := f()
-		replies <- reply{v, err}
-	}()
-	select {
-	case r := <-replies:
-		v, err = r.value, r.err
-	case <-ctx.Done():
-	case <-time.After(answerTimeout):
-		err = errUnanswered
-	}
-	return v, cmp.Or(ctx.Err(), err)
-}
-
-var errUnanswered = fmt.Errorf("%w: gocron did not answer about its jobs within %v; is a monitor blocking the scheduler?", ErrNoTick, answerTimeout)

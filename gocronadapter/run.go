@@ -90,24 +90,29 @@ func (r *run) veto(ctx context.Context) error {
 // from the end of a run. gocron has no method for that, but its LastRun shows it: it
 // is set before the task begins, or, for such a job, once the task has ended.
 func (r *run) rests() bool {
-	now, rests := r.locker.clock.Now(), false
-	if r.ended.Load() == nil || r.unnoted.Load() { // else taskEnded has found out what it could
-		noted, ok := r.lastRun(now)
-		if ok && !noted.Before(r.began) { // gocron does not note the last of a limited number of runs
-			var sure bool
-			if rests, sure = r.seemsToRest(now, noted); sure {
-				r.state.resting.Store(&rests)
-			}
-		}
-	}
-	if r.state == nil || r.triggered || r.lease.Tick().IsZero() {
+	if !r.mayRest() {
 		return false
 	}
 	if known := r.state.resting.Load(); known != nil {
 		return *known
 	}
+	if r.ended.Load() != nil && !r.unnoted.Load() {
+		return false // taskEnded has found out what it could
+	}
+	now := r.locker.clock.Now()
+	noted, ok := r.lastRun(now)
+	if !ok || noted.Before(r.began) { // gocron does not note the last of a limited number of runs
+		return false
+	}
+	rests, sure := r.seemsToRest(now, noted)
+	if sure {
+		r.state.resting.Store(&rests)
+	}
 	return rests
 }
+
+// mayRest reports whether the run is one of the schedule, of a job that is known.
+func (r *run) mayRest() bool { return r.state != nil && !r.triggered && !r.lease.Tick().IsZero() }
 
 // seemsToRest judges by what gocron has noted and planned. Unless taskEnded has found out, the times alone are not sure, because a busy
 // gocron notes a beginning late, and goes on late after an end. But the next tick counts from the tick of this run, or from its end.
@@ -149,7 +154,7 @@ func (s *jobState) planned(now time.Time) (next time.Time, err error) {
 // be uncertain.
 func (r *run) lastRun(now time.Time) (noted time.Time, ok bool) {
 	s := r.state
-	if s == nil || r.triggered || r.lease.Tick().IsZero() || s.resting.Load() != nil {
+	if !r.mayRest() || s.resting.Load() != nil {
 		return time.Time{}, false
 	}
 	interval, took := s.interval(), now.Sub(r.began)

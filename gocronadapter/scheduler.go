@@ -78,10 +78,8 @@ type scheduler struct {
 	stop     context.CancelFunc
 	starting chan struct{} // held to start a run, and to start or stop gocron; not a mutex, which would stop the time of a synctest bubble
 
-	started atomic.Pointer[time.Time] // when Start was last called
-
-	stopping int            // calls that stop gocron, which answers nothing meanwhile
-	asking   sync.WaitGroup // questions that gocron has not answered; none begins while stopping is not 0
+	started   atomic.Pointer[time.Time] // when Start was last called
+	questions questions
 }
 
 func (s *scheduler) NewJob(d gocron.JobDefinition, t gocron.Task, opts ...gocron.JobOption) (gocron.Job, error) {
@@ -136,7 +134,7 @@ func (s *scheduler) add(old *jobLocker, spec jobSpec, t gocron.Task, add func([]
 		l.forget()
 		return j, err
 	}
-	l.job = askedJob{j, s}
+	l.job = askedJob{Job: j, questions: &s.questions}
 	l.locked = sync.OnceValue(func() bool { return s.examiner.locks(opts) })
 	l.startsImmediately = s.examiner.startsImmediately(j.Schedule(), opts)
 	s.inherit(l)
@@ -308,14 +306,9 @@ func (s *scheduler) ShutdownWithContext(ctx context.Context) error {
 // in that moment would do nothing. (That is too rare for a test: once in some 50,000 stops.)
 func (s *scheduler) halt(stop func() error) error {
 	s.endExtraRuns()
-	s.mu.Lock()
-	s.stopping++
-	s.mu.Unlock()
-	s.asking.Wait()
+	s.questions.pause()
 	err := stop()
-	s.mu.Lock()
-	s.stopping--
-	s.mu.Unlock()
+	s.questions.resume()
 	if !errors.Is(err, gocron.ErrStopSchedulerTimedOut) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		s.Scheduler.Jobs() // returns at once after a shutdown
 	}
@@ -348,37 +341,6 @@ func (s *scheduler) Jobs() []gocron.Job {
 		jobs[i] = &job{Job: j, scheduler: s}
 	}
 	return jobs
-}
-
-// askedJob is gocron's handle for the questions of this package. None is asked while gocron stops: it would not be answered, and gocron
-// would wait for the run that asks, for up to gocronTimeout or its own stop timeout.
-type askedJob struct {
-	gocron.Job
-	scheduler *scheduler
-}
-
-var errStopping = fmt.Errorf("gocron is being stopped: %w", context.Canceled)
-
-func (j askedJob) LastRun() (time.Time, error) { return askUnlessStopping(j.scheduler, j.Job.LastRun) } //nolint:staticcheck // see run.lastRun
-
-func (j askedJob) NextRun() (time.Time, error) { return askUnlessStopping(j.scheduler, j.Job.NextRun) }
-
-func (j askedJob) NextRuns(n int) ([]time.Time, error) {
-	return askUnlessStopping(j.scheduler, func() ([]time.Time, error) { return j.Job.NextRuns(n) })
-}
-
-func askUnlessStopping[T any](s *scheduler, f func() (T, error)) (v T, err error) {
-	s.mu.Lock()
-	stopping := s.stopping > 0
-	if !stopping {
-		s.asking.Add(1)
-	}
-	s.mu.Unlock()
-	if stopping {
-		return v, errStopping
-	}
-	defer s.asking.Done()
-	return f()
 }
 
 // job wraps gocron's and counts the runs by RunNow.
