@@ -139,9 +139,10 @@ func (a *Adapter) Attach(c *cron.Cron) {
 
 // Stop calls c.Stop, where c is a *cron.Cron of robfig/cron or of a fork, and
 // cancels the contexts of the adapter's running jobs with [ErrStopped]. A tick that
-// this replica has not been granted yet, as within [DefaultSpread], is left to the
-// others. Stop does not wait: the context that it returns is done when the jobs have
-// returned and their leases are released. Close the Locker after that.
+// this replica has not been granted yet is left to the others; it asks for one up to
+// three times [DefaultSpread] late. Stop does not wait: the context that it returns
+// is done when the jobs have returned and their leases are released. Close the Locker
+// after that.
 //
 // Stop is final. No job of the adapter runs again, on any cron; the names are
 // free, and new jobs are refused.

@@ -67,8 +67,8 @@
 // tick done, or runs late, or is refused if the tick is older than the retention (15
 // minutes by default).
 //
-// A replica asks for a tick up to [DefaultSpread] late, so that the same replica does
-// not always win. Nothing waits for a taken lease, except under take-over.
+// The replicas take turns, which delays runs a little; see [DefaultSpread]. Nothing
+// waits for a taken lease, except under take-over.
 //
 // # At least once
 //

@@ -80,7 +80,7 @@ func (r *runner) setPace(p pace) (err error) {
 }
 
 func (r *runner) newJob(p *pace, spacing time.Duration) (*redlock.Job, error) {
-	spread := min(DefaultSpread, cmp.Or(p.gap/10, DefaultSpread))
+	spread := min(DefaultSpread, cmp.Or(p.gap/20, DefaultSpread))
 	opts := []redlock.JobOption{redlock.WithSpread(spread), redlock.WithSchedule(p.words, r.next)}
 	if spacing > 0 {
 		opts = append(opts, redlock.WithSpacing(spacing))

@@ -88,7 +88,7 @@ func TestLocker_Lock_before_NewJob_returned(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(gocronadapter.DefaultSpread)
+		time.Sleep(200 * time.Millisecond)
 		for i := range jobs {
 			name := fmt.Sprint("job ", i)
 			if n := len(log.of(name)); n != 1 {

@@ -61,8 +61,7 @@
 //
 // Some limits follow from gocron:
 //
-//   - Which replica runs a tick is left to chance: each asks for it up to
-//     [DefaultSpread] late.
+//   - The replicas take turns, which delays runs a little; see [DefaultSpread].
 //   - WithLimitedRuns counts the runs of one replica.
 //   - The Cron of WithCronImplementation is called by several goroutines.
 //   - gocron 2.21 hangs when the dates of one gocron.OneTimeJobStartDateTimes are

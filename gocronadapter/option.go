@@ -14,17 +14,17 @@ import (
 // DefaultWindow is the default of [WithWindow].
 const DefaultWindow = time.Second
 
-// DefaultSpread is how late a replica may ask for a tick, at random, so that the
-// same one does not always win. If ticks are less than a second apart, it is a
-// tenth of the time between them. To change it, pass [redlock.WithSpread] to
+// DefaultSpread is the [redlock.WithSpread] of all jobs, so that the replicas take
+// turns though their clocks are up to 40 ms apart. For ticks less than 0.8 s apart it
+// is a twentieth of the time between them. To change it, pass redlock.WithSpread to
 // [WithJobOptions] or [WithJob]; redlock.WithSpread(0) turns it off.
 //
-// With three replicas a run begins 25 ms after its tick on average.
-// docs/performance.md says what share of the ticks each replica gets.
-const DefaultSpread = 100 * time.Millisecond
+// On average a run begins 20 ms after its tick if the job has one replica or three,
+// and 60 ms if it has two; see docs/performance.md.
+const DefaultSpread = 40 * time.Millisecond
 
 // wideGap is the shortest time between two ticks at which the spread is the default.
-const gapPerSpread, wideGap = 10, gapPerSpread * DefaultSpread
+const gapPerSpread, wideGap = 20, gapPerSpread * DefaultSpread
 
 const minWindow, maxWindow = 10 * time.Millisecond, 24 * time.Hour
 

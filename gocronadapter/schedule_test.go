@@ -272,7 +272,7 @@ func TestNewScheduler_start_immediately(t *testing.T) {
 		job := func() gocron.JobDefinition { return gocron.CronJob("*/10 * * * * *", true) }
 		fleet[0].job(t, job(), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"))
 		fleet[0].Start()
-		time.Sleep(10*time.Second + 100*time.Millisecond)
+		time.Sleep(10*time.Second + 200*time.Millisecond)
 		fleet[1].job(t, job(), log.task("job", time.Millisecond), log.refusals(), gocron.WithName("job"), gocron.WithStartAt(gocron.WithStartImmediately()))
 		fleet[1].Start()
 		time.Sleep(20 * time.Second)

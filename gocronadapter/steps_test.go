@@ -210,7 +210,7 @@ func (s *steps) check(t *testing.T, from, until time.Time) {
 		}
 	}
 	for tick := from; !tick.After(until); tick = tick.Add(s.interval) {
-		asked := tick.Add(2 * gocronadapter.DefaultSpread)
+		asked := tick.Add(4 * gocronadapter.DefaultSpread)
 		if !slices.ContainsFunc(s.runs, func(r turn) bool {
 			switch {
 			case r.tick.Equal(tick):

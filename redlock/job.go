@@ -3,14 +3,18 @@ package redlock
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/redtick/redtick/redlock/internal/protocol"
 )
 
-// Job is a job's name and options. Its ticks are claimed one by one. It is immutable,
-// so any number of goroutines may share it.
-type Job struct{ t target }
+// Job is a job's name and options. Its ticks are claimed one by one. Any number of
+// goroutines may share it.
+type Job struct {
+	t      target
+	grants atomic.Uint32 // whether the last claims were granted, a bit each, the last one's the lowest
+}
 
 // Name returns the job's name with the prefix, which is its lock's key in Redis.
 func (j *Job) Name() string { return j.t.name.Lock }
@@ -93,14 +97,34 @@ func (j *Job) claim(ctx context.Context, op string, tick time.Time, acquire func
 	if y := tick.UTC().Year(); y < 1970 || y > 9999 || ms == 0 { // 0 stands for a lock
 		return nil, invalid("tick is %v, must lie between 1970 and 9999; pass the scheduled instant of the run", tick)
 	}
-	wait := j.t.cfg.handicap
-	if j.t.cfg.spread > 0 {
-		wait += j.t.cfg.jitter(j.t.cfg.spread)
-	}
-	if wait > 0 {
+	if wait := j.t.cfg.handicap + j.turn(); wait > 0 {
 		j.t.locker.sleep(ctx, wait) // the other replicas go first
 	}
-	return acquire(ctx, &acquisition{op: op, begin: time.Now(), tick: ms, at: tick})
+	lease, err := acquire(ctx, &acquisition{op: op, begin: time.Now(), tick: ms, at: tick})
+	grants := j.grants.Load() << 1
+	if err == nil {
+		grants |= 1
+	}
+	j.grants.Store(grants)
+	return lease, err
+}
+
+// turn returns the delay of [WithSpread].
+func (j *Job) turn() time.Duration {
+	d := j.t.cfg.spread
+	if d == 0 {
+		return 0
+	}
+	const last, beforeLast, lastEight = 1, 2, 1<<8 - 1
+	wait := j.t.cfg.jitter(d)
+	switch grants := j.grants.Load(); {
+	case grants&lastEight == lastEight: // no other replica seems to be there
+	case grants&last != 0:
+		wait += 2 * d
+	case grants&beforeLast != 0:
+		wait += d
+	}
+	return wait
 }
 
 // CatchUp returns how old a missed tick may be to be run, or 0 if none is; see
@@ -159,7 +183,7 @@ func (j *Job) Triggered() *Job {
 	t.cfg.anyOrder, t.cfg.takeover, t.cfg.owner = true, false, ""
 	t.cfg.catchUp, t.cfg.lateness = 0, 0
 	t.setName(t.name.Lock)
-	return &Job{t}
+	return &Job{t: t}
 }
 
 // OnTrigger calls run on every listening replica each time an operator triggers the

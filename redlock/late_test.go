@@ -260,8 +260,8 @@ func TestLateness_options(t *testing.T) {
 		{[]redlock.JobOption{redlock.WithLateness(31 * 24 * time.Hour)}, "lateness is 744h0m0s"},
 		{[]redlock.JobOption{redlock.WithCatchUp(time.Hour), redlock.WithRetention(time.Hour)}, "catch-up is 1h0m0s"},
 		{[]redlock.JobOption{redlock.WithCatchUp(-1)}, "catch-up is -1ns"},
-		{[]redlock.JobOption{redlock.WithHandicap(30 * time.Second), redlock.WithSpread(10 * time.Second), redlock.WithRetention(40 * time.Second)}, "handicap 30s"}, // each tick would be stale
-		{[]redlock.JobOption{redlock.WithHandicap(30 * time.Second), redlock.WithSpread(10 * time.Second), redlock.WithRetention(41 * time.Second)}, ""},
+		{[]redlock.JobOption{redlock.WithHandicap(30 * time.Second), redlock.WithSpread(10 * time.Second), redlock.WithRetention(60 * time.Second)}, "handicap 30s"}, // each tick would be stale
+		{[]redlock.JobOption{redlock.WithHandicap(30 * time.Second), redlock.WithSpread(10 * time.Second), redlock.WithRetention(61 * time.Second)}, ""},
 		{[]redlock.JobOption{redlock.WithCatchUp(time.Hour), redlock.WithAnyOrder()}, "WithCatchUp and WithAnyOrder exclude each other"},
 		{[]redlock.JobOption{redlock.WithLateness(7 * time.Hour), redlock.WithCatchUp(8 * time.Hour)}, ""},
 		{[]redlock.JobOption{redlock.WithSchedule("", daily), redlock.WithRetention(time.Minute)}, ""},

@@ -184,14 +184,17 @@ func WithMaxSkew(d time.Duration) JobOption { return jobOption(func(c *config) {
 // 7 days.
 func WithSpacing(d time.Duration) JobOption { return jobOption(func(c *config) { c.spacing = d }) }
 
-// WithSpread delays each claim by less than d, at random. It shares out the ticks
-// where one replica would always be first, because its clock is ahead or its link is
-// faster. d is 0 (off, the default) to 1 minute.
+// WithSpread shares out the ticks where one replica would always be first, because
+// its clock is ahead or its link is faster. Each claim is delayed by less than d, at
+// random. For replicas to take turns, the claim after a granted one is delayed by 2d
+// more, and the next one by d more; but not after eight grants in a row, since then
+// no other replica seems to be there. d is 0 (off, the default) to 1 minute, and
+// should be as long as the clocks are apart.
 func WithSpread(d time.Duration) JobOption { return jobOption(func(c *config) { c.spread = d }) }
 
 // WithHandicap delays each claim by d, in addition to [WithSpread]. It is for a
-// replica that should win only when no other does, such as a warm spare. d is 0 (the
-// default) to 1 minute.
+// replica that should win only when no other does, such as a warm spare, and should
+// be more than three times the spread of the others. d is 0 (the default) to 1 minute.
 func WithHandicap(d time.Duration) JobOption {
 	return jobOption(func(c *config) { c.handicap = d })
 }
@@ -341,9 +344,9 @@ func (c *config) check() error {
 	case c.catchUp < 0 || c.catchUp >= c.retention:
 		return c.staleBefore("catch-up", c.catchUp)
 	case c.spread < 0 || c.spread > maxDelay || c.handicap < 0 || c.handicap > maxDelay:
-		return invalid("spread is %v and handicap %v, each must be 0 (off) to %v; a claim waits that long before it asks", c.spread, c.handicap, maxDelay)
-	case c.spread+c.handicap >= c.retention:
-		return invalid("spread is %v and handicap %v, together they must be less than the retention (%v), after which a tick is stale; lower them, or raise or leave out WithRetention", c.spread, c.handicap, c.retention)
+		return invalid("spread is %v and handicap %v, each must be 0 (off) to %v; a claim waits up to three spreads and the handicap before it asks", c.spread, c.handicap, maxDelay)
+	case 3*c.spread+c.handicap >= c.retention:
+		return invalid("spread is %v and handicap %v, three spreads and the handicap must be less than the retention (%v), after which a tick is stale; lower them, or raise or leave out WithRetention", c.spread, c.handicap, c.retention)
 	}
 	return c.checkModes()
 }
