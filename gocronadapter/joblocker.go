@@ -33,6 +33,7 @@ type jobLocker struct {
 	looks     atomic.Int64             // for a missed tick: how many were asked for since the last one began
 	planned   plan                     // used only by the goroutine that looks
 	state     atomic.Pointer[jobState] // nil before the first run
+	first     atomic.Pointer[forecast] // nil if there is none
 
 	mu      sync.Mutex         // held also to change the state
 	alive   context.Context    // ends when no run may be started any more

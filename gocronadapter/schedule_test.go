@@ -3,6 +3,7 @@ package gocronadapter_test
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -451,5 +452,54 @@ func TestLocker_timer_a_hair_early(t *testing.T) {
 		time.Sleep(4500 * time.Millisecond)
 		r.leave(t)
 		wantTicks(t, "job", log.of("job"), atSecond(start, 1, 2, 3, 4))
+	})
+}
+
+// counted is a gocron.Cron that counts how often it is asked for a tick.
+type counted struct {
+	gocron.Cron
+	asked *atomic.Int64
+}
+
+func (c counted) Next(last time.Time) time.Time {
+	c.asked.Add(1)
+	return c.Cron.Next(last)
+}
+
+// At the first tick after a start, when all jobs may have one, gocron itself asks for the next tick, and nobody else does.
+//
+// Seen to fail when the run asks gocron for the job's ticks: three or four calls.
+func TestNewScheduler_first_tick_is_listed_at_the_start(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		log, r := newLedger(), newSchedulerOn(t, lockerOn(t, redlocktest.Servers(1), "a"), gocronadapter.WithClock(newClock(0)))
+		cron := gocron.WithCronImplementation(counted{gocron.NewDefaultCron(false), &asked})
+		j := r.job(t, gocron.CronJob("0 * * * *", false), log.task("job", 0), gocron.WithName("job"), cron)
+		for start, restart := range []func(){
+			func() {},
+			func() {
+				if err := r.StopJobs(); err != nil {
+					t.Fatal(err)
+				}
+			},
+			func() {
+				if _, err := r.Update(j.ID(), gocron.CronJob("0 * * * *", false), log.task("job", 0), gocron.WithName("job"), cron); err != nil {
+					t.Fatal(err)
+				}
+				if err := r.StopJobs(); err != nil {
+					t.Fatal(err)
+				}
+			},
+		} {
+			restart()
+			r.Start()
+			time.Sleep(time.Minute)
+			before := asked.Load()
+			time.Sleep(time.Hour)
+			if n := asked.Load() - before; n != 1 || len(log.of("job")) != start+1 {
+				t.Errorf("start %d: %d runs, and %d calls of Next, want 1", start, len(log.of("job")), n)
+			}
+		}
+		r.leave(t)
 	})
 }

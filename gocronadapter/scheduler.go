@@ -249,6 +249,11 @@ func (s *scheduler) Start() {
 	for _, l := range jobs {
 		l.begin(life)
 	}
+	go func() {
+		for i := 0; i < len(jobs) && life.Err() == nil; i++ {
+			jobs[i].forecast()
+		}
+	}()
 }
 
 // removeFinished removes the one-time jobs whose last date has passed. gocron keeps them, and its next Start would look for their next

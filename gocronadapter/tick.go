@@ -51,9 +51,12 @@ func (s *jobState) due(ctx context.Context, now time.Time) (due, error) {
 
 // listed is due for a job whose ticks gocron can list. The caller holds mu.
 func (s *jobState) listed(now time.Time) (due, error) {
-	pending, err := s.pending(now)
-	if err != nil {
-		return due{}, err
+	pending := s.foreseen(now)
+	if pending == nil {
+		var err error
+		if pending, err = s.pending(now, s.gap); err != nil {
+			return due{}, err
+		}
 	}
 	s.learn(pending)
 	if s.extraRuns.runNows.Load() > 0 || s.startPending { // the run is more likely one of these than one left in a queue
@@ -228,17 +231,66 @@ func (s *jobState) random(now time.Time) (due, error) {
 	return due{tick: now, fresh: true}, s.enqueue(now)
 }
 
-// pending lists the ticks that gocron has pending or planned. The caller holds mu.
-func (s *jobState) pending(now time.Time) ([]time.Time, error) {
-	if s.queue == nil && (s.gap == 0 || 2*s.gap > reach) {
-		ticks, err := foresee(s.job, now, few)
+// forecast is the job's list of ticks as it was when gocron started.
+type forecast struct {
+	start *time.Time // which start
+	ticks []time.Time
+}
+
+// forecast asks for the list of ticks at the start of gocron, since many jobs may have the same first tick: then all of them would ask at
+// once, and gocron answers one after the other.
+func (l *jobLocker) forecast() {
+	_, random := l.job.Schedule().(gocron.DurationRandomJobSchedule)
+	if s := l.state.Load(); random || s != nil && s.ctx.Err() == nil {
+		return
+	}
+	select {
+	case l.queries <- struct{}{}:
+		defer func() { <-l.queries }()
+	default: // a run has come, or the job is replaced
+		return
+	}
+	start, now := l.scheduler.started.Load(), l.locker.clock.Now()
+	ticks, err := l.pending(now, 0)
+	if err == nil && len(come(ticks, now)) == 0 && slices.IsSortedFunc(ticks, time.Time.Compare) { // else some are left over, and change the others
+		l.first.Store(&forecast{start, ticks})
+	}
+}
+
+// foreseen returns the list of ticks as it was at the start if that is what gocron would answer now, else nil. gocron changes the list after
+// each run. So this must be the first look, for the first tick. The caller holds mu.
+func (s *jobState) foreseen(now time.Time) []time.Time {
+	f := s.first.Swap(nil)
+	if f == nil || s.learned || f.start != s.scheduler.started.Load() {
+		return nil
+	}
+	if ticks := come(f.ticks, now); len(ticks) == 0 || slices.ContainsFunc(ticks, func(t time.Time) bool { return !t.Equal(ticks[0]) }) {
+		return nil
+	}
+	return f.ticks
+}
+
+// come returns the ticks that are due.
+func come(ticks []time.Time, now time.Time) (due []time.Time) {
+	for _, t := range ticks {
+		if !wall(t).After(wall(now)) {
+			due = append(due, t)
+		}
+	}
+	return due
+}
+
+// pending lists the ticks that gocron has pending or planned. gap is the shortest time between them, or 0 if that is not known.
+func (l *jobLocker) pending(now time.Time, gap time.Duration) ([]time.Time, error) {
+	if !l.locker.takesOver(l.name) && (gap == 0 || 2*gap > reach) {
+		ticks, err := foresee(l.job, now, few)
 		n := len(ticks)
 		// The last two show what the schedule is. The others may be left over from earlier starts, some of them twice.
 		if err != nil || n < few || wall(ticks[n-2]).After(wall(now.Add(reach))) && !ticks[n-2].Equal(ticks[n-1]) {
 			return ticks, err
 		}
 	}
-	return foresee(s.job, now, lookAhead)
+	return foresee(l.job, now, lookAhead)
 }
 
 // foresee lists the job's ticks until one lies in the future. It asks for n at first, and for twice as many each further time.
