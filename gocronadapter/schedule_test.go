@@ -503,3 +503,46 @@ func TestNewScheduler_first_tick_is_listed_at_the_start(t *testing.T) {
 		r.leave(t)
 	})
 }
+
+// gocron keeps the first tick once more for each start before it. The list shows the schedule still.
+//
+// Seen to fail when the list at the start ends with the first tick: the schedule counted as common, so each replica ran.
+func TestNewScheduler_many_starts_before_the_first_tick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newLedger()
+		fleet := newSchedulers(t, nil, 0, 0)
+		for _, r := range fleet {
+			r.job(t, gocron.CronJob("@every 1h", false), log.task("job", 0), gocron.WithName("job"))
+			r.Start()
+			for range 20 {
+				time.Sleep(time.Second)
+				if err := r.StopJobs(); err != nil {
+					t.Fatal(err)
+				}
+				r.Start()
+			}
+		}
+		time.Sleep(90 * time.Minute)
+		if ticks := log.of("job"); len(ticks) != 1 {
+			t.Errorf("runs of the ticks %v, want one", ticks)
+		}
+		leaveAll(t, fleet)
+	})
+}
+
+// All jobs of a cron definition share its parser, which NewJob sets.
+//
+// Seen to fail, with -race, when a job is made while others list their ticks.
+func TestNewScheduler_definition_of_many_jobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSchedulerOn(t, lockerOn(t, redlocktest.Servers(1), "a"))
+		yearly := gocron.CronJob("0 0 1 1 *", false)
+		for i := range 100 {
+			if i == 80 {
+				r.Start()
+			}
+			r.job(t, yearly, gocron.NewTask(func() {}), gocron.WithName(fmt.Sprint("job ", i)))
+		}
+		r.leave(t)
+	})
+}

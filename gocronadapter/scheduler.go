@@ -80,6 +80,7 @@ type scheduler struct {
 
 	started   atomic.Pointer[time.Time] // when Start was last called
 	questions questions
+	forecasts questions // none while a job is made: it may share the parser of its cron definition with others
 }
 
 func (s *scheduler) NewJob(d gocron.JobDefinition, t gocron.Task, opts ...gocron.JobOption) (gocron.Job, error) {
@@ -112,6 +113,8 @@ func (s *scheduler) Update(id uuid.UUID, d gocron.JobDefinition, t gocron.Task, 
 
 // add makes a job, or replaces the old one.
 func (s *scheduler) add(old *jobLocker, spec jobSpec, t gocron.Task, add func([]gocron.JobOption) (gocron.Job, error)) (gocron.Job, error) {
+	s.forecasts.pause()
+	defer s.forecasts.resume()
 	opts := spec.options
 	traits, err := s.examiner.examine(t, opts)
 	if err != nil {

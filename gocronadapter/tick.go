@@ -241,9 +241,10 @@ type forecast struct {
 // once, and gocron answers one after the other.
 func (l *jobLocker) forecast() {
 	_, random := l.job.Schedule().(gocron.DurationRandomJobSchedule)
-	if s := l.state.Load(); random || s != nil && s.ctx.Err() == nil {
+	if s := l.state.Load(); random || s != nil && s.ctx.Err() == nil || !l.scheduler.forecasts.begin() {
 		return
 	}
+	defer l.scheduler.forecasts.asking.Done()
 	select {
 	case l.queries <- struct{}{}:
 		defer func() { <-l.queries }()
@@ -251,7 +252,11 @@ func (l *jobLocker) forecast() {
 		return
 	}
 	start, now := l.scheduler.started.Load(), l.locker.clock.Now()
-	ticks, err := l.pending(now, 0)
+	var ticks []time.Time
+	first, err := l.job.NextRun()
+	if err == nil {
+		ticks, err = l.pending(first, 0) // the list that its run needs: longer if many are left over, or if the next ones follow closely
+	}
 	if err == nil && len(come(ticks, now)) == 0 && slices.IsSortedFunc(ticks, time.Time.Compare) { // else some are left over, and change the others
 		l.first.Store(&forecast{start, ticks})
 	}
