@@ -125,4 +125,6 @@ var mutants = []mutant{
 	{name: "a repeated token is taken", file: "token.go", old: "if slices.Contains(s.recent[:], random) {", new: "if slices.Contains(s.recent[:], random) && false {"},
 	{name: "the elector pauses alike after every term", file: "elector.go", old: "<<min(short, 12)", new: "<<min(short, 0)"},
 	{name: "a term ends before its leader stops leading", file: "elector.go", old: "\te.term = nil\n", new: ""},
+	{name: "the winner of a tick does not wait for its turn", file: "job.go", old: "wait += 2 * d", new: "wait += 0"},
+	{name: "a replica that is alone waits for its turn", file: "job.go", old: "case grants&lastEight == lastEight:", new: "case false:"},
 }
