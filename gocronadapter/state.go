@@ -60,7 +60,7 @@ func newState(ctx context.Context, l *jobLocker, since time.Time) *jobState {
 }
 
 // redlockJob returns redlock's job, with the spacing of the present schedule and,
-// for a tick that is just due, a spread. Nobody competes for older ticks.
+// for a tick that is just due, a spread. An older one is late enough.
 func (s *jobState) redlockJob(tick time.Time) (*redlock.Job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -189,7 +189,8 @@ func WithSpacing(d time.Duration) JobOption { return jobOption(func(c *config) {
 // random. For replicas to take turns, the claim after a granted one is delayed by 2d
 // more, and the next one by d more; but not after eight grants in a row, since then
 // no other replica seems to be there. d is 0 (off, the default) to 1 minute, and
-// should be as long as the clocks are apart.
+// should be as long as the clocks are apart. ctx and the time between two ticks must
+// be longer than 3d.
 func WithSpread(d time.Duration) JobOption { return jobOption(func(c *config) { c.spread = d }) }
 
 // WithHandicap delays each claim by d, in addition to [WithSpread]. It is for a
