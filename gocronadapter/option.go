@@ -16,8 +16,9 @@ const DefaultWindow = time.Second
 
 // DefaultSpread is the [redlock.WithSpread] of all jobs, so that the replicas take
 // turns though their clocks are up to 40 ms apart. For ticks less than 0.8 s apart it
-// is a twentieth of the time between them. To change it, pass redlock.WithSpread to
-// [WithJobOptions] or [WithJob]; redlock.WithSpread(0) turns it off.
+// is a twentieth of the time between them, which the clocks must then keep to. To
+// change it, pass redlock.WithSpread to [WithJobOptions] or [WithJob];
+// redlock.WithSpread(0) turns it off.
 //
 // On average a run begins 20 ms after its tick if the job has one replica or three,
 // and 60 ms if it has two; see docs/performance.md.

@@ -254,7 +254,7 @@ func (s *scheduler) Start() {
 	}
 	go func() {
 		for i := 0; i < len(jobs) && life.Err() == nil; i++ {
-			jobs[i].forecast()
+			jobs[i].forecast(&now)
 		}
 	}()
 }

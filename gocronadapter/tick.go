@@ -239,7 +239,7 @@ type forecast struct {
 
 // forecast asks for the list of ticks at the start of gocron, since many jobs may have the same first tick: then all of them would ask at
 // once, and gocron answers one after the other.
-func (l *jobLocker) forecast() {
+func (l *jobLocker) forecast(start *time.Time) {
 	_, random := l.job.Schedule().(gocron.DurationRandomJobSchedule)
 	if s := l.state.Load(); random || s != nil && s.ctx.Err() == nil || !l.scheduler.forecasts.begin() {
 		return
@@ -251,7 +251,7 @@ func (l *jobLocker) forecast() {
 	default: // a run has come, or the job is replaced
 		return
 	}
-	start, now := l.scheduler.started.Load(), l.locker.clock.Now()
+	now := l.locker.clock.Now()
 	var ticks []time.Time
 	first, err := l.job.NextRun()
 	if err == nil {
