@@ -20,7 +20,6 @@ type runner struct {
 	opts   []redlock.JobOption
 	zone   atomic.Pointer[time.Location] // in which cron asks for ticks; nil before it has
 	pace   atomic.Pointer[pace]          // under Wrap, that of the entry that ran last
-	spaced atomic.Pointer[spacedJob]     // the last job of spacedJob
 	claims *claims
 	ctx    context.Context // canceled when the job is removed; a run in progress goes on
 	cancel func()
@@ -89,25 +88,6 @@ func (r *runner) newJob(p *pace, spacing time.Duration) (*redlock.Job, error) {
 	job, err := r.a.locker.NewJob(r.name, slices.Concat(opts, r.a.cfg.jobs, r.opts)...) // the user's override these
 	if err == nil && job.AnyOrder() {
 		err = fmt.Errorf("%w: WithAnyOrder does not suit a schedule: its ticks come in order; leave it out", redlock.ErrInvalid)
-	}
-	return job, err
-}
-
-// spacedJob is a job of newJob.
-type spacedJob struct {
-	*redlock.Job
-	pace    *pace
-	spacing time.Duration
-}
-
-// spacedJob returns newJob's, or the last one if nothing has changed, since that knows whose turn it is.
-func (r *runner) spacedJob(p *pace, spacing time.Duration) (*redlock.Job, error) {
-	if last := r.spaced.Load(); last != nil && last.pace == p && last.spacing == spacing {
-		return last.Job, nil
-	}
-	job, err := r.newJob(p, spacing)
-	if err == nil {
-		r.spaced.Store(&spacedJob{job, p, spacing})
 	}
 	return job, err
 }
@@ -187,7 +167,7 @@ func (r *runner) claimAndRun(t *turn, f func(ctx context.Context) error) (err er
 	case t.triggered:
 		job = job.Triggered()
 	case p.every == 0 && p.unshared: // other replicas may not have this tick, so it needs a spacing of its own
-		if job, err = r.spacedJob(p, p.spacing(t.tick)); err != nil {
+		if job, err = r.newJob(p, p.spacing(t.tick)); err != nil {
 			return err
 		}
 	}

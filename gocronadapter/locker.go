@@ -23,9 +23,6 @@ type Locker struct {
 	lastEnd   atomic.Int64 // when a run of any job last ended or was refused, in ns since createdAt; 0 if none has
 	createdAt time.Time
 	zone      sync.Once // warns about the time zone
-
-	mu     sync.Mutex
-	byTime map[string]*redlock.Job // of acquireByTime
 }
 
 var _ gocron.Locker = (*Locker)(nil)
@@ -60,7 +57,7 @@ func newLocker(locker *redlock.Locker, opts []Option) (*Locker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Locker{locker: locker, config: c, createdAt: time.Now(), byTime: make(map[string]*redlock.Job)}, nil
+	return &Locker{locker: locker, config: c, createdAt: time.Now()}, nil
 }
 
 // Lock is called by gocron when a run is due. It never waits for another owner's
@@ -94,7 +91,7 @@ func (l *Locker) acquireByTime(ctx context.Context, key string) (*run, error) {
 	if l.takesOver(key) {
 		return nil, fmt.Errorf("%w: WithTakeover needs the scheduler, to start a run of %q when another replica dies; pass it to Locker.Attach", ErrNoTick, key)
 	}
-	j, err := l.jobByTime(key)
+	j, err := l.locker.NewJob(key, l.jobOptions(key, 0, l.window)...)
 	if err != nil {
 		return nil, err
 	}
@@ -104,26 +101,6 @@ func (l *Locker) acquireByTime(ctx context.Context, key string) (*run, error) {
 		return nil, err
 	}
 	return &run{job: ctx, lease: lease, locker: l}, nil
-}
-
-// maxByTime bounds the jobs that are kept for acquireByTime: one-time jobs may have ever new names.
-const maxByTime = 1000
-
-// jobByTime returns redlock's job for acquireByTime. It is kept, since it knows whose turn it is.
-func (l *Locker) jobByTime(key string) (*redlock.Job, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if j := l.byTime[key]; j != nil {
-		return j, nil
-	}
-	j, err := l.locker.NewJob(key, l.jobOptions(key, 0, l.window)...)
-	if err == nil {
-		if len(l.byTime) == maxByTime {
-			clear(l.byTime)
-		}
-		l.byTime[key] = j
-	}
-	return j, err
 }
 
 // answer ends every call of Lock: it reports a refusal, or keeps the run for its task.

@@ -24,30 +24,25 @@ type jobState struct {
 	since       time.Time       // about when the job started
 	queue       *standby.Queue  // nil unless the job's ticks are taken over
 
-	mu            sync.Mutex
-	armed         time.Time     // about when the timer of the next tick was set
-	asked         time.Time     // the newest tick that was asked for
-	lastDropped   time.Time     // the newest tick that gocron dropped and runDropped started a run for
-	known         []time.Time   // the ticks that gocron had pending or planned at the last look
-	learned       bool          // learn has looked at the job's ticks
-	uncommon      bool          // the ticks differ from replica to replica
-	gap           time.Duration // the shortest time between ticks
-	startInstant  time.Time     // the instant of a start at once, which is no tick
-	startPending  bool          // the run of startInstant has not come
-	blockedUntil  time.Time     // the end of the last Lock: gocron plans the next tick only then, and drops or queues those in between
-	noQuorum      bool          // the last Lock reached no quorum
-	claims, waits cachedJob     // redlock's job, for ticks that are due, and for what has no spread: apart, since the former knows whose turn it is
-	restarted     bool          // the job had a jobState before, and no run of a random schedule has come since
+	mu                       sync.Mutex
+	armed                    time.Time     // about when the timer of the next tick was set
+	asked                    time.Time     // the newest tick that was asked for
+	lastDropped              time.Time     // the newest tick that gocron dropped and runDropped started a run for
+	known                    []time.Time   // the ticks that gocron had pending or planned at the last look
+	learned                  bool          // learn has looked at the job's ticks
+	uncommon                 bool          // the ticks differ from replica to replica
+	gap                      time.Duration // the shortest time between ticks
+	startInstant             time.Time     // the instant of a start at once, which is no tick
+	startPending             bool          // the run of startInstant has not come
+	blockedUntil             time.Time     // the end of the last Lock: gocron plans the next tick only then, and drops or queues those in between
+	noQuorum                 bool          // the last Lock reached no quorum
+	cached                   *redlock.Job  // kept until the options of the schedule change, which is rare
+	cachedSpacing, cachedGap time.Duration
+	restarted                bool // the job had a jobState before, and no run of a random schedule has come since
 
 	resting atomic.Pointer[bool] // whether the job rests after its runs, once that is known
 	current atomic.Pointer[run]  // the last run that holds the lock and that gocron has not unlocked
 	tasked  atomic.Bool          // the job's task is a Task: a run that ends before it has begun was vetoed. It is not known of other tasks
-}
-
-// cachedJob is kept until the options of the schedule change, which is rare.
-type cachedJob struct {
-	*redlock.Job
-	spacing, gap time.Duration
 }
 
 func newState(ctx context.Context, l *jobLocker, since time.Time) *jobState {
@@ -64,19 +59,16 @@ func newState(ctx context.Context, l *jobLocker, since time.Time) *jobState {
 func (s *jobState) redlockJob(tick time.Time) (*redlock.Job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	spacing, gap, c := s.spacing(), min(s.gap, wideGap), &s.claims
-	switch {
-	case tick.IsZero():
-		gap, c = 0, &s.waits
-	case s.locker.clock.Now().Sub(tick) > DefaultSpread:
+	spacing, gap := s.spacing(), min(s.gap, wideGap)
+	if tick.IsZero() || s.locker.clock.Now().Sub(tick) > DefaultSpread {
 		gap = 0
 	}
-	if c.Job != nil && c.spacing == spacing && c.gap == gap {
-		return c.Job, nil
+	if s.cached != nil && s.cachedSpacing == spacing && s.cachedGap == gap {
+		return s.cached, nil
 	}
 	j, err := s.locker.locker.NewJob(s.name, s.options(spacing, gap)...)
 	if err == nil {
-		*c = cachedJob{j, spacing, gap}
+		s.cached, s.cachedSpacing, s.cachedGap = j, spacing, gap
 	}
 	return j, err
 }

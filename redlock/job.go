@@ -13,7 +13,7 @@ import (
 // goroutines may share it.
 type Job struct {
 	t      target
-	grants atomic.Uint32 // whether the last claims were granted, a bit each, the last one's the lowest
+	grants *atomic.Uint32 // of its last claims, see turns; nil without a spread
 }
 
 // Name returns the job's name with the prefix, which is its lock's key in Redis.
@@ -101,11 +101,13 @@ func (j *Job) claim(ctx context.Context, op string, tick time.Time, acquire func
 		j.t.locker.sleep(ctx, wait) // the other replicas go first
 	}
 	lease, err := acquire(ctx, &acquisition{op: op, begin: time.Now(), tick: ms, at: tick})
-	grants := j.grants.Load() << 1
-	if err == nil {
-		grants |= 1
+	if j.t.cfg.spread > 0 {
+		grants := j.grants.Load() << 1
+		if err == nil {
+			grants |= 1
+		}
+		j.grants.Store(grants)
 	}
-	j.grants.Store(grants)
 	return lease, err
 }
 
@@ -183,7 +185,7 @@ func (j *Job) Triggered() *Job {
 	t.cfg.anyOrder, t.cfg.takeover, t.cfg.owner = true, false, ""
 	t.cfg.catchUp, t.cfg.lateness = 0, 0
 	t.setName(t.name.Lock)
-	return &Job{t: t}
+	return &Job{t: t, grants: new(atomic.Uint32)} // the schedule's turns are not its
 }
 
 // OnTrigger calls run on every listening replica each time an operator triggers the

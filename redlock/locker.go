@@ -25,6 +25,7 @@ type Locker struct {
 	queue      *waitqueue.Queue
 	renewer    renewer
 	outages    outages
+	turns      turns
 	events     feed.Feed[Event]
 	tokens     tokenSource
 	parameters atomic.Pointer[protocol.Parameters] // of the newest target, for the next one to share
@@ -58,7 +59,7 @@ func New(nodes []driver.Node, opts ...LockerOption) (*Locker, error) {
 	if err := derived.derive(); err != nil {
 		return nil, err
 	}
-	l := &Locker{cfg: cfg, outages: outages{names: make(map[string]*outage)}, tokens: tokenSource{random: cfg.random},
+	l := &Locker{cfg: cfg, outages: outages{names: make(map[string]*outage)}, turns: turns{grants: make(map[string]*atomic.Uint32)}, tokens: tokenSource{random: cfg.random},
 		slots: make(chan struct{}, maxVotes), idle: make(chan struct{}),
 		renewer: renewer{born: time.Now(), due: make(map[time.Duration]map[*Lease]struct{})}}
 	l.closing, l.close = context.WithCancel(context.Background())
@@ -94,6 +95,9 @@ func (l *Locker) NewJob(name string, opts ...JobOption) (*Job, error) {
 	j := new(Job)
 	if err := initTarget(&j.t, l, name, false, opts); err != nil {
 		return nil, err
+	}
+	if j.t.cfg.spread > 0 {
+		j.grants = l.turns.of(j.t.name.Lock)
 	}
 	return j, nil
 }
