@@ -40,15 +40,15 @@ func question[T any](j askedJob, f func() (T, error)) (v T, err error) {
 
 // questions are those that gocron has not answered. It has a mutex of its own because every run asks.
 type questions struct {
-	mu       sync.Mutex
-	stopping int            // calls that stop gocron; no question begins meanwhile
-	asking   sync.WaitGroup // Add is called under mu
+	mu     sync.Mutex
+	paused int            // calls of pause without resume; no question begins meanwhile
+	asking sync.WaitGroup // Add is called under mu
 }
 
 func (q *questions) begin() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.stopping > 0 {
+	if q.paused > 0 {
 		return false
 	}
 	q.asking.Add(1)
@@ -58,7 +58,7 @@ func (q *questions) begin() bool {
 // pause returns once gocron has answered all questions.
 func (q *questions) pause() {
 	q.mu.Lock()
-	q.stopping++
+	q.paused++
 	q.mu.Unlock()
 	q.asking.Wait()
 }
@@ -66,7 +66,7 @@ func (q *questions) pause() {
 func (q *questions) resume() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.stopping--
+	q.paused--
 }
 
 var errStopping = fmt.Errorf("gocron is being stopped: %w", context.Canceled)
